@@ -1,0 +1,45 @@
+# What a newcomer needs: `make demo`, `make test`, `make check`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SHELL  := /bin/bash
+
+.PHONY: demo test check bench test-kernels clean packages
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/osmia
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/dev packages
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev packages
+	$(BIN)/python bench/run.py
+
+# The suite's second half: what Debian's 6.1 has and this kernel may lack.
+test-kernels: $(VENV)/dev
+	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m vm
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/osmia: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,jit]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,jit,dev]'
+	@touch $@ $(VENV)/osmia
+
+# Debian packages the tests use, with the reason for each, in one file.
+packages:
+	@tools/install-packages
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

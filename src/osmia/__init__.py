@@ -1,0 +1,3 @@
+"""osmia: eBPF for Python."""
+
+__version__ = "0.1.0"

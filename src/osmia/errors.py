@@ -1,0 +1,113 @@
+"""The exceptions: every error that osmia raises on purpose is an `OsmiaError`."""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+
+
+class OsmiaError(Exception):
+    """The base of all of osmia's exceptions."""
+
+
+class ObjectFormatError(OsmiaError, ValueError):
+    """A file or its BTF is not what it claims: truncated, inconsistent, hostile.
+
+    `file` names the input, `offset` is the byte offset in it (or in the section
+    that `message` names) where the fault was seen, when one is known.
+    """
+
+    def __init__(self, message: str, *, file: str | None = None, offset: int | None = None) -> None:
+        self.message = message
+        self.file = file
+        self.offset = offset
+        where = f"{file}: " if file else ""
+        at = f" (at offset {offset:#x})" if offset is not None else ""
+        super().__init__(f"{where}{message}{at}")
+
+
+class AssemblerError(OsmiaError, ValueError):
+    """BPF assembly text that cannot be assembled; `line` counts from 1."""
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        self.line = line
+        super().__init__(f"line {line}: {message}" if line is not None else message)
+
+
+class CompileError(OsmiaError):
+    """No usable compiler, or the compiler refused the source; `output` is what it printed."""
+
+    def __init__(self, message: str, *, output: str = "") -> None:
+        self.output = output
+        super().__init__(f"{message}\n{output.rstrip()}" if output else message)
+
+
+class RelocationError(OsmiaError):
+    """A relocation that cannot be resolved: an unknown extern, no matching type, out of range."""
+
+
+class LinkError(OsmiaError):
+    """Objects that cannot be joined: colliding symbols, types that disagree."""
+
+
+class ClosedError(OsmiaError, ValueError):
+    """An operation on something that was closed."""
+
+
+class NotSupportedError(OsmiaError):
+    """Something that this kernel, engine or machine lacks.
+
+    `since` is the first kernel version that has it, e.g. "6.6", when one is known.
+    """
+
+    def __init__(self, message: str, *, since: str | None = None) -> None:
+        self.since = since
+        super().__init__(f"{message} (needs Linux {since} or newer)" if since else message)
+
+
+class KernelError(OsmiaError, OSError):
+    """A system call that failed. Has `errno` and `strerror` as every `OSError`.
+
+    `what` says what was attempted, in words: "create map 'flows'".
+    """
+
+    def __init__(self, errno: int, what: str, *, hint: str = "") -> None:
+        self.what = what
+        self.hint = hint
+        super().__init__(errno, os.strerror(errno))
+
+    def __str__(self) -> str:
+        name = _errno.errorcode.get(self.errno or 0, str(self.errno))
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"cannot {self.what}: {self.strerror} ({name}){hint}"
+
+
+class BpfPermissionError(KernelError, PermissionError):
+    """The kernel refuses bpf(2) or a part of it to this process (EPERM, EACCES)."""
+
+
+class MapMismatchError(OsmiaError):
+    """A pinned map is not the one that the object defines; `differences` lists each."""
+
+    def __init__(self, message: str, differences: tuple[str, ...]) -> None:
+        self.differences = differences
+        super().__init__(f"{message}: {'; '.join(differences)}")
+
+
+class VerifierError(KernelError):
+    """The verifier rejected a program.
+
+    The message is one line of what went wrong with the source file and line, then
+    the tail of the log; `log` is the whole log.
+    """
+
+    def __init__(self, errno: int, program: str, summary: str, log: str, tail: str = "") -> None:
+        self.program = program
+        self.summary = summary
+        self.log = log
+        self.tail = tail
+        super().__init__(errno, f"load program {program!r}")
+
+    def __str__(self) -> str:
+        head = f"the verifier rejected program {self.program!r}: {self.summary}"
+        return f"{head}\n{self.tail}" if self.tail else head

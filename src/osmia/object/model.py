@@ -1,0 +1,296 @@
+"""What a BPF object says: programs, functions, maps, data, externs, relocations.
+
+Nothing here depends on a file format, on a kernel or on an engine. Relocations name
+their targets; only an engine turns names into numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, IntEnum
+from typing import Any
+
+from osmia.btf import BTF
+from osmia.object.uapi import AttachType, MapType, ProgramType
+
+
+class RelocationKind(Enum):
+    """What an instruction needs to be told, and so what its `target` names."""
+
+    MAP = "map"  # ld_imm64 of a map: `Object.maps`
+    DATA = "data"  # ld_imm64 of an address in a data section: `Object.data_sections`, plus addend
+    CALL = "call"  # call of a function of this object: `Object.functions`
+    FUNCTION = "function"  # ld_imm64 of a function's address (callbacks): `Object.functions`
+    EXTERN = "extern"  # ld_imm64 of an extern variable: `Object.externs`
+    EXTERN_CALL = "extern_call"  # call of an extern function (kfunc): `Object.externs`
+    JUMP_TABLE = "jump_table"  # ld_imm64 of a jump table: `Object.jump_tables`, plus addend
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    """One instruction that names something; `offset` is in bytes into the function's code."""
+
+    offset: int
+    kind: RelocationKind
+    target: str
+    addend: int = 0
+
+
+class CoreKind(IntEnum):
+    """enum bpf_core_relo_kind, include/uapi/linux/bpf.h, since 5.17 (in BTF.ext since 5.4)."""
+
+    FIELD_BYTE_OFFSET = 0
+    FIELD_BYTE_SIZE = 1
+    FIELD_EXISTS = 2
+    FIELD_SIGNED = 3
+    FIELD_LSHIFT_U64 = 4
+    FIELD_RSHIFT_U64 = 5
+    TYPE_ID_LOCAL = 6
+    TYPE_ID_TARGET = 7
+    TYPE_EXISTS = 8
+    TYPE_SIZE = 9
+    ENUMVAL_EXISTS = 10
+    ENUMVAL_VALUE = 11
+    TYPE_MATCHES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CoreRelocation:
+    """A CO-RE record: the instruction at `offset` depends on the target kernel's types."""
+
+    offset: int
+    kind: int
+    type_id: int
+    access: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """Where the code at `slot` and after it comes from; `text` is the line itself."""
+
+    slot: int
+    file: str
+    line: int
+    column: int
+    text: str
+
+
+class Linkage(IntEnum):
+    """Of functions and variables, as in BTF (enum btf_func_linkage)."""
+
+    STATIC = 0
+    GLOBAL = 1
+    EXTERN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Code with a name. `code` is packed instructions, 8 bytes a slot, in the target's order.
+
+    `line_info` is packed too: records of struct bpf_line_info (include/uapi/linux/bpf.h, since
+    5.0), instruction offsets in slots from the function's start, strings in `Object.btf`;
+    `Object.source_lines` reads them.
+    """
+
+    name: str
+    section: str
+    code: bytes
+    relocations: tuple[Relocation, ...] = ()
+    core_relocations: tuple[CoreRelocation, ...] = ()
+    line_info: bytes = b""
+    btf_id: int = 0  # of the FUNC in Object.btf; 0: none
+    linkage: Linkage = Linkage.GLOBAL
+    weak: bool = False
+    hidden: bool = False
+
+    @property
+    def instruction_count(self) -> int:
+        """The number of 8-byte instruction slots."""
+        return len(self.code) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An entry function with the type and place that its section name gives it.
+
+    `function` is a key of `Object.functions`. `attach_to` is what follows the section's
+    prefix ("fentry/NAME" gives NAME); `auto_attach` tells whether the section says enough
+    to attach without further arguments.
+    """
+
+    name: str
+    function: str
+    section: str
+    type: ProgramType
+    expected_attach_type: AttachType | None = None
+    attach_to: str = ""
+    flags: int = 0
+    autoload: bool = True
+    auto_attach: bool = False
+
+
+class Pinning(IntEnum):
+    """enum libbpf_pin_type of a `.maps` attribute."""
+
+    NONE = 0
+    BY_NAME = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A map's definition. Sizes in bytes; type ids are those of `Object.btf`, 0 for none.
+
+    `inner` is the template of a map in maps. `slots` initialise the map when it is made:
+    pairs of an index and the name of a map, program or function of the object.
+    """
+
+    name: str
+    type: MapType
+    key_size: int = 0
+    value_size: int = 0
+    max_entries: int = 0
+    flags: int = 0
+    key_type_id: int = 0
+    value_type_id: int = 0
+    numa_node: int | None = None
+    map_extra: int = 0
+    pinning: int = Pinning.NONE
+    pin_path: str = ""
+    inner: Map | None = None
+    slots: tuple[tuple[int, str], ...] = ()
+    btf_id: int = 0  # of the VAR that declares it
+    weak: bool = False
+    hidden: bool = False
+    attributes: Mapping[str, int] = field(default_factory=dict)
+    autocreate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A global variable in a data section; `offset` and `size` in bytes."""
+
+    name: str
+    offset: int
+    size: int
+    type_id: int = 0
+    linkage: Linkage = Linkage.GLOBAL
+    weak: bool = False
+    hidden: bool = False
+
+
+class DataKind(Enum):
+    """What a data section becomes."""
+
+    DATA = "data"
+    RODATA = "rodata"
+    BSS = "bss"
+    KCONFIG = "kconfig"
+    STRUCT_OPS = "struct_ops"
+    ARENA = "arena"
+
+
+@dataclass(slots=True)
+class DataSection:
+    """Global data: initial `contents` and the variables in it; at load, a map of its own.
+
+    `relocations` are addresses of functions or programs stored in the data (struct_ops).
+    """
+
+    name: str
+    kind: DataKind
+    contents: bytearray
+    variables: dict[str, Variable] = field(default_factory=dict)
+    btf_id: int = 0  # of the DATASEC
+    relocations: tuple[Relocation, ...] = ()
+    alignment: int = 8
+
+    @property
+    def writable(self) -> bool:
+        """Whether programs may write to it."""
+        return self.kind is not DataKind.RODATA and self.kind is not DataKind.KCONFIG
+
+
+class ExternKind(Enum):
+    """Where an extern is looked for."""
+
+    KCONFIG = "kconfig"  # a kernel configuration value
+    KSYM = "ksym"  # a kernel variable, typed by BTF or an untyped address
+    KFUNC = "kfunc"  # a kernel function
+    OBJECT = "object"  # something that another object defines
+
+
+@dataclass(frozen=True, slots=True)
+class Extern:
+    """A name that this object uses and does not define. `type_id` is that of the VAR's or
+    FUNC's *type*; 0 where the compiler told none."""
+
+    name: str
+    kind: ExternKind
+    type_id: int = 0
+    weak: bool = False
+    btf_id: int = 0  # of the VAR or FUNC
+    hidden: bool = False
+
+
+@dataclass(slots=True)
+class Object:
+    """A BPF object: everything that a file says and nothing that a machine adds.
+
+    `name` is the file's stem; it names internal maps. `byteorder` is the target's,
+    "little" or "big". Passes take an Object and return another; `obj.data["x"] = 1`
+    and `obj.programs[...]` replacements are how a user edits one before load.
+    """
+
+    name: str
+    path: str = ""
+    byteorder: str = "little"
+    license: str = ""
+    kernel_version: int = 0
+    functions: dict[str, Function] = field(default_factory=dict)
+    programs: dict[str, Program] = field(default_factory=dict)
+    maps: dict[str, Map] = field(default_factory=dict)
+    data_sections: dict[str, DataSection] = field(default_factory=dict)
+    externs: dict[str, Extern] = field(default_factory=dict)
+    btf: BTF | None = None
+    dialect: str = "libbpf"
+
+    def copy(self, **changes: Any) -> Object:
+        """A copy whose dictionaries and data contents can be changed on their own."""
+        duplicate = replace(
+            self,
+            functions=dict(self.functions),
+            programs=dict(self.programs),
+            maps=dict(self.maps),
+            data_sections={
+                name: replace(section, contents=bytearray(section.contents))
+                for name, section in self.data_sections.items()
+            },
+            externs=dict(self.externs),
+        )
+        return replace(duplicate, **changes)
+
+    def source_lines(self, function: str) -> list[SourceLine]:
+        """The source lines of a function's code, in order; empty without BTF."""
+        if self.btf is None:
+            return []
+        order = "<" if self.byteorder == "little" else ">"
+        records = struct.iter_unpack(f"{order}IIII", self.functions[function].line_info)
+        string = self.btf.string
+        return [
+            SourceLine(slot, string(file), place >> 10, place & 0x3FF, string(text).strip())
+            for slot, file, text, place in records
+        ]
+
+    def callees(self, function: str) -> Iterator[str]:
+        """The functions that `function` refers to, itself excluded, each once, callers first."""
+        seen = {function}
+        queue = [function]
+        while queue:
+            for relocation in self.functions[queue.pop(0)].relocations:
+                wanted = relocation.kind in (RelocationKind.CALL, RelocationKind.FUNCTION)
+                if wanted and relocation.target not in seen:
+                    seen.add(relocation.target)
+                    queue.append(relocation.target)
+                    yield relocation.target
