@@ -1,0 +1,217 @@
+"""`.BTF.ext`: functions, source lines and CO-RE records of a BPF object's code.
+
+Source: Documentation/bpf/btf.rst, "BTF.ext". Records are grouped by ELF section;
+instruction offsets are in bytes into the section.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from osmia.btf.layout import MAGIC, VERSION, ByteOrder, detect_byteorder, struct_order
+from osmia.btf.reader import BTF
+from osmia.errors import ObjectFormatError
+
+_HEADER_WITHOUT_CORE = 24
+_HEADER = 32
+_COLUMN_BITS = 10
+
+
+class FunctionInfo(NamedTuple):
+    """A function starts at `offset`; `type_id` is its `Func`."""
+
+    offset: int
+    type_id: int
+
+
+class LineRecord(NamedTuple):
+    """A source line as stored: string offsets, and line and column packed in one word."""
+
+    offset: int
+    file_offset: int
+    text_offset: int
+    position: int
+
+
+class LineInfo(NamedTuple):
+    """The code from `offset` on comes from this line; `text` is the line itself."""
+
+    offset: int
+    file: str
+    text: str
+    line: int
+    column: int
+
+
+class CoreInfo(NamedTuple):
+    """A CO-RE record: `access` ("0:1:2") into `type_id`, `kind` an enum bpf_core_relo_kind."""
+
+    offset: int
+    type_id: int
+    access: str
+    kind: int
+
+
+class BTFExt:
+    """The contents of a `.BTF.ext` section, each of its three parts parsed when asked for.
+
+    Raises ObjectFormatError, here or when a part is first read.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview, btf: BTF) -> None:
+        self._data = memoryview(data)
+        self._btf = btf
+        self._order = struct_order(self._check_magic())
+        self._parts = self._parse_header()
+
+    def _check_magic(self) -> ByteOrder:
+        if len(self._data) < _HEADER_WITHOUT_CORE:
+            raise self._error(f".BTF.ext of {len(self._data)} bytes is too short", 0)
+        byteorder = detect_byteorder(self._data, self._btf.name)
+        if byteorder != self._btf.byteorder:
+            raise self._error(".BTF.ext and .BTF differ in byte order", 0)
+        return byteorder
+
+    def _parse_header(self) -> dict[str, tuple[int, int]]:
+        version, _flags, size = struct.unpack_from(self._order + "BBI", self._data, 2)
+        if version != VERSION:
+            raise self._error(f".BTF.ext version {version} is not known", 2)
+        if not _HEADER_WITHOUT_CORE <= size <= len(self._data):
+            raise self._error(f".BTF.ext header length {size} is impossible", 4)
+        parts = {}
+        names = ("functions", "lines", "core") if size >= _HEADER else ("functions", "lines")
+        for number, name in enumerate(names):
+            start, length = struct.unpack_from(self._order + "II", self._data, 8 + 8 * number)
+            if size + start + length > len(self._data):
+                raise self._error(f".BTF.ext {name} reach past the end", 8 + 8 * number)
+            parts[name] = (size + start, size + start + length)
+        return parts
+
+    def _error(self, message: str, offset: int) -> ObjectFormatError:
+        return ObjectFormatError(message, file=self._btf.name, offset=offset)
+
+    @cached_property
+    def functions(self) -> dict[str, list[FunctionInfo]]:
+        """Where functions start, by section."""
+        return {
+            section: [FunctionInfo._make(record) for record in records]
+            for section, records in self._sections("functions", 2).items()
+        }
+
+    @cached_property
+    def line_records(self) -> dict[str, list[LineRecord]]:
+        """Source lines as stored, by section: what the kernel takes at load."""
+        return {
+            section: [LineRecord._make(record) for record in records]
+            for section, records in self._sections("lines", 4).items()
+        }
+
+    @cached_property
+    def lines(self) -> dict[str, list[LineInfo]]:
+        """Source lines by section."""
+        string = self._btf.string
+        mask = (1 << _COLUMN_BITS) - 1
+        return {
+            section: [
+                LineInfo(offset, string(file), string(text), where >> _COLUMN_BITS, where & mask)
+                for offset, file, text, where in records
+            ]
+            for section, records in self.line_records.items()
+        }
+
+    @cached_property
+    def core(self) -> dict[str, list[CoreInfo]]:
+        """CO-RE records by section."""
+        string = self._btf.string
+        return {
+            section: [
+                CoreInfo(offset, type_id, string(access), kind)
+                for offset, type_id, access, kind in records
+            ]
+            for section, records in self._sections("core", 4).items()
+        }
+
+    def _sections(self, part: str, fields: int) -> dict[str, list[tuple[int, ...]]]:
+        """Each section's records, the first `fields` words of each."""
+        position, end = self._parts.get(part, (0, 0))
+        found: dict[str, list[tuple[int, ...]]] = {}
+        if position == end:
+            return found
+        size = self._word(position, end, part)
+        if size < 4 * fields or size % 4:
+            raise self._error(f".BTF.ext {part} of {size} bytes each are not possible", position)
+        record = struct.Struct(f"{self._order}{fields}I{size - 4 * fields}x")
+        position += 4
+        while position < end:
+            name_offset = self._word(position, end, part)
+            count = self._word(position + 4, end, part)
+            first, position = position + 8, position + 8 + count * size
+            if not count or position > end:
+                raise self._error(f".BTF.ext {part}: a section of {count} records", first - 4)
+            records = found.setdefault(self._btf.string(name_offset), [])
+            records.extend(record.iter_unpack(self._data[first:position]))
+        return found
+
+    def _word(self, position: int, end: int, part: str) -> int:
+        if position + 4 > end:
+            raise self._error(f".BTF.ext {part} are cut off", position)
+        word: int = struct.unpack_from(self._order + "I", self._data, position)[0]
+        return word
+
+
+def build_btf_ext(
+    *,
+    functions: Mapping[str, Sequence[FunctionInfo]],
+    lines: Mapping[str, Sequence[LineInfo]],
+    core: Mapping[str, Sequence[CoreInfo]],
+    add_string: Callable[[str], int],
+    byteorder: ByteOrder = "little",
+) -> bytes:
+    """The bytes of a `.BTF.ext` section.
+
+    `add_string` gives the offset of a string in the `.BTF` that goes with it, usually
+    `BTFBuilder.add_string`. Line numbers and columns that do not fit are cut to their
+    largest value (22 and 10 bits).
+    """
+    order = struct_order(byteorder)
+
+    def part(fields: int, sections: Mapping[str, Sequence[tuple[int, ...]]]) -> bytes:
+        filled = {name: records for name, records in sections.items() if records}
+        if not filled:
+            return b""
+        record = struct.Struct(f"{order}{fields}I")
+        pieces = [struct.pack(order + "I", record.size)]
+        for name, records in filled.items():
+            pieces.append(struct.pack(order + "II", add_string(name), len(records)))
+            pieces.extend(record.pack(*entry) for entry in records)
+        return b"".join(pieces)
+
+    parts = (
+        part(2, functions),
+        part(
+            4, {name: [_pack_line(e, add_string) for e in found] for name, found in lines.items()}
+        ),
+        part(
+            4,
+            {
+                name: [(e.offset, e.type_id, add_string(e.access), e.kind) for e in found]
+                for name, found in core.items()
+            },
+        ),
+    )
+    header = [_HEADER]
+    offset = 0
+    for contents in parts:
+        header += [offset, len(contents)]
+        offset += len(contents)
+    return struct.pack(order + "HBB7I", MAGIC, VERSION, 0, *header) + b"".join(parts)
+
+
+def _pack_line(line: LineInfo, add_string: Callable[[str], int]) -> tuple[int, int, int, int]:
+    column = min(line.column, (1 << _COLUMN_BITS) - 1)
+    number = min(line.line, (1 << 32 - _COLUMN_BITS) - 1)
+    file, text = add_string(line.file), add_string(line.text)
+    return line.offset, file, text, number << _COLUMN_BITS | column

@@ -1,0 +1,152 @@
+"""BTF's bytes: headers, the packed `info` word, how long each kind's record is.
+
+Source: include/uapi/linux/btf.h. Everything in the type section is a 32-bit word, so
+the reader works on words in the host's order, whatever the file's order is.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from typing import Literal, NamedTuple
+
+from osmia.btf.types import Kind
+from osmia.errors import ObjectFormatError
+
+ByteOrder = Literal["little", "big"]
+
+MAGIC = 0xEB9F
+VERSION = 1
+HEADER_SIZE = 24
+RECORD_WORDS = 3  # name_off, info, size or type
+
+#: The `info` word. Bits 16–23 and 29–30 were unused, and zero, before they widened
+#: `vlen` and `kind`; reading them as that keeps one rule for old and new.
+VLEN_MASK = 0x00FF_FFFF
+KIND_SHIFT = 24
+KIND_MASK = 0x7F
+KIND_FLAG = 1 << 31
+
+#: The most that `vlen` could say before it was widened; what the builder writes.
+MAX_VLEN = 0xFFFF
+
+_STRUCT_ORDER = {"little": "<", "big": ">"}
+
+#: Words behind the three-word record, fixed and for each of `vlen` entries.
+_TRAILING: dict[int, tuple[int, int]] = {
+    Kind.INT: (1, 0),
+    Kind.PTR: (0, 0),
+    Kind.ARRAY: (3, 0),
+    Kind.STRUCT: (0, 3),
+    Kind.UNION: (0, 3),
+    Kind.ENUM: (0, 2),
+    Kind.FWD: (0, 0),
+    Kind.TYPEDEF: (0, 0),
+    Kind.VOLATILE: (0, 0),
+    Kind.CONST: (0, 0),
+    Kind.RESTRICT: (0, 0),
+    Kind.FUNC: (0, 0),  # its vlen is the linkage
+    Kind.FUNC_PROTO: (0, 2),
+    Kind.VAR: (1, 0),
+    Kind.DATASEC: (0, 3),
+    Kind.FLOAT: (0, 0),
+    Kind.DECL_TAG: (1, 0),
+    Kind.TYPE_TAG: (0, 0),
+    Kind.ENUM64: (0, 3),
+}
+
+
+class Header(NamedTuple):
+    """Where the two sections lie, in bytes from the start of the data."""
+
+    byteorder: ByteOrder
+    flags: int
+    size: int
+    types_start: int
+    types_end: int
+    strings_start: int
+    strings_end: int
+
+
+def struct_order(byteorder: ByteOrder) -> str:
+    """The `struct` module's prefix for a byte order."""
+    return _STRUCT_ORDER[byteorder]
+
+
+def detect_byteorder(data: bytes | memoryview, name: str) -> ByteOrder:
+    """The byte order that the magic number shows."""
+    if data[:2] == b"\x9f\xeb":
+        return "little"
+    if data[:2] == b"\xeb\x9f":
+        return "big"
+    raise ObjectFormatError("not BTF: no magic number 0xeb9f", file=name, offset=0)
+
+
+def parse_header(view: memoryview, name: str) -> Header:
+    """Read and check the header; every offset in the result lies inside the data."""
+    if len(view) < HEADER_SIZE:
+        raise ObjectFormatError(f"BTF of {len(view)} bytes is too short", file=name, offset=0)
+    byteorder = detect_byteorder(view, name)
+    version, flags, size, type_off, type_len, str_off, str_len = struct.unpack_from(
+        struct_order(byteorder) + "BBIIIII", view, 2
+    )
+    if version != VERSION:
+        raise ObjectFormatError(f"BTF version {version} is not known", file=name, offset=2)
+    if size < HEADER_SIZE or size > len(view):
+        raise ObjectFormatError(f"BTF header length {size} is impossible", file=name, offset=4)
+    types_start, strings_start = size + type_off, size + str_off
+    types_end, strings_end = types_start + type_len, strings_start + str_len
+    if types_end > len(view):
+        raise ObjectFormatError("BTF types reach past the end", file=name, offset=types_start)
+    if strings_end > len(view):
+        raise ObjectFormatError("BTF strings reach past the end", file=name, offset=strings_start)
+    if type_off % 4 or type_len % 4:
+        raise ObjectFormatError("BTF types are not made of 4-byte words", file=name, offset=8)
+    if types_start < strings_end and strings_start < types_end:
+        raise ObjectFormatError("BTF types and strings overlap", file=name, offset=8)
+    return Header(byteorder, flags, size, types_start, types_end, strings_start, strings_end)
+
+
+def native_words(section: memoryview, byteorder: ByteOrder) -> memoryview:
+    """The section's 32-bit words in the host's order, without a copy where that is possible."""
+    if byteorder == sys.byteorder:
+        return section.cast("I")
+    words = array("I", section.tobytes())
+    words.byteswap()
+    return memoryview(words)
+
+
+class Strides(dict[int, int]):
+    """The length in words of the record that an `info` word starts, computed once each."""
+
+    def __missing__(self, info: int) -> int:
+        fixed, each = _TRAILING[info >> KIND_SHIFT & KIND_MASK]  # KeyError: an unknown kind
+        stride = RECORD_WORDS + fixed + each * (info & VLEN_MASK)
+        self[info] = stride
+        return stride
+
+
+def index_types(words: memoryview, name: str, types_start: int, first_id: int) -> array[int]:
+    """The position (in words) of each type's record, in id order.
+
+    Raises ObjectFormatError for a kind that is not known and a record that is cut off.
+    """
+    positions = array("I")
+    append = positions.append
+    strides = Strides()
+    position, end = 0, len(words)
+    try:
+        while position < end:
+            append(position)
+            position += strides[words[position + 1]]
+    except KeyError:
+        kind = words[position + 1] >> KIND_SHIFT & KIND_MASK
+        problem = f"type {first_id + len(positions) - 1} is of unknown kind {kind}"
+        raise ObjectFormatError(problem, file=name, offset=types_start + 4 * position) from None
+    except IndexError:
+        position = end + 1
+    if position != end:
+        problem = f"type {first_id + len(positions) - 1} reaches past the end of the types"
+        raise ObjectFormatError(problem, file=name, offset=types_start + 4 * positions[-1])
+    return positions

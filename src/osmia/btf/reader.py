@@ -1,0 +1,255 @@
+"""`BTF`: types read when they are asked for, from bytes that may lie."""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from collections.abc import Iterator
+
+from osmia.btf import sizes
+from osmia.btf.decode import decode_type
+from osmia.btf.layout import (
+    KIND_MASK,
+    KIND_SHIFT,
+    ByteOrder,
+    index_types,
+    native_words,
+    parse_header,
+)
+from osmia.btf.names import NameColumn, string_offsets
+from osmia.btf.types import MODIFIERS, Kind, Type, Void
+from osmia.errors import ObjectFormatError
+
+#: As deep as libbpf follows typedefs, qualifiers and arrays; no compiler goes deeper.
+MAX_RESOLVE_DEPTH = 32
+
+_VOID = Void()
+
+
+class BTF:
+    """The types of an object, of the kernel or of a module.
+
+    The header is checked at once; the types are indexed at the first need, and each is
+    decoded when it is asked for. With `base` this is split BTF: ids and string offsets
+    go on where those of `base` end, and types may refer to both.
+
+    `data` is kept, not copied, when it is `bytes`. `name` says in errors where the data
+    came from. `whole_strings` promises that no name is stored as the end of a longer
+    string, as in the kernel's own BTF, which makes `find` faster. Every method raises
+    ObjectFormatError for data that is not what it claims, and for an id that does not
+    exist.
+    """
+
+    def __init__(
+        self,
+        data: bytes | bytearray | memoryview | mmap.mmap,
+        *,
+        base: BTF | None = None,
+        name: str = "",
+        whole_strings: bool = False,
+    ) -> None:
+        self._data = data if isinstance(data, bytes) else bytes(memoryview(data))
+        self.name = name
+        self.base = base
+        self._header = header = parse_header(memoryview(self._data), name)
+        if base is not None and base.byteorder != header.byteorder:
+            raise ObjectFormatError("split BTF and its base differ in byte order", file=name)
+        self._whole_strings = whole_strings
+        self._first_id = len(base) if base is not None else 1
+        self._first_string = base.string_size if base is not None else 0
+        self._check_strings()
+        self._words = native_words(
+            memoryview(self._data)[header.types_start : header.types_end], header.byteorder
+        )
+        self._index: array[int] | None = None
+        self._names: NameColumn | None = None
+        self._types: dict[int, Type] = {}
+        self._strings: dict[int, str] = {}
+        self._layouts: dict[int, tuple[int, int]] = {}
+        self._pointer_size = 0
+
+    def _check_strings(self) -> None:
+        start, end = self._header.strings_start, self._header.strings_end
+        if start == end and self.base is not None:
+            return
+        if start == end or self._data[end - 1]:
+            raise ObjectFormatError("BTF strings do not end in NUL", file=self.name, offset=end)
+        if self.base is None and self._data[start]:
+            raise ObjectFormatError(
+                "BTF strings do not start with NUL", file=self.name, offset=start
+            )
+
+    @property
+    def byteorder(self) -> ByteOrder:
+        """The byte order of the data, which is that of the target."""
+        return self._header.byteorder
+
+    @property
+    def string_size(self) -> int:
+        """The size in bytes of all strings, those of the base included."""
+        return self._first_string + self._header.strings_end - self._header.strings_start
+
+    @property
+    def first_id(self) -> int:
+        """The first id that is not the base's: 1 where there is no base."""
+        return self._first_id
+
+    @property
+    def _positions(self) -> array[int]:
+        if self._index is None:
+            self._index = index_types(
+                self._words, self.name, self._header.types_start, self._first_id
+            )
+        return self._index
+
+    def __len__(self) -> int:
+        """The number of types, `void` and those of the base included."""
+        return self._first_id + len(self._positions)
+
+    def __iter__(self) -> Iterator[int]:
+        """All ids from 1 on, those of the base included."""
+        return iter(range(1, len(self)))
+
+    def __bool__(self) -> bool:
+        """True, also when there are no types."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"<BTF {self.name or 'of an object'}: {len(self)} types>"
+
+    def to_bytes(self) -> bytes:
+        """The bytes that this was read from (without those of the base)."""
+        return self._data
+
+    def string(self, offset: int) -> str:
+        """The string at `offset`; bytes that are no UTF-8 become surrogates."""
+        text = self._strings.get(offset)
+        if text is None:
+            text = self._strings[offset] = self._read_string(offset)
+        return text
+
+    def _read_string(self, offset: int) -> str:
+        if offset < self._first_string and self.base is not None:
+            return self.base.string(offset)
+        start = self._header.strings_start + offset - self._first_string
+        end = self._header.strings_end
+        if not self._header.strings_start <= start < end:
+            problem = f"string offset {offset} lies outside the strings"
+            raise ObjectFormatError(problem, file=self.name)
+        return self._data[start : self._data.find(b"\0", start, end)].decode(
+            "utf-8", "surrogateescape"
+        )
+
+    def type(self, type_id: int) -> Type:
+        """The type with this id."""
+        found = self._types.get(type_id)
+        if found is not None:
+            return found
+        if type_id == 0:
+            return _VOID
+        if 0 < type_id < self._first_id and self.base is not None:
+            return self.base.type(type_id)
+        start = self._position_of(type_id)
+        row = type_id - self._first_id + 1
+        end = self._positions[row] if row < len(self._positions) else len(self._words)
+        found = decode_type(self, type_id, self._words[start:end].tolist())
+        self._types[type_id] = found
+        return found
+
+    def _position_of(self, type_id: int) -> int:
+        row = type_id - self._first_id
+        positions = self._positions
+        if not 0 <= row < len(positions):
+            problem = f"type {type_id} does not exist; there are {len(self)}"
+            raise ObjectFormatError(problem, file=self.name)
+        return positions[row]
+
+    def record_offset(self, type_id: int) -> int:
+        """Where the type's record starts in `to_bytes()`, in bytes; not for the base's types."""
+        return self._header.types_start + 4 * self._position_of(type_id)
+
+    def ids_of_kind(self, kind: Kind) -> list[int]:
+        """The ids of all types of one kind, without decoding them; not those of the base."""
+        words, wanted, first = self._words, int(kind), self._first_id
+        return [
+            first + row
+            for row, position in enumerate(self._positions)
+            if words[position + 1] >> KIND_SHIFT & KIND_MASK == wanted
+        ]
+
+    def kind_of(self, type_id: int) -> Kind:
+        """The kind of a type, without decoding it."""
+        if type_id == 0:
+            return Kind.VOID
+        if 0 < type_id < self._first_id and self.base is not None:
+            return self.base.kind_of(type_id)
+        return Kind(self._words[self._position_of(type_id) + 1] >> KIND_SHIFT & KIND_MASK)
+
+    def name_of(self, type_id: int) -> str:
+        """The name of a type, "" for none, without decoding it."""
+        if type_id == 0:
+            return ""
+        if 0 < type_id < self._first_id and self.base is not None:
+            return self.base.name_of(type_id)
+        return self.string(self._words[self._position_of(type_id)])
+
+    def find(self, name: str, *kinds: Kind) -> int:
+        """The lowest id of a type with this name, of one of `kinds` if any; 0 when none is."""
+        return next(self._find(name, kinds), 0)
+
+    def find_all(self, name: str, *kinds: Kind) -> tuple[int, ...]:
+        """The ids of all types with this name, of one of `kinds` if any, in order."""
+        return tuple(self._find(name, kinds))
+
+    def _find(self, name: str, kinds: tuple[Kind, ...]) -> Iterator[int]:
+        if not name or "\0" in name:
+            return
+        if self.base is not None:
+            yield from self.base._find(name, kinds)
+        offsets = self._offsets_of(name)
+        if not offsets:
+            return
+        if self._names is None:
+            self._names = NameColumn(self._words, self._positions)
+        for row in self._names.rows(offsets):
+            type_id = self._first_id + row
+            if not kinds or self.kind_of(type_id) in kinds:
+                yield type_id
+
+    def _offsets_of(self, name: str) -> list[int]:
+        """Every offset at which a type of this BTF may have found its name."""
+        try:
+            encoded = name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return []
+        start, end = self._header.strings_start, self._header.strings_end
+        own = string_offsets(self._data, encoded, start, end, whole=self._whole_strings)
+        offsets = [self._first_string + offset for offset in own]
+        return offsets if self.base is None else self.base._offsets_of(name) + offsets
+
+    def resolve(self, type_id: int) -> int:
+        """The id without typedefs, qualifiers and type tags."""
+        for _ in range(MAX_RESOLVE_DEPTH):
+            if self.kind_of(type_id) not in MODIFIERS:
+                return type_id
+            type_id = self.type(type_id).target  # type: ignore[union-attr]
+        raise ObjectFormatError(f"type {type_id} is a chain of typedefs too long", file=self.name)
+
+    def size_of(self, type_id: int) -> int:
+        """The size of a type in bytes.
+
+        Raises ObjectFormatError for what has no size (void, functions, forward
+        declarations) and for a size beyond 32 bits.
+        """
+        return sizes.size_of(self, type_id)
+
+    def alignment_of(self, type_id: int) -> int:
+        """The alignment of a type in bytes: 1 for a struct that must have been packed."""
+        return sizes.layout_of(self, type_id, self._layouts)[1]
+
+    @property
+    def pointer_size(self) -> int:
+        """The size of the target's pointers in bytes: that of its `long`, 8 when it has none."""
+        if not self._pointer_size:
+            self._pointer_size = sizes.pointer_size(self)
+        return self._pointer_size

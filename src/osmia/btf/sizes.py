@@ -1,0 +1,113 @@
+"""How large types are and how they are aligned, on the target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osmia.btf.types import (
+    Array,
+    Const,
+    DataSec,
+    Enum,
+    Enum64,
+    Float,
+    Int,
+    Kind,
+    Ptr,
+    Restrict,
+    Struct,
+    Typedef,
+    TypeTag,
+    Union,
+    Var,
+    Volatile,
+)
+from osmia.errors import ObjectFormatError
+
+if TYPE_CHECKING:
+    from osmia.btf.reader import BTF
+
+#: No type is larger: BTF's sizes are 32-bit, and so are libbpf's checks.
+MAX_SIZE = (1 << 32) - 1
+
+#: Typedefs, qualifiers, arrays and nested structs on the way to one type's size.
+MAX_DEPTH = 64
+
+_LONG_NAMES = ("long unsigned int", "long int", "unsigned long", "long")
+
+
+def pointer_size(btf: BTF) -> int:
+    """The size of `long`, which is a pointer's on all of Linux; 8, BPF's own, without one."""
+    for name in _LONG_NAMES:
+        found = btf.type(btf.find(name, Kind.INT))
+        if isinstance(found, Int) and found.size in (4, 8):
+            return found.size
+    return 8
+
+
+def size_of(btf: BTF, type_id: int) -> int:
+    """The size in bytes; see `BTF.size_of`."""
+    count, current = 1, type_id
+    for _ in range(MAX_DEPTH):
+        match btf.type(current):
+            case Int() | Enum() | Enum64() | Float() | Struct() | Union() | DataSec() as sized:
+                return _checked(btf, type_id, count * sized.size)
+            case Ptr():
+                return _checked(btf, type_id, count * btf.pointer_size)
+            case Array() as array:
+                # A zero must not hide what the elements are, only make the whole empty.
+                count = _checked(btf, type_id, count * array.count)
+                current = array.element
+            case Typedef() | Volatile() | Const() | Restrict() | TypeTag() as modifier:
+                current = modifier.target
+            case Var() as variable:
+                current = variable.type_id
+            case other:
+                what = f"{other.kind.name} {other.name}".strip()
+                raise ObjectFormatError(f"type {type_id} has no size: {what}", file=btf.name)
+    raise ObjectFormatError(f"type {type_id} is nested too deeply", file=btf.name)
+
+
+def _checked(btf: BTF, type_id: int, size: int) -> int:
+    if size > MAX_SIZE:
+        raise ObjectFormatError(f"type {type_id} is larger than 4 GiB", file=btf.name)
+    return size
+
+
+def layout_of(
+    btf: BTF, type_id: int, known: dict[int, tuple[int, int]], depth: int = 0
+) -> tuple[int, int]:
+    """(size, alignment) in bytes; `known` remembers structs, so that each is looked at once."""
+    if depth > MAX_DEPTH:
+        raise ObjectFormatError(f"type {type_id} is nested too deeply", file=btf.name)
+    match btf.type(type_id):
+        case Int() | Enum() | Enum64() | Float() as scalar:
+            return scalar.size, max(1, min(btf.pointer_size, scalar.size))
+        case Ptr():
+            return btf.pointer_size, btf.pointer_size
+        case Array() as array:
+            return size_of(btf, type_id), layout_of(btf, array.element, known, depth + 1)[1]
+        case Typedef() | Volatile() | Const() | Restrict() | TypeTag() as modifier:
+            return layout_of(btf, modifier.target, known, depth + 1)
+        case Var() as variable:
+            return layout_of(btf, variable.type_id, known, depth + 1)
+        case Struct() | Union() as composite:
+            if type_id not in known:
+                known[type_id] = composite.size, _composite_alignment(btf, composite, known, depth)
+            return known[type_id]
+        case other:
+            what = f"{other.kind.name} {other.name}".strip()
+            raise ObjectFormatError(f"type {type_id} has no alignment: {what}", file=btf.name)
+
+
+def _composite_alignment(
+    btf: BTF, composite: Struct | Union, known: dict[int, tuple[int, int]], depth: int
+) -> int:
+    alignment = 1
+    packed = False
+    for member in composite.members:
+        wanted = layout_of(btf, member.type_id, known, depth + 1)[1]
+        alignment = max(alignment, wanted)
+        # An unaligned member shows that the whole was packed; a bitfield may lie anywhere.
+        packed |= not member.bitfield_size and member.bit_offset % (8 * wanted) != 0
+    return 1 if packed or composite.size % alignment else alignment
