@@ -1,0 +1,45 @@
+"""ELF64 files: read and write. Nothing here is specific to BPF."""
+
+from osmia.elf.format import (
+    EM_BPF,
+    EM_NONE,
+    R_BPF_64_32,
+    R_BPF_64_64,
+    R_BPF_64_ABS32,
+    R_BPF_64_ABS64,
+    R_BPF_64_NODYLD32,
+    SHN_ABS,
+    SHN_COMMON,
+    SHN_UNDEF,
+    Binding,
+    FileType,
+    SectionFlag,
+    SectionType,
+    SymbolType,
+    Visibility,
+)
+from osmia.elf.reader import ElfFile, ElfRelocation, Section, Segment, Symbol
+
+__all__ = [
+    "EM_BPF",
+    "EM_NONE",
+    "R_BPF_64_32",
+    "R_BPF_64_64",
+    "R_BPF_64_ABS32",
+    "R_BPF_64_ABS64",
+    "R_BPF_64_NODYLD32",
+    "SHN_ABS",
+    "SHN_COMMON",
+    "SHN_UNDEF",
+    "Binding",
+    "ElfFile",
+    "ElfRelocation",
+    "FileType",
+    "Section",
+    "SectionFlag",
+    "SectionType",
+    "Segment",
+    "Symbol",
+    "SymbolType",
+    "Visibility",
+]

@@ -1,0 +1,423 @@
+"""Read ELF64 files: sections, symbols, relocations, segments.
+
+Files are not trusted. Every offset and count is checked against the file's size before
+it is used, nothing is copied but names, and the work is linear in the file's size. What
+does not hold raises `ObjectFormatError` with the offset in the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
+
+from osmia.elf.format import (
+    BYTE_ORDERS,
+    CLASS_64,
+    HEADER_SIZE,
+    IDENT_SIZE,
+    MAGIC,
+    PN_XNUM,
+    REL_SIZE,
+    RELA_SIZE,
+    SECTION_HEADER_SIZE,
+    SEGMENT_HEADER_SIZE,
+    SHN_LORESERVE,
+    SHN_UNDEF,
+    SHN_XINDEX,
+    SYMBOL_SIZE,
+    VERSION_CURRENT,
+    Binding,
+    FileType,
+    Layouts,
+    SectionType,
+    SymbolType,
+    Visibility,
+    layouts,
+)
+from osmia.elf.strings import StringTable
+from osmia.errors import ObjectFormatError
+
+_PT_LOAD = 1
+
+# Enum calls cost more than the rest of a symbol; indexing a tuple does not.
+_BINDINGS = tuple(Binding(n) if n in set(Binding) else None for n in range(16))
+_SYMBOL_TYPES = tuple(SymbolType(n) if n in set(SymbolType) else None for n in range(16))
+_VISIBILITIES = tuple(Visibility(n) for n in range(4))
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section. Sizes and offsets in bytes; `data` is a view of the file, not a copy.
+
+    `data` is empty for a section that takes no room in the file (NOBITS: `.bss`), where
+    `size` tells how much memory it stands for.
+    """
+
+    index: int
+    name: str
+    type: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    alignment: int
+    entry_size: int
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A symbol. `section` is a section's index or SHN_UNDEF, SHN_ABS, SHN_COMMON.
+
+    `value` is an offset into that section in a relocatable file, else an address.
+    """
+
+    index: int
+    name: str
+    value: int
+    size: int
+    binding: Binding
+    type: SymbolType
+    visibility: Visibility
+    section: int
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether this file says what the symbol is, and does not only name it."""
+        return self.section != SHN_UNDEF
+
+
+@dataclass(frozen=True, slots=True)
+class ElfRelocation:
+    """A relocation of a section's bytes at `offset`; `addend` is None in a REL section.
+
+    `symbol` is an index into `ElfFile.symbols`.
+    """
+
+    offset: int
+    symbol: int
+    type: int
+    addend: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of an executable that is loaded into memory (PT_LOAD); sizes in bytes."""
+
+    flags: int
+    offset: int
+    address: int
+    file_size: int
+    memory_size: int
+
+
+class ElfFile:
+    """An ELF64 file of any machine and either byte order.
+
+    Made by `ElfFile.parse`. Views into the input (`data`, `Section.data`) stay valid
+    as long as the input does; an `mmap` cannot be closed while they are alive.
+    """
+
+    def __init__(self, data: memoryview, name: str) -> None:
+        self.name = name
+        self.data = data
+        if len(data) < HEADER_SIZE or data[:4] != MAGIC:
+            raise self._error("not an ELF file" if data[:4] != MAGIC else "truncated ELF header", 0)
+        if data[4] != CLASS_64:
+            raise self._error("not a 64-bit ELF file", 4)
+        if data[5] not in BYTE_ORDERS:
+            raise self._error(f"unknown ELF byte order {data[5]}", 5)
+        if data[6] != VERSION_CURRENT:
+            raise self._error(f"unknown ELF version {data[6]}", 6)
+        self.byteorder = BYTE_ORDERS[data[5]]
+        self._layouts: Layouts = layouts(self.byteorder)
+        (
+            self.type,
+            self.machine,
+            _,
+            self.entry,
+            self._segments_offset,
+            self._sections_offset,
+            self.flags,
+            _,
+            self._segment_entry_size,
+            self._segment_count,
+            self._section_entry_size,
+            self._section_count,
+            self._names_index,
+        ) = self._layouts.header.unpack_from(data, IDENT_SIZE)
+        self.sections = self._read_sections()
+        if self.type == FileType.REL:
+            self._refuse_overlap()
+
+    @classmethod
+    def parse(cls, data: bytes | bytearray | memoryview | mmap.mmap, name: str = "") -> ElfFile:
+        """Read a file's contents; `name` stands in errors.
+
+        Symbols and relocations are read, and found faulty, when first asked for.
+        Raises `ObjectFormatError`.
+        """
+        return cls(memoryview(data).cast("B").toreadonly(), name)
+
+    def section(self, name: str) -> Section | None:
+        """The first section of that name."""
+        return self._sections_by_name.get(name)
+
+    @cached_property
+    def symbols(self) -> list[Symbol]:
+        """The symbols of `.symtab`, in file order; index 0 is the null symbol. Empty if none."""
+        return self._read_symbols(SectionType.SYMTAB)
+
+    @cached_property
+    def dynamic_symbols(self) -> list[Symbol]:
+        """The symbols of `.dynsym`: what a stripped executable or library still tells."""
+        return self._read_symbols(SectionType.DYNSYM)
+
+    def relocations(self, section: Section) -> Sequence[ElfRelocation]:
+        """The relocations that apply to `section`, sorted by offset.
+
+        Only relocatable files (ET_REL) have any. Raises `ObjectFormatError` for one that
+        is outside of the section or names no symbol.
+        """
+        found: list[ElfRelocation] = []
+        for table in self._relocation_tables.get(section.index, ()):
+            found += self._read_relocations(table, section)
+        found.sort(key=attrgetter("offset"))
+        return found
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """What is loaded into memory, by address; empty for a relocatable file."""
+        count = self._segment_count
+        if count == PN_XNUM and self.sections:
+            count = self.sections[0].info
+        table = self._table(
+            self._segments_offset, count, SEGMENT_HEADER_SIZE, self._segment_entry_size, "segment"
+        )
+        segments = [
+            Segment(flags, offset, address, file_size, memory_size)
+            for kind, flags, offset, address, _, file_size, memory_size, _ in (
+                self._layouts.segment.iter_unpack(table)
+            )
+            if kind == _PT_LOAD
+        ]
+        return sorted(segments, key=attrgetter("address"))
+
+    def file_offset(self, address: int) -> int | None:
+        """Where in the file the byte at `address` of the loaded image is; None if nowhere.
+
+        This is what a uprobe needs of a symbol's value.
+        """
+        for segment in self.segments:
+            if segment.address <= address < segment.address + segment.file_size:
+                return segment.offset + address - segment.address
+        return None
+
+    def _error(self, message: str, offset: int | None = None) -> ObjectFormatError:
+        return ObjectFormatError(message, file=self.name or None, offset=offset)
+
+    def _table(self, offset: int, count: int, size: int, stated: int, what: str) -> memoryview:
+        """The bytes of a table of `count` entries, if the file has them all."""
+        if count == 0:
+            return self.data[:0]
+        if stated != size:
+            raise self._error(f"{what} headers of {stated} bytes instead of {size}")
+        if offset + count * size > len(self.data):
+            raise self._error(f"{count} {what} headers end past the end of the file", offset)
+        return self.data[offset : offset + count * size]
+
+    def _read_sections(self) -> list[Section]:
+        headers = self._section_headers()
+        if not headers:
+            return []
+        names_index = self._names_index
+        if names_index == SHN_XINDEX:
+            names_index = headers[0][6]  # sh_link of the null section
+        views = [self._section_data(index, header) for index, header in enumerate(headers)]
+        if names_index >= len(headers):
+            raise self._error(f"section names are in section {names_index}, which is not there", 62)
+        names = self._string_table(views[names_index], headers[names_index][4])
+        return [
+            self._section(index, names, header, view)
+            for index, (header, view) in enumerate(zip(headers, views, strict=True))
+        ]
+
+    @staticmethod
+    def _section(
+        index: int, names: StringTable, header: tuple[int, ...], view: memoryview
+    ) -> Section:
+        name, kind, flags, address, offset, size, link, info, alignment, entry_size = header
+        return Section(
+            index=index,
+            name=names[name],
+            type=kind,
+            flags=flags,
+            address=address,
+            offset=offset,
+            size=size,
+            link=link,
+            info=info,
+            alignment=alignment,
+            entry_size=entry_size,
+            data=view,
+        )
+
+    def _section_headers(self) -> list[tuple[int, ...]]:
+        count = self._section_count
+        if count == 0 and self._sections_offset:
+            # More than 65,279 sections: the number is sh_size of the null section.
+            null = self._table(
+                self._sections_offset, 1, SECTION_HEADER_SIZE, self._section_entry_size, "section"
+            )
+            count = self._layouts.section.unpack(null)[5]
+        table = self._table(
+            self._sections_offset, count, SECTION_HEADER_SIZE, self._section_entry_size, "section"
+        )
+        return list(self._layouts.section.iter_unpack(table))
+
+    def _section_data(self, index: int, header: tuple[int, ...]) -> memoryview:
+        _, kind, _, _, offset, size, _, _, alignment, _ = header
+        if alignment & (alignment - 1):
+            raise self._error(f"section {index} has alignment {alignment}, not a power of two")
+        if kind in (SectionType.NULL, SectionType.NOBITS) or size == 0:
+            return self.data[:0]
+        if offset + size > len(self.data):
+            raise self._error(f"section {index} ({size} bytes) ends past the file's end", offset)
+        return self.data[offset : offset + size]
+
+    def _string_table(self, view: memoryview, offset: int) -> StringTable:
+        return StringTable(view.tobytes(), file=self.name, offset=offset)
+
+    @cached_property
+    def _sections_by_name(self) -> dict[str, Section]:
+        return {section.name: section for section in reversed(self.sections)}
+
+    def _refuse_overlap(self) -> None:
+        # "No byte in a file resides in more than one section" (gABI, chapter 4). Without
+        # this a small file could have thousands of relocation sections on the same bytes.
+        end = 0
+        stored = (section for section in self.sections if section.data)
+        for section in sorted(stored, key=attrgetter("offset")):
+            if section.offset < end:
+                raise self._error(f"section {section.name!r} overlaps another", section.offset)
+            end = section.offset + section.size
+
+    def _only_section(self, kind: SectionType) -> Section | None:
+        found = [section for section in self.sections if section.type == kind]
+        if len(found) > 1:
+            raise self._error(f"more than one {kind.name} section", found[1].offset)
+        return found[0] if found else None
+
+    def _entries(self, section: Section, size: int) -> memoryview:
+        """A section's data as whole entries of `size` bytes."""
+        if section.entry_size != size or section.size % size:
+            raise self._error(
+                f"section {section.name!r} ({section.size} bytes, entries of {section.entry_size})"
+                f" does not hold {size}-byte entries",
+                section.offset,
+            )
+        return section.data
+
+    def _read_symbols(self, kind: SectionType) -> list[Symbol]:
+        table = self._only_section(kind)
+        if table is None:
+            return []
+        if table.link >= len(self.sections):
+            raise self._error(f"{table.name!r} names string table {table.link}, which is not there")
+        strings = self.sections[table.link]
+        names = self._string_table(strings.data, strings.offset)
+        entries = self._layouts.symbol.iter_unpack(self._entries(table, SYMBOL_SIZE))
+        return [
+            self._symbol(table, index, names[name], info, other, section, value, size)
+            for index, (name, info, other, section, value, size) in enumerate(entries)
+        ]
+
+    def _symbol(
+        self,
+        table: Section,
+        index: int,
+        name: str,
+        info: int,
+        other: int,
+        section: int,
+        value: int,
+        size: int,
+    ) -> Symbol:
+        if section == SHN_XINDEX:
+            section = self._extended_index(table, index)
+        elif section >= len(self.sections) and section < SHN_LORESERVE:
+            raise self._symbol_error(table, index, f"is in section {section}, which is not there")
+        binding, kind = _BINDINGS[info >> 4], _SYMBOL_TYPES[info & 15]
+        if binding is None or kind is None:
+            raise self._symbol_error(table, index, f"has unknown binding or type {info:#04x}")
+        return Symbol(index, name, value, size, binding, kind, _VISIBILITIES[other & 3], section)
+
+    def _symbol_error(self, table: Section, index: int, fault: str) -> ObjectFormatError:
+        return self._error(f"symbol {index} {fault}", table.offset + index * SYMBOL_SIZE)
+
+    def _extended_index(self, table: Section, symbol: int) -> int:
+        """The section of a symbol whose index does not fit into st_shndx."""
+        indexes = self._extended_indexes.get(table.index)
+        word = self._layouts.word
+        if indexes is None or (symbol + 1) * word.size > len(indexes):
+            raise self._symbol_error(table, symbol, "has an extended section index but no entry")
+        (section,) = word.unpack_from(indexes, symbol * word.size)
+        # Were it in the reserved range it could not be told from SHN_ABS and its like.
+        if section >= len(self.sections) or SHN_LORESERVE <= section <= SHN_XINDEX:
+            raise self._symbol_error(table, symbol, f"has extended section index {section}")
+        return int(section)
+
+    @cached_property
+    def _extended_indexes(self) -> dict[int, memoryview]:
+        return {
+            section.link: section.data
+            for section in self.sections
+            if section.type == SectionType.SYMTAB_SHNDX
+        }
+
+    @cached_property
+    def _relocation_tables(self) -> dict[int, list[Section]]:
+        """REL and RELA sections by the section that they apply to."""
+        tables: dict[int, list[Section]] = {}
+        if self.type != FileType.REL:
+            return tables
+        for section in self.sections:
+            if section.type in (SectionType.REL, SectionType.RELA):
+                tables.setdefault(section.info, []).append(section)
+        return tables
+
+    def _read_relocations(self, table: Section, target: Section) -> list[ElfRelocation]:
+        if table.link >= len(self.sections) or (
+            self.sections[table.link].type != SectionType.SYMTAB
+        ):
+            raise self._error(f"{table.name!r} does not name the symbol table", table.offset)
+        relocations = self._unpack_relocations(table)
+        symbols = len(self.symbols)
+        for index, relocation in enumerate(relocations):
+            if relocation.offset >= target.size:
+                fault = f"is at {relocation.offset:#x}, past the end of {target.name!r}"
+            elif relocation.symbol >= symbols:
+                fault = f"names symbol {relocation.symbol} of {symbols}"
+            else:
+                continue
+            at = table.offset + index * table.entry_size
+            raise self._error(f"relocation {index} of {table.name!r} {fault}", at)
+        return relocations
+
+    def _unpack_relocations(self, table: Section) -> list[ElfRelocation]:
+        if table.type == SectionType.REL:
+            return [
+                ElfRelocation(offset, info >> 32, info & 0xFFFFFFFF, None)
+                for offset, info in self._layouts.rel.iter_unpack(self._entries(table, REL_SIZE))
+            ]
+        return [
+            ElfRelocation(offset, info >> 32, info & 0xFFFFFFFF, addend)
+            for offset, info, addend in self._layouts.rela.iter_unpack(
+                self._entries(table, RELA_SIZE)
+            )
+        ]
