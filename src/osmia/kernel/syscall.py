@@ -129,6 +129,7 @@ _CAPABILITIES: dict[Command, tuple[Capability, ...]] = {
 _LOAD_ATTEMPTS = 5
 #: include/linux/errno.h: an errno not meant for user space, which bpf(2) returns all the same.
 _ENOTSUPP = 524
+_ELEMENT_SIZE = sizeof(layout.MapElement)
 
 
 def invoke(command: int, attribute: Structure) -> int:
@@ -291,47 +292,39 @@ def map_freeze(fd: int, *, what: str = "freeze map") -> None:
 
 
 class ElementCall:
-    """One prepared element operation: its own key, value and attribute memory.
+    """One prepared element operation with its own key, value and attribute memory.
 
-    For hot paths: fill `key`, call, read `value`. Not safe for two users at a time.
-    The calls keep the GIL: they take about a microsecond and never sleep for long,
-    and handing the GIL over would cost more than that.
+    For hot paths: fill `key` (its length is checked), call, read `value`. For one user
+    at a time. Calls keep the GIL: they take about a microsecond, and handing it over
+    would cost more than that (bench/bench_maps.py).
     """
 
-    __slots__ = ("_attribute", "_reference", "_size", "key", "value")
+    __slots__ = ("_attribute", "_flags", "_number", "_reference", "key", "value")
 
-    _call = ctypes.PyDLL(None, use_errno=True).syscall
-    _call.restype = c_long
+    _syscall = ctypes.PyDLL(None, use_errno=True).syscall
 
     def __init__(self, fd: int, key_size: int, value_size: int) -> None:
-        self.key = (c_char * key_size)()
+        key = (c_char * key_size)()
+        self.key = memoryview(key).cast("B")
         self.value = (c_char * value_size)()
         self._attribute = layout.MapElement(
             map_fd=fd,
-            key=addressof(self.key) if key_size else 0,
+            key=addressof(key) if key_size else 0,
             value=addressof(self.value) if value_size else 0,
         )
+        self._flags = 0
+        self._number = _numbers()[0]
         self._reference = byref(self._attribute)
-        self._size = c_long(sizeof(self._attribute))
 
-    def __call__(self, command: PreparedCommand, flags: int = 0) -> int:
+    def __call__(self, command: int, flags: int = 0) -> int:
         """Make the call; 0, or the errno."""
-        self._attribute.flags = flags
-        while self._call(command.number, command.command, self._reference, self._size) < 0:
+        if flags != self._flags:
+            self._attribute.flags = self._flags = flags
+        while self._syscall(self._number, command, self._reference, _ELEMENT_SIZE) < 0:
             error = ctypes.get_errno()
             if error != _errno.EINTR:
-                return error
+                return _errno.EOPNOTSUPP if error == _ENOTSUPP else error
         return 0
-
-
-class PreparedCommand:
-    """A command's numbers as ctypes objects, converted once; for ElementCall."""
-
-    __slots__ = ("command", "number")
-
-    def __init__(self, command: Command) -> None:
-        self.number = c_long(_numbers()[0])
-        self.command = c_long(command)
 
 
 def prog_load(
