@@ -1,9 +1,10 @@
-"""BTF, the type format of BPF: lazy reader, `.BTF.ext`.
+"""BTF, the type format of BPF: lazy reader, `.BTF.ext`, the kernel's own types.
 
 Sources: Documentation/bpf/btf.rst and include/uapi/linux/btf.h.
 """
 
 from osmia.btf.ext import BTFExt, CoreInfo, FunctionInfo, LineInfo, LineRecord, build_btf_ext
+from osmia.btf.kernel import kernel_btf, module_btf, module_names
 from osmia.btf.reader import BTF
 from osmia.btf.types import (
     COMPOSITES,
@@ -80,4 +81,7 @@ __all__ = [
     "Void",
     "Volatile",
     "build_btf_ext",
+    "kernel_btf",
+    "module_btf",
+    "module_names",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from osmia.btf.types import Kind
@@ -117,36 +118,51 @@ def native_words(section: memoryview, byteorder: ByteOrder) -> memoryview:
     return memoryview(words)
 
 
-class Strides(dict[int, int]):
-    """The length in words of the record that an `info` word starts, computed once each."""
-
-    def __missing__(self, info: int) -> int:
-        fixed, each = _TRAILING[info >> KIND_SHIFT & KIND_MASK]  # KeyError: an unknown kind
-        stride = RECORD_WORDS + fixed + each * (info & VLEN_MASK)
-        self[info] = stride
-        return stride
-
-
 def index_types(words: memoryview, name: str, types_start: int, first_id: int) -> array[int]:
     """The position (in words) of each type's record, in id order.
 
     Raises ObjectFormatError for a kind that is not known and a record that is cut off.
     """
-    positions = array("I")
-    append = positions.append
-    strides = Strides()
-    position, end = 0, len(words)
-    try:
-        while position < end:
-            append(position)
-            position += strides[words[position + 1]]
-    except KeyError:
-        kind = words[position + 1] >> KIND_SHIFT & KIND_MASK
-        problem = f"type {first_id + len(positions) - 1} is of unknown kind {kind}"
-        raise ObjectFormatError(problem, file=name, offset=types_start + 4 * position) from None
-    except IndexError:
-        position = end + 1
-    if position != end:
-        problem = f"type {first_id + len(positions) - 1} reaches past the end of the types"
-        raise ObjectFormatError(problem, file=name, offset=types_start + 4 * positions[-1])
+    positions = array("I", _starts(words[1:], name, types_start))
+    if positions:
+        last = positions[-1]
+        end = last + _stride(words[last + 1], name, types_start + 4 * last)
+    else:
+        last = end = 0
+    if end != len(words):
+        number = first_id + len(positions) - (end > len(words))
+        problem = f"type {number} reaches past the end of the types"
+        offset = types_start + 4 * (last if end > len(words) else end)
+        raise ObjectFormatError(problem, file=name, offset=offset)
     return positions
+
+
+def _starts(infos: memoryview, name: str, types_start: int) -> Iterator[int]:
+    """Where records start; `infos` are the words from the first record's `info` on.
+
+    This loop runs once for each of the kernel's 130,000 types: it has no test for the
+    end and none for a new `info` word, both are exceptions, which cost nothing until
+    they are raised.
+    """
+    strides: dict[int, int] = {}
+    position = 0
+    while True:
+        try:
+            while True:
+                stride = strides[infos[position]]
+                yield position
+                position += stride
+        except KeyError:
+            info = infos[position]
+            strides[info] = _stride(info, name, types_start + 4 * position)
+        except IndexError:
+            return
+
+
+def _stride(info: int, name: str, offset: int) -> int:
+    """The length in words of the record that an `info` word starts."""
+    kind = info >> KIND_SHIFT & KIND_MASK
+    if kind not in _TRAILING:
+        raise ObjectFormatError(f"a type of unknown kind {kind}", file=name, offset=offset)
+    fixed, each = _TRAILING[kind]
+    return RECORD_WORDS + fixed + each * (info & VLEN_MASK)

@@ -15,18 +15,23 @@ from collections.abc import Iterable, Iterator
 _FEW = 4
 
 
-def string_offsets(data: bytes, name: bytes, start: int, end: int, *, whole: bool) -> Iterator[int]:
-    """Offsets from `start` at which `name` stands as a NUL-terminated string in data[start:end].
+def string_offsets(strings: bytes, name: bytes, *, unique: bool) -> list[int]:
+    """Every offset at which `name` stands as a NUL-terminated string in `strings`.
 
-    Unless `whole`, that includes the ends of longer strings: a writer may store "print"
-    and let "int" begin in the middle of it.
+    That includes the ends of longer strings: a writer may store "print" and let "int"
+    begin in the middle of it. With `unique`, no writer did, nor stored a name twice:
+    the first whole string is the only one.
     """
-    pattern = b"\0" + name + b"\0" if whole else name + b"\0"
-    skipped = 1 if whole else 0
-    position = data.find(pattern, start, end)
+    if unique:
+        position = strings.find(b"\0" + name + b"\0")
+        return [position + 1] if position >= 0 else []
+    pattern = name + b"\0"
+    offsets = []
+    position = strings.find(pattern)
     while position >= 0:
-        yield position + skipped - start
-        position = data.find(pattern, position + 1, end)
+        offsets.append(position)
+        position = strings.find(pattern, position + 1)
+    return offsets
 
 
 class NameColumn:
@@ -38,14 +43,14 @@ class NameColumn:
         self._column = array("I", map(words.__getitem__, positions)).tobytes()
         self._used: frozenset[int] | None = None
 
-    def rows(self, offsets: list[int]) -> list[int]:
+    def rows(self, offsets: list[int]) -> Iterator[int]:
         """The rows that hold one of `offsets`, in order."""
         if len(offsets) == 1:
-            return list(self._rows_of(offsets[0]))
+            return self._rows_of(offsets[0])
         present: Iterable[int] = offsets
         if len(offsets) > _FEW:
             present = self._offsets_in_use().intersection(offsets)
-        return sorted(row for offset in present for row in self._rows_of(offset))
+        return iter(sorted(row for offset in present for row in self._rows_of(offset)))
 
     def _offsets_in_use(self) -> frozenset[int]:
         if self._used is None:

@@ -33,11 +33,11 @@ class BTF:
     decoded when it is asked for. With `base` this is split BTF: ids and string offsets
     go on where those of `base` end, and types may refer to both.
 
-    `data` is kept, not copied, when it is `bytes`. `name` says in errors where the data
-    came from. `whole_strings` promises that no name is stored as the end of a longer
-    string, as in the kernel's own BTF, which makes `find` faster. Every method raises
-    ObjectFormatError for data that is not what it claims, and for an id that does not
-    exist.
+    `data` is kept, not copied, and must not change. `name` says in errors where the data
+    came from. `unique_strings` promises that each name is stored once and not as the
+    end of a longer string, as in the kernel's own BTF, which makes `find` faster. Every
+    method raises ObjectFormatError for data that is not what it claims, and for an id
+    that does not exist.
     """
 
     def __init__(
@@ -46,21 +46,20 @@ class BTF:
         *,
         base: BTF | None = None,
         name: str = "",
-        whole_strings: bool = False,
+        unique_strings: bool = False,
     ) -> None:
-        self._data = data if isinstance(data, bytes) else bytes(memoryview(data))
+        self._data = view = memoryview(data)
         self.name = name
         self.base = base
-        self._header = header = parse_header(memoryview(self._data), name)
+        self._header = header = parse_header(view, name)
         if base is not None and base.byteorder != header.byteorder:
             raise ObjectFormatError("split BTF and its base differ in byte order", file=name)
-        self._whole_strings = whole_strings
+        self._unique_strings = unique_strings
         self._first_id = len(base) if base is not None else 1
         self._first_string = base.string_size if base is not None else 0
+        self._text = bytes(view[header.strings_start : header.strings_end])
         self._check_strings()
-        self._words = native_words(
-            memoryview(self._data)[header.types_start : header.types_end], header.byteorder
-        )
+        self._words = native_words(view[header.types_start : header.types_end], header.byteorder)
         self._index: array[int] | None = None
         self._names: NameColumn | None = None
         self._types: dict[int, Type] = {}
@@ -69,15 +68,14 @@ class BTF:
         self._pointer_size = 0
 
     def _check_strings(self) -> None:
-        start, end = self._header.strings_start, self._header.strings_end
-        if start == end and self.base is not None:
+        if not self._text and self.base is not None:
             return
-        if start == end or self._data[end - 1]:
+        start, end = self._header.strings_start, self._header.strings_end
+        if not self._text.endswith(b"\0"):
             raise ObjectFormatError("BTF strings do not end in NUL", file=self.name, offset=end)
-        if self.base is None and self._data[start]:
-            raise ObjectFormatError(
-                "BTF strings do not start with NUL", file=self.name, offset=start
-            )
+        if self.base is None and not self._text.startswith(b"\0"):
+            problem = "BTF strings do not start with NUL"
+            raise ObjectFormatError(problem, file=self.name, offset=start)
 
     @property
     def byteorder(self) -> ByteOrder:
@@ -87,7 +85,7 @@ class BTF:
     @property
     def string_size(self) -> int:
         """The size in bytes of all strings, those of the base included."""
-        return self._first_string + self._header.strings_end - self._header.strings_start
+        return self._first_string + len(self._text)
 
     @property
     def first_id(self) -> int:
@@ -119,7 +117,7 @@ class BTF:
 
     def to_bytes(self) -> bytes:
         """The bytes that this was read from (without those of the base)."""
-        return self._data
+        return bytes(self._data)
 
     def string(self, offset: int) -> str:
         """The string at `offset`; bytes that are no UTF-8 become surrogates."""
@@ -131,14 +129,12 @@ class BTF:
     def _read_string(self, offset: int) -> str:
         if offset < self._first_string and self.base is not None:
             return self.base.string(offset)
-        start = self._header.strings_start + offset - self._first_string
-        end = self._header.strings_end
-        if not self._header.strings_start <= start < end:
+        start = offset - self._first_string
+        if not 0 <= start < len(self._text):
             problem = f"string offset {offset} lies outside the strings"
             raise ObjectFormatError(problem, file=self.name)
-        return self._data[start : self._data.find(b"\0", start, end)].decode(
-            "utf-8", "surrogateescape"
-        )
+        end = self._text.find(b"\0", start)
+        return self._text[start:end].decode("utf-8", "surrogateescape")
 
     def type(self, type_id: int) -> Type:
         """The type with this id."""
@@ -222,8 +218,7 @@ class BTF:
             encoded = name.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             return []
-        start, end = self._header.strings_start, self._header.strings_end
-        own = string_offsets(self._data, encoded, start, end, whole=self._whole_strings)
+        own = string_offsets(self._text, encoded, unique=self._unique_strings)
         offsets = [self._first_string + offset for offset in own]
         return offsets if self.base is None else self.base._offsets_of(name) + offsets
 
@@ -245,7 +240,11 @@ class BTF:
 
     def alignment_of(self, type_id: int) -> int:
         """The alignment of a type in bytes: 1 for a struct that must have been packed."""
-        return sizes.layout_of(self, type_id, self._layouts)[1]
+        return self.layout_of(type_id)[1]
+
+    def layout_of(self, type_id: int) -> tuple[int, int]:
+        """(`size_of`, `alignment_of`) of a type, remembered."""
+        return self._layouts.get(type_id) or sizes.layout_of(self, type_id, self._layouts)
 
     @property
     def pointer_size(self) -> int:

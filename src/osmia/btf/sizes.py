@@ -77,24 +77,32 @@ def _checked(btf: BTF, type_id: int, size: int) -> int:
 def layout_of(
     btf: BTF, type_id: int, known: dict[int, tuple[int, int]], depth: int = 0
 ) -> tuple[int, int]:
-    """(size, alignment) in bytes; `known` remembers structs, so that each is looked at once."""
-    if depth > MAX_DEPTH:
-        raise ObjectFormatError(f"type {type_id} is nested too deeply", file=btf.name)
+    """(size, alignment) in bytes; `known` remembers, so that each type is looked at once."""
+    layout = known.get(type_id)
+    if layout is None:
+        if depth > MAX_DEPTH:
+            raise ObjectFormatError(f"type {type_id} is nested too deeply", file=btf.name)
+        layout = known[type_id] = _layout(btf, type_id, known, depth + 1)
+    return layout
+
+
+def _layout(
+    btf: BTF, type_id: int, known: dict[int, tuple[int, int]], depth: int
+) -> tuple[int, int]:
     match btf.type(type_id):
-        case Int() | Enum() | Enum64() | Float() as scalar:
-            return scalar.size, max(1, min(btf.pointer_size, scalar.size))
         case Ptr():
             return btf.pointer_size, btf.pointer_size
-        case Array() as array:
-            return size_of(btf, type_id), layout_of(btf, array.element, known, depth + 1)[1]
-        case Typedef() | Volatile() | Const() | Restrict() | TypeTag() as modifier:
-            return layout_of(btf, modifier.target, known, depth + 1)
-        case Var() as variable:
-            return layout_of(btf, variable.type_id, known, depth + 1)
         case Struct() | Union() as composite:
-            if type_id not in known:
-                known[type_id] = composite.size, _composite_alignment(btf, composite, known, depth)
-            return known[type_id]
+            return composite.size, _composite_alignment(btf, composite, known, depth)
+        case Typedef() | Volatile() | Const() | Restrict() | TypeTag() as modifier:
+            return layout_of(btf, modifier.target, known, depth)
+        case Int() | Enum() | Enum64() | Float() as scalar:
+            return scalar.size, max(1, min(btf.pointer_size, scalar.size))
+        case Array() as array:
+            size, alignment = layout_of(btf, array.element, known, depth)
+            return _checked(btf, type_id, size * array.count), alignment
+        case Var() as variable:
+            return layout_of(btf, variable.type_id, known, depth)
         case other:
             what = f"{other.kind.name} {other.name}".strip()
             raise ObjectFormatError(f"type {type_id} has no alignment: {what}", file=btf.name)
@@ -106,8 +114,12 @@ def _composite_alignment(
     alignment = 1
     packed = False
     for member in composite.members:
-        wanted = layout_of(btf, member.type_id, known, depth + 1)[1]
-        alignment = max(alignment, wanted)
-        # An unaligned member shows that the whole was packed; a bitfield may lie anywhere.
-        packed |= not member.bitfield_size and member.bit_offset % (8 * wanted) != 0
+        size, wanted = layout_of(btf, member.type_id, known, depth)
+        if wanted > alignment:
+            alignment = wanted
+        # What lies where no compiler puts it unasked shows that the whole was packed.
+        if member.bitfield_size:
+            packed |= member.bit_offset % (8 * wanted) + member.bitfield_size > 8 * size
+        else:
+            packed |= member.bit_offset % (8 * wanted) != 0
     return 1 if packed or composite.size % alignment else alignment
