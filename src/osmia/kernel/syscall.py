@@ -135,18 +135,21 @@ _ELEMENT_SIZE = sizeof(layout.MapElement)
 def invoke(command: int, attribute: Structure) -> int:
     """Make one bpf(2) call; the result, or the negative errno. Repeats on EINTR."""
     attempts = _LOAD_ATTEMPTS if command == Command.PROG_LOAD else 1
-    number = _numbers()[0]
     while True:
-        result: int = _libc_syscall(number, command, byref(attribute), sizeof(attribute))
-        if result >= 0:
-            return result
-        error = ctypes.get_errno()
-        if error == _ENOTSUPP:
-            error = _errno.EOPNOTSUPP
-        if error == _errno.EAGAIN:
+        result = _attempt(command, attribute)
+        if result == -_errno.EAGAIN:
             attempts -= 1
-        if error != _errno.EINTR and not (error == _errno.EAGAIN and attempts > 0):
-            return -error
+        if result != -_errno.EINTR and not (result == -_errno.EAGAIN and attempts > 0):
+            return result
+
+
+def _attempt(command: int, attribute: Structure) -> int:
+    """One bpf(2) call without repetition; the result, or the negative errno."""
+    result: int = _libc_syscall(_numbers()[0], command, byref(attribute), sizeof(attribute))
+    if result >= 0:
+        return result
+    error = ctypes.get_errno()
+    return -(_errno.EOPNOTSUPP if error == _ENOTSUPP else error)
 
 
 def bpf(command: Command, attribute: Structure, what: str) -> int:
@@ -270,16 +273,20 @@ def map_batch(
     A lookup that reaches the end is ENOENT with the last entries counted; ENOSPC asks
     for room for at least one more bucket; an errno otherwise stops at the entry counted.
     """
-    attribute = layout.MapBatch(
-        in_batch=address_of(in_batch),
-        out_batch=address_of(out_batch),
-        keys=address_of(keys),
-        values=address_of(values),
-        count=count,
-        map_fd=fd,
-        elem_flags=element_flags,
-    )
-    result = invoke(command, attribute)
+    fields = {
+        "in_batch": address_of(in_batch),
+        "out_batch": address_of(out_batch),
+        "keys": address_of(keys),
+        "values": address_of(values),
+        "map_fd": fd,
+        "elem_flags": element_flags,
+    }
+    result = -_errno.EINTR
+    while result == -_errno.EINTR:
+        # Before 6.14 EINTR also meant that concurrent deletes won three times in a row;
+        # either way the count was overwritten and the command starts anew.
+        attribute = layout.MapBatch(count=count, **fields)
+        result = _attempt(command, attribute)
     error = max(-result, 0)
     # A command refused from the start leaves the count as it was given.
     refused = error not in (0, _errno.ENOENT) and attribute.count == count
@@ -419,7 +426,7 @@ def prog_test_run(
     data: bytes | None = None,
     data_out: Buffer | None = None,
     data_size_out: int = 0,
-    ctx: bytes | None = None,
+    ctx: bytes | bytearray | None = None,
     ctx_out: Buffer | None = None,
     ctx_size_out: int = 0,
     repeat: int = 0,
