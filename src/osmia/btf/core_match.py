@@ -228,12 +228,8 @@ class Candidates:
     def _find_in(self, btf: BTF, name: str, kinds: tuple[Kind, ...]) -> list[tuple[BTF, int]]:
         first = btf.first_id if btf is not self.kernel else 1
         names = [name, *self._flavours(btf).get(name, ())]
-        return [
-            (btf, type_id)
-            for spelled in names
-            for type_id in btf.find_all(spelled, *kinds)
-            if type_id >= first
-        ]
+        found = {i for spelled in names for i in btf.find_all(spelled, *kinds) if i >= first}
+        return [(btf, type_id) for type_id in sorted(found)]
 
     def _flavours(self, btf: BTF) -> dict[str, list[str]]:
         """The flavoured names among the strings of `btf`, by essential name."""

@@ -25,7 +25,9 @@ class RelocationKind(Enum):
     FUNCTION = "function"  # ld_imm64 of a function's address (callbacks): `Object.functions`
     EXTERN = "extern"  # ld_imm64 of an extern variable: `Object.externs`
     EXTERN_CALL = "extern_call"  # call of an extern function (kfunc): `Object.externs`
-    JUMP_TABLE = "jump_table"  # ld_imm64 of a jump table: `Object.jump_tables`, plus addend
+    # What the passes turn externs into; `addend` is a type id in the BTF that `target` names.
+    KERNEL_VARIABLE = "kernel_variable"  # ld_imm64 of a variable of "vmlinux" or a module
+    KERNEL_FUNCTION = "kernel_function"  # call of a function of "vmlinux" or a module
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class CoreRelocation:
     kind: int
     type_id: int
     access: str
+    index: int = 0  # of the record among those of its ELF section
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,232 @@
+"""Maps declared in a `.maps` section: a BTF struct whose fields are the attributes.
+
+The encoding is libbpf's: `__uint(name, n)` is a pointer to an array of n elements,
+`__type(name, T)` a pointer to T, `__ulong(name, n)` an enumerator, and
+`__array(values, T)` an array of pointers that initialise the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from osmia.btf import BTF, Array, DataSec, Enum, Enum64, FuncProto, Member, Ptr, Struct, Var
+from osmia.elf import Binding, Section, Symbol, SymbolType
+from osmia.errors import ObjectFormatError
+from osmia.formats.elf_symbols import HIDDEN, SymbolTable
+from osmia.object.map_attributes import find_attribute
+from osmia.object.model import Map, Pinning
+from osmia.object.uapi import MapType
+
+MAPS_SECTION = ".maps"
+POINTER_SIZE = 8
+MAPS_IN_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A map while its fields are read."""
+
+    where: str
+    inner_allowed: bool = True
+    numbers: dict[str, int] = field(default_factory=dict)
+    types: dict[str, tuple[int, int]] = field(default_factory=dict)  # name: (type id, size)
+    inner: Map | None = None
+    values_offset: int | None = None
+
+
+class MapReader:
+    """Reads all maps of one `.maps` section."""
+
+    def __init__(self, table: SymbolTable, btf: BTF, section: Section) -> None:
+        self.table = table
+        self.btf = btf
+        self.section = section
+        self.file = table.elf.name
+
+    def read(self) -> tuple[dict[str, Map], dict[tuple[int, int], str]]:
+        """The maps by name, and their names by (section, offset)."""
+        datasec_id = self.btf.find(MAPS_SECTION, DataSec.kind)
+        if not datasec_id:
+            raise self._error(f"section {MAPS_SECTION!r} has no BTF; compile with -g")
+        datasec = self.btf.type(datasec_id)
+        assert isinstance(datasec, DataSec)
+        symbols = {
+            symbol.name: symbol
+            for symbol in self.table.by_section.get(self.section.index, [])
+            if symbol.type is not SymbolType.SECTION
+        }
+        maps: dict[str, Map] = {}
+        places: dict[tuple[int, int], str] = {}
+        values_at: dict[str, int] = {}
+        for entry in datasec.entries:
+            variable = self.btf.type(entry.type_id)
+            if not isinstance(variable, Var) or not variable.name:
+                raise self._error(f"{MAPS_SECTION!r} has an entry that is no variable")
+            symbol = symbols.get(variable.name)
+            if symbol is None:
+                raise self._error(f"map {variable.name!r} has no symbol in {MAPS_SECTION!r}")
+            if variable.name in maps:
+                raise self._error(f"map {variable.name!r} is defined twice")
+            draft = self._draft(variable)
+            maps[variable.name] = self._map(variable.name, draft, variable.id, symbol)
+            places[(self.section.index, symbol.value)] = variable.name
+            if draft.values_offset is not None:
+                values_at[variable.name] = symbol.value + draft.values_offset
+        return maps, places
+
+    def fill_slots(
+        self,
+        maps: dict[str, Map],
+        places: dict[tuple[int, int], str],
+        function_at: Callable[[int, int], str | None],
+    ) -> None:
+        """Set `slots` of the maps whose `values` are initialised, from the relocations."""
+        starts = sorted((offset, name) for (_, offset), name in places.items())
+        symbols = self.table.elf.symbols
+        slots: dict[str, list[tuple[int, str]]] = {}
+        for entry in self.table.elf.relocations(self.section):
+            owners = [name for offset, name in starts if offset <= entry.offset]
+            if not owners or entry.symbol >= len(symbols):
+                raise self._error("a relocation outside every map", entry.offset)
+            owner, symbol = owners[-1], symbols[entry.symbol]
+            index = self._slot_index(maps, owner, places, entry.offset)
+            if maps[owner].type is MapType.PROG_ARRAY:
+                target = function_at(symbol.section, symbol.value)
+            else:
+                target = places.get((symbol.section, symbol.value))
+            if target is None:
+                raise self._error(
+                    f"map {owner!r}: value {index} is {symbol.name!r}, which it cannot hold",
+                    entry.offset,
+                )
+            slots.setdefault(owner, []).append((index, target))
+        for name, entries in slots.items():
+            maps[name] = replace(maps[name], slots=tuple(entries))
+
+    def _slot_index(
+        self, maps: dict[str, Map], owner: str, places: dict[tuple[int, int], str], offset: int
+    ) -> int:
+        variable = self.btf.type(maps[owner].btf_id)
+        assert isinstance(variable, Var)
+        definition = self.btf.type(self.btf.resolve(variable.type_id))
+        assert isinstance(definition, Struct)
+        start = next(at for (_, at), name in places.items() if name == owner)
+        values = next((m for m in definition.members if m.name == "values"), None)
+        kind = maps[owner].type
+        if values is None or kind not in (*MAPS_IN_MAPS, MapType.PROG_ARRAY):
+            raise self._error(f"map {owner!r} has no `values` to initialise", offset)
+        inside = offset - start - values.bit_offset // 8
+        if inside < 0 or inside % POINTER_SIZE:
+            raise self._error(f"map {owner!r}: a relocation outside its `values`", offset)
+        return inside // POINTER_SIZE
+
+    def _draft(self, variable: Var) -> _Draft:
+        definition = self.btf.type(self.btf.resolve(variable.type_id))
+        if not isinstance(definition, Struct):
+            raise self._error(f"map {variable.name!r} is no struct")
+        return self._read_struct(definition, _Draft(f"map {variable.name!r}"))
+
+    def _read_struct(self, definition: Struct, draft: _Draft) -> _Draft:
+        for position, member in enumerate(definition.members):
+            if member.name == "values":
+                if position != len(definition.members) - 1:
+                    raise self._error(f"{draft.where}: `values` must be the last attribute")
+                self._read_values(member, draft)
+            else:
+                self._read_attribute(member, draft)
+        return draft
+
+    def _read_attribute(self, member: Member, draft: _Draft) -> None:
+        where = f"{draft.where}: attribute {member.name!r}"
+        attribute = find_attribute(member.name)
+        if attribute is None:
+            raise self._error(f"{where} is not known")
+        if attribute.is_type:
+            pointer = self.btf.type(member.type_id)
+            if not isinstance(pointer, Ptr):
+                raise self._error(f"{where} is no __type()")
+            draft.types[member.name] = (pointer.target, self.btf.size_of(pointer.target))
+        else:
+            draft.numbers[member.name] = self._number(member, where)
+
+    def _number(self, member: Member, where: str) -> int:
+        kind = self.btf.type(self.btf.resolve(member.type_id))
+        if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
+            return kind.values[0].value
+        if isinstance(kind, Ptr):
+            array = self.btf.type(kind.target)
+            if isinstance(array, Array):
+                return array.count
+        raise self._error(f"{where} is no __uint() or __ulong()")
+
+    def _read_values(self, member: Member, draft: _Draft) -> None:
+        where = f"{draft.where}: `values`"
+        array = self.btf.type(member.type_id)
+        pointer = self.btf.type(array.element) if isinstance(array, Array) else None
+        if not isinstance(pointer, Ptr):
+            raise self._error(f"{where} is no array of pointers")
+        draft.values_offset = member.bit_offset // 8
+        target = self.btf.type(self.btf.resolve(pointer.target))
+        if isinstance(target, FuncProto):
+            return
+        if not isinstance(target, Struct):
+            raise self._error(f"{where} points neither to a map's definition nor to a function")
+        if not draft.inner_allowed:
+            raise self._error(f"{draft.where}: maps in maps nest only once")
+        inner = _Draft(f"the inner map of {draft.where}", inner_allowed=False)
+        self._read_struct(target, inner)
+        draft.inner = self._make(self._inner_name(draft.where), inner)
+
+    @staticmethod
+    def _inner_name(where: str) -> str:
+        return where.split("'")[1] + ".inner"
+
+    def _map(self, name: str, draft: _Draft, btf_id: int, symbol: Symbol) -> Map:
+        made = self._make(name, draft)
+        return replace(
+            made,
+            btf_id=btf_id,
+            weak=symbol.binding is Binding.WEAK,
+            hidden=symbol.visibility in HIDDEN,
+        )
+
+    def _make(self, name: str, draft: _Draft) -> Map:
+        numbers = dict(draft.numbers)
+        key_size, key_type = self._size(draft, numbers, "key")
+        value_size, value_type = self._size(draft, numbers, "value")
+        if "type" not in numbers:
+            raise self._error(f"{draft.where} does not say its type")
+        kind = numbers.pop("type")
+        if kind in MAPS_IN_MAPS and not value_size:
+            value_size = 4
+        if kind == MapType.PROG_ARRAY and draft.values_offset is not None and not value_size:
+            value_size = 4
+        pinning = numbers.pop("pinning", Pinning.NONE)
+        return Map(
+            name=name,
+            type=MapType(kind) if kind in set(MapType) else kind,  # type: ignore[arg-type]
+            key_size=key_size,
+            value_size=value_size,
+            max_entries=numbers.pop("max_entries", 0),
+            flags=numbers.pop("map_flags", 0),
+            key_type_id=key_type,
+            value_type_id=value_type,
+            numa_node=numbers.pop("numa_node", None),
+            map_extra=numbers.pop("map_extra", 0),
+            pinning=pinning,
+            inner=draft.inner,
+            attributes=numbers,
+        )
+
+    def _size(self, draft: _Draft, numbers: dict[str, int], which: str) -> tuple[int, int]:
+        given = numbers.pop(f"{which}_size", 0)
+        type_id, size = draft.types.get(which, (0, 0))
+        if given and type_id and given != size:
+            raise self._error(
+                f"{draft.where}: {which}_size {given} contradicts the {which} type of {size} bytes"
+            )
+        return size or given, type_id
+
+    def _error(self, message: str, offset: int | None = None) -> ObjectFormatError:
+        return ObjectFormatError(message, file=self.file, offset=offset)

@@ -1,0 +1,193 @@
+"""Functions of a BPF ELF file: their code, with every relocation turned into a name."""
+
+from __future__ import annotations
+
+import struct
+
+from osmia.elf import Binding, Symbol, SymbolType
+from osmia.errors import ObjectFormatError
+from osmia.formats.code_info import CodeInfo
+from osmia.formats.elf_symbols import HIDDEN, INSTRUCTION_SIZE, CodeRange, CodeSection, SymbolTable
+from osmia.object.model import (
+    DataKind,
+    Function,
+    Linkage,
+    Object,
+    Relocation,
+    RelocationKind,
+)
+
+CALL = 0x85
+LD_IMM64 = 0x18
+PSEUDO_CALL = 1  # source register of a call: a BPF function (BPF_PSEUDO_CALL)
+PSEUDO_FUNC = 4  # source register of ld_imm64: a BPF function's address (BPF_PSEUDO_FUNC)
+
+
+class CodeReader:
+    """Reads the functions of one file into `target`, whose maps, data and externs are there."""
+
+    def __init__(
+        self,
+        table: SymbolTable,
+        target: Object,
+        info: CodeInfo,
+        maps_at: dict[tuple[int, int], str],
+    ) -> None:
+        self.table = table
+        self.target = target
+        self.info = info
+        self.maps_at = maps_at  # (section, offset) of a map's symbol: its name
+        self.file = table.elf.name
+        self.imm = struct.Struct("<i" if table.elf.byteorder == "little" else ">i")
+        self.source_shift = 4 if table.elf.byteorder == "little" else 0
+
+    def read(self) -> None:
+        """Fill `target.functions`."""
+        for code in self.table.code.values():
+            relocations = self._relocations(code)
+            for place in code.ranges:
+                function = self._function(code, place, relocations.get(place.key, []))
+                self.target.functions[place.key] = function
+
+    def _function(
+        self, code: CodeSection, place: CodeRange, relocations: list[Relocation]
+    ) -> Function:
+        section = code.section.name
+        packed = bytes(code.section.data[place.start : place.end])
+        relocated = {relocation.offset for relocation in relocations}
+        local = self._local_references(code, place, packed, relocated)
+        symbol = place.symbol
+        return Function(
+            name=place.key,
+            section=section,
+            code=packed,
+            relocations=tuple(sorted([*relocations, *local], key=lambda r: r.offset)),
+            core_relocations=self.info.core_relocations(section, place.start, place.end),
+            line_info=self.info.lines(section, place.start, place.end),
+            btf_id=self.info.function_id(section, place.start),
+            linkage=Linkage.STATIC if symbol.binding is Binding.LOCAL else Linkage.GLOBAL,
+            weak=symbol.binding is Binding.WEAK,
+            hidden=symbol.visibility in HIDDEN,
+        )
+
+    def _relocations(self, code: CodeSection) -> dict[str, list[Relocation]]:
+        found: dict[str, list[Relocation]] = {}
+        symbols = self.table.elf.symbols
+        for entry in self.table.elf.relocations(code.section):
+            place = code.at(entry.offset)
+            if place is None or entry.offset % INSTRUCTION_SIZE:
+                raise self._error(code, entry.offset, "a relocation outside every instruction")
+            if entry.symbol >= len(symbols):
+                raise self._error(code, entry.offset, f"symbol {entry.symbol} does not exist")
+            relocation = self._relocation(code, place, entry.offset, symbols[entry.symbol])
+            found.setdefault(place.key, []).append(relocation)
+        return found
+
+    def _relocation(
+        self, code: CodeSection, place: CodeRange, offset: int, symbol: Symbol
+    ) -> Relocation:
+        data = code.section.data
+        opcode, registers = data[offset], data[offset + 1]
+        (imm,) = self.imm.unpack_from(data, offset + 4)
+        at = offset - place.start
+        if opcode == CALL:
+            return self._call(code, offset, at, imm, registers, symbol)
+        if opcode == LD_IMM64 and offset + 16 <= place.end:
+            return self._address(code, offset, at, imm, symbol)
+        raise self._error(
+            code, offset, f"relocation of {symbol.name!r} at opcode {opcode:#04x}, no call or load"
+        )
+
+    def _call(
+        self,
+        code: CodeSection,
+        offset: int,
+        at: int,
+        imm: int,
+        registers: int,
+        symbol: Symbol,
+    ) -> Relocation:
+        if symbol.section == 0:
+            self._known_extern(code, offset, symbol)
+            return Relocation(at, RelocationKind.EXTERN_CALL, symbol.name)
+        if (registers >> self.source_shift) & 0xF != PSEUDO_CALL:
+            raise self._error(code, offset, f"the call of {symbol.name!r} is no function call")
+        callee = symbol.value + (imm + 1) * INSTRUCTION_SIZE
+        return Relocation(
+            at, RelocationKind.CALL, self._function_at(code, offset, symbol.section, callee)
+        )
+
+    def _address(
+        self, code: CodeSection, offset: int, at: int, imm: int, symbol: Symbol
+    ) -> Relocation:
+        if symbol.section == 0:
+            self._known_extern(code, offset, symbol)
+            return Relocation(at, RelocationKind.EXTERN, symbol.name, imm)
+        map_name = self.maps_at.get((symbol.section, symbol.value))
+        if map_name is not None and symbol.type is not SymbolType.SECTION:
+            return Relocation(at, RelocationKind.MAP, map_name)
+        if symbol.section in self.table.code:
+            key = self._function_at(code, offset, symbol.section, symbol.value + imm)
+            return Relocation(at, RelocationKind.FUNCTION, key)
+        if symbol.section in self.table.data:
+            return self._data(code, offset, at, symbol, symbol.value + imm)
+        sections = self.table.elf.sections
+        where = sections[symbol.section].name if symbol.section < len(sections) else symbol.section
+        raise self._error(
+            code, offset, f"a reference to {symbol.name!r} in {where!r}, which is neither map,"
+            " data nor code"
+        )  # fmt: skip
+
+    def _data(
+        self, code: CodeSection, offset: int, at: int, symbol: Symbol, address: int
+    ) -> Relocation:
+        section = self.table.elf.sections[symbol.section]
+        if self.table.data[symbol.section] is DataKind.STRUCT_OPS:
+            return Relocation(at, RelocationKind.MAP, symbol.name)
+        if not 0 <= address <= section.size:
+            raise self._error(
+                code, offset, f"{symbol.name!r} at {address:#x} lies outside {section.name!r}"
+            )
+        return Relocation(at, RelocationKind.DATA, section.name, address)
+
+    def _local_references(
+        self, code: CodeSection, place: CodeRange, packed: bytes, relocated: set[int]
+    ) -> list[Relocation]:
+        """Calls and function addresses within the section that the compiler left unrelocated."""
+        found = []
+        wanted = (
+            (CALL, PSEUDO_CALL, RelocationKind.CALL),
+            (LD_IMM64, PSEUDO_FUNC, RelocationKind.FUNCTION),
+        )
+        opcodes, registers = packed[0::8], packed[1::8]
+        for opcode, source, kind in wanted:
+            slot = opcodes.find(opcode)
+            while slot >= 0:
+                at = slot * INSTRUCTION_SIZE
+                if (registers[slot] >> self.source_shift) & 0xF == source and at not in relocated:
+                    (imm,) = self.imm.unpack_from(packed, at + 4)
+                    callee = place.start + at + (imm + 1) * INSTRUCTION_SIZE
+                    key = self._function_at(code, place.start + at, code.section.index, callee)
+                    found.append(Relocation(at, kind, key))
+                slot = opcodes.find(opcode, slot + 1)
+        return found
+
+    def _function_at(self, code: CodeSection, offset: int, section: int, start: int) -> str:
+        target = self.table.code.get(section)
+        place = target.starting_at(start) if target is not None else None
+        if place is None:
+            raise self._error(
+                code, offset, f"no function starts at {start:#x} of section {section}"
+            )
+        return place.key
+
+    def _known_extern(self, code: CodeSection, offset: int, symbol: Symbol) -> None:
+        if symbol.name not in self.target.externs:
+            raise self._error(
+                code, offset, f"{symbol.name!r} is not defined here, and no BTF declares it extern"
+            )
+
+    def _error(self, code: CodeSection, offset: int, message: str) -> ObjectFormatError:
+        return ObjectFormatError(
+            f"section {code.section.name!r}: {message}", file=self.file, offset=offset
+        )

@@ -1,0 +1,125 @@
+"""Global data of a BPF ELF file: sections, their variables, and the externs."""
+
+from __future__ import annotations
+
+from osmia.btf import BTF, DataSec, Func, Kind, Var, VarLinkage
+from osmia.btf.patch import SectionLayout
+from osmia.elf import Binding, Section, Symbol, SymbolType
+from osmia.errors import ObjectFormatError
+from osmia.formats.elf_symbols import HIDDEN, SymbolTable
+from osmia.object.model import DataSection, Extern, ExternKind, Linkage, Variable
+
+#: What one data section may reserve in memory; the kernel's limit for an array's value.
+MAX_DATA_SIZE = 1 << 32 - 1
+EXTERN_SECTIONS = {".kconfig": ExternKind.KCONFIG, ".ksyms": ExternKind.KSYM}
+
+
+def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
+    """Sizes and variable offsets of all sections, for `btf.patch.corrected`."""
+    layouts = {}
+    sections = table.elf.sections
+    for index, symbols in table.by_section.items():
+        if index < len(sections):
+            offsets = {s.name: s.value for s in symbols if s.type is not SymbolType.SECTION}
+            layouts[sections[index].name] = SectionLayout(sections[index].size, offsets)
+    return layouts
+
+
+def read_data(table: SymbolTable, btf: BTF | None) -> dict[str, DataSection]:
+    """The data sections of the file, by section name."""
+    found: dict[str, DataSection] = {}
+    for index, kind in table.data.items():
+        section = table.elf.sections[index]
+        if section.size > MAX_DATA_SIZE:
+            raise ObjectFormatError(
+                f"section {section.name!r} wants {section.size} bytes", file=table.elf.name
+            )
+        if section.name in found:
+            raise ObjectFormatError(f"section {section.name!r} is there twice", file=table.elf.name)
+        contents = bytearray(section.data) if len(section.data) else bytearray(section.size)
+        datasec = btf.type(btf.find(section.name, Kind.DATASEC)) if btf is not None else None
+        found[section.name] = DataSection(
+            name=section.name,
+            kind=kind,
+            contents=contents,
+            variables=_variables(table, section, btf, datasec),
+            btf_id=datasec.id if isinstance(datasec, DataSec) else 0,
+            alignment=max(section.alignment, 1),
+        )
+    return found
+
+
+def _variables(
+    table: SymbolTable, section: Section, btf: BTF | None, datasec: object
+) -> dict[str, Variable]:
+    types: dict[str, tuple[int, int]] = {}
+    if btf is not None and isinstance(datasec, DataSec):
+        for entry in datasec.entries:
+            variable = btf.type(entry.type_id)
+            if isinstance(variable, Var):
+                types[variable.name] = (variable.type_id, entry.size)
+    variables = {}
+    for symbol in sorted(table.by_section.get(section.index, ()), key=lambda s: s.value):
+        if symbol.type is not SymbolType.OBJECT or not symbol.name:
+            continue
+        type_id, size = types.get(symbol.name, (0, 0))
+        size = symbol.size or size
+        if symbol.value + size > section.size:
+            raise ObjectFormatError(
+                f"variable {symbol.name!r} does not lie within {section.name!r}"
+                f" ({symbol.value:#x} + {size:#x} of {section.size:#x} bytes)",
+                file=table.elf.name,
+            )
+        variables[symbol.name] = _variable(symbol, size, type_id)
+    return variables
+
+
+def _variable(symbol: Symbol, size: int, type_id: int) -> Variable:
+    return Variable(
+        name=symbol.name,
+        offset=symbol.value,
+        size=size,
+        type_id=type_id,
+        linkage=Linkage.STATIC if symbol.binding is Binding.LOCAL else Linkage.GLOBAL,
+        weak=symbol.binding is Binding.WEAK,
+        hidden=symbol.visibility in HIDDEN,
+    )
+
+
+def read_externs(table: SymbolTable, btf: BTF | None) -> dict[str, Extern]:
+    """What the file names and does not define, as its BTF declares it."""
+    if btf is None or not table.undefined:
+        return {}
+    sections = {
+        entry.type_id: EXTERN_SECTIONS[name]
+        for name in EXTERN_SECTIONS
+        if isinstance(datasec := btf.type(btf.find(name, Kind.DATASEC)), DataSec)
+        for entry in datasec.entries
+    }
+    externs = {}
+    for name, symbol in table.undefined.items():
+        declared = _declaration(btf, name)
+        if declared is None:
+            continue
+        kind = sections.get(declared.id, ExternKind.OBJECT)
+        if kind is ExternKind.KSYM and isinstance(declared, Func):
+            kind = ExternKind.KFUNC
+        externs[name] = Extern(
+            name=name,
+            kind=kind,
+            type_id=declared.type_id,
+            weak=symbol.binding is Binding.WEAK,
+            btf_id=declared.id,
+            hidden=symbol.visibility in HIDDEN,
+        )
+    return externs
+
+
+def _declaration(btf: BTF, name: str) -> Var | Func | None:
+    for type_id in btf.find_all(name, Kind.VAR, Kind.FUNC):
+        declared = btf.type(type_id)
+        if isinstance(declared, Var) and declared.linkage == VarLinkage.GLOBAL_EXTERN:
+            return declared
+        if isinstance(declared, Func) and declared.linkage == Linkage.EXTERN:
+            return declared
+    return None

@@ -1,0 +1,185 @@
+"""Front end for ELF objects in libbpf's dialect: BTF-defined maps, SEC() programs."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import PurePath
+
+from osmia.btf import BTF, Kind
+from osmia.btf.patch import corrected
+from osmia.elf import EM_BPF, ElfFile, FileType, Section
+from osmia.errors import ObjectFormatError
+from osmia.formats.btf_maps import MAPS_SECTION, MapReader
+from osmia.formats.code_info import CodeInfo
+from osmia.formats.elf_code import CodeReader
+from osmia.formats.elf_data import read_data, read_externs, section_layouts
+from osmia.formats.elf_symbols import SymbolTable, read_symbols
+from osmia.object.model import Function, Linkage, Object, Program
+from osmia.object.sections import find_section
+from osmia.object.uapi import ProgramType
+
+#: What the kernel's license buffer takes (kernel/bpf/syscall.c, bpf_prog_load).
+MAX_LICENSE = 128
+MAX_OBJECT_NAME = 15
+TEXT = ".text"
+
+
+def object_name(path: str) -> str:
+    """The name that internal maps get: the file's name up to the first dot, 15 characters."""
+    return PurePath(path).name.partition(".")[0][:MAX_OBJECT_NAME]
+
+
+def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
+    """The Object that `elf` says. Raises ObjectFormatError for anything inconsistent."""
+    check_bpf(elf)
+    if elf.section("maps") is not None:
+        raise ObjectFormatError(
+            "section 'maps' holds maps of an older dialect (struct bpf_elf_map); open the file"
+            ' with dialect="iproute2"',
+            file=elf.name,
+        )
+    table = read_symbols(elf)
+    btf = read_btf(table)
+    obj = Object(
+        name=name or object_name(path),
+        path=path,
+        byteorder=elf.byteorder,
+        license=read_license(elf),
+        kernel_version=read_version(elf),
+        data_sections=read_data(table, btf),
+        externs=read_externs(table, btf),
+        btf=btf,
+    )
+    maps = _map_reader(table, btf)
+    places: dict[tuple[int, int], str] = {}
+    if maps is not None:
+        obj.maps, places = maps.read()
+    CodeReader(table, obj, _code_info(elf, btf), places).read()
+    if maps is not None:
+        maps.fill_slots(obj.maps, places, lambda index, at: _function_at(table, index, at))
+    obj.programs = _programs(obj)
+    _make_hidden_static(obj)
+    return obj
+
+
+def check_bpf(elf: ElfFile) -> None:
+    """Refuse what is no relocatable BPF file. Old compilers write machine 0 (EM_NONE)."""
+    if elf.machine not in (EM_BPF, 0):
+        raise ObjectFormatError(
+            f"an ELF file for machine {elf.machine}, not for BPF ({EM_BPF})", file=elf.name
+        )
+    if elf.type != FileType.REL:
+        raise ObjectFormatError(f"ELF type {elf.type}, not a relocatable object", file=elf.name)
+
+
+def read_btf(table: SymbolTable) -> BTF | None:
+    """The file's BTF with the layout of its data sections filled in."""
+    section = table.elf.section(".BTF")
+    if section is None:
+        return None
+    btf = BTF(bytes(section.data), name=f"{table.elf.name}: .BTF")
+    return corrected(btf, section_layouts(table))
+
+
+def read_license(elf: ElfFile) -> str:
+    """The text of section `license`, "" without one."""
+    section = elf.section("license")
+    if section is None:
+        return ""
+    text = bytes(section.data).partition(b"\0")[0]
+    if len(text) >= MAX_LICENSE:
+        raise ObjectFormatError(
+            f"a license of {len(text)} bytes; the kernel takes {MAX_LICENSE - 1}", file=elf.name
+        )
+    return text.decode("utf-8", "replace")
+
+
+def read_version(elf: ElfFile) -> int:
+    """The number in section `version` (LINUX_VERSION_CODE), 0 without one."""
+    section = elf.section("version")
+    if section is None:
+        return 0
+    if section.size != 4:
+        raise ObjectFormatError(f"section 'version' has {section.size} bytes, not 4", file=elf.name)
+    order = "<" if elf.byteorder == "little" else ">"
+    (version,) = struct.unpack(f"{order}I", section.data)
+    return int(version)
+
+
+def _map_reader(table: SymbolTable, btf: BTF | None) -> MapReader | None:
+    section: Section | None = table.elf.section(MAPS_SECTION)
+    if section is None:
+        return None
+    if btf is None:
+        raise ObjectFormatError(
+            f"section {MAPS_SECTION!r} has no BTF; compile with -g", file=table.elf.name
+        )
+    return MapReader(table, btf, section)
+
+
+def _code_info(elf: ElfFile, btf: BTF | None) -> CodeInfo:
+    section = elf.section(".BTF.ext")
+    return CodeInfo(btf, bytes(section.data) if section is not None else None)
+
+
+def _function_at(table: SymbolTable, section: int, offset: int) -> str | None:
+    code = table.code.get(section)
+    place = code.starting_at(offset) if code is not None else None
+    return place.key if place is not None else None
+
+
+def _programs(obj: Object) -> dict[str, Program]:
+    """The functions outside `.text`: each an entry, with what its section's name says."""
+    programs = {}
+    for function in obj.functions.values():
+        if function.section == TEXT:
+            continue
+        if function.linkage is Linkage.STATIC:
+            raise ObjectFormatError(
+                f"program {function.name!r} in {function.section!r} is static", file=obj.path
+            )
+        programs[function.name] = program_of(function)
+    return programs
+
+
+def program_of(function: Function) -> Program:
+    """A program from its function and section; type UNSPEC where the table lacks the name.
+
+    Such a program cannot be loaded until somebody says its type.
+    """
+    section = function.section.removeprefix("?")
+    found = find_section(section)
+    program = Program(
+        name=function.name,
+        function=function.name,
+        section=function.section,
+        type=ProgramType.UNSPEC,
+        autoload=not function.section.startswith("?"),
+    )
+    if found is None:
+        return program
+    row, target = found
+    return replace(
+        program,
+        type=row.type,
+        expected_attach_type=row.attach_type,
+        attach_to=target,
+        flags=int(row.flags),
+        auto_attach=row.auto_attach,
+    )
+
+
+def _make_hidden_static(obj: Object) -> None:
+    """Hidden subprograms are verified as static ones: with their callers' state."""
+    if obj.btf is None:
+        return
+    hidden = [
+        function.btf_id
+        for function in obj.functions.values()
+        if function.hidden
+        and function.name not in obj.programs
+        and obj.btf.kind_of(function.btf_id) is Kind.FUNC
+    ]
+    if hidden:
+        obj.btf = corrected(obj.btf, {}, hidden)

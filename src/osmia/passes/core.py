@@ -1,0 +1,330 @@
+"""CO-RE: make code that was compiled against one kernel's types fit another's.
+
+Every record says which instruction depends on what (a field's offset, a type's size, an
+enumerator's value, …). The answer in the kernel's types is written into the instruction;
+where there is none the instruction is replaced by an impossible call, which the verifier
+refuses only if it can be reached. Values, poison and errors are libbpf's, so that the
+program, and its tag, are the same.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from osmia.btf import BTF, Int, IntEncoding, Kind
+from osmia.btf.core_match import Candidates
+from osmia.btf.core_spec import (
+    FieldShape,
+    Spec,
+    element_of,
+    enumerator_value,
+    match_enumerator,
+    match_field,
+    match_type,
+    parse_enumerator,
+    parse_field,
+    parse_type,
+    shape_of,
+)
+from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
+from osmia.object.model import CoreKind, CoreRelocation, Function, Object
+from osmia.passes.target import Target
+
+#: The immediate of the call that stands for an unresolved relocation ("bad relo").
+POISON = 0xBAD2310
+
+FIELD_KINDS = range(CoreKind.FIELD_BYTE_OFFSET, CoreKind.FIELD_RSHIFT_U64 + 1)
+TYPE_KINDS = (
+    CoreKind.TYPE_ID_LOCAL,
+    CoreKind.TYPE_ID_TARGET,
+    CoreKind.TYPE_EXISTS,
+    CoreKind.TYPE_SIZE,
+    CoreKind.TYPE_MATCHES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one relocation comes to: `expected` is what the compiler wrote, None if unchecked.
+
+    Sizes in bytes are those of the loads that the relocation may have to change; `resizable`
+    says that a load of the one size may become one of the other.
+    """
+
+    value: int
+    expected: int | None
+    poisoned: bool = False
+    old_size: int = 0
+    new_size: int = 0
+    resizable: bool = True
+
+
+def relocate_core(obj: Object, target: Target) -> Object:
+    """`obj` with all CO-RE records applied. RelocationError names program and source line."""
+    if not any(function.core_relocations for function in obj.functions.values()):
+        return obj
+    if obj.btf is None:
+        raise ObjectFormatError("CO-RE records without BTF", file=obj.path)
+    relocator = Relocator(obj, target)
+    result = obj.copy()
+    result.functions = {
+        name: relocator.relocate(function) if function.core_relocations else function
+        for name, function in obj.functions.items()
+    }
+    return result
+
+
+class Relocator:
+    """Answers the records of one object; equal records are answered once."""
+
+    def __init__(self, obj: Object, target: Target) -> None:
+        assert obj.btf is not None
+        self.obj = obj
+        self.btf: BTF = obj.btf
+        self.target = target
+        self.answers: dict[tuple[int, int, str], Answer] = {}
+        self._candidates: Candidates | None = None
+
+    def relocate(self, function: Function) -> Function:
+        """`function` with its records applied."""
+        code = bytearray(function.code)
+        for record in function.core_relocations:
+            if record.offset % 8 or record.offset + 8 > len(code):
+                raise self._error(function, record, "the record lies outside the code")
+            key = (record.type_id, record.kind, record.access)
+            try:
+                answer = self.answers.get(key)
+                if answer is None:
+                    answer = self.answers[key] = self.answer(record)
+                patch(code, record.offset, answer, self.obj.byteorder)
+            except RelocationError as error:
+                raise self._error(function, record, str(error)) from None
+        return replace(function, code=bytes(code), core_relocations=())
+
+    def answer(self, record: CoreRelocation) -> Answer:
+        """What the record comes to on the target."""
+        if record.kind not in set(CoreKind):
+            raise RelocationError(f"CO-RE kind {record.kind} is not known")
+        kind = CoreKind(record.kind)
+        local = self._parse(kind, record)
+        if kind is CoreKind.TYPE_ID_LOCAL:
+            return Answer(record.type_id, expected=None)
+        name = self.btf.name_of(record.type_id)
+        if not name:
+            raise RelocationError(f"CO-RE: type {record.type_id} has no name to look for")
+        found: Answer | None = None
+        place: Spec | None = None
+        for btf, type_id in self.candidates.find(name, self.btf.kind_of(record.type_id)):
+            spec = _match(kind, local, btf, type_id)
+            if spec is None:
+                continue
+            answer = calculate(kind, local, spec)
+            if found is None or place is None:
+                found, place = answer, spec
+            elif spec.bit_offset != place.bit_offset or not _agree(answer, found):
+                raise RelocationError(
+                    f"{name!r} is ambiguous: {_describe(place)} and {_describe(spec)} differ"
+                )
+        return found if found is not None else calculate(kind, local, None)
+
+    @property
+    def candidates(self) -> Candidates:
+        """The target's types by name."""
+        if self._candidates is None:
+            if self.target.btf is None:
+                raise NotSupportedError(
+                    f"{self.obj.name} needs CO-RE, and the kernel has no BTF; give one to load"
+                    " against",
+                    since="5.2",
+                )
+            self._candidates = Candidates(self.target.btf, self.target.modules)
+        return self._candidates
+
+    def _parse(self, kind: CoreKind, record: CoreRelocation) -> Spec:
+        parse: Callable[[BTF, int, str], Spec] = parse_enumerator
+        if kind in FIELD_KINDS:
+            parse = parse_field
+        elif kind in TYPE_KINDS:
+            parse = parse_type
+        return parse(self.btf, record.type_id, record.access)
+
+    def _error(self, function: Function, record: CoreRelocation, message: str) -> RelocationError:
+        slot = record.offset // 8
+        lines = [line for line in self.obj.source_lines(function.name) if line.slot <= slot]
+        where = f" ({lines[-1].file}:{lines[-1].line}: {lines[-1].text})" if lines else ""
+        return RelocationError(f"function {function.name!r}, instruction {slot}{where}: {message}")
+
+
+def _match(kind: CoreKind, local: Spec, btf: BTF, type_id: int) -> Spec | None:
+    if kind in FIELD_KINDS:
+        return match_field(local, btf, type_id)
+    if kind in TYPE_KINDS:
+        return match_type(local, btf, type_id, exactly=kind is CoreKind.TYPE_MATCHES)
+    return match_enumerator(local, btf, type_id)
+
+
+def _agree(first: Answer, second: Answer) -> bool:
+    return (first.value, first.poisoned) == (second.value, second.poisoned)
+
+
+def _describe(spec: Spec) -> str:
+    path = ".".join(step.name for step in spec.steps if step.name)
+    return f"type {spec.root} of {spec.btf.name}" + (f" ({path})" if path else "")
+
+
+def calculate(kind: CoreKind, local: Spec, target: Spec | None) -> Answer:
+    """The answer for one candidate; None means that the target has none."""
+    match kind:
+        case CoreKind.FIELD_EXISTS | CoreKind.TYPE_EXISTS | CoreKind.TYPE_MATCHES:
+            return Answer(int(target is not None), expected=1)
+        case CoreKind.ENUMVAL_EXISTS:
+            return Answer(int(target is not None), expected=1)
+        case CoreKind.TYPE_ID_TARGET:
+            return Answer(target.root if target is not None else 0, expected=None)
+        case CoreKind.TYPE_SIZE:
+            size = target.btf.size_of(target.root) if target is not None else 0
+            return Answer(size, expected=local.btf.size_of(local.root))
+        case CoreKind.ENUMVAL_VALUE:
+            expected = enumerator_value(local)
+            if target is None:
+                return Answer(0, expected, poisoned=True)
+            return Answer(enumerator_value(target), expected)
+    return _field_answer(kind, local, target)
+
+
+def _field_answer(kind: CoreKind, local: Spec, target: Spec | None) -> Answer:
+    expected, old_size, old_type, checked = _field_value(kind, local)
+    check = expected if checked else None
+    if target is None:
+        return Answer(0, check, poisoned=True)
+    value, new_size, new_type, _ = _field_value(kind, target)
+    resizable = old_size == new_size or _resizable(local.btf, old_type, target.btf, new_type)
+    return Answer(value, check, False, old_size, new_size, resizable)
+
+
+def _field_value(kind: CoreKind, spec: Spec) -> tuple[int, int, int, bool]:
+    """(value, size of a load, type loaded, whether the compiler's value can be checked)."""
+    element = element_of(spec)
+    if element is not None:
+        size = spec.btf.size_of(element)
+        if kind is CoreKind.FIELD_BYTE_OFFSET:
+            return spec.bit_offset // 8, size, element, True
+        if kind is CoreKind.FIELD_BYTE_SIZE:
+            return size, 0, 0, True
+        raise RelocationError(f"CO-RE {kind.name.lower()} of an array element is not possible")
+    shape = shape_of(spec)
+    checked = not shape.bitfield
+    match kind:
+        case CoreKind.FIELD_BYTE_OFFSET:
+            if shape.bitfield:
+                return shape.byte_offset, 0, 0, checked
+            return shape.byte_offset, shape.byte_size, shape.type_id, checked
+        case CoreKind.FIELD_BYTE_SIZE:
+            return shape.byte_size, 0, 0, checked
+        case CoreKind.FIELD_SIGNED:
+            return int(shape.signed), 0, 0, True
+        case CoreKind.FIELD_LSHIFT_U64:
+            return _left_shift(shape, spec.btf.byteorder), 0, 0, checked
+    return 64 - shape.bit_size, 0, 0, True
+
+
+def _left_shift(shape: FieldShape, byteorder: str) -> int:
+    inside = shape.bit_offset - shape.byte_offset * 8
+    if byteorder == "little":
+        return 64 - (inside + shape.bit_size)
+    return (8 - shape.byte_size) * 8 + inside
+
+
+def _resizable(local: BTF, old_type: int, target: BTF, new_type: int) -> bool:
+    """Pointers (64 bits in BPF, 32 in some kernels) and unsigned integers zero-extend."""
+    if not old_type or not new_type:
+        return True
+    old, new = local.type(old_type), target.type(new_type)
+    if old.kind is Kind.PTR and new.kind is Kind.PTR:
+        return True
+    return (
+        isinstance(old, Int)
+        and isinstance(new, Int)
+        and old.encoding != IntEncoding.SIGNED
+        and new.encoding != IntEncoding.SIGNED
+    )
+
+
+# Instruction classes and fields, RFC 9669.
+_LD, _LDX, _ST, _STX, _ALU, _ALU64 = 0, 1, 2, 3, 4, 7
+_LD_IMM64 = 0x18
+_SOURCE_REGISTER = 0x08
+_CALL = 0x85
+_SIZE_BITS = {1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
+_SIZE_MASK = 0x18
+_MAX_OFFSET = 0x7FFF
+
+
+def patch(code: bytearray, at: int, answer: Answer, byteorder: str) -> None:
+    """Write an answer into the instruction at byte `at`. RelocationError where it cannot be."""
+    order = "<" if byteorder == "little" else ">"
+    opcode = code[at]
+    if answer.poisoned:
+        _poison(code, at, order)
+        return
+    match opcode & 7:
+        case 4 | 7:
+            _patch_alu(code, at, answer, order)
+        case 1 | 2 | 3:
+            _patch_memory(code, at, answer, order)
+        case 0 if opcode == _LD_IMM64 and at + 16 <= len(code):
+            _patch_load(code, at, answer, order)
+        case _:
+            raise RelocationError(f"CO-RE: opcode {opcode:#04x} cannot be relocated")
+
+
+def _poison(code: bytearray, at: int, order: str) -> None:
+    slots = [at, at + 8] if code[at] == _LD_IMM64 and at + 16 <= len(code) else [at]
+    for slot in slots:
+        struct.pack_into(f"{order}BBhI", code, slot, _CALL, 0, 0, POISON)
+
+
+def _patch_alu(code: bytearray, at: int, answer: Answer, order: str) -> None:
+    if code[at] & _SOURCE_REGISTER:
+        raise RelocationError("CO-RE: the operand is a register, not a number")
+    (found,) = struct.unpack_from(f"{order}I", code, at + 4)
+    _check(answer, found, 0xFFFFFFFF)
+    struct.pack_into(f"{order}I", code, at + 4, answer.value & 0xFFFFFFFF)
+
+
+def _patch_memory(code: bytearray, at: int, answer: Answer, order: str) -> None:
+    (found,) = struct.unpack_from(f"{order}h", code, at + 2)
+    _check(answer, found & 0xFFFF, 0xFFFF)
+    if answer.value > _MAX_OFFSET:
+        raise RelocationError(f"CO-RE: offset {answer.value} is too large for a load or store")
+    if not answer.resizable:
+        _poison(code, at, order)
+        return
+    struct.pack_into(f"{order}h", code, at + 2, answer.value)
+    if answer.old_size != answer.new_size:
+        if code[at] & _SIZE_MASK != _SIZE_BITS.get(answer.old_size):
+            raise RelocationError(
+                f"CO-RE: the load does not have the field's {answer.old_size} bytes"
+            )
+        if answer.new_size not in _SIZE_BITS:
+            raise RelocationError(f"CO-RE: no load has {answer.new_size} bytes")
+        code[at] = code[at] & ~_SIZE_MASK | _SIZE_BITS[answer.new_size]
+
+
+def _patch_load(code: bytearray, at: int, answer: Answer, order: str) -> None:
+    if code[at + 1] & (0xF0 if order == "<" else 0x0F) or any(code[at + 2 : at + 4]):
+        raise RelocationError("CO-RE: the load is of no plain number")
+    low, high = (struct.unpack_from(f"{order}I", code, at + place)[0] for place in (4, 12))
+    _check(answer, high << 32 | low, 0xFFFFFFFF_FFFFFFFF)
+    struct.pack_into(f"{order}I", code, at + 4, answer.value & 0xFFFFFFFF)
+    struct.pack_into(f"{order}I", code, at + 12, answer.value >> 32 & 0xFFFFFFFF)
+
+
+def _check(answer: Answer, found: int, mask: int) -> None:
+    """The compiler's own value must stand where the record says."""
+    if answer.expected is not None and found & mask != answer.expected & mask:
+        raise RelocationError(
+            f"CO-RE: the instruction has {found}, the object's types say {answer.expected}"
+        )
