@@ -18,7 +18,9 @@ from osmia.elf.format import (
     SymbolType,
     Visibility,
 )
-from osmia.elf.reader import ElfFile, ElfRelocation, Section, Segment, Symbol
+from osmia.elf.model import ElfRelocation, Section, Segment, Symbol
+from osmia.elf.reader import ElfFile
+from osmia.elf.writer import ElfWriter, SymbolHandle
 
 __all__ = [
     "EM_BPF",
@@ -34,12 +36,14 @@ __all__ = [
     "Binding",
     "ElfFile",
     "ElfRelocation",
+    "ElfWriter",
     "FileType",
     "Section",
     "SectionFlag",
     "SectionType",
     "Segment",
     "Symbol",
+    "SymbolHandle",
     "SymbolType",
     "Visibility",
 ]

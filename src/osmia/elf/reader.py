@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 
@@ -25,7 +24,6 @@ from osmia.elf.format import (
     SECTION_HEADER_SIZE,
     SEGMENT_HEADER_SIZE,
     SHN_LORESERVE,
-    SHN_UNDEF,
     SHN_XINDEX,
     SYMBOL_SIZE,
     VERSION_CURRENT,
@@ -37,6 +35,7 @@ from osmia.elf.format import (
     Visibility,
     layouts,
 )
+from osmia.elf.model import ElfRelocation, Section, Segment, Symbol
 from osmia.elf.strings import StringTable
 from osmia.errors import ObjectFormatError
 
@@ -46,74 +45,6 @@ _PT_LOAD = 1
 _BINDINGS = tuple(Binding(n) if n in set(Binding) else None for n in range(16))
 _SYMBOL_TYPES = tuple(SymbolType(n) if n in set(SymbolType) else None for n in range(16))
 _VISIBILITIES = tuple(Visibility(n) for n in range(4))
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A section. Sizes and offsets in bytes; `data` is a view of the file, not a copy.
-
-    `data` is empty for a section that takes no room in the file (NOBITS: `.bss`), where
-    `size` tells how much memory it stands for.
-    """
-
-    index: int
-    name: str
-    type: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-    info: int
-    alignment: int
-    entry_size: int
-    data: memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """A symbol. `section` is a section's index or SHN_UNDEF, SHN_ABS, SHN_COMMON.
-
-    `value` is an offset into that section in a relocatable file, else an address.
-    """
-
-    index: int
-    name: str
-    value: int
-    size: int
-    binding: Binding
-    type: SymbolType
-    visibility: Visibility
-    section: int
-
-    @property
-    def is_defined(self) -> bool:
-        """Whether this file says what the symbol is, and does not only name it."""
-        return self.section != SHN_UNDEF
-
-
-@dataclass(frozen=True, slots=True)
-class ElfRelocation:
-    """A relocation of a section's bytes at `offset`; `addend` is None in a REL section.
-
-    `symbol` is an index into `ElfFile.symbols`.
-    """
-
-    offset: int
-    symbol: int
-    type: int
-    addend: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of an executable that is loaded into memory (PT_LOAD); sizes in bytes."""
-
-    flags: int
-    offset: int
-    address: int
-    file_size: int
-    memory_size: int
 
 
 class ElfFile:
@@ -241,7 +172,10 @@ class ElfFile:
         views = [self._section_data(index, header) for index, header in enumerate(headers)]
         if names_index >= len(headers):
             raise self._error(f"section names are in section {names_index}, which is not there", 62)
-        names = self._string_table(views[names_index], headers[names_index][4])
+        # Index 0, the null section, means that no section has a name.
+        names_header = headers[names_index]
+        kind = names_header[1] if names_index else SectionType.STRTAB
+        names = self._string_table(names_index, kind, names_header[4], views[names_index])
         return [
             self._section(index, names, header, view)
             for index, (header, view) in enumerate(zip(headers, views, strict=True))
@@ -290,7 +224,9 @@ class ElfFile:
             raise self._error(f"section {index} ({size} bytes) ends past the file's end", offset)
         return self.data[offset : offset + size]
 
-    def _string_table(self, view: memoryview, offset: int) -> StringTable:
+    def _string_table(self, index: int, kind: int, offset: int, view: memoryview) -> StringTable:
+        if kind != SectionType.STRTAB:
+            raise self._error(f"section {index} should be a string table and is not", offset)
         return StringTable(view.tobytes(), file=self.name, offset=offset)
 
     @cached_property
@@ -330,7 +266,7 @@ class ElfFile:
         if table.link >= len(self.sections):
             raise self._error(f"{table.name!r} names string table {table.link}, which is not there")
         strings = self.sections[table.link]
-        names = self._string_table(strings.data, strings.offset)
+        names = self._string_table(strings.index, strings.type, strings.offset, strings.data)
         entries = self._layouts.symbol.iter_unpack(self._entries(table, SYMBOL_SIZE))
         return [
             self._symbol(table, index, names[name], info, other, section, value, size)
