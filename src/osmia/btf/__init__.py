@@ -3,6 +3,11 @@
 Sources: Documentation/bpf/btf.rst and include/uapi/linux/btf.h.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from osmia.btf.ext import BTFExt, CoreInfo, FunctionInfo, LineInfo, LineRecord, build_btf_ext
 from osmia.btf.kernel import kernel_btf, module_btf, module_names
 from osmia.btf.reader import BTF
@@ -40,6 +45,10 @@ from osmia.btf.types import (
     Void,
     Volatile,
 )
+
+if TYPE_CHECKING:
+    from osmia.btf.c_dump import dump_c
+    from osmia.btf.c_format import declaration, definition, format_type
 
 __all__ = [
     "BTF",
@@ -81,7 +90,27 @@ __all__ = [
     "Void",
     "Volatile",
     "build_btf_ext",
+    "declaration",
+    "definition",
+    "dump_c",
+    "format_type",
     "kernel_btf",
     "module_btf",
     "module_names",
 ]
+
+#: What reading BTF does not need, loaded when it is first asked for.
+_LAZY = {
+    "declaration": "c_format",
+    "definition": "c_format",
+    "dump_c": "c_dump",
+    "format_type": "c_format",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    globals()[name] = found
+    return found

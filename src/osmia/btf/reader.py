@@ -88,6 +88,11 @@ class BTF:
         return self._first_string + len(self._text)
 
     @property
+    def byte_size(self) -> int:
+        """The size of the data in bytes, that of the base included."""
+        return len(self._data) + (self.base.byte_size if self.base is not None else 0)
+
+    @property
     def first_id(self) -> int:
         """The first id that is not the base's: 1 where there is no base."""
         return self._first_id
@@ -135,6 +140,18 @@ class BTF:
             raise ObjectFormatError(problem, file=self.name)
         end = self._text.find(b"\0", start)
         return self._text[start:end].decode("utf-8", "surrogateescape")
+
+    def strings_containing(self, part: bytes) -> list[str]:
+        """The strings in which `part` stands, each once, without those of the base."""
+        text = self._text
+        found = []
+        position = text.find(part)
+        while position >= 0:
+            stop = text.find(b"\0", position)
+            start = text.rfind(b"\0", 0, position) + 1
+            found.append(text[start:stop].decode("utf-8", "surrogateescape"))
+            position = text.find(part, stop)
+        return found
 
     def type(self, type_id: int) -> Type:
         """The type with this id."""

@@ -96,6 +96,8 @@ def _layout(
             return composite.size, _composite_alignment(btf, composite, known, depth)
         case Typedef() | Volatile() | Const() | Restrict() | TypeTag() as modifier:
             return layout_of(btf, modifier.target, known, depth)
+        case Int(size=16):
+            return 16, 16  # __int128, on all 64-bit targets
         case Int() | Enum() | Enum64() | Float() as scalar:
             return scalar.size, max(1, min(btf.pointer_size, scalar.size))
         case Array() as array:

@@ -1,0 +1,66 @@
+"""One type as C text, for people: in errors, listings, `osmia inspect`."""
+
+from __future__ import annotations
+
+from osmia.btf.c_bodies import Bodies
+from osmia.btf.c_names import identifier
+from osmia.btf.c_spelling import Spelling
+from osmia.btf.reader import BTF
+from osmia.btf.types import (
+    DataSec,
+    DeclTag,
+    Enum,
+    Enum64,
+    Func,
+    Struct,
+    Type,
+    Typedef,
+    Union,
+    Var,
+)
+
+
+def format_type(btf: BTF, type_id: int) -> str:
+    """The type as C names it: "const struct task_struct *", "int (*)(void *, long)".
+
+    Bodies of anonymous types are left out: "struct {...}". Functions and variables
+    are shown with their names.
+    """
+    return declaration(btf, type_id, "")
+
+
+def declaration(btf: BTF, type_id: int, name: str) -> str:
+    """A declaration of `name` with this type, without the semicolon: "char comm[16]".
+
+    For a function or variable and an empty `name`, its own name is taken.
+    """
+    found = btf.type(type_id)
+    match found:
+        case Func() | Var():
+            return declaration(btf, found.type_id, name or found.name)
+        case DataSec():
+            return f"section {name or found.name}"
+        case DeclTag():
+            return f"tag {found.name!r} of {declaration(btf, found.type_id, name)}"
+    return Spelling(btf, _abbreviated).declare(type_id, identifier(name) if name else "")
+
+
+def definition(btf: BTF, type_id: int) -> str:
+    """The type's definition in C with its semicolon, without what it depends on.
+
+    That of a struct, union, enumeration or typedef; any other type gives its declaration.
+    """
+    found = btf.type(type_id)
+    bodies = Bodies(btf)
+    match found:
+        case Struct() | Union() | Enum() | Enum64():
+            return f"{bodies.definition(found)};"
+        case Typedef():
+            name = bodies.spelling.name_of(found)
+            return f"typedef {bodies.spelling.declare(found.target, name)};"
+    return f"{declaration(btf, type_id, '')};"
+
+
+def _abbreviated(found: Type, _level: int) -> str:
+    keyword = "enum" if isinstance(found, Enum64) else found.kind.name.lower()
+    return f"{keyword} {{...}}"
