@@ -86,6 +86,22 @@ class BpfPermissionError(KernelError, PermissionError):
     """The kernel refuses bpf(2) or a part of it to this process (EPERM, EACCES)."""
 
 
+class CodecError(OsmiaError, ValueError, TypeError):
+    """A Python value that its C type cannot hold, or bytes too few for it.
+
+    `path` is where in a larger value: ".flow.ports[1]", or "" for the whole.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        self.message = message
+        self.path = path
+        super().__init__(f"{path}: {message}" if path else message)
+
+
+class ReadOnlyError(OsmiaError, TypeError):
+    """An assignment to something that cannot be changed any more."""
+
+
 class MapMismatchError(OsmiaError):
     """A pinned map is not the one that the object defines; `differences` lists each."""
 

@@ -1,0 +1,35 @@
+"""Untrusted names: which can be attributes, and what to say about a wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from keyword import iskeyword
+
+
+def attribute_names(names: Iterable[str], reserved: Container[str]) -> dict[str, str]:
+    """Field name → attribute name, for those that can have one.
+
+    A Python keyword, or a name in `reserved`, gets an underscore behind it ("from_"),
+    unless that is a field's name already. Names with two underscores on both sides mean
+    something to Python and get no attribute, nor does what is no identifier.
+    """
+    known = dict.fromkeys(names)
+    attributes: dict[str, str] = {}
+    for name in known:
+        if not name.isidentifier() or (name.startswith("__") and name.endswith("__")):
+            continue
+        attribute = f"{name}_" if iskeyword(name) or name in reserved else name
+        if attribute == name or (attribute not in known and attribute not in reserved):
+            attributes[name] = attribute
+    return attributes
+
+
+def unknown_name(owner: str, name: object, known: Iterable[str]) -> str:
+    """A message: `owner` has no such name, and which ones are near."""
+    from difflib import get_close_matches
+
+    # The comparison is slow on long text; untrusted names may be any length.
+    candidates = [each for each in known if len(each) < 256]
+    near = get_close_matches(str(name)[:256], candidates[:4096])
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{owner} has no {name!r}{hint}"
