@@ -1,0 +1,65 @@
+"""The BPF instruction set (RFC 9669): decode, encode, print, assemble and analyse code.
+
+The assembler, the disassembler and the analyses are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from osmia.isa.instruction import Instruction, LoneSlot
+from osmia.isa.packing import decode, decode_one, encode, walk
+
+if TYPE_CHECKING:
+    from osmia.isa.assembler import Assembly, assemble, parse_assembly
+    from osmia.isa.cfg import BasicBlock, ControlFlow, control_flow
+    from osmia.isa.disassembler import disassemble, format_instruction
+    from osmia.isa.forms import Form, form_of
+    from osmia.isa.helper_functions import HELPERS, HelperFunction, helper_id
+    from osmia.isa.liveness import Liveness, live_registers, registers_read, registers_written
+
+__all__ = [
+    "HELPERS",
+    "Assembly",
+    "BasicBlock",
+    "ControlFlow",
+    "Form",
+    "HelperFunction",
+    "Instruction",
+    "Liveness",
+    "LoneSlot",
+    "assemble",
+    "control_flow",
+    "decode",
+    "decode_one",
+    "disassemble",
+    "encode",
+    "form_of",
+    "format_instruction",
+    "helper_id",
+    "live_registers",
+    "parse_assembly",
+    "registers_read",
+    "registers_written",
+    "walk",
+]
+
+_HOMES = {
+    "assembler": ("Assembly", "assemble", "parse_assembly"),
+    "cfg": ("BasicBlock", "ControlFlow", "control_flow"),
+    "disassembler": ("disassemble", "format_instruction"),
+    "forms": ("Form", "form_of"),
+    "helper_functions": ("HELPERS", "HelperFunction", "helper_id"),
+    "liveness": ("Liveness", "live_registers", "registers_read", "registers_written"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
