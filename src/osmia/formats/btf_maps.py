@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from osmia.btf import BTF, Array, DataSec, Enum, Enum64, FuncProto, Member, Ptr, Struct, Var
+from osmia.btf import (
+    BTF,
+    Array,
+    DataSec,
+    Enum,
+    Enum64,
+    FuncProto,
+    Kind,
+    Member,
+    Ptr,
+    Struct,
+    Var,
+)
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
@@ -46,7 +58,7 @@ class MapReader:
 
     def read(self) -> tuple[dict[str, Map], dict[tuple[int, int], str]]:
         """The maps by name, and their names by (section, offset)."""
-        datasec_id = self.btf.find(MAPS_SECTION, DataSec.kind)
+        datasec_id = self.btf.find(MAPS_SECTION, Kind.DATASEC)
         if not datasec_id:
             raise self._error(f"section {MAPS_SECTION!r} has no BTF; compile with -g")
         datasec = self.btf.type(datasec_id)

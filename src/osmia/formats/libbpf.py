@@ -15,7 +15,15 @@ from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
-from osmia.object.model import Function, Linkage, Object, Program
+from osmia.object.model import (
+    DataKind,
+    Function,
+    Linkage,
+    Object,
+    Program,
+    Relocation,
+    RelocationKind,
+)
 from osmia.object.sections import find_section
 from osmia.object.uapi import ProgramType
 
@@ -58,6 +66,7 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     CodeReader(table, obj, _code_info(elf, btf), places).read()
     if maps is not None:
         maps.fill_slots(obj.maps, places, lambda index, at: _function_at(table, index, at))
+    _read_callbacks(table, obj)
     obj.programs = _programs(obj)
     _make_hidden_static(obj)
     return obj
@@ -129,6 +138,27 @@ def _function_at(table: SymbolTable, section: int, offset: int) -> str | None:
     return place.key if place is not None else None
 
 
+def _read_callbacks(table: SymbolTable, obj: Object) -> None:
+    """Functions whose addresses stand in struct_ops variables."""
+    for index, kind in table.data.items():
+        if kind is not DataKind.STRUCT_OPS:
+            continue
+        section = table.elf.sections[index]
+        relocations = []
+        for entry in table.elf.relocations(section):
+            symbol = table.elf.symbols[entry.symbol]
+            place = symbol.value + (entry.addend or 0)
+            target = _function_at(table, symbol.section, place)
+            if target is None:
+                raise ObjectFormatError(
+                    f"section {section.name!r}: {symbol.name!r} is no program",
+                    file=table.elf.name,
+                    offset=entry.offset,
+                )
+            relocations.append(Relocation(entry.offset, RelocationKind.FUNCTION, target))
+        obj.data_sections[section.name].relocations = tuple(relocations)
+
+
 def _programs(obj: Object) -> dict[str, Program]:
     """The functions outside `.text`: each an entry, with what its section's name says."""
     programs = {}
@@ -179,7 +209,7 @@ def _make_hidden_static(obj: Object) -> None:
         for function in obj.functions.values()
         if function.hidden
         and function.name not in obj.programs
-        and obj.btf.kind_of(function.btf_id) is Kind.FUNC
+        and obj.btf.kind_of(function.btf_id) == Kind.FUNC
     ]
     if hidden:
         obj.btf = corrected(obj.btf, {}, hidden)

@@ -6,14 +6,22 @@ their targets; only an engine turns names into numbers.
 
 from __future__ import annotations
 
+import importlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import Any
 
 from osmia.btf import BTF
 from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.values import Codec, codec, plain_codec
+from osmia.values.variables import MemoryStore, Slot, Store, Variables
+
+
+#: The engines' modules, by name. Each has `load(object, **options)`; they are above this
+#: layer, so they are found by name when somebody loads.
+ENGINES = {"kernel": "osmia.kernel.loader", "vm": "osmia.vm.loader"}
 
 
 class RelocationKind(Enum):
@@ -274,6 +282,23 @@ class Object:
         )
         return replace(duplicate, **changes)
 
+    def load(self, engine: str = "kernel", **options: Any) -> Any:
+        """Load into an engine: "kernel" (bpf(2)) or "vm" (this process, no privileges).
+
+        The options are those of the engine's `load`: `osmia.kernel.loader.load` and
+        `osmia.vm.loader.load`. Gives a LoadedObject, which looks the same from either:
+        `.programs`, `.maps`, `.data`, `close()`, a context manager.
+        """
+        module = ENGINES.get(engine)
+        if module is None:
+            raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
+        return importlib.import_module(module).load(self, **options)
+
+    @property
+    def data(self) -> Variables:
+        """The global variables' initial values: `obj.data["rate"] = 128`, before load."""
+        return variables(self, lambda section: MemoryStore(section.contents))
+
     def source_lines(self, function: str) -> list[SourceLine]:
         """The source lines of a function's code, in order; empty without BTF."""
         if self.btf is None:
@@ -286,6 +311,12 @@ class Object:
             for slot, file, text, place in records
         ]
 
+    def variable_codec(self, variable: Variable) -> Codec:
+        """How a variable's bytes are read: by its type, or plainly where none is told."""
+        if self.btf is not None and variable.type_id:
+            return codec(self.btf, variable.type_id)
+        return plain_codec(variable.size)
+
     def callees(self, function: str) -> Iterator[str]:
         """The functions that `function` refers to, itself excluded, each once, callers first."""
         seen = {function}
@@ -297,3 +328,27 @@ class Object:
                     seen.add(relocation.target)
                     queue.append(relocation.target)
                     yield relocation.target
+
+
+def variables(
+    obj: Object,
+    store: Callable[[DataSection], Store | None],
+    *,
+    read_only: Collection[DataKind] = (),
+) -> Variables:
+    """A view of all variables of `obj`, in the stores that `store` gives for its sections.
+
+    Sections of the kinds in `read_only` cannot be assigned to. A section without a store
+    is left out.
+    """
+    slots: dict[str, Slot] = {}
+    for section in obj.data_sections.values():
+        memory = store(section)
+        if memory is None:
+            continue
+        writable = section.kind not in read_only
+        for variable in section.variables.values():
+            if variable.size:
+                place = Slot(memory, variable.offset, obj.variable_codec(variable), writable)
+                slots[variable.name] = place
+    return Variables(slots)

@@ -191,9 +191,11 @@ def find_section(section: str) -> tuple[SectionDefinition, str] | None:
 
 def unknown_section(section: str, file: str | None) -> ObjectFormatError:
     """The error for a section name that the table lacks, with the names nearest to it."""
+    rows = section_definitions()
     head, slash, rest = section.lstrip("?").partition("/")
-    near = difflib.get_close_matches(section.lstrip("?"), section_definitions(), n=3)
-    if not near and slash:
-        near = [f"{n}/{rest}" for n in difflib.get_close_matches(head, section_definitions(), n=3)]
+    open_ended = [name for name, row in rows.items() if row.name.endswith("+")]
+    near = difflib.get_close_matches(section.lstrip("?"), rows, n=3)
+    if slash and not near:
+        near = [f"{name}/{rest}" for name in difflib.get_close_matches(head, open_ended, n=3)]
     hint = f"; did you mean {', '.join(repr(name) for name in near)}?" if near else ""
     return ObjectFormatError(f"unknown program section {section!r}{hint}", file=file)

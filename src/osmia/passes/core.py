@@ -242,7 +242,7 @@ def _resizable(local: BTF, old_type: int, target: BTF, new_type: int) -> bool:
     if not old_type or not new_type:
         return True
     old, new = local.type(old_type), target.type(new_type)
-    if old.kind is Kind.PTR and new.kind is Kind.PTR:
+    if old.kind == Kind.PTR and new.kind == Kind.PTR:
         return True
     return (
         isinstance(old, Int)

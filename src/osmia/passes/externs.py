@@ -91,7 +91,7 @@ def _unresolved(relocation: Relocation) -> Answer:
 def _find(obj: Object, extern: Extern, target: Target) -> Callable[[Relocation], Answer] | None:
     assert obj.btf is not None
     match extern.kind:
-        case ExternKind.KSYM if obj.btf.kind_of(obj.btf.resolve(extern.type_id)) is Kind.VOID:
+        case ExternKind.KSYM if obj.btf.kind_of(obj.btf.resolve(extern.type_id)) == Kind.VOID:
             address = target.symbols.get(essential_name(extern.name))
             return None if address is None else lambda relocation: address
         case ExternKind.KSYM:
@@ -110,7 +110,7 @@ def _typed(
     where, kernel_btf, type_id = found
     declared = kernel_btf.type(type_id)
     if not types_are_compatible(btf, extern.type_id, kernel_btf, declared.type_id):  # type: ignore[union-attr]
-        if extern.weak and kind is Kind.FUNC:
+        if extern.weak and kind == Kind.FUNC:
             return None
         raise RelocationError(
             f"extern {extern.name!r} is declared with another type than {where} has"

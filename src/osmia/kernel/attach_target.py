@@ -1,0 +1,82 @@
+"""What a BTF-attached program is loaded against: a kernel function, hook or program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from osmia.btf import BTF, Kind
+from osmia.errors import NotSupportedError, RelocationError
+from osmia.object.model import Program
+from osmia.object.uapi import AttachType, ProgramType
+from osmia.passes.target import Target
+
+_BTF_PROGRAMS = (ProgramType.TRACING, ProgramType.LSM, ProgramType.EXT)
+#: What the kernel puts before the name that a program's section says.
+_PREFIXES = {
+    AttachType.TRACE_RAW_TP: ("btf_trace_", Kind.TYPEDEF),
+    AttachType.LSM_MAC: ("bpf_lsm_", Kind.FUNC),
+    AttachType.LSM_CGROUP: ("bpf_lsm_", Kind.FUNC),
+    AttachType.TRACE_ITER: ("bpf_iter_", Kind.FUNC),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttachTarget:
+    """A type id in the BTF of "vmlinux", of a module, or of a program (`module` is "")."""
+
+    type_id: int
+    module: str
+
+
+def needs_target(program: Program) -> bool:
+    """Whether BPF_PROG_LOAD wants to know the target."""
+    return program.type in _BTF_PROGRAMS
+
+
+def find_in_kernel(program: Program, target: Target) -> AttachTarget:
+    """The kernel function, hook or tracepoint that `program.attach_to` names.
+
+    "module:name" looks in one module only. Raises RelocationError when nothing of that
+    name is there, NotSupportedError on a kernel without BTF.
+    """
+    if not program.attach_to:
+        raise RelocationError(
+            f"program {program.name!r} (section {program.section!r}) does not say what to"
+            " attach to; name it in the section or in `attach_to`"
+        )
+    if target.btf is None:
+        raise NotSupportedError(
+            f"program {program.name!r} attaches by type, and this kernel has no BTF", since="5.4"
+        )
+    attach_type = program.expected_attach_type
+    prefix, kind = _PREFIXES.get(attach_type, ("", Kind.FUNC)) if attach_type else ("", Kind.FUNC)
+    module, colon, name = program.attach_to.rpartition(":")
+    for where, btf in _places(target, module if colon else None):
+        type_id = _own_type(btf, prefix + name, kind)
+        if type_id:
+            return AttachTarget(type_id, where)
+    raise RelocationError(
+        f"program {program.name!r}: the kernel has no {prefix + name!r} to attach to"
+    )
+
+
+def find_in_program(program: Program, btf: BTF | None, name: str) -> AttachTarget:
+    """A function of another BPF program, whose own BTF is `btf`."""
+    type_id = btf.find(name, Kind.FUNC) if btf is not None else 0
+    if not type_id:
+        raise RelocationError(f"program {program.name!r}: the target has no function {name!r}")
+    return AttachTarget(type_id, "")
+
+
+def _places(target: Target, module: str | None) -> list[tuple[str, BTF]]:
+    assert target.btf is not None
+    if module is None:
+        return [("vmlinux", target.btf), *target.modules.items()]
+    if module == "vmlinux":
+        return [("vmlinux", target.btf)]
+    return [(name, btf) for name, btf in target.modules.items() if name == module]
+
+
+def _own_type(btf: BTF, name: str, kind: Kind) -> int:
+    """A type of `btf` itself, not of its base."""
+    return next((i for i in btf.find_all(name, kind) if i >= btf.first_id), 0)

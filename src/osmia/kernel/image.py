@@ -1,0 +1,124 @@
+"""From a program's layout to the code that BPF_PROG_LOAD takes: names become numbers."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from osmia.errors import NotSupportedError, RelocationError
+from osmia.object.model import Relocation, RelocationKind
+from osmia.passes.layout import ProgramLayout
+
+# Source registers that give ld_imm64 and call their meaning (include/uapi/linux/bpf.h).
+PSEUDO_MAP_FD = 1
+PSEUDO_MAP_VALUE = 2
+PSEUDO_BTF_ID = 3
+PSEUDO_KFUNC_CALL = 2
+
+CALL = 0x85
+#: What a reference to a map that is not created becomes, plus the map's number (as libbpf's).
+POISONED_MAP = 2001000000
+
+VMLINUX = "vmlinux"
+
+
+@dataclass(slots=True)
+class Numbers:
+    """What names stand for in this process: descriptors of maps and of modules' BTF.
+
+    `fd_array` collects descriptors of the modules whose functions are called, for
+    BPF_PROG_LOAD; its index 0 stays free, as an instruction's offset of 0 means vmlinux.
+    """
+
+    maps: Mapping[str, int]
+    data: Mapping[str, int]
+    data_offsets: Mapping[str, int] = field(default_factory=dict)
+    modules: Mapping[str, int] = field(default_factory=dict)
+    skipped_maps: Mapping[str, int] = field(default_factory=dict)
+
+
+def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[bytes, list[int]]:
+    """The final code and the fd_array. RelocationError for a name without a number."""
+    if byteorder != sys.byteorder:
+        raise NotSupportedError(
+            f"program {layout.name!r} is for {byteorder}-endian machines; this one is not"
+        )
+    code = layout.code
+    fd_array: list[int] = []
+    for relocation in layout.relocations:
+        match relocation.kind:
+            case RelocationKind.MAP if relocation.target in numbers.skipped_maps:
+                _poison(code, relocation.offset, numbers.skipped_maps[relocation.target])
+            case RelocationKind.MAP:
+                _load(code, relocation, PSEUDO_MAP_FD, _number(numbers.maps, layout, relocation))
+            case RelocationKind.DATA:
+                fd = _number(numbers.data, layout, relocation)
+                start = numbers.data_offsets.get(relocation.target, 0)
+                _load(code, relocation, PSEUDO_MAP_VALUE, fd, start + relocation.addend)
+            case RelocationKind.KERNEL_VARIABLE:
+                module = _module(numbers, layout, relocation)
+                _load(code, relocation, PSEUDO_BTF_ID, relocation.addend, module)
+            case RelocationKind.KERNEL_FUNCTION:
+                module = _module(numbers, layout, relocation)
+                _call(code, relocation, _array_index(fd_array, module))
+            case _:
+                raise RelocationError(
+                    f"program {layout.name!r}: {relocation.target!r} is not resolved"
+                )
+    return bytes(code), fd_array
+
+
+def _number(names: Mapping[str, int], layout: ProgramLayout, relocation: Relocation) -> int:
+    try:
+        return names[relocation.target]
+    except KeyError:
+        raise RelocationError(
+            f"program {layout.name!r} uses {relocation.target!r}, which does not exist"
+        ) from None
+
+
+def _module(numbers: Numbers, layout: ProgramLayout, relocation: Relocation) -> int:
+    if relocation.target == VMLINUX:
+        return 0
+    return _number(numbers.modules, layout, relocation)
+
+
+def _array_index(fd_array: list[int], module: int) -> int:
+    if not module:
+        return 0
+    if not fd_array:
+        fd_array.append(0)
+    if module not in fd_array:
+        fd_array.append(module)
+    return fd_array.index(module)
+
+
+def _load(
+    code: bytearray, relocation: Relocation, source: int, low: int, high: int | None = None
+) -> None:
+    at = relocation.offset
+    code[at + 1] = _registers(code[at + 1], source)
+    struct.pack_into("=i", code, at + 4, low)
+    if high is not None:
+        struct.pack_into("=I", code, at + 12, high & 0xFFFFFFFF)
+
+
+def _call(code: bytearray, relocation: Relocation, index: int) -> None:
+    at = relocation.offset
+    code[at + 1] = _registers(code[at + 1], PSEUDO_KFUNC_CALL)
+    struct.pack_into("=hi", code, at + 2, index, relocation.addend)
+
+
+def _registers(registers: int, source: int) -> int:
+    """The register byte with another source register."""
+    if sys.byteorder == "little":
+        return registers & 0x0F | source << 4
+    return registers & 0xF0 | source
+
+
+def _poison(code: bytearray, at: int, number: int) -> None:
+    """Two calls that cannot be: fine in dead code, and a clear verifier message elsewhere."""
+    for slot in (at, at + 8):
+        code[slot : slot + 8] = struct.pack("=BBhi", CALL, 0, 0, POISONED_MAP + number)

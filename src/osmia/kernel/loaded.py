@@ -1,0 +1,100 @@
+"""`LoadedObject`: an object's programs, maps and data while the kernel holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from osmia.kernel.map_loader import LoadedSection
+from osmia.kernel.maps import Map
+from osmia.kernel.programs import Program
+from osmia.object.model import DataKind, DataSection, Object, variables
+from osmia.values.variables import Store, Variables
+
+if TYPE_CHECKING:
+    from osmia.kernel.links import Link
+
+
+class LoadedObject:
+    """What `Object.load` gives: `.programs["name"]`, `.maps["name"]`, `.data["variable"]`.
+
+    Owns the descriptors of its programs and maps; `close` (or leaving a `with` block)
+    gives them up. What is attached or pinned stays in the kernel.
+    """
+
+    def __init__(
+        self,
+        obj: Object,
+        programs: Mapping[str, Program],
+        maps: Mapping[str, Map],
+        sections: Mapping[str, LoadedSection],
+        struct_ops: Mapping[str, bytes],
+    ) -> None:
+        self.object = obj
+        self.programs = dict(programs)
+        self.maps = dict(maps)
+        self._sections = dict(sections)
+        self._struct_ops = dict(struct_ops)
+        self.data: Variables = variables(
+            obj, self._store, read_only=(DataKind.RODATA, DataKind.KCONFIG)
+        )
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.object.name
+
+    def _store(self, section: DataSection) -> Store | None:
+        loaded = self._sections.get(section.name)
+        return loaded.memory if loaded is not None else None
+
+    def attach(self) -> list[Link]:
+        """Attach every program whose section says where; the links, in program order.
+
+        Programs that need to be told (an interface, a cgroup) are left alone. When one
+        cannot be attached, those attached before are detached again.
+        """
+        with ExitStack() as undo:
+            links = []
+            for program in self.programs.values():
+                if program.definition is not None and program.definition.auto_attach:
+                    links.append(undo.enter_context(program.attach()))
+            for name in self._struct_ops:
+                links.append(undo.enter_context(self.attach_struct_ops(name)))
+            undo.pop_all()
+        return links
+
+    def attach_struct_ops(self, name: str) -> Link:
+        """Register the struct_ops of that name with the kernel (since 5.6; links since 6.4).
+
+        Raises KeyError when the object has none of that name.
+        """
+        from osmia.kernel.links import attach_struct_ops
+
+        return attach_struct_ops(self.maps[name], self._struct_ops[name])
+
+    def close(self) -> None:
+        """Give up all descriptors. Doing it twice does no harm."""
+        with ExitStack() as everything:
+            for section in self._sections.values():
+                everything.callback(section.close)
+            for held in self.maps.values():
+                everything.callback(held.close)
+            for program in self.programs.values():
+                everything.callback(program.close)
+
+    def __enter__(self) -> LoadedObject:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LoadedObject {self.name!r}: {len(self.programs)} programs, {len(self.maps)} maps>"

@@ -1,0 +1,204 @@
+"""Load an object into the kernel: from an Object to a LoadedObject, step by step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+
+from osmia.btf.patch import without_externs
+from osmia.errors import RelocationError
+from osmia.formats.elf_data import EXTERN_SECTIONS
+from osmia.kernel import attach_target, image
+from osmia.kernel.btf_objects import btf_from_id, load_btf
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.loaded import LoadedObject
+from osmia.kernel.map_loader import MapLoader
+from osmia.kernel.maps import Map
+from osmia.kernel.programs import Program
+from osmia.kernel.struct_ops import Callback, StructOps
+from osmia.kernel.target import kernel_target, module_btf_descriptor
+from osmia.object import model
+from osmia.object.model import Object
+from osmia.object.sections import unknown_section
+from osmia.object.uapi import ProgramType
+from osmia.passes import prepare
+from osmia.passes.layout import ProgramLayout, lay_out
+from osmia.passes.target import Target
+
+
+def load(
+    obj: Object,
+    *,
+    target: Target | None = None,
+    pin_root: str | os.PathLike[str] = "/sys/fs/bpf",
+    maps: Mapping[str, Map] | None = None,
+    attach_to: Mapping[str, Program] | None = None,
+    log_level: int = 0,
+) -> LoadedObject:
+    """Load all programs of `obj` that have `autoload` on, with their maps.
+
+    `target` is the kernel to resolve against (default: the running one). Maps that ask for
+    pinning are pinned under `pin_root`, or reused from there. `maps` gives existing maps to
+    use instead of new ones, by name. `attach_to` gives, by program name, the loaded program
+    that an freplace or fentry program is for. `log_level` as for `Program.load`.
+
+    Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
+    NotSupportedError, BpfPermissionError, KernelError. Nothing is left behind then: no
+    descriptor, and no pin that was not there before.
+    """
+    return _Loader(obj, target or kernel_target(), attach_to or {}, log_level).load(
+        pin_root, maps or {}
+    )
+
+
+class _Loader:
+    """One load: what its steps share."""
+
+    def __init__(
+        self, obj: Object, target: Target, attach_to: Mapping[str, Program], log_level: int
+    ) -> None:
+        self.source = obj
+        self.target = target
+        self.attach_to = attach_to
+        self.log_level = log_level
+        self.btf: FileDescriptor | None = None
+
+    def load(self, pin_root: str | os.PathLike[str], given: Mapping[str, Map]) -> LoadedObject:
+        self._check_types()
+        self.obj = prepare(self.source, self.target)
+        with ExitStack() as undo:
+            self._load_btf(undo)
+            self.maps = MapLoader(self.obj, self.btf, pin_root, undo, self.target)
+            self.maps.create(given)
+            programs = self._load_programs(undo)
+            self.maps.fill_slots(programs)
+            loaded = LoadedObject(
+                self.obj,
+                programs,
+                self.maps.user_maps,
+                self.maps.sections,
+                self._callbacks(programs),
+            )
+            undo.pop_all()
+        if self.btf is not None:
+            self.btf.close()
+        return loaded
+
+    def _callbacks(self, programs: Mapping[str, Program]) -> dict[str, bytes]:
+        """The values of struct_ops maps: what registering them hands to the kernel."""
+        descriptors = {name: program.fileno() for name, program in programs.items()}
+        return {name: ops.value_with(descriptors) for name, ops in self.maps.struct_ops.items()}
+
+    def _check_types(self) -> None:
+        for program in self.source.programs.values():
+            if program.autoload and program.type is ProgramType.UNSPEC:
+                raise unknown_section(program.section, self.source.path or self.source.name)
+
+    def _load_btf(self, undo: ExitStack) -> None:
+        if self.obj.btf is None:
+            return
+        btf = without_externs(self.obj.btf, EXTERN_SECTIONS)
+        self.btf = undo.enter_context(load_btf(btf.to_bytes()))
+
+    def _load_programs(self, undo: ExitStack) -> dict[str, Program]:
+        loaded = {}
+        for program in self.obj.programs.values():
+            if program.autoload:
+                loaded[program.name] = undo.enter_context(self._load_program(program))
+        return loaded
+
+    def _load_program(self, program: model.Program) -> Program:
+        layout = lay_out(self.obj, program.name)
+        with ExitStack() as descriptors:
+            numbers = self._numbers(layout, descriptors)
+            attach_btf_id, attach_fd = self._attach_target(program, descriptors)
+            expected_attach_type: int | None = program.expected_attach_type
+            if program.type is ProgramType.STRUCT_OPS:
+                expected_attach_type = self._callback_of(program)[1].member
+            code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
+            return Program.load(
+                program.type,
+                code,
+                license=self.obj.license,
+                name=program.name,
+                expected_attach_type=expected_attach_type,
+                flags=program.flags,
+                kernel_version=self._kernel_version(program),
+                attach_btf_id=attach_btf_id,
+                attach_fd=attach_fd,
+                btf_fd=self.btf.fileno() if self.btf is not None and layout.function_info else 0,
+                func_info=layout.function_info,
+                line_info=layout.line_info,
+                fd_array=fd_array,
+                log_level=self.log_level,
+                source_lines=lambda: self._source_lines(layout),
+                definition=program,
+            )
+
+    def _numbers(self, layout: ProgramLayout, descriptors: ExitStack) -> image.Numbers:
+        kernel_kinds = (
+            model.RelocationKind.KERNEL_FUNCTION,
+            model.RelocationKind.KERNEL_VARIABLE,
+        )
+        modules = {
+            relocation.target
+            for relocation in layout.relocations
+            if relocation.kind in kernel_kinds and relocation.target != image.VMLINUX
+        }
+        return image.Numbers(
+            maps=self.maps.descriptors,
+            data=self.maps.data_descriptors,
+            modules={
+                name: descriptors.enter_context(module_btf_descriptor(name)).fileno()
+                for name in sorted(modules)
+            },
+            skipped_maps=self.maps.skipped,
+        )
+
+    def _attach_target(self, program: model.Program, descriptors: ExitStack) -> tuple[int, int]:
+        if program.type is ProgramType.STRUCT_OPS:
+            ops, _ = self._callback_of(program)
+            return ops.type_id, self._module_fd(ops.module, descriptors)
+        if not attach_target.needs_target(program):
+            return 0, 0
+        other = self.attach_to.get(program.name)
+        if other is not None:
+            btf = btf_from_id(other.info.btf_id) if other.info.btf_id else None
+            found = attach_target.find_in_program(program, btf, program.attach_to)
+            return found.type_id, other.fileno()
+        if program.type is ProgramType.EXT:
+            raise RelocationError(
+                f"program {program.name!r} replaces a function of another program; say of"
+                f" which: load(attach_to={{{program.name!r}: program}})"
+            )
+        found = attach_target.find_in_kernel(program, self.target)
+        return found.type_id, self._module_fd(found.module, descriptors)
+
+    @staticmethod
+    def _module_fd(module: str, descriptors: ExitStack) -> int:
+        if module == image.VMLINUX:
+            return 0
+        return descriptors.enter_context(module_btf_descriptor(module)).fileno()
+
+    def _callback_of(self, program: model.Program) -> tuple[StructOps, Callback]:
+        """Where a struct_ops program stands."""
+        for ops in self.maps.struct_ops.values():
+            for callback in ops.callbacks:
+                if callback.program == program.name:
+                    return ops, callback
+        raise RelocationError(f"program {program.name!r} is in no struct_ops that this kernel has")
+
+    def _kernel_version(self, program: model.Program) -> int:
+        """Before 5.0 the kernel compared it for kprobe programs; later it does not look."""
+        if self.obj.kernel_version or program.type is not ProgramType.KPROBE:
+            return self.obj.kernel_version
+        return self.target.version
+
+    def _source_lines(self, layout: ProgramLayout) -> list[model.SourceLine]:
+        return [
+            replace(line, slot=line.slot + slot)
+            for slot, name in layout.functions
+            for line in self.obj.source_lines(name)
+        ]

@@ -1,0 +1,299 @@
+"""Make an object's maps in the kernel: create or reuse, initialise, pin, and fill slots."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from osmia.errors import KernelError, NotSupportedError, OsmiaError, RelocationError
+from osmia.kernel import syscall
+from osmia.kernel.data_sections import CopiedSection, MappedSection, open_section
+from osmia.kernel.definitions import WITHOUT_BTF, check_reuse, effective, section_map
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.maps import Map
+from osmia.kernel.maps.info import read_info
+from osmia.kernel.pins import safe_name
+from osmia.kernel.programs import Program
+from osmia.kernel.struct_ops import StructOps, find_struct_ops
+from osmia.kernel.target import module_btf_descriptor
+from osmia.object import model
+from osmia.object.model import DataKind, DataSection, Object, Pinning
+from osmia.object.uapi import MapFlag, MapType
+from osmia.passes.target import Target
+from osmia.values import Codec, codec
+
+#: What the kernel answers to BTF that a map type does not take.
+_BTF_REFUSED = (errno.EINVAL, errno.ENOTSUPP if hasattr(errno, "ENOTSUPP") else 524, 524)
+
+
+@dataclass(slots=True)
+class LoadedSection:
+    """A data section in the kernel: its map's descriptor and its memory."""
+
+    section: DataSection
+    definition: model.Map
+    fd: FileDescriptor
+    memory: MappedSection | CopiedSection
+
+    def close(self) -> None:
+        """Unmap the memory and give the map up."""
+        self.memory.close()
+        self.fd.close()
+
+
+class MapLoader:
+    """The maps of one load. What is made is registered with `undo` until the load succeeds."""
+
+    def __init__(
+        self,
+        obj: Object,
+        btf: FileDescriptor | None,
+        pin_root: str | os.PathLike[str],
+        undo: ExitStack,
+        target: Target,
+    ) -> None:
+        self.obj = obj
+        self.target = target
+        self.btf = btf
+        self.pin_root = pin_root
+        self.undo = undo
+        self.user_maps: dict[str, Map] = {}
+        self.sections: dict[str, LoadedSection] = {}
+        self.skipped: dict[str, int] = {}
+        self.struct_ops: dict[str, StructOps] = {}
+
+    def create(self, given: Mapping[str, Map]) -> None:
+        """Make every map of the object, but those that `given` has, and its data sections."""
+        unknown = given.keys() - self.obj.maps.keys()
+        if unknown:
+            raise RelocationError(f"{self.obj.name} has no map {sorted(unknown)[0]!r}")
+        for number, definition in enumerate(self.obj.maps.values()):
+            if not definition.autocreate:
+                self.skipped[definition.name] = number
+            elif definition.name in given:
+                self._use(effective(definition), given[definition.name])
+            else:
+                self._create(effective(definition))
+        for section in self.obj.data_sections.values():
+            if section.contents and section.kind is not DataKind.STRUCT_OPS:
+                self._create_section(section)
+        for ops in find_struct_ops(self.obj, self.target) if self._has_struct_ops() else ():
+            self._create_struct_ops(ops)
+
+    def _has_struct_ops(self) -> bool:
+        return any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
+
+    def _create_struct_ops(self, ops: StructOps) -> None:
+        with ExitStack() as descriptors:
+            flags, module = ops.definition.flags, 0
+            if ops.module != "vmlinux":
+                flags |= MapFlag.VTYPE_BTF_OBJ_FD
+                module = descriptors.enter_context(module_btf_descriptor(ops.module)).fileno()
+            fd = syscall.map_create(
+                MapType.STRUCT_OPS,
+                key_size=ops.definition.key_size,
+                value_size=ops.definition.value_size,
+                max_entries=1,
+                flags=flags,
+                name=ops.definition.name,
+                btf_fd=self.btf.fileno() if self.btf is not None else 0,
+                btf_vmlinux_value_type_id=ops.value_type_id,
+                value_type_btf_obj_fd=module,
+            )
+        self._add(ops.definition, FileDescriptor(fd, f"struct_ops {ops.definition.name!r}"))
+        self.struct_ops[ops.definition.name] = ops
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        """The maps' descriptors, by name."""
+        return {name: made.fileno() for name, made in self.user_maps.items()}
+
+    @property
+    def data_descriptors(self) -> dict[str, int]:
+        """The descriptors of the data sections' maps, by section."""
+        return {name: loaded.fd.fileno() for name, loaded in self.sections.items()}
+
+    def _use(self, definition: model.Map, given: Map) -> None:
+        check_reuse(definition, given.info, f"map {given.name!r}")
+        self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
+
+    def _create(self, definition: model.Map) -> None:
+        if definition.pinning not in (Pinning.NONE, Pinning.BY_NAME):
+            raise RelocationError(
+                f"map {definition.name!r}: pinning {definition.pinning} is not known"
+            )
+        path = self._pin_path(definition)
+        if path is not None and os.path.lexists(path):
+            fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
+            self._add(definition, fd, pinned=path)
+            return
+        self._add(definition, self._new(definition))
+        if path is not None:
+            self._pin(definition, path)
+
+    def _pin_path(self, definition: model.Map) -> str | None:
+        if definition.pin_path:
+            return definition.pin_path
+        if definition.pinning == Pinning.NONE:
+            return None
+        return os.path.join(self.pin_root, safe_name(definition.name))  # noqa: PTH118
+
+    def _pin(self, definition: model.Map, path: str) -> None:
+        made = self.user_maps[definition.name]
+        made.pin(path)
+        self.undo.callback(Path(path).unlink, missing_ok=True)
+
+    def _new(self, definition: model.Map) -> FileDescriptor:
+        what = f"map {definition.name!r}"
+        if definition.inner is None:
+            return FileDescriptor(self._create_fd(definition, 0), what)
+        inner = effective(definition.inner)
+        with FileDescriptor(self._create_fd(inner, 0), f"inner map of {what}") as template:
+            return FileDescriptor(self._create_fd(definition, template.fileno()), what)
+
+    def _create_fd(self, definition: model.Map, inner_fd: int) -> int:
+        with_btf = self.btf is not None and definition.type not in WITHOUT_BTF
+        typed = with_btf and bool(definition.key_type_id or definition.value_type_id)
+        try:
+            return self._map_create(definition, inner_fd, typed=typed)
+        except KernelError as error:
+            if not typed or error.errno not in _BTF_REFUSED:
+                raise _explained(definition, error) from None
+        try:
+            return self._map_create(definition, inner_fd, typed=False)
+        except KernelError as error:
+            raise _explained(definition, error) from None
+
+    def _map_create(self, definition: model.Map, inner_fd: int, *, typed: bool) -> int:
+        return syscall.map_create(
+            definition.type,
+            key_size=definition.key_size,
+            value_size=definition.value_size,
+            max_entries=definition.max_entries,
+            flags=definition.flags,
+            name=definition.name,
+            inner_map_fd=inner_fd,
+            numa_node=definition.numa_node or 0,
+            map_extra=definition.map_extra,
+            btf_fd=self.btf.fileno() if typed and self.btf is not None else 0,
+            btf_key_type_id=definition.key_type_id if typed else 0,
+            btf_value_type_id=definition.value_type_id if typed else 0,
+        )
+
+    def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
+        made = self.undo.enter_context(self._wrap(definition, fd))
+        if pinned is not None:
+            check_reuse(definition, made.info, pinned)
+        self.user_maps[definition.name] = made
+
+    def _wrap(self, definition: model.Map, fd: FileDescriptor) -> Map:
+        try:
+            info = read_info(fd.fileno())
+        except BaseException:
+            fd.close()
+            raise
+        return Map.class_for(info.type)(
+            fd,
+            info,
+            definition.name,
+            self._codec(definition.key_type_id),
+            self._codec(definition.value_type_id),
+        )
+
+    def _codec(self, type_id: int) -> Codec | None:
+        if self.obj.btf is None or not type_id:
+            return None
+        return codec(self.obj.btf, type_id)
+
+    def _create_section(self, section: DataSection) -> None:
+        if section.kind is DataKind.ARENA:
+            raise NotSupportedError(f"section {section.name!r} is not supported yet")
+        definition = section_map(self.obj.name, section, self.obj.btf)
+        fd = self.undo.enter_context(
+            FileDescriptor(self._create_fd(definition, 0), f"section {section.name!r}")
+        )
+        if section.kind is not DataKind.BSS or any(section.contents):
+            self._write_section(fd, section)
+        if section.kind in (DataKind.RODATA, DataKind.KCONFIG):
+            syscall.map_freeze(fd.fileno(), what=f"freeze section {section.name!r}")
+        memory = open_section(
+            fd, len(section.contents), definition.flags, writable=section.writable
+        )
+        self.undo.callback(memory.close)
+        self.sections[section.name] = LoadedSection(section, definition, fd, memory)
+
+    def _write_section(self, fd: FileDescriptor, section: DataSection) -> None:
+        call = syscall.ElementCall(fd.fileno(), 4, len(section.contents))
+        call.value.raw = bytes(section.contents)
+        error = call(syscall.Command.MAP_UPDATE_ELEM)
+        if error:
+            raise syscall.error_of(
+                syscall.Command.MAP_UPDATE_ELEM, error, f"write section {section.name!r}"
+            )
+
+    def fill_slots(self, programs: Mapping[str, Program]) -> None:
+        """Store initial values: inner maps, and the programs of prog arrays."""
+        for definition in self.obj.maps.values():
+            for index, target in definition.slots if definition.autocreate else ():
+                fd = self._slot_target(definition, target, programs)
+                if fd is not None:
+                    self._store(definition, index, target, fd)
+
+    def _slot_target(
+        self, definition: model.Map, target: str, programs: Mapping[str, Program]
+    ) -> int | None:
+        if definition.type is MapType.PROG_ARRAY:
+            program = programs.get(target)
+            return program.fileno() if program is not None else None
+        inner = self.user_maps.get(target)
+        if inner is None:
+            raise RelocationError(f"map {definition.name!r}: its value {target!r} is no map")
+        return inner.fileno()
+
+    def _store(self, definition: model.Map, index: int, target: str, fd: int) -> None:
+        key, value = struct.pack("=I", index), struct.pack("=I", fd)
+        result = syscall.map_element(
+            syscall.Command.MAP_UPDATE_ELEM,
+            self.user_maps[definition.name].fileno(),
+            key=key,
+            value=value,
+        )
+        if result:
+            raise syscall.error_of(
+                syscall.Command.MAP_UPDATE_ELEM,
+                -result,
+                f"store {target!r} at {index} of map {definition.name!r}",
+            )
+
+
+def _explained(definition: model.Map, error: KernelError) -> OsmiaError:
+    """The refusal of a map with what is likely to be the reason."""
+    from osmia.kernel import features
+
+    if error.errno in (errno.EINVAL, errno.E2BIG):
+        if not definition.max_entries and definition.type not in _UNCOUNTED:
+            error.hint = "max_entries is 0; set it before load"
+            return error
+        missing = features.missing_map_type(definition.type)
+        if missing is not None:
+            return missing
+    return error
+
+
+#: Map types that have no max_entries.
+_UNCOUNTED = frozenset(
+    {
+        MapType.SK_STORAGE,
+        MapType.INODE_STORAGE,
+        MapType.TASK_STORAGE,
+        MapType.CGRP_STORAGE,
+        MapType.CGROUP_STORAGE,
+        MapType.PERCPU_CGROUP_STORAGE,
+        MapType.STRUCT_OPS,
+    }
+)

@@ -1,0 +1,55 @@
+"""The running kernel as the target of passes, and descriptors of its modules' BTF."""
+
+from __future__ import annotations
+
+import platform
+
+from osmia.btf import BTF
+from osmia.errors import KernelError, RelocationError
+from osmia.kernel import syscall
+from osmia.kernel.btf_objects import btf_info
+from osmia.kernel.fd import FileDescriptor
+from osmia.passes.target import Target, read_symbols
+
+_ENOENT = 2
+#: What the kernel's system calls are called, by machine, where they take struct pt_regs.
+_SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+
+
+def kernel_target(btf: BTF | None = None) -> Target:
+    """The running kernel, its features probed when asked; `btf` replaces its types."""
+    return Target(btf=btf, feature=_has_feature)
+
+
+def _has_feature(name: str) -> bool:
+    match name:
+        case "LINUX_HAS_BPF_COOKIE":
+            from osmia.kernel import features
+
+            return features.has("BPF cookies")
+        case "LINUX_HAS_SYSCALL_WRAPPER":
+            prefix = _SYSCALL_PREFIX.get(platform.machine())
+            return prefix is not None and f"{prefix}bpf" in read_symbols()
+    return False
+
+
+def module_btf_descriptor(name: str) -> FileDescriptor:
+    """A descriptor of a loaded module's BTF. RelocationError when there is none."""
+    identifier = 0
+    while (following := syscall.btf_get_next_id(identifier)) is not None:
+        identifier = following
+        try:
+            fd = FileDescriptor(syscall.btf_get_fd_by_id(identifier), f"BTF of module {name!r}")
+        except KernelError as error:
+            if error.errno == _ENOENT:  # gone in the meantime
+                continue
+            raise
+        try:
+            info = btf_info(fd.fileno())
+            if info.is_kernel and info.name == name:
+                return fd
+        except BaseException:
+            fd.close()
+            raise
+        fd.close()
+    raise RelocationError(f"kernel module {name!r} is not loaded or has no BTF")
