@@ -47,6 +47,7 @@ from osmia.btf.types import (
 )
 
 if TYPE_CHECKING:
+    from osmia.btf.builder import BTFBuilder
     from osmia.btf.c_dump import dump_c
     from osmia.btf.c_format import declaration, definition, format_type
 
@@ -56,6 +57,7 @@ __all__ = [
     "ENUMS",
     "MODIFIERS",
     "Array",
+    "BTFBuilder",
     "BTFExt",
     "Const",
     "CoreInfo",
@@ -101,6 +103,7 @@ __all__ = [
 
 #: What reading BTF does not need, loaded when it is first asked for.
 _LAZY = {
+    "BTFBuilder": "builder",
     "declaration": "c_format",
     "definition": "c_format",
     "dump_c": "c_dump",

@@ -141,6 +141,18 @@ class BTF:
         end = self._text.find(b"\0", start)
         return self._text[start:end].decode("utf-8", "surrogateescape")
 
+    def string_offset(self, text: str) -> int | None:
+        """Where `text` is stored as a whole string, in the base or here; None when nowhere."""
+        if not text:
+            return 0
+        if self.base is not None and (offset := self.base.string_offset(text)) is not None:
+            return offset
+        encoded = text.encode("utf-8", "surrogateescape") + b"\0"
+        if self._text.startswith(encoded):  # only in split BTF, which starts without NUL
+            return self._first_string
+        position = self._text.find(b"\0" + encoded)
+        return self._first_string + position + 1 if position >= 0 else None
+
     def strings_containing(self, part: bytes) -> list[str]:
         """The strings in which `part` stands, each once, without those of the base."""
         text = self._text
