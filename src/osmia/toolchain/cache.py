@@ -1,0 +1,123 @@
+"""A private directory of files that can be made again: compiled objects, vmlinux.h.
+
+It is used only when nobody else could have put something there: the directory and those
+above it belong to this user or root, and no one else may write to them. Otherwise (sudo
+with another user's HOME, a read-only home) a temporary directory takes its place until
+the process ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+# Entries a kind; the ones used longest ago go first.
+_KEPT = 256
+
+
+def touch(path: Path) -> None:
+    """Say that an entry was used."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def read(kind: str, name: str) -> bytes | None:
+    """The content stored under `name`, or None."""
+    path = directory(kind) / name
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    touch(path)
+    return content
+
+
+def write(kind: str, name: str, content: bytes) -> Path:
+    """Store `content` under `name`; a reader or a second writer sees all of it or nothing."""
+    folder = directory(kind)
+    handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        path = folder / name
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    prune(folder, _KEPT)
+    return path
+
+
+def directory(kind: str) -> Path:
+    """The directory for one kind of content ("objects", "vmlinux/…"), made when missing."""
+    folder = _root(os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")) / kind
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Leave the `keep` entries used last; other processes may be doing the same."""
+    with contextlib.suppress(OSError):
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        if len(entries) <= keep:
+            return
+        entries.sort(key=lambda entry: entry.stat().st_mtime)
+        for entry in entries[: len(entries) - keep]:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=4)
+def _root(xdg_cache_home: str, home: str) -> Path:
+    """osmia's cache directory for these values of the environment variables."""
+    if Path(xdg_cache_home).is_absolute():
+        base = Path(xdg_cache_home)
+    elif Path(home).is_absolute() and Path(home).is_dir():
+        base = Path(home) / ".cache"
+    else:
+        return _temporary()
+    root = base / "osmia"
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        usable = _is_private(root) and os.access(root, os.W_OK)
+    except OSError:
+        usable = False
+    return root if usable else _temporary()
+
+
+def _temporary() -> Path:
+    """A directory of this process alone, removed when it ends."""
+    folder = tempfile.mkdtemp(prefix="osmia-")
+    atexit.register(_remove, folder, os.getpid())
+    return Path(folder)
+
+
+def _remove(folder: str, owner: int) -> None:
+    # A forked child inherits the exit handler, but not the directory.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether only this user and root can change what `folder` or a parent of it names."""
+    trusted = {0, os.geteuid()}
+    resolved = folder.resolve(strict=True)
+    if resolved.stat().st_uid != os.geteuid():
+        return False
+    for place in (resolved, *resolved.parents):
+        status = place.stat()
+        writable_by_others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        sticky = status.st_mode & stat.S_ISVTX and place != resolved
+        if status.st_uid not in trusted or (writable_by_others and not sticky):
+            return False
+    return True

@@ -1,0 +1,96 @@
+"""The cache is shared by processes and trusted by nobody who should not."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from osmia.toolchain import cache
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+NOBODY = 65534
+
+
+def test_what_is_written_is_read(fresh_cache: Path) -> None:
+    assert cache.read("objects", "a") is None
+    path = cache.write("objects", "a", b"content")
+    assert cache.read("objects", "a") == b"content"
+    assert path.is_relative_to(fresh_cache)
+
+
+def test_the_directory_is_private(fresh_cache: Path) -> None:
+    cache.write("objects", "a", b"content")
+    for place in (fresh_cache / "osmia", fresh_cache / "osmia/objects"):
+        assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+@needs_root
+def test_another_user_s_directory_is_not_used(fresh_cache: Path) -> None:
+    planted = fresh_cache / "osmia/objects"
+    planted.mkdir(parents=True)
+    (planted / "a").write_bytes(b"planted")
+    os.chown(fresh_cache / "osmia", NOBODY, NOBODY)
+    assert cache.read("objects", "a") is None
+    assert not cache.write("objects", "b", b"mine").is_relative_to(fresh_cache)
+
+
+@needs_root
+def test_a_directory_below_another_user_s_is_not_used(fresh_cache: Path) -> None:
+    (fresh_cache / "osmia").mkdir()
+    os.chown(fresh_cache, NOBODY, NOBODY)
+    assert not cache.directory("objects").is_relative_to(fresh_cache)
+
+
+def test_a_directory_that_others_may_write_is_not_used(fresh_cache: Path) -> None:
+    (fresh_cache / "osmia").mkdir()
+    (fresh_cache / "osmia").chmod(0o777)
+    assert not cache.directory("objects").is_relative_to(fresh_cache)
+
+
+def test_a_link_into_an_open_directory_is_not_used(fresh_cache: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "open"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    (fresh_cache / "osmia").symlink_to(elsewhere)
+    assert not cache.directory("objects").is_relative_to(elsewhere)
+
+
+def test_the_stand_in_goes_away_with_the_process(tmp_path: Path) -> None:
+    code = "from osmia.toolchain import cache; print(cache.write('objects', 'a', b'x'))"
+    environment = {"HOME": "/dev/null", "TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_concurrent_writers_leave_one_whole_entry(fresh_cache: Path) -> None:
+    contents = [bytes([number]) * 100_000 for number in range(8)]
+    seen: list[bytes | None] = []
+
+    def write(content: bytes) -> None:
+        cache.write("objects", "same", content)
+        seen.append(cache.read("objects", "same"))
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(content in contents for content in seen)
+    assert [path.name for path in cache.directory("objects").iterdir()] == ["same"]
+
+
+def test_only_the_entries_used_last_are_kept(fresh_cache: Path) -> None:
+    for number in range(5):
+        path = cache.write("objects", str(number), b"x")
+        os.utime(path, (number, number))
+    cache.prune(cache.directory("objects"), 2)
+    assert sorted(path.name for path in cache.directory("objects").iterdir()) == ["3", "4"]
