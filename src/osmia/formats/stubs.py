@@ -42,6 +42,10 @@ from osmia.values import EnumMember, Struct
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
+#: What the module's text uses: no class may take these names.
+_WORDS = {"Any", "ClassVar", "Data", "EnumMember", "Maps", "MutableMapping", "Protocol", "Struct"}
+_WORDS |= {"TypedDict", "bool", "bytes", "float", "int", "list", "str", "tuple"}
+
 _PER_CPU = frozenset(
     {
         MapType.PERCPU_HASH,
@@ -82,8 +86,7 @@ class _Stubs:
         self.classes: list[str] = []
         self.aliases: dict[str, str] = {}
         self._names: dict[Codec, str] = {}
-        self._used = {"Any", "ClassVar", "Data", "EnumMember", "Maps"}
-        self._used |= {"MutableMapping", "Protocol", "Struct", "TypedDict"}
+        self._used = {*_WORDS}
 
     def map_entry(self, each: Map) -> str:
         """A line of `Maps`."""

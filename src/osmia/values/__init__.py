@@ -18,6 +18,7 @@ from osmia.values.scalars import (
 )
 from osmia.values.struct_value import Struct
 from osmia.values.structs import StructCodec
+from osmia.values.variables import MemoryStore, Slot, Store, Variables, WholeValueStore
 
 __all__ = [
     "ArrayCodec",
@@ -30,11 +31,16 @@ __all__ = [
     "EnumMember",
     "FloatCodec",
     "IntCodec",
+    "MemoryStore",
     "PointerCodec",
     "ScalarCodec",
+    "Slot",
+    "Store",
     "StringCodec",
     "Struct",
     "StructCodec",
+    "Variables",
+    "WholeValueStore",
     "WideIntCodec",
     "codec",
     "plain_codec",

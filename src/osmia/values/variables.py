@@ -1,0 +1,164 @@
+"""Global variables as attributes and items, before and after load.
+
+The same view stands over an object's data sections (their initial contents) and over a
+loaded object's (the kernel's or the engine's memory); only the stores behind it differ.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from osmia.errors import CodecError, ReadOnlyError
+from osmia.values.base import Codec
+from osmia.values.names import unknown_name
+
+
+class Store(Protocol):
+    """The bytes of a data section, wherever they are. Offsets and sizes in bytes."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Replace the bytes from `offset` on."""
+
+
+class MemoryStore:
+    """Bytes in this process: an object's contents, or a map's mmapped value."""
+
+    def __init__(self, memory: bytearray | memoryview | mmap.mmap) -> None:
+        self.memory = memory
+
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on."""
+        return bytes(self.memory[offset : offset + size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Replace the bytes from `offset` on. Never makes a bytearray longer."""
+        end = offset + len(data)
+        if end > len(self.memory):
+            raise CodecError(f"{len(data)} bytes at offset {offset} end behind the section")
+        self.memory[offset:end] = data
+
+
+class WholeValueStore:
+    """A section that is read and written as one value, such as a map that cannot be mmapped.
+
+    Writing a variable reads the whole, changes it and writes it back: what the kernel
+    changed in between is lost.
+    """
+
+    def __init__(self, get: Callable[[], bytes], put: Callable[[bytes], None]) -> None:
+        self.get = get
+        self.put = put
+
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on."""
+        return self.get()[offset : offset + size]
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Replace the bytes from `offset` on."""
+        whole = bytearray(self.get())
+        MemoryStore(whole).write(offset, data)
+        self.put(bytes(whole))
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one variable is: `offset` in bytes into `buffer`. `why` says why it is read-only."""
+
+    buffer: Store
+    offset: int
+    codec: Codec
+    writable: bool = True
+    why: str = "it is read-only data; set it on the object, before load"
+
+
+class Variables(Mapping[str, Any]):
+    """Global variables by name: `data["limit"]`, `data.limit`, both to read and to assign.
+
+    Values are copies with the types that BTF gives; assignment is checked against the type
+    and its size. A name that is no variable is a KeyError (AttributeError for attributes)
+    that names the nearest, a constant after load a ReadOnlyError, a value that does not
+    fit a CodecError.
+
+    Variables whose name is one of a mapping's methods ("keys") are items only.
+    """
+
+    __slots__ = ("_slots",)
+
+    _slots: dict[str, Slot]
+
+    def __init__(self, entries: Mapping[str, Slot]) -> None:
+        object.__setattr__(self, "_slots", dict(entries))
+
+    def __getitem__(self, name: str) -> Any:
+        slot = self._slots.get(name)
+        if slot is None:
+            raise KeyError(self._unknown(name))
+        return slot.codec.decode(slot.buffer.read(slot.offset, slot.codec.size))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        slot = self._slots.get(name)
+        if slot is None:
+            raise KeyError(self._unknown(name))
+        if not slot.writable:
+            raise ReadOnlyError(f"{name} cannot be assigned: {slot.why}")
+        try:
+            encoded = slot.codec.encode(value)
+        except CodecError as error:
+            raise CodecError(error.message, path=name + error.path) from None
+        if len(encoded) > slot.codec.size:
+            # Only a flexible array's tail can be longer, and the next variable lies there.
+            problem = f"{len(encoded)} bytes for a variable of {slot.codec.size}"
+            raise CodecError(problem, path=name)
+        slot.buffer.write(slot.offset, encoded)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slots)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._slots
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is no attribute: methods come before variables.
+        if name == "_slots" or name not in self._slots:
+            raise AttributeError(self._unknown(name), name=name, obj=None)
+        return self[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(type(self), name):
+            raise AttributeError(f"{name} is a method; assign to the variable as an item")
+        try:
+            self[name] = value
+        except KeyError:
+            raise AttributeError(self._unknown(name), name=name, obj=None) from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self._slots if name.isidentifier())]
+
+    def __repr__(self) -> str:
+        parts = [f"{name} = {self._slots[name].codec.initialiser(self[name])}" for name in self]
+        return f"<{'; '.join(parts) or 'no variables'}>"
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Assign several variables, in order."""
+        for name, value in values.items():
+            self[name] = value
+
+    def slot(self, name: str) -> Slot:
+        """Where a variable lies, and its codec. Raises KeyError."""
+        slot = self._slots.get(name)
+        if slot is None:
+            raise KeyError(self._unknown(name))
+        return slot
+
+    def _unknown(self, name: object) -> str:
+        slots = object.__getattribute__(self, "_slots")
+        return unknown_name("the object's data", name, slots)
