@@ -28,7 +28,7 @@ def _struct(name: str, size: int, *members: tuple[str, Codec, int]) -> StructCod
 
 FOUR = _struct("four", 16, ("a", _u(4), 0), ("b", _u(4), 4), ("c", _u(4), 8), ("d", _u(4), 12))
 THREE = _struct("three", 16, ("a", _u(8), 0), ("b", _u(4), 8), ("c", _u(4), 12))
-VERDICT = EnumCodec([("DROP", 1), ("PASS", 2)], 4, False, "enum verdict", "little")
+VERDICT = EnumCodec([("DROP", 1), ("PASS", 0x0F0E0D0C)], 4, False, "enum verdict", "little")
 ENUM = _struct("enum", 16, ("a", _u(8), 0), ("b", _u(4), 8), ("c", VERDICT, 12))
 PADDED = _struct("padded", 16, ("a", _u(8), 0), ("b", _u(4), 8), ("c", _u(2), 12))
 TEXT = _struct(
