@@ -96,6 +96,6 @@ def _status_field(name: str) -> str:
 def _read(path: str) -> str:
     """The text of a small kernel file, "" where it cannot be read."""
     try:
-        return Path(path).read_text(encoding="ascii", errors="replace").strip()
+        return Path(path).read_bytes().decode("utf-8", "replace").strip()
     except OSError:
         return ""

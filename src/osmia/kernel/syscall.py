@@ -19,6 +19,7 @@ import os
 import struct
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_long, c_void_p, sizeof
 from enum import IntEnum, IntFlag
+from functools import partial
 from typing import Any, NamedTuple
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
@@ -129,7 +130,6 @@ _CAPABILITIES: dict[Command, tuple[Capability, ...]] = {
 _LOAD_ATTEMPTS = 5
 #: include/linux/errno.h: an errno not meant for user space, which bpf(2) returns all the same.
 _ENOTSUPP = 524
-_ELEMENT_SIZE = sizeof(layout.MapElement)
 
 
 def invoke(command: int, attribute: Structure) -> int:
@@ -301,37 +301,49 @@ def map_freeze(fd: int, *, what: str = "freeze map") -> None:
 class ElementCall:
     """One prepared element operation with its own key, value and attribute memory.
 
-    For hot paths: fill `key` (its length is checked), call, read `value`. For one user
-    at a time. Calls keep the GIL: they take about a microsecond, and handing it over
-    would cost more than that (bench/bench_maps.py).
+    For hot paths: set `key.raw` (to exactly the key's size), call, read `value.raw`. For
+    one user at a time. Calls keep the GIL: they take about a microsecond, and handing it
+    over would cost more than that (bench/bench_maps.py).
+
+    `lookup` and `update` are the bare system calls without flags, results as C gives
+    them; `failure` is the errno after -1.
     """
 
-    __slots__ = ("_attribute", "_flags", "_number", "_reference", "key", "value")
+    __slots__ = ("_attribute", "_invoke", "key", "lookup", "update", "value")
 
     _syscall = ctypes.PyDLL(None, use_errno=True).syscall
 
     def __init__(self, fd: int, key_size: int, value_size: int) -> None:
-        key = (c_char * key_size)()
-        self.key = memoryview(key).cast("B")
+        self.key = (c_char * key_size)()
         self.value = (c_char * value_size)()
         self._attribute = layout.MapElement(
             map_fd=fd,
-            key=addressof(key) if key_size else 0,
+            key=addressof(self.key) if key_size else 0,
             value=addressof(self.value) if value_size else 0,
         )
-        self._flags = 0
-        self._number = _numbers()[0]
-        self._reference = byref(self._attribute)
+        size = sizeof(self._attribute)
+        reference = byref(self._attribute)
+        number = _numbers()[0]
+        # partial objects call without a Python frame and without looking anything up.
+        self.lookup = partial(self._syscall, number, int(Command.MAP_LOOKUP_ELEM), reference, size)
+        self.update = partial(self._syscall, number, int(Command.MAP_UPDATE_ELEM), reference, size)
+        self._invoke = partial(invoke, attribute=self._attribute)
 
     def __call__(self, command: int, flags: int = 0) -> int:
-        """Make the call; 0, or the errno."""
-        if flags != self._flags:
-            self._attribute.flags = self._flags = flags
-        while self._syscall(self._number, command, self._reference, _ELEMENT_SIZE) < 0:
-            error = ctypes.get_errno()
-            if error != _errno.EINTR:
-                return _errno.EOPNOTSUPP if error == _ENOTSUPP else error
-        return 0
+        """Make any call, with flags; 0, or the errno."""
+        if not flags:
+            return -self._invoke(command)
+        self._attribute.flags = flags
+        try:
+            return -self._invoke(command)
+        finally:
+            self._attribute.flags = 0
+
+    @staticmethod
+    def failure() -> int:
+        """The errno of the call just made by `lookup` or `update`."""
+        error = ctypes.get_errno()
+        return _errno.EOPNOTSUPP if error == _ENOTSUPP else error
 
 
 def prog_load(

@@ -1,0 +1,129 @@
+"""Whole maps as numpy arrays. The only module of the maps that imports numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osmia.errors import CodecError
+from osmia.kernel.maps import batches
+
+if TYPE_CHECKING:
+    from osmia.kernel.maps.keyed import KeyedMap
+
+#: Entries read by one system call: long enough that calls cost nothing, small enough that
+#: the buffers stay in the processor's cache until they are copied out.
+STEP_ENTRIES = 16384
+
+Array = np.ndarray[Any, Any]
+
+
+def separate(source: KeyedMap) -> tuple[Array, Array]:
+    """All keys and all values, in the same order."""
+    keys, values = _Growing(source.max_entries), _Growing(source.max_entries)
+    for some_keys, some_values in _steps(source):
+        keys.append(some_keys)
+        values.append(some_values)
+    no_keys, no_values = _typed(source, b"", b"")
+    return keys.array(no_keys), values.array(no_values)
+
+
+def structured(source: KeyedMap) -> Array:
+    """All entries as one array with the fields `key` and `value`."""
+    entries = _Growing(source.max_entries)
+    no_keys, no_values = _typed(source, b"", b"")
+    dtype = np.dtype([("key", *_field(no_keys)), ("value", *_field(no_values))])
+    for keys, values in _steps(source):
+        rows = entries.rows(len(keys), dtype, ())
+        rows["key"] = keys
+        rows["value"] = values
+    return entries.array(np.empty(0, dtype))
+
+
+def packed(target: KeyedMap, keys: Any, values: Any) -> tuple[bytes, bytes]:
+    """Arrays of keys and of values as the bytes that the kernel takes."""
+    if len(keys) != len(values):
+        problem = f"{len(keys)} keys and {len(values)} values are no entries"
+        raise CodecError(f"map {target.name!r}: {problem}")
+    key_bytes = np.ascontiguousarray(keys, _typed(target, b"", b"")[0].dtype).tobytes()
+    raw = np.zeros(len(values) * target.entry_value_size, np.uint8)
+    _typed_values(target, raw)[...] = values
+    if len(key_bytes) != len(keys) * target.key_size:
+        raise CodecError(f"map {target.name!r}: keys have {target.key_size} bytes")
+    return key_bytes, raw.tobytes()
+
+
+class _Growing:
+    """Rows appended to one array that doubles when it is full; at most `limit` to begin with.
+
+    Memory that is never written to costs address space only.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._capacity = max(min(limit, 1 << 20), 1)
+        self._memory: Array | None = None
+        self._used = 0
+
+    def append(self, rows: Array) -> None:
+        self.rows(len(rows), rows.dtype, rows.shape[1:])[...] = rows
+
+    def rows(self, count: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+        """The next `count` rows, to be filled."""
+        needed = self._used + count
+        if self._memory is None or needed > len(self._memory):
+            self._capacity = max(2 * self._capacity if self._used else self._capacity, needed)
+            larger = np.empty((self._capacity, *shape), dtype)
+            if self._memory is not None:
+                larger[: self._used] = self._memory[: self._used]
+            self._memory = larger
+        rows: Array = self._memory[self._used : needed]
+        self._used = needed
+        return rows
+
+    def array(self, empty: Array) -> Array:
+        """What was appended; `empty` when nothing was."""
+        if self._memory is None:
+            return empty.copy()
+        return self._memory[: self._used]
+
+
+def _steps(source: KeyedMap) -> Iterator[tuple[Array, Array]]:
+    """Keys and values of some entries at a time; valid until the next step."""
+    if source.type in batches.BATCH_TYPES:
+        entries = min(source.max_entries, STEP_ENTRIES)
+        reader = batches.BatchReader(source, max(entries, batches.chunk_entries(source)))
+        if reader.supported:
+            for count in reader:
+                keys = memoryview(reader.keys)[: count * source.key_size]
+                values = memoryview(reader.values)[: count * source.entry_value_size]
+                yield _typed(source, keys, values)
+            return
+    for key, value in batches.read(source):
+        yield _typed(source, key, value)
+
+
+def _typed(source: KeyedMap, keys: Any, values: Any) -> tuple[Array, Array]:
+    """Undecoded keys and values as arrays of their types, without a copy."""
+    if source.key_codec is None:
+        raise CodecError(f"map {source.name!r} has no keys")
+    raw = np.frombuffer(values, np.uint8)
+    return np.frombuffer(keys, source.key_codec.dtype()), _typed_values(source, raw)
+
+
+def _typed_values(source: KeyedMap, raw: Array) -> Array:
+    if source.value_codec is None:
+        raise CodecError(f"map {source.name!r} has no values")
+    dtype = source.value_codec.dtype()
+    if not source.cpus:
+        return np.frombuffer(raw, dtype)
+    # Each CPU's value is padded to 8 bytes.
+    slot = source.entry_value_size // source.cpus
+    padded = np.dtype({"names": ["value"], "formats": [dtype], "offsets": [0], "itemsize": slot})
+    values = np.frombuffer(raw, padded)["value"]
+    return values.reshape(-1, source.cpus, *values.shape[1:])
+
+
+def _field(rows: Array) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    return rows.dtype, rows.shape[1:]

@@ -1,0 +1,86 @@
+"""Array maps: a value under every index, and the array as memory of this process."""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+from osmia.errors import NotSupportedError
+from osmia.kernel.maps.base import Map
+from osmia.kernel.maps.keyed import KeyedMap
+from osmia.kernel.maps.memory import map_memory
+from osmia.kernel.maps.per_cpu import PerCpuMap
+from osmia.object.uapi import MapFlag, MapType
+from osmia.values import Codec
+
+
+class _Indexed(KeyedMap):
+    """Keys are 0 … max_entries - 1, each with a value; `clear` sets all to zero bytes."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._key_decoder()(array("I", range(self.max_entries)).tobytes())
+
+    def __len__(self) -> int:
+        return self.max_entries
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class ArrayMap(_Indexed, types=(MapType.ARRAY,)):
+    """BPF_MAP_TYPE_ARRAY: values by index; nothing can be deleted."""
+
+    def memory(self, *, writable: bool = True) -> memoryview:
+        """The array itself, shared with the programs: value i at i * slot_size; since 5.5.
+
+        Only of maps made with MapFlag.MMAPABLE. Reading and writing it takes no system
+        call, and no lock either. A map that is mapped writable cannot be frozen, a frozen
+        one not mapped writable (BpfPermissionError). Lives as long as somebody uses it.
+        """
+        if MapFlag.MMAPABLE not in self.flags:
+            raise NotSupportedError(f"map {self.name!r} was made without BPF_F_MMAPABLE")
+        size = self.slot_size * self.max_entries
+        return map_memory(self.fileno(), size, writable=writable, what=f"map {self.name!r}")
+
+
+class PerCpuArrayMap(_Indexed, PerCpuMap, types=(MapType.PERCPU_ARRAY,)):
+    """BPF_MAP_TYPE_PERCPU_ARRAY: a list of values, one per possible CPU, by index."""
+
+
+class StackTraceMap(KeyedMap, types=(MapType.STACK_TRACE,)):
+    """BPF_MAP_TYPE_STACK_TRACE: lists of return addresses, innermost first, by stack id.
+
+    Maps made with BPF_F_STACK_BUILD_ID keep their values as undecoded bytes.
+    """
+
+    def decode_values(self, data: bytes) -> Iterator[Any]:
+        """The stacks in undecoded bytes of several, one after the other."""
+        for start in range(0, len(data), self.value_size):
+            yield self._decode_value(data[start : start + self.value_size])
+
+    def _decoder(self, codec: Codec | None) -> Any:
+        return bytes if MapFlag.STACK_BUILD_ID in self.flags else _addresses
+
+
+def _addresses(data: bytes) -> list[int]:
+    addresses = memoryview(data).cast("Q").tolist()
+    return addresses[: addresses.index(0)] if 0 in addresses else addresses
+
+
+class ArenaMap(Map, types=(MapType.ARENA,)):
+    """BPF_MAP_TYPE_ARENA (since 6.9): memory of `max_entries` pages that programs and this
+    process share."""
+
+    def memory(self, *, writable: bool = True) -> memoryview:
+        """The whole arena. Pages come into being as they are touched.
+
+        An arena has one address for all: where `map_extra` says, else where it is mapped
+        first; mapping it a second time in the same process elsewhere is an error, so keep
+        the view.
+        """
+        size = self.max_entries * mmap.PAGESIZE
+        address = self.info.map_extra
+        what = f"arena {self.name!r}"
+        return map_memory(self.fileno(), size, writable=writable, address=address, what=what)
