@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 from osmia.kernel.map_loader import LoadedSection
 from osmia.kernel.maps import Map
 from osmia.kernel.programs import Program
+from osmia.kernel.syscall import Command, error_of, map_element
 from osmia.object.model import DataKind, DataSection, Object, variables
+from osmia.object.uapi import MapFlag
 from osmia.values.variables import Store, Variables
 
 if TYPE_CHECKING:
@@ -71,9 +74,16 @@ class LoadedObject:
 
         Raises KeyError when the object has none of that name.
         """
-        from osmia.kernel.links import attach_struct_ops
+        from osmia.kernel.links import struct_ops
 
-        return attach_struct_ops(self.maps[name], self._struct_ops[name])
+        ops, value = self.maps[name], self._struct_ops[name]
+        if not ops.flags & MapFlag.LINK:
+            return struct_ops.register_struct_ops(ops, value, name)
+        # Once a link uses the value it cannot be written again, and need not be.
+        error = -map_element(Command.MAP_UPDATE_ELEM, ops.fileno(), key=bytes(4), value=value)
+        if error not in (0, errno.EBUSY):
+            raise error_of(Command.MAP_UPDATE_ELEM, error, f"write struct_ops {name!r}")
+        return struct_ops.attach_struct_ops(ops, name)
 
     def close(self) -> None:
         """Give up all descriptors. Doing it twice does no harm."""
