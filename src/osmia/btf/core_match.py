@@ -9,6 +9,8 @@ not count.
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from osmia.btf.reader import BTF
 from osmia.btf.types import (
     COMPOSITES,
@@ -45,7 +47,7 @@ def essential_name(name: str) -> str:
 
 def kinds_are_compatible(first: Kind, second: Kind) -> bool:
     """Equal kinds; enumerations of 32 and 64 bits count as one."""
-    return first is second or (first in ENUMS and second in ENUMS)
+    return first == second or (first in ENUMS and second in ENUMS)
 
 
 def types_are_compatible(local: BTF, local_id: int, target: BTF, target_id: int) -> bool:
@@ -137,10 +139,10 @@ class _Matcher:
                 return _enums_match(mine, other)
             case Int(), Int():
                 return mine.size == other.size and mine.signed == other.signed
-            case ((Struct() | Union() | Fwd()), _) if behind_pointer or mine.kind is Kind.FWD:
+            case ((Struct() | Union() | Fwd()), _) if behind_pointer or mine.kind == Kind.FWD:
                 return _named_match(mine, other, behind_pointer)
             case ((Struct() | Union()), (Struct() | Union())):
-                return mine.kind is other.kind and self._composites(mine, other, depth)
+                return mine.kind == other.kind and self._composites(mine, other, depth)
             case Ptr(), Ptr():
                 return self.match(mine.target, other.target, behind_pointer=True, depth=depth - 1)
             case Array(), Array():
@@ -149,7 +151,7 @@ class _Matcher:
                 )
             case FuncProto(), FuncProto():
                 return self._prototypes(mine, other, behind_pointer, depth)
-        return mine.kind is Kind.VOID and other.kind is Kind.VOID
+        return mine.kind == Kind.VOID and other.kind == Kind.VOID
 
     def _composites(self, mine: Struct | Union, other: Struct | Union, depth: int) -> bool:
         if len(mine.members) > len(other.members):
@@ -198,7 +200,7 @@ def _is_union(kind: Type) -> bool | None:
         case Fwd():
             return kind.is_union
         case Struct() | Union():
-            return kind.kind is Kind.UNION
+            return kind.kind == Kind.UNION
     return None
 
 
@@ -212,7 +214,6 @@ class Candidates:
     def __init__(self, kernel: BTF, modules: dict[str, BTF]) -> None:
         self.kernel = kernel
         self.modules = modules
-        self._flavoured: dict[int, dict[str, list[str]]] = {}
 
     def find(self, name: str, kind: Kind) -> list[tuple[BTF, int]]:
         """All types of this essential name and kind: the kernel's, else the modules'."""
@@ -227,17 +228,22 @@ class Candidates:
 
     def _find_in(self, btf: BTF, name: str, kinds: tuple[Kind, ...]) -> list[tuple[BTF, int]]:
         first = btf.first_id if btf is not self.kernel else 1
-        names = [name, *self._flavours(btf).get(name, ())]
+        names = [name, *_flavours(btf).get(name, ())]
         found = {i for spelled in names for i in btf.find_all(spelled, *kinds) if i >= first}
         return [(btf, type_id) for type_id in sorted(found)]
 
-    def _flavours(self, btf: BTF) -> dict[str, list[str]]:
-        """The flavoured names among the strings of `btf`, by essential name."""
-        found = self._flavoured.get(id(btf))
-        if found is None:
-            found = self._flavoured[id(btf)] = {}
-            for text in btf.strings_containing(b"___"):
-                essential = essential_name(text)
-                if essential != text:
-                    found.setdefault(essential, []).append(text)
-        return found
+
+#: The kernel's own BTF is asked by every load: what was found in it stays known.
+_FLAVOURED: WeakKeyDictionary[BTF, dict[str, list[str]]] = WeakKeyDictionary()
+
+
+def _flavours(btf: BTF) -> dict[str, list[str]]:
+    """The flavoured names among the strings of `btf`, by essential name."""
+    found = _FLAVOURED.get(btf)
+    if found is None:
+        found = _FLAVOURED[btf] = {}
+        for text in btf.strings_containing(b"___"):
+            essential = essential_name(text)
+            if essential != text:
+                found.setdefault(essential, []).append(text)
+    return found
