@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import Any
 
-from osmia.btf import BTF
+from osmia.btf import BTF, Kind
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
@@ -22,6 +22,10 @@ from osmia.values.variables import MemoryStore, Slot, Store, Variables
 #: The engines' modules, by name. Each has `load(object, **options)`; they are above this
 #: layer, so they are found by name when somebody loads.
 ENGINES = {"kernel": "osmia.kernel.loader", "vm": "osmia.vm.loader"}
+
+
+#: Kinds of types that can be values and have names.
+VALUE_KINDS = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT)
 
 
 class RelocationKind(Enum):
@@ -310,6 +314,19 @@ class Object:
             SourceLine(slot, string(file), place >> 10, place & 0x3FF, string(text).strip())
             for slot, file, text, place in records
         ]
+
+    def codec(self, type_name: str) -> Codec:
+        """How values of the named type ("flow_event", "struct flow_event") are read and written.
+
+        For events of a ring buffer, whose type no map tells:
+        `bpf.maps["events"].event_codec = obj.codec("flow_event")`.
+        Raises KeyError when the object's BTF has no type of that name.
+        """
+        name = type_name.removeprefix("struct ").removeprefix("union ").removeprefix("enum ")
+        type_id = self.btf.find(name, *VALUE_KINDS) if self.btf is not None else 0
+        if self.btf is None or not type_id:
+            raise KeyError(f"{self.name} has no type {type_name!r}")
+        return codec(self.btf, type_id)
 
     def variable_codec(self, variable: Variable) -> Codec:
         """How a variable's bytes are read: by its type, or plainly where none is told."""
