@@ -10,6 +10,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -168,6 +169,8 @@ def network() -> Iterator[Network]:
     try:
         _check(_libc.unshare(CLONE_NEWNET))
         try:
+            # IPv6 sends frames of its own accord, and tests count frames.
+            Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
             for command in (
                 "link add left type veth peer name right",
                 "link set lo up",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -163,30 +162,21 @@ def test_an_id_that_nothing_has_is_enoent() -> None:
     assert caught.value.errno == errno.ENOENT
 
 
-@pytest.fixture
-def pins() -> Iterator[Path]:
-    """A directory on the bpffs, for one test."""
-    with tempfile.TemporaryDirectory(dir="/sys/fs/bpf", prefix="osmia-test-") as directory:
-        yield Path(directory)
-
-
-def test_a_pinned_program_outlives_its_descriptor(returning: Make, pins: Path) -> None:
+def test_a_pinned_program_outlives_its_descriptor(returning: Make, bpffs: Path) -> None:
     program = returning(ProgramType.XDP, 2)
     identifier = program.id
-    program.pin(pins / "program")
+    program.pin(bpffs / "program")
     program.close()
-    with Program.from_pin(pins / "program") as again:
+    with Program.from_pin(bpffs / "program") as again:
         assert again.id == identifier
-    (pins / "program").unlink()
 
 
-def test_opening_a_pinned_map_as_a_program_is_refused(pins: Path) -> None:
+def test_opening_a_pinned_map_as_a_program_is_refused(bpffs: Path) -> None:
     made = syscall.map_create(MapType.ARRAY, key_size=4, value_size=4, max_entries=1)
     with FileDescriptor(made, "map"):
-        syscall.obj_pin(made, str(pins / "map"))
+        syscall.obj_pin(made, str(bpffs / "map"))
     with pytest.raises(KernelError, match="no program but a bpf-map"):
-        Program.from_pin(pins / "map")
-    (pins / "map").unlink()
+        Program.from_pin(bpffs / "map")
 
 
 def test_a_closed_program_is_refused(returning: Make) -> None:

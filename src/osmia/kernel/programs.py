@@ -17,6 +17,7 @@ from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
+    from osmia.btf import BTF
     from osmia.kernel.links import Link
 
 _STREAM_BYTES = 64 << 10
@@ -154,6 +155,13 @@ class Program:
     def run_statistics(self) -> tuple[int, int]:
         """(ns spent in the program, runs), counted while `enable_run_statistics` is on."""
         return info_of.run_statistics(self.fileno())
+
+    def btf(self) -> BTF | None:
+        """The types that the program was loaded with; None when it came without."""
+        from osmia.kernel.btf_objects import btf_from_id
+
+        identifier = self.info.btf_id
+        return btf_from_id(identifier) if identifier else None
 
     def xlated(self) -> bytes:
         """The instructions as the verifier rewrote them."""

@@ -1,0 +1,213 @@
+"""clsact: programs as traffic control filters, the way before tcx (since 4.5).
+
+What is added here is what is removed: the filter, as long as it is still this program's,
+and the clsact qdisc when this process made it and no filter is left in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from osmia.errors import KernelError
+from osmia.kernel.links.interfaces import interface_index, interface_words
+from osmia.kernel.links.link import HookLink
+from osmia.kernel.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
+from osmia.object.uapi import AttachType
+
+if TYPE_CHECKING:
+    from osmia.kernel.programs import Program
+
+# include/uapi/linux/rtnetlink.h
+_NEW_QDISC, _DELETE_QDISC = 36, 37
+_NEW_FILTER, _DELETE_FILTER, _GET_FILTER = 44, 45, 46
+_TC_MESSAGE = struct.Struct("=BxxxiIII")  # family, interface, handle, parent, info
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+# include/uapi/linux/pkt_sched.h
+_QDISC_PARENT, _QDISC_HANDLE = 0xFFFF_FFF1, 0xFFFF_0000
+_PARENTS = {"ingress": 0xFFFF_FFF2, "egress": 0xFFFF_FFF3}
+# include/uapi/linux/pkt_cls.h
+_BPF_FD, _BPF_NAME, _BPF_FLAGS, _BPF_ID = 6, 7, 8, 11
+_DIRECT_ACTION = 1
+_NLA_NESTED = 0x8000
+
+_ALL_PROTOCOLS = 3  # ETH_P_ALL
+
+#: Qdiscs that this process made: (network namespace, interface index).
+_made: set[tuple[int, int]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a filter is: `priority` and `handle` 0 let the kernel choose."""
+
+    index: int
+    parent: int
+    priority: int
+    handle: int
+
+    def message(self) -> bytes:
+        info = self.priority << 16 | struct.unpack("=H", struct.pack("!H", _ALL_PROTOCOLS))[0]
+        return _TC_MESSAGE.pack(0, self.index, self.handle, self.parent, info)
+
+
+def attach_clsact(
+    program: Program,
+    interface: str | int,
+    direction: str = "",
+    *,
+    priority: int = 0,
+    handle: int = 0,
+    replace: bool = False,
+) -> HookLink:
+    """Attach as a direct-action filter on an interface's "ingress" or "egress".
+
+    The clsact qdisc is made when there is none. Filters run by ascending `priority`
+    (1–65535; 0: the kernel takes one below those it gave before). With `replace` a filter
+    with the same priority and handle gives way; without, that is KernelError EEXIST.
+
+    The attachment is no link: it lasts until `detach`, beyond this process. `update` swaps
+    the program atomically.
+    """
+    parent = _PARENTS[direction or _direction(program)]
+    index = interface_index(interface)
+    side = direction or _direction(program)
+    what = f"program {program.name!r} on clsact {side} of {interface_words(interface)}"
+    with ExitStack() as undo:
+        route = undo.enter_context(RouteSocket())
+        undo.push(_on_error(lambda: _remove_qdisc(route, index)))
+        _add_qdisc(route, index, what)
+        flags = NetlinkFlag.CREATE | (NetlinkFlag.REPLACE if replace else NetlinkFlag.EXCL)
+        wanted = _Place(index, parent, priority, handle)
+        place = _put(route, wanted, program, flags, what)
+        hook = _Filter(route, place, program.id, what)
+        undo.pop_all()
+    return HookLink(what, hook.remove, hook.replace)
+
+
+class _Filter:
+    """One filter that is ours as long as its program id says so."""
+
+    def __init__(self, route: RouteSocket, place: _Place, program_id: int, what: str) -> None:
+        self._route = route
+        self._place = place
+        self._program_id = program_id
+        self._what = what
+
+    def replace(self, program: Program) -> None:
+        what = f"update {self._what}"
+        _put(self._route, self._place, program, NetlinkFlag.CREATE | NetlinkFlag.REPLACE, what)
+        self._program_id = program.id
+
+    def remove(self) -> None:
+        with self._route:
+            try:
+                if _program_at(self._route, self._place) == self._program_id:
+                    self._delete()
+                _remove_qdisc(self._route, self._place.index)
+            except KernelError as error:
+                if error.errno not in (errno.ENODEV, errno.ENOENT):  # the interface is gone
+                    raise
+
+    def _delete(self) -> None:
+        body = self._place.message() + attributes([(_TCA_KIND, b"bpf\0")])
+        self._route.request(_DELETE_FILTER, NetlinkFlag(0), body, f"detach {self._what}")
+
+
+def _on_error(action: Callable[[], None]) -> Callable[..., None]:
+    def leave(kind: object, *_: object) -> None:
+        if kind is not None:
+            action()
+
+    return leave
+
+
+def _direction(program: Program) -> str:
+    match program.expected_attach_type:
+        case AttachType.TCX_INGRESS:
+            return "ingress"
+        case AttachType.TCX_EGRESS:
+            return "egress"
+    raise ValueError(f"program {program.name!r} does not say which: 'ingress' or 'egress'?")
+
+
+def _put(
+    route: RouteSocket, place: _Place, program: Program, flags: NetlinkFlag, what: str
+) -> _Place:
+    """Add or replace a filter; where the kernel put it."""
+    options = attributes(
+        [
+            (_BPF_FD, struct.pack("=I", program.fileno())),
+            (_BPF_NAME, program.name.encode() + b"\0"),
+            (_BPF_FLAGS, struct.pack("=I", _DIRECT_ACTION)),
+        ]
+    )
+    body = place.message() + attributes(
+        [(_TCA_KIND, b"bpf\0"), (_TCA_OPTIONS | _NLA_NESTED, options)]
+    )
+    answers = route.request(_NEW_FILTER, flags | NetlinkFlag.ECHO, body, f"attach {what}")
+    for answer in answers:
+        _family, index, handle, parent, info = _TC_MESSAGE.unpack_from(answer)
+        return _Place(index, parent, info >> 16, handle)
+    return place
+
+
+def _filters(route: RouteSocket, index: int, parent: int) -> list[tuple[_Place, int]]:
+    """The bpf filters of one direction, and their programs' ids; other kinds have id 0."""
+    body = _TC_MESSAGE.pack(0, index, 0, parent, 0)
+    found = []
+    for answer in route.request(_GET_FILTER, NetlinkFlag.DUMP, body, "list filters"):
+        _family, _index, handle, _parent, info = _TC_MESSAGE.unpack_from(answer)
+        # A chain's head is listed as a filter without a handle.
+        if handle:
+            told = parse_attributes(answer[_TC_MESSAGE.size :])
+            options = parse_attributes(told.get(_TCA_OPTIONS, b""))
+            (program,) = struct.unpack("=I", options.get(_BPF_ID, bytes(4)))
+            found.append((_Place(index, parent, info >> 16, handle), program))
+    return found
+
+
+def _program_at(route: RouteSocket, place: _Place) -> int:
+    """The id of the program of a filter, 0 when there is no such filter."""
+    filters = _filters(route, place.index, place.parent)
+    return next((program for found, program in filters if found == place), 0)
+
+
+def _namespace() -> int:
+    return os.stat("/proc/thread-self/ns/net").st_ino  # noqa: PTH116 - of this thread
+
+
+def _qdisc_message(index: int) -> bytes:
+    message = _TC_MESSAGE.pack(0, index, _QDISC_HANDLE, _QDISC_PARENT, 0)
+    return message + attributes([(_TCA_KIND, b"clsact\0")])
+
+
+def _add_qdisc(route: RouteSocket, index: int, what: str) -> None:
+    try:
+        route.request(
+            _NEW_QDISC,
+            NetlinkFlag.CREATE | NetlinkFlag.EXCL,
+            _qdisc_message(index),
+            f"add a clsact qdisc for {what}",
+        )
+    except KernelError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        return
+    _made.add((_namespace(), index))
+
+
+def _remove_qdisc(route: RouteSocket, index: int) -> None:
+    """Remove the qdisc when this process made it and nothing is left in it."""
+    key = (_namespace(), index)
+    if key not in _made:
+        return
+    if any(_filters(route, index, parent) for parent in _PARENTS.values()):
+        return
+    _made.discard(key)
+    route.request(_DELETE_QDISC, NetlinkFlag(0), _qdisc_message(index), "remove the clsact qdisc")

@@ -1,0 +1,270 @@
+"""Links: attachments that are detached, pinned and updated alike, whatever they hang on."""
+
+from __future__ import annotations
+
+import errno
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from osmia.errors import ClosedError, KernelError, NotSupportedError
+from osmia.kernel import syscall
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.links.info import LinkInfo, link_info
+from osmia.object.uapi import LinkType
+
+if TYPE_CHECKING:
+    from osmia.kernel.programs import Program
+
+#: BPF_F_REPLACE
+_REPLACE = 4
+_LINK = ("anon_inode:bpf_link", "anon_inode:bpf-link", "anon_inode:[bpf_link]")
+
+
+class Link(ABC):
+    """A program's attachment, as a context manager: leaving the block closes it.
+
+    `what` says in words what hangs where: "program 'drop' on interface eth0".
+    """
+
+    what: str
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether `detach` or `close` was called."""
+
+    @abstractmethod
+    def detach(self) -> None:
+        """Take the program off its hook now, and close. Nothing happens the second time."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up this reference; without others (a pin, a process) the program is taken off."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """The link's descriptor. NotSupportedError for attachments that have none."""
+
+    @abstractmethod
+    def pin(self, path: str | os.PathLike[str]) -> None:
+        """Keep the program attached under a path in a bpffs."""
+
+    @abstractmethod
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
+        """Put another program of the same type in this one's place, atomically.
+
+        With `expected` only when that one is there now: KernelError EPERM otherwise.
+        """
+
+    @property
+    @abstractmethod
+    def info(self) -> LinkInfo:
+        """What the kernel tells of the link."""
+
+    def __enter__(self) -> Link:
+        if self.closed:
+            raise ClosedError(f"the link of {self.what} is closed")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {self.what}{', closed' if self.closed else ''}>"
+
+
+class KernelLink(Link):
+    """A bpf_link (since 5.7): the kernel keeps the attachment for whoever refers to it."""
+
+    def __init__(self, fd: FileDescriptor, what: str) -> None:
+        fd.what = f"link of {what}"
+        self._fd = fd
+        self._pins: list[Path] = []
+        self.what = what
+
+    @classmethod
+    def from_id(cls, identifier: int) -> KernelLink:
+        """Open a link by id, since 5.8. KernelError ENOENT when there is none."""
+        fd = FileDescriptor(syscall.link_get_fd_by_id(identifier), "link")
+        return cls(fd, f"link {identifier}")
+
+    @classmethod
+    def from_pin(cls, path: str | os.PathLike[str]) -> KernelLink:
+        """Open a pinned link. KernelError when nothing, or something else, is pinned."""
+        name = os.fspath(path)
+        fd = FileDescriptor(syscall.obj_get(name), "link")
+        try:
+            _require_link(fd.fileno(), name)
+        except BaseException:
+            fd.close()
+            raise
+        return cls(fd, f"pin {name!r}")
+
+    @property
+    def closed(self) -> bool:
+        return self._fd.closed
+
+    def fileno(self) -> int:
+        return self._fd.fileno()
+
+    @property
+    def info(self) -> LinkInfo:
+        return link_info(self.fileno())
+
+    @property
+    def id(self) -> int:
+        """The kernel's number for the link, as bpftool shows it."""
+        return self.info.id
+
+    def detach(self) -> None:
+        """Take the program off even when others refer to the link (where the kernel can;
+        since 5.9), remove the pins that this object made, and close."""
+        if self.closed:
+            return
+        try:
+            syscall.link_detach(self.fileno(), what=f"detach {self.what}")
+        except KernelError as error:
+            # Tracing links detach with their last reference only; EINVAL: before 5.9.
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        self.unpin()
+        self.close()
+
+    def close(self) -> None:
+        self._fd.close()
+
+    def pin(self, path: str | os.PathLike[str]) -> None:
+        name = os.fspath(path)
+        syscall.obj_pin(self.fileno(), name, what=f"pin the link of {self.what} to {name!r}")
+        self._pins.append(Path(name))
+
+    def unpin(self) -> None:
+        """Remove the pins that this object made."""
+        while self._pins:
+            self._pins.pop().unlink(missing_ok=True)
+
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
+        try:
+            syscall.link_update(
+                self.fileno(),
+                program.fileno(),
+                old_fd=expected.fileno() if expected else 0,
+                flags=_REPLACE if expected else 0,
+                what=f"update {self.what}",
+            )
+        except KernelError as error:
+            if error.errno == errno.EINVAL and self.info.type in _NOT_UPDATABLE:
+                raise NotSupportedError(
+                    f"the kernel cannot update links of this kind ({self.what})"
+                ) from None
+            raise
+
+
+#: Links whose program stays what it is; the kernel answers EINVAL.
+_NOT_UPDATABLE = (
+    LinkType.RAW_TRACEPOINT,
+    LinkType.TRACING,
+    LinkType.PERF_EVENT,
+    LinkType.KPROBE_MULTI,
+    LinkType.UPROBE_MULTI,
+    LinkType.NETFILTER,
+)
+
+
+class HookLink(Link):
+    """An attachment that the kernel keeps without a bpf_link: undone by an action of ours.
+
+    It cannot be pinned, and lasts beyond the process when nobody detaches it where the
+    hook itself does (clsact filters, PROG_ATTACH).
+    """
+
+    def __init__(
+        self,
+        what: str,
+        undo: Callable[[], None],
+        replace: Callable[[Program], None] | None = None,
+    ) -> None:
+        self.what = what
+        self._undo: Callable[[], None] | None = undo
+        self._replace = replace
+
+    @property
+    def closed(self) -> bool:
+        return self._undo is None
+
+    def fileno(self) -> int:
+        raise NotSupportedError(f"{self.what} is attached without a link: it has no descriptor")
+
+    @property
+    def info(self) -> LinkInfo:
+        raise NotSupportedError(f"{self.what} is attached without a link: the kernel tells nothing")
+
+    def detach(self) -> None:
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
+
+    def close(self) -> None:
+        self.detach()
+
+    def pin(self, path: str | os.PathLike[str]) -> None:
+        raise NotSupportedError(f"{self.what} is attached without a link: it cannot be pinned")
+
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
+        if self.closed:
+            raise ClosedError(f"the link of {self.what} is closed")
+        if self._replace is None or expected is not None:
+            raise NotSupportedError(f"{self.what} is attached without a link: no atomic update")
+        self._replace(program)
+
+
+class LinkGroup(Link):
+    """Several attachments that belong together: one perf event per CPU, say."""
+
+    def __init__(self, links: Sequence[Link], what: str) -> None:
+        self.links = tuple(links)
+        self.what = what
+
+    @property
+    def closed(self) -> bool:
+        return all(link.closed for link in self.links)
+
+    def fileno(self) -> int:
+        raise NotSupportedError(f"{self.what}: several links; each of `links` has its descriptor")
+
+    @property
+    def info(self) -> LinkInfo:
+        """That of the first of `links`."""
+        return self.links[0].info
+
+    def detach(self) -> None:
+        for link in reversed(self.links):
+            link.detach()
+
+    def close(self) -> None:
+        for link in reversed(self.links):
+            link.close()
+
+    def pin(self, path: str | os.PathLike[str]) -> None:
+        raise NotSupportedError(f"{self.what}: several links; pin each of `links`")
+
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
+        for link in self.links:
+            link.update(program, expected=expected)
+
+
+def _require_link(fd: int, name: str) -> None:
+    shown = str(Path(f"/proc/self/fd/{fd}").readlink())
+    if shown not in _LINK:
+        kind = shown.removeprefix("anon_inode:").strip("[]")
+        hint = f"it is no link but a {kind}"
+        raise KernelError(errno.EINVAL, f"open pin {name!r} as a link", hint=hint)

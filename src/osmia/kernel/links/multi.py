@@ -1,0 +1,151 @@
+"""kprobe.multi and uprobe.multi: one link for a program on many functions."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osmia.errors import KernelError
+from osmia.kernel import syscall
+from osmia.kernel.attributes import LinkKprobeMultiOptions, LinkUprobeMultiOptions
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.features import needs
+from osmia.kernel.links.link import KernelLink
+from osmia.kernel.links.symbols import (
+    SymbolNotFoundError,
+    find_binary,
+    function_offset,
+    matching_functions,
+)
+from osmia.kernel.tracefs import tracefs
+from osmia.object.uapi import AttachType
+
+if TYPE_CHECKING:
+    from osmia.kernel.programs import Program
+
+#: BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN
+_RETURN = 1
+
+
+def attach_kprobe_multi(
+    program: Program,
+    functions: str | Sequence[str] = (),
+    *,
+    addresses: Sequence[int] = (),
+    return_probe: bool = False,
+    cookies: Sequence[int] = (),
+) -> KernelLink:
+    """Attach to many kernel functions at once (since 5.18; sessions since 6.10).
+
+    `functions` is a pattern with "*" and "?", matched against what ftrace can probe, or
+    a list of names; or give `addresses`. `cookies`: one for each of them.
+    The program says at load whether it is a session: entry and return in one.
+    """
+    names = _matching_kernel_functions(functions) if isinstance(functions, str) else [*functions]
+    count = len(names) or len(addresses)
+    _check(count, cookies, bool(names) and bool(addresses))
+    what = f"program {program.name!r} on {count} kernel functions"
+    texts = (ctypes.c_char_p * len(names))(*(name.encode() for name in names))
+    numbers = (ctypes.c_uint64 * len(addresses))(*addresses)
+    cookie_array = (ctypes.c_uint64 * len(cookies))(*cookies)
+    options = LinkKprobeMultiOptions(
+        flags=_RETURN if return_probe else 0,
+        cnt=count,
+        syms=ctypes.addressof(texts) if names else 0,
+        addrs=ctypes.addressof(numbers) if addresses else 0,
+        cookies=ctypes.addressof(cookie_array) if cookies else 0,
+    )
+    session = program.expected_attach_type == AttachType.TRACE_KPROBE_SESSION
+    attach_type = AttachType.TRACE_KPROBE_SESSION if session else AttachType.TRACE_KPROBE_MULTI
+    try:
+        with needs("6.10" if session else "5.18", "kprobe.multi links"):
+            fd = syscall.link_create(
+                program.fileno(), attach_type=attach_type, options=options, what=f"attach {what}"
+            )
+    except KernelError as error:
+        if error.errno not in (errno.ESRCH, errno.ENOENT):
+            raise
+        hint = "the kernel lacks one of the functions, or it cannot be probed"
+        raise KernelError(error.errno or 0, error.what, hint=hint) from None
+    return KernelLink(FileDescriptor(fd), what)
+
+
+def attach_uprobe_multi(
+    program: Program,
+    binary: str | os.PathLike[str],
+    functions: str | Sequence[str] = (),
+    *,
+    offsets: Sequence[int] = (),
+    return_probe: bool = False,
+    pid: int | None = None,
+    reference_counters: Sequence[int] = (),
+    cookies: Sequence[int] = (),
+) -> KernelLink:
+    """Attach to many functions of a program or library (since 6.6; sessions since 6.13).
+
+    `binary` is a path, a library by name ("libc") or a program in $PATH. `functions` is
+    a pattern with "*" and "?" or a list of symbols; or give `offsets` in bytes from the
+    file's start. Without `pid`: in all processes. `reference_counters` (file offsets) and
+    `cookies`: one for each function.
+    """
+    path = find_binary(binary, pid)
+    places = [*_offsets(path, functions), *offsets]
+    _check(len(places), cookies, bool(functions) and bool(offsets))
+    if reference_counters and len(reference_counters) != len(places):
+        raise ValueError("as many reference counters as functions")
+    what = f"program {program.name!r} on {len(places)} functions of {path}"
+    text = os.fsencode(path)
+    place_array = (ctypes.c_uint64 * len(places))(*places)
+    counter_array = (ctypes.c_uint64 * len(reference_counters))(*reference_counters)
+    cookie_array = (ctypes.c_uint64 * len(cookies))(*cookies)
+    options = LinkUprobeMultiOptions(
+        path=syscall.address_of(text),
+        offsets=ctypes.addressof(place_array),
+        ref_ctr_offsets=ctypes.addressof(counter_array) if reference_counters else 0,
+        cookies=ctypes.addressof(cookie_array) if cookies else 0,
+        cnt=len(places),
+        flags=_RETURN if return_probe else 0,
+        pid=pid or 0,
+    )
+    session = program.expected_attach_type == AttachType.TRACE_UPROBE_SESSION
+    attach_type = AttachType.TRACE_UPROBE_SESSION if session else AttachType.TRACE_UPROBE_MULTI
+    with needs("6.13" if session else "6.6", "uprobe.multi links"):
+        fd = syscall.link_create(
+            program.fileno(), attach_type=attach_type, options=options, what=f"attach {what}"
+        )
+    return KernelLink(FileDescriptor(fd), what)
+
+
+def _check(count: int, cookies: Sequence[int], both: bool) -> None:
+    if both or not count:
+        raise ValueError("give functions either by name or by number, at least one")
+    if cookies and len(cookies) != count:
+        raise ValueError(f"{len(cookies)} cookies for {count} functions")
+
+
+def _offsets(path: Path, functions: str | Sequence[str]) -> Iterable[int]:
+    if isinstance(functions, str):
+        return matching_functions(path, functions).values() if functions else ()
+    return [function_offset(path, function) for function in functions]
+
+
+def _matching_kernel_functions(pattern: str) -> list[str]:
+    """Names that ftrace knows and the pattern matches, each once."""
+    if not pattern:
+        return []
+    if not any(letter in pattern for letter in "*?["):
+        return [pattern]
+    matches = re.compile(fnmatch.translate(pattern)).match
+    listed = tracefs() / "available_filter_functions"
+    with listed.open(encoding="ascii", errors="replace") as lines:
+        names = (line.split()[0] for line in lines if "[" not in line)
+        found = sorted({name for name in names if matches(name)})
+    if not found:
+        raise SymbolNotFoundError(f"no kernel function that can be probed matches {pattern!r}")
+    return found

@@ -1,0 +1,62 @@
+"""struct_ops: a map whose value is a kernel structure of functions, registered as a link."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from osmia.kernel import syscall
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.features import needs
+from osmia.kernel.links.link import HookLink, KernelLink, Link
+from osmia.kernel.syscall import Command
+from osmia.object.uapi import AttachType
+
+if TYPE_CHECKING:
+    from osmia.kernel.links.iterators import HasFileno
+
+_KEY = bytes(4)
+
+
+class StructOpsLink(KernelLink):
+    """The link of a struct_ops map; `update_map` puts another map's functions in place."""
+
+    def update_map(self, struct_ops: HasFileno) -> None:
+        """Replace the functions by those of another map of the same type (since 6.4)."""
+        syscall.link_update(self.fileno(), struct_ops.fileno(), what=f"update {self.what}")
+
+
+def attach_struct_ops(struct_ops: HasFileno, name: str = "") -> StructOpsLink:
+    """Register the value of a struct_ops map made with BPF_F_LINK (since 6.4).
+
+    The value has to be written to the map before (key 0).
+    """
+    what = f"struct_ops {name!r}"
+    with needs("6.4", "struct_ops links"):
+        fd = syscall.link_create(
+            struct_ops.fileno(), attach_type=AttachType.STRUCT_OPS, what=f"attach {what}"
+        )
+    return StructOpsLink(FileDescriptor(fd), what)
+
+
+def register_struct_ops(struct_ops: HasFileno, value: bytes, name: str = "") -> Link:
+    """Register by writing the value to a map made without BPF_F_LINK (since 5.6).
+
+    The registration lasts until `detach` deletes the value again, or the map is gone.
+    """
+    what = f"struct_ops {name!r}"
+    fd = struct_ops.fileno()
+    error = -syscall.map_element(Command.MAP_UPDATE_ELEM, fd, key=_KEY, value=value)
+    if error > 0:
+        raise syscall.error_of(Command.MAP_UPDATE_ELEM, error, f"register {what}")
+
+    # A descriptor of its own: the map may be closed before it is unregistered.
+    registered = FileDescriptor(os.dup(fd), what)
+
+    def unregister() -> None:
+        with registered as own:
+            failure = -syscall.map_element(Command.MAP_DELETE_ELEM, own.fileno(), key=_KEY)
+        if failure > 0:
+            raise syscall.error_of(Command.MAP_DELETE_ELEM, failure, f"unregister {what}")
+
+    return HookLink(what, unregister)

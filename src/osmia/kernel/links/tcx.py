@@ -1,0 +1,116 @@
+"""tcx and netkit: programs in order on an interface's traffic control hooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from osmia.errors import KernelError
+from osmia.kernel import syscall
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.features import missing, needs
+from osmia.kernel.links.interfaces import interface_index, interface_words
+from osmia.kernel.links.link import KernelLink, Link
+from osmia.kernel.links.order import LinkId, Place, ProgramId
+from osmia.object.uapi import AttachType
+
+if TYPE_CHECKING:
+    from osmia.kernel.programs import Program
+
+_TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
+_NETKIT = {"primary": AttachType.NETKIT_PRIMARY, "peer": AttachType.NETKIT_PEER}
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The programs on a hook, in the order in which they run, and the hook's revision."""
+
+    program_ids: tuple[int, ...]
+    link_ids: tuple[int, ...]
+    revision: int
+
+
+def attach_tcx(
+    program: Program,
+    interface: str | int,
+    direction: str = "",
+    *,
+    before: Program | Link | ProgramId | LinkId | None = None,
+    after: Program | Link | ProgramId | LinkId | None = None,
+    first: bool = False,
+    last: bool = False,
+    expected_revision: int = 0,
+) -> KernelLink:
+    """Attach to an interface's "ingress" or "egress" (a link, since 6.6).
+
+    `direction` may be left out when the program was loaded for one. Without a place the
+    program goes last. `before`, `after`: see `Place`.
+    """
+    attach_type = _choose(_TCX, direction, program)
+    place = Place(before, after, first, last, expected_revision)
+    with needs("6.6", "tcx"):
+        return _attach(program, interface, attach_type, place)
+
+
+def attach_netkit(
+    program: Program,
+    interface: str | int,
+    side: str = "",
+    *,
+    before: Program | Link | ProgramId | LinkId | None = None,
+    after: Program | Link | ProgramId | LinkId | None = None,
+    first: bool = False,
+    last: bool = False,
+    expected_revision: int = 0,
+) -> KernelLink:
+    """Attach to a netkit device's "primary" or "peer" side, given its primary (since 6.7)."""
+    attach_type = _choose(_NETKIT, side, program)
+    place = Place(before, after, first, last, expected_revision)
+    try:
+        with needs("6.7", "netkit"):
+            return _attach(program, interface, attach_type, place)
+    except KernelError:
+        from osmia.kernel import features
+
+        if features.has_attach_type(attach_type):
+            raise
+        raise missing("netkit", "6.7") from None
+
+
+def attached_tcx(interface: str | int, direction: str) -> Attached:
+    """What hangs on an interface's tcx "ingress" or "egress" hook (since 6.6)."""
+    with needs("6.6", "tcx"):
+        found = syscall.prog_query(
+            target=interface_index(interface),
+            attach_type=_TCX[direction],
+            want_links=True,
+            what=f"query {direction} of {interface_words(interface)}",
+        )
+    return Attached(found.prog_ids, found.link_ids, found.revision)
+
+
+def _choose(hooks: dict[str, AttachType], name: str, program: Program) -> AttachType:
+    if name:
+        if name not in hooks:
+            raise ValueError(f"one of {', '.join(map(repr, hooks))}, not {name!r}")
+        return hooks[name]
+    for attach_type in hooks.values():
+        if program.expected_attach_type == attach_type:
+            return attach_type
+    raise ValueError(f"program {program.name!r} does not say which: {' or '.join(hooks)}?")
+
+
+def _attach(
+    program: Program, interface: str | int, attach_type: AttachType, place: Place
+) -> KernelLink:
+    side = attach_type.name.lower().replace("_", " ")
+    what = f"program {program.name!r} on {side} of {interface_words(interface)}"
+    fd = syscall.link_create(
+        program.fileno(),
+        target=interface_index(interface),
+        attach_type=attach_type,
+        flags=place.flags,
+        options=place.options,
+        what=f"attach {what}",
+    )
+    return KernelLink(FileDescriptor(fd), what)

@@ -1,0 +1,89 @@
+"""Programs in the kernel's own code: raw and BTF tracepoints, fentry, fexit, fmod_ret, LSM,
+and programs that replace a function of another program (freplace)."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from osmia.errors import KernelError, RelocationError
+from osmia.kernel import syscall
+from osmia.kernel.attributes import LinkTargetBtfOptions, LinkTracingOptions
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.features import needs
+from osmia.kernel.links.link import KernelLink
+
+if TYPE_CHECKING:
+    from osmia.kernel.programs import Program
+
+
+def attach_raw_tracepoint(program: Program, name: str, *, cookie: int = 0) -> KernelLink:
+    """Attach to a tracepoint without the stable argument layout, by its name without
+    category: "sched_switch" (since 4.17). `cookie`: since 6.10.
+    """
+    what = f"program {program.name!r} on raw tracepoint {name}"
+    version, thing = ("6.10", "raw tracepoint cookies") if cookie else ("4.17", "raw tracepoints")
+    try:
+        with needs(version, thing):
+            fd = syscall.raw_tracepoint_open(
+                program.fileno(), name=name, cookie=cookie, what=f"attach {what}"
+            )
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        hint = f"there is no tracepoint {name!r}"
+        raise KernelError(errno.ENOENT, error.what, hint=hint) from None
+    return KernelLink(FileDescriptor(fd), what)
+
+
+def attach_tracing(program: Program, *, cookie: int = 0) -> KernelLink:
+    """Attach a tp_btf, fentry, fexit, fmod_ret or LSM program where it was loaded for.
+
+    Since 5.5 (fmod_ret, LSM: 5.7). `cookie`: since 5.19 (tp_btf: 6.10).
+    """
+    what = f"program {program.name!r} on what it traces"
+    if cookie:
+        with needs("5.19", "cookies of tracing programs"):
+            fd = syscall.link_create(
+                program.fileno(),
+                attach_type=program.expected_attach_type or 0,
+                options=LinkTracingOptions(cookie=cookie),
+                what=f"attach {what}",
+            )
+    else:
+        fd = syscall.raw_tracepoint_open(program.fileno(), what=f"attach {what}")
+    return KernelLink(FileDescriptor(fd), what)
+
+
+def attach_freplace(
+    program: Program, target: Program | None = None, function: str = ""
+) -> KernelLink:
+    """Put the program in the place of a global function of another program (since 5.6).
+
+    Without arguments: of the one that it was loaded for. With `target` and the name of
+    a `function` of it: of another one with the same signature (since 5.10).
+    """
+    if target is None:
+        what = f"program {program.name!r} in place of the function it was loaded for"
+        fd = syscall.raw_tracepoint_open(program.fileno(), what=f"attach {what}")
+        return KernelLink(FileDescriptor(fd), what)
+    what = f"program {program.name!r} in place of {function!r} of program {target.name!r}"
+    with needs("5.10", "freplace of further programs"):
+        fd = syscall.link_create(
+            program.fileno(),
+            target=target.fileno(),
+            attach_type=0,
+            options=LinkTargetBtfOptions(target_btf_id=_function_id(target, function)),
+            what=f"attach {what}",
+        )
+    return KernelLink(FileDescriptor(fd), what)
+
+
+def _function_id(target: Program, function: str) -> int:
+    from osmia.btf import Kind
+
+    btf = target.btf()
+    found = btf.find(function, Kind.FUNC) if btf is not None else 0
+    if not found:
+        raise RelocationError(f"program {target.name!r} has no function {function!r} in its BTF")
+    return found

@@ -1,0 +1,51 @@
+"""The trace file system: where it is, and the identifiers of tracepoints in it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+
+from osmia.errors import NotSupportedError
+
+_PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
+
+
+@cache
+def tracefs() -> Path:
+    """The directory of the trace file system, mounted at the usual place if it is not yet.
+
+    NotSupportedError when it is not there and cannot be mounted.
+    """
+    found = _mounted()
+    if found is None:
+        _mount(_PLACES[0])
+        found = _mounted()
+    if found is None:
+        raise NotSupportedError(
+            "there is no trace file system: mount -t tracefs tracefs /sys/kernel/tracing"
+        )
+    return found
+
+
+def tracepoint_id(category: str, name: str) -> int:
+    """The number that perf_event_open wants. NotSupportedError when there is no such tracepoint."""
+    path = tracefs() / "events" / category / name / "id"
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        raise NotSupportedError(f"this kernel has no tracepoint {category}:{name}") from None
+
+
+def _mounted() -> Path | None:
+    return next((place for place in _PLACES if (place / "events").is_dir()), None)
+
+
+def _mount(place: Path) -> None:
+    """Try; whether it worked is seen by looking."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    libc.mount(b"tracefs", os.fsencode(place), b"tracefs", flags, None)

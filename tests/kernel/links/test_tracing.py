@@ -1,0 +1,341 @@
+"""Programs in the kernel's and other programs' code: tracepoints, probes, iterators, perf."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from osmia.btf import Kind, kernel_btf
+from osmia.errors import KernelError, NotSupportedError
+from osmia.kernel import features, syscall
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.links import (
+    LinkGroup,
+    SoftwareEvent,
+    SymbolNotFoundError,
+    attach_iterator,
+    attach_perf_event,
+    attach_raw_tracepoint,
+    attach_tracepoint,
+    attach_uprobe,
+    attach_uprobe_multi,
+)
+from osmia.kernel.links.symbols import find_binary, function_offset, matching_functions
+from osmia.kernel.programs import Program
+from osmia.object import model
+from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
+
+pytestmark = pytest.mark.kernel
+
+Make = Callable[..., Program]
+libc = ctypes.CDLL(None)
+
+
+def call_getppid(times: int = 1) -> None:
+    for _ in range(times):
+        libc.getppid()
+
+
+def test_a_tracepoint_counts_what_it_traces(counting: Make, counter) -> None:
+    with attach_tracepoint(counting(ProgramType.TRACEPOINT), "sched", "sched_process_fork") as link:
+        for _ in range(3):
+            subprocess.run(["true"], check=True)
+        assert counter.value >= 3
+        assert link.info.type is LinkType.PERF_EVENT
+        if not features.kernel_is_older_than("6.6"):
+            assert link.info.details["name"] == "sched_process_fork"
+    before = counter.value
+    subprocess.run(["true"], check=True)
+    assert counter.value == before
+
+
+def test_a_tracepoint_has_a_cookie(counting: Make) -> None:
+    program = counting(ProgramType.TRACEPOINT)
+    with program.attach("sched:sched_process_fork", cookie=77) as link:
+        if not features.kernel_is_older_than("6.9"):
+            assert link.info.details["cookie"] == 77
+
+
+def test_a_tracepoint_that_does_not_exist_is_named(counting: Make) -> None:
+    with pytest.raises(NotSupportedError, match="no tracepoint sched:nothing"):
+        counting(ProgramType.TRACEPOINT).attach("sched:nothing")
+
+
+def test_a_raw_tracepoint_counts(counting: Make, counter) -> None:
+    with attach_raw_tracepoint(counting(ProgramType.RAW_TRACEPOINT), "sched_process_fork") as link:
+        subprocess.run(["true"], check=True)
+        assert counter.value >= 1
+        assert link.info.type is LinkType.RAW_TRACEPOINT
+        assert link.info.details["name"] == "sched_process_fork"
+
+
+def test_a_raw_tracepoint_that_does_not_exist_is_named(counting: Make) -> None:
+    with pytest.raises(KernelError, match="there is no tracepoint 'nothing'"):
+        counting(ProgramType.RAW_TRACEPOINT).attach("nothing")
+
+
+def test_a_btf_tracepoint_counts(counting: Make, counter) -> None:
+    target = kernel_btf().find("btf_trace_sched_process_fork", Kind.TYPEDEF)
+    program = counting(ProgramType.TRACING, 0, AttachType.TRACE_RAW_TP, attach_btf_id=target)
+    with program.attach() as link:
+        subprocess.run(["true"], check=True)
+        assert counter.value >= 1
+        assert link.info.type is LinkType.RAW_TRACEPOINT
+
+
+def test_tracing_links_cannot_be_updated(counting: Make) -> None:
+    program = counting(ProgramType.RAW_TRACEPOINT)
+    with (
+        program.attach("sched_process_fork") as link,
+        pytest.raises(NotSupportedError, match="cannot update"),
+    ):
+        link.update(program)
+
+
+def test_a_uprobe_counts_calls_of_a_library_function(counting: Make, counter) -> None:
+    with attach_uprobe(counting(ProgramType.KPROBE), "libc", "getppid", pid=os.getpid()) as link:
+        call_getppid(4)
+        assert counter.value == 4
+        assert link.info.type is LinkType.PERF_EVENT
+    call_getppid()
+    assert counter.value == 4
+
+
+def test_a_uretprobe_counts_returns(counting: Make, counter) -> None:
+    program = counting(ProgramType.KPROBE)
+    with program.attach(("libc", "getppid"), return_probe=True, pid=os.getpid()):
+        call_getppid(2)
+    assert counter.value == 2
+
+
+def test_a_uprobe_of_another_process_is_not_counted(counting: Make, counter) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with attach_uprobe(counting(ProgramType.KPROBE), "libc", "getppid", pid=child.pid):
+            call_getppid(3)
+        child.communicate(b"\n")
+    assert counter.value == 0
+
+
+def test_a_uprobe_by_offset_is_the_same_place(counting: Make, counter) -> None:
+    path = find_binary("libc")
+    offset = function_offset(path, "getppid")
+    with attach_uprobe(counting(ProgramType.KPROBE), path, offset=offset, pid=os.getpid()):
+        call_getppid()
+    assert counter.value == 1
+
+
+def test_a_uprobe_in_all_processes(counting: Make, counter) -> None:
+    with attach_uprobe(counting(ProgramType.KPROBE), "libc", "getppid"):
+        script = "import os; [os.getppid() for _ in range(7)]"
+        subprocess.run([sys.executable, "-c", script], check=True)
+    assert counter.value >= 7
+
+
+def test_the_section_tells_what_to_probe(counting: Make, counter) -> None:
+    program = counting(ProgramType.KPROBE)
+    program.definition = model.Program(
+        name="p",
+        function="p",
+        section="uretprobe/libc:getppid",
+        type=ProgramType.KPROBE,
+        attach_to="libc:getppid",
+    )
+    with program.attach(pid=os.getpid()):
+        call_getppid(5)
+    assert counter.value == 5
+
+
+def test_a_function_that_a_file_lacks_is_named(counting: Make) -> None:
+    with pytest.raises(SymbolNotFoundError, match="no function 'no_such_function'"):
+        counting(ProgramType.KPROBE).attach("libc:no_such_function")
+
+
+def test_a_library_that_does_not_exist_is_named() -> None:
+    with pytest.raises(SymbolNotFoundError, match="no library or program is called 'libnope'"):
+        find_binary("libnope")
+
+
+def test_libraries_and_programs_are_found_by_name() -> None:
+    assert find_binary("libc").samefile(find_binary("libc.so.6"))
+    assert find_binary("c").samefile(find_binary("libc"))
+    assert find_binary("sh").samefile("/bin/sh")
+    assert find_binary("libc", pid=os.getpid()).exists()
+
+
+def test_offsets_inside_of_functions_count_from_their_start() -> None:
+    path = find_binary("libc")
+    assert function_offset(path, "getppid+0x4") == function_offset(path, "getppid") + 4
+    assert function_offset(path, "getppid+4") == function_offset(path, "getppid") + 4
+
+
+def test_uprobe_multi_attaches_to_all_matches(counting: Make, counter) -> None:
+    program = counting(ProgramType.KPROBE, 0, AttachType.TRACE_UPROBE_MULTI)
+    if not features.has_attach_type(AttachType.TRACE_UPROBE_MULTI):
+        pytest.skip("needs Linux 6.6")
+    with attach_uprobe_multi(
+        program, "libc", ["getppid", "getpgrp"], pid=os.getpid(), cookies=[1, 2]
+    ) as link:
+        libc.getppid()
+        libc.getpgrp()
+        libc.getuid()
+        assert counter.value == 2
+        assert link.info.type is LinkType.UPROBE_MULTI
+        assert link.info.details["count"] == 2
+        assert link.info.details["cookies"] == (1, 2)
+        assert Path(link.info.details["path"]).samefile(find_binary("libc"))
+
+
+def test_uprobe_multi_takes_a_pattern(counting: Make, counter) -> None:
+    if not features.has_attach_type(AttachType.TRACE_UPROBE_MULTI):
+        pytest.skip("needs Linux 6.6")
+    program = counting(ProgramType.KPROBE, 0, AttachType.TRACE_UPROBE_MULTI)
+    assert "getppid" in matching_functions(find_binary("libc"), "getpp*")
+    with program.attach("libc:getpp*", pid=os.getpid()):
+        call_getppid(3)
+    assert counter.value == 3
+
+
+def test_as_many_cookies_as_functions(counting: Make) -> None:
+    program = counting(ProgramType.KPROBE, 0, AttachType.TRACE_UPROBE_MULTI)
+    with pytest.raises(ValueError, match="1 cookies for 2 functions"):
+        attach_uprobe_multi(program, "libc", ["getppid", "getpgrp"], cookies=[1])
+
+
+def test_a_clock_runs_the_program_while_this_process_computes(counting: Make, counter) -> None:
+    program = counting(ProgramType.PERF_EVENT)
+    with attach_perf_event(program, SoftwareEvent.CPU_CLOCK, frequency=1000, pid=0):
+        deadline = time.monotonic() + 2
+        while counter.value < 3 and time.monotonic() < deadline:
+            sum(range(10_000))
+    assert counter.value >= 3
+
+
+def test_a_perf_event_runs_on_every_cpu(counting: Make, counter) -> None:
+    program = counting(ProgramType.PERF_EVENT)
+    with program.attach(SoftwareEvent.CPU_CLOCK, period=1_000_000) as link:
+        if os.cpu_count() != 1:
+            assert isinstance(link, LinkGroup)
+            assert len(link.links) == os.cpu_count()
+        deadline = time.monotonic() + 2
+        while counter.value < 3 and time.monotonic() < deadline:
+            sum(range(10_000))
+    assert counter.value >= 3
+
+
+def test_either_period_or_frequency(counting: Make) -> None:
+    with pytest.raises(ValueError, match="either a period or a frequency"):
+        attach_perf_event(counting(ProgramType.PERF_EVENT), SoftwareEvent.CPU_CLOCK)
+
+
+def instructions(*slots: tuple[int, int, int, int, int]) -> bytes:
+    return b"".join(
+        struct.pack("=BBhi", opcode, src << 4 | dst, offset, imm)
+        for opcode, dst, src, offset, imm in slots
+    )
+
+
+#: Writes "x\n" for each object: bpf_seq_write(ctx->meta->seq, "x\n", 2).
+PRINT_X = instructions(
+    (0x79, 1, 1, 0, 0),  # r1 = ctx->meta
+    (0x79, 1, 1, 0, 0),  # r1 = meta->seq
+    (0xB7, 3, 0, 0, int.from_bytes(b"x\n", "little")),
+    (0x7B, 10, 3, -8, 0),
+    (0xBF, 2, 10, 0, 0),
+    (0x07, 2, 0, 0, -8),
+    (0xB7, 3, 0, 0, 2),
+    (0x85, 0, 0, 0, 127),
+    (0xB7, 0, 0, 0, 0),
+    (0x95, 0, 0, 0, 0),
+)
+
+
+@pytest.fixture
+def iterator() -> Iterator[Callable[[str], Program]]:
+    made: list[Program] = []
+
+    def make(name: str) -> Program:
+        program = Program.load(
+            ProgramType.TRACING,
+            PRINT_X,
+            license="GPL",
+            name=f"print_{name}",
+            expected_attach_type=AttachType.TRACE_ITER,
+            attach_btf_id=kernel_btf().find(f"bpf_iter_{name}", Kind.FUNC),
+        )
+        made.append(program)
+        return program
+
+    yield make
+    for program in made:
+        program.close()
+
+
+def test_an_iterator_prints_a_line_for_each_object(iterator) -> None:
+    with iterator("task").attach() as link:
+        lines = list(link)
+        assert set(lines) == {"x"}
+        assert len(lines) >= len([p for p in Path("/proc").iterdir() if p.name.isdigit()]) // 2
+        assert link.read().startswith("x\nx\n")
+        assert link.info.details["name"] == "task"
+
+
+def test_a_map_iterator_goes_over_one_map(iterator) -> None:
+    made = syscall.map_create(MapType.ARRAY, key_size=4, value_size=4, max_entries=5)
+    with FileDescriptor(made, "map") as fd, iterator("bpf_map_elem").attach(fd) as link:
+        # one call for each element, and one at the end
+        assert link.read_bytes() == b"x\n" * 6
+        assert link.info.details["map_id"] > 0
+
+
+def test_a_task_iterator_is_about_one_thread(iterator) -> None:
+    with attach_iterator(iterator("task"), tid=os.getpid()) as link:
+        assert len(list(link)) == 2  # itself, and one at the end
+        assert link.info.details["tid"] == os.getpid()
+
+
+def test_a_cgroup_iterator_starts_somewhere(iterator) -> None:
+    root = next(
+        line.split()[1]
+        for line in Path("/proc/mounts").read_text().splitlines()
+        if line.split()[2] == "cgroup2"
+    )
+    with attach_iterator(iterator("cgroup"), cgroup=root, cgroup_order="self_only") as link:
+        assert len(list(link)) == 2
+        assert link.info.details["order"] == 1
+
+
+def test_an_iterator_link_can_be_pinned_and_read_as_a_file(iterator, bpffs: Path) -> None:
+    with iterator("task").attach() as link:
+        link.pin(bpffs / "tasks")
+    assert (bpffs / "tasks").read_text().startswith("x\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (ProgramType.SYSCALL, "not attached but run"),
+        (ProgramType.SCHED_ACT, "use a classifier"),
+        (ProgramType.LWT_IN, "ip route"),
+    ],
+)
+def test_programs_without_attachment_say_what_to_do(
+    kind: ProgramType, words: str, returning: Make
+) -> None:
+    flags = 16 if kind is ProgramType.SYSCALL else 0
+    with pytest.raises(NotSupportedError, match=words):
+        returning(kind, 0, flags=flags).attach()
+
+
+def test_lirc_programs_are_refused_in_words(returning: Make) -> None:
+    program = returning(ProgramType.SOCKET_FILTER, 0)
+    program.type = ProgramType.LIRC_MODE2
+    with pytest.raises(NotSupportedError, match="infrared"):
+        program.attach()
