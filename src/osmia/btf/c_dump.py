@@ -80,7 +80,7 @@ class _Dump:
 
     def text(self, ids: Iterable[int] | None) -> Iterator[str]:
         kind_of = self._btf.kind_of
-        wanted = ids if ids is not None else (i for i in self._btf if kind_of(i) in _DUMPED)
+        wanted = ids if ids is not None else self._all_ids()
         anonymous_enums = []
         for type_id in wanted:
             if kind_of(type_id) in ENUMS and not self._btf.name_of(type_id):
@@ -93,6 +93,13 @@ class _Dump:
                 found = self._btf.type(type_id)
                 assert isinstance(found, Enum | Enum64)
                 yield self._enum(found)
+
+    def _all_ids(self) -> Iterator[int]:
+        """What stands on its own; anonymous structs stand where they are used."""
+        for type_id in self._btf:
+            kind = self._btf.kind_of(type_id)
+            if kind in _DUMPED and (kind not in COMPOSITES or self._btf.name_of(type_id)):
+                yield type_id
 
     def _write(self, step: Step) -> Iterator[str]:
         found = self._btf.type(step.type_id)

@@ -35,13 +35,19 @@ def declaration(btf: BTF, type_id: int, name: str) -> str:
     For a function or variable and an empty `name`, its own name is taken.
     """
     found = btf.type(type_id)
+    if isinstance(found, DeclTag):
+        return f"tag {found.name!r} of {_declare(btf, btf.type(found.type_id), name)}"
+    return _declare(btf, found, name)
+
+
+def _declare(btf: BTF, found: Type, name: str) -> str:
     match found:
+        case DataSec() | DeclTag():
+            return f"{found.kind.name.lower()} {name or found.name}"
         case Func() | Var():
-            return declaration(btf, found.type_id, name or found.name)
-        case DataSec():
-            return f"section {name or found.name}"
-        case DeclTag():
-            return f"tag {found.name!r} of {declaration(btf, found.type_id, name)}"
+            type_id, name = found.type_id, name or found.name
+        case _:
+            type_id = found.id
     return Spelling(btf, _abbreviated).declare(type_id, identifier(name) if name else "")
 
 

@@ -30,6 +30,10 @@ from osmia.btf.types import (
 )
 from osmia.errors import ObjectFormatError
 
+#: Anonymous types are looked through wherever they are used, in hostile BTF many times.
+#: The kernel's types need one visit for 80 bytes.
+_MIN_VISITS = 1 << 14
+
 
 class Step(NamedTuple):
     """Write this type; `whole` is its definition, otherwise a declaration is enough."""
@@ -45,6 +49,7 @@ class Order:
         self._btf = btf
         self._done: set[Step] = set()
         self._needs: dict[Step, tuple[Step, ...]] = {}
+        self._visits_left = _MIN_VISITS + btf.byte_size // 8
 
     def steps(self, type_id: int) -> Iterator[Step]:
         """What has to be written, in order, before and for this type.
@@ -102,12 +107,18 @@ class Order:
             known = self._needs[step] = tuple(dict.fromkeys(self._find_uses(step)))
         return known
 
+    def _count_visit(self) -> None:
+        self._visits_left -= 1
+        if self._visits_left < 0:
+            raise ObjectFormatError("types refer to each other without end", file=self._btf.name)
+
     def _find_uses(self, step: Step) -> Iterator[Step]:
         """Follows pointers, qualifiers, prototypes and anonymous types down to names."""
         pending = [step]
         seen = {step}
         while pending:
             current = pending.pop()
+            self._count_visit()
             found = self._btf.type(current.type_id)
             inner: list[Step] = []
             match found:
