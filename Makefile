@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 
-.PHONY: demo test check bench test-kernels clean packages
+.PHONY: demo test check bench docs test-kernels clean packages
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/osmia
@@ -18,6 +18,10 @@ check: $(VENV)/dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The public API from its docstrings, as HTML in build/docs.
+docs: $(VENV)/dev
+	$(BIN)/python -m pdoc --output-directory build/docs osmia osmia.kernel.links osmia.values osmia.btf osmia.isa
 
 bench: $(VENV)/dev packages
 	$(BIN)/python bench/run.py
