@@ -1,0 +1,119 @@
+"""Strict mode: what a program may touch, and which bytes of its stack hold anything yet.
+
+The rules are those of the verifier, applied to the addresses of a real run: stack frames
+of the active calls, the context's fields, the packet between data and data_end, live map
+values and open ring buffer reservations. Whatever else is reached is a fault.
+"""
+
+from __future__ import annotations
+
+import bisect
+from typing import Protocol
+
+from osmia.vm import layout
+
+
+class AccessError(Exception):
+    """An access that the rules forbid; the interpreter adds the place."""
+
+
+class Owner(Protocol):
+    """Whoever owns an area of the region."""
+
+    def forbids(self, address: int, size: int, write: bool) -> str | None:
+        """Why an access that starts in this area is forbidden; None when it is not."""
+
+
+class Areas:
+    """The areas of the region that belong to somebody, ordered by address."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._areas: list[tuple[int, Owner]] = []
+
+    def add(self, start: int, size: int, owner: Owner) -> None:
+        """Say that `size` bytes from `start` belong to `owner`."""
+        index = bisect.bisect(self._starts, start)
+        self._starts.insert(index, start)
+        self._areas.insert(index, (start + size, owner))
+
+    def remove(self, start: int) -> None:
+        """Forget the area that starts there."""
+        index = bisect.bisect_left(self._starts, start)
+        del self._starts[index], self._areas[index]
+
+    def owner(self, address: int) -> Owner | None:
+        """Who owns the byte at an address."""
+        index = bisect.bisect(self._starts, address) - 1
+        if index < 0 or address >= self._areas[index][0]:
+            return None
+        return self._areas[index][1]
+
+
+class StackFrame:
+    """One frame of the stack and which of its bytes were written."""
+
+    __slots__ = ("end", "start", "written")
+
+    def __init__(self, pointer: int) -> None:
+        self.start = pointer - layout.FRAME_SIZE
+        self.end = pointer
+        self.written = bytearray(layout.FRAME_SIZE)
+
+    def forbids(self, address: int, size: int, write: bool) -> str | None:
+        """See `Owner`."""
+        offset = address - self.start
+        if address + size > self.end:
+            return f"an access of {size} bytes at r10{address - self.end:+} runs over the frame"
+        if write:
+            self.written[offset : offset + size] = b"\1" * size
+        elif 0 in self.written[offset : offset + size]:
+            return f"reads {size} bytes of stack at r10{address - self.end:+}, not all written yet"
+        return None
+
+
+class Stack:
+    """The active frames of a run, the innermost last."""
+
+    def __init__(self) -> None:
+        self.frames: list[StackFrame] = []
+
+    def frame_of(self, address: int) -> StackFrame | None:
+        """The active frame that an address lies in."""
+        for frame in reversed(self.frames):
+            if frame.start <= address < frame.end:
+                return frame
+        return None
+
+
+class Access:
+    """Every rule for one run: its stack, its context and packet, the vm's areas."""
+
+    def __init__(self, areas: Areas, context: Owner | None, block: int) -> None:
+        self.stack = Stack()
+        self._areas = areas
+        self._context = context
+        self._block = block
+
+    def check(self, address: int, size: int, write: bool) -> None:
+        """Raise AccessError when the rules forbid an access."""
+        why = self._forbids(address, size, write)
+        if why is not None:
+            raise AccessError(why)
+
+    def _forbids(self, address: int, size: int, write: bool) -> str | None:
+        if size == 0:
+            return None
+        if self._block <= address < self._block + layout.CPU_BLOCK:
+            frame = self.stack.frame_of(address)
+            if frame is not None:
+                return frame.forbids(address, size, write)
+            if address >= self._block + layout.CPU_CONTEXT and self._context is not None:
+                return self._context.forbids(address, size, write)
+            return f"address {address:#x} is in no frame of the active calls"
+        owner = self._areas.owner(address)
+        if owner is not None:
+            return owner.forbids(address, size, write)
+        if address < layout.FIRST_ADDRESS:
+            return f"a null pointer (address {address:#x})"
+        return f"address {address:#x} belongs to nothing"

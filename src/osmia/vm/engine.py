@@ -1,0 +1,228 @@
+"""The vm: one memory with its CPUs, the maps and programs in it, the helpers they call."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, MutableMapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+from osmia.errors import ClosedError, KernelError, NotSupportedError
+from osmia.isa import opcodes as op
+from osmia.isa.helper_functions import HELPERS
+from osmia.isa.instruction import Instruction
+from osmia.object.model import SourceLine
+from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.vm import layout
+from osmia.vm.access import Areas
+from osmia.vm.code import Code, check
+from osmia.vm.cpu import Cpus
+from osmia.vm.errors import ProgramFault
+from osmia.vm.helpers import Helper, supported
+from osmia.vm.maps import operations as _operations
+from osmia.vm.maps.build import Definition, normalised
+from osmia.vm.memory import DEFAULT_REGION, Memory
+from osmia.vm.native import Natives
+from osmia.vm.programs import Program
+
+if TYPE_CHECKING:
+    from osmia.vm.maps.mapping import VmMap
+
+assert _operations  # imported for the native functions it registers
+
+TailCalls = Literal["subprogram", "program"]
+_MAP_LOADS = (op.LoadKind.MAP_FD, op.LoadKind.MAP_VALUE)
+
+
+class Vm:
+    """A userspace BPF machine.
+
+    `memory` is the region's size in bytes (a power of two, 8 MiB to 4 GiB): all maps,
+    stacks and packets must fit; pages are only taken when used. `cpus` is the number of
+    virtual CPUs: that many runs are possible at a time, and per-CPU maps have as many
+    copies. `tail_calls` says what a tail call in a subprogram replaces: that subprogram's
+    frame ("subprogram", as kernels do), or the whole program ("program"). `helpers` maps
+    names of helpers, without "bpf_", to Python callables that replace them or add to them.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory: int = DEFAULT_REGION,
+        cpus: int | None = None,
+        tail_calls: TailCalls = "subprogram",
+        jit: bool | None = None,
+        retpoline: bool = False,
+    ) -> None:
+        if tail_calls not in ("subprogram", "program"):
+            raise ValueError(f"tail_calls={tail_calls!r}: 'subprogram' or 'program'")
+        self.memory = Memory(memory)
+        self.cpus = Cpus(self.memory, cpus or min(os.cpu_count() or 1, 64))
+        self.tail_calls: TailCalls = tail_calls
+        self.jit = jit
+        self.retpoline = retpoline
+        self.areas = Areas()
+        self.map_table = self.memory.control.allocate(8 * layout.MAX_MAPS, 64)
+        self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)
+        self.maps: dict[int, VmMap] = {}
+        self.programs: list[Program] = []
+        self.linked: dict[int, Program] = {}
+        self.helpers: MutableMapping[str, Callable[..., int]] = {}
+        self.lock = threading.RLock()
+        self._supported = supported()
+
+    def close(self) -> None:
+        """Give everything back. Maps and programs of this vm are closed with it."""
+        self.memory.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.memory.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Maps.
+
+    def create_map(
+        self,
+        type: MapType,  # noqa: A002 - the field's word
+        *,
+        key_size: int = 4,
+        value_size: int = 4,
+        max_entries: int = 1,
+        flags: int = 0,
+        map_extra: int = 0,
+        name: str = "",
+        lock_offset: int | None = None,
+    ) -> VmMap:
+        """Make a map; sizes in bytes. Raises KernelError with the errno value that a kernel
+        would give, NotSupportedError for types that the vm lacks."""
+        from osmia.vm.maps.mapping import open_map
+
+        self._check_open()
+        wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra, lock_offset)
+        definition = normalised(wanted, len(self.cpus))
+        with self.lock:
+            number = next((n for n in range(1, layout.MAX_MAPS) if n not in self.maps), None)
+            if number is None:
+                raise KernelError(24, "create one more map in this vm")
+            made = open_map(self, number, definition, name)
+            self.maps[number] = made
+            self.memory.store64(self.map_table + 8 * number, made.raw.header)
+            if made.raw.values_size:
+                self.areas.add(made.raw.values_address, made.raw.values_size, made.raw)
+        return made
+
+    def forget_map(self, number: int) -> None:
+        """Take a map out of the vm: its memory is free again."""
+        with self.lock:
+            gone = self.maps.pop(number, None)
+            if gone is not None and not self.closed:
+                self.memory.store64(self.map_table + 8 * number, 0)
+                if gone.raw.values_size:
+                    self.areas.remove(gone.raw.values_address)
+                gone.raw.release()
+
+    def map_of(self, handle: int) -> VmMap | None:
+        """The map that a program's pointer names."""
+        if handle & ((1 << layout.MAP_HANDLE_SHIFT) - 1):
+            return None
+        return self.maps.get((handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT)
+
+    # Programs.
+
+    def load_program(
+        self,
+        code: bytes,
+        *,
+        type: ProgramType | None = None,  # noqa: A002 - the field's word
+        name: str = "",
+        expected_attach_type: AttachType | None = None,
+        function_names: Mapping[int, str] | None = None,
+        lines: Mapping[int, SourceLine] | None = None,
+        return_type: str = "",
+    ) -> Program:
+        """Load packed code whose relocations are numbers of this vm's maps.
+
+        Without a `type` the program is "raw": r1 is the address of the run's data, r2 its
+        length. Raises VerifierError for code that no executor runs, and NotSupportedError
+        for a helper that the vm lacks, by name.
+        """
+        self._check_open()
+        checked = check(name or "program", code, names=function_names, lines=lines)
+        self._check_uses(checked)
+        with self.lock:
+            program = Program(
+                self,
+                len(self.programs) + 1,
+                checked,
+                type,
+                expected_attach_type=expected_attach_type,
+                return_type=return_type,
+            )
+            self.programs.append(program)
+        return program
+
+    def _check_uses(self, code: Code) -> None:
+        for slot, i in enumerate(code.instructions):
+            if i is None or not i.is_call:
+                continue
+            if i.is_helper_call and i.imm == 12:
+                continue
+            if i.src in (op.CallKind.HELPER, op.CallKind.KFUNC):
+                self.resolve(i, slot)
+        for number in code.map_numbers:
+            if number not in self.maps:
+                raise KernelError(9, f"load program {code.name!r}: no map has number {number}")
+
+    def resolve(self, i: Instruction, slot: int | None = None) -> Helper:
+        """The helper that a call instruction names: a Python one registered under its name,
+        else the vm's own. Raises NotSupportedError."""
+        known = HELPERS.get(i.imm) if i.src == op.CallKind.HELPER else None
+        name = known.name.removeprefix("bpf_") if known else f"#{i.imm}"
+        own = self._supported.get(name)
+        mock = self.helpers.get(name)
+        if mock is not None:
+            from osmia.vm.helpers.mocks import mocked
+
+            return mocked(name, mock, own, known)
+        if own is None:
+            at = f" (instruction {slot})" if slot is not None else ""
+            raise NotSupportedError(f"the vm has no helper bpf_{name}{at}")
+        return own
+
+    def immediate(self, i: Instruction, slot: int) -> int:
+        """The value that an ld_imm64 at a slot leaves in its register."""
+        if i.src in _MAP_LOADS:
+            target = self.maps.get(i.imm)
+            if target is None:
+                raise ProgramFault(f"map {i.imm} is closed")
+            if i.src == op.LoadKind.MAP_FD:
+                return target.raw.handle
+            return target.raw.values_address + (i.imm_high & 0xFFFF_FFFF)
+        if i.src == op.LoadKind.FUNCTION:
+            start = slot + 1 + i.imm
+            return layout.FUNCTION_HANDLE + (start << layout.FUNCTION_HANDLE_SHIFT)
+        return i.imm64
+
+    def reachable(self, address: int, size: int) -> int:
+        """A program's address for `size` bytes, masked; ProgramFault if it leaves the region."""
+        masked = address & self.memory.mask
+        if size < 0 or masked + size > self.memory.size:
+            raise ProgramFault(f"memory at {address:#x} ({size} bytes) is outside the region")
+        return masked
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClosedError("the vm is closed")

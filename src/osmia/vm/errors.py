@@ -1,0 +1,44 @@
+"""What goes wrong while a program runs in the vm: one exception, with the place."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from osmia.errors import OsmiaError
+
+
+class Interrupt(IntEnum):
+    """Why a run returned from every frame at once."""
+
+    NONE = 0
+    BUDGET = 1  # the instruction budget is used up
+    ACCESS = 2  # a helper was given memory outside the region; the detail is the address
+    HANDLE = 3  # a helper was given something else than a map
+    CALLBACK = 4  # a Python helper raised
+    DEADLOCK = 5  # a spin lock that nobody releases
+    TAIL_CALL = 6  # not an error: a tail call replaces the whole program; the detail says which
+    CALL = 7  # a call of a program that was unloaded
+
+
+class ProgramFault(OsmiaError):
+    """A program did what it may not do, or ran out of its instruction budget.
+
+    `slot` is the instruction's number in the loaded program and `source` its source line
+    ("file:line: text"), where known: compiled code knows neither.
+    """
+
+    def __init__(
+        self, message: str, *, program: str = "", slot: int | None = None, source: str = ""
+    ) -> None:
+        self.message = message
+        self.program = program
+        self.slot = slot
+        self.source = source
+        where = f"program {program!r}: " if program else ""
+        at = f" (instruction {slot})" if slot is not None else ""
+        line = f"\n  {source}" if source else ""
+        super().__init__(f"{where}{message}{at}{line}")
+
+
+class BudgetExceededError(ProgramFault):
+    """The run used up its instruction budget: an endless loop, or a budget too small."""

@@ -1,0 +1,123 @@
+"""The table of helpers: each one's arguments, and the native or Python function behind it.
+
+The modules of this package register what they have when they are imported; `supported`
+imports them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from osmia.vm import layout
+
+if TYPE_CHECKING:
+    from osmia.vm.cpu import Cpu
+    from osmia.vm.engine import Vm
+    from osmia.vm.interpreter import Interpreter
+
+
+class Argument(Enum):
+    """What a helper's argument is, as far as strict mode checks it."""
+
+    ANY = auto()
+    CONTEXT = auto()
+    MAP = auto()
+    KEY = auto()  # reads the map's key size
+    VALUE = auto()  # reads the map's value size
+    RESULT = auto()  # writes the map's value size
+    READ = auto()  # reads as many bytes as the next argument says
+    WRITE = auto()  # writes as many bytes as the next argument says
+    SIZE = auto()
+    READ4 = auto()  # reads 4 bytes
+    READ8 = auto()
+    WRITE8 = auto()
+    DYNPTR = auto()  # reads and writes 16 bytes of stack
+    NEW_DYNPTR = auto()  # writes 16 bytes of stack
+    CALLBACK = auto()
+
+
+@dataclass(slots=True)
+class Invocation:
+    """A call of a Python helper: where it came from. Memory is `vm.memory`, by address.
+
+    `interpreter` is set when an interpreted program calls.
+    """
+
+    vm: Vm
+    cpu: Cpu
+    frame: int
+    interpreter: Interpreter | None = None
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of the program's memory; raises ProgramFault when they are not all there."""
+        return self.vm.memory.read(self.vm.reachable(address, size), size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write to the program's memory; raises ProgramFault when it is not all there."""
+        self.vm.memory.write(self.vm.reachable(address, len(data)), data)
+
+    def string(self, address: int, limit: int = 4096) -> bytes:
+        """The bytes from an address up to the first NUL, at most `limit`."""
+        start = self.vm.reachable(address, 1)
+        limit = min(limit, self.vm.memory.size - start)
+        return self.vm.memory.read(start, limit).split(b"\0", 1)[0]
+
+    def state(self, offset: int) -> int:
+        """A u64 of the CPU's state."""
+        return self.vm.memory.load64(self.cpu.state + offset)
+
+    def set_state(self, offset: int, value: int) -> None:
+        """Change a u64 of the CPU's state."""
+        self.vm.memory.store64(self.cpu.state + offset, value)
+
+    @property
+    def context(self) -> int:
+        """The address of the run's context."""
+        return self.state(layout.STATE_CONTEXT)
+
+
+PythonHelper = Callable[..., int]
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """One helper. `native` names the native function: it takes the frame, then as many
+    arguments as `arguments` has. `python` takes an Invocation instead of the frame; where
+    both are there, `python` is for interpreted programs only."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    native: str = ""
+    python: PythonHelper | None = None
+
+
+_TABLE: dict[str, Helper] = {}
+_MODULES = ("map_access", "system", "packets", "checksums", "text", "events", "loops", "dynptr")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def helper(name: str, *arguments: Argument, native: str = "") -> Callable[[_Function], _Function]:
+    """Register the Python function that follows as a helper; compiled programs use the
+    `native` one where it is named."""
+
+    def register(function: _Function) -> _Function:
+        _TABLE[name] = Helper(name, arguments, native, function)
+        return function
+
+    return register
+
+
+def native_helper(name: str, *arguments: Argument, function: str = "") -> None:
+    """Register a helper whose code is a native function, `helper_<name>` if not said."""
+    _TABLE[name] = Helper(name, arguments, function or f"helper_{name}")
+
+
+def supported() -> Mapping[str, Helper]:
+    """Every helper that the vm has, by name without the `bpf_` prefix."""
+    for module in _MODULES:
+        importlib.import_module(f"osmia.vm.helpers.{module}")
+    return _TABLE

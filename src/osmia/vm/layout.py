@@ -1,0 +1,110 @@
+"""Where everything lies in a vm's memory: addresses, block sizes, field offsets.
+
+One reservation holds two memories, addressed by one number (see docs/vm.md):
+
+    0 … region            what programs can address: stacks, contexts, packets, values
+    region + GUARD …      control memory: map headers, keys, links, locks, CPU state
+
+A program's address is masked to the region's size, and an instruction's offset is added
+after that: `GUARD` bytes on both sides of the region catch what the offset adds.
+"""
+
+from __future__ import annotations
+
+GUARD = 1 << 16
+"""Bytes on each side of the region; more than an instruction's 16-bit offset reaches."""
+
+FIRST_ADDRESS = 1 << 16
+"""No program address below this is ever given out: a null pointer plus a field is a fault."""
+
+FRAME_SIZE = 512
+"""Bytes of one stack frame, as in the kernel."""
+
+FRAME_STRIDE = 1024
+"""Distance of two frames. The other half is never valid: it catches overruns."""
+
+CALL_DEPTH = 8
+"""Frames of one program's deepest call chain (MAX_CALL_FRAMES)."""
+
+TAIL_CALL_LIMIT = 33
+"""Tail calls taken in one run (MAX_TAIL_CALL_CNT)."""
+
+MAY_GOTO_LIMIT = 8 * 1024 * 1024
+"""How often a frame's may_goto goes on (BPF_MAX_LOOPS)."""
+
+CPU_SHIFT = 20
+CPU_BLOCK = 1 << CPU_SHIFT
+"""Region bytes of one virtual CPU: its stack, context and packet. Blocks are aligned, so
+that a frame's address tells the CPU."""
+
+CPU_STACK = 0
+CPU_STACK_SIZE = 300 * FRAME_STRIDE
+"""34 programs in one chain of tail calls, seven callers each, and the last one's eight."""
+
+CPU_CONTEXT = CPU_STACK + CPU_STACK_SIZE
+CPU_CONTEXT_SIZE = 1 << 17
+CPU_PACKET = 1 << 19
+CPU_PACKET_SIZE = 1 << 18
+"""Head room, data, tail room. The end of the CPU's block after it stays unused."""
+
+PACKET_HEADROOM = 256
+"""XDP_PACKET_HEADROOM."""
+
+MAX_PACKET = CPU_PACKET_SIZE - 2 * PACKET_HEADROOM
+"""The largest packet, in bytes, that a run takes."""
+
+CPU_STATE_SIZE = 4096
+"""Control bytes of one virtual CPU: the fields below, then scratch room."""
+
+STATE_INTERRUPT = 0  # u64: why to return at once from every frame; an `Interrupt`
+STATE_DETAIL = 8  # u64: what the interrupt is about: an address, a program's entry
+STATE_BUDGET = 16  # s64: instructions left
+STATE_TAIL_CALLS = 24  # u32: tail calls taken in this run
+STATE_CPU = 28  # u32: number of this CPU
+STATE_PACKET_START = 32  # u64: first byte that data or data_meta may move to
+STATE_PACKET_END = 40  # u64: first byte that data_end may not move to
+STATE_CONTEXT = 48  # u64: address of the context
+STATE_REDIRECT_TARGET = 56  # u64: interface index or map key of the last redirect
+STATE_REDIRECT_MAP = 64  # u64: handle of its map, 0 for an interface
+STATE_REDIRECT_FLAGS = 72  # u64
+STATE_RANDOM = 80  # u64: state of the pseudo-random generator
+STATE_PROGRAM = 88  # u64: handle of the running program
+STATE_TIME = 96  # u64: added to the clock's reading
+STATE_SCRATCH = 128
+
+MAX_MAPS = 1 << 12
+MAP_HANDLE = 0xFFFF_8000_0000_0000
+MAP_HANDLE_SHIFT = 8
+"""What a program sees as a map's address: `MAP_HANDLE + (number << MAP_HANDLE_SHIFT)`."""
+
+FUNCTION_HANDLE = 0xFFFF_C000_0000_0000
+FUNCTION_HANDLE_SHIFT = 3
+"""What a program sees as a function's address: `FUNCTION_HANDLE + (slot << …SHIFT)`."""
+
+# A map's header in control memory. The fields up to MAP_LOCK never change after creation:
+# compiled code may take them as constants.
+MAP_TYPE = 0  # u32
+MAP_KEY_SIZE = 4  # u32
+MAP_VALUE_SIZE = 8  # u32
+MAP_MAX_ENTRIES = 12  # u32
+MAP_FLAGS = 16  # u32
+MAP_STRIDE = 20  # u32: bytes from one value to the next
+MAP_VALUES = 24  # u64: address of the first value
+MAP_NUMBER = 32  # u32: the number in its handle
+MAP_CPUS = 36  # u32: copies of each value; 0 for maps that are not per CPU
+MAP_BUCKETS = 40  # u64: hash maps: u32 chain heads; queues: unused
+MAP_BUCKET_MASK = 48  # u32
+MAP_NODE_STRIDE = 52  # u32: bytes of one node
+MAP_NODES = 56  # u64: hash, LRU, LPM: element nodes; arrays of handles: the slots
+MAP_TYPE_DATA = 64  # u64: what one map type needs besides
+MAP_NODE_COUNT = 72  # u32: how many nodes there are, spare ones included
+MAP_LOCK_OFFSET = 76  # u32: where in a value its bpf_spin_lock is, plus 1
+MAP_CONSTANTS_END = 80
+MAP_LOCK = 80  # u32
+MAP_COUNT = 84  # u32: entries in it
+MAP_FREE = 88  # u32: first free node + 1
+MAP_HEAD = 92  # u32: queue: next to pop; LRU: the clock's hand
+MAP_FRESH = 96  # u32: nodes from this number on were never used
+MAP_ROOT = 100  # u32: LPM: the root node + 1
+MAP_SPARE = 104  # u64: hash: address of a u32 a CPU, its spare node + 1
+MAP_HEADER_SIZE = 128

@@ -1,0 +1,99 @@
+"""A program loaded into a vm: run it, batch-run it, call it from others."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from osmia.errors import ClosedError
+from osmia.object import model
+from osmia.object.uapi import AttachType, ProgramType
+from osmia.vm import layout
+from osmia.vm.code import Code
+from osmia.vm.execution import Execution
+from osmia.vm.interpreter import Hook, Interpreter
+from osmia.vm.runs import Input, RunResult
+
+if TYPE_CHECKING:
+    from osmia.vm.engine import Vm
+
+Executor = Literal["auto", "interpreter", "jit"]
+
+INTERPRETER_BUDGET = 1 << 24
+JIT_BUDGET = 1 << 32
+"""Instructions of one run, where none are given: some 20 s and some 2 s."""
+
+
+class Program:
+    """A program of a vm; it stays loaded until the vm is closed.
+
+    `number` is its handle for prog arrays and calls. `type` is None for a raw program.
+    """
+
+    def __init__(
+        self,
+        vm: Vm,
+        number: int,
+        code: Code,
+        program_type: ProgramType | None,
+        *,
+        expected_attach_type: AttachType | None = None,
+        return_type: str = "",
+    ) -> None:
+        self.vm = vm
+        self.number = number
+        self.code = code
+        self.type = program_type
+        self.expected_attach_type = expected_attach_type
+        self.return_type = return_type
+        self.definition: model.Program | None = None
+
+    @property
+    def name(self) -> str:
+        """The program's name."""
+        return self.code.name
+
+    def run(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        repeat: int = 1,
+        executor: Executor = "auto",
+        strict: bool = True,
+        budget: int | None = None,
+        hook: Hook | None = None,
+    ) -> RunResult:
+        """Run the program once, or `repeat` times on the same packet.
+
+        `data` is a packet from its Ethernet header on (of a raw program: its memory), `ctx`
+        the context: bytes, a mapping of field names, or numbers for raw tracepoints.
+        `budget` is the number of instructions each run may take. `strict` and `hook` are
+        for interpreted runs, see `osmia.vm.interpreter`.
+
+        Raises ProgramFault when the program does what it may not do, BudgetExceededError
+        when it does not end; ClosedError.
+        """
+        if self.vm.closed:
+            raise ClosedError("the vm is closed")
+        if repeat < 1:
+            raise ValueError("repeat counts from 1")
+        with self.vm.cpus.take() as cpu:
+            given = Input(self.vm.memory, cpu, self.type)
+            given.place(bytes(data), ctx)
+            begin = time.perf_counter_ns()
+            retval = 0
+            limit = INTERPRETER_BUDGET if budget is None else budget
+            for _ in range(repeat):
+                retval = self._interpret(given, limit, strict, hook)
+            return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
+
+    def _interpret(self, given: Input, budget: int, strict: bool, hook: Hook | None) -> int:
+        self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)
+        execution = Execution(self.vm, given.cpu, given)
+        interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
+        return interpreter.run(self.number, self.code, *given.arguments)
+
+    def __repr__(self) -> str:
+        kind = self.type.name if self.type is not None else "raw"
+        return f"<Program {self.name!r} {kind}, number {self.number}, vm>"

@@ -1,0 +1,252 @@
+"""One run's input and output: the packet and context in a CPU's block, and what is left."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from osmia.errors import KernelError
+from osmia.object.uapi import ProgramType
+from osmia.vm import layout
+from osmia.vm.contexts import PLAIN, Context, Layout, layout_for
+
+if TYPE_CHECKING:
+    from osmia.vm.cpu import Cpu
+    from osmia.vm.memory import Memory
+
+ETHERNET_HEADER = 14
+XDP_TAILROOM = 320
+"""Bytes of a page that the kernel keeps behind an XDP frame (struct skb_shared_info)."""
+PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run gave.
+
+    `retval` is the program's return value as an unsigned 32-bit number (64 bits of a raw
+    program); `data` the packet, or a raw program's memory, as the program left it;
+    `ctx_data` the context's bytes; `duration_ns` the mean time of a run in ns. `redirect`
+    is the last redirect: (interface index or key, map number or None, flags).
+    """
+
+    retval: int
+    data: bytes = b""
+    ctx_data: bytes = b""
+    duration_ns: int = 0
+    redirect: tuple[int, int | None, int] | None = None
+    _layout: Layout = field(default=PLAIN, repr=False)
+
+    @property
+    def ctx(self) -> Context | bytes:
+        """The context with its fields, where the program type's is known; else bytes."""
+        return Context(self._layout, self.ctx_data) if self._layout.size else self.ctx_data
+
+
+class Input:
+    """The input of one run, in a CPU's block. It is also what strict mode asks about the
+    context and the packet (`osmia.vm.access.Owner`)."""
+
+    def __init__(self, memory: Memory, cpu: Cpu, program_type: ProgramType | None) -> None:
+        self.memory = memory
+        self.cpu = cpu
+        self.type = program_type
+        self.layout = layout_for(program_type)
+        self.start = cpu.packet
+        self.size = 0
+        self.context_size = 0
+        self.arguments: tuple[int, ...] = (cpu.context,)
+
+    # Before the run.
+
+    def place(self, data: bytes, ctx: Any) -> None:
+        """Put the packet and the context where the program finds them."""
+        if len(data) > layout.MAX_PACKET:
+            raise KernelError(errno.EINVAL, f"run on {len(data)} bytes of data")
+        self.size = len(data)
+        state, memory = self.cpu.state, self.memory
+        memory.zero(state + layout.STATE_INTERRUPT, 16)
+        memory.zero(state + layout.STATE_REDIRECT_TARGET, 24)
+        memory.store64(state + layout.STATE_CONTEXT, self.cpu.context)
+        memory.store64(state + layout.STATE_PACKET_START, self.cpu.packet - layout.PACKET_HEADROOM)
+        memory.store64(state + layout.STATE_PACKET_END, self._packet_end())
+        memory.write(self.start, data)
+        if self.type is None:
+            self.arguments = (self.start if data else 0, len(data))
+        elif self.layout.packet:
+            self._place_packet(data, ctx)
+        else:
+            self._place_plain(ctx)
+
+    def _packet_end(self) -> int:
+        """Where a growing tail must stop: XDP frames fill a page, as in the kernel's test run."""
+        if self.type is ProgramType.XDP:
+            room = PAGE - layout.PACKET_HEADROOM - XDP_TAILROOM
+            if self.size <= room:
+                return self.start + room
+        return self.cpu.block + layout.CPU_PACKET + layout.CPU_PACKET_SIZE
+
+    def _place_packet(self, data: bytes, ctx: Any) -> None:
+        if len(data) < ETHERNET_HEADER:
+            hint = f"the packet has {len(data)} bytes; an Ethernet header of 14 is the least"
+            raise KernelError(errno.EINVAL, "run a packet program", hint=hint)
+        if isinstance(ctx, bytes | bytearray | memoryview):
+            raw = bytearray(ctx).ljust(self.layout.size, b"\0")[: self.layout.size]
+        else:
+            raw = self.layout.encode(ctx or {})
+        self.memory.write(self.cpu.context, raw)
+        self.context_size = self.layout.size
+        if self.type is ProgramType.XDP:
+            self._set_xdp(int.from_bytes(raw[:4], "little") if ctx else 0)
+        else:
+            self._set_skb(data)
+
+    def _set_xdp(self, meta: int) -> None:
+        """A context that is given says in `data` how much of the data is metadata."""
+        if meta > min(self.size, 252) or meta % 4:
+            raise KernelError(errno.EINVAL, "run an XDP program: the metadata is too long")
+        self._set("data", self.start + meta)
+        self._set("data_meta", self.start)
+        self._set("data_end", self.start + self.size)
+
+    def _set_skb(self, data: bytes) -> None:
+        self._set("protocol", int.from_bytes(data[12:14], "little"))
+        self._set("pkt_type", _packet_type(data))
+        if not self._get("ifindex"):
+            self._set("ifindex", 1)
+        begin = self.start if self.layout.l2 else self.start + ETHERNET_HEADER
+        self._set("data", begin)
+        self._set("data_meta", begin)
+        self._set("data_end", self.start + self.size)
+        self._set("len", self.start + self.size - begin)
+        if not self._get("wire_len"):
+            self._set("wire_len", self.start + self.size - begin)
+
+    def _place_plain(self, ctx: Any) -> None:
+        if ctx is None:
+            raw = b""
+        elif isinstance(ctx, bytes | bytearray | memoryview):
+            raw = bytes(ctx)
+        elif isinstance(ctx, Sequence) and all(isinstance(word, int) for word in ctx):
+            raw = struct.pack(f"<{len(ctx)}Q", *(word & 0xFFFF_FFFF_FFFF_FFFF for word in ctx))
+        else:
+            raise TypeError(
+                f"a context for this program type is bytes or numbers, not {type(ctx).__name__}"
+            )
+        if len(raw) > layout.CPU_CONTEXT_SIZE:
+            raise KernelError(errno.E2BIG, f"run with a context of {len(raw)} bytes")
+        self.context_size = max(len(raw), 8 * 12 if self.type is not ProgramType.SYSCALL else 0)
+        self.memory.zero(self.cpu.context, self.context_size)
+        self.memory.write(self.cpu.context, raw)
+        self._given = len(raw)
+
+    def _set(self, name: str, value: int) -> None:
+        place = self.layout.fields[name]
+        self.memory.store(self.cpu.context + place.offset, place.size, value)
+
+    def _get(self, name: str) -> int:
+        place = self.layout.fields[name]
+        return self.memory.load(self.cpu.context + place.offset, place.size)
+
+    # After it.
+
+    def result(self, retval: int, duration_ns: int) -> RunResult:
+        """What the run left."""
+        if self.type is None:
+            return RunResult(retval, self.memory.read(self.start, self.size), b"", duration_ns)
+        retval &= 0xFFFF_FFFF
+        if not self.layout.packet:
+            raw = self.memory.read(self.cpu.context, self._given)
+            return RunResult(retval, b"", raw, duration_ns)
+        return RunResult(
+            retval, self._packet(), self._context(), duration_ns, self._redirect(), self.layout
+        )
+
+    def _bounds(self) -> tuple[int, int, int]:
+        """data_meta, data and data_end, kept inside the packet's room."""
+        low = self.cpu.block + layout.CPU_PACKET
+        high = low + layout.CPU_PACKET_SIZE
+        data = min(max(self._get("data"), low), high)
+        return (
+            min(max(self._get("data_meta"), low), data),
+            data,
+            min(max(self._get("data_end"), data), high),
+        )
+
+    def _packet(self) -> bytes:
+        meta, data, end = self._bounds()
+        if self.type is ProgramType.XDP:
+            return self.memory.read(meta, end - meta)
+        packet = self.memory.read(data, end - data)
+        return packet if self.layout.l2 else bytes(ETHERNET_HEADER) + packet
+
+    def _context(self) -> bytes:
+        """The context, its pointers as offsets into the data, as the kernel gives it."""
+        meta, data, end = self._bounds()
+        if self.type is ProgramType.XDP:
+            self._set("data", data - meta)
+            self._set("data_end", end - meta)
+        else:
+            self._set("data", 0)
+            self._set("data_end", 0)
+        self._set("data_meta", 0)
+        return self.memory.read(self.cpu.context, self.layout.size)
+
+    def _redirect(self) -> tuple[int, int | None, int] | None:
+        load, state = self.memory.load64, self.cpu.state
+        target = load(state + layout.STATE_REDIRECT_TARGET)
+        handle = load(state + layout.STATE_REDIRECT_MAP)
+        flags = load(state + layout.STATE_REDIRECT_FLAGS)
+        if not target and not handle:
+            return None
+        number = (handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT if handle else None
+        return target, number, flags & 0x7FFF_FFFF_FFFF_FFFF
+
+    # During it, in strict mode.
+
+    def forbids(self, address: int, size: int, write: bool) -> str | None:
+        """See `osmia.vm.access.Owner`."""
+        if address >= self.cpu.block + layout.CPU_PACKET:
+            return self._forbids_packet(address, size)
+        offset = address - self.cpu.context
+        if offset + size > self.context_size:
+            return f"an access of {size} bytes at {offset} runs over the context"
+        if not self.layout.size:
+            return self._forbids_plain(write)
+        for name, place in self.layout.fields.items():
+            if place.covers(offset, size):
+                if write and not place.writable:
+                    return f"a write to {self.layout.name}.{name}"
+                if place.whole and (size != place.size or not self.layout.direct):
+                    return f"invalid access to {self.layout.name}.{name}"
+                return None
+        return f"an access of {size} bytes at {offset} of struct {self.layout.name}"
+
+    def _forbids_plain(self, write: bool) -> str | None:
+        writable = self.type in (ProgramType.SYSCALL, ProgramType.RAW_TRACEPOINT_WRITABLE)
+        return "a write to a context that is read-only" if write and not writable else None
+
+    def _forbids_packet(self, address: int, size: int) -> str | None:
+        if self.type is None:
+            start, end = self.start, self.start + self.size
+        elif self.layout.packet and self.layout.direct:
+            start, _, end = self._bounds()
+        else:
+            return f"address {address:#x} belongs to nothing"
+        if address < start or address + size > end:
+            return f"an access of {size} bytes at {address - start} of a packet of {end - start}"
+        return None
+
+
+def _packet_type(data: bytes) -> int:
+    """PACKET_HOST (0), BROADCAST (1), MULTICAST (2) or OTHERHOST (3), as for a device whose
+    address is all zero: the loopback device, on which test runs happen."""
+    destination = data[:6]
+    if destination == b"\xff" * 6:
+        return 1
+    if destination[0] & 1:
+        return 2
+    return 0 if destination == bytes(6) else 3
