@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 import warnings
 from types import TracebackType
 
@@ -83,4 +82,6 @@ class FileDescriptor:
 
 
 def _calling_code() -> str:
+    import traceback  # 5 ms that nobody else needs
+
     return "".join(traceback.format_stack(limit=12)[:-2]).rstrip()

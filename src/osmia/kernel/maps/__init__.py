@@ -20,6 +20,7 @@ from osmia.kernel.maps.lpm_trie import LpmTrie
 from osmia.kernel.maps.opening import MapTypes, create_map, map_from_id, map_from_pin
 from osmia.kernel.maps.per_cpu import PerCpuMap
 from osmia.kernel.maps.queues import BloomFilter, QueueMap
+from osmia.kernel.maps.streams import EventMap, PerfEventArray, RingBufferMap
 from osmia.kernel.syscall import ElementFlag
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "DescriptorMap",
     "ElementFlag",
     "EmptyMapError",
+    "EventMap",
     "KeyExistsError",
     "KeyedMap",
     "LocalStorage",
@@ -41,8 +43,10 @@ __all__ = [
     "MissingKeyError",
     "PerCpuArrayMap",
     "PerCpuMap",
+    "PerfEventArray",
     "ProgramArray",
     "QueueMap",
+    "RingBufferMap",
     "StackTraceMap",
     "create_map",
     "map_from_id",

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
 from osmia.errors import CodecError
 from osmia.kernel import pins, syscall
@@ -14,6 +14,33 @@ from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps.info import MapInfo, read_info, round_up
 from osmia.object.uapi import MapType
 from osmia.values import Codec, plain_codec
+
+if TYPE_CHECKING:
+    from osmia.kernel.maps.opening import MapTypes
+
+
+class OpenOptions(TypedDict, total=False):
+    """The keywords of `Map.from_id` and `Map.from_pin`."""
+
+    name: str
+    key_codec: Codec | None
+    value_codec: Codec | None
+    flags: int
+
+
+class CreateOptions(OpenOptions, total=False):
+    """The keywords of `Map.create`."""
+
+    key_size: int | None
+    value_size: int | None
+    max_entries: int
+    types: MapTypes | None
+    inner: Map | None
+    numa_node: int | None
+    map_extra: int
+    ifindex: int
+    token_fd: int
+    excl_prog_hash: bytes
 
 
 class Map:
@@ -63,21 +90,21 @@ class Map:
         return Map._classes.get(map_type, Map)
 
     @classmethod
-    def create(cls, map_type: MapType, **options: Any) -> Map:
+    def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Map:
         """Create a map; see `osmia.kernel.maps.opening.create_map` for the options."""
         from osmia.kernel.maps.opening import create_map  # it imports this module
 
         return create_map(map_type, **options)
 
     @classmethod
-    def from_id(cls, identifier: int, **options: Any) -> Map:
+    def from_id(cls, identifier: int, **options: Unpack[OpenOptions]) -> Map:
         """Open a map by its id; see `osmia.kernel.maps.opening.map_from_id`."""
         from osmia.kernel.maps.opening import map_from_id
 
         return map_from_id(identifier, **options)
 
     @classmethod
-    def from_pin(cls, path: str | os.PathLike[str], **options: Any) -> Map:
+    def from_pin(cls, path: str | os.PathLike[str], **options: Unpack[OpenOptions]) -> Map:
         """Open a pinned map; see `osmia.kernel.maps.opening.map_from_pin`."""
         from osmia.kernel.maps.opening import map_from_pin
 
