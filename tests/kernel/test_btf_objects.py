@@ -112,6 +112,25 @@ def test_values_read_in_batches_are_typed() -> None:
         ]
 
 
+def test_struct_ops_values_are_typed_by_the_kernel() -> None:
+    kernel = kernel_btf()
+    value_type = kernel.find("bpf_struct_ops_tcp_congestion_ops")
+    with (
+        load_btf(example_btf()) as types,
+        Map.create(
+            MapType.STRUCT_OPS,
+            key_size=4,
+            value_size=kernel.size_of(value_type),
+            max_entries=1,
+            types=MapTypes(btf_fd=types.fileno(), vmlinux_value_type_id=value_type),
+        ) as operations,
+    ):
+        assert isinstance(operations, KeyedMap)
+        assert operations[0].data.name == ""
+        with pytest.raises(KernelError, match="EINVAL"):
+            operations[0] = operations[0]  # no name, no functions
+
+
 def test_types_that_a_map_cannot_have_are_left_out() -> None:
     with (
         load_btf(example_btf()) as types,

@@ -41,7 +41,11 @@ TYPES_WITHOUT_BTF = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MapTypes:
-    """A map's key and value types in BTF loaded as `btf_fd`; 0: the map has no BTF."""
+    """A map's key and value types in BTF loaded as `btf_fd`; 0: the map has no BTF.
+
+    A struct_ops map is typed by the kernel's BTF (`vmlinux_value_type_id`), and the
+    kernel demands some `btf_fd` of a loaded BTF object beside it, any will do.
+    """
 
     btf_fd: int = 0
     key_type_id: int = 0
@@ -143,7 +147,7 @@ def map_from_pin(
 
 def _create(map_type: MapType, types: MapTypes, **options: Any) -> int:
     """BPF_MAP_CREATE, and once more without BTF when the kernel refuses the types."""
-    if types.btf_fd and map_type not in TYPES_WITHOUT_BTF:
+    if types != MapTypes() and map_type not in TYPES_WITHOUT_BTF:
         try:
             return syscall.map_create(
                 map_type,
