@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osmia.errors import NotSupportedError
@@ -15,6 +14,7 @@ from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.features import needs
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import HookLink, KernelLink, Link, LinkGroup
+from osmia.kernel.maps.info import online_cpus
 from osmia.kernel.syscall import PerfFlag, PerfIoctl
 from osmia.kernel.tracefs import tracepoint_id
 from osmia.object.uapi import AttachType
@@ -177,16 +177,6 @@ def _link(program: Program, event: FileDescriptor, what: str, cookie: int) -> Li
             raise
         return None
     return KernelLink(FileDescriptor(fd), what)
-
-
-def online_cpus() -> list[int]:
-    """The numbers of the CPUs that run now."""
-    text = Path("/sys/devices/system/cpu/online").read_text(encoding="ascii").strip()
-    cpus: list[int] = []
-    for part in text.split(","):
-        low, _, high = part.partition("-")
-        cpus.extend(range(int(low), int(high or low) + 1))
-    return cpus
 
 
 def _type_of(event: SoftwareEvent | HardwareEvent | int) -> PerfType:
