@@ -15,8 +15,8 @@ from osmia.btf.c_spelling import Spelling
 from osmia.btf.reader import BTF
 from osmia.btf.types import Enum, Enum64, Int, Kind, Member, Struct, Type, Union
 
-#: A gap longer than this (bytes) becomes one array instead of unnamed bitfields.
-_LONG_GAP = 128
+#: A gap longer than this (bits) becomes an array instead of unnamed bitfields.
+_LONG_GAP = 1024
 
 _LONG_BITS = 64
 
@@ -155,12 +155,16 @@ class Bodies:
 
     def _gap(self, start: int, end: int) -> list[str]:
         """Padding from bit `start` to bit `end`: unnamed bitfields, which align nothing."""
-        if end - start > 8 * _LONG_GAP and start % 8 == 0 and end % 8 == 0:
-            return [self._padding((end - start) // 8)]
         lines = []
         while start < end:
-            width = min(_LONG_BITS - start % _LONG_BITS, end - start)
-            lines.append(f"long: {width};")
+            if start % 8 == 0 and end - start > _LONG_GAP:
+                width = (end - start) // 8 * 8
+                lines.append(self._padding(width // 8))
+            else:
+                width = min(_LONG_BITS - start % _LONG_BITS, end - start)
+                if end - start > _LONG_GAP:
+                    width = 8 - start % 8
+                lines.append(f"long: {width};")
             start += width
         return lines
 
