@@ -1,0 +1,267 @@
+"""`PerfBuffer`: the samples of a BPF_MAP_TYPE_PERF_EVENT_ARRAY map as events, since Linux 4.3.
+
+One ring a CPU, laid out as include/uapi/linux/perf_event.h says: a page with positions,
+then the data. Records wrap at the end of the data; they are copied out before they are
+looked at, so only the copy has to know.
+"""
+
+from __future__ import annotations
+
+import mmap
+import select
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice, repeat
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from osmia.errors import KernelError, OsmiaError
+from osmia.events.ordering import barrier
+from osmia.events.source import Batch, EventCodec, EventSource
+
+if TYPE_CHECKING:
+    import numpy
+
+#: Data pages a CPU when nothing is said; libbpf's tools use as many.
+DEFAULT_PAGES = 64
+
+# struct perf_event_mmap_page: u64 data_head, data_tail, data_offset, data_size (the last
+# two since 4.1), from byte 1024 on.
+_HEAD, _TAIL, _OFFSET, _SIZE = range(128, 132)
+
+_LOST = 2  # PERF_RECORD_LOST: u64 id, u64 lost
+_SAMPLE = 9  # PERF_RECORD_SAMPLE: u32 size, bytes
+_HEADER = Struct("=IHH")  # struct perf_event_header: type, misc, size
+_RAW_SIZE = Struct("=I")
+_LOST_COUNT = Struct("=Q")
+_LOST_OFFSET = _HEADER.size + 8
+_SAMPLE_DATA = _HEADER.size + _RAW_SIZE.size
+
+
+class _Samples(NamedTuple):
+    """What a CPU's records say: where in the block the samples are, how many were lost."""
+
+    starts: list[int]
+    ends: list[int]
+    lost: int
+
+
+class _CpuRing:
+    """One CPU's ring. `tail` is the reader's own count of the bytes taken."""
+
+    def __init__(self, cpu: int, fd: int, pages: int) -> None:
+        self.cpu = cpu
+        self.lost = 0
+        try:
+            self._map = mmap.mmap(fd, (1 + pages) * mmap.PAGESIZE)
+        except OSError as error:
+            what = f"map the perf buffer of CPU {cpu} ({pages} pages)"
+            hint = "see /proc/sys/kernel/perf_event_mlock_kb" if error.errno == 1 else ""
+            raise KernelError(error.errno or 0, what, hint=hint) from None
+        view = memoryview(self._map)
+        self._control = view[: mmap.PAGESIZE].cast("Q")
+        offset = self._control[_OFFSET] or mmap.PAGESIZE
+        self.size = self._control[_SIZE] or pages * mmap.PAGESIZE
+        self._data = view[offset : offset + self.size]
+        self.tail = self._control[_TAIL]
+
+    @property
+    def pending(self) -> int:
+        return self._control[_HEAD] - self.tail
+
+    def take(self) -> bytes:
+        """Copy all records out and give their room back."""
+        pending = self.pending
+        if not pending:
+            return b""
+        barrier()
+        offset = self.tail % self.size
+        first = min(pending, self.size - offset)
+        block = self._data[offset : offset + first].tobytes()
+        block += self._data[: pending - first].tobytes()
+        barrier()
+        self.tail += pending
+        self._control[_TAIL] = self.tail
+        return block
+
+    def release(self) -> None:
+        self._control.release()
+        self._data.release()
+        try:
+            self._map.close()
+        except BufferError:
+            return  # a view that a reader still holds keeps the pages until it is done
+
+
+class PerfBuffer(EventSource[tuple[int, Any]]):
+    """Reads the rings of several CPUs: events are pairs of the CPU and the value.
+
+    `fds` has the perf event of each CPU, opened by the caller as PERF_COUNT_SW_BPF_OUTPUT
+    with `sample_type` PERF_SAMPLE_RAW and `wakeup_events` 1, and neither in the map nor
+    enabled before this is made, for what is sent before is lost. `pages` of data a CPU is
+    a power of two. The descriptors stay the caller's; `close` is called once, when the
+    buffer is closed.
+
+    Values are those of `codec`, or `bytes` without one. The kernel pads samples: they
+    have up to 7 bytes more than the program sent. There is no order between CPUs.
+    """
+
+    def __init__(
+        self,
+        fds: Mapping[int, int],
+        *,
+        pages: int = DEFAULT_PAGES,
+        codec: EventCodec | None = None,
+        close: Callable[[], None] | None = None,
+        name: str = "",
+    ) -> None:
+        if pages <= 0 or pages & (pages - 1):
+            raise ValueError(f"{pages} pages are not a power of two")
+        rings: list[_CpuRing] = []
+        try:
+            for cpu, fd in fds.items():
+                rings.append(_CpuRing(cpu, fd, pages))
+            epoll = select.epoll()
+        except BaseException:
+            for ring in rings:
+                ring.release()
+            raise
+        for fd in fds.values():
+            epoll.register(fd, select.EPOLLIN)
+        super().__init__(f"perf buffer {name!r}" if name else "perf buffer", close)
+        self._rings = rings
+        self._epoll = epoll
+        self._codec = codec
+        self._turn = 0
+        self._cpus: Iterator[int] = iter(())
+        self._records: Iterator[bytes] = iter(())
+
+    @property
+    def size(self) -> int:
+        """Bytes of data a CPU, the records' headers included."""
+        return self._rings[0].size if self._rings else 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes in the rings of all CPUs that were not taken yet."""
+        with self._lock:
+            self._check_open()
+            return self._backlog()
+
+    @property
+    def lost(self) -> int:
+        """Samples that found no room, as far as the records taken so far tell."""
+        return sum(ring.lost for ring in self._rings)
+
+    @property
+    def lost_by_cpu(self) -> dict[int, int]:
+        """`lost`, by CPU."""
+        return {ring.cpu: ring.lost for ring in self._rings}
+
+    def fileno(self) -> int:
+        """An epoll descriptor, readable when a sample is there on any CPU."""
+        self._check_open()
+        return self._epoll.fileno()
+
+    def to_numpy(
+        self, dtype: Any = None
+    ) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
+        """What is there now as arrays of CPUs (u32) and of records; empty when nothing is.
+
+        `dtype` is that of the codec unless given; what a sample has after it is cut off. The
+        arrays end before the first sample that is shorter; when that is the very next one,
+        ValueError says its length and it stays for `read`. TypeError without a dtype.
+        Imports numpy.
+        """
+        self._check_open()
+        import numpy
+
+        if dtype is None:
+            if self._codec is None:
+                raise TypeError("to_numpy needs a dtype for a perf buffer without a codec")
+            dtype = self._codec.dtype()
+        dtype = numpy.dtype(dtype)
+        size = dtype.itemsize
+        with self._lock:
+            cpus, records = self._take_all()
+            count = next((i for i, raw in enumerate(records) if len(raw) < size), len(records))
+            left = iter(records[count:])
+            self._serve(iter(cpus[count:]), left, left)
+        if records and not count:
+            raise ValueError(f"a sample of {len(records[0])} bytes, less than the dtype's {size}")
+        data = bytearray().join(raw[:size] for raw in records[:count])
+        return numpy.array(cpus[:count], numpy.uint32), numpy.frombuffer(data, dtype)
+
+    def _take_all(self) -> tuple[list[int], list[bytes]]:
+        """All samples that are there, with their CPUs."""
+        self._check_open()
+        cpus: list[int] = []
+        records: list[bytes] = []
+        backlog = self._backlog()
+        while True:
+            found = list(self._records)
+            records += found
+            cpus += islice(self._cpus, len(found))
+            if backlog <= 0 or not (taken := self._refill()):
+                return cpus, records
+            backlog -= taken
+
+    def _refill(self) -> int:
+        """The next CPU that has something: each gets its turn."""
+        count = len(self._rings)
+        for step in range(count):
+            ring = self._rings[(self._turn + step) % count]
+            if block := ring.take():
+                self._turn = (self._turn + step + 1) % count
+                samples = _samples(ring.cpu, block)
+                ring.lost += samples.lost
+                counter = iter(samples.starts)
+                slices = map(slice, counter, samples.ends)
+                self._serve(repeat(ring.cpu), map(block.__getitem__, slices), counter)
+                return len(block)
+        return 0
+
+    def _serve(self, cpus: Iterator[int], records: Iterator[bytes], counter: Iterator[Any]) -> None:
+        self._cpus, self._records = cpus, records
+        values: Iterator[Any] = records
+        if self._codec is not None:
+            values = map(self._codec.decode, records)
+        # The CPU may repeat for ever; the values end.
+        self._batch = Batch(zip(cpus, values, strict=False), counter)
+
+    def _backlog(self) -> int:
+        return sum(ring.pending for ring in self._rings)
+
+    def _release(self) -> None:
+        self._epoll.close()
+        for ring in self._rings:
+            ring.release()
+
+
+def _samples(cpu: int, block: bytes) -> _Samples:
+    starts: list[int] = []
+    ends: list[int] = []
+    lost = 0
+    position = 0
+    end = len(block)
+    while position < end:
+        if end - position < _HEADER.size:
+            raise _corrupt(cpu)
+        kind, _, size = _HEADER.unpack_from(block, position)
+        if size < _SAMPLE_DATA or position + size > end:
+            raise _corrupt(cpu)
+        if kind == _SAMPLE:
+            (length,) = _RAW_SIZE.unpack_from(block, position + _HEADER.size)
+            if length > size - _SAMPLE_DATA:
+                raise _corrupt(cpu)
+            starts.append(position + _SAMPLE_DATA)
+            ends.append(position + _SAMPLE_DATA + length)
+        elif kind == _LOST:
+            if size < _LOST_OFFSET + _LOST_COUNT.size:
+                raise _corrupt(cpu)
+            lost += _LOST_COUNT.unpack_from(block, position + _LOST_OFFSET)[0]
+        position += size
+    return _Samples(starts, ends, lost)
+
+
+def _corrupt(cpu: int) -> OsmiaError:
+    return OsmiaError(f"the perf buffer of CPU {cpu} is corrupt")
