@@ -56,3 +56,10 @@ def test_the_interpreter_gives_the_result_or_says_what_is_wrong(vm: Vm, case: Ca
     else:
         result = vm.load_program(case.code).run(case.memory, executor="interpreter")
         assert result.retval == case.result
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.error is None], ids=lambda case: case.name
+)
+def test_compiled_code_gives_the_result(vm: Vm, case: Case) -> None:
+    assert vm.load_program(case.code).run(case.memory, executor="jit").retval == case.result

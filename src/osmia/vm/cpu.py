@@ -62,6 +62,10 @@ class Cpus:
         number = (frame - self.first_block) >> layout.CPU_SHIFT
         return self.first_state + number * layout.CPU_STATE_SIZE
 
+    def of_frame(self, frame: int) -> Cpu:
+        """The CPU whose block an address lies in."""
+        return self._all[(frame - self.first_block) >> layout.CPU_SHIFT]
+
     @contextmanager
     def take(self) -> Iterator[Cpu]:
         """A CPU for this run; the lowest free number."""

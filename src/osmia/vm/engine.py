@@ -27,6 +27,7 @@ from osmia.vm.native import Natives
 from osmia.vm.programs import Program
 
 if TYPE_CHECKING:
+    from osmia.vm.jit.machine import Jit
     from osmia.vm.maps.mapping import VmMap
 
 assert _operations  # imported for the native functions it registers
@@ -60,7 +61,8 @@ class Vm:
         self.memory = Memory(memory)
         self.cpus = Cpus(self.memory, cpus or min(os.cpu_count() or 1, 64))
         self.tail_calls: TailCalls = tail_calls
-        self.jit = jit
+        self._jit_wanted = jit
+        self._jit: Jit | None = None
         self.retpoline = retpoline
         self.areas = Areas()
         self.map_table = self.memory.control.allocate(8 * layout.MAX_MAPS, 64)
@@ -71,6 +73,27 @@ class Vm:
         self.helpers: MutableMapping[str, Callable[..., int]] = {}
         self.lock = threading.RLock()
         self._supported = supported()
+
+    @property
+    def jit(self) -> Jit | None:
+        """The compiler, where it is wanted and installed."""
+        if self._jit is None and self._jit_wanted is not False:
+            try:
+                return self.need_jit()
+            except NotSupportedError:
+                if self._jit_wanted:
+                    raise
+                self._jit_wanted = False
+        return self._jit
+
+    def need_jit(self) -> Jit:
+        """The compiler; NotSupportedError where llvmlite is not installed."""
+        from osmia.vm.jit.machine import Jit
+
+        with self.lock:
+            if self._jit is None:
+                self._jit = Jit(self)
+            return self._jit
 
     def close(self) -> None:
         """Give everything back. Maps and programs of this vm are closed with it."""

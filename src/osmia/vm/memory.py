@@ -148,7 +148,7 @@ class Allocator:
         self._sizes: dict[int, int] = {}
 
     def allocate(self, size: int, alignment: int = 8) -> int:
-        """The address of `size` zeroed bytes; raises `KernelError` (ENOMEM) when there is no room."""
+        """The address of `size` zeroed bytes; KernelError (ENOMEM) when there is no room."""
         size = max(size, 1)
         for index, (start, end) in enumerate(self._free):
             address = -(-start // alignment) * alignment

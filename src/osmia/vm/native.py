@@ -238,36 +238,14 @@ class Intrinsics:
         raise NotImplementedError
 
 
-INTRINSICS = frozenset(
-    name
-    for name in [
-        "load8",
-        "load16",
-        "load32",
-        "load64",
-        "store8",
-        "store16",
-        "store32",
-        "store64",
-        "acquire32",
-        "release32",
-        "acquire64",
-        "release64",
-        "swap32",
-        "swap64",
-        "field32",
-        "field64",
-        "copy",
-        "move",
-        "zero",
-        "region_size",
-        "map_table",
-        "cpu_state",
-        "clock",
-        "call_program",
-        "call_function",
-    ]
-)
+INTRINSICS = frozenset(name for name in vars(Intrinsics) if not name.startswith("_")) | {
+    *(f"load{bits}" for bits in (8, 16, 32, 64)),
+    *(f"store{bits}" for bits in (8, 16, 32, 64)),
+    *(f"{order}{bits}" for order in ("acquire", "release") for bits in (32, 64)),
+    "zero",
+    "cpu_state",
+}
+"""Their names."""
 
 
 class Natives:
@@ -282,18 +260,25 @@ class Natives:
         self._intrinsics = Intrinsics(memory, map_table, cpu_state)
         self._lock = threading.RLock()
         self._python: dict[str, Callable[..., int]] = {}
-        self._compiled: Callable[[str], Callable[..., int]] | None = None
+        self._compiled: dict[str, Callable[..., int]] = {}
+        self._lookup: Callable[[str], Callable[..., int] | None] | None = None
 
-    def use_compiled(self, lookup: Callable[[str], Callable[..., int]]) -> None:
-        """From now on, call what `lookup` gives for a name."""
+    def use_compiled(self, lookup: Callable[[str], Callable[..., int] | None]) -> None:
+        """From now on, call what `lookup` gives for a name; where it gives None, Python."""
         with self._lock:
-            self._compiled = lookup
+            self._lookup = lookup
 
     def call(self, name: str, *arguments: int) -> int:
         """Call a native function; arguments and result are unsigned 64-bit integers."""
-        if self._compiled is not None:
-            return self._compiled(name)(*arguments)
+        compiled = self._compiled.get(name)
+        if compiled is not None:
+            return compiled(*arguments)
         with self._lock:
+            if self._lookup is not None:
+                compiled = self._lookup(name)
+                if compiled is not None:
+                    self._compiled[name] = compiled
+                    return compiled(*arguments)
             return self.python(name)(*arguments)
 
     def python(self, name: str) -> Callable[..., int]:

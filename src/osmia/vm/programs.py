@@ -10,7 +10,8 @@ from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
 from osmia.vm.code import Code
-from osmia.vm.execution import Execution
+from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
+from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input, RunResult
 
@@ -22,6 +23,8 @@ Executor = Literal["auto", "interpreter", "jit"]
 INTERPRETER_BUDGET = 1 << 24
 JIT_BUDGET = 1 << 32
 """Instructions of one run, where none are given: some 20 s and some 2 s."""
+HOT = 64
+"""As many runs are worth compiling for."""
 
 
 class Program:
@@ -47,6 +50,7 @@ class Program:
         self.expected_attach_type = expected_attach_type
         self.return_type = return_type
         self.definition: model.Program | None = None
+        self._runs = 0
 
     @property
     def name(self) -> str:
@@ -78,15 +82,40 @@ class Program:
             raise ClosedError("the vm is closed")
         if repeat < 1:
             raise ValueError("repeat counts from 1")
+        compiled = self._is_compiled(executor, repeat, hook)
         with self.vm.cpus.take() as cpu:
             given = Input(self.vm.memory, cpu, self.type)
             given.place(bytes(data), ctx)
             begin = time.perf_counter_ns()
-            retval = 0
-            limit = INTERPRETER_BUDGET if budget is None else budget
-            for _ in range(repeat):
-                retval = self._interpret(given, limit, strict, hook)
+            if compiled:
+                retval = self._run_compiled(given, budget or JIT_BUDGET, repeat)
+            else:
+                limit = INTERPRETER_BUDGET if budget is None else budget
+                for _ in range(repeat):
+                    retval = self._interpret(given, limit, strict, hook)
             return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
+
+    def _is_compiled(self, executor: Executor, repeat: int, hook: Hook | None) -> bool:
+        """Whether this run is for the JIT: asked for, or worth compiling."""
+        if executor == "auto":
+            self._runs += repeat
+            return hook is None and self._runs >= HOT and self.vm.jit is not None
+        if executor == "jit":
+            self.vm.need_jit()
+        return executor == "jit"
+
+    def _run_compiled(self, given: Input, budget: int, repeat: int) -> int:
+        jit = self.vm.need_jit()
+        retval = jit.run(self, given.cpu, given.arguments, budget, repeat)
+        why = self.vm.memory.load64(given.cpu.state + layout.STATE_INTERRUPT)
+        if why:
+            detail = self.vm.memory.load64(given.cpu.state + layout.STATE_DETAIL)
+            raise self._fault(why, detail) from jit.take_failure()
+        return retval
+
+    def _fault(self, why: int, detail: int) -> ProgramFault:
+        kind = BudgetExceededError if why == Interrupt.BUDGET else ProgramFault
+        return kind(describe(why, detail), program=self.name)
 
     def _interpret(self, given: Input, budget: int, strict: bool, hook: Hook | None) -> int:
         self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)

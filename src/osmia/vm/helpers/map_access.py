@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from osmia.vm.errors import Interrupt
-from osmia.vm.helpers.table import Argument as A
-from osmia.vm.helpers.table import native_helper
+from osmia.vm.helpers.table import Argument, native_helper
 from osmia.vm.layout import (
     MAP_CPUS,
     MAP_FLAGS,
@@ -169,12 +168,12 @@ def helper_spin_unlock(frame: int, address: int) -> int:
     return 0
 
 
-native_helper("map_lookup_elem", A.MAP, A.KEY)
-native_helper("map_update_elem", A.MAP, A.KEY, A.VALUE, A.ANY)
-native_helper("map_delete_elem", A.MAP, A.KEY)
-native_helper("map_lookup_percpu_elem", A.MAP, A.KEY, A.ANY)
-native_helper("map_push_elem", A.MAP, A.VALUE, A.ANY)
-native_helper("map_pop_elem", A.MAP, A.RESULT)
-native_helper("map_peek_elem", A.MAP, A.RESULT)
-native_helper("spin_lock", A.READ4)
-native_helper("spin_unlock", A.READ4)
+native_helper("map_lookup_elem", Argument.MAP, Argument.KEY)
+native_helper("map_update_elem", Argument.MAP, Argument.KEY, Argument.VALUE, Argument.ANY)
+native_helper("map_delete_elem", Argument.MAP, Argument.KEY)
+native_helper("map_lookup_percpu_elem", Argument.MAP, Argument.KEY, Argument.ANY)
+native_helper("map_push_elem", Argument.MAP, Argument.VALUE, Argument.ANY)
+native_helper("map_pop_elem", Argument.MAP, Argument.RESULT)
+native_helper("map_peek_elem", Argument.MAP, Argument.RESULT)
+native_helper("spin_lock", Argument.READ4)
+native_helper("spin_unlock", Argument.READ4)

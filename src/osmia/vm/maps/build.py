@@ -242,14 +242,16 @@ def _refusal(d: Definition) -> int | None:
     if d.type in (MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER):
         bad_rounds = d.type is MapType.BLOOM_FILTER and d.map_extra > 15
         return errno.EINVAL if d.key_size or not d.value_size or bad_rounds else None
-    if d.type in _HANDLES or d.type is MapType.HASH_OF_MAPS:
-        if d.value_size != 4 or (d.type in _HANDLES and d.key_size != 4):
-            return errno.EINVAL
+    if d.type in _HANDLES and (d.value_size != 4 or d.key_size != 4):
+        return errno.EINVAL
+    if d.type is MapType.HASH_OF_MAPS and d.value_size != 4:
+        return errno.EINVAL
     if d.type in _INDEXED and d.key_size != 4:
         return errno.EINVAL
-    if d.type is MapType.LPM_TRIE:
-        if not d.flags & MapFlag.NO_PREALLOC or not 5 <= d.key_size <= 4 + 256:
-            return errno.EINVAL
+    if d.type is MapType.LPM_TRIE and (
+        not d.flags & MapFlag.NO_PREALLOC or not 5 <= d.key_size <= 4 + 256
+    ):
+        return errno.EINVAL
     if not d.key_size or not d.value_size:
         return errno.EINVAL
     if d.key_size > MAX_KEY or d.value_size > MAX_VALUE:

@@ -154,9 +154,10 @@ def hash_find(header: int, key: int, hashed: int) -> int:
             link = acquire32(hash_bucket(header, hashed))
             continue
         node = hash_node(header, link - 1)
-        if load32(node + NODE_HASH) == hashed:
-            if equal_bytes(node + NODE_KEY, key, field32(header, MAP_KEY_SIZE)):
-                return link
+        if load32(node + NODE_HASH) == hashed and equal_bytes(
+            node + NODE_KEY, key, field32(header, MAP_KEY_SIZE)
+        ):
+            return link
         link = acquire32(node + NODE_NEXT)
     return 0
 
@@ -237,7 +238,7 @@ def lru_evict(header: int) -> int:
 def hash_is_lru(header: int) -> int:
     """Whether it is one of the LRU types."""
     kind = field32(header, MAP_TYPE)
-    return 1 if kind == _LRU_HASH or kind == _LRU_PERCPU_HASH else 0
+    return 1 if kind in (_LRU_HASH, _LRU_PERCPU_HASH) else 0
 
 
 @native

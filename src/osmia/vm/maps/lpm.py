@@ -266,9 +266,12 @@ def lpm_prune(header: int, parent: int, place: int) -> int:
         return 0
     store32(place, left + right)
     lpm_release(header, link)
-    if parent != 0 and left + right == 0:
-        if load8(lpm_node(header, load32(parent)) + NODE_LIVE) == 0:
-            lpm_prune(header, 0, parent)
+    if (
+        parent != 0
+        and left + right == 0
+        and load8(lpm_node(header, load32(parent)) + NODE_LIVE) == 0
+    ):
+        lpm_prune(header, 0, parent)
     return 0
 
 

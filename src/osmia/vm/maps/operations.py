@@ -64,19 +64,19 @@ def map_at(handle: int) -> int:
 def map_kind(header: int) -> int:
     """Which set of operations a map has."""
     kind = field32(header, MAP_TYPE)
-    if kind == ARRAY or kind == PERCPU_ARRAY or kind == ARRAY_OF_MAPS:
+    if kind in (ARRAY, PERCPU_ARRAY, ARRAY_OF_MAPS):
         return KIND_ARRAY
-    if kind == DEVMAP or kind == CPUMAP or kind == XSKMAP:
+    if kind in (DEVMAP, CPUMAP, XSKMAP):
         return KIND_ARRAY
-    if kind == HASH or kind == PERCPU_HASH or kind == HASH_OF_MAPS or kind == DEVMAP_HASH:
+    if kind in (HASH, PERCPU_HASH, HASH_OF_MAPS, DEVMAP_HASH):
         return KIND_HASH
-    if kind == LRU_HASH or kind == LRU_PERCPU_HASH:
+    if kind in (LRU_HASH, LRU_PERCPU_HASH):
         return KIND_LRU
     if kind == LPM_TRIE:
         return KIND_LPM
-    if kind == SK_STORAGE or kind == INODE_STORAGE or kind == TASK_STORAGE:
+    if kind in (SK_STORAGE, INODE_STORAGE, TASK_STORAGE):
         return KIND_HASH
-    if kind == CGRP_STORAGE or kind == CGROUP_STORAGE or kind == PERCPU_CGROUP_STORAGE:
+    if kind in (CGRP_STORAGE, CGROUP_STORAGE, PERCPU_CGROUP_STORAGE):
         return KIND_HASH
     return KIND_NONE
 
@@ -108,7 +108,7 @@ def map_peek(header: int, key: int, cpu: int) -> int:
 def map_is_outer(header: int) -> int:
     """Whether its values are maps."""
     kind = field32(header, MAP_TYPE)
-    return 1 if kind == ARRAY_OF_MAPS or kind == HASH_OF_MAPS else 0
+    return 1 if kind in (ARRAY_OF_MAPS, HASH_OF_MAPS) else 0
 
 
 @native
@@ -131,7 +131,7 @@ def map_update(header: int, key: int, value: int, flags: int, cpu: int) -> int:
     kind = map_kind(header)
     if kind == KIND_ARRAY:
         return array_update(header, key, value, flags, cpu)
-    if kind == KIND_HASH or kind == KIND_LRU:
+    if kind in (KIND_HASH, KIND_LRU):
         return hash_update(header, key, value, flags, cpu)
     if kind == KIND_LPM:
         return lpm_update(header, key, value, flags)
@@ -144,7 +144,7 @@ def map_delete(header: int, key: int) -> int:
     kind = map_kind(header)
     if kind == KIND_ARRAY:
         return array_delete(header, key)
-    if kind == KIND_HASH or kind == KIND_LRU:
+    if kind in (KIND_HASH, KIND_LRU):
         return hash_delete(header, key)
     if kind == KIND_LPM:
         return lpm_delete(header, key)
@@ -155,7 +155,7 @@ def map_delete(header: int, key: int) -> int:
 def map_push(header: int, value: int, flags: int) -> int:
     """Push a value: queue, stack, bloom filter."""
     kind = field32(header, MAP_TYPE)
-    if kind == QUEUE or kind == STACK:
+    if kind in (QUEUE, STACK):
         return queue_push(header, value, flags)
     if kind == BLOOM_FILTER:
         return bloom_add(header, value, flags)
@@ -166,7 +166,7 @@ def map_push(header: int, value: int, flags: int) -> int:
 def map_take(header: int, result: int, remove: int) -> int:
     """Pop or peek: queue, stack; "is it in the set" of a bloom filter."""
     kind = field32(header, MAP_TYPE)
-    if kind == QUEUE or kind == STACK:
+    if kind in (QUEUE, STACK):
         return queue_take(header, result, remove)
     if kind == BLOOM_FILTER and remove == 0:
         return bloom_has(header, result)

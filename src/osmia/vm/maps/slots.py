@@ -5,10 +5,13 @@ from __future__ import annotations
 from osmia.vm.layout import (
     MAP_MAX_ENTRIES,
     MAP_NODES,
+    MAP_TYPE,
     STATE_TAIL_CALLS,
     TAIL_CALL_LIMIT,
 )
 from osmia.vm.native import acquire64, cpu_state, field32, field64, load32, native, store32
+
+PROG_ARRAY = 3
 
 SLOT_SIZE = 16
 SLOT_ENTRY = 0  # u64: the machine address of the compiled program, or 0
@@ -56,3 +59,11 @@ def take_tail_entry(frame: int, header: int, key: int) -> int:
     if entry == 0 or count_tail_call(frame) == 0:
         return 0
     return entry
+
+
+@native
+def tail_entry_of(frame: int, header: int, key: int) -> int:
+    """As `take_tail_entry`, of a header that may be 0."""
+    if header == 0 or field32(header, MAP_TYPE) != PROG_ARRAY:
+        return 0
+    return take_tail_entry(frame, header, key)

@@ -1,0 +1,1 @@
+"""Compiled programs: BPF code to machine code through LLVM (extra `osmia[jit]`)."""

@@ -1,0 +1,149 @@
+"""A function's basic blocks, and which registers hold known numbers where.
+
+Map pointers, tail call keys and callbacks are mostly loaded into a register just before
+the call; knowing them there is what makes a helper call a direct, specialised one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from osmia.isa.forms import Form
+from osmia.isa.instruction import Instruction
+from osmia.vm.alu import M64, arithmetic
+from osmia.vm.code import Code, CodeFunction
+
+Constants = dict[int, int]
+
+_ENDS = frozenset({Form.EXIT, Form.GOTO, Form.GOTO_LONG})
+_JUMPS = frozenset({Form.BRANCH, Form.MAY_GOTO, Form.GOTO, Form.GOTO_LONG})
+_KEPT = frozenset(
+    {
+        Form.STORE,
+        Form.STORE_IMMEDIATE,
+        Form.STORE_RELEASE,
+        Form.ATOMIC,
+        Form.NOSPEC,
+        Form.EXIT,
+        *_JUMPS,
+    }
+)
+
+
+@dataclass(slots=True)
+class Block:
+    """Slots `start` to `end` (exclusive); `constants` are known when it begins."""
+
+    start: int
+    end: int
+    successors: tuple[int, ...] = ()
+    constants: Constants | None = None
+    predecessors: list[int] = field(default_factory=list)
+
+
+def target(instruction: Instruction, slot: int) -> int:
+    """Where a jump goes."""
+    offset = instruction.jump_offset
+    assert offset is not None
+    return slot + 1 + offset
+
+
+def instructions(code: Code, start: int, end: int) -> Iterator[tuple[int, Instruction, Form]]:
+    """The instructions between two slots."""
+    for slot in range(start, end):
+        instruction, form = code.instructions[slot], code.forms[slot]
+        if instruction is not None and form is not None:
+            yield slot, instruction, form
+
+
+def blocks(code: Code, function: CodeFunction) -> dict[int, Block]:
+    """The reachable blocks of a function by first slot, in the order of the code."""
+    leaders = {function.start}
+    for slot, instruction, form in instructions(code, function.start, function.end):
+        if form in _JUMPS:
+            leaders.add(target(instruction, slot))
+        if form in _JUMPS or form is Form.EXIT:
+            leaders.add(slot + 1)
+    leaders.discard(function.end)
+    starts = sorted(leaders)
+    found = {}
+    for start, end in zip(starts, [*starts[1:], function.end], strict=True):
+        found[start] = Block(start, end, tuple(_successors(code, start, end)))
+    return _reachable(found, function.start)
+
+
+def _successors(code: Code, start: int, end: int) -> Iterator[int]:
+    *_, (slot, instruction, form) = instructions(code, start, end)
+    if form in _JUMPS:
+        yield target(instruction, slot)
+    if form not in _ENDS:
+        yield end
+
+
+def _reachable(found: dict[int, Block], entry: int) -> dict[int, Block]:
+    seen = {entry}
+    pending = [entry]
+    while pending:
+        start = pending.pop()
+        for successor in found[start].successors:
+            found[successor].predecessors.append(start)
+            if successor not in seen:
+                seen.add(successor)
+                pending.append(successor)
+    return {start: block for start, block in found.items() if start in seen}
+
+
+Immediate = Callable[[Instruction, int], int]
+
+
+def find_constants(code: Code, found: dict[int, Block], immediate: Immediate) -> None:
+    """Fill in `Block.constants`: forward, a block behind a loop's head knows nothing that
+    the loop might change."""
+    for start, block in found.items():
+        if any(p >= start for p in block.predecessors) or not block.predecessors:
+            block.constants = {}
+            continue
+        states = []
+        for predecessor in block.predecessors:
+            before = found[predecessor]
+            known = dict(before.constants or {})
+            for slot, instruction, form in instructions(code, before.start, before.end):
+                follow(known, instruction, form, slot, immediate)
+            states.append(known)
+        block.constants = {
+            register: value
+            for register, value in states[0].items()
+            if all(state.get(register) == value for state in states)
+        }
+
+
+def follow(
+    known: Constants, i: Instruction, form: Form, slot: int, immediate: Immediate
+) -> None:
+    """What is known after an instruction, given what is known before it."""
+    match form:
+        case Form.LOAD_IMM64:
+            known[i.dst] = immediate(i, slot)
+        case Form.MOVE:
+            value = known.get(i.src) if i.uses_source_register else i.imm & M64
+            _set(known, i.dst, None if value is None else arithmetic(i.opcode, 0, 0, value))
+        case Form.ALU if i.dst in known and not i.uses_source_register:
+            known[i.dst] = arithmetic(i.opcode, 0, known[i.dst], i.imm & M64)
+        case Form.CALL | Form.LOAD_ABSOLUTE | Form.LOAD_INDIRECT:
+            known.pop(0, None)
+        case Form.ATOMIC_FETCH | Form.EXCHANGE:
+            known.pop(i.src, None)
+        case Form.COMPARE_EXCHANGE:
+            known.pop(0, None)
+        case _ if form not in _KEPT:
+            known.pop(i.dst, None)
+
+
+def _set(known: Constants, register: int, value: int | None) -> None:
+    if value is None:
+        known.pop(register, None)
+    else:
+        known[register] = value
+
+

@@ -1,0 +1,217 @@
+"""Calls in compiled code: subprograms, helpers, other programs, tail calls.
+
+A tail call whose map and key are known jumps through a stub of this module that the vm
+points at the slot's program (`osmia.vm.jit.stubs`); any other loads the program's entry
+from the slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from osmia.isa.instruction import Instruction
+from osmia.vm import layout
+from osmia.vm.errors import Interrupt
+from osmia.vm.helpers import Helper
+from osmia.vm.jit.emitter import Value, VmLayout, text
+from osmia.vm.jit.native_code import NativeCode
+from osmia.vm.maps import slots
+
+if TYPE_CHECKING:
+    from osmia.vm.jit.translate import FunctionTranslation
+
+ARGUMENTS = range(1, 6)
+
+
+@dataclass
+class Context:
+    """What the functions of one module share with the vm they are for."""
+
+    layout: VmLayout
+    natives: NativeCode
+    immediate: Callable[[Instruction, int], int]
+    resolve: Callable[[Instruction], Helper]
+    link: Callable[[int], int]  # the address of the entry slot of a linked program's handle
+    top: int  # offset of a program's frame in its CPU's block
+    stubs: dict[tuple[int, int], str] = field(default_factory=dict)  # (header, key): symbol
+    direct: bool = True
+
+    def stub(self, header: int, key: int) -> str:
+        """The stub of a slot of a prog array."""
+        return self.stubs.setdefault((header, key), f"slot_{len(self.stubs)}")
+
+
+class Calls:
+    """The calls of one function."""
+
+    def __init__(self, function: FunctionTranslation) -> None:
+        self.function = function
+        self.body = function.body
+        self.context = function.context
+        self.budget = ""
+
+    # The budget lives in a variable inside a function and in the CPU's state around calls.
+
+    def load_budget(self) -> None:
+        """Take the budget over from the CPU's state."""
+        if not self.budget:
+            self.budget = self.body.value("alloca i64")
+        left = self.body.load(self.body.pointer(self.function.state, layout.STATE_BUDGET), 8)
+        self.body.line(f"store i64 {left}, ptr {self.budget}")
+
+    def save_budget(self) -> None:
+        """Put the budget into the CPU's state."""
+        left = self.body.value(f"load i64, ptr {self.budget}")
+        self.body.store(self.body.pointer(self.function.state, layout.STATE_BUDGET), 8, left)
+
+    def interrupt(self, why: Interrupt, detail: Value) -> None:
+        """Say why the run ends here."""
+        state = self.function.state
+        self.body.store(self.body.pointer(state, layout.STATE_DETAIL), 8, detail)
+        self.body.store(self.body.pointer(state, layout.STATE_INTERRUPT), 8, int(why))
+
+    def _around(self, call: Callable[[], Value]) -> Value:
+        """A call of something that counts instructions too."""
+        if not self.function.counts:
+            return call()
+        self.save_budget()
+        result = call()
+        self.load_budget()
+        return result
+
+    def _arguments(self) -> str:
+        return ", ".join(f"i64 {text(self.function.read(n))}" for n in ARGUMENTS)
+
+    def subprogram(self, start: int) -> None:
+        """Call a function of this program, in the next frame."""
+        frame = self.body.binary("sub", "%frame", layout.FRAME_STRIDE)
+        call = f"call i64 @function_{start}(ptr %base, i64 {frame}, {self._arguments()})"
+        self.function.write(0, self._around(lambda: self.body.value(call)))
+        self._leave_if_replaced()
+
+    def program(self, handle: int) -> None:
+        """Call another loaded program through its entry slot."""
+        body = self.body
+        slot = self.context.link(handle)
+        entry = body.load(body.pointer(slot), 8)
+        there, gone = body.label("there"), body.label("gone")
+        body.branch(body.value(f"icmp ne i64 {entry}, 0"), there, gone)
+        body.block(gone)
+        self.interrupt(Interrupt.CALL, handle)
+        self.function.leave(0)
+        body.block(there)
+        pointer = body.value(f"inttoptr i64 {entry} to ptr")
+        frame = body.binary("sub", "%frame", layout.FRAME_STRIDE)
+        call = f"call i64 {pointer}(ptr %base, i64 {frame}, {self._arguments()})"
+        self.function.write(0, self._around(lambda: body.value(call)))
+        self._leave_if_replaced()
+
+    def _leave_if_replaced(self) -> None:
+        """Where a tail call replaces the whole program, callers return at once."""
+        if self.context.layout.tail_calls != "program":
+            return
+        body = self.body
+        why = body.load(body.pointer(self.function.state, layout.STATE_INTERRUPT), 8)
+        leave, stay = body.label("replaced"), body.label("goes_on")
+        body.branch(body.value(f"icmp ne i64 {why}, 0"), leave, stay)
+        body.block(leave)
+        self.function.leave(0)
+        body.block(stay)
+
+    def helper(self, i: Instruction) -> None:
+        """Call a helper: a native function of this module, or Python through its door."""
+        found = self.context.resolve(i)
+        arguments = [self.function.read(n) for n in range(1, 1 + len(found.arguments))]
+        if not found.native:
+            self._python(i, arguments)
+            return
+        # Only what selects a version: maps and callbacks. Other constants LLVM folds.
+        passed: list[Value] = ["%frame"]
+        for value in arguments:
+            known = isinstance(value, int) and value >= layout.MAP_HANDLE
+            passed.append(value if known else self._variable(value))
+        natives, before = self.context.natives, self.context.natives.has_callbacks
+        natives.has_callbacks = False
+        call = self.context.natives.call
+        result = self._around(lambda: call(self.body, found.native, passed))
+        natives.has_callbacks |= before
+        self.function.write(0, result)
+
+    def _variable(self, value: Value) -> str:
+        if isinstance(value, str):
+            return value
+        return self.body.value(f"add i64 {text(value)}, 0")
+
+    def _python(self, i: Instruction, arguments: list[Value]) -> None:
+        body = self.body
+        door = body.load(body.pointer(self.context.layout.callbacks), 8)
+        pointer = body.value(f"inttoptr i64 {door} to ptr")
+        values = [*arguments, 0, 0, 0, 0, 0][:5]
+        passed = ", ".join(f"i64 {text(value)}" for value in values)
+        number = i.src << 32 | i.imm & 0xFFFF_FFFF
+        call = f"call i64 {pointer}(i64 {number}, i64 %frame, {passed})"
+        self.function.write(0, self._around(lambda: body.value(call)))
+
+    # Tail calls.
+
+    def tail_call(self) -> None:
+        """Jump to the program in a slot; go on when there is none or the limit is reached."""
+        array, key = self.function.read(2), self.function.read(3)
+        natives = self.context.natives
+        header = natives.call(self.body, "map_at", [array])
+        if isinstance(header, int) and isinstance(key, int) and header and self.context.direct:
+            self._direct(header, key & 0xFFFF_FFFF)
+            return
+        body = self.body
+        if isinstance(key, int):
+            key &= 0xFFFF_FFFF
+        else:
+            key = body.binary("and", key, 0xFFFF_FFFF)
+        if isinstance(header, int):
+            entry = natives.call(body, "take_tail_entry", ["%frame", header, key])
+        else:
+            entry = natives.call(body, "tail_entry_of", ["%frame", header, key])
+        taken, failed = body.label("taken"), body.label("failed")
+        body.branch(body.value(f"icmp ne i64 {text(entry)}, 0"), taken, failed)
+        body.block(taken)
+        self._jump(text(entry), body.value(f"inttoptr i64 {text(entry)} to ptr"))
+        body.block(failed)
+
+    def _direct(self, header: int, key: int) -> None:
+        """A slot that is known now: whether it is filled is looked up, where it leads is in
+        the stub."""
+        body = self.body
+        slot = self.context.natives.memory.load64(header + layout.MAP_NODES)
+        if key >= self.context.natives.memory.load32(header + layout.MAP_MAX_ENTRIES):
+            return
+        filled = body.pointer(slot + key * slots.SLOT_SIZE + slots.SLOT_ENTRY)
+        entry = body.value(f"load atomic i64, ptr {filled} acquire, align 8")
+        there, taken, failed = body.label("there"), body.label("taken"), body.label("failed")
+        body.branch(body.value(f"icmp ne i64 {entry}, 0"), there, failed)
+        body.block(there)
+        counted = self.context.natives.call(body, "count_tail_call", ["%frame"])
+        body.branch(body.value(f"icmp ne i64 {text(counted)}, 0"), taken, failed)
+        body.block(taken)
+        self._jump(entry, f"@{self.context.stub(header, key)}")
+        body.block(failed)
+
+    def _jump(self, entry: str, target: str) -> None:
+        """Replace this function's frame, or the whole program, by a program."""
+        body, function = self.body, self.function
+        if function.counts:
+            self.save_budget()
+        if self.context.layout.tail_calls == "program":
+            offset = body.binary("and", "%frame", layout.CPU_BLOCK - 1)
+            at_top = body.value(f"icmp eq i64 {offset}, {self.context.top}")
+            stay, unwind = body.label("top"), body.label("unwind")
+            body.branch(at_top, stay, unwind)
+            body.block(unwind)
+            self.interrupt(Interrupt.TAIL_CALL, entry)
+            body.ret(0)
+            body.block(stay)
+        context = text(function.read(1))
+        passed = f"ptr %base, i64 %frame, i64 {context}" + ", i64 0" * 4
+        result = body.value(f"musttail call i64 {target}({passed})")
+        body.ret(result)

@@ -1,0 +1,143 @@
+"""The compiled side of a vm: its programs' code, the natives', and the door to Python."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from osmia.isa.instruction import Instruction
+from osmia.vm import layout, native
+from osmia.vm.errors import Interrupt
+from osmia.vm.helpers import Invocation
+from osmia.vm.jit import compiler
+from osmia.vm.jit.calls import Context
+from osmia.vm.jit.emitter import VmLayout
+from osmia.vm.jit.module import module_text
+from osmia.vm.jit.native_code import NativeCode
+
+if TYPE_CHECKING:
+    from osmia.vm.cpu import Cpu
+    from osmia.vm.engine import Vm
+    from osmia.vm.programs import Program
+
+_U64 = ctypes.c_uint64
+_RUN = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, _U64, _U64, _U64, _U64, _U64)
+_DOOR = ctypes.CFUNCTYPE(_U64, *[_U64] * 7)
+
+Run = Callable[[int, int, int, int, int, int], int]
+
+EXPORTED = (
+    "map_lookup map_peek map_update map_delete map_push map_take map_at take_tail_call "
+    "exchange32 exchange64"
+).split()
+"""The native functions that Python calls most: compiled in one module. Others stay Python."""
+
+
+class CompiledProgram:
+    """A program's machine code."""
+
+    def __init__(self, code: compiler.LoadedCode) -> None:
+        self.code = code
+        self.entry = code.address("program")
+        self.run: Run = _RUN(code.address("run"))
+
+
+class Jit:
+    """Compiles for one vm."""
+
+    def __init__(self, vm: Vm) -> None:
+        compiler.host()
+        self.vm = vm
+        self._door_slot = vm.memory.control.allocate(8)
+        self._door = _DOOR(self._call_python)
+        address = ctypes.cast(self._door, ctypes.c_void_p).value or 0
+        vm.memory.store64(self._door_slot, address)
+        self.layout = VmLayout(
+            vm.memory.size,
+            vm.map_table,
+            vm.cpus.first_block,
+            vm.cpus.first_state,
+            self._door_slot,
+            vm.tail_calls,
+            vm.retpoline,
+        )
+        self._compiled: dict[int, CompiledProgram] = {}
+        self._failures = threading.local()
+        self._natives = self._compile_natives()
+        vm.natives.use_compiled(self._native)
+
+    # Programs.
+
+    def program(self, program: Program) -> CompiledProgram:
+        """A program's code, compiled at the first call."""
+        with self.vm.lock:
+            found = self._compiled.get(program.number)
+            if found is None:
+                found = CompiledProgram(self._compile(program))
+                self._compiled[program.number] = found
+            return found
+
+    def _compile(self, program: Program) -> compiler.LoadedCode:
+        natives = NativeCode(self.vm.memory, self.layout)
+        context = Context(
+            self.layout,
+            natives,
+            self.vm.immediate,
+            lambda i: self.vm.resolve(i),
+            lambda handle: 0,
+            layout.CPU_STACK_SIZE - layout.FRAME_SIZE,
+        )
+        text = module_text(context, program.code)
+        return compiler.LoadedCode(compiler.object_code(text))
+
+    def run(
+        self, program: Program, cpu: Cpu, arguments: tuple[int, ...], budget: int, repeat: int
+    ) -> int:
+        """Run a compiled program; the caller looks for an interrupt afterwards."""
+        code = self.program(program)
+        a, b = (*arguments, 0)[:2]
+        return code.run(self.vm.memory.base, cpu.stack_top, a, b, budget, repeat)
+
+    # Natives for Python.
+
+    def _compile_natives(self) -> compiler.LoadedCode:
+        code = NativeCode(self.vm.memory, self.layout)
+        exported = [code.exported(name) for name in EXPORTED]
+        head = "".join(f"{declaration}\n" for declaration in sorted(code.declarations))
+        return compiler.LoadedCode(compiler.object_code(head + "".join([*exported, *code.texts])))
+
+    def _native(self, name: str) -> Callable[..., int] | None:
+        """A native function for Python, None for those that are not worth compiling."""
+        if name not in EXPORTED:
+            return None
+        count = native.NATIVE[name].__code__.co_argcount
+        prototype = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, *[_U64] * count)
+        function = prototype(self._natives.address(f"native_{name}"))
+        base = self.vm.memory.base
+        return lambda *arguments: int(function(base, *arguments))
+
+    # Python helpers for compiled code.
+
+    def _call_python(self, number: int, frame: int, *arguments: int) -> int:
+        """What compiled code calls for a Python helper. An exception ends the run: it is
+        kept for the thread that runs it."""
+        try:
+            imm = number & 0xFFFF_FFFF
+            found = self.vm.resolve(Instruction(0x85, 0, number >> 32, 0, imm))
+            assert found.python is not None
+            cpu = self.vm.cpus.of_frame(frame)
+            invocation = Invocation(self.vm, cpu, frame)
+            return int(found.python(invocation, *arguments[: len(found.arguments)])) & (2**64 - 1)
+        except BaseException as error:
+            self._failures.error = error
+            state = self.vm.cpus.state_of(frame)
+            self.vm.memory.store64(state + layout.STATE_INTERRUPT, Interrupt.CALLBACK)
+            return 0
+
+    def take_failure(self) -> BaseException | None:
+        """The exception of a Python helper that ended this thread's last run."""
+        error: BaseException | None = getattr(self._failures, "error", None)
+        self._failures.error = None
+        return error

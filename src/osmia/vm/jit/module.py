@@ -1,0 +1,102 @@
+"""A program's module: its functions, the entry that Python calls, callbacks, stubs."""
+
+from __future__ import annotations
+
+from osmia.vm import layout
+from osmia.vm.code import Code
+from osmia.vm.errors import Interrupt
+from osmia.vm.jit.calls import Context
+from osmia.vm.jit.emitter import Emitter, function
+from osmia.vm.jit.translate import PARAMETERS, FunctionTranslation
+
+# `run` takes what one run needs, and how often to run: it gives the last result.
+_RUN = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit, i64 %times"
+
+
+def module_text(context: Context, code: Code) -> str:
+    """The IR of a program: `program` for tail calls and other programs, `run` for Python."""
+    functions = [
+        FunctionTranslation(context, code, one).text() for one in code.functions.values()
+    ]
+    parts = [
+        *functions,
+        _one_run(context),
+        _run(),
+        *([_dispatch(code)] if context.natives.has_callbacks else []),
+        *context.natives.texts,
+    ]
+    stubs = [_stub(symbol) for symbol in context.stubs.values()]
+    head = "".join(f"{declaration}\n" for declaration in sorted(context.natives.declarations))
+    return "".join([*stubs, head, *parts]) + '!0 = !{!"branch_weights", i32 1, i32 1048576}\n'
+
+
+def _one_run(context: Context) -> str:
+    """Start a run's state, run the program, and the programs that replace it whole."""
+    body = Emitter(["entry:"])
+    state = body.cpu_state(context.layout, "%frame")
+    body.store(body.pointer(state, layout.STATE_TAIL_CALLS), 4, 0)
+    body.store(body.pointer(state, layout.STATE_BUDGET), 8, "%limit")
+    result = body.value(
+        "call i64 @program(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 0, i64 0, i64 0)"
+    )
+    if context.layout.tail_calls == "program":
+        place = body.local("i64")
+        body.line(f"store i64 {result}, ptr {place}")
+        body.block("again")
+        why = body.load(body.pointer(state, layout.STATE_INTERRUPT), 8)
+        replaced = body.value(f"icmp eq i64 {why}, {int(Interrupt.TAIL_CALL)}")
+        body.branch(replaced, "replace", "done")
+        body.block("replace")
+        body.store(body.pointer(state, layout.STATE_INTERRUPT), 8, 0)
+        entry = body.load(body.pointer(state, layout.STATE_DETAIL), 8)
+        pointer = body.value(f"inttoptr i64 {entry} to ptr")
+        again = body.value(
+            f"call i64 {pointer}(ptr %base, i64 %frame, i64 %a1, i64 0, i64 0, i64 0, i64 0)"
+        )
+        body.line(f"store i64 {again}, ptr {place}")
+        body.jump("again")
+        body.block("done")
+        result = body.value(f"load i64, ptr {place}")
+    body.ret(result)
+    return function("one_run", _RUN.rpartition(",")[0], body)
+
+
+def _run() -> str:
+    """Run the program a number of times; gives the last result."""
+    body = Emitter(["entry:"])
+    body.block("again")
+    body.line("%left = phi i64 [ %times, %entry ], [ %next, %again ]")
+    result = body.value(
+        "call i64 @one_run(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit)"
+    )
+    body.line("%next = sub i64 %left, 1")
+    body.branch(body.value("icmp sgt i64 %next, 0"), "again", "end")
+    body.block("end")
+    body.ret(result)
+    return function("run", _RUN, body, linkage="")
+
+
+def _dispatch(code: Code) -> str:
+    """Call a function by the handle that a program holds; a wrong one gives 0."""
+    body = Emitter(["entry:"])
+    cases = "".join(
+        f" i64 {one.handle}, label %f{start}" for start, one in code.functions.items() if start
+    )
+    body.line(f"switch i64 %handle, label %none [{cases} ]")
+    body.closed = True
+    for start in code.functions:
+        if start:
+            body.block(f"f{start}")
+            call = f"call i64 @function_{start}(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3"
+            body.ret(body.value(f"{call}, i64 %a4, i64 0)"))
+    body.block("none")
+    body.ret(0)
+    signature = "ptr %base, i64 %frame, i64 %handle, i64 %a1, i64 %a2, i64 %a3, i64 %a4"
+    return function("dispatch", signature, body)
+
+
+def _stub(symbol: str) -> str:
+    """An 8-byte aligned jump that the vm repoints; until then it traps."""
+    lines = [".text", ".p2align 3", f".globl {symbol}", f"{symbol}:", ".quad 0x0b0f0b0f0b0f0b0f"]
+    assembly = "".join(f'module asm "{line}"\n' for line in lines)
+    return f"{assembly}declare i64 @{symbol}({PARAMETERS})\n"

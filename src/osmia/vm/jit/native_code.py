@@ -1,0 +1,462 @@
+"""Native functions (see `osmia.vm.native`) to LLVM IR, from their Python source.
+
+A function is compiled once for each set of parameters that are known numbers: with a map's
+header known, the fields that never change are constants, conditions on them disappear, and
+so do the branches not taken.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import FunctionType
+
+from osmia.vm import native
+from osmia.vm.jit.emitter import MASK, Emitter, Value, VmLayout, function, text
+from osmia.vm.layout import FRAME_STRIDE
+from osmia.vm.memory import Memory
+
+_BINARY = {
+    ast.Add: ("add", lambda a, b: a + b),
+    ast.Sub: ("sub", lambda a, b: a - b),
+    ast.Mult: ("mul", lambda a, b: a * b),
+    ast.FloorDiv: ("udiv", lambda a, b: a // b),
+    ast.Mod: ("urem", lambda a, b: a % b),
+    ast.BitAnd: ("and", lambda a, b: a & b),
+    ast.BitOr: ("or", lambda a, b: a | b),
+    ast.BitXor: ("xor", lambda a, b: a ^ b),
+    ast.LShift: ("shl", lambda a, b: a << b),
+    ast.RShift: ("lshr", lambda a, b: a >> b),
+}
+_COMPARE = {
+    ast.Eq: ("eq", lambda a, b: a == b),
+    ast.NotEq: ("ne", lambda a, b: a != b),
+    ast.Lt: ("ult", lambda a, b: a < b),
+    ast.LtE: ("ule", lambda a, b: a <= b),
+    ast.Gt: ("ugt", lambda a, b: a > b),
+    ast.GtE: ("uge", lambda a, b: a >= b),
+}
+
+
+@cache
+def _parsed(target: FunctionType) -> ast.FunctionDef:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(target)))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    return definition
+
+
+class NativeCode:
+    """The native functions of one module, compiled as they are asked for."""
+
+    def __init__(self, memory: Memory, layout: VmLayout) -> None:
+        self.memory = memory
+        self.layout = layout
+        self.texts: list[str] = []
+        self.declarations: set[str] = set()
+        self.has_callbacks = False
+        self._symbols: dict[tuple[str, tuple[Value | None, ...]], str] = {}
+
+    def call(self, body: Emitter, name: str, arguments: list[Value]) -> Value:
+        """Emit a call; known arguments select a version of their own."""
+        if name == "map_at" and isinstance(arguments[0], int):
+            return self._map_at(arguments[0])
+        known = tuple(a if isinstance(a, int) else None for a in arguments)
+        symbol = self.symbol(name, known)
+        passed = [f"i64 {text(a)}" for a in arguments if not isinstance(a, int)]
+        return body.value(f"call i64 @{symbol}({', '.join(['ptr %base', *passed])})")
+
+    def symbol(self, name: str, known: tuple[Value | None, ...]) -> str:
+        """The symbol of a native function for known parameters."""
+        key = (name, known)
+        if key not in self._symbols:
+            self._symbols[key] = f"{name}.{len(self._symbols)}"
+            self.texts.append(_Translation(self, self._symbols[key], name, known).text())
+        return self._symbols[key]
+
+    def exported(self, name: str) -> str:
+        """A function that Python calls: with all its parameters, by its own name."""
+        parameters = [a.arg for a in _parsed(native.NATIVE[name]).args.args]
+        body = Emitter(["entry:"])
+        body.ret(self.call(body, name, [f"%a_{p}" for p in parameters]))
+        signature = ", ".join(["ptr %base", *(f"i64 %a_{p}" for p in parameters)])
+        return function(f"native_{name}", signature, body, linkage="")
+
+    def _map_at(self, handle: int) -> int:
+        from osmia.vm.layout import MAP_HANDLE, MAP_HANDLE_SHIFT, MAX_MAPS
+
+        number = (handle - MAP_HANDLE) >> MAP_HANDLE_SHIFT
+        if not 0 <= number < MAX_MAPS:
+            return 0
+        return self.memory.load64(self.layout.map_table + 8 * number)
+
+
+class _Translation:
+    """One function with some parameters known."""
+
+    def __init__(
+        self, code: NativeCode, symbol: str, name: str, known: tuple[Value | None, ...]
+    ) -> None:
+        self.code = code
+        self.symbol = symbol
+        self.target = native.NATIVE[name]
+        self.definition = _parsed(self.target)
+        self.body = Emitter()
+        self.constants: dict[str, int] = {}
+        self.parameters: list[str] = []
+        self.loops: list[tuple[str, str]] = []
+        stored = [
+            node.id
+            for node in ast.walk(self.definition)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        ]
+        self.stored = set(stored)
+        names = [argument.arg for argument in self.definition.args.args]
+        self.once = {name for name in stored if stored.count(name) == 1} - set(names)
+        self.initial: dict[str, Value] = {}
+        for parameter, value in zip(names, known, strict=True):
+            if not isinstance(value, int):
+                self.parameters.append(parameter)
+            if parameter in self.stored:
+                self.initial[parameter] = value if isinstance(value, int) else f"%a_{parameter}"
+            elif isinstance(value, int):
+                self.constants[parameter] = value
+
+    def text(self) -> str:
+        """The function's IR."""
+        body = self.body
+        body.lines.append("entry:")
+        for name in sorted(self.stored):
+            body.line(f"%{name} = alloca i64")
+        for name, value in self.initial.items():
+            body.line(f"store i64 {text(value)}, ptr %{name}")
+        self.statements(self.definition.body)
+        body.ret(0)
+        signature = ", ".join(["ptr %base", *(f"i64 %a_{p}" for p in self.parameters)])
+        return function(self.symbol, signature, body)
+
+    def statements(self, nodes: list[ast.stmt]) -> None:
+        """Statements one after the other; what follows a return is dropped."""
+        for node in nodes:
+            if self.body.closed:
+                return
+            match node:
+                case ast.Return(value=ast.expr() as value):
+                    self.body.ret(self.expression(value))
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    self.assign(name, self.expression(value))
+                case ast.Expr(value=ast.Constant()):
+                    pass
+                case ast.Expr(value=ast.Call() as call):
+                    self.call(call)
+                case ast.If():
+                    self.conditional(node)
+                case ast.While():
+                    self.loop(node)
+                case ast.Break():
+                    self.body.jump(self.loops[-1][1])
+                case ast.Continue():
+                    self.body.jump(self.loops[-1][0])
+                case ast.Pass():
+                    pass
+                case _:
+                    raise self.unknown(node)
+
+    def unknown(self, node: ast.AST) -> TypeError:
+        """The subset does not have this."""
+        line = getattr(node, "lineno", 0)
+        return TypeError(f"{self.target.__name__}, line {line}: {ast.dump(node)[:80]}")
+
+    def assign(self, name: str, value: Value) -> None:
+        """A variable that is assigned a known number, and only once, is that number."""
+        if isinstance(value, int) and name in self.once:
+            self.constants[name] = value & MASK
+        else:
+            self.body.line(f"store i64 {text(value)}, ptr %{name}")
+
+    def conditional(self, node: ast.If) -> None:
+        """`if`, of which only the branch taken remains when it is known."""
+        body = self.body
+        yes, no, end = body.label("if"), body.label("else"), body.label("end")
+        known = self.condition(node.test, yes, no)
+        if known is not None:
+            self.statements(node.body if known else node.orelse)
+            return
+        body.block(yes)
+        self.statements(node.body)
+        if not body.closed:
+            body.jump(end)
+        body.block_closed(no)
+        self.statements(node.orelse)
+        if not body.closed:
+            body.jump(end)
+        body.block_closed(end)
+
+    def loop(self, node: ast.While) -> None:
+        """`while`."""
+        body = self.body
+        test, inside, end = body.label("while"), body.label("do"), body.label("done")
+        body.block(test)
+        known = self.condition(node.test, inside, end)
+        if known is not None:
+            body.jump(inside if known else end)
+        body.block_closed(inside)
+        self.loops.append((test, end))
+        self.statements(node.body)
+        self.loops.pop()
+        if not body.closed:
+            body.jump(test)
+        body.block_closed(end)
+
+    def condition(self, node: ast.expr, yes: str, no: str) -> bool | None:
+        """Jump to one of two blocks; when the way is known, say so and jump nowhere."""
+        body = self.body
+        match node:
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                known = self.condition(operand, no, yes)
+                return None if known is None else not known
+            case ast.BoolOp(op=operation, values=values):
+                return self.all_or_any(values, isinstance(operation, ast.And), yes, no)
+            case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=choices)]):
+                tests: list[ast.expr] = []
+                for one in choices:
+                    tests.append(ast.Compare(left=left, ops=[ast.Eq()], comparators=[one]))
+                return self.all_or_any(tests, False, yes, no)
+            case ast.Compare(left=left, ops=[compare], comparators=[right]):
+                a, b = self.expression(left), self.expression(right)
+                operation, compute = _COMPARE[type(compare)]
+                if isinstance(a, int) and isinstance(b, int):
+                    return bool(compute(a & MASK, b & MASK))
+                body.branch(body.value(f"icmp {operation} i64 {text(a)}, {text(b)}"), yes, no)
+                return None
+            case _:
+                value = self.expression(node)
+                if isinstance(value, int):
+                    return bool(value & MASK)
+                body.branch(body.value(f"icmp ne i64 {value}, 0"), yes, no)
+                return None
+
+    def all_or_any(self, values: list[ast.expr], every: bool, yes: str, no: str) -> bool | None:
+        """`and` and `or`, evaluated as far as needed."""
+        jumped = False
+        for value in values:
+            rest = self.body.label("rest")
+            known = self.condition(value, rest if every else yes, no if every else rest)
+            if known is None:
+                jumped = True
+                self.body.block_closed(rest)
+            elif known is not every:
+                if jumped:
+                    self.body.jump(no if every else yes)
+                    return None
+                return not every
+        if jumped:
+            self.body.jump(yes if every else no)
+            return None
+        return every
+
+    def expression(self, node: ast.expr) -> Value:
+        """A value."""
+        match node:
+            case ast.Constant(value=int() as number):
+                return number & MASK
+            case ast.Name(id=name):
+                return self.variable(name)
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                return int(getattr(self.target.__globals__[module], name)) & MASK
+            case ast.BinOp(left=left, op=operator, right=right):
+                a, b = self.expression(left), self.expression(right)
+                operation, compute = _BINARY[type(operator)]
+                if isinstance(a, int) and isinstance(b, int):
+                    return int(compute(a, b)) & MASK
+                return self.body.binary(operation, a, b)
+            case ast.UnaryOp(op=ast.Invert(), operand=operand):
+                value = self.expression(operand)
+                return ~value & MASK if isinstance(value, int) else self.invert(value)
+            case ast.IfExp():
+                return self.choice(node)
+            case ast.Call():
+                return self.call(node)
+            case _:
+                raise self.unknown(node)
+
+    def invert(self, value: str) -> str:
+        """All bits of a value inverted."""
+        return self.body.binary("xor", value, MASK)
+
+    def variable(self, name: str) -> Value:
+        """A known number, a parameter, a local variable, or a constant of the module."""
+        if name in self.constants:
+            return self.constants[name]
+        if name in self.stored:
+            return self.body.value(f"load i64, ptr %{name}")
+        if name in self.parameters:
+            return f"%a_{name}"
+        return int(self.target.__globals__[name]) & MASK
+
+    def choice(self, node: ast.IfExp) -> Value:
+        """A conditional expression."""
+        body = self.body
+        place = body.local("i64")
+        yes, no, end = body.label("if"), body.label("else"), body.label("end")
+        known = self.condition(node.test, yes, no)
+        if known is not None:
+            return self.expression(node.body if known else node.orelse)
+        for label, value in ((yes, node.body), (no, node.orelse)):
+            body.block_closed(label)
+            body.line(f"store i64 {text(self.expression(value))}, ptr {place}")
+            body.jump(end)
+        body.block_closed(end)
+        return body.value(f"load i64, ptr {place}")
+
+    def call(self, node: ast.Call) -> Value:
+        """A call of an intrinsic or of another native function."""
+        assert isinstance(node.func, ast.Name)
+        name = node.func.id
+        arguments = [self.expression(argument) for argument in node.args]
+        intrinsic = _INTRINSICS.get(name)
+        if intrinsic is not None:
+            return intrinsic(self, arguments)
+        if name not in native.NATIVE:
+            raise self.unknown(node)
+        return self.code.call(self.body, name, arguments)
+
+
+_Intrinsic = Callable[[_Translation, list[Value]], Value]
+
+
+def _load(size: int) -> _Intrinsic:
+    def emit(t: _Translation, arguments: list[Value]) -> Value:
+        return t.body.load(t.body.pointer(arguments[0]), size)
+
+    return emit
+
+
+def _store(size: int) -> _Intrinsic:
+    def emit(t: _Translation, arguments: list[Value]) -> Value:
+        t.body.store(t.body.pointer(arguments[0]), size, arguments[1])
+        return 0
+
+    return emit
+
+
+def _acquire(size: int) -> _Intrinsic:
+    def emit(t: _Translation, arguments: list[Value]) -> Value:
+        bits = 8 * size
+        place = t.body.pointer(arguments[0])
+        value = t.body.value(f"load atomic i{bits}, ptr {place} acquire, align {size}")
+        return t.body.wide(value, bits)
+
+    return emit
+
+
+def _release(size: int) -> _Intrinsic:
+    def emit(t: _Translation, arguments: list[Value]) -> Value:
+        bits = 8 * size
+        place = t.body.pointer(arguments[0])
+        value = t.body.narrow(arguments[1], bits)
+        t.body.line(f"store atomic i{bits} {value}, ptr {place} release, align {size}")
+        return 0
+
+    return emit
+
+
+def _swap(size: int) -> _Intrinsic:
+    def emit(t: _Translation, arguments: list[Value]) -> Value:
+        bits = 8 * size
+        place = t.body.pointer(arguments[0])
+        old, new = (t.body.narrow(value, bits) for value in arguments[1:])
+        pair = t.body.value(
+            f"cmpxchg ptr {place}, i{bits} {old}, i{bits} {new} seq_cst seq_cst, align {size}"
+        )
+        return t.body.wide(t.body.value(f"extractvalue {{ i{bits}, i1 }} {pair}, 0"), bits)
+
+    return emit
+
+
+def _field(size: int) -> _Intrinsic:
+    def emit(t: _Translation, arguments: list[Value]) -> Value:
+        header, offset = arguments
+        assert isinstance(offset, int)
+        if isinstance(header, int) and header:
+            return t.code.memory.load(header + offset, size)
+        return t.body.load(t.body.pointer(header, offset), size)
+
+    return emit
+
+
+def _move(intrinsic: str) -> _Intrinsic:
+    def emit(t: _Translation, arguments: list[Value]) -> Value:
+        target, source = t.body.pointer(arguments[0]), t.body.pointer(arguments[1])
+        name = f"llvm.{intrinsic}.p0.p0.i64"
+        t.code.declarations.add(f"declare void @{name}(ptr, ptr, i64, i1)")
+        size = text(arguments[2])
+        t.body.line(f"call void @{name}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+        return 0
+
+    return emit
+
+
+def _zero(t: _Translation, arguments: list[Value]) -> Value:
+    t.code.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+    place = t.body.pointer(arguments[0])
+    size = text(arguments[1])
+    t.body.line(f"call void @llvm.memset.p0.i64(ptr {place}, i8 0, i64 {size}, i1 false)")
+    return 0
+
+
+def _clock(t: _Translation, arguments: list[Value]) -> Value:
+    body = t.body
+    t.code.declarations.add("declare i32 @clock_gettime(i32, ptr)")
+    place = body.local("[2 x i64]")
+    which = body.narrow(arguments[0], 32)
+    body.line(f"call i32 @clock_gettime(i32 {which}, ptr {place})")
+    seconds = body.value(f"load i64, ptr {place}")
+    rest = body.value(f"load i64, ptr {body.value(f'getelementptr i64, ptr {place}, i64 1')}")
+    return body.binary("add", body.binary("mul", seconds, 1_000_000_000), rest)
+
+
+def _call_program(t: _Translation, arguments: list[Value]) -> Value:
+    entry, frame, context = (text(argument) for argument in arguments)
+    target = t.body.value(f"inttoptr i64 {entry} to ptr")
+    passed = f"ptr %base, i64 {frame}, i64 {context}" + ", i64 0" * 4
+    return t.body.value(f"call i64 {target}({passed})")
+
+
+def _call_function(t: _Translation, arguments: list[Value]) -> Value:
+    from osmia.vm.layout import FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT
+
+    t.code.has_callbacks = True
+    frame = t.body.binary("sub", arguments[0], FRAME_STRIDE)
+    rest = ", ".join(f"i64 {text(argument)}" for argument in arguments[2:])
+    handle = arguments[1]
+    if isinstance(handle, int):
+        slot = (handle - FUNCTION_HANDLE) >> FUNCTION_HANDLE_SHIFT
+        return t.body.value(f"call i64 @function_{slot}(ptr %base, i64 {frame}, {rest}, i64 0)")
+    return t.body.value(f"call i64 @dispatch(ptr %base, i64 {frame}, i64 {handle}, {rest})")
+
+
+_INTRINSICS: Mapping[str, _Intrinsic] = {
+    **{f"load{8 * size}": _load(size) for size in (1, 2, 4, 8)},
+    **{f"store{8 * size}": _store(size) for size in (1, 2, 4, 8)},
+    "acquire32": _acquire(4),
+    "acquire64": _acquire(8),
+    "release32": _release(4),
+    "release64": _release(8),
+    "swap32": _swap(4),
+    "swap64": _swap(8),
+    "field32": _field(4),
+    "field64": _field(8),
+    "copy": _move("memcpy"),
+    "move": _move("memmove"),
+    "zero": _zero,
+    "region_size": lambda t, arguments: t.code.layout.region_size,
+    "map_table": lambda t, arguments: t.code.layout.map_table,
+    "cpu_state": lambda t, arguments: t.body.cpu_state(t.code.layout, arguments[0]),
+    "clock": _clock,
+    "call_program": _call_program,
+    "call_function": _call_function,
+}

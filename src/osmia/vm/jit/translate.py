@@ -1,0 +1,372 @@
+"""BPF code to LLVM IR: a function each, registers as local variables, addresses masked.
+
+What a program can observe is what the interpreter does without strict checks. A function
+has one prototype, `i64 (ptr base, i64 frame, i64 r1 … r5)`: with equal prototypes a tail
+call is a jump. Loops pay for their instructions at the jump back.
+"""
+
+from __future__ import annotations
+
+from osmia.isa import opcodes as op
+from osmia.isa.forms import Form
+from osmia.isa.instruction import Instruction
+from osmia.vm import layout
+from osmia.vm.alu import M64
+from osmia.vm.code import TAIL_CALL, Code, CodeFunction
+from osmia.vm.errors import Interrupt
+from osmia.vm.jit.blocks import Block, blocks, find_constants, follow, instructions, target
+from osmia.vm.jit.calls import Calls, Context
+from osmia.vm.jit.emitter import Emitter, Value, function, text
+
+PARAMETERS = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5"
+
+_CONDITIONS = {
+    op.JmpOp.JEQ: "eq",
+    op.JmpOp.JNE: "ne",
+    op.JmpOp.JGT: "ugt",
+    op.JmpOp.JGE: "uge",
+    op.JmpOp.JLT: "ult",
+    op.JmpOp.JLE: "ule",
+    op.JmpOp.JSGT: "sgt",
+    op.JmpOp.JSGE: "sge",
+    op.JmpOp.JSLT: "slt",
+    op.JmpOp.JSLE: "sle",
+}
+_SIMPLE = {
+    op.AluOp.ADD: "add",
+    op.AluOp.SUB: "sub",
+    op.AluOp.MUL: "mul",
+    op.AluOp.OR: "or",
+    op.AluOp.AND: "and",
+    op.AluOp.XOR: "xor",
+}
+_SHIFTS = {op.AluOp.LSH: "shl", op.AluOp.RSH: "lshr", op.AluOp.ARSH: "ashr"}
+_ATOMICS = {
+    op.AtomicOp.ADD: "add",
+    op.AtomicOp.OR: "or",
+    op.AtomicOp.AND: "and",
+    op.AtomicOp.XOR: "xor",
+}
+
+
+class FunctionTranslation:
+    """One function of a program."""
+
+    def __init__(self, context: Context, code: Code, this: CodeFunction) -> None:
+        self.context = context
+        self.code = code
+        self.this = this
+        self.blocks = blocks(code, this)
+        find_constants(code, self.blocks, context.immediate)
+        self.body = Emitter(["entry:"])
+        self.registers: dict[int, str] = {}
+        self.may_goto = ""
+        self.known: dict[int, int] = {}
+        self.state = ""
+        self.counts = self._counts()
+        self.calls = Calls(self)
+
+    def _counts(self) -> bool:
+        """Whether the function must count instructions: it has loops, or calls something
+        that may have, or may itself be called many times."""
+        if self.this.start or self.this.calls:
+            return True
+        return any(s <= b.start for b in self.blocks.values() for s in b.successors)
+
+    def text(self) -> str:
+        """The function's IR."""
+        body = self.body
+        for register in range(10):
+            self.registers[register] = body.value("alloca i64")
+        self.state = body.cpu_state(self.context.layout, "%frame")
+        for register in range(10):
+            self.write(register, f"%a{register}" if 1 <= register <= 5 else 0)
+        if Form.MAY_GOTO in self.code.forms[self.this.start : self.this.end]:
+            self.may_goto = body.value("alloca i64")
+            body.line(f"store i64 {layout.MAY_GOTO_LIMIT}, ptr {self.may_goto}")
+        if self.counts:
+            self.calls.load_budget()
+            if self.this.start:
+                self.pay(4, "begin")
+                body.block("begin")
+        body.jump(f"L{self.this.start}")
+        for block in self.blocks.values():
+            self.block(block)
+        if self.counts:
+            self.exhausted()
+        linkage = "internal " if self.this.start else ""
+        symbol = f"function_{self.this.start}" if self.this.start else "program"
+        return function(symbol, PARAMETERS, body, linkage=linkage)
+
+    def block(self, block: Block) -> None:
+        """One basic block."""
+        self.body.block(f"L{block.start}")
+        self.known = dict(block.constants or {})
+        for slot, instruction, form in instructions(self.code, block.start, block.end):
+            self.instruction(slot, instruction, form)
+            follow(self.known, instruction, form, slot, self.context.immediate)
+        if not self.body.closed:
+            self.body.jump(f"L{block.end}")
+
+    def pay(self, cost: int, label: str) -> None:
+        """Take instructions off the budget, then go on at a label."""
+        body = self.body
+        left = body.binary("sub", body.value(f"load i64, ptr {self.calls.budget}"), cost)
+        body.line(f"store i64 {left}, ptr {self.calls.budget}")
+        over = body.value(f"icmp slt i64 {left}, 0")
+        body.line(f"br i1 {over}, label %exhausted, label %{label}, !prof !0")
+        body.closed = True
+
+    def exhausted(self) -> None:
+        """The end of a run whose budget is used up."""
+        self.body.block("exhausted")
+        self.calls.interrupt(Interrupt.BUDGET, 0)
+        self.calls.save_budget()
+        self.body.ret(0)
+
+    def go(self, slot: int, destination: int) -> str:
+        """The label to jump to; a jump back pays first."""
+        if destination > slot:
+            return f"L{destination}"
+        return self.paying(slot, destination)
+
+    def paying(self, slot: int, destination: int) -> str:
+        """The label of a block, put aside, that pays for a loop and jumps back."""
+        label = self.body.label("back")
+        self.pending.append((label, slot - destination + 1, destination))
+        return label
+
+    pending: list[tuple[str, int, int]]
+
+    def instruction(self, slot: int, i: Instruction, form: Form) -> None:
+        """One instruction."""
+        self.pending = []
+        self.slot = slot
+        getattr(self, f"_{form.name.lower()}")(i)
+        for label, cost, destination in self.pending:
+            self.body.block(label)
+            self.pay(cost, f"L{destination}")
+
+    # Registers and addresses.
+
+    def read(self, register: int) -> Value:
+        """A register's value."""
+        if register == op.FRAME_POINTER:
+            return "%frame"
+        if register in self.known:
+            return self.known[register]
+        return self.body.value(f"load i64, ptr {self.registers[register]}")
+
+    def write(self, register: int, value: Value) -> None:
+        """Set a register."""
+        self.body.line(f"store i64 {text(value)}, ptr {self.registers[register]}")
+
+    def operand(self, i: Instruction) -> Value:
+        """The second operand of arithmetic and jumps."""
+        return self.read(i.src) if i.uses_source_register else i.imm & M64
+
+    def place(self, register: int, offset: int) -> str:
+        """The machine address that an instruction accesses. The frame needs no mask."""
+        value = self.read(register)
+        if register != op.FRAME_POINTER:
+            value = self.body.binary("and", value, self.context.layout.region_size - 1)
+        return self.body.pointer(value, offset)
+
+    # The forms, each named for its `Form`.
+
+    def _alu(self, i: Instruction) -> None:
+        bits = 64 if i.class_ is op.Class.ALU64 else 32
+        a = self.body.narrow(self.read(i.dst), bits)
+        b = self.body.narrow(self.operand(i), bits)
+        self.write(i.dst, self.body.wide(self.arithmetic(i, bits, a, b), bits))
+
+    _signed_division = _alu
+
+    def arithmetic(self, i: Instruction, bits: int, a: str, b: str) -> str:
+        """An operation on two operands of `bits`."""
+        body = self.body
+        operation = i.operation
+        if operation in _SIMPLE:
+            return body.value(f"{_SIMPLE[op.AluOp(operation)]} i{bits} {a}, {b}")
+        if operation in _SHIFTS:
+            amount = body.value(f"and i{bits} {b}, {bits - 1}")
+            return body.value(f"{_SHIFTS[op.AluOp(operation)]} i{bits} {a}, {amount}")
+        return self.division(i, bits, a, b)
+
+    def division(self, i: Instruction, bits: int, a: str, b: str) -> str:
+        """Division and remainder, defined for every operand: by zero, and the smallest
+        number by -1."""
+        body = self.body
+        signed = bool(i.offset)
+        zero = body.value(f"icmp eq i{bits} {b}, 0")
+        wraps = zero
+        if signed:
+            minus_one = body.value(f"icmp eq i{bits} {b}, -1")
+            wraps = body.value(f"or i1 {zero}, {minus_one}")
+        safe = body.value(f"select i1 {wraps}, i{bits} 1, i{bits} {b}")
+        divides = i.operation == op.AluOp.DIV
+        operation = ("s" if signed else "u") + ("div" if divides else "rem")
+        result = body.value(f"{operation} i{bits} {a}, {safe}")
+        if signed:
+            special = body.value(f"sub i{bits} 0, {a}") if divides else "0"
+            result = body.value(f"select i1 {minus_one}, i{bits} {special}, i{bits} {result}")
+        by_zero = "0" if divides else a
+        return body.value(f"select i1 {zero}, i{bits} {by_zero}, i{bits} {result}")
+
+    def _move(self, i: Instruction) -> None:
+        value = self.operand(i)
+        if i.class_ is op.Class.ALU:
+            value = self.body.wide(self.body.narrow(value, 32), 32)
+        self.write(i.dst, value)
+
+    def _move_sign_extended(self, i: Instruction) -> None:
+        bits = 64 if i.class_ is op.Class.ALU64 else 32
+        value = self.body.narrow(self.read(i.src), i.offset)
+        extended = self.body.value(f"sext i{i.offset} {value} to i{bits}")
+        self.write(i.dst, self.body.wide(extended, bits))
+
+    def _negate(self, i: Instruction) -> None:
+        bits = 64 if i.class_ is op.Class.ALU64 else 32
+        value = self.body.narrow(self.read(i.dst), bits)
+        self.write(i.dst, self.body.wide(self.body.value(f"sub i{bits} 0, {value}"), bits))
+
+    def _to_endian(self, i: Instruction) -> None:
+        value = self.body.narrow(self.read(i.dst), i.imm)
+        if i.class_ is op.Class.ALU64 or i.opcode & op.Source.X:
+            self.context.natives.declarations.add(f"declare i{i.imm} @llvm.bswap.i{i.imm}(i{i.imm})")
+            value = self.body.value(f"call i{i.imm} @llvm.bswap.i{i.imm}(i{i.imm} {value})")
+        self.write(i.dst, self.body.wide(value, i.imm))
+
+    _byte_swap = _to_endian
+
+    def _load_imm64(self, i: Instruction) -> None:
+        self.write(i.dst, self.context.immediate(i, self.slot))
+
+    def _load(self, i: Instruction) -> None:
+        self.write(i.dst, self.body.load(self.place(i.src, i.offset), i.size.bytes))
+
+    def _load_sign_extended(self, i: Instruction) -> None:
+        place = self.place(i.src, i.offset)
+        self.write(i.dst, self.body.load(place, i.size.bytes, signed=True))
+
+    def _store(self, i: Instruction) -> None:
+        value = self.read(i.src)
+        self.body.store(self.place(i.dst, i.offset), i.size.bytes, value)
+
+    def _store_immediate(self, i: Instruction) -> None:
+        self.body.store(self.place(i.dst, i.offset), i.size.bytes, i.imm)
+
+    def _nospec(self, i: Instruction) -> None:
+        """Nothing: there is no speculation to stop."""
+
+    def aligned(self, register: int, offset: int, size: int) -> str:
+        """The machine address of an atomic access: never across a cache line."""
+        mask = self.context.layout.region_size - 1
+        address = self.body.binary("and", self.read(register), mask)
+        address = self.body.binary("add", address, offset)
+        return self.body.pointer(self.body.binary("and", address, -size))
+
+    def _atomic(self, i: Instruction) -> None:
+        bits = 8 * i.size.bytes
+        operand = self.body.narrow(self.read(i.src), bits)
+        place = self.aligned(i.dst, i.offset, i.size.bytes)
+        name = "xchg" if i.imm == op.AtomicOp.XCHG else _ATOMICS[op.AtomicOp(i.imm & ~op.FETCH)]
+        order = "seq_cst" if i.imm & op.FETCH else "monotonic"
+        old = self.body.value(
+            f"atomicrmw {name} ptr {place}, i{bits} {operand} {order}, align {i.size.bytes}"
+        )
+        if i.imm & op.FETCH:
+            self.write(i.src, self.body.wide(old, bits))
+
+    _atomic_fetch = _atomic
+    _exchange = _atomic
+
+    def _compare_exchange(self, i: Instruction) -> None:
+        bits = 8 * i.size.bytes
+        body = self.body
+        new = body.narrow(self.read(i.src), bits)
+        expected = body.narrow(self.read(0), bits)
+        place = self.aligned(i.dst, i.offset, i.size.bytes)
+        pair = body.value(
+            f"cmpxchg ptr {place}, i{bits} {expected}, i{bits} {new} seq_cst seq_cst,"
+            f" align {i.size.bytes}"
+        )
+        old = body.value(f"extractvalue {{ i{bits}, i1 }} {pair}, 0")
+        self.write(0, body.wide(old, bits))
+
+    def _load_acquire(self, i: Instruction) -> None:
+        size = i.size.bytes
+        place = self.aligned(i.src, i.offset, size)
+        value = self.body.value(f"load atomic i{8 * size}, ptr {place} acquire, align {size}")
+        self.write(i.dst, self.body.wide(value, 8 * size))
+
+    def _store_release(self, i: Instruction) -> None:
+        size = i.size.bytes
+        value = self.body.narrow(self.read(i.src), 8 * size)
+        place = self.aligned(i.dst, i.offset, size)
+        self.body.line(f"store atomic i{8 * size} {value}, ptr {place} release, align {size}")
+
+    def _load_absolute(self, i: Instruction) -> None:
+        self.legacy_load(i, i.imm & 0xFFFF_FFFF)
+
+    def _load_indirect(self, i: Instruction) -> None:
+        offset = self.body.binary("add", self.read(i.src), i.imm)
+        self.legacy_load(i, self.body.binary("and", offset, 0xFFFF_FFFF))
+
+    def legacy_load(self, i: Instruction, offset: Value) -> None:
+        """Packet data in network order; beyond the packet the function returns 0."""
+        body, natives = self.body, self.context.natives
+        arguments: list[Value] = ["%frame", offset, i.size.bytes]
+        holds = natives.call(body, "packet_holds", arguments)
+        inside, outside = body.label("inside"), body.label("outside")
+        body.branch(body.value(f"icmp ne i64 {text(holds)}, 0"), inside, outside)
+        body.block(outside)
+        self.leave(0)
+        body.block(inside)
+        self.write(0, natives.call(body, "packet_word", arguments))
+
+    def _branch(self, i: Instruction) -> None:
+        body = self.body
+        bits = 64 if i.class_ is op.Class.JMP else 32
+        a = body.narrow(self.read(i.dst), bits)
+        b = body.narrow(self.operand(i), bits)
+        if i.operation == op.JmpOp.JSET:
+            common = body.value(f"and i{bits} {a}, {b}")
+            condition = body.value(f"icmp ne i{bits} {common}, 0")
+        else:
+            condition = body.value(f"icmp {_CONDITIONS[op.JmpOp(i.operation)]} i{bits} {a}, {b}")
+        taken = self.go(self.slot, target(i, self.slot))
+        body.branch(condition, taken, f"L{self.slot + 1}")
+
+    def _goto(self, i: Instruction) -> None:
+        self.body.jump(self.go(self.slot, target(i, self.slot)))
+
+    _goto_long = _goto
+
+    def _may_goto(self, i: Instruction) -> None:
+        body = self.body
+        left = body.value(f"load i64, ptr {self.may_goto}")
+        body.line(f"store i64 {body.binary('sub', left, 1)}, ptr {self.may_goto}")
+        over = body.value(f"icmp sle i64 {left}, 0")
+        taken = self.go(self.slot, target(i, self.slot))
+        body.branch(over, taken, f"L{self.slot + 1}")
+
+    def leave(self, value: Value) -> None:
+        """Return from the function."""
+        if self.counts:
+            self.calls.save_budget()
+        self.body.ret(value)
+
+    def _exit(self, i: Instruction) -> None:
+        self.leave(self.read(0))
+
+    def _call(self, i: Instruction) -> None:
+        match i.src:
+            case op.CallKind.SUBPROGRAM:
+                self.calls.subprogram(self.slot + 1 + i.imm)
+            case op.CallKind.PROGRAM:
+                self.calls.program(i.imm)
+            case op.CallKind.HELPER if i.imm == TAIL_CALL:
+                self.calls.tail_call()
+            case _:
+                self.calls.helper(i)
