@@ -130,6 +130,8 @@ def _define_arguments(
 ) -> list[str]:
     if isinstance(defines, Mapping):
         defines = [f"{key}={value}" for key, value in defines.items()]
+    elif isinstance(defines, str):
+        defines = [defines]
     arguments = [f"-D{text}" for text in defines]
     if any(argument.startswith("-D__TARGET_ARCH_") for argument in arguments):
         return arguments

@@ -14,6 +14,7 @@ struct {
 
 u64 array[SIZE];
 u64 sum;
+u64 limit = 100000;
 
 static long add(u32 index, void *context)
 {
@@ -55,7 +56,7 @@ int may_goto(struct __sk_buff *skb)
 {
 	u64 n = 0;
 
-	for (int i = 0; i < 100000 && can_loop; i++)
+	for (u64 i = 0; i < limit && can_loop; i++)
 		n += i;
 	for (;;) {
 		n++;
