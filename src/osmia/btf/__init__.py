@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from osmia.btf.builder import BTFBuilder
     from osmia.btf.c_dump import dump_c
     from osmia.btf.c_format import declaration, definition, format_type
+    from osmia.btf.dedup import Deduplicated, deduplicate
 
 __all__ = [
     "BTF",
@@ -63,6 +64,7 @@ __all__ = [
     "CoreInfo",
     "DataSec",
     "DeclTag",
+    "Deduplicated",
     "Enum",
     "Enum64",
     "EnumValue",
@@ -93,6 +95,7 @@ __all__ = [
     "Volatile",
     "build_btf_ext",
     "declaration",
+    "deduplicate",
     "definition",
     "dump_c",
     "format_type",
@@ -104,6 +107,8 @@ __all__ = [
 #: What reading BTF does not need, loaded when it is first asked for.
 _LAZY = {
     "BTFBuilder": "builder",
+    "Deduplicated": "dedup",
+    "deduplicate": "dedup",
     "declaration": "c_format",
     "definition": "c_format",
     "dump_c": "c_dump",

@@ -111,6 +111,20 @@ class BTFBuilder:
         self._records.append(self._encode(found, mapping))
         return len(self) - 1
 
+    def extend(self, other: BTF) -> list[int]:
+        """Add all types of `other`, which has the same base or none; their new ids by their old.
+
+        Nothing is merged; see `deduplicate`.
+        """
+        if other.base is not None and other.base is not self._base:
+            raise ValueError("the other BTF has another base")
+        shift = len(self) - other.first_id
+        own = range(other.first_id, len(other))
+        ids = [*range(other.first_id), *(type_id + shift for type_id in own)]
+        for type_id in own:
+            self.add(other.type(type_id), ids.__getitem__)
+        return ids
+
     def replace(self, type_id: int, found: Type, mapping: IdMapping | None = None) -> None:
         """Put another type in the place of one that was added before."""
         row = type_id - self._first_id

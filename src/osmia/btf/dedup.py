@@ -1,0 +1,159 @@
+"""BTF deduplication: equal types of several compilation units become one.
+
+Types are equal when they look equal from every side: kind, name, sizes, member names
+and offsets, and the types they refer to, through all cycles (`partition`). A forward
+declaration becomes the definition of its name when all definitions of that name are
+one; then what refers to it is compared as if it had been the definition all along.
+
+Variables and data sections stay apart: which of them are one is for symbols to say.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from osmia.btf.builder import BTFBuilder
+from osmia.btf.partition import equivalence_classes
+from osmia.btf.reader import BTF
+from osmia.btf.references import referenced_ids, with_references
+from osmia.btf.types import DataSec, Enum, Enum64, Fwd, Struct, Type, Union, Var
+from osmia.errors import ObjectFormatError
+
+#: How often forward declarations are tried anew after some turned out ambiguous.
+_MAX_TRIALS = 4
+
+#: A tag as C sees it: the keyword and the name.
+_Tag = tuple[str, str]
+
+
+class Deduplicated(NamedTuple):
+    """The types that are left, to be built or added to, and the new id of each old one."""
+
+    builder: BTFBuilder
+    ids: list[int]
+
+
+def deduplicate(btf: BTF) -> Deduplicated:
+    """Make equal types of `btf` one.
+
+    What is left keeps its order. With a base, types of `btf` that the base has already
+    become the base's, and the base stays as it is. Strings that no type uses are
+    dropped.
+
+    Raises ObjectFormatError for types that refer to types that do not exist.
+    """
+    canonical = _canonical_ids(btf)
+    ids = list(range(btf.first_id)) + [0] * (len(btf) - btf.first_id)
+    kept = [i for i in range(btf.first_id, len(btf)) if canonical[i] == i]
+    for new_id, old_id in enumerate(kept, btf.first_id):
+        ids[old_id] = new_id
+    for old_id in range(btf.first_id, len(btf)):
+        ids[old_id] = ids[canonical[old_id]]
+    builder = BTFBuilder(btf.base, btf.byteorder)
+    for old_id in kept:
+        builder.add(btf.type(old_id), ids.__getitem__)
+    return Deduplicated(builder, ids)
+
+
+def _canonical_ids(btf: BTF) -> list[int]:
+    """For each type, the lowest id among those equal to it."""
+    types = [btf.type(type_id) for type_id in range(len(btf))]
+    labels = [_label(found) for found in types]
+    children = [referenced_ids(found) for found in types]
+    _check_references(btf, children)
+    definitions = _definitions(types)
+    declarations = _declarations(btf, types)
+    forwards = _resolvable(set(declarations.values()), labels, definitions)
+    for trial in range(_MAX_TRIALS + 1):
+        standing_for = {i: forwards[tag] for i, tag in declarations.items() if tag in forwards}
+        resolved = [[standing_for.get(child, child) for child in own] for own in children]
+        class_of = equivalence_classes(labels, resolved)
+        ambiguous = [tag for tag in forwards if len({class_of[i] for i in definitions[tag]}) > 1]
+        if not ambiguous:
+            break
+        # Other names may hang on these; in the end, none that does is resolved.
+        forwards = {} if trial == _MAX_TRIALS - 1 else _without(forwards, ambiguous)
+    lowest: dict[int, int] = {}
+    for type_id, number in enumerate(class_of):
+        lowest.setdefault(number, type_id)
+    return [lowest[class_of[standing_for.get(i, i)]] for i in range(len(types))]
+
+
+def _check_references(btf: BTF, children: list[list[int]]) -> None:
+    for type_id, own in enumerate(children):
+        for child in own:
+            if child >= len(children):
+                problem = f"type {type_id} refers to type {child}, which does not exist"
+                raise ObjectFormatError(problem, file=btf.name)
+
+
+def _without(forwards: dict[_Tag, int], tags: list[_Tag]) -> dict[_Tag, int]:
+    dropped = set(tags)
+    return {tag: target for tag, target in forwards.items() if tag not in dropped}
+
+
+def _definitions(types: list[Type]) -> dict[_Tag, list[int]]:
+    found: dict[_Tag, list[int]] = {}
+    for type_id, entry in enumerate(types):
+        if entry.name and _is_definition(entry):
+            found.setdefault(_tag(entry), []).append(type_id)
+    return found
+
+
+def _is_definition(found: Type) -> bool:
+    match found:
+        case Struct() | Union():
+            return True
+        case Enum() | Enum64():
+            return bool(found.values)
+    return False
+
+
+def _is_forward(found: Type) -> bool:
+    match found:
+        case Fwd():
+            return True
+        case Enum() | Enum64():
+            return not found.values
+    return False
+
+
+def _tag(found: Type) -> _Tag:
+    match found:
+        case Struct() | Fwd(is_union=False):
+            return "struct", found.name
+        case Union() | Fwd():
+            return "union", found.name
+    return "enum", found.name
+
+
+def _declarations(btf: BTF, types: list[Type]) -> dict[int, _Tag]:
+    """Forward declarations and their tags, without those of the base, which stay as they are."""
+    return {
+        type_id: _tag(types[type_id])
+        for type_id in range(btf.first_id, len(types))
+        if types[type_id].name and _is_forward(types[type_id])
+    }
+
+
+def _resolvable(
+    declared: set[_Tag], labels: list[Type], definitions: dict[_Tag, list[int]]
+) -> dict[_Tag, int]:
+    """Of the declared tags, those whose definitions may all be one; with the first of these."""
+    return {
+        tag: candidates[0]
+        for tag in declared
+        if (candidates := definitions.get(tag, []))
+        and all(labels[other] == labels[candidates[0]] for other in candidates)
+    }
+
+
+def _label(found: Type) -> Type:
+    """All that a type says by itself; types of one label have equally many references."""
+    if isinstance(found, Var | DataSec):
+        return found  # with its id, so that it equals nothing else
+    return with_references(found, _void)._replace(id=0)
+
+
+def _void(_type_id: int) -> int:
+    return 0
