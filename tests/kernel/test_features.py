@@ -116,7 +116,8 @@ def test_loading_a_type_that_the_kernel_lacks_says_since_when() -> None:
 def test_kprobes_and_trampolines_are_found_on_the_second_kernel() -> None:
     assert features.has_attach_type(AttachType.TRACE_FENTRY)
     assert features.has_attach_type(AttachType.LSM_MAC)
-    assert features.has_attach_type(AttachType.TRACE_KPROBE_MULTI)
+    assert features.has_attach_type(AttachType.MODIFY_RETURN)
+    assert features.has_program_type(ProgramType.EXT)
     assert not features.has_attach_type(AttachType.TCX_INGRESS)
     assert not features.has_map_type(MapType.ARENA)
     assert not features.has_program_type(ProgramType.NETFILTER)

@@ -72,7 +72,7 @@ _TRAMPOLINES = {
 _TRACED = {
     AttachType.TRACE_FENTRY: "bpf_fentry_test1",
     AttachType.TRACE_FEXIT: "bpf_fentry_test1",
-    AttachType.MODIFY_RETURN: "bpf_modify_return_test",
+    AttachType.MODIFY_RETURN: "security_file_open",
     AttachType.LSM_MAC: "bpf_lsm_file_open",
     AttachType.LSM_CGROUP: "bpf_lsm_socket_create",
     AttachType.TRACE_RAW_TP: "btf_trace_sys_enter",

@@ -339,3 +339,19 @@ def test_lirc_programs_are_refused_in_words(returning: Make) -> None:
     program.type = ProgramType.LIRC_MODE2
     with pytest.raises(NotSupportedError, match="infrared"):
         program.attach()
+
+
+def test_kprobes_are_refused_in_words_where_the_kernel_has_none(returning: Make) -> None:
+    if Path("/sys/bus/event_source/devices/kprobe").exists():
+        pytest.skip("this kernel has kprobes")
+    program = returning(ProgramType.KPROBE, 0)
+    with pytest.raises(NotSupportedError, match="built or configured without"):
+        program.attach("do_exit")
+
+
+def test_kprobe_multi_is_refused_in_words_where_the_kernel_has_none(returning: Make) -> None:
+    if features.has_attach_type(AttachType.TRACE_KPROBE_MULTI):
+        pytest.skip("this kernel has kprobe.multi")
+    program = returning(ProgramType.KPROBE, 0, AttachType.TRACE_KPROBE_MULTI)
+    with pytest.raises(NotSupportedError, match=r"kprobe\.multi"):
+        program.attach(["do_exit"])

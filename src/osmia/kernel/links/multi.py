@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from osmia.errors import KernelError
+from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.attributes import LinkKprobeMultiOptions, LinkUprobeMultiOptions
 from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
+from osmia.kernel.features import missing, needs
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.symbols import (
     SymbolNotFoundError,
@@ -69,6 +69,8 @@ def attach_kprobe_multi(
                 program.fileno(), attach_type=attach_type, options=options, what=f"attach {what}"
             )
     except KernelError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            raise missing("kprobe.multi links", "6.10" if session else "5.18") from None
         if error.errno not in (errno.ESRCH, errno.ENOENT):
             raise
         hint = "the kernel lacks one of the functions, or it cannot be probed"
@@ -143,6 +145,8 @@ def _matching_kernel_functions(pattern: str) -> list[str]:
         return [pattern]
     matches = re.compile(fnmatch.translate(pattern)).match
     listed = tracefs() / "available_filter_functions"
+    if not listed.exists():
+        raise NotSupportedError("this kernel is built without function tracing (ftrace)")
     with listed.open(encoding="ascii", errors="replace") as lines:
         names = (line.split()[0] for line in lines if "[" not in line)
         found = sorted({name for name in names if matches(name)})

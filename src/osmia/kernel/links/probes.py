@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.attributes import PerfEventAttr
+from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.features import missing
 from osmia.kernel.links.link import HookLink, Link
 from osmia.kernel.links.perf import PerfType, attach_to_event, open_event
@@ -158,8 +159,9 @@ def _legacy_probe(
 
 
 def _append(events: Path, line: str, what: str) -> None:
+    """Write one command. The file is not truncated, which would remove all probes."""
     try:
-        with events.open("a", encoding="ascii") as file:
-            file.write(line + "\n")
+        with FileDescriptor(os.open(events, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)) as file:
+            os.write(file.fileno(), f"{line}\n".encode())
     except OSError as error:
         raise KernelError(error.errno or 0, f"attach {what}") from None
