@@ -210,7 +210,12 @@ def test_poll_says_whether_something_came(senders: Any, numbers: RingBuffer) -> 
     start = time.monotonic()
     assert not numbers.poll(0.05)
     assert time.monotonic() - start > 0.04
-    with running(lambda: (time.sleep(0.02), send(1))):
+
+    def later() -> None:
+        time.sleep(0.02)
+        send(1)
+
+    with running(later):
         assert numbers.poll(10)
     assert numbers.poll(0)
     assert numbers.read() == [0]
@@ -292,7 +297,11 @@ def test_closing_ends_a_loop_over_it(senders: Any, numbers: RingBuffer) -> None:
 
 
 def test_closing_wakes_a_thread_that_waits(numbers: RingBuffer) -> None:
-    with running(lambda: (time.sleep(0.05), numbers.close())), pytest.raises(ClosedError):
+    def later() -> None:
+        time.sleep(0.05)
+        numbers.close()
+
+    with running(later), pytest.raises(ClosedError):
         next(iter(numbers))
 
 

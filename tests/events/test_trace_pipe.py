@@ -101,8 +101,14 @@ def test_iteration_waits_and_ends_after_the_timeout(
     tracefs: Path, printing: Callable[[str], Callable[[int], None]]
 ) -> None:
     run = printing("osmia waits")
+
+    def later() -> None:
+        time.sleep(0.05)
+        run(1)
+        run(2)
+
     with TracePipe(path=tracefs / "trace_pipe") as pipe:
-        thread = threading.Thread(target=lambda: (time.sleep(0.05), run(1), run(2)))
+        thread = threading.Thread(target=later)
         thread.start()
         try:
             lines = list(pipe.iterate(timeout=1))

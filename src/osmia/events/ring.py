@@ -10,8 +10,11 @@ record that runs over the end of the data just goes on.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
-from typing import NamedTuple, Self
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from struct import Struct
+from typing import Any, NamedTuple, Self
 
 from osmia.errors import KernelError, OsmiaError
 from osmia.events.ordering import barrier
@@ -35,12 +38,20 @@ def record_stride(length: int) -> int:
 
 
 class Run(NamedTuple):
-    """Records that were taken: `block[starts[i]:ends[i]]` each; `size` in the ring's bytes."""
+    """Records that were taken, and how many of the ring's bytes they were.
 
-    block: bytes
-    starts: Sequence[int]
-    ends: Sequence[int]
+    `counter` advances with `records` and knows how many are left (`operator.length_hint`).
+    """
+
+    records: Iterator[bytes]
+    counter: Iterator[Any]
     size: int
+
+
+@lru_cache(maxsize=64)
+def _record_struct(length: int) -> Struct:
+    """A record with its header and padding left out: the quickest way through equal ones."""
+    return Struct(f"{HEADER_SIZE}x{length}s{record_stride(length) - HEADER_SIZE - length}x")
 
 
 class Ring:
@@ -121,11 +132,20 @@ class Ring:
         header = self.header(offset)
         if header & BUSY:
             return None
-        starts, ends, size = self._equal(offset, header, reachable) or self._walk(offset, reachable)
-        barrier()
-        block = self.data[offset : offset + size].tobytes()
+        if size := self._equal(offset, header, reachable):
+            block = self._copy(offset, size)
+            self.advance(size)
+            unpacked = _record_struct(header).iter_unpack(block)
+            return Run(chain.from_iterable(unpacked), unpacked, size)
+        starts, ends, size = self._walk(offset, reachable)
+        block = self._copy(offset, size)
         self.advance(size)
-        return Run(block, starts, ends, size)
+        records = iter([block[start:end] for start, end in zip(starts, ends, strict=True)])
+        return Run(records, records, size)
+
+    def _copy(self, offset: int, size: int) -> bytes:
+        barrier()
+        return self.data[offset : offset + size].tobytes()
 
     def advance(self, size: int) -> None:
         """Give `size` bytes of room back to the producer, after all reads of them."""
@@ -133,10 +153,8 @@ class Ring:
         self.position += size
         self._consumer[0] = self.position
 
-    def _equal(
-        self, offset: int, header: int, reachable: int
-    ) -> tuple[Sequence[int], Sequence[int], int] | None:
-        """A run of records of one length, found without a step for each; None if they differ.
+    def _equal(self, offset: int, header: int, reachable: int) -> int:
+        """The size of a run of records of one length, found without a step for each; or 0.
 
         Where all headers up to one are alike, the next is where the length says: so words
         at equal distances are headers as long as they are equal.
@@ -144,17 +162,16 @@ class Ring:
         stride = record_stride(header & LENGTH_MASK)
         count = min(-(-reachable // stride), max(1, RUN_BYTES // stride))
         if count < _SHORT or header & DISCARDED:
-            return None
+            return 0
         size = count * stride
         headers = self._words[offset >> 2 : (offset + size) >> 2 : stride >> 2].tolist()
         if headers.count(header) != count:
-            return None
+            return 0
         self._check(size, stride)
-        first, last = HEADER_SIZE, HEADER_SIZE + size
-        return range(first, last, stride), range(first + header, last + header, stride), size
+        return size
 
-    def _walk(self, offset: int, reachable: int) -> tuple[Sequence[int], Sequence[int], int]:
-        """Records one by one, up to the first that is not committed."""
+    def _walk(self, offset: int, reachable: int) -> tuple[list[int], list[int], int]:
+        """Where records begin and end, one by one, up to the first that is not committed."""
         starts: list[int] = []
         ends: list[int] = []
         words = self._words

@@ -46,8 +46,7 @@ def take_array(
         run = ring.take()
         if run is None:
             break
-        records = [run.block[a:b] for a, b in zip(run.starts, run.ends, strict=True)]
-        fitting, rest = _split(records, size)
+        fitting, rest = _split(list(run.records), size)
         array = _with_room(array, count, len(fitting))
         count = _append(array, count, fitting, size)
     return array[:count].view(dtype), rest

@@ -120,9 +120,7 @@ class RingBuffer(EventSource[Any]):
         run = self._ring.take()
         if run is None:
             return 0
-        counter = iter(run.starts)
-        slices = map(slice, counter, run.ends)
-        self._serve(map(run.block.__getitem__, slices), counter)
+        self._serve(run.records, run.counter)
         return run.size
 
     def _serve(self, records: Iterator[bytes], counter: Iterator[Any]) -> None:
