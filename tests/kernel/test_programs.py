@@ -208,7 +208,7 @@ def test_a_log_that_outgrows_the_first_buffer_is_whole() -> None:
     with pytest.raises(VerifierError) as caught:
         Program.load(ProgramType.XDP, long, name="long")
     assert len(caught.value.log) > 64 << 10
-    assert caught.value.log.startswith("0: R1=ctx() R10=fp0")
+    assert caught.value.log.startswith("0: R1=ctx(")
     assert "R3 !read_ok" in caught.value.summary
 
 

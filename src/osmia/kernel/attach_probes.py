@@ -23,7 +23,7 @@ from osmia.kernel.feature_probes import (
     map_error,
     must_be_privileged,
 )
-from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
+from osmia.object.uapi import AttachType, LinkType, MapFlag, MapType, ProgramType
 
 #: A descriptor number that is never open, and no interface's index.
 _NOWHERE = 0x7FFF_FFFF
@@ -165,11 +165,9 @@ def _uprobe_multi(kind: AttachType) -> bool:
 
 
 def _struct_ops_link() -> bool:
-    try:
-        os.close(syscall.link_create(_NOWHERE, attach_type=AttachType.STRUCT_OPS))
-    except KernelError as error:
-        return error.errno == errno.EBADF and _link_update_known()
-    return True
+    """Maps for such links have a flag; with it, EINVAL comes from a kernel without."""
+    shape = ONE_ENTRY | {"flags": MapFlag.LINK, "btf_vmlinux_value_type_id": 1}
+    return map_error(MapType.STRUCT_OPS, shape) not in (errno.EINVAL, errno.E2BIG, errno.EPERM)
 
 
 def _link_update_known() -> bool:
