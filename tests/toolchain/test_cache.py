@@ -71,6 +71,20 @@ def test_the_stand_in_goes_away_with_the_process(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_only_helps_may_fail_to_be_written(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    cache.write_if_possible("objects", "a", b"content")
+    assert cache.read("objects", "a") is None
+    with pytest.raises(OSError, match="No space"):
+        cache.write("objects", "a", b"content")
+    assert list(cache.directory("objects").iterdir()) == []
+
+
 def test_concurrent_writers_leave_one_whole_entry(fresh_cache: Path) -> None:
     contents = [bytes([number]) * 100_000 for number in range(8)]
     seen: list[bytes | None] = []

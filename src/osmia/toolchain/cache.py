@@ -56,6 +56,12 @@ def write(kind: str, name: str, content: bytes) -> Path:
     return path
 
 
+def write_if_possible(kind: str, name: str, content: bytes) -> None:
+    """Store what is only a help: a full disk is no reason to fail."""
+    with contextlib.suppress(OSError):
+        write(kind, name, content)
+
+
 def directory(kind: str) -> Path:
     """The directory for one kind of content ("objects", "vmlinux/…"), made when missing."""
     folder = _root(os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")) / kind

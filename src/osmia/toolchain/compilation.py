@@ -20,6 +20,7 @@ from osmia.btf import BTF
 from osmia.errors import CompileError
 from osmia.toolchain import cache
 from osmia.toolchain.compiler import Compiler, find_compiler, host_architecture
+from osmia.toolchain.debug_info import strip_debug_info
 from osmia.toolchain.vmlinux import vmlinux_header
 
 INCLUDES = Path(__file__).resolve().parent.parent / "include"
@@ -31,6 +32,9 @@ VmlinuxSource = BTF | str | os.PathLike[str] | bool
 # What every object needs: BTF comes with debug information; a stack protector, which some
 # distributions' compilers turn on, calls what no kernel has.
 _ALWAYS = ("-g", "-O2", "-fno-stack-protector", "-fno-color-diagnostics")
+
+# To be counted up when the same compiler's output comes to be treated differently here.
+_MADE_AS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ def compile(  # noqa: A001
     target: Target = "bpfel",
     architecture: str | None = None,
     vmlinux: VmlinuxSource = True,
+    dwarf: bool = False,
     name: str | None = None,
 ) -> CompiledObject:
     """Compile a C source file, or C text (a `str` with a newline in it), to an object.
@@ -91,7 +96,8 @@ def compile(  # noqa: A001
     `architecture` the traced machine as the kernel's build names it ("x86", "arm64"; for
     PT_REGS_* and <asm/…>), by default this one. `vmlinux` provides "vmlinux.h" where the
     source includes it: of the running kernel (True), of a BTF or a file of raw BTF, or not
-    (False). `name` is what messages and debug information call a text.
+    (False). `dwarf` keeps the debug information from which BTF was made, for other tools.
+    `name` is what messages and debug information call a text.
 
     Raises `CompileError` with the compiler's diagnostics, and `FileNotFoundError`.
     """
@@ -108,7 +114,7 @@ def compile(  # noqa: A001
     )
     job = _Job(tool, arguments, name, path, text)
     job, dependencies = _dependencies(job, vmlinux)
-    return _compile_cached(job, dependencies)
+    return _compile_cached(job, dependencies, dwarf)
 
 
 def _input(source: str | os.PathLike[str], name: str | None) -> tuple[str | None, bytes, str]:
@@ -157,28 +163,30 @@ def _included(job: _Job) -> tuple[Path, ...]:
     return tuple(Path(word) for word in unescaped if word not in {"-", "<stdin>"})
 
 
-def _compile_cached(job: _Job, dependencies: tuple[Path, ...]) -> CompiledObject:
-    key = _key(job, dependencies)
+def _compile_cached(job: _Job, dependencies: tuple[Path, ...], dwarf: bool) -> CompiledObject:
+    key = _key(job, dependencies, dwarf)
     data = cache.read("objects", key)
     if data is not None:
         return CompiledObject(job.name, data, dependencies, job.compiler, cached=True)
     run = job.run("-c", "-o", "-")
     if not run.stdout.startswith(b"\x7fELF"):
         raise CompileError(f"the compiler made no object of {job.name}; are its flags right?")
+    data = run.stdout if dwarf else strip_debug_info(run.stdout)
     warnings = run.stderr.decode(errors="replace")
     if not warnings:
         # Warnings are worth repeating until they are gone.
-        cache.write("objects", key, run.stdout)
-    return CompiledObject(job.name, run.stdout, dependencies, job.compiler, warnings)
+        cache.write_if_possible("objects", key, data)
+    return CompiledObject(job.name, data, dependencies, job.compiler, warnings)
 
 
-def _key(job: _Job, dependencies: tuple[Path, ...]) -> str:
+def _key(job: _Job, dependencies: tuple[Path, ...], dwarf: bool) -> str:
     """A name for the result: everything that it depends on.
 
     The directory counts, since debug information names it.
     """
     digest = hashlib.sha256()
-    parts = (job.compiler.identity, job.arguments, job.name, job.path, str(Path.cwd()))
+    how = (_MADE_AS, job.compiler.identity, job.arguments, dwarf)
+    parts = (*how, job.name, job.path, str(Path.cwd()))
     digest.update(repr(parts).encode(errors="surrogateescape") + job.text)
     for path in dependencies:
         try:

@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sysconfig
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -147,7 +148,7 @@ def _probe(kind: str, command: tuple[str, ...]) -> Compiler:
         return Compiler(kind, command, json.loads(remembered)["version"], identity)
     version = _try(command)
     content = json.dumps({"version": version, "command": command})
-    cache.write("compilers", identity, content.encode())
+    cache.write_if_possible("compilers", identity, content.encode())
     return Compiler(kind, command, version, identity)
 
 
@@ -194,7 +195,10 @@ def _bundled_includes(root: Path, architecture: str) -> list[str]:
 def _system_includes(architecture: str) -> list[str]:
     """The system's headers, with Debian's directory for <asm/…>; without any, the wheel's."""
     machine = next((k for k, v in _ARCHITECTURES.items() if v == architecture), architecture)
-    places = [Path(f"/usr/include/{machine}-linux-gnu"), Path("/usr/include")]
+    triple = f"{machine}-linux-gnu"
+    if architecture == host_architecture():
+        triple = sysconfig.get_config_var("MULTIARCH") or triple
+    places = [Path("/usr/include", triple), Path("/usr/include")]
     if any((place / "linux/bpf.h").exists() for place in places):
         return [word for place in places for word in ("-idirafter", str(place))]
     wheel = _bundled()
