@@ -16,17 +16,20 @@ from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Areas
-from osmia.vm.code import Code, check
+from osmia.vm.code import TAIL_CALL, Code, check
 from osmia.vm.cpu import Cpus
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import Helper, supported
 from osmia.vm.maps import operations as _operations
+from osmia.vm.maps import slots
 from osmia.vm.maps.build import Definition, normalised
+from osmia.vm.maps.special import ProgramArray
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native import Natives
 from osmia.vm.programs import Program
 
 if TYPE_CHECKING:
+    from osmia.values import Codec
     from osmia.vm.jit.machine import Jit
     from osmia.vm.maps.mapping import VmMap
 
@@ -70,6 +73,7 @@ class Vm:
         self.maps: dict[int, VmMap] = {}
         self.programs: list[Program] = []
         self.linked: dict[int, Program] = {}
+        self._link_slots: dict[int, int] = {}
         self.helpers: MutableMapping[str, Callable[..., int]] = {}
         self.lock = threading.RLock()
         self._supported = supported()
@@ -128,6 +132,8 @@ class Vm:
         map_extra: int = 0,
         name: str = "",
         lock_offset: int | None = None,
+        key_codec: Codec | None = None,
+        value_codec: Codec | None = None,
     ) -> VmMap:
         """Make a map; sizes in bytes. Raises KernelError with the errno value that a kernel
         would give, NotSupportedError for types that the vm lacks."""
@@ -140,7 +146,7 @@ class Vm:
             number = next((n for n in range(1, layout.MAX_MAPS) if n not in self.maps), None)
             if number is None:
                 raise KernelError(24, "create one more map in this vm")
-            made = open_map(self, number, definition, name)
+            made = open_map(self, number, definition, name, key_codec, value_codec)
             self.maps[number] = made
             self.memory.store64(self.map_table + 8 * number, made.raw.header)
             if made.raw.values_size:
@@ -156,6 +162,61 @@ class Vm:
                 if gone.raw.values_size:
                     self.areas.remove(gone.raw.values_address)
                 gone.raw.release()
+
+    def fill_slot(self, array: ProgramArray, index: int, program: Program | None) -> None:
+        """Point a slot of a prog array at a program, or at none."""
+        slot = array.slot(index)
+        if program is None:
+            # What sites test goes first; where they would jump to stays, for those who
+            # tested just before.
+            self.memory.store64(slot + slots.SLOT_ENTRY, 0)
+            self.memory.store64(slot + slots.SLOT_PROGRAM, 0)
+            return
+        self.memory.store64(slot + slots.SLOT_PROGRAM, program.number)
+        if self._jit is not None:
+            self._set_entry(array, index, program)
+
+    def _set_entry(self, array: ProgramArray, index: int, program: Program) -> None:
+        assert self._jit is not None
+        entry = self._jit.program(program).entry
+        self._jit.point(array.raw.header, index, entry)
+        self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, entry)
+
+    def fill_entries(self) -> None:
+        """Compile the programs in all prog arrays: compiled code is about to jump there."""
+        for array in list(self.maps.values()):
+            if isinstance(array, ProgramArray):
+                for index in array:
+                    if not self.memory.load64(array.slot(index) + slots.SLOT_ENTRY):
+                        self._set_entry(array, index, array.open(index))
+
+    # Calls of other programs.
+
+    def link(self, program: Program) -> int:
+        """A handle for call instructions (source register 5) that call this program."""
+        with self.lock:
+            handle = len(self.linked) + 1
+            self._link_slots[handle] = self.memory.control.allocate(8)
+            self.linked[handle] = program
+            self.relink(handle, program)
+        return handle
+
+    def relink(self, handle: int, program: Program) -> None:
+        """Make the calls of a handle call another program from now on. Raises KernelError
+        (EINVAL) when its signature is another one."""
+        with self.lock:
+            if program.signature != self.linked[handle].signature:
+                hint = f"{program.signature!r} is not {self.linked[handle].signature!r}"
+                raise KernelError(22, f"call program {program.name!r}", hint=hint)
+            self.linked[handle] = program
+            if self._jit is not None:
+                entry = self._jit.program(program).entry
+                self.memory.store64(self._link_slots[handle], entry)
+
+    def link_slot(self, handle: int) -> int:
+        """Where the machine address of a handle's program is."""
+        self.relink(handle, self.linked[handle])
+        return self._link_slots[handle]
 
     def map_of(self, handle: int) -> VmMap | None:
         """The map that a program's pointer names."""
@@ -201,8 +262,10 @@ class Vm:
         for slot, i in enumerate(code.instructions):
             if i is None or not i.is_call:
                 continue
-            if i.is_helper_call and i.imm == 12:
+            if i.is_helper_call and i.imm == TAIL_CALL:
                 continue
+            if i.src == op.CallKind.PROGRAM and i.imm not in self.linked:
+                raise KernelError(9, f"load program {code.name!r}: no program {i.imm} to call")
             if i.src in (op.CallKind.HELPER, op.CallKind.KFUNC):
                 self.resolve(i, slot)
         for number in code.map_numbers:

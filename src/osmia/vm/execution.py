@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.interpreter import Interpreter
-    from osmia.vm.maps.base import VmMap
+    from osmia.vm.maps.mapping import VmMap
     from osmia.vm.programs import Program
 
 _FIXED_SIZES = {

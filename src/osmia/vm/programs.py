@@ -42,6 +42,7 @@ class Program:
         *,
         expected_attach_type: AttachType | None = None,
         return_type: str = "",
+        signature: str = "",
     ) -> None:
         self.vm = vm
         self.number = number
@@ -49,6 +50,7 @@ class Program:
         self.type = program_type
         self.expected_attach_type = expected_attach_type
         self.return_type = return_type
+        self.signature = signature
         self.definition: model.Program | None = None
         self._runs = 0
 

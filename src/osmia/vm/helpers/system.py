@@ -1,1 +1,123 @@
-"""Helpers: system."""
+"""Helpers that ask about the machine: time, random numbers, CPU, task."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
+from osmia.vm.layout import STATE_CPU, STATE_RANDOM, STATE_TIME
+from osmia.vm.maps.constants import M32, M64
+from osmia.vm.native import clock, cpu_state, load32, load64, native, store64
+
+MONOTONIC = 1
+MONOTONIC_COARSE = 6
+BOOTTIME = 7
+TAI = 11
+
+
+@native
+def helper_ktime_get_ns(frame: int) -> int:
+    """bpf_ktime_get_ns, since 4.1."""
+    return (clock(MONOTONIC) + load64(cpu_state(frame) + STATE_TIME)) & M64
+
+
+@native
+def helper_ktime_get_boot_ns(frame: int) -> int:
+    """bpf_ktime_get_boot_ns, since 5.8."""
+    return (clock(BOOTTIME) + load64(cpu_state(frame) + STATE_TIME)) & M64
+
+
+@native
+def helper_ktime_get_coarse_ns(frame: int) -> int:
+    """bpf_ktime_get_coarse_ns, since 5.11."""
+    return (clock(MONOTONIC_COARSE) + load64(cpu_state(frame) + STATE_TIME)) & M64
+
+
+@native
+def helper_ktime_get_tai_ns(frame: int) -> int:
+    """bpf_ktime_get_tai_ns, since 6.1."""
+    return (clock(TAI) + load64(cpu_state(frame) + STATE_TIME)) & M64
+
+
+@native
+def helper_jiffies64(frame: int) -> int:
+    """bpf_jiffies64, since 5.6; a jiffy is 4 ms here."""
+    return clock(MONOTONIC) // 4000000
+
+
+@native
+def helper_get_prandom_u32(frame: int) -> int:
+    """bpf_get_prandom_u32, since 4.1: a xorshift generator a CPU."""
+    place = cpu_state(frame) + STATE_RANDOM
+    value = load64(place)
+    value = value ^ ((value << 13) & M64)
+    value = value ^ (value >> 7)
+    value = value ^ ((value << 17) & M64)
+    store64(place, value)
+    return (value >> 16) & M32
+
+
+@native
+def helper_get_smp_processor_id(frame: int) -> int:
+    """bpf_get_smp_processor_id, since 4.1: the virtual CPU's number."""
+    return load32(cpu_state(frame) + STATE_CPU)
+
+
+@native
+def helper_get_numa_node_id(frame: int) -> int:
+    """bpf_get_numa_node_id, since 4.10: there is one node."""
+    return 0
+
+
+for _name in (
+    "ktime_get_ns",
+    "ktime_get_boot_ns",
+    "ktime_get_coarse_ns",
+    "ktime_get_tai_ns",
+    "jiffies64",
+    "get_prandom_u32",
+    "get_smp_processor_id",
+    "get_numa_node_id",
+):
+    native_helper(_name)
+
+
+@helper("get_current_pid_tgid")
+def get_current_pid_tgid(call: Invocation) -> int:
+    """This process and thread, since 4.2."""
+    return os.getpid() << 32 | threading.get_native_id()
+
+
+@helper("get_current_uid_gid")
+def get_current_uid_gid(call: Invocation) -> int:
+    """This process's owner, since 4.2; 0 where the system has none."""
+    if not hasattr(os, "getuid"):
+        return 0
+    return os.getgid() << 32 | os.getuid()
+
+
+@helper("get_current_comm", Argument.WRITE, Argument.SIZE)
+def get_current_comm(call: Invocation, buffer: int, size: int) -> int:
+    """This thread's name, since 4.2."""
+    size &= M32
+    try:
+        name = Path("/proc/thread-self/comm").read_bytes().rstrip(b"\n")
+    except OSError:
+        name = threading.current_thread().name.encode()
+    if size:
+        call.write(buffer, name[: min(size, 16) - 1].ljust(size, b"\0"))
+    return 0
+
+
+@helper("get_current_cgroup_id")
+def get_current_cgroup_id(call: Invocation) -> int:
+    """There are no cgroups here: always 1, the root's."""
+    return 1
+
+
+@helper("get_current_task")
+def get_current_task(call: Invocation) -> int:
+    """There is no task_struct here: always 0."""
+    return 0

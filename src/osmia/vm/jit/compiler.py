@@ -23,8 +23,8 @@ class Machine:
 
 
 @cache
-def host() -> Machine:
-    """This machine. Raises NotSupportedError where llvmlite is not installed."""
+def host(retpoline: bool = False) -> Machine:
+    """This machine; with `retpoline` indirect jumps never speculate. Raises NotSupportedError where llvmlite is not installed."""
     try:
         import llvmlite
         import llvmlite.binding as llvm
@@ -36,6 +36,8 @@ def host() -> Machine:
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    if retpoline:
+        features += ",+retpoline-indirect-calls,+retpoline-indirect-branches"
     target = llvm.Target.from_default_triple().create_target_machine(
         cpu=cpu, features=features, opt=2, codemodel="small", jit=True
     )
@@ -45,11 +47,11 @@ def host() -> Machine:
     return Machine(target, str(target.target_data), triple, description)
 
 
-def object_code(text: str) -> bytes:
+def object_code(text: str, *, retpoline: bool = False) -> bytes:
     """Optimise a module's IR and give its object file."""
     import llvmlite.binding as llvm
 
-    machine = host()
+    machine = host(retpoline)
     with _lock:
         module = llvm.parse_assembly(
             f'target datalayout = "{machine.data_layout}"\n'

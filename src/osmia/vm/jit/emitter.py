@@ -12,6 +12,9 @@ Value: TypeAlias = int | str
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
 
+PARAMETERS = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5"
+"""The one prototype of programs and subprograms: with equal ones a tail call is a jump."""
+
 _ATTRIBUTES = "nounwind"
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout, native
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Invocation
-from osmia.vm.jit import compiler
+from osmia.vm.jit import compiler, stubs
 from osmia.vm.jit.calls import Context
 from osmia.vm.jit.emitter import VmLayout
 from osmia.vm.jit.module import module_text
@@ -36,12 +36,13 @@ EXPORTED = (
 
 
 class CompiledProgram:
-    """A program's machine code."""
+    """A program's machine code, and the stubs in it by (map header, key)."""
 
-    def __init__(self, code: compiler.LoadedCode) -> None:
+    def __init__(self, code: compiler.LoadedCode, symbols: Mapping[tuple[int, int], str]) -> None:
         self.code = code
         self.entry = code.address("program")
         self.run: Run = _RUN(code.address("run"))
+        self.stubs = {place: code.address(symbol) for place, symbol in symbols.items()}
 
 
 class Jit:
@@ -64,6 +65,8 @@ class Jit:
             vm.retpoline,
         )
         self._compiled: dict[int, CompiledProgram] = {}
+        self._targets: dict[tuple[int, int], int] = {}
+        self._direct = stubs.supported()
         self._failures = threading.local()
         self._natives = self._compile_natives()
         vm.natives.use_compiled(self._native)
@@ -72,25 +75,43 @@ class Jit:
 
     def program(self, program: Program) -> CompiledProgram:
         """A program's code, compiled at the first call."""
-        with self.vm.lock:
-            found = self._compiled.get(program.number)
-            if found is None:
-                found = CompiledProgram(self._compile(program))
-                self._compiled[program.number] = found
-            return found
+        found = self._compiled.get(program.number)
+        if found is None:
+            with self.vm.lock:
+                found = self._compiled.get(program.number) or self._add(program)
+        return found
 
-    def _compile(self, program: Program) -> compiler.LoadedCode:
-        natives = NativeCode(self.vm.memory, self.layout)
-        context = Context(
-            self.layout,
-            natives,
-            self.vm.immediate,
-            lambda i: self.vm.resolve(i),
-            lambda handle: 0,
-            layout.CPU_STACK_SIZE - layout.FRAME_SIZE,
-        )
+    def _add(self, program: Program) -> CompiledProgram:
+        context = self.context()
         text = module_text(context, program.code)
-        return compiler.LoadedCode(compiler.object_code(text))
+        code = compiler.LoadedCode(compiler.object_code(text, retpoline=self.vm.retpoline))
+        found = CompiledProgram(code, {} if not self._direct else context.stubs)
+        self._compiled[program.number] = found
+        for place, stub in found.stubs.items():
+            stubs.point(stub, self._targets.get(place, found.entry))
+        if program.code.has_tail_calls:
+            self.vm.fill_entries()
+        return found
+
+    def context(self) -> Context:
+        """What a new module needs to know."""
+        return Context(
+            self.layout,
+            NativeCode(self.vm.memory, self.layout),
+            self.vm.immediate,
+            self.vm.resolve,
+            self.vm.link_slot,
+            layout.CPU_STACK_SIZE - layout.FRAME_SIZE,
+            direct=self._direct,
+        )
+
+    def point(self, header: int, key: int, entry: int) -> None:
+        """Make every direct jump of a slot go to an entry."""
+        self._targets[header, key] = entry
+        for code in self._compiled.values():
+            stub = code.stubs.get((header, key))
+            if stub is not None:
+                stubs.point(stub, entry)
 
     def run(
         self, program: Program, cpu: Cpu, arguments: tuple[int, ...], budget: int, repeat: int

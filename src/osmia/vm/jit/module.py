@@ -6,8 +6,9 @@ from osmia.vm import layout
 from osmia.vm.code import Code
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit.calls import Context
-from osmia.vm.jit.emitter import Emitter, function
-from osmia.vm.jit.translate import PARAMETERS, FunctionTranslation
+from osmia.vm.jit import stubs
+from osmia.vm.jit.emitter import PARAMETERS, Emitter, function
+from osmia.vm.jit.translate import FunctionTranslation
 
 # `run` takes what one run needs, and how often to run: it gives the last result.
 _RUN = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit, i64 %times"
@@ -25,9 +26,9 @@ def module_text(context: Context, code: Code) -> str:
         *([_dispatch(code)] if context.natives.has_callbacks else []),
         *context.natives.texts,
     ]
-    stubs = [_stub(symbol) for symbol in context.stubs.values()]
+    slots = [stubs.text(symbol) for symbol in context.stubs.values()]
     head = "".join(f"{declaration}\n" for declaration in sorted(context.natives.declarations))
-    return "".join([*stubs, head, *parts]) + '!0 = !{!"branch_weights", i32 1, i32 1048576}\n'
+    return "".join([*slots, head, *parts]) + '!0 = !{!"branch_weights", i32 1, i32 1048576}\n'
 
 
 def _one_run(context: Context) -> str:
@@ -95,8 +96,15 @@ def _dispatch(code: Code) -> str:
     return function("dispatch", signature, body)
 
 
-def _stub(symbol: str) -> str:
-    """An 8-byte aligned jump that the vm repoints; until then it traps."""
-    lines = [".text", ".p2align 3", f".globl {symbol}", f"{symbol}:", ".quad 0x0b0f0b0f0b0f0b0f"]
-    assembly = "".join(f'module asm "{line}"\n' for line in lines)
-    return f"{assembly}declare i64 @{symbol}({PARAMETERS})\n"
+def dispatcher_text(context: Context) -> str:
+    """A module whose `run` calls a program through one stub, `slot_0`."""
+    body = Emitter(["entry:"])
+    body.ret(
+        body.value(
+            "musttail call i64 @slot_0(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3,"
+            " i64 %a4, i64 %a5)"
+        )
+    )
+    program = function("program", PARAMETERS, body, linkage="")
+    profile = '!0 = !{!"branch_weights", i32 1, i32 1048576}\n'
+    return "".join([stubs.text("slot_0"), program, _one_run(context), _run(), profile])

@@ -16,9 +16,7 @@ from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit.blocks import Block, blocks, find_constants, follow, instructions, target
 from osmia.vm.jit.calls import Calls, Context
-from osmia.vm.jit.emitter import Emitter, Value, function, text
-
-PARAMETERS = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5"
+from osmia.vm.jit.emitter import PARAMETERS, Emitter, Value, function, text
 
 _CONDITIONS = {
     op.JmpOp.JEQ: "eq",

@@ -55,6 +55,11 @@ class RawMap:
         return self._built.values
 
     @property
+    def nodes_address(self) -> int:
+        """The address of the first node or slot, in control memory."""
+        return self._built.nodes
+
+    @property
     def values_size(self) -> int:
         """Bytes of all values."""
         return self._built.values_size

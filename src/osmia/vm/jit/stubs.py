@@ -1,0 +1,81 @@
+"""Slot stubs: jumps in compiled code that are repointed while other threads run them.
+
+A stub is 24 bytes, 8-byte aligned, in the code of the module that uses it (x86-64):
+
+     0  jmp rel32 and padding      to the target, or to 8 when that is too far away
+     8  jmp [rip + 2]              through the word at 16
+    16  the target's address
+
+Repointing stores the word, then the first 8 bytes, each with one aligned store: whoever
+runs the stub meanwhile goes to the old target or to the new one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import platform
+from functools import cache
+from typing import Any
+
+from osmia.vm.jit.emitter import PARAMETERS
+
+_JUMP = 0xE9
+_PADDING = b"\x0f\x1f\x00"
+_NEAR = 1 << 31
+_PROTECTION = 1 | 2 | 4, 1 | 4  # read, write, execute; read, execute
+
+
+def supported() -> bool:
+    """Whether this machine has stubs; elsewhere all tail calls load their target."""
+    return platform.machine() in ("x86_64", "AMD64") and _mprotect() is not None
+
+
+@cache
+def _mprotect() -> Any:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).mprotect
+    except (OSError, AttributeError, TypeError):
+        return None
+    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return function
+
+
+def text(symbol: str) -> str:
+    """The IR of a stub that traps until it is pointed somewhere."""
+    lines = (
+        ".text",
+        ".p2align 3",
+        f".globl {symbol}",
+        f"{symbol}:",
+        ".quad 0x0b0f0b0f0b0f0b0f",
+        ".byte 0xff, 0x25, 2, 0, 0, 0, 0x66, 0x90",
+        ".quad 0",
+    )
+    assembly = "".join(f'module asm "{line}"\n' for line in lines)
+    return f"{assembly}declare i64 @{symbol}({PARAMETERS})\n"
+
+
+def point(stub: int, target: int) -> None:
+    """Make the stub at a machine address jump to another; raises OSError where the system
+    does not let code be changed."""
+    page = mmap.PAGESIZE
+    start = stub // page * page
+    size = -(-(stub + 24) // page) * page - start
+    writable, executable = _PROTECTION
+    _protect(start, size, writable)
+    try:
+        ctypes.c_uint64.from_address(stub + 16).value = target
+        distance = target - (stub + 5)
+        if not -_NEAR <= distance < _NEAR:
+            distance = 8 - 5
+        jump = bytes([_JUMP]) + (distance & 0xFFFF_FFFF).to_bytes(4, "little") + _PADDING
+        ctypes.c_uint64.from_address(stub).value = int.from_bytes(jump, "little")
+    finally:
+        _protect(start, size, executable)
+
+
+def _protect(start: int, size: int, protection: int) -> None:
+    if _mprotect()(start, size, protection):
+        number = ctypes.get_errno()
+        raise OSError(number, "cannot change the protection of compiled code")
