@@ -54,31 +54,46 @@ def types_are_compatible(local: BTF, local_id: int, target: BTF, target_id: int)
     """Whether a type exists under its name as the same kind of thing (TYPE_EXISTS, ksyms)."""
     if not kinds_are_compatible(local.kind_of(local_id), target.kind_of(target_id)):
         return False
-    return _compatible(local, local_id, target, target_id, MAX_DEPTH)
+    return _Compatibility(local, target).check(local_id, target_id, MAX_DEPTH)
 
 
-def _compatible(local: BTF, local_id: int, target: BTF, target_id: int, depth: int) -> bool:
-    for left in range(depth, 0, -1):
-        mine, other = local.type(local.resolve(local_id)), target.type(target.resolve(target_id))
-        if not kinds_are_compatible(mine.kind, other.kind):
-            return False
-        match mine, other:
-            case Int(), Int():
-                return mine.offset == 0 and other.offset == 0
-            case Ptr(), Ptr():
-                local_id, target_id = mine.target, other.target
-            case Array(), Array():
-                local_id, target_id = mine.element, other.element
-            case FuncProto(), FuncProto():
-                if len(mine.parameters) != len(other.parameters):
-                    return False
-                for here, there in zip(mine.parameters, other.parameters, strict=True):
-                    if not _compatible(local, here.type_id, target, there.type_id, left - 1):
+class _Compatibility:
+    """One comparison; remembers pairs, since parameters can share types at every level."""
+
+    def __init__(self, local: BTF, target: BTF) -> None:
+        self.local = local
+        self.target = target
+        self.known: dict[tuple[int, int], bool] = {}
+
+    def check(self, local_id: int, target_id: int, depth: int) -> bool:
+        key = (local_id, target_id)
+        if key not in self.known:
+            self.known[key] = self._check(local_id, target_id, depth)
+        return self.known[key]
+
+    def _check(self, local_id: int, target_id: int, depth: int) -> bool:
+        for left in range(depth, 0, -1):
+            mine = self.local.type(self.local.resolve(local_id))
+            other = self.target.type(self.target.resolve(target_id))
+            if not kinds_are_compatible(mine.kind, other.kind):
+                return False
+            match mine, other:
+                case Int(), Int():
+                    return mine.offset == 0 and other.offset == 0
+                case Ptr(), Ptr():
+                    local_id, target_id = mine.target, other.target
+                case Array(), Array():
+                    local_id, target_id = mine.element, other.element
+                case FuncProto(), FuncProto():
+                    if len(mine.parameters) != len(other.parameters):
                         return False
-                local_id, target_id = mine.return_type, other.return_type
-            case _:
-                return mine.kind in _NAMED_ONLY or mine.kind in ENUMS
-    raise _too_deep(local, local_id)
+                    for here, there in zip(mine.parameters, other.parameters, strict=True):
+                        if not self.check(here.type_id, there.type_id, left - 1):
+                            return False
+                    local_id, target_id = mine.return_type, other.return_type
+                case _:
+                    return mine.kind in _NAMED_ONLY or mine.kind in ENUMS
+        raise _too_deep(self.local, local_id)
 
 
 _NAMED_ONLY = (Kind.VOID, Kind.STRUCT, Kind.UNION, Kind.FWD)

@@ -62,7 +62,10 @@ class Spec:
 
 @dataclass(slots=True)
 class FieldShape:
-    """Where a field lies and how it is loaded; sizes and offsets in bytes but where bits."""
+    """Where a field lies and how it is loaded; sizes and offsets in bytes but where bits.
+
+    `load_size` is what one load of it has: an element's size for an array, 0 for a bitfield.
+    """
 
     byte_offset: int
     byte_size: int
@@ -71,6 +74,7 @@ class FieldShape:
     bitfield: bool
     type_id: int
     signed: bool
+    load_size: int = 0
 
 
 def parse_indexes(access: str, btf: BTF) -> list[int]:
@@ -235,7 +239,10 @@ def shape_of(spec: Spec) -> FieldShape:
         isinstance(kind, Enum | Enum64) and kind.signed
     )
     if not member.bitfield_size:
-        return FieldShape(bits // 8, size, bits, size * 8, False, type_id, signed)
+        load_size = load_size_of(btf, type_id)
+        return FieldShape(bits // 8, size, bits, size * 8, False, type_id, signed, load_size)
+    if not size:
+        raise ObjectFormatError("CO-RE: a bitfield in a type of 0 bytes", file=btf.name)
     start = bits // 8 // size * size
     # The smallest integer that holds all of the bitfield.
     while bits + member.bitfield_size - start * 8 > size * 8:
@@ -246,11 +253,29 @@ def shape_of(spec: Spec) -> FieldShape:
     return FieldShape(start, size, bits, member.bitfield_size, True, type_id, signed)
 
 
-def enumerator_value(spec: Spec) -> int:
-    """The enumerator's value."""
+def load_size_of(btf: BTF, type_id: int) -> int:
+    """The size of what a load of this type reads: nobody loads an array, but its elements."""
+    element = btf.resolve(type_id)
+    for _ in range(MAX_STEPS):
+        found = btf.type(element)
+        if not isinstance(found, Array):
+            return btf.size_of(element)
+        element = btf.resolve(found.element)
+    raise ObjectFormatError(f"CO-RE: type {type_id} is nested too deeply", file=btf.name)
+
+
+def enumerator_value(spec: Spec, *, signed: bool | None = None) -> int:
+    """The enumerator's value.
+
+    Kernels' BTF before 6.0 does not say which enumerations have negative values; `signed`
+    tells how to read 32 bits instead, usually as in the object's own BTF.
+    """
     kind = spec.btf.type(spec.steps[0].type_id)
     assert isinstance(kind, Enum | Enum64)
-    return kind.values[spec.steps[0].index].value
+    value = kind.values[spec.steps[0].index].value
+    if signed and isinstance(kind, Enum) and value >= 1 << 31:
+        value -= 1 << 32
+    return value
 
 
 def _no_field(btf: BTF, type_id: int, access: str) -> ObjectFormatError:
