@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from osmia.errors import KernelError, OsmiaError
 from osmia.events.ordering import barrier
-from osmia.events.source import Batch, EventCodec, EventSource
+from osmia.events.source import Batch, EventCodec, EventSource, RecordType
 
 if TYPE_CHECKING:
     import numpy
@@ -132,6 +132,7 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
         self._rings = rings
         self._epoll = epoll
         self._codec = codec
+        self._record_type = RecordType(codec, "perf buffer")
         self._turn = 0
         self._cpus: Iterator[int] = iter(())
         self._records: Iterator[bytes] = iter(())
@@ -176,11 +177,7 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
         self._check_open()
         import numpy
 
-        if dtype is None:
-            if self._codec is None:
-                raise TypeError("to_numpy needs a dtype for a perf buffer without a codec")
-            dtype = self._codec.dtype()
-        dtype = numpy.dtype(dtype)
+        dtype = self._record_type.resolve(dtype)
         size = dtype.itemsize
         with self._lock:
             cpus, records = self._take_all()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from osmia.events.ring import Ring
-from osmia.events.source import Batch, EventCodec, EventSource
+from osmia.events.source import Batch, EventCodec, EventSource, RecordType
 
 if TYPE_CHECKING:
     import numpy
@@ -70,6 +70,7 @@ class RingBuffer(EventSource[Any]):
         self._ring = ring
         self._fd = fd
         self._codec = codec
+        self._record_type = RecordType(codec, "ring buffer")
         self._records: Iterator[bytes] = iter(())
 
     @property
@@ -98,15 +99,9 @@ class RingBuffer(EventSource[Any]):
         Imports numpy.
         """
         self._check_open()
-        import numpy
-
         from osmia.events.ring_arrays import take_array
 
-        if dtype is None:
-            if self._codec is None:
-                raise TypeError("to_numpy needs a dtype for a ring buffer without a codec")
-            dtype = self._codec.dtype()
-        dtype = numpy.dtype(dtype)
+        dtype = self._record_type.resolve(dtype)
         with self._lock:
             self._check_open()
             array, rest = take_array(self._ring, dtype, list(self._records))

@@ -326,6 +326,31 @@ class EventSource(ABC, Generic[Event]):
             loop.call_soon_threadsafe(_finish, future)
 
 
+class RecordType:
+    """The numpy type of a source's records: the codec's, unless another is asked for.
+
+    A codec builds its type anew each time (20 µs, as long as 5,000 records take): asked once.
+    """
+
+    def __init__(self, codec: EventCodec | None, what: str) -> None:
+        self._codec = codec
+        self._what = what
+        self._known: numpy.dtype[Any] | None = None
+
+    def resolve(self, wanted: Any) -> numpy.dtype[Any]:
+        """`wanted` as a dtype, or the codec's when it is None; TypeError without either."""
+        import numpy
+
+        if wanted is not None:
+            given: numpy.dtype[Any] = numpy.dtype(wanted)
+            return given
+        if self._known is None:
+            if self._codec is None:
+                raise TypeError(f"to_numpy needs a dtype for a {self._what} without a codec")
+            self._known = self._codec.dtype()
+        return self._known
+
+
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
