@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,44 @@ def test_skb_programs_change_their_context() -> None:
     assert struct.unpack_from("=I", result.ctx_data, 8) == (7,)
 
 
+def test_xdp_contexts_can_be_named_values(returning: Make) -> None:
+    ctx = returning(ProgramType.XDP, 2).run(PACKET, {"ingress_ifindex": 1, "rx_queue_index": 0}).ctx
+    assert ctx.ingress_ifindex == 1
+    assert ctx.data_end - ctx.data == len(PACKET)
+
+
+def test_skb_contexts_can_be_named_values() -> None:
+    add_to_mark = code(
+        (0x61, 2, 1, 8, 0),
+        (0x07, 2, 0, 0, 1),
+        (0x63, 1, 2, 8, 0),
+        (0xB7, 0, 0, 0, 0),
+        (0x95, 0, 0, 0, 0),
+    )
+    with Program.load(ProgramType.SCHED_CLS, add_to_mark, license="GPL") as program:
+        result = program.run(PACKET, {"mark": 41, "priority": 3})
+    assert (result.ctx.mark, result.ctx.priority) == (42, 3)
+
+
+def test_a_context_that_fits_no_type_is_refused(returning: Make) -> None:
+    with pytest.raises(TypeError, match="a context for this program type"):
+        returning(ProgramType.RAW_TRACEPOINT, 0).run(ctx={"a": 1})
+
+
+def test_an_interrupted_run_lets_go(returning: Make) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            returning(ProgramType.XDP, 2).run(PACKET, repeat=0xFFFF_FFFF)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
 def test_raw_tracepoint_contexts_are_the_arguments() -> None:
     second = code((0x79, 0, 1, 8, 0), (0x95, 0, 0, 0, 0))
     with Program.load(ProgramType.RAW_TRACEPOINT, second, license="GPL") as program:
@@ -169,6 +208,15 @@ def test_a_pinned_program_outlives_its_descriptor(returning: Make, bpffs: Path) 
     program.close()
     with Program.from_pin(bpffs / "program") as again:
         assert again.id == identifier
+
+
+def test_a_pin_makes_its_directories_and_goes(returning: Make, bpffs: Path) -> None:
+    program = returning(ProgramType.XDP, 2)
+    program.pin(bpffs / "deep" / "program")
+    program.unpin(bpffs / "deep" / "program")
+    with pytest.raises(KernelError) as caught:
+        Program.from_pin(bpffs / "deep" / "program")
+    assert caught.value.errno == errno.ENOENT
 
 
 def test_opening_a_pinned_map_as_a_program_is_refused(bpffs: Path) -> None:

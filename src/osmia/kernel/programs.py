@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from osmia.kernel import info as info_of
-from osmia.kernel import program_load, runs, syscall
+from osmia.kernel import pins, program_load, runs, syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.info import ProgramInfo
 from osmia.kernel.program_load import FUNC_INFO_SIZE, LINE_INFO_SIZE, ProgramImage, no_lines
@@ -214,9 +214,13 @@ class Program:
         return links.attach(self, target, **options)
 
     def pin(self, path: str | os.PathLike[str]) -> None:
-        """Keep the program loaded under a path in a bpffs (since 4.4)."""
-        name = os.fspath(path)
-        syscall.obj_pin(self.fileno(), name, what=f"pin program {self.name!r} to {name!r}")
+        """Keep the program loaded under a path in a bpffs (since 4.4); missing directories
+        are made, mode 0700."""
+        pins.pin(self.fileno(), path, what=f"program {self.name!r}")
+
+    def unpin(self, path: str | os.PathLike[str]) -> None:
+        """Remove a pin."""
+        pins.unpin(path)
 
     def bind_map(self, map_fd: int) -> None:
         """Keep a map alive as long as the program (since 5.10)."""

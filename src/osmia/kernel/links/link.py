@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from osmia.errors import ClosedError, KernelError, NotSupportedError
-from osmia.kernel import syscall
+from osmia.kernel import pins, syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.links.info import LinkInfo, link_info
 from osmia.object.uapi import LinkType
@@ -51,7 +51,7 @@ class Link(ABC):
 
     @abstractmethod
     def pin(self, path: str | os.PathLike[str]) -> None:
-        """Keep the program attached under a path in a bpffs."""
+        """Keep the program attached under a path in a bpffs; missing directories are made."""
 
     @abstractmethod
     def update(self, program: Program, *, expected: Program | None = None) -> None:
@@ -143,9 +143,8 @@ class KernelLink(Link):
         self._fd.close()
 
     def pin(self, path: str | os.PathLike[str]) -> None:
-        name = os.fspath(path)
-        syscall.obj_pin(self.fileno(), name, what=f"pin the link of {self.what} to {name!r}")
-        self._pins.append(Path(name))
+        pins.pin(self.fileno(), path, what=f"the link of {self.what}")
+        self._pins.append(Path(path))
 
     def unpin(self) -> None:
         """Remove the pins that this object made."""
