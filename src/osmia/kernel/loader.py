@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from osmia.btf.patch import without_externs
-from osmia.errors import RelocationError
+from osmia.errors import KernelError, RelocationError
 from osmia.formats.elf_data import EXTERN_SECTIONS
-from osmia.kernel import attach_target, image
+from osmia.kernel import attach_target, image, syscall
 from osmia.kernel.btf_objects import btf_from_id, load_btf
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.loaded import LoadedObject
@@ -106,8 +106,19 @@ class _Loader:
         loaded = {}
         for program in self.obj.programs.values():
             if program.autoload:
-                loaded[program.name] = undo.enter_context(self._load_program(program))
+                made = undo.enter_context(self._load_program(program))
+                self._bind_constants(made)
+                loaded[program.name] = made
         return loaded
+
+    def _bind_constants(self, program: Program) -> None:
+        """Hold read-only data as long as the program lives, also where its code has none of it.
+
+        As libbpf does: who looks at a program later finds the object's constants with it.
+        """
+        for section in self.maps.constants:
+            with suppress(KernelError):  # before 5.10
+                syscall.prog_bind_map(program.fileno(), section.fd.fileno())
 
     def _load_program(self, program: model.Program) -> Program:
         layout = lay_out(self.obj, program.name)

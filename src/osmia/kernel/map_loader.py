@@ -118,6 +118,11 @@ class MapLoader:
         """The descriptors of the data sections' maps, by section."""
         return {name: loaded.fd.fileno() for name, loaded in self.sections.items()}
 
+    @property
+    def constants(self) -> list[LoadedSection]:
+        """The `.rodata` sections."""
+        return [s for s in self.sections.values() if s.section.kind is DataKind.RODATA]
+
     def _use(self, definition: model.Map, given: Map) -> None:
         check_reuse(definition, given.info, f"map {given.name!r}")
         self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))

@@ -1,0 +1,365 @@
+"""What an object becomes in the kernel, loaded by osmia and by libbpf; and the corpus compiled.
+
+There are two peers: Debian's bpftool (libbpf 1.1), and the libbpf 1.6 inside the wheel
+`pylibbpf`, of which only the C functions are used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+import osmia
+from osmia.kernel import info as program_info
+from osmia.kernel import syscall
+from osmia.kernel.maps.info import read_info
+from osmia.object.uapi import MapType
+from osmia.toolchain import INCLUDES, find_compiler
+from osmia.toolchain import compile as compile_source
+
+CORPUS = Path(__file__).parent / "corpus"
+#: Contents are compared of arrays up to so many entries and bytes a value.
+MAX_ENTRIES, MAX_VALUE = 64, 1 << 16
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SeenMap:
+    """A map as the kernel describes it; `contents` only where loading sets them."""
+
+    name: str
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int
+    map_extra: int
+    frozen: bool
+    has_btf: bool
+    key_type: int
+    value_type: int
+    kernel_value_type: int
+    contents: tuple[object, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SeenProgram:
+    """A program as the kernel describes it; maps in no order."""
+
+    name: str
+    type: int
+    tag: str
+    instructions: int
+    has_btf: bool
+    functions: bytes = field(repr=False)
+    lines: bytes = field(repr=False)
+    attach_btf_id: int
+    gpl: bool
+    maps: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that one load made. `maps` is None where the peer does not show them."""
+
+    programs: dict[str, SeenProgram]
+    maps: list[SeenMap] | None
+
+
+class PeerError(Exception):
+    """The peer did not load an object; says what it printed."""
+
+
+def see_map(fd: int) -> SeenMap:
+    info = read_info(fd)
+    return SeenMap(
+        name=info.name,
+        type=int(info.type),
+        key_size=info.key_size,
+        value_size=info.value_size,
+        max_entries=info.max_entries,
+        flags=int(info.flags),
+        map_extra=info.map_extra,
+        frozen=info.frozen,
+        has_btf=bool(info.btf_id),
+        key_type=info.btf_key_type_id,
+        value_type=info.btf_value_type_id,
+        kernel_value_type=info.btf_vmlinux_value_type_id,
+        contents=_contents(fd, info),
+    )
+
+
+def _contents(fd: int, info: object) -> tuple[object, ...]:
+    names: dict[int, Callable[[int], str]] = {
+        MapType.ARRAY_OF_MAPS: _map_name,
+        MapType.PROG_ARRAY: _program_name,
+    }
+    small = info.max_entries <= MAX_ENTRIES and info.value_size <= MAX_VALUE
+    if not small or info.type not in (MapType.ARRAY, *names):
+        return ()
+    found: list[object] = []
+    for key in range(info.max_entries):
+        call = syscall.ElementCall(fd, 4, info.value_size)
+        call.key.raw = key.to_bytes(4, "little")
+        error = call(syscall.Command.MAP_LOOKUP_ELEM)
+        value = None if error else bytes(call.value.raw)
+        if value is not None and info.type in names:
+            found.append(names[info.type](int.from_bytes(value, "little")))
+        else:
+            found.append(value)
+    return tuple(found)
+
+
+def _map_name(identifier: int) -> str:
+    fd = syscall.map_get_fd_by_id(identifier)
+    try:
+        return read_info(fd).name
+    finally:
+        os.close(fd)
+
+
+def _program_name(identifier: int) -> str:
+    fd = syscall.prog_get_fd_by_id(identifier)
+    try:
+        return program_info.program_info(fd).name
+    finally:
+        os.close(fd)
+
+
+def see_program(fd: int) -> SeenProgram:
+    info = program_info.program_info(fd)
+    return SeenProgram(
+        name=info.name,
+        type=int(info.type),
+        tag=info.tag,
+        instructions=info.xlated_len // 8,
+        has_btf=bool(info.btf_id),
+        functions=program_info.function_records(fd)[0],
+        lines=program_info.line_records(fd)[0],
+        attach_btf_id=info.attach_btf_id,
+        gpl=info.gpl_compatible,
+        maps=frozenset(map(_map_name, info.map_ids)),
+    )
+
+
+def see_osmia(path: Path, bpffs: Path, **options: object) -> Seen:
+    """What osmia's load makes."""
+    (bpffs / "osmia").mkdir()
+    with osmia.open(path).load(pin_root=bpffs / "osmia", **options) as bpf:
+        programs = {name: see_program(p.fileno()) for name, p in bpf.programs.items()}
+        sections = [section.fd.fileno() for section in bpf._sections.values()]
+        fds = [held.fileno() for held in bpf.maps.values()] + sections
+        return Seen(programs, sorted(map(see_map, fds), key=repr))
+
+
+class Bpftool:
+    """Debian's bpftool: programs and maps are read through pins."""
+
+    name = "bpftool"
+
+    def __init__(self) -> None:
+        self.command = shutil.which("bpftool")
+        assert self.command, "bpftool is not installed; see tools/debian-packages.txt"
+
+    def see(self, path: Path, bpffs: Path) -> Seen:
+        """Load everything in the object."""
+        programs, maps = bpffs / "programs", bpffs / "maps"
+        done = subprocess.run(
+            [self.command, "prog", "loadall", path, programs, "pinmaps", maps],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise PeerError(done.stderr)
+        return Seen(
+            {pin.name: _with_pin(pin, see_program) for pin in programs.iterdir()},
+            sorted((_with_pin(pin, see_map) for pin in maps.iterdir()), key=repr)
+            if maps.is_dir()
+            else [],
+        )
+
+
+def _with_pin(pin: Path, see: Callable[[int], T]) -> T:
+    fd = syscall.obj_get(str(pin))
+    try:
+        return see(fd)
+    finally:
+        os.close(fd)
+
+
+class OpenOptions(ctypes.Structure):
+    """struct bpf_object_open_opts of libbpf 1.6."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("object_name", ctypes.c_char_p),
+        ("relaxed_maps", ctypes.c_bool),
+        ("pin_root_path", ctypes.c_char_p),
+        ("_unused", ctypes.c_uint32),
+        ("kconfig", ctypes.c_char_p),
+        ("btf_custom_path", ctypes.c_char_p),
+        ("kernel_log_buf", ctypes.c_void_p),
+        ("kernel_log_size", ctypes.c_size_t),
+        ("kernel_log_level", ctypes.c_uint32),
+        ("bpf_token_path", ctypes.c_char_p),
+    )
+
+
+PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+
+class Libbpf:
+    """The libbpf of a wheel, in this process."""
+
+    name = "libbpf"
+
+    def __init__(self) -> None:
+        self.library = _libbpf_library()
+        self.printed: list[str] = []
+        self._print = PRINT(self._keep)
+        self.library.libbpf_set_print(self._print)
+
+    def _keep(self, level: int, text: bytes, arguments: int) -> int:
+        if level < 2:
+            line = ctypes.create_string_buffer(4096)
+            ctypes.CDLL(None).vsnprintf(line, 4096, text, ctypes.c_void_p(arguments))
+            self.printed.append(line.value.decode("utf-8", "replace"))
+        return 0
+
+    def see(self, path: Path, bpffs: Path, btf: Path | None = None) -> Seen:
+        """Load everything in the object; `btf` is a file of another kernel's types."""
+        root = bpffs / "libbpf"
+        root.mkdir()
+        options = OpenOptions(pin_root_path=os.fsencode(root))
+        options.btf_custom_path = os.fsencode(btf) if btf else None
+        options.size = ctypes.sizeof(options)
+        self.printed.clear()
+        obj = self.library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
+        if not obj:
+            raise PeerError("".join(self.printed))
+        try:
+            if self.library.bpf_object__load(obj):
+                raise PeerError("".join(self.printed))
+            return Seen(
+                {
+                    self.library.bpf_program__name(each).decode(): see_program(fd)
+                    for each, fd in self._each("program", obj)
+                },
+                sorted((see_map(fd) for _, fd in self._each("map", obj)), key=repr),
+            )
+        finally:
+            self.library.bpf_object__close(obj)
+
+    def _each(self, kind: str, obj: int) -> Iterator[tuple[int, int]]:
+        """Each program or map that was loaded, and its descriptor."""
+        following = getattr(self.library, f"bpf_object__next_{kind}")
+        each = following(obj, None)
+        while each:
+            fd = getattr(self.library, f"bpf_{kind}__fd")(each)
+            if fd >= 0:
+                yield each, fd
+            each = following(obj, each)
+
+
+@cache
+def _libbpf_library() -> ctypes.CDLL:
+    files = importlib.metadata.files("pylibbpf") or []
+    (path,) = [file.locate() for file in files if file.match("pylibbpf/*.so")]
+    library = ctypes.CDLL(str(path))
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    signatures = {
+        "libbpf_set_print": (pointer, [PRINT]),
+        "bpf_object__open_file": (pointer, [text, pointer]),
+        "bpf_object__load": (ctypes.c_int, [pointer]),
+        "bpf_object__close": (None, [pointer]),
+        "bpf_object__next_program": (pointer, [pointer, pointer]),
+        "bpf_object__next_map": (pointer, [pointer, pointer]),
+        "bpf_program__name": (text, [pointer]),
+        "bpf_program__fd": (ctypes.c_int, [pointer]),
+        "bpf_map__fd": (ctypes.c_int, [pointer]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+@pytest.fixture(scope="session")
+def peers() -> dict[str, Bpftool | Libbpf]:
+    """The peers by name."""
+    return {peer.name: peer() for peer in (Bpftool, Libbpf)}
+
+
+@pytest.fixture(scope="session")
+def by_osmia() -> Callable[..., Seen]:
+    """`by_osmia(path, bpffs, **options)`: what osmia's load makes."""
+    return see_osmia
+
+
+@pytest.fixture(scope="session")
+def corpus_object(pytestconfig: pytest.Config) -> Callable[[str], Path]:
+    """`corpus_object("name")`: the compiled object of corpus/name.bpf.c.
+
+    Objects stay in pytest's cache directory, apart by kernel release: those that include
+    vmlinux.h are different on every kernel. Under the second kernel, which sees this
+    machine's files, the first one's objects are taken: that is what CO-RE is for.
+    """
+    store = pytestconfig.cache.mkdir("differential")
+    release = _compiling_release(store, "vm" in pytestconfig.getoption("markexpr"))
+
+    def find(name: str) -> Path:
+        source = CORPUS / f"{name}.bpf.c"
+        path = store / release / _digest(source) / f"{name}.bpf.o"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = _flags(source)
+            path.write_bytes(compile_source(source, flags=flags, cpu=_cpu(source)).data)
+        return path
+
+    return find
+
+
+def _compiling_release(store: Path, second: bool) -> str:
+    """The release of the kernel that vmlinux.h is of; another one's under the second kernel."""
+    here = platform.release()
+    others = sorted(path.name for path in store.iterdir() if path.name != here)
+    return others[0] if others and second else here
+
+
+@cache
+def _tools_digest() -> bytes:
+    headers = sorted(INCLUDES.rglob("*.h"))
+    return b"".join(path.read_bytes() for path in headers) + find_compiler().identity.encode()
+
+
+def _digest(source: Path) -> str:
+    return hashlib.sha256(source.read_bytes() + _tools_digest()).hexdigest()[:16]
+
+
+def _flags(source: Path) -> list[str]:
+    """Arguments for the compiler: what follows "// flags:" in the source."""
+    return _said(source, "flags").split()
+
+
+def _cpu(source: Path) -> str:
+    return _said(source, "cpu") or "v3"
+
+
+def _said(source: Path, what: str) -> str:
+    for line in source.read_text().splitlines():
+        if line.startswith(f"// {what}:"):
+            return line.partition(":")[2].strip()
+    return ""
