@@ -283,3 +283,33 @@ def test_a_loop_without_end_is_named() -> None:
 def test_an_empty_program_is_explained() -> None:
     with pytest.raises(KernelError, match="it has 0 instructions"):
         Program.load(ProgramType.XDP, b"", name="nothing")
+
+
+def test_a_type_and_an_attach_type_that_do_not_fit_are_named() -> None:
+    with pytest.raises(KernelError, match="CGROUP_SKB may not be for attach type XDP"):
+        Program.load(
+            ProgramType.CGROUP_SKB,
+            RETURN_2,
+            license="GPL",
+            expected_attach_type=AttachType.XDP,
+        )
+
+
+def test_an_unreleased_reference_says_where_it_was_acquired() -> None:
+    lookup = code(
+        (0x7A, 10, 0, -16, 0),
+        (0x7A, 10, 0, -8, 0),
+        (0xBF, 2, 10, 0, 0),
+        (0x07, 2, 0, 0, -16),
+        (0xB7, 3, 0, 0, 12),
+        (0xB7, 4, 0, 0, -1),
+        (0xB7, 5, 0, 0, 0),
+        (0x85, 0, 0, 0, 84),  # sk_lookup_tcp
+        (0xB7, 0, 0, 0, 0),
+        (0x95, 0, 0, 0, 0),
+    )
+    lines = [SourceLine(0, "s.c", 3, 0, "lookup"), SourceLine(8, "s.c", 4, 0, "return 0;")]
+    with pytest.raises(VerifierError) as caught:
+        Program.load(ProgramType.SCHED_CLS, lookup, license="GPL", source_lines=lambda: lines)
+    assert "acquired at s.c:3" in caught.value.summary
+    assert caught.value.summary.startswith("s.c:4: ")

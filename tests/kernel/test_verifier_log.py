@@ -73,7 +73,7 @@ def test_an_instruction_that_the_complaint_names_beats_the_last_one_seen() -> No
 def test_an_unreleased_reference_says_where_it_was_acquired() -> None:
     log = "7: (95) exit\nUnreleased reference id=2 alloc_insn=3\nprocessed 8 insns\n"
     summary = explain(log, LINES).summary
-    assert "acquired at src/count.bpf.c:12" in summary
+    assert "Unreleased reference id=2 acquired at src/count.bpf.c:12" in summary
     assert "released on every path" in summary
 
 
@@ -104,7 +104,10 @@ def test_two_lines_of_complaint_are_both_told() -> None:
         ("R1 !read_ok", "before anything was written"),
         ("BPF program is too large. Processed 1000001 insn", "too complex"),
         ("The sequence of 8193 jumps is too complex.", "too complex"),
-        ("infinite loop detected at insn 3", "loop"),
+        ("infinite loop detected at insn 3\ncur state: R0=0\nold state: R0=P0", "loop"),
+        ("R1 pointer += pointer prohibited", "calculation on a pointer"),
+        ("invalid func unknown#9999", "helper"),
+        ("call to invalid destination", "relocation"),
         ("program of this type cannot use helper bpf_probe_read#4", "helper"),
         ("unknown func bpf_probe_read#4", "helper"),
         ("calling kernel function bpf_task_acquire is not allowed", "kfunc"),

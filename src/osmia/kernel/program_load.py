@@ -133,11 +133,19 @@ def _refusal(image: ProgramImage, error: int) -> OsmiaError:
     if error in (errno.E2BIG, errno.EINVAL) and not 0 < count <= _MAX_INSTRUCTIONS:
         return KernelError(error, what, hint=f"it has {count:,} instructions; 1 to 1,000,000 load")
     if error == errno.EINVAL:
-        return _unsupported(image) or KernelError(error, what)
+        return _unsupported(image) or KernelError(error, what, hint=_type_hint(image))
     if error == errno.E2BIG:
         hint = "this kernel is older than one of the things it uses, or the program is too long"
         return KernelError(error, what, hint=hint)
     return syscall.error_of(syscall.Command.PROG_LOAD, error, what)
+
+
+def _type_hint(image: ProgramImage) -> str:
+    if not image.expected_attach_type:
+        return ""
+    kind = getattr(image.type, "name", image.type)
+    hook = getattr(image.expected_attach_type, "name", image.expected_attach_type)
+    return f"programs of type {kind} may not be for attach type {hook}"
 
 
 def _unsupported(image: ProgramImage) -> NotSupportedError | None:

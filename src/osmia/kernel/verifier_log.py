@@ -22,7 +22,7 @@ _NOISE = re.compile(
     r"^(?:processed \d+ insns|verification time|stack depth|mark_precise:|last_idx|regs=|"
     r"parent (?:state|didn't)|insns_state|Validating |Func#\d+ .* is safe|propagating |"
     r"The following problems|caller:|callee:|returning from callee|to caller|safe$|"
-    r"arg#\d+ reference type\('UNKNOWN)"
+    r"arg#\d+ reference type\('UNKNOWN|(?:cur|old) state:)"
 )
 _ANNOTATION = re.compile(r"^; (?P<text>.*) @ (?P<file>[^@]+):(?P<line>\d+)$")
 _NAMED_INSTRUCTION = re.compile(
@@ -84,7 +84,7 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "a loop that the verifier cannot see ending; give it a constant bound, or bpf_loop",
         ),
         (
-            r"unknown func|cannot use helper",
+            r"unknown func|invalid func|cannot use helper|cannot call helper",
             "this program type may not call that helper, or this kernel lacks it",
         ),
         (
@@ -118,7 +118,8 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             r"leads to invalid memory access|pointer (?:arithmetic|comparison) .*prohibited"
-            r"|on pointer prohibited",
+            r"|on pointer prohibited"
+            r"|pointer \S+ pointer prohibited",
             "that calculation on a pointer is not allowed",
         ),
         (r"call stack of \d+ frames is too deep", "calls may nest 8 deep"),
@@ -127,7 +128,10 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"attach_btf_id|attach to unsupported|is not (?:a function|sleepable|modifiable)",
             "the attach target does not suit this type of program",
         ),
-        (r"invalid BPF_LD_IMM64 insn|unrecognized bpf_ld_imm64", "a relocation was not resolved"),
+        (
+            r"invalid BPF_LD_IMM64 insn|unrecognized bpf_ld_imm64|call to invalid destination",
+            "a relocation was not resolved, or the code was cut",
+        ),
     )
 )
 
@@ -207,7 +211,7 @@ def _message(end: Sequence[str]) -> str:
             continue
         if _INSTRUCTION.match(line) or _STATE.match(line) or line.startswith("; "):
             break
-        said.append(line.strip())
+        said.append(line.strip().rstrip("."))
         if len(said) == _COMPLAINT_LINES:
             break
     if not said:
@@ -255,10 +259,11 @@ def _from_annotation(log: str, instruction: int) -> SourceLine | None:
 def _with_origin(message: str, lines: Sequence[SourceLine]) -> str:
     """Say in which line an unreleased reference was acquired."""
     allocated = _ALLOCATED_AT.search(message)
-    origin = _from_line_info(int(allocated[1]), lines) if allocated else None
-    if origin is None:
+    if allocated is None:
         return message
-    return f"{message}, acquired at {origin.file}:{origin.line}"
+    origin = _from_line_info(int(allocated[1]), lines)
+    where = f"{origin.file}:{origin.line}" if origin else f"instruction {allocated[1]}"
+    return message.replace(allocated[0], f"acquired at {where}", 1)
 
 
 def _explanation(message: str) -> str:

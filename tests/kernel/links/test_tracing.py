@@ -230,6 +230,19 @@ def test_a_perf_event_runs_on_every_cpu(counting: Make, counter) -> None:
     assert counter.value >= 3
 
 
+def test_an_attachment_that_fails_halfway_is_undone(counting: Make, counter) -> None:
+    program = counting(ProgramType.PERF_EVENT)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(KernelError):
+        attach_perf_event(program, SoftwareEvent.CPU_CLOCK, period=100_000, cpus=[0, 100_000])
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    counter.reset()
+    deadline = time.monotonic() + 0.05
+    while time.monotonic() < deadline:
+        sum(range(10_000))
+    assert counter.value == 0
+
+
 def test_either_period_or_frequency(counting: Make) -> None:
     with pytest.raises(ValueError, match="either a period or a frequency"):
         attach_perf_event(counting(ProgramType.PERF_EVENT), SoftwareEvent.CPU_CLOCK)

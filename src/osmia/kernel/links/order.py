@@ -30,9 +30,6 @@ class ProgramId:
     id: int
 
 
-Anchor = "Program | Link | ProgramId | LinkId"
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where in the order of programs on a hook a new one goes.

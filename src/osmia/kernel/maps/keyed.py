@@ -214,6 +214,10 @@ class KeyedMap(
         """
         return batches.KeyWalk(self).after(key)
 
+    def encode_key(self, key: Any) -> bytes:
+        """The bytes of a key, as `next_key` and `read_encoded` take them. Raises CodecError."""
+        return self._key_bytes(key)
+
     def read_encoded(self, key: bytes) -> bytes | None:
         """The undecoded value under an encoded key, None when there is none."""
         error, value = self._call(_LOOKUP, key)
