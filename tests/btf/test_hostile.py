@@ -15,11 +15,15 @@ from osmia.btf import (
     FunctionInfo,
     LineInfo,
     build_btf_ext,
+    deduplicate,
     definition,
     dump_c,
     format_type,
 )
+from osmia.btf.core_match import fields_are_compatible, types_are_compatible, types_match
 from osmia.errors import ObjectFormatError
+
+MATCHES = (fields_are_compatible, types_are_compatible, types_match)
 
 
 def varied() -> BTFBuilder:
@@ -62,6 +66,8 @@ def calls(btf: BTF) -> Iterator[Callable[[], object]]:
     yield lambda: btf.find("node")
     yield lambda: btf.find_all("int")
     yield lambda: btf.pointer_size
+    yield lambda: deduplicate(btf)
+    yield lambda: [match(btf, a, btf, b) for match in MATCHES for a in btf for b in btf]
     try:
         count = len(btf)
     except ObjectFormatError:

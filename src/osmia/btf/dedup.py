@@ -40,7 +40,8 @@ def deduplicate(btf: BTF) -> Deduplicated:
     become the base's, and the base stays as it is. Strings that no type uses are
     dropped.
 
-    Raises ObjectFormatError for types that refer to types that do not exist.
+    Raises ObjectFormatError for types that refer to types that do not exist, and for
+    those that no sound BTF holds.
     """
     canonical = _canonical_ids(btf)
     ids = list(range(btf.first_id)) + [0] * (len(btf) - btf.first_id)
@@ -51,7 +52,10 @@ def deduplicate(btf: BTF) -> Deduplicated:
         ids[old_id] = ids[canonical[old_id]]
     builder = BTFBuilder(btf.base, btf.byteorder)
     for old_id in kept:
-        builder.add(btf.type(old_id), ids.__getitem__)
+        try:
+            builder.add(btf.type(old_id), ids.__getitem__)
+        except ValueError as error:  # what only a hostile writer puts into BTF
+            raise ObjectFormatError(f"type {old_id}: {error}", file=btf.name) from None
     return Deduplicated(builder, ids)
 
 
