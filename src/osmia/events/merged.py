@@ -1,0 +1,38 @@
+"""Several sources of events as one stream."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from osmia.events.source import RESERVED_PAUSE, EventSource
+
+#: How often to look without being woken, in seconds: programs may send without waking.
+INTERVAL = 0.1
+
+
+def merged(
+    sources: Mapping[str, EventSource[Any]], *, timeout: float | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Events as they come, with the name of their source; ends after `timeout` seconds.
+
+    Those of one source stay in order; between sources there is none. Events that their
+    programs send without waking the reader are seen within `INTERVAL` seconds. When the
+    time is over, what is there is still given.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    poller = select.poll()
+    for source in sources.values():
+        if source.fileno() >= 0:
+            poller.register(source.fileno(), select.POLLIN)
+    while True:
+        left = INTERVAL if deadline is None else deadline - time.monotonic()
+        ready = poller.poll(max(0.0, min(left, INTERVAL)) * 1000)
+        events = [(name, event) for name, source in sources.items() for event in source.read()]
+        yield from events
+        if left <= 0:
+            return
+        if ready and not events:
+            time.sleep(RESERVED_PAUSE)

@@ -1,0 +1,96 @@
+"""Code with its source lines and the names of what it uses: an object's functions as text."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from osmia.btf import declaration
+from osmia.isa import Instruction, disassemble, walk
+from osmia.object.model import DataSection, Object, Relocation, RelocationKind, SourceLine
+
+Symbol = Callable[[int, Instruction], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInstruction:
+    """One instruction: its slot, its text, its packed bytes.
+
+    `function` is the declaration of the function that begins here, `line` the source line
+    that does; else "" and None.
+    """
+
+    slot: int
+    text: str
+    code: bytes
+    function: str
+    line: SourceLine | None
+
+
+def list_code(
+    code: bytes,
+    byteorder: Literal["little", "big"],
+    *,
+    functions: Mapping[int, str],
+    lines: Mapping[int, SourceLine],
+    symbol: Symbol,
+) -> Iterator[ListedInstruction]:
+    """Each instruction of `code`; functions (declarations) and lines by slot."""
+    ends = [*[slot for slot, _ in walk(code, byteorder)][1:], len(code) // 8]
+    texts = disassemble(code, byteorder, symbol=symbol)
+    for (slot, text), end in zip(texts, ends, strict=True):
+        packed = code[slot * 8 : end * 8]
+        yield ListedInstruction(slot, text, packed, functions.get(slot, ""), lines.get(slot))
+
+
+def list_function(obj: Object, name: str) -> Iterator[ListedInstruction]:
+    """The code of one of the object's functions, as the file has it.
+
+    Where the loader will write numbers the listing has names: of maps, variables,
+    functions, externs. Raises KeyError when there is no such function.
+    """
+    function = obj.functions[name]
+    declared = name
+    if obj.btf is not None and function.btf_id:
+        declared = declaration(obj.btf, function.btf_id, "")
+    return list_code(
+        function.code,
+        cast("Literal['little', 'big']", obj.byteorder),
+        functions={0: declared},
+        lines={line.slot: line for line in obj.source_lines(name)},
+        symbol=_Names(obj, function.relocations).of,
+    )
+
+
+class _Names:
+    """What relocations name, by the instruction's offset."""
+
+    def __init__(self, obj: Object, relocations: tuple[Relocation, ...]) -> None:
+        self._obj = obj
+        self._at = {relocation.offset: relocation for relocation in relocations}
+
+    def of(self, offset: int, insn: Instruction) -> str | None:
+        relocation = self._at.get(offset)
+        if relocation is None:
+            return None
+        target, addend = relocation.target, relocation.addend
+        match relocation.kind:
+            case RelocationKind.MAP:
+                return f"map[{target}]"
+            case RelocationKind.DATA:
+                return f"&{_variable_at(self._obj.data_sections[target], addend)}"
+            case RelocationKind.CALL | RelocationKind.EXTERN_CALL | RelocationKind.KERNEL_FUNCTION:
+                return target
+        return f"&{target}"
+
+
+def _variable_at(section: DataSection, offset: int) -> str:
+    """The variable that `offset` lies in, and how far: "ports+4"; else the section's name."""
+    variables = sorted(section.variables.values(), key=lambda variable: variable.offset)
+    index = bisect_right(variables, offset, key=lambda variable: variable.offset) - 1
+    if index < 0 or offset >= variables[index].offset + max(1, variables[index].size):
+        return f"{section.name}+{offset}"
+    inside = offset - variables[index].offset
+    return f"{variables[index].name}+{inside}" if inside else variables[index].name
