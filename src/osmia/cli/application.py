@@ -1,0 +1,154 @@
+"""The command's root: finding verbs without importing all of them, errors as one line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from osmia import __version__
+from osmia.cli.options import common_options
+from osmia.cli.output import Output
+from osmia.errors import OsmiaError, VerifierError
+
+#: Each verb's module and what the list of commands says about it. The module has a command
+#: of the verb's name, with "_command" behind it; it is imported when the verb is used.
+VERBS = {
+    "compile": "Compile C source to a BPF object.",
+    "inspect": "Show what an object holds: programs, maps, globals, externs, code.",
+    "run": "Load a program and attach it, or run it on packets; show what it says.",
+    "prog": "Programs in the kernel: list, show, dump, pin, load, run, log.",
+    "map": "Maps in the kernel: list, show, dump, look up, update, create, pin.",
+    "link": "Attachments in the kernel: list, show, detach, pin.",
+    "btf": "Types in the kernel or in a file: list, dump as C, vmlinux.h.",
+    "features": "What this kernel can do, and which version brought it.",
+    "stubs": "Write typed Python stubs for an object's maps and globals.",
+    "completion": "Print a shell's completion script.",
+}
+
+INTERRUPTED = 128 + 2
+BROKEN_PIPE = 128 + 13
+
+
+class Application(click.Group):
+    """The root group: the verbs of `VERBS`, each imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"osmia.cli.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, VERBS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Not click's own, which imports every command for its help.
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+application = Application(
+    name="osmia",
+    help=(
+        "eBPF: compile, inspect, load, attach and observe BPF programs and maps."
+        "\n\nPrograms, maps and links are named as bpftool names them: `id 12`, `name flows`,"
+        " `pinned /sys/fs/bpf/flows`, `tag 0a1b…` (programs); or shorter `12`, `flows`,"
+        " `/sys/fs/bpf/flows`."
+    ),
+    params=[
+        *common_options(json=True),
+        click.Option(
+            ["-V", "--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda ctx, param, value: _show_version(ctx, value),
+            help="Show the version.",
+        ),
+    ],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; gives the exit status."""
+    output = Output()
+    try:
+        status = application.main(
+            list(arguments), prog_name="osmia", standalone_mode=False, obj=output
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads any more. The interpreter would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Exception as error:
+        return _report(error, output)
+    return status if isinstance(status, int) else 0
+
+
+def _report(error: Exception, output: Output) -> int:
+    """Say on stderr what went wrong, in a line; the exit status."""
+    if output.verbose and not isinstance(error, click.ClickException):
+        traceback.print_exception(error, file=sys.stderr)
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            return 2
+        case click.UsageError():
+            path = error.ctx.command_path if error.ctx is not None else "osmia"
+            _complain(f"{error.format_message()} (see {path} --help)")
+            return 2
+        case click.ClickException():
+            _complain(error.format_message())
+        case VerifierError():
+            _complain(str(error))
+            if output.verbose:
+                sys.stderr.write(f"{error.log.rstrip()}\n")
+        case OsmiaError():
+            _complain(str(error))
+        case OSError() if error.filename is not None:
+            _complain(f"{os.fsdecode(error.filename)}: {error.strerror}")
+        case KeyError():
+            _complain(str(error.args[0]) if error.args else "no such key")
+        case OSError() | ValueError() | NotImplementedError() | ModuleNotFoundError():
+            _complain(str(error))
+        case _:
+            if not output.verbose:
+                traceback.print_exception(error, file=sys.stderr)
+            _complain(f"this should not happen: {type(error).__name__}: {error}")
+    return 1
+
+
+def _complain(message: str) -> None:
+    """One line where the message is one; text is untrusted, so no control characters."""
+    lines = message.splitlines() or [""]
+    shown = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in lines]
+    sys.stderr.write("osmia: " + "\n".join(shown) + "\n")
+
+
+def _show_version(ctx: click.Context, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"osmia {__version__}")
+        ctx.exit()

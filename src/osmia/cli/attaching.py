@@ -1,0 +1,125 @@
+"""Where `osmia run` attaches programs: what sections say, and what options add."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from osmia.errors import OsmiaError
+from osmia.kernel.links import IteratorLink, Link
+from osmia.kernel.loaded import LoadedObject
+from osmia.kernel.programs import Program
+from osmia.object import AttachType, MapType, ProgramType
+
+_CLASSIC_CLASSIFIERS = ("tc", "classifier")
+_CGROUP_TYPES = (
+    ProgramType.CGROUP_SKB,
+    ProgramType.CGROUP_SOCK,
+    ProgramType.CGROUP_SOCK_ADDR,
+    ProgramType.CGROUP_SOCKOPT,
+    ProgramType.CGROUP_DEVICE,
+    ProgramType.CGROUP_SYSCTL,
+    ProgramType.SOCK_OPS,
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the options say about where to attach; "" and 0: nothing."""
+
+    interface: str = ""
+    mode: str = ""
+    direction: str = ""
+    cgroup: str = ""
+    pid: int = 0
+
+
+class MissingPlaceError(OsmiaError):
+    """A program whose place no option tells; the message says which one would."""
+
+
+def attach_all(loaded: LoadedObject, places: Places, undo: ExitStack) -> list[Link]:
+    """Attach all programs and struct_ops that can be; `undo` detaches them.
+
+    Programs without a place are left alone, unless that leaves nothing attached: UsageError.
+    """
+    links: list[Link] = []
+    missing: list[str] = []
+    for program in loaded.programs.values():
+        if program.type is ProgramType.STRUCT_OPS:
+            continue
+        try:
+            links.append(undo.enter_context(_attach(program, places)))
+        except MissingPlaceError as error:
+            missing.append(str(error))
+    for name, each in loaded.maps.items():
+        if each.type is MapType.STRUCT_OPS:
+            links.append(undo.enter_context(loaded.attach_struct_ops(name)))
+    if not links:
+        raise click.UsageError("; ".join(missing) or "there is no program to attach")
+    return links
+
+
+def iterators(links: list[Link]) -> list[IteratorLink]:
+    """Those of the links that are run by reading them."""
+    return [link for link in links if isinstance(link, IteratorLink)]
+
+
+def _attach(program: Program, places: Places) -> Link:
+    match program.type:
+        case ProgramType.XDP:
+            interface = _place(program, places.interface, "--iface")
+            return program.attach(interface, mode=places.mode)
+        case ProgramType.SCHED_CLS:
+            interface = _place(program, places.interface, "--iface")
+            return program.attach(interface, **_direction(program, places))
+        case kind if kind in _CGROUP_TYPES or _is_cgroup_lsm(program):
+            return program.attach(_place(program, places.cgroup, "--cgroup"))
+        case ProgramType.SK_LOOKUP | ProgramType.FLOW_DISSECTOR:
+            return program.attach()
+    if program.definition is None or not program.definition.auto_attach:
+        raise MissingPlaceError(
+            f"program {program.name!r} cannot be attached by its section"
+            f" {_section(program)!r} alone; use Program.attach"
+        )
+    if not program.definition.attach_to and program.type is ProgramType.KPROBE:
+        raise MissingPlaceError(
+            f"program {program.name!r}: section {_section(program)!r} names no function"
+        )
+    return program.attach(**_process(program, places))
+
+
+def _place(program: Program, given: str, option: str) -> str:
+    if not given:
+        kind = getattr(program.type, "name", str(program.type)).lower()
+        raise MissingPlaceError(
+            f"program {program.name!r} ({kind}) needs {option}, or --pcap or --packet"
+            if option == "--iface"
+            else f"program {program.name!r} ({kind}) needs {option}"
+        )
+    return given
+
+
+def _direction(program: Program, places: Places) -> dict[str, Any]:
+    """Programs of SEC("tc") say no direction: ingress, unless the options say another."""
+    if _section(program) in _CLASSIC_CLASSIFIERS:
+        return {"direction": places.direction or "ingress"}
+    return {"direction": places.direction} if places.direction else {}
+
+
+def _process(program: Program, places: Places) -> dict[str, Any]:
+    """Probes in user space and task iterators may be about one process only."""
+    section = _section(program)
+    about_process = section.startswith(("uprobe", "uretprobe", "usdt", "iter/task", "iter.s/task"))
+    return {"pid": places.pid} if places.pid and about_process else {}
+
+
+def _is_cgroup_lsm(program: Program) -> bool:
+    return program.expected_attach_type == AttachType.LSM_CGROUP
+
+
+def _section(program: Program) -> str:
+    return program.definition.section.lstrip("?") if program.definition is not None else ""

@@ -1,0 +1,170 @@
+"""`osmia btf`: types in the kernel or in a file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, dump_c, kernel_btf, module_btf
+from osmia.cli import btf_text
+from osmia.cli.listings import Description, show
+from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.output import Output, printable
+from osmia.cli.targets import Target, open_map, open_program, take_target
+from osmia.errors import OsmiaError
+from osmia.kernel import iterate
+from osmia.kernel.btf_objects import BtfObjectInfo, btf_from_id
+from osmia.toolchain import vmlinux_header
+
+_COLUMNS = {
+    "id": "id",
+    "name": "name",
+    "size": "size",
+    "programs": "prog_ids",
+    "maps": "map_ids",
+    "held by": "pids",
+}
+_KERNEL_FILES = Path("/sys/kernel/btf")
+
+
+@click.group("btf", cls=Noun)
+def btf_command() -> None:
+    """Types in the kernel or in a file.
+
+    BTF is `id 12`, `prog PROG`, `map MAP [key|value|kv|all]`, `file FILE` (raw BTF, or an
+    object) or `vmlinux`; or just `12`, or a path.
+    """
+
+
+@btf_command.command("list", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="[id ID]")
+@pass_output
+def list_btf(output: Output, words: tuple[str, ...]) -> None:
+    """List all BTF objects, or the one with ID."""
+    infos: Iterable[BtfObjectInfo] = iterate.btfs()
+    if words:
+        target, _ = take_target(words)
+        infos = [info for info in infos if str(info.id) == target.what]
+        if not infos:
+            raise OsmiaError(f"there is no BTF object with {target}")
+    programs: dict[int, list[int]] = defaultdict(list)
+    maps: dict[int, list[int]] = defaultdict(list)
+    for program in iterate.programs():
+        programs[program.btf_id].append(program.id)
+    for found in iterate.maps():
+        maps[found.btf_id].append(found.id)
+    things: list[Description] = [
+        {
+            "id": info.id,
+            "size": info.size,
+            "prog_ids": programs.get(info.id, []),
+            "map_ids": maps.get(info.id, []),
+            "kernel": info.is_kernel,
+            "name": info.name,
+        }
+        for info in infos
+    ]
+    show(output, "btf", things, _COLUMNS, only=bool(words))
+
+
+btf_command.add_command(list_btf, "show")
+
+
+@btf_command.command("dump", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="BTF")
+@click.option("--c", "as_c", is_flag=True, help="As C that compiles to the same layout.")
+@click.option("-t", "--type", "names", multiple=True, help="This type only, with what it needs.")
+@pass_output
+def dump_btf(output: Output, words: tuple[str, ...], as_c: bool, names: tuple[str, ...]) -> None:
+    """Print types: one by one with their ids, or as C with --c (or `format c` at the end)."""
+    if words[-2:-1] == ("format",):
+        as_c, words = words[-1] == "c", words[:-2]
+    types, ids = _read(words)
+    if names:
+        ids = [_find(types, name) for name in names]
+    if as_c:
+        for text in dump_c(types, ids, header=ids is None):
+            click.echo(text, nl=False)
+        return
+    wanted = None if ids is None else set(ids)
+    chosen = (each for each in btf_text.records(types) if wanted is None or each["id"] in wanted)
+    if output.json:
+        output.document({"types": list(chosen)})
+        return
+    for record in chosen:
+        for line in btf_text.record_lines(record):
+            output.line("\t" * line.startswith("\t") + printable(line.lstrip("\t")))
+
+
+@btf_command.command("vmlinux", cls=Verb)
+def vmlinux() -> None:
+    """Print vmlinux.h: all types of the running kernel as C."""
+    click.echo(vmlinux_header().read_bytes(), nl=False)
+
+
+def _read(words: tuple[str, ...]) -> tuple[BTF, list[int] | None]:
+    """The types that the words name, and which of them; None: all."""
+    first, *rest = words or ("vmlinux",)
+    match first:
+        case "vmlinux":
+            return kernel_btf(), None
+        case "prog":
+            return _of_program(take_target(rest)[0]), None
+        case "map":
+            target, which = take_target(rest)
+            return _of_map(target, which[0] if which else "kv")
+        case "file" if rest:
+            return _of_file(Path(rest[0])), None
+    target, _ = take_target(words)
+    if target.how == "id":
+        return btf_from_id(target.identifier), None
+    return _of_file(Path(target.what)), None
+
+
+def _of_file(path: Path) -> BTF:
+    """Raw BTF, that of an object, or a kernel module's in /sys/kernel/btf."""
+    if path.parent == _KERNEL_FILES:
+        return kernel_btf() if path.name == "vmlinux" else module_btf(path.name)
+    data = path.read_bytes()
+    if not data.startswith(b"\x7fELF"):
+        return BTF(data, name=str(path))
+    from osmia.formats import open_object
+
+    types = open_object(path).btf
+    if types is None:
+        raise OsmiaError(f"{path} has no BTF")
+    return types
+
+
+def _of_program(target: Target) -> BTF:
+    with open_program(target) as program:
+        types = program.btf()
+    if types is None:
+        raise OsmiaError(f"program {program.name!r} was loaded without BTF")
+    return types
+
+
+def _of_map(target: Target, which: str) -> tuple[BTF, list[int] | None]:
+    if which not in ("key", "value", "kv", "all"):
+        raise click.UsageError(f"of a map `key`, `value`, `kv` or `all`, not {which!r}")
+    with open_map(target) as found:
+        info = found.info
+    if not info.btf_id:
+        raise OsmiaError(f"map {info.name!r} was made without BTF")
+    types = btf_from_id(info.btf_id)
+    if which == "all":
+        return types, None
+    ids = {"key": info.btf_key_type_id, "value": info.btf_value_type_id}
+    chosen = [type_id for name, type_id in ids.items() if which in (name, "kv") and type_id]
+    return types, chosen
+
+
+def _find(types: BTF, name: str) -> int:
+    kinds = (*COMPOSITES, *ENUMS, Kind.TYPEDEF, Kind.INT, Kind.FUNC)
+    found = types.find(name, *kinds)
+    if not found:
+        raise OsmiaError(f"there is no type {name!r}")
+    return found

@@ -1,0 +1,50 @@
+"""Listed instructions as text and as bpftool's JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from osmia.cli.output import Output, hex_bytes, hex_list, printable
+from osmia.formats.listing import ListedInstruction
+
+
+def print_code(
+    output: Output,
+    instructions: Iterable[ListedInstruction],
+    *,
+    opcodes: bool = False,
+    places: bool = False,
+) -> None:
+    """Print code below its source lines; `places`: with their files and numbers."""
+    last = None
+    for each in instructions:
+        if each.function:
+            output.line(printable(f"{each.function}:"), "bold")
+        if each.line is not None and (each.line.file, each.line.line) != last:
+            last = each.line.file, each.line.line
+            place = f" [{each.line.file}:{each.line.line}]" if places else ""
+            output.line(printable(f"; {each.line.text.expandtabs()}{place}"), "dim")
+        output.line(f"{each.slot:4}: ({each.code[0]:02x}) {printable(each.text)}")
+        if opcodes:
+            output.line(f"      {hex_bytes(each.code)}", "dim")
+
+
+def described_code(
+    instructions: Iterable[ListedInstruction], *, opcodes: bool = False
+) -> list[dict[str, Any]]:
+    """Code as JSON has it."""
+    return [_described(each, opcodes) for each in instructions]
+
+
+def _described(each: ListedInstruction, opcodes: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {}
+    if each.function:
+        described["proto"] = each.function
+    if each.line is not None:
+        described["src"] = each.line.text
+        described["file"] = each.line.file
+        described["line_num"] = each.line.line
+        described["line_col"] = each.line.column
+    described |= {"pc": each.slot, "disasm": f"({each.code[0]:02x}) {each.text}"}
+    return described | ({"opcodes": hex_list(each.code)} if opcodes else {})

@@ -1,0 +1,92 @@
+"""`osmia features`: what this kernel can do, and since which version kernels can."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+import click
+
+from osmia.cli.options import Verb, pass_output
+from osmia.cli.output import Output, enum_name
+from osmia.errors import NotSupportedError
+from osmia.kernel import features
+from osmia.kernel.features import Feature
+from osmia.object import ProgramType
+
+_PARTS: dict[str, Callable[[], Iterator[Feature]]] = {
+    "program_types": features.program_types,
+    "map_types": features.map_types,
+    "attach_types": features.attach_types,
+    "link_types": features.link_types,
+    "misc": features.abilities,
+}
+
+
+@click.command("features", cls=Verb, json=True)
+@click.option(
+    "-p",
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice([*_PARTS, "helpers"]),
+    help="This part only.  [default: all but helpers; with -j or --helpers, all]",
+)
+@click.option("--helpers", is_flag=True, help="Also which program type may call which helper.")
+@click.option("--missing", is_flag=True, help="Only what this kernel lacks.")
+@pass_output
+def features_command(output: Output, parts: tuple[str, ...], helpers: bool, missing: bool) -> None:
+    """Ask the kernel what it can do; each feature with the version that brought it.
+
+    Everything is tried, in the smallest way there is; nothing is attached to anything.
+    """
+    wanted = list(parts) or list(_PARTS)
+    if helpers or (output.json and not parts):
+        wanted.append("helpers")
+    found = {part: _chosen(_PARTS[part](), missing) for part in wanted if part in _PARTS}
+    callable_helpers = _helpers(missing) if "helpers" in wanted else {}
+    if output.json:
+        document: dict[str, object] = {"kernel": os.uname().release}
+        document |= {part: list(map(_described, each)) for part, each in found.items()}
+        if callable_helpers:
+            document["helpers"] = {
+                kind: list(map(_described, each)) for kind, each in callable_helpers.items()
+            }
+        output.document(document)
+        return
+    output.line(f"Linux {os.uname().release}")
+    for part, each in found.items():
+        output.heading(part.replace("_", " "))
+        _table(output, each)
+    for kind, each in callable_helpers.items():
+        output.heading(f"helpers of {kind} programs")
+        _table(output, each)
+
+
+def _helpers(missing: bool) -> dict[str, list[Feature]]:
+    """By program type: the helpers that its programs may call, or those they may not."""
+    found = {}
+    for kind in ProgramType:
+        if kind and features.has_program_type(kind):
+            with suppress(NotSupportedError):  # struct_ops: each has helpers of its own
+                known = features.helpers(kind)
+                found[enum_name(kind)] = [each for each in known if each.supported != missing]
+    return found
+
+
+def _chosen(found: Iterable[Feature], missing: bool) -> list[Feature]:
+    return [feature for feature in found if not (missing and feature.supported)]
+
+
+def _described(feature: Feature) -> dict[str, object]:
+    return {
+        "name": feature.name.lower(),
+        "since": feature.since,
+        "supported": feature.supported,
+    }
+
+
+def _table(output: Output, found: Iterable[Feature]) -> None:
+    rows = [(each.name.lower(), each.since, each.supported) for each in found]
+    output.table(("name", "since", "here"), rows)

@@ -1,0 +1,108 @@
+"""`osmia link`: attachments in the kernel."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+import click
+
+from osmia.cli.listings import Description, show
+from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.output import Output, enum_name
+from osmia.cli.targets import only_target, open_link, take_target
+from osmia.kernel import iterate, pins, syscall
+from osmia.kernel.links import LinkInfo
+
+#: What bpftool calls details that have another name here.
+_BPFTOOL_NAMES = {
+    "interface_index": "ifindex",
+    "netns_inode": "netns_ino",
+    "target_object_id": "target_obj_id",
+}
+_COLUMNS = {
+    "id": "id",
+    "type": "type",
+    "prog": "prog_id",
+    "attached to": "where",
+    "held by": "pids",
+}
+
+
+@click.group("link", cls=Noun)
+def link_command() -> None:
+    """Attachments in the kernel. LINK is `id 12` or `pinned PATH`; or just `12`, or a path."""
+
+
+@link_command.command("list", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="[LINK]")
+@click.option("-f", "--pins", is_flag=True, help="Look for pins, too.")
+@pass_output
+def list_links(output: Output, words: tuple[str, ...], pins: bool) -> None:
+    """List all links; with LINK, show all about that one."""
+    things = [describe(info) for info in _infos(words)]
+    if not output.json and not words:
+        things = [{**thing, "where": _where(thing)} for thing in things]
+    show(output, "link", things, _COLUMNS, only=bool(words), pins=pins)
+
+
+link_command.add_command(list_links, "show")
+
+
+def _infos(words: Sequence[str]) -> list[LinkInfo]:
+    if not words:
+        return list(iterate.links())
+    with open_link(only_target(words)) as link:
+        return [link.info]
+
+
+def describe(info: LinkInfo) -> Description:
+    """A link as bpftool's JSON has it."""
+    described: Description = {"id": info.id, "type": enum_name(info.type)}
+    if info.program_id:
+        described["prog_id"] = info.program_id
+    for name, value in info.details.items():
+        described[_BPFTOOL_NAMES.get(name, name)] = _plain(value)
+        if name == "interface_index":
+            described["devname"] = _interface(value)
+    return described
+
+
+def _plain(value: Any) -> Any:
+    return enum_name(value) if isinstance(value, IntEnum) else value
+
+
+def _interface(index: int) -> str:
+    """The interface's name; "" when it is another namespace's or gone."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
+
+
+def _where(thing: Description) -> str:
+    """The details in one cell of a table."""
+    shown = {k: v for k, v in thing.items() if k not in ("id", "type", "prog_id")}
+    return " ".join(f"{name}={value}" for name, value in shown.items() if value not in ("", ()))
+
+
+@link_command.command("detach", cls=Verb)
+@click.argument("words", nargs=-1, metavar="LINK")
+def detach(words: tuple[str, ...]) -> None:
+    """Take a link's program off its hook, whoever holds the link (where the kernel can)."""
+    with open_link(only_target(words)) as link:
+        # Not Link.detach, which is content when only closing the link takes it off.
+        syscall.link_detach(link.fileno(), what=f"detach {link.what}")
+
+
+@link_command.command("pin", cls=Verb)
+@click.argument("words", nargs=-1, metavar="LINK PATH")
+def pin_link(words: tuple[str, ...]) -> None:
+    """Pin LINK to a PATH in a bpffs: it stays when nobody else holds it."""
+    target, rest = take_target(words)
+    if len(rest) != 1:
+        raise click.UsageError("give the link and one path")
+    with open_link(target) as link:
+        pins.pin(link.fileno(), rest[0], what=link.what)

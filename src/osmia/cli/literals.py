@@ -1,0 +1,33 @@
+"""Values on the command line: numbers as C writes them, JSON, else text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+def parse_literal(text: str) -> Any:
+    """`text` as a Python value that codecs take.
+
+    Numbers (10, 0x0a, 0b1010, 1.5), true and false, JSON arrays and objects, JSON strings;
+    whatever is none of them is text: an enumerator's name, or the contents of a char array.
+    """
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def parse_hex(text: str) -> bytes:
+    """Bytes from "0a0b", "0a 0b", "0a:0b" or "0x0a 0x0b". UsageError for others."""
+    digits = text.replace("0x", " ").replace(":", " ").replace(",", " ")
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise click.UsageError(f"{text[:40]!r} is not hexadecimal") from None

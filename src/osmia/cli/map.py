@@ -1,0 +1,307 @@
+"""`osmia map`: maps in the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from osmia.cli.entries import Entries
+from osmia.cli.listings import Description, show
+from osmia.cli.literals import parse_hex, parse_literal
+from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.output import Output, enum_name, hex_list, printable
+from osmia.cli.targets import (
+    Target,
+    map_infos,
+    only_target,
+    open_map,
+    open_program,
+    take_target,
+)
+from osmia.errors import OsmiaError
+from osmia.kernel.maps import BloomFilter, ElementFlag, KeyedMap, Map, QueueMap
+from osmia.kernel.maps.info import MapInfo
+from osmia.kernel.programs import Program
+from osmia.object import MapType
+from osmia.values.names import unknown_name
+
+_COLUMNS = {
+    "id": "id",
+    "type": "type",
+    "name": "name",
+    "key": "bytes_key",
+    "value": "bytes_value",
+    "entries": "max_entries",
+    "flags": "flags",
+    "memory": "bytes_memlock",
+    "held by": "pids",
+}
+#: Maps whose values are other things in the kernel, and how those are opened.
+_OPEN_VALUE: Mapping[int, Callable[[Target], Map | Program]] = {
+    MapType.ARRAY_OF_MAPS: open_map,
+    MapType.HASH_OF_MAPS: open_map,
+    MapType.PROG_ARRAY: open_program,
+}
+_UPDATE_FLAGS = {
+    "any": ElementFlag.ANY,
+    "exist": ElementFlag.EXIST,
+    "noexist": ElementFlag.NOEXIST,
+}
+#: Words on the command line may be negative numbers.
+_WORDS = {"ignore_unknown_options": True}
+
+
+@click.group("map", cls=Noun)
+def map_command() -> None:
+    """Maps in the kernel.
+
+    MAP is `id 12`, `name flows` or `pinned PATH`; or just `12`, `flows`, a path. A key or
+    value is one word of the map's type (a number, an enumerator, text, JSON), or its bytes:
+    `key 1 0 0 0`, `key hex 01 00 00 00`.
+    """
+
+
+@map_command.command("list", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="[MAP]")
+@click.option("-f", "--pins", is_flag=True, help="Look for pins, too.")
+@pass_output
+def list_maps(output: Output, words: tuple[str, ...], pins: bool) -> None:
+    """List all maps; with MAP, show all about those that it names."""
+    infos = map_infos(only_target(words) if words else None)
+    show(output, "map", list(map(describe, infos)), _COLUMNS, only=bool(words), pins=pins)
+
+
+map_command.add_command(list_maps, "show")
+
+
+def describe(info: MapInfo) -> Description:
+    """A map as bpftool's JSON has it."""
+    described: Description = {
+        "id": info.id,
+        "type": enum_name(info.type),
+        "name": info.name,
+        "flags": int(info.flags),
+        "bytes_key": info.key_size,
+        "bytes_value": info.value_size,
+        "max_entries": info.max_entries,
+        "bytes_memlock": info.memlock,
+        "frozen": int(info.frozen),
+    }
+    optional = {
+        "map_extra": info.map_extra,
+        "ifindex": info.ifindex,
+        "btf_id": info.btf_id,
+        "owner_prog_type": info.owner_prog_type,
+        "owner_jited": info.owner_jited,
+    }
+    return described | {name: value for name, value in optional.items() if value}
+
+
+@map_command.command("dump", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="MAP")
+@pass_output
+def dump_map(output: Output, words: tuple[str, ...]) -> None:
+    """Print all entries, typed where the map has BTF, else in hexadecimal."""
+    with open_map(only_target(words)) as found:
+        entries = Entries(_keyed(found))
+        if output.json:
+            output.document(list(entries.described()))
+        else:
+            entries.print(output)
+
+
+@map_command.command("lookup", cls=Verb, json=True, context_settings=_WORDS)
+@click.argument("words", nargs=-1, metavar="MAP key KEY")
+@pass_output
+def look_up(output: Output, words: tuple[str, ...]) -> None:
+    """Print the entry under KEY."""
+    target, rest = take_target(words)
+    with open_map(target) as found:
+        keyed = _keyed(found)
+        key = keyed.encode_key(_data(rest, "key"))
+        value = keyed.read_encoded(key)
+        if value is None:
+            raise OsmiaError(f"map {found.name!r} has no such key")
+        entries = Entries(keyed)
+        if output.json:
+            output.document(entries.describe(key, value))
+        else:
+            entries.print(output, [(key, value)])
+
+
+@map_command.command("getnext", cls=Verb, json=True, context_settings=_WORDS)
+@click.argument("words", nargs=-1, metavar="MAP [key KEY]")
+@pass_output
+def next_key(output: Output, words: tuple[str, ...]) -> None:
+    """Print the key after KEY; the first one without it."""
+    target, rest = take_target(words)
+    with open_map(target) as found:
+        keyed = _keyed(found)
+        after = keyed.next_key(keyed.encode_key(_data(rest, "key")) if rest else None)
+        if after is None:
+            raise OsmiaError(f"map {found.name!r} has no further key")
+        if output.json:
+            output.document({"next_key": hex_list(after)})
+        else:
+            output.line(Entries(keyed).key_text(after))
+
+
+@map_command.command("update", cls=Verb, context_settings=_WORDS)
+@click.argument("words", nargs=-1, metavar="MAP key KEY value VALUE [any|exist|noexist]")
+def update(words: tuple[str, ...]) -> None:
+    """Store VALUE under KEY; in per-CPU maps for all CPUs, unless it is a JSON array.
+
+    The value of a map of maps is another map, that of a prog array a program: `value pinned
+    PATH`, `value id 12`, `value name other`.
+    """
+    target, rest = take_target(words)
+    flags = _UPDATE_FLAGS.get(rest[-1]) if len(rest) > 4 else None
+    if flags is not None:
+        rest = rest[:-1]
+    where = rest.index("value") if "value" in rest else len(rest)
+    with open_map(target) as found, ExitStack() as held:
+        keyed = _keyed(found)
+        if keyed.type in _OPEN_VALUE:
+            other = only_target(rest[where + 1 :])
+            value = held.enter_context(_OPEN_VALUE[keyed.type](other))
+        else:
+            value = _data(rest[where:], "value")
+            if keyed.cpus and not isinstance(value, list):
+                value = [value] * keyed.cpus
+        keyed.update(_data(rest[:where], "key"), value, flags or 0)
+
+
+@map_command.command("delete", cls=Verb, context_settings=_WORDS)
+@click.argument("words", nargs=-1, metavar="MAP key KEY")
+def delete(words: tuple[str, ...]) -> None:
+    """Delete the entry under KEY."""
+    target, rest = take_target(words)
+    with open_map(target) as found:
+        _keyed(found).delete(_data(rest, "key"))
+
+
+@map_command.command("push", cls=Verb, context_settings=_WORDS)
+@click.argument("words", nargs=-1, metavar="MAP value VALUE")
+def push(words: tuple[str, ...]) -> None:
+    """Add VALUE to a queue, a stack or a Bloom filter."""
+    target, rest = take_target(words)
+    with open_map(target) as found:
+        if isinstance(found, BloomFilter):
+            found.add(_data(rest, "value"))
+        else:
+            _queue(found).push(_data(rest, "value"))
+
+
+@map_command.command("pop", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="MAP")
+@pass_output
+def pop(output: Output, words: tuple[str, ...]) -> None:
+    """Take the next value out of a queue or a stack, and print it."""
+    with open_map(only_target(words)) as found:
+        _print_value(output, _queue(found).pop())
+
+
+@map_command.command("peek", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="MAP")
+@pass_output
+def peek(output: Output, words: tuple[str, ...]) -> None:
+    """Print the next value of a queue or a stack; it stays."""
+    with open_map(only_target(words)) as found:
+        _print_value(output, _queue(found).peek())
+
+
+map_command.add_command(push, "enqueue")
+map_command.add_command(pop, "dequeue")
+
+
+@map_command.command("create", cls=Verb)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--type", "kind", required=True, help="The map's type: hash, array, lru_hash, …")
+@click.option("--key", "key_size", type=int, default=0, help="Bytes of a key.")
+@click.option("--value", "value_size", type=int, default=0, help="Bytes of a value.")
+@click.option("--entries", type=int, required=True, help="How many entries it may have.")
+@click.option("--name", default="", help="Its name; the kernel keeps 15 characters.")
+@click.option("--flags", type=int, default=0, help="BPF_F_* of BPF_MAP_CREATE, as a number.")
+@click.option("--inner", metavar="MAP", help="The template of a map of maps: id, name or pin.")
+def create(
+    path: Path,
+    kind: str,
+    key_size: int,
+    value_size: int,
+    entries: int,
+    name: str,
+    flags: int,
+    inner: str | None,
+) -> None:
+    """Create a map and pin it as PATH."""
+    if kind.upper() not in MapType.__members__:
+        raise click.UsageError(unknown_name("the kernel", kind, map(enum_name, MapType)))
+    with ExitStack() as held:
+        template = held.enter_context(open_map(only_target([inner]))) if inner else None
+        made = Map.create(
+            MapType[kind.upper()],
+            key_size=key_size,
+            value_size=value_size,
+            max_entries=entries,
+            name=name,
+            flags=flags,
+            inner=template,
+        )
+        held.enter_context(made).pin(path)
+
+
+@map_command.command("pin", cls=Verb)
+@click.argument("words", nargs=-1, metavar="MAP PATH")
+def pin_map(words: tuple[str, ...]) -> None:
+    """Pin MAP to a PATH in a bpffs; missing directories are made."""
+    target, rest = take_target(words)
+    if len(rest) != 1:
+        raise click.UsageError("give the map and one path")
+    with open_map(target) as found:
+        found.pin(rest[0])
+
+
+@map_command.command("freeze", cls=Verb)
+@click.argument("words", nargs=-1, metavar="MAP")
+def freeze(words: tuple[str, ...]) -> None:
+    """Make MAP read-only for user space, for ever."""
+    with open_map(only_target(words)) as found:
+        found.freeze()
+
+
+def _data(words: list[str], keyword: str) -> Any:
+    """The key or value behind its keyword: one word of the type, or bytes."""
+    first, *rest = words or [""]
+    if first != keyword or not rest:
+        raise click.UsageError(f"expected `{keyword}` and what it is, not {' '.join(words)!r}")
+    if rest[0] == "hex":
+        return parse_hex(" ".join(rest[1:]))
+    if len(rest) == 1:
+        return parse_literal(rest[0])
+    try:
+        return bytes(int(word, 0) for word in rest)
+    except ValueError:
+        raise click.UsageError(f"{' '.join(rest)!r} are no bytes") from None
+
+
+def _keyed(found: Map) -> KeyedMap:
+    if not isinstance(found, KeyedMap):
+        raise OsmiaError(f"{enum_name(found.type)} maps have no entries to look up")
+    return found
+
+
+def _queue(found: Map) -> QueueMap:
+    if not isinstance(found, QueueMap):
+        raise OsmiaError(f"{enum_name(found.type)} maps are no queues")
+    return found
+
+
+def _print_value(output: Output, value: Any) -> None:
+    if output.json:
+        output.document({"value": value})
+    else:
+        output.line(printable(value.hex(" ") if isinstance(value, bytes) else str(value)))

@@ -1,0 +1,67 @@
+"""What the verbs' command lines have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from osmia.cli.output import Output
+
+pass_output = click.make_pass_decorator(Output)
+
+
+def common_options(json: bool = False) -> list[click.Option]:
+    """-v and --color for every verb, -j and --pretty for those that list."""
+    options = [
+        _setting(["-v", "--verbose"], "verbose", "Say more; show tracebacks and whole logs."),
+        click.Option(
+            ["--color"],
+            type=click.Choice(["auto", "always", "never"]),
+            expose_value=False,
+            callback=_set_color,
+            help="Colours and drawn tables: auto is on a terminal, unless NO_COLOR is set.",
+        ),
+    ]
+    if json:
+        options += [
+            _setting(["-j", "--json"], "json", "Print JSON."),
+            _setting(["--pretty"], "pretty", "Print JSON, indented.", also="json"),
+        ]
+    return options
+
+
+class Verb(click.Command):
+    """A command with the common options; `json` for one that can print JSON."""
+
+    def __init__(self, *args: Any, json: bool = False, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += common_options(json)
+
+
+class Noun(click.Group):
+    """A group of verbs about one kind of thing, which takes their common options too."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += common_options(json=True)
+
+
+def _setting(names: list[str], attribute: str, text: str, also: str = "") -> click.Option:
+    """A flag that is remembered in the Output, wherever on the command line it stands."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value:
+            output = ctx.ensure_object(Output)
+            setattr(output, attribute, True)
+            if also:
+                setattr(output, also, True)
+
+    return click.Option(names, is_flag=True, expose_value=False, callback=remember, help=text)
+
+
+def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Output).color = value

@@ -1,0 +1,193 @@
+"""What the verbs print: tables, fields and JSON; styled on a terminal, plain text elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum, IntFlag
+from typing import Any
+
+import click
+
+Row = Sequence[object]
+
+
+class Output:
+    """How to print, as the options say: `json`, `pretty`, `color`, `verbose`."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.pretty = False
+        self.color = "auto"
+        self.verbose = False
+
+    @property
+    def styled(self) -> bool:
+        """Whether to use colours and drawn tables: on a terminal, unless told otherwise."""
+        if self.color != "auto":
+            return self.color == "always"
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            return False
+        return sys.stdout.isatty()
+
+    def document(self, value: object) -> None:
+        """One JSON document, indented when the user wants to read it."""
+        indent = 4 if self.pretty else None
+        separators = None if self.pretty else (",", ":")
+        self.line(json.dumps(plain(value), indent=indent, separators=separators))
+
+    def record(self, value: object) -> None:
+        """One JSON document in a line of its own, written at once: for streams."""
+        self.line(json.dumps(plain(value), separators=(",", ":")))
+        self.flush()
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """A line of text; `style` is a colour's name, or "bold", or "dim"."""
+        if style and self.styled:
+            text = _style(text, style)
+        sys.stdout.write(f"{text}\n")
+
+    def flush(self) -> None:
+        """Let readers see what was printed so far."""
+        sys.stdout.flush()
+
+    def heading(self, text: str) -> None:
+        """A line that begins a part, with an empty line before it."""
+        self.line()
+        self.line(printable(text), "bold")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Rows under headings. Numbers stand to the right; None is an empty cell."""
+        cells = [[_cell(value) for value in row] for row in rows]
+        numeric = [
+            all(len(row) > i and _is_number(row[i]) for row in cells) and bool(cells)
+            for i in range(len(columns))
+        ]
+        if self.styled:
+            _styled_table(columns, cells, numeric)
+        else:
+            _plain_table(self, columns, cells, numeric)
+
+    def fields(self, pairs: Mapping[str, object]) -> None:
+        """Names and values below each other; what is None or empty is left out."""
+        shown = {name: _cell(value) for name, value in pairs.items() if value not in (None, "", ())}
+        width = max(map(len, shown), default=0)
+        for name, value in shown.items():
+            label = f"  {name}:".ljust(width + 4)
+            self.line((_style(label, "dim") if self.styled else label) + value)
+
+
+def note(text: str) -> None:
+    """A remark for whoever watches, on stderr: it is no part of the output."""
+    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Untrusted text without what would move the terminal's cursor."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def shortened(text: str, width: int | None) -> str:
+    """`text`, cut to `width` characters if there is one."""
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+
+
+def hex_bytes(data: bytes) -> str:
+    """Bytes as people compare them: "0a 00 ff"."""
+    return data.hex(" ")
+
+
+def hex_list(data: bytes) -> list[str]:
+    """Bytes as bpftool's JSON has them: ["0x0a", "0x00", "0xff"]."""
+    return [f"{byte:#04x}" for byte in data]
+
+
+def enum_name(value: object) -> str:
+    """ "xdp" for ProgramType.XDP: the kernel's word in lower case; numbers stay numbers."""
+    return value.name.lower() if isinstance(value, IntEnum) else str(value)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can say it: structs are objects, enumerators names, bytes numbers."""
+    from osmia.values import EnumMember, Struct
+
+    match value:
+        case None | bool() | float() | str():
+            return value
+        case EnumMember():
+            return value.name if value.name else int(value)
+        case IntFlag():
+            return int(value)
+        case IntEnum():
+            return value.name.lower()
+        case int():
+            return int(value)
+        case bytes() | bytearray():
+            return list(value)
+        case Struct() | Mapping():
+            return {str(plain(key)): plain(each) for key, each in value.items()}
+        case _ if isinstance(value, Iterable):
+            return [plain(each) for each in value]
+    return str(value)
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else ascii(letter)[1:-1]
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case IntEnum():
+            return enum_name(value)
+        case list() | tuple():
+            return ",".join(map(_cell, value))
+    return printable(str(value))
+
+
+def _is_number(text: str) -> bool:
+    return not text or text.removeprefix("-").isdigit()
+
+
+def _style(text: str, style: str) -> str:
+    if style in ("bold", "dim"):
+        return click.style(text, bold=style == "bold", dim=style == "dim")
+    return click.style(text, fg=style)
+
+
+def _plain_table(
+    output: Output, columns: Sequence[str], cells: list[list[str]], numeric: Sequence[bool]
+) -> None:
+    lines = [list(columns), *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        aligned = (
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        )
+        output.line("  ".join(aligned).rstrip())
+
+
+def _styled_table(columns: Sequence[str], cells: list[list[str]], numeric: Sequence[bool]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    for index, (column, right) in enumerate(zip(columns, numeric, strict=True)):
+        table.add_column(
+            column,
+            justify="right" if right else "left",
+            style="cyan" if index == 0 else None,
+            overflow="fold",
+        )
+    for row in cells:
+        table.add_row(*(Text(text) for text in row))
+    Console(file=sys.stdout, force_terminal=True, highlight=False).print(table)

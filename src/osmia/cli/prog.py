@@ -1,0 +1,279 @@
+"""`osmia prog`: programs in the kernel."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from osmia.cli.code import described_code, print_code
+from osmia.cli.listings import Description, show, wall_clock
+from osmia.cli.literals import parse_hex
+from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable
+from osmia.cli.sources import open_source, select_programs, set_globals
+from osmia.cli.targets import only_target, open_program, program_infos, take_target
+from osmia.errors import OsmiaError, VerifierError
+from osmia.events import TracePipe
+from osmia.kernel import pins
+from osmia.kernel.info import ProgramInfo, native_addresses, native_lengths
+from osmia.kernel.listing import listing
+
+_COLUMNS = {
+    "id": "id",
+    "type": "type",
+    "name": "name",
+    "tag": "tag",
+    "xlated": "bytes_xlated",
+    "jited": "bytes_jited",
+    "maps": "map_ids",
+    "loaded": "loaded_at",
+    "held by": "pids",
+}
+_file = click.Path(path_type=Path)
+
+
+@click.group("prog", cls=Noun)
+def prog_command() -> None:
+    """Programs in the kernel.
+
+    PROG is `id 12`, `name flows`, `tag 0a1b…` or `pinned PATH`; or just `12`, `flows`, a path.
+    """
+
+
+@prog_command.command("list", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="[PROG]")
+@click.option("-f", "--pins", is_flag=True, help="Look for pins, too.")
+@pass_output
+def list_programs(output: Output, words: tuple[str, ...], pins: bool) -> None:
+    """List all programs; with PROG, show all about those that it names."""
+    infos = program_infos(only_target(words) if words else None)
+    show(output, "program", list(map(describe, infos)), _COLUMNS, only=bool(words), pins=pins)
+
+
+prog_command.add_command(list_programs, "show")
+
+
+def describe(info: ProgramInfo) -> Description:
+    """A program as bpftool's JSON has it."""
+    described: Description = {
+        "id": info.id,
+        "type": enum_name(info.type),
+        "name": info.name,
+        "tag": info.tag,
+        "gpl_compatible": info.gpl_compatible,
+        "loaded_at": wall_clock(info.load_time),
+        "uid": info.uid,
+        "bytes_xlated": info.xlated_len,
+        "jited": info.jited_len > 0,
+        "bytes_jited": info.jited_len,
+        "map_ids": list(info.map_ids),
+    }
+    optional = {
+        "btf_id": info.btf_id,
+        "attach_btf_obj_id": info.attach_btf_obj_id,
+        "attach_btf_id": info.attach_btf_id,
+        "run_time_ns": info.run_time_ns,
+        "run_cnt": info.run_cnt,
+        "recursion_misses": info.recursion_misses,
+        "verified_insns": info.verified_insns,
+        "ifindex": info.ifindex,
+    }
+    return described | {name: value for name, value in optional.items() if value}
+
+
+@prog_command.group("dump", cls=Noun)
+def dump() -> None:
+    """Dump a program's code: `xlated` as the verifier left it, `jited` machine code."""
+
+
+@dump.command("xlated", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="PROG")
+@click.option("-o", "--file", type=_file, help="Write the raw instructions there instead.")
+@click.option("--opcodes", is_flag=True, help="Show the instructions' bytes, too.")
+@click.option("--linum", is_flag=True, help="Show source files and line numbers, too.")
+@pass_output
+def dump_xlated(
+    output: Output, words: tuple[str, ...], file: Path | None, opcodes: bool, linum: bool
+) -> None:
+    """Dump the instructions with their source lines."""
+    with open_program(only_target(words)) as program:
+        if file is not None:
+            file.write_bytes(program.xlated())
+            return
+        instructions = list(listing(program))
+    if output.json:
+        output.document(described_code(instructions, opcodes=opcodes))
+    else:
+        print_code(output, instructions, opcodes=opcodes, places=linum)
+
+
+@dump.command("jited", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="PROG")
+@click.option("-o", "--file", type=_file, help="Write the raw machine code there instead.")
+@pass_output
+def dump_jited(output: Output, words: tuple[str, ...], file: Path | None) -> None:
+    """Dump the machine code, in hexadecimal, function by function.
+
+    `objdump -D -b binary -m i386:x86-64 FILE` disassembles what --file writes.
+    """
+    with open_program(only_target(words)) as program:
+        code = program.jited()
+        lengths, addresses = native_lengths(program.fileno()), native_addresses(program.fileno())
+    if not code:
+        raise OsmiaError("the program was not compiled: the kernel interprets it")
+    if file is not None:
+        file.write_bytes(code)
+        return
+    start, functions = 0, []
+    for length, address in zip(lengths, addresses, strict=True):
+        functions.append((address, code[start : start + length]))
+        start += length
+    if output.json:
+        output.document([{"address": hex(a), "code": hex_list(c)} for a, c in functions])
+        return
+    for address, part in functions:
+        output.line(f"{address:#x}: {len(part)} bytes", "bold")
+        for offset in range(0, len(part), 16):
+            output.line(f"{offset:6x}:  {hex_bytes(part[offset : offset + 16])}")
+
+
+@prog_command.command("pin", cls=Verb)
+@click.argument("words", nargs=-1, metavar="PROG PATH")
+def pin_program(words: tuple[str, ...]) -> None:
+    """Pin PROG to a PATH in a bpffs; missing directories are made."""
+    target, rest = take_target(words)
+    if len(rest) != 1:
+        raise click.UsageError("give the program and one path")
+    with open_program(target) as program:
+        pins.pin(program.fileno(), rest[0], what=f"program {program.name!r}")
+
+
+@prog_command.command("load", cls=Verb)
+@click.argument("file", type=_file)
+@click.argument("path", type=_file)
+@click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
+@click.option("--pin-maps", type=_file, metavar="DIR", help="Pin the maps in this directory.")
+@pass_output
+def load_programs(
+    output: Output,
+    file: Path,
+    path: Path,
+    names: tuple[str, ...],
+    assignments: tuple[str, ...],
+    pin_maps: Path | None,
+) -> None:
+    """Load FILE (an object or C source) and pin its programs.
+
+    One program is pinned as PATH; several under their names in the directory PATH. When
+    anything fails nothing stays pinned.
+    """
+    obj = select_programs(open_source(file), names)
+    set_globals(obj, assignments)
+    with obj.load() as loaded, ExitStack() as undo:
+        several = len(loaded.programs) > 1
+        wanted = [
+            (program, path / pins.safe_name(name) if several else path)
+            for name, program in loaded.programs.items()
+        ]
+        if pin_maps is not None:
+            wanted += [(m, pin_maps / pins.safe_name(name)) for name, m in loaded.maps.items()]
+        for thing, place in wanted:
+            pins.pin(thing.fileno(), place, what=repr(thing.name))
+            undo.callback(pins.unpin, place)
+        undo.pop_all()
+    if output.verbose:
+        for _, place in wanted:
+            note(f"pinned {place}")
+
+
+@prog_command.command("run", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="PROG")
+@click.option("--data", type=_file, help="A file with the packet, from its Ethernet header on.")
+@click.option("--packet", metavar="HEX", help="The packet in hexadecimal.")
+@click.option("--ctx", type=_file, help="A file with the context's bytes.")
+@click.option("--repeat", default=1, show_default=True, help="How often to run.")
+@click.option("--data-out", type=_file, help="Where to write the packet as the program left it.")
+@click.option("--ctx-out", type=_file, help="Where to write the context as the program left it.")
+@pass_output
+def run_program(
+    output: Output,
+    words: tuple[str, ...],
+    data: Path | None,
+    packet: str | None,
+    ctx: Path | None,
+    repeat: int,
+    data_out: Path | None,
+    ctx_out: Path | None,
+) -> None:
+    """Run PROG on a packet or a context, without attaching it."""
+    given = data.read_bytes() if data is not None else parse_hex(packet or "")
+    context = ctx.read_bytes() if ctx is not None else None
+    with open_program(only_target(words)) as program:
+        result = program.run(given, context, repeat=repeat)
+    if data_out is not None:
+        data_out.write_bytes(result.data)
+    if ctx_out is not None:
+        ctx_out.write_bytes(result.ctx_data)
+    if output.json:
+        told: Description = {"retval": result.retval, "duration": result.duration_ns}
+        if result.data and data_out is None:
+            told["data_out"] = hex_list(result.data)
+        output.document(told)
+        return
+    if result.data and data_out is None and result.data != given:
+        output.line(f"data: {hex_bytes(result.data)}")
+    output.line(f"return value: {result.retval}, duration (average): {result.duration_ns} ns")
+
+
+@prog_command.command("log", cls=Verb)
+@click.argument("file", type=_file)
+@click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
+@click.option(
+    "--level",
+    type=click.IntRange(1, 7),
+    default=2,
+    show_default=True,
+    help="1: the last path; 2: all paths; 4: statistics; or a sum of them.",
+)
+@pass_output
+def show_log(
+    output: Output, file: Path, names: tuple[str, ...], assignments: tuple[str, ...], level: int
+) -> None:
+    """Load FILE (an object or C source), print the verifier's log, unload it again."""
+    obj = select_programs(open_source(file), names)
+    set_globals(obj, assignments)
+    try:
+        with obj.load(log_level=level) as loaded:
+            logs = {name: program.log for name, program in loaded.programs.items()}
+    except VerifierError as error:
+        _print_log(output, error.program, error.log)
+        raise OsmiaError(
+            f"the verifier rejected program {error.program!r}: {error.summary}"
+        ) from error
+    for name, log in logs.items():
+        _print_log(output, name, log)
+
+
+def _print_log(output: Output, name: str, log: str) -> None:
+    output.line(printable(f"{name}:"), "bold")
+    for line in log.splitlines():
+        output.line(printable(line.expandtabs()))
+
+
+@prog_command.command("tracelog", cls=Verb, json=True)
+@pass_output
+def trace_log(output: Output) -> None:
+    """Print what programs say with bpf_printk, until Ctrl-C."""
+    with TracePipe() as pipe:
+        for line in pipe:
+            if output.json:
+                output.record(line._asdict())
+            else:
+                output.line(
+                    printable(f"{line.timestamp:.6f} {line.task}-{line.pid}: {line.message}")
+                )
+                output.flush()

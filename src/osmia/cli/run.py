@@ -1,0 +1,247 @@
+"""`osmia run`: load a program and attach it, or run it on packets; show what it says."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from osmia.cli.attaching import Places, attach_all, iterators
+from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.literals import parse_hex
+from osmia.cli.options import Verb, pass_output
+from osmia.cli.output import Output, hex_bytes, note, printable
+from osmia.cli.sources import open_source, select_programs, set_globals
+from osmia.cli.watching import Watcher, print_final_state
+from osmia.events.packets import read_packets, run_packets, verdict_name
+from osmia.object import Object, ProgramType
+
+_INTERRUPTED = 130
+_TERMINATED = 143
+#: How many packets to run before looking for events: no ring buffer should overflow.
+_PACKETS_A_TURN = 64
+_PACKET_TYPES = (
+    ProgramType.XDP,
+    ProgramType.SCHED_CLS,
+    ProgramType.SCHED_ACT,
+    ProgramType.SOCKET_FILTER,
+    ProgramType.CGROUP_SKB,
+    ProgramType.LWT_IN,
+    ProgramType.LWT_OUT,
+    ProgramType.LWT_XMIT,
+    ProgramType.SK_SKB,
+    ProgramType.NETFILTER,
+)
+_file = click.Path(path_type=Path)
+
+
+@click.command("run", cls=Verb, json=True)
+@click.argument("file", type=_file)
+@click.option("-p", "--prog", "names", multiple=True, help="This program only (more than once).")
+@click.option("-s", "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A global.")
+@click.option("-i", "--iface", default="", help="The interface for XDP and tc programs.")
+@click.option("--mode", type=click.Choice(["native", "generic"]), default=None, help="Of XDP.")
+@click.option("--direction", type=click.Choice(["ingress", "egress"]), help="Of tc programs.")
+@click.option("--cgroup", default="", help="The cgroup (v2 directory) for cgroup programs.")
+@click.option("--pid", type=int, default=0, help="The process for uprobes and task iterators.")
+@click.option("--pcap", type=_file, help="Run on the packets of this pcap or pcapng file.")
+@click.option("--packet", "packets", multiple=True, metavar="HEX", help="Run on this packet.")
+@click.option("--event", "types", multiple=True, metavar="[MAP=]TYPE", help="The events' type.")
+@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
+@click.option("--count", type=int, default=0, help="End after so many events.")
+@click.option("--engine", type=click.Choice(["kernel", "vm"]), default="kernel", show_default=True)
+@click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_compiler_options
+@pass_output
+def run_command(
+    output: Output,
+    /,
+    file: Path,
+    names: tuple[str, ...],
+    assignments: tuple[str, ...],
+    iface: str,
+    mode: str | None,
+    direction: str | None,
+    cgroup: str,
+    pid: int,
+    pcap: Path | None,
+    packets: tuple[str, ...],
+    types: tuple[str, ...],
+    duration: float | None,
+    count: int,
+    engine: str,
+    pin_root: Path,
+    **compiler: Any,
+) -> int:
+    """Load FILE (C source or an object), attach what its sections say, print what it says.
+
+    Events of ring and perf buffers are printed with their types, and what the programs print
+    with bpf_printk, until Ctrl-C; then the maps and global variables. With --pcap or
+    --packet the program is not attached but run on packets, and the verdicts are counted.
+    Nothing stays behind: all is detached, and pins that were made are removed.
+    """
+    obj = select_programs(open_source(file, **given(compiler)), names)
+    set_globals(obj, assignments)
+    on_packets = pcap is not None or bool(packets)
+    if engine != "kernel" and not on_packets:
+        raise click.UsageError("programs are attached in the kernel; give --pcap or --packet")
+    given_packets = _packets(pcap, packets)
+    places = Places(iface, mode or "", direction or "", cgroup, pid)
+    with ExitStack() as undo:
+        undo.enter_context(_clean_termination())
+        undo.enter_context(_own_pins_removed(obj, pin_root))
+        options = {"pin_root": pin_root} if engine == "kernel" else {}
+        loaded = undo.enter_context(obj.load(engine, **options))
+        watching = undo.enter_context(ExitStack())
+        watcher = Watcher(
+            output,
+            loaded,
+            watching,
+            types=_event_types(types),
+            count=count,
+            trace=engine == "kernel",
+        )
+        interrupted = False
+        try:
+            if on_packets:
+                _run_on_packets(output, loaded, watcher, given_packets)
+            else:
+                _run_attached(output, loaded, watcher, places, duration)
+        except KeyboardInterrupt:
+            interrupted = True
+        print_final_state(output, loaded)
+        return _INTERRUPTED if interrupted else 0
+
+
+def _run_attached(
+    output: Output, loaded: Any, watcher: Watcher, places: Places, duration: float | None
+) -> None:
+    """Attach; print until the end. However that comes, all is detached when this returns."""
+    with ExitStack() as attached:
+        links = attach_all(loaded, places, attached)
+        readable = iterators(links)
+        for iterator in readable:
+            for line in iterator:
+                if output.json:
+                    output.record({"line": line})
+                else:
+                    output.line(printable(line.expandtabs()))
+        if len(readable) == len(links):
+            return
+        for link in links:
+            note(f"attached {link.what}")
+        if duration is None:
+            note("Ctrl-C ends")
+        watcher.watch(duration)
+    watcher.drain()
+
+
+def _run_on_packets(
+    output: Output, loaded: Any, watcher: Watcher, packets: Iterable[tuple[float, bytes]]
+) -> None:
+    program = _packet_program(loaded)
+    verdicts: Counter[int] = Counter()
+    duration_ns = 0
+    started = time.perf_counter()
+    for data, result in run_packets(program, packets):
+        verdicts[result.retval] += 1
+        duration_ns += result.duration_ns
+        if output.verbose:
+            _print_packet(output, program, verdicts.total(), data, result)
+        if verdicts.total() % _PACKETS_A_TURN == 0:
+            watcher.drain()
+    elapsed = time.perf_counter() - started
+    watcher.drain()
+    _print_verdicts(output, program, verdicts, duration_ns, elapsed)
+
+
+def _print_packet(output: Output, program: Any, number: int, data: bytes, result: Any) -> None:
+    verdict = verdict_name(program.type, result.retval)
+    changed = result.data if result.data != data else b""
+    if output.json:
+        told = {"number": number, "size": len(data), "retval": result.retval, "verdict": verdict}
+        output.record({"packet": told | ({"changed": changed.hex()} if changed else {})})
+        return
+    output.line(f"packet {number}: {len(data)} bytes, {verdict}")
+    if changed:
+        output.line(f"  now {hex_bytes(changed)}", "dim")
+
+
+def _print_verdicts(
+    output: Output, program: Any, verdicts: Counter[int], duration_ns: int, elapsed: float
+) -> None:
+    total = verdicts.total()
+    mean_ns = duration_ns // total if total else 0
+    rate = round(total / elapsed) if elapsed else 0
+    named = [(verdict_name(program.type, value), n) for value, n in verdicts.most_common()]
+    if output.json:
+        told = {"program": program.name, "total": total, "verdicts": dict(named)}
+        output.record({"packets": told | {"mean_ns": mean_ns, "packets_per_second": rate}})
+        return
+    output.heading(f"program {program.name}")
+    output.table(
+        ("verdict", "packets", "share"), ((name, n, f"{n / total:.1%}") for name, n in named)
+    )
+    output.line(
+        f"{total} packets in {elapsed:.3f} s: {rate} packets/s, {mean_ns} ns each in the program"
+    )
+
+
+def _packets(pcap: Path | None, packets: tuple[str, ...]) -> Iterator[tuple[float, bytes]]:
+    given_packets = [(0.0, parse_hex(text)) for text in packets]
+    if pcap is not None:
+        yield from read_packets(pcap)
+    yield from given_packets
+
+
+def _packet_program(loaded: Any) -> Any:
+    found = [each for each in loaded.programs.values() if each.type in _PACKET_TYPES]
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found)
+        raise click.UsageError(
+            f"say with --prog which program gets the packets: {names}"
+            if found
+            else "there is no program that takes packets"
+        )
+    return found[0]
+
+
+def _event_types(given_types: tuple[str, ...]) -> dict[str, str]:
+    """ "events=flow_event" is for one map, "flow_event" for all."""
+    pairs = (text.rpartition("=") for text in given_types)
+    return {name: type_name for name, _, type_name in pairs}
+
+
+@contextmanager
+def _own_pins_removed(obj: Object, pin_root: Path) -> Iterator[None]:
+    """Remove in the end the pins of maps that were not there in the beginning."""
+    paths = [
+        Path(each.pin_path or pin_root / each.name) for each in obj.maps.values() if each.pinning
+    ]
+    missing = [path for path in paths if not path.exists()]
+    try:
+        yield
+    finally:
+        for path in missing:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _clean_termination() -> Iterator[None]:
+    """SIGTERM ends the run as an exception does: what is attached is detached."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

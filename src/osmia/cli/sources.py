@@ -1,0 +1,53 @@
+"""Files that verbs take: an object as it is, C source through the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from osmia.cli.literals import parse_literal
+from osmia.errors import OsmiaError
+from osmia.object import Object
+from osmia.values.names import unknown_name
+
+
+def open_source(path: Path, **compile_options: Any) -> Object:
+    """The object in `path`; when that is C source, what the compiler makes of it."""
+    if is_source(path):
+        from osmia.toolchain.objects import compile_object
+
+        return compile_object(path, **compile_options)
+    from osmia.formats import open_object
+
+    return open_object(path)
+
+
+def is_source(path: Path) -> bool:
+    """Whether the file's name says that it is C."""
+    return path.suffix == ".c"
+
+
+def set_globals(obj: Object, assignments: Sequence[str]) -> None:
+    """Apply `--set NAME=VALUE` to an object's global variables. UsageError for others."""
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes NAME=VALUE, not {assignment!r}")
+        obj.data[name] = parse_literal(text)
+
+
+def select_programs(obj: Object, names: Sequence[str]) -> Object:
+    """The object with none but these programs to be loaded; all as they are without names."""
+    if not names:
+        return obj
+    for name in names:
+        if name not in obj.programs:
+            raise OsmiaError(unknown_name(obj.path or obj.name, name, obj.programs))
+    chosen = obj.copy()
+    for name, program in obj.programs.items():
+        chosen.programs[name] = replace(program, autoload=name in names)
+    return chosen

@@ -1,0 +1,79 @@
+"""Typed values as people read them: `saddr=0a000001 ports=[80, 443]`; tables of structs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from osmia.cli.output import Output, hex_bytes
+from osmia.values import ArrayCodec, BytesCodec, Codec, StructCodec
+
+#: A struct of no more fields gets a column for each of them.
+_MOST_COLUMNS = 10
+
+
+def typed_text(codec: Codec | None, value: Any) -> str:
+    """A value in a line. `codec` is None for bytes that mean nothing that is known."""
+    match codec:
+        case None:
+            return hex_bytes(value) if isinstance(value, bytes) else str(value)
+        case StructCodec() if not isinstance(value, bytes):
+            return " ".join(
+                f"{field.name}={_inner_text(field.codec, value[field.name])}"
+                for field in codec.fields
+            )
+        case ArrayCodec() if not isinstance(value, bytes):
+            return f"[{', '.join(_inner_text(codec.element, each) for each in value)}]"
+        case BytesCodec():
+            return bytes(value).hex()
+    return hex_bytes(value) if isinstance(value, bytes) else codec.initialiser(value)
+
+
+def print_entries(
+    output: Output,
+    key_codec: Codec | None,
+    value_codec: Codec | None,
+    entries: Iterable[tuple[Any, Any]],
+    *,
+    per_cpu: bool = False,
+) -> None:
+    """A table of map entries; small structs have a column for each field.
+
+    Values of per-CPU maps are lists: each CPU's gets a row.
+    """
+    columns = [
+        *_headings(key_codec, "key"),
+        *(["cpu"] if per_cpu else []),
+        *_headings(value_codec, "value"),
+    ]
+    rows: list[list[object]] = []
+    for key, value in entries:
+        cells = _cells(key_codec, key)
+        if not per_cpu:
+            rows.append([*cells, *_cells(value_codec, value)])
+            continue
+        for cpu, part in enumerate(value):
+            shown = cells if cpu == 0 else [""] * len(cells)
+            rows.append([*shown, cpu, *_cells(value_codec, part)])
+    output.table(columns, rows)
+
+
+def _inner_text(codec: Codec, value: Any) -> str:
+    text = typed_text(codec, value)
+    return f"{{{text}}}" if isinstance(codec, StructCodec) else text
+
+
+def _has_columns(codec: Codec | None) -> bool:
+    return isinstance(codec, StructCodec) and 0 < len(codec.fields) <= _MOST_COLUMNS
+
+
+def _headings(codec: Codec | None, role: str) -> list[str]:
+    if isinstance(codec, StructCodec) and _has_columns(codec):
+        return [field.name for field in codec.fields]
+    return [role]
+
+
+def _cells(codec: Codec | None, value: Any) -> list[str]:
+    if isinstance(codec, StructCodec) and _has_columns(codec):
+        return [_inner_text(field.codec, value[field.name]) for field in codec.fields]
+    return [typed_text(codec, value)]

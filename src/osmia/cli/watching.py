@@ -1,0 +1,177 @@
+"""What `osmia run` prints while programs run: events, bpf_printk, iterators; then the maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any
+
+import click
+
+from osmia.cli.output import Output, printable
+from osmia.cli.typed_text import print_entries, typed_text
+from osmia.errors import OsmiaError
+from osmia.events import EventSource, TraceLine, TracePipe
+from osmia.events.merged import merged
+from osmia.events.record_types import PresumedCodec, presumed_record_codec
+from osmia.isa import walk
+from osmia.object import DataKind, Object
+from osmia.values import Codec
+
+#: Entries of a map that are shown; -v and JSON show all.
+_SHOWN_ENTRIES = 20
+#: Numbers of bpf_trace_printk and bpf_trace_vprintk.
+_PRINT_HELPERS = (6, 177)
+_PRINTK = ""
+
+
+def prints(obj: Object) -> bool:
+    """Whether a function of the object uses bpf_printk."""
+    return any(
+        insn.is_helper_call and insn.imm in _PRINT_HELPERS
+        for function in obj.functions.values()
+        for _, insn in walk(function.code, "little" if obj.byteorder == "little" else "big")
+    )
+
+
+class Watcher:
+    """Prints what a loaded object's programs say, until `count` events are there.
+
+    `types` names the events' types: {"events": "flow_event"}, or {"": …} for all maps.
+    `trace`: also what they print with bpf_printk (of the whole system: the kernel has
+    one trace pipe).
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        loaded: Any,
+        undo: ExitStack,
+        *,
+        types: Mapping[str, str],
+        count: int = 0,
+        trace: bool = True,
+    ) -> None:
+        self.output = output
+        self.seen = 0
+        self._count = count
+        self._sources: dict[str, EventSource[Any]] = {}
+        self._codecs: dict[str, Codec] = {}
+        for name in types:
+            if name and name not in loaded.maps:
+                raise click.UsageError(f"--event: there is no map {name!r}")
+        for name, each in loaded.maps.items():
+            if hasattr(each, "event_codec"):
+                presumed = _record_codec(loaded.object, name, types)
+                if presumed is not None:
+                    each.event_codec = presumed
+                    self._codecs[name] = presumed.codec
+                elif each.event_codec is not None:
+                    self._codecs[name] = each.event_codec
+                self._sources[name] = undo.enter_context(each.events)
+        if trace and prints(loaded.object):
+            pipe = undo.enter_context(TracePipe())
+            pipe.read()  # what others printed before
+            self._sources[_PRINTK] = pipe
+
+    def watch(self, duration: float | None) -> None:
+        """Print events as they come, for `duration` seconds, or until `count` were there."""
+        self._print(merged(self._sources, timeout=duration))
+
+    def drain(self) -> None:
+        """Print the events that are there now."""
+        for name, source in self._sources.items():
+            self._print((name, event) for event in source.read())
+
+    def _print(self, events: Iterator[tuple[str, Any]]) -> None:
+        left = max(0, self._count - self.seen) if self._count else None
+        for name, event in islice(events, left):
+            if isinstance(event, TraceLine):
+                self._print_trace(event)
+            else:
+                self._print_event(name, event)
+            self.output.flush()
+            self.seen += 1
+
+    def _print_trace(self, line: TraceLine) -> None:
+        if self.output.json:
+            self.output.record({"printk": line._asdict()})
+        else:
+            self.output.line(printable(f"{line.task}-{line.pid}: {line.message}"))
+
+    def _print_event(self, name: str, event: Any) -> None:
+        cpu = None
+        if isinstance(event, tuple):  # perf buffers tell the CPU
+            cpu, event = event
+        if self.output.json:
+            place = {} if cpu is None else {"cpu": cpu}
+            self.output.record({"event": {"map": name, **place, "value": event}})
+            return
+        place_text = "" if cpu is None else f" [{cpu}]"
+        text = typed_text(self._codecs.get(name), event)
+        self.output.line(printable(f"{name}{place_text}: {text}"))
+
+
+def print_final_state(output: Output, loaded: Any) -> None:
+    """The maps' entries and the global variables, when all is over."""
+    maps = {
+        name: each
+        for name, each in loaded.maps.items()
+        if hasattr(each, "items") and not hasattr(each, "events")
+    }
+    hidden = {
+        variable
+        for section in loaded.object.data_sections.values()
+        if section.kind in (DataKind.KCONFIG, DataKind.STRUCT_OPS)
+        for variable in section.variables
+    }
+    variables = [name for name in loaded.data if name not in hidden]
+    if output.json:
+        entries = {name: list(_entries(each)) for name, each in maps.items()}
+        shown = [
+            {"map": name, "entries": [{"key": key, "value": value} for key, value in each]}
+            for name, each in entries.items()
+        ]
+        output.record({"maps": shown, "globals": {name: loaded.data[name] for name in variables}})
+        return
+    for name, each in maps.items():
+        _print_map(output, name, each)
+    if variables:
+        output.heading("globals")
+        rows = ((name, _variable_text(loaded, name)) for name in variables)
+        output.table(("name", "value"), rows)
+
+
+def _entries(each: Any) -> Iterator[tuple[Any, Any]]:
+    """The entries, none of maps that cannot be walked (storage of sockets, tasks, …)."""
+    try:
+        yield from each.items()
+    except OsmiaError:
+        return
+
+
+def _print_map(output: Output, name: str, each: Any) -> None:
+    output.heading(f"map {name}")
+    limit = None if output.verbose else _SHOWN_ENTRIES
+    entries = _entries(each)
+    shown = islice(entries, limit)
+    print_entries(output, each.key_codec, each.value_codec, shown, per_cpu=bool(each.cpus))
+    more = sum(1 for _ in entries)
+    if more:
+        output.line(f"… and {more} more entries (-v shows all)", "dim")
+
+
+def _variable_text(loaded: Any, name: str) -> str:
+    return typed_text(loaded.data.slot(name).codec, loaded.data[name])
+
+
+def _record_codec(obj: Object, name: str, types: Mapping[str, str]) -> PresumedCodec | None:
+    """The codec of the named type, or of the one that sources usually mean."""
+    named = types.get(name) or types.get("")
+    if named:
+        return PresumedCodec(obj.codec(named))
+    definition = obj.maps[name]
+    if definition.value_type_id:
+        return None  # the map itself tells
+    return presumed_record_codec(obj, name)
