@@ -72,13 +72,20 @@ class StackFrame:
         return None
 
 
+class Room(Owner, Protocol):
+    """A part of the stack: a frame, or what a helper handed over there."""
+
+    start: int
+    end: int
+
+
 class Stack:
     """The active frames of a run, the innermost last."""
 
     def __init__(self) -> None:
-        self.frames: list[StackFrame] = []
+        self.frames: list[Room] = []
 
-    def frame_of(self, address: int) -> StackFrame | None:
+    def frame_of(self, address: int) -> Room | None:
         """The active frame that an address lies in."""
         for frame in reversed(self.frames):
             if frame.start <= address < frame.end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -17,13 +18,13 @@ from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.code import TAIL_CALL, Code, check
-from osmia.vm.cpu import Cpus
+from osmia.vm.cpu import Cpu, Cpus
 from osmia.vm.errors import ProgramFault
-from osmia.vm.helpers import Helper, supported
+from osmia.vm.helpers import KFUNCS, Helper, supported, variant
 from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
 from osmia.vm.maps.build import Definition, normalised
-from osmia.vm.maps.special import ProgramArray
+from osmia.vm.maps.special import EventMap, ProgramArray
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native import Natives
 from osmia.vm.programs import Program
@@ -48,6 +49,7 @@ class Vm:
     copies. `tail_calls` says what a tail call in a subprogram replaces: that subprogram's
     frame ("subprogram", as kernels do), or the whole program ("program"). `helpers` maps
     names of helpers, without "bpf_", to Python callables that replace them or add to them.
+    `trace` holds the last 10,000 lines that programs printed.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Vm:
         self.linked: dict[int, Program] = {}
         self._link_slots: dict[int, int] = {}
         self.helpers: MutableMapping[str, Callable[..., int]] = {}
+        self._functions: list[str] = sorted(KFUNCS)
+        self.trace: deque[str] = deque(maxlen=10_000)
         self.lock = threading.RLock()
         self._supported = supported()
 
@@ -101,6 +105,9 @@ class Vm:
 
     def close(self) -> None:
         """Give everything back. Maps and programs of this vm are closed with it."""
+        for held in self.maps.values():
+            if isinstance(held, EventMap):
+                held.close_reader()
         self.memory.close()
 
     @property
@@ -236,6 +243,7 @@ class Vm:
         function_names: Mapping[int, str] | None = None,
         lines: Mapping[int, SourceLine] | None = None,
         return_type: str = "",
+        signature: str = "",
     ) -> Program:
         """Load packed code whose relocations are numbers of this vm's maps.
 
@@ -245,7 +253,7 @@ class Vm:
         """
         self._check_open()
         checked = check(name or "program", code, names=function_names, lines=lines)
-        self._check_uses(checked)
+        self._check_uses(checked, type)
         with self.lock:
             program = Program(
                 self,
@@ -254,11 +262,21 @@ class Vm:
                 type,
                 expected_attach_type=expected_attach_type,
                 return_type=return_type,
+                signature=signature,
             )
+            self._claim_arrays(program)
             self.programs.append(program)
         return program
 
-    def _check_uses(self, code: Code) -> None:
+    def _claim_arrays(self, program: Program) -> None:
+        """A program that tail-calls through an array owns it, or agrees with its owner."""
+        if program.code.has_tail_calls:
+            for number in program.code.map_numbers:
+                array = self.maps[number]
+                if isinstance(array, ProgramArray):
+                    array.claim(program)
+
+    def _check_uses(self, code: Code, program_type: ProgramType | None) -> None:
         for slot, i in enumerate(code.instructions):
             if i is None or not i.is_call:
                 continue
@@ -267,17 +285,22 @@ class Vm:
             if i.src == op.CallKind.PROGRAM and i.imm not in self.linked:
                 raise KernelError(9, f"load program {code.name!r}: no program {i.imm} to call")
             if i.src in (op.CallKind.HELPER, op.CallKind.KFUNC):
-                self.resolve(i, slot)
+                self.resolve(i, program_type, slot)
         for number in code.map_numbers:
             if number not in self.maps:
                 raise KernelError(9, f"load program {code.name!r}: no map has number {number}")
 
-    def resolve(self, i: Instruction, slot: int | None = None) -> Helper:
+    def resolve(
+        self, i: Instruction, program_type: ProgramType | None = None, slot: int | None = None
+    ) -> Helper:
         """The helper that a call instruction names: a Python one registered under its name,
-        else the vm's own. Raises NotSupportedError."""
+        else the vm's own for that program type. Raises NotSupportedError."""
         known = HELPERS.get(i.imm) if i.src == op.CallKind.HELPER else None
-        name = known.name.removeprefix("bpf_") if known else f"#{i.imm}"
-        own = self._supported.get(name)
+        if i.src == op.CallKind.KFUNC and 0 < i.imm <= len(self._functions):
+            name = self._functions[i.imm - 1]
+        else:
+            name = known.name.removeprefix("bpf_") if known else f"#{i.imm}"
+        own = variant(name, program_type) or self._supported.get(name)
         mock = self.helpers.get(name)
         if mock is not None:
             from osmia.vm.helpers.mocks import mocked
@@ -287,6 +310,17 @@ class Vm:
             at = f" (instruction {slot})" if slot is not None else ""
             raise NotSupportedError(f"the vm has no helper bpf_{name}{at}")
         return own
+
+    def has_function(self, name: str) -> bool:
+        """Whether a kfunc is here: the vm's own, or a Python callable in `helpers`."""
+        return name.removeprefix("bpf_") in KFUNCS or name.removeprefix("bpf_") in self.helpers
+
+    def function_number(self, name: str) -> int:
+        """The number by which call instructions (source register 2) name a kfunc."""
+        name = name.removeprefix("bpf_")
+        if name not in self._functions:
+            self._functions.append(name)
+        return self._functions.index(name) + 1
 
     def immediate(self, i: Instruction, slot: int) -> int:
         """The value that an ld_imm64 at a slot leaves in its register."""
@@ -301,6 +335,16 @@ class Vm:
             start = slot + 1 + i.imm
             return layout.FUNCTION_HANDLE + (start << layout.FUNCTION_HANDLE_SHIFT)
         return i.imm64
+
+    def packet_bounds(self, cpu: Cpu) -> tuple[int, int]:
+        """Where the packet of a CPU's run starts and ends; (0, 0) when there is none."""
+        load = self.memory.load32
+        if load(cpu.state + layout.STATE_DATA) == layout.NO_PACKET:
+            return 0, 0
+        start = load(cpu.context + load(cpu.state + layout.STATE_DATA))
+        end = load(cpu.context + load(cpu.state + layout.STATE_DATA_END))
+        self.reachable(start, max(end - start, 0))
+        return start, max(end, start)
 
     def reachable(self, address: int, size: int) -> int:
         """A program's address for `size` bytes, masked; ProgramFault if it leaves the region."""

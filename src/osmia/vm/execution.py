@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction
+from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, Areas, Owner
 from osmia.vm.errors import Interrupt, ProgramFault
@@ -30,11 +31,14 @@ _FIXED_SIZES = {
 class Execution:
     """What one run shares with everything around it."""
 
-    def __init__(self, vm: Vm, cpu: Cpu, context: Owner | None) -> None:
+    def __init__(
+        self, vm: Vm, cpu: Cpu, context: Owner | None, program_type: ProgramType | None
+    ) -> None:
         self.vm = vm
         self.cpu = cpu
         self.context = context
         self.memory = vm.memory
+        self.program_type = program_type
 
     @property
     def areas(self) -> Areas:
@@ -82,7 +86,7 @@ class Execution:
 
     def call(self, interpreter: Interpreter, i: Instruction) -> int:
         """Call a helper or kfunc: check its arguments, then run it."""
-        found = self.vm.resolve(i)
+        found = self.vm.resolve(i, self.program_type)
         values = [interpreter.registers[n] for n in range(1, 1 + len(found.arguments))]
         arguments = []
         for number, value in enumerate(values, start=1):

@@ -70,7 +70,11 @@ STATE_REDIRECT_FLAGS = 72  # u64
 STATE_RANDOM = 80  # u64: state of the pseudo-random generator
 STATE_PROGRAM = 88  # u64: handle of the running program
 STATE_TIME = 96  # u64: added to the clock's reading
+STATE_DATA = 104  # u32: where in the context the packet's start is; NO_PACKET for none
+STATE_DATA_END = 108  # u32: and its end
 STATE_SCRATCH = 128
+
+NO_PACKET = 0xFFFF_FFFF
 
 MAX_MAPS = 1 << 12
 MAP_HANDLE = 0xFFFF_8000_0000_0000

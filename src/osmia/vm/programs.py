@@ -121,7 +121,7 @@ class Program:
 
     def _interpret(self, given: Input, budget: int, strict: bool, hook: Hook | None) -> int:
         self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)
-        execution = Execution(self.vm, given.cpu, given)
+        execution = Execution(self.vm, given.cpu, given, self.type)
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         return interpreter.run(self.number, self.code, *given.arguments)
 

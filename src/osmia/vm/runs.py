@@ -73,6 +73,11 @@ class Input:
         memory.store64(state + layout.STATE_CONTEXT, self.cpu.context)
         memory.store64(state + layout.STATE_PACKET_START, self.cpu.packet - layout.PACKET_HEADROOM)
         memory.store64(state + layout.STATE_PACKET_END, self._packet_end())
+        names = ("data", "data_end") if self.layout.packet else ()
+        offsets = [self.layout.fields[name].offset for name in names]
+        first, last = offsets or (layout.NO_PACKET, layout.NO_PACKET)
+        memory.store32(state + layout.STATE_DATA, first)
+        memory.store32(state + layout.STATE_DATA_END, last)
         memory.write(self.start, data)
         if self.type is None:
             self.arguments = (self.start if data else 0, len(data))

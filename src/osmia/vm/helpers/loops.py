@@ -1,1 +1,187 @@
-"""Helpers: loops."""
+"""Helpers that call back: bpf_loop, bpf_for_each_map_elem."""
+
+from __future__ import annotations
+
+from osmia.vm.errors import Interrupt, ProgramFault
+from osmia.vm.helpers.map_access import current_cpu, the_map
+from osmia.vm.helpers.table import Argument, Invocation, helper
+from osmia.vm.layout import (
+    FRAME_STRIDE,
+    FUNCTION_HANDLE,
+    FUNCTION_HANDLE_SHIFT,
+    MAP_KEY_SIZE,
+    MAP_MAX_ENTRIES,
+    MAP_NODE_COUNT,
+    STATE_BUDGET,
+)
+from osmia.vm.maps.constants import E_2BIG, E_INVAL, M32
+from osmia.vm.maps.hash import NODE_KEY, NODE_LIVE, hash_node, hash_value
+from osmia.vm.maps.operations import KIND_ARRAY, KIND_HASH, KIND_LRU, map_kind, map_lookup
+from osmia.vm.native import (
+    call_function,
+    copy,
+    cpu_state,
+    field32,
+    interrupt,
+    load8,
+    load64,
+    native,
+    store32,
+    store64,
+)
+
+MAX_LOOPS = 8 * 1024 * 1024
+KEY_DISTANCE = 2 * FRAME_STRIDE
+"""Keys are handed over in the gap under the callback's frame, which holds FRAME_SIZE bytes."""
+
+
+@native
+def pay(frame: int, cost: int) -> int:
+    """Take instructions off the budget: 1 while there are any."""
+    place = cpu_state(frame) + STATE_BUDGET
+    left = load64(place)
+    if left >> 63 or left < cost:
+        store64(place, 0)
+        interrupt(frame, Interrupt.BUDGET, 0)
+        return 0
+    store64(place, left - cost)
+    return 1
+
+
+@native
+def helper_loop(frame: int, count: int, callback: int, data: int, flags: int) -> int:
+    """bpf_loop, since 5.17: how often the callback ran."""
+    count = count & M32
+    if flags != 0:
+        return E_INVAL
+    if count > MAX_LOOPS:
+        return E_2BIG
+    done = 0
+    while done < count:
+        if pay(frame, 8) == 0:
+            return done
+        stop = call_function(frame, callback, done, data, 0, 0)
+        done = done + 1
+        if stop != 0:
+            return done
+    return done
+
+
+@helper("loop", Argument.ANY, Argument.CALLBACK, Argument.ANY, Argument.ANY, native="helper_loop")
+def loop(call: Invocation, count: int, callback: int, data: int, flags: int) -> int:
+    """bpf_loop of an interpreted program."""
+    count &= M32
+    if flags:
+        return E_INVAL
+    if count > MAX_LOOPS:
+        return E_2BIG
+    for done in range(count):
+        if back(call, callback, done, data):
+            return done + 1
+    return count
+
+
+def back(call: Invocation, callback: int, *arguments: int) -> int:
+    """Call a function of the interpreted program."""
+    assert call.interpreter is not None
+    slot = (callback - FUNCTION_HANDLE) >> FUNCTION_HANDLE_SHIFT
+    if slot not in call.interpreter.frame.code.functions:
+        raise ProgramFault(f"{callback:#x} is no function of this program")
+    return call.interpreter.call_function(slot, *arguments)
+
+
+@native
+def for_each_index(frame: int, header: int, handle: int, callback: int, data: int) -> int:
+    """bpf_for_each_map_elem over an array."""
+    count = field32(header, MAP_MAX_ENTRIES)
+    key = frame - KEY_DISTANCE
+    done = 0
+    while done < count:
+        if pay(frame, 8) == 0:
+            return done
+        store32(key, done)
+        value = map_lookup(header, key, current_cpu(frame))
+        stop = call_function(frame, callback, handle, key, value, data)
+        done = done + 1
+        if stop != 0:
+            return done
+    return done
+
+
+@native
+def for_each_node(frame: int, header: int, handle: int, callback: int, data: int) -> int:
+    """bpf_for_each_map_elem over a hash: every entry that is live when its turn comes."""
+    count = field32(header, MAP_NODE_COUNT)
+    size = field32(header, MAP_KEY_SIZE)
+    done = 0
+    number = 0
+    key = frame - KEY_DISTANCE
+    while number < count:
+        node = hash_node(header, number)
+        if load8(node + NODE_LIVE):
+            if pay(frame, 8) == 0:
+                return done
+            copy(key, node + NODE_KEY, size)
+            value = hash_value(header, number, current_cpu(frame))
+            stop = call_function(frame, callback, handle, key, value, data)
+            done = done + 1
+            if stop != 0:
+                return done
+        number = number + 1
+    return done
+
+
+@native
+def helper_for_each_map_elem(frame: int, handle: int, callback: int, data: int, flags: int) -> int:
+    """bpf_for_each_map_elem, since 5.13."""
+    header = the_map(frame, handle)
+    if header == 0 or flags != 0:
+        return E_INVAL
+    kind = map_kind(header)
+    if kind == KIND_ARRAY:
+        return for_each_index(frame, header, handle, callback, data)
+    if kind in (KIND_HASH, KIND_LRU):
+        return for_each_node(frame, header, handle, callback, data)
+    return E_INVAL
+
+
+class _Key:
+    """The key that a callback may read, as strict mode asks for it."""
+
+    def __init__(self, start: int, size: int) -> None:
+        self.start, self.end = start, start + size
+
+    def forbids(self, address: int, size: int, write: bool) -> str | None:
+        """See `osmia.vm.access.Owner`."""
+        if write:
+            return "a write to a map's key"
+        return None if address + size <= self.end else "an access that runs over a map's key"
+
+
+@helper(
+    "for_each_map_elem",
+    Argument.MAP,
+    Argument.CALLBACK,
+    Argument.ANY,
+    Argument.ANY,
+    native="helper_for_each_map_elem",
+)
+def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, flags: int) -> int:
+    """bpf_for_each_map_elem of an interpreted program."""
+    target = call.vm.map_of(handle)
+    assert target is not None and call.interpreter is not None
+    kind = call.vm.natives.call("map_kind", target.raw.header)
+    if flags or kind not in (KIND_ARRAY, KIND_HASH, KIND_LRU):
+        return E_INVAL
+    key = call.frame - KEY_DISTANCE
+    stack = call.interpreter.access.stack
+    offset = target.raw.definition.stride * call.cpu.number if target.cpus else 0
+    done = 0
+    stack.frames.append(_Key(key, target.key_size))
+    for name, where in target.raw.entries():
+        call.vm.memory.write(key, name)
+        done += 1
+        if back(call, callback, handle, key, where + offset, data):
+            break
+    stack.frames.pop()
+    return done

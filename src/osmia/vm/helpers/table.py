@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Argument(Enum):
     READ = auto()  # reads as many bytes as the next argument says
     WRITE = auto()  # writes as many bytes as the next argument says
     SIZE = auto()
+    STRING = auto()  # reads up to a NUL
     READ4 = auto()  # reads 4 bytes
     READ8 = auto()
     WRITE8 = auto()
@@ -66,6 +68,11 @@ class Invocation:
         limit = min(limit, self.vm.memory.size - start)
         return self.vm.memory.read(start, limit).split(b"\0", 1)[0]
 
+    def packet(self, size: int) -> bytes:
+        """The first `size` bytes of the run's packet, as far as there are any."""
+        bounds = self.vm.packet_bounds(self.cpu)
+        return self.vm.memory.read(bounds[0], min(size, bounds[1] - bounds[0])) if size else b""
+
     def state(self, offset: int) -> int:
         """A u64 of the CPU's state."""
         return self.vm.memory.load64(self.cpu.state + offset)
@@ -79,6 +86,16 @@ class Invocation:
         """The address of the run's context."""
         return self.state(layout.STATE_CONTEXT)
 
+
+KFUNCS = frozenset(
+    {
+        *("iter_num_new", "iter_num_next", "iter_num_destroy"),
+        *("dynptr_from_xdp", "dynptr_from_skb", "dynptr_slice", "dynptr_slice_rdwr"),
+        *("dynptr_size", "dynptr_adjust", "dynptr_is_null", "dynptr_is_rdonly"),
+        *("rcu_read_lock", "rcu_read_unlock", "preempt_disable", "preempt_enable"),
+    }
+)
+"""The kfuncs that the vm has, without "bpf_"; they are in the table like helpers."""
 
 PythonHelper = Callable[..., int]
 
@@ -96,7 +113,18 @@ class Helper:
 
 
 _TABLE: dict[str, Helper] = {}
-_MODULES = ("map_access", "system", "packets", "checksums", "text", "events", "loops", "dynptr")
+_VARIANTS: dict[tuple[str, ProgramType], Helper] = {}
+_MODULES = (
+    "map_access",
+    "system",
+    "packets",
+    "checksums",
+    "text",
+    "events",
+    "loops",
+    "dynptr",
+    "kfuncs",
+)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -114,6 +142,16 @@ def helper(name: str, *arguments: Argument, native: str = "") -> Callable[[_Func
 def native_helper(name: str, *arguments: Argument, function: str = "") -> None:
     """Register a helper whose code is a native function, `helper_<name>` if not said."""
     _TABLE[name] = Helper(name, arguments, function or f"helper_{name}")
+
+
+def native_variant(name: str, program_type: ProgramType, function: str) -> None:
+    """Register what a helper is for one program type."""
+    _VARIANTS[name, program_type] = Helper(name, _TABLE[name].arguments, function)
+
+
+def variant(name: str, program_type: ProgramType | None) -> Helper | None:
+    """What a helper is for a program type, where that differs from the rest."""
+    return None if program_type is None else _VARIANTS.get((name, program_type))
 
 
 def supported() -> Mapping[str, Helper]:

@@ -118,9 +118,7 @@ def find_constants(code: Code, found: dict[int, Block], immediate: Immediate) ->
         }
 
 
-def follow(
-    known: Constants, i: Instruction, form: Form, slot: int, immediate: Immediate
-) -> None:
+def follow(known: Constants, i: Instruction, form: Form, slot: int, immediate: Immediate) -> None:
     """What is known after an instruction, given what is known before it."""
     match form:
         case Form.LOAD_IMM64:
@@ -145,5 +143,3 @@ def _set(known: Constants, register: int, value: int | None) -> None:
         known.pop(register, None)
     else:
         known[register] = value
-
-

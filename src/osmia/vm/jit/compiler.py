@@ -24,7 +24,10 @@ class Machine:
 
 @cache
 def host(retpoline: bool = False) -> Machine:
-    """This machine; with `retpoline` indirect jumps never speculate. Raises NotSupportedError where llvmlite is not installed."""
+    """This machine; with `retpoline` indirect jumps never speculate.
+
+    Raises NotSupportedError where llvmlite is not installed.
+    """
     try:
         import llvmlite
         import llvmlite.binding as llvm

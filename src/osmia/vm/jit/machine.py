@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction
+from osmia.object.uapi import ProgramType
 from osmia.vm import layout, native
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Invocation
@@ -28,10 +29,12 @@ _DOOR = ctypes.CFUNCTYPE(_U64, *[_U64] * 7)
 
 Run = Callable[[int, int, int, int, int, int], int]
 
-EXPORTED = (
-    "map_lookup map_peek map_update map_delete map_push map_take map_at take_tail_call "
-    "exchange32 exchange64"
-).split()
+EXPORTED = frozenset(
+    (
+        *("map_lookup", "map_peek", "map_update", "map_delete", "map_push", "map_take"),
+        *("take_tail_call", "exchange32", "exchange64"),
+    )
+)
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
 
@@ -82,7 +85,7 @@ class Jit:
         return found
 
     def _add(self, program: Program) -> CompiledProgram:
-        context = self.context()
+        context = self.context(program.type)
         text = module_text(context, program.code)
         code = compiler.LoadedCode(compiler.object_code(text, retpoline=self.vm.retpoline))
         found = CompiledProgram(code, {} if not self._direct else context.stubs)
@@ -93,13 +96,13 @@ class Jit:
             self.vm.fill_entries()
         return found
 
-    def context(self) -> Context:
+    def context(self, program_type: ProgramType | None) -> Context:
         """What a new module needs to know."""
         return Context(
             self.layout,
             NativeCode(self.vm.memory, self.layout),
             self.vm.immediate,
-            self.vm.resolve,
+            lambda i: self.vm.resolve(i, program_type),
             self.vm.link_slot,
             layout.CPU_STACK_SIZE - layout.FRAME_SIZE,
             direct=self._direct,
@@ -125,7 +128,7 @@ class Jit:
 
     def _compile_natives(self) -> compiler.LoadedCode:
         code = NativeCode(self.vm.memory, self.layout)
-        exported = [code.exported(name) for name in EXPORTED]
+        exported = [code.exported(name) for name in sorted(EXPORTED)]
         head = "".join(f"{declaration}\n" for declaration in sorted(code.declarations))
         return compiler.LoadedCode(compiler.object_code(head + "".join([*exported, *code.texts])))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from osmia.vm import layout
 from osmia.vm.code import Code
 from osmia.vm.errors import Interrupt
-from osmia.vm.jit.calls import Context
 from osmia.vm.jit import stubs
+from osmia.vm.jit.calls import Context
 from osmia.vm.jit.emitter import PARAMETERS, Emitter, function
 from osmia.vm.jit.translate import FunctionTranslation
 
@@ -16,9 +16,7 @@ _RUN = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit, i64 %times"
 
 def module_text(context: Context, code: Code) -> str:
     """The IR of a program: `program` for tail calls and other programs, `run` for Python."""
-    functions = [
-        FunctionTranslation(context, code, one).text() for one in code.functions.values()
-    ]
+    functions = [FunctionTranslation(context, code, one).text() for one in code.functions.values()]
     parts = [
         *functions,
         _one_run(context),
@@ -67,9 +65,7 @@ def _run() -> str:
     body = Emitter(["entry:"])
     body.block("again")
     body.line("%left = phi i64 [ %times, %entry ], [ %next, %again ]")
-    result = body.value(
-        "call i64 @one_run(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit)"
-    )
+    result = body.value("call i64 @one_run(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit)")
     body.line("%next = sub i64 %left, 1")
     body.branch(body.value("icmp sgt i64 %next, 0"), "again", "end")
     body.block("end")

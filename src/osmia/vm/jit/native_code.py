@@ -19,7 +19,7 @@ from osmia.vm.jit.emitter import MASK, Emitter, Value, VmLayout, function, text
 from osmia.vm.layout import FRAME_STRIDE
 from osmia.vm.memory import Memory
 
-_BINARY = {
+_BINARY: Mapping[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
     ast.Add: ("add", lambda a, b: a + b),
     ast.Sub: ("sub", lambda a, b: a - b),
     ast.Mult: ("mul", lambda a, b: a * b),
@@ -31,7 +31,7 @@ _BINARY = {
     ast.LShift: ("shl", lambda a, b: a << b),
     ast.RShift: ("lshr", lambda a, b: a >> b),
 }
-_COMPARE = {
+_COMPARE: Mapping[type[ast.cmpop], tuple[str, Callable[[int, int], bool]]] = {
     ast.Eq: ("eq", lambda a, b: a == b),
     ast.NotEq: ("ne", lambda a, b: a != b),
     ast.Lt: ("ult", lambda a, b: a < b),
@@ -227,10 +227,10 @@ class _Translation:
                 return self.all_or_any(tests, False, yes, no)
             case ast.Compare(left=left, ops=[compare], comparators=[right]):
                 a, b = self.expression(left), self.expression(right)
-                operation, compute = _COMPARE[type(compare)]
+                predicate, decide = _COMPARE[type(compare)]
                 if isinstance(a, int) and isinstance(b, int):
-                    return bool(compute(a & MASK, b & MASK))
-                body.branch(body.value(f"icmp {operation} i64 {text(a)}, {text(b)}"), yes, no)
+                    return decide(a & MASK, b & MASK)
+                body.branch(body.value(f"icmp {predicate} i64 {text(a)}, {text(b)}"), yes, no)
                 return None
             case _:
                 value = self.expression(node)
@@ -271,7 +271,7 @@ class _Translation:
                 a, b = self.expression(left), self.expression(right)
                 operation, compute = _BINARY[type(operator)]
                 if isinstance(a, int) and isinstance(b, int):
-                    return int(compute(a, b)) & MASK
+                    return compute(a, b) & MASK
                 return self.body.binary(operation, a, b)
             case ast.UnaryOp(op=ast.Invert(), operand=operand):
                 value = self.expression(operand)

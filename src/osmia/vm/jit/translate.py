@@ -231,8 +231,9 @@ class FunctionTranslation:
     def _to_endian(self, i: Instruction) -> None:
         value = self.body.narrow(self.read(i.dst), i.imm)
         if i.class_ is op.Class.ALU64 or i.opcode & op.Source.X:
-            self.context.natives.declarations.add(f"declare i{i.imm} @llvm.bswap.i{i.imm}(i{i.imm})")
-            value = self.body.value(f"call i{i.imm} @llvm.bswap.i{i.imm}(i{i.imm} {value})")
+            kind = f"i{i.imm}"
+            self.context.natives.declarations.add(f"declare {kind} @llvm.bswap.{kind}({kind})")
+            value = self.body.value(f"call {kind} @llvm.bswap.{kind}({kind} {value})")
         self.write(i.dst, self.body.wide(value, i.imm))
 
     _byte_swap = _to_endian

@@ -284,7 +284,6 @@ class StorageMap(KeyedMap):
         return super()._key_bytes(key.fileno() if hasattr(key, "fileno") else key)
 
 
-
 def open_map(
     vm: Vm,
     number: int,

@@ -183,7 +183,8 @@ class ProgramArray(KeyedMap):
 
     def open(self, key: Any) -> Program:
         """The program under a key."""
-        return self.vm.programs[self[key] - 1]
+        number: int = self[key]
+        return self.vm.programs[number - 1]
 
     def clear(self) -> None:
         """Empty all slots."""
@@ -287,8 +288,9 @@ class RingBufferMap(EventMap):
             for view in views:
                 view.release()
 
+        consumer, producer, data = views
         return RingBuffer.from_memory(
-            *views, size, codec=self.event_codec, close=release, name=self.name
+            consumer, producer, data, size, codec=self.event_codec, close=release, name=self.name
         )
 
     def to_numpy(self, dtype: Any = None) -> numpy.ndarray[Any, Any]:

@@ -1,0 +1,291 @@
+"""Load an object into a vm: from an Object to a LoadedObject, step by step."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from osmia.btf import Struct, kernel_btf
+from osmia.errors import NotSupportedError, OsmiaError, RelocationError
+from osmia.object import model
+from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation, RelocationKind
+from osmia.object.sections import unknown_section
+from osmia.object.uapi import MapFlag, MapType, ProgramType
+from osmia.passes import prepare
+from osmia.passes.layout import ProgramLayout, lay_out
+from osmia.passes.target import Target
+from osmia.values import Codec, codec
+from osmia.vm.engine import Vm
+from osmia.vm.loaded import LoadedObject
+from osmia.vm.maps.build import Definition
+from osmia.vm.maps.mapping import VmMap
+from osmia.vm.maps.special import MapOfMaps
+from osmia.vm.programs import Program
+from osmia.vm.signatures import return_type, signature
+
+_MAP_FD, _MAP_VALUE = 1, 2
+_KFUNC_CALL, _PROGRAM_CALL = 2, 5
+_SMALLEST_RING = 4096
+
+
+def load(
+    obj: Object,
+    *,
+    vm: Vm | None = None,
+    target: Target | None = None,
+    maps: Mapping[str, VmMap] | None = None,
+    programs: Mapping[str, Program] | None = None,
+    helpers: Mapping[str, Callable[..., int]] | None = None,
+    **options: Any,
+) -> LoadedObject:
+    """Load all programs of `obj` that have `autoload` on, with their maps, into this process.
+
+    `vm` is a machine to share with other objects; without one the object gets its own, made
+    with `options` (see `osmia.vm.engine.Vm`). `target` is the kernel to resolve CO-RE and
+    externs against: the running one, or where it tells no types the object's own. `maps`
+    gives maps of the vm to use instead of new ones, `programs` loaded programs of the vm
+    that the object's extern functions stand for, `helpers` Python callables for helpers and
+    kfuncs.
+
+    Raises what `osmia.errors` says; NotSupportedError names a helper that the vm lacks.
+    """
+    with ExitStack() as undo:
+        machine = vm if vm is not None else undo.enter_context(Vm(**options))
+        machine.helpers.update(helpers or {})
+        loader = _Loader(obj, machine, target, programs or {}, undo)
+        loaded = loader.load(maps or {}, owns_vm=vm is None)
+        undo.pop_all()
+    return loaded
+
+
+class _Loader:
+    """One load: what its steps share."""
+
+    def __init__(
+        self,
+        obj: Object,
+        vm: Vm,
+        target: Target | None,
+        programs: Mapping[str, Program],
+        undo: ExitStack,
+    ) -> None:
+        if obj.byteorder != "little":
+            raise NotSupportedError(f"{obj.name} is big endian; the vm is a little-endian machine")
+        self.source = obj
+        self.vm = vm
+        self.linked = programs
+        self.undo = undo
+        self.target = target or _target(obj)
+        self.maps: dict[str, VmMap] = {}
+        self.sections: dict[str, VmMap] = {}
+
+    def load(self, given: Mapping[str, VmMap], *, owns_vm: bool) -> LoadedObject:
+        self.obj = self._prepared()
+        unknown = given.keys() - self.obj.maps.keys()
+        if unknown:
+            raise RelocationError(f"{self.obj.name} has no map {min(unknown)!r}")
+        for definition in self.obj.maps.values():
+            if definition.name in given:
+                self.maps[definition.name] = given[definition.name]
+            elif definition.autocreate:
+                self._create(definition)
+        for section in self.obj.data_sections.values():
+            if section.contents and section.kind is not DataKind.STRUCT_OPS:
+                self._create_section(section)
+        programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
+        self._fill_slots(programs)
+        return LoadedObject(
+            self.obj,
+            self.vm,
+            programs,
+            self.maps,
+            self.sections,
+            frozenset(given),
+            owns_vm=owns_vm,
+        )
+
+    # What the vm resolves itself, and what the passes resolve against a kernel.
+
+    def _prepared(self) -> Object:
+        own = {name for name, extern in self.source.externs.items() if self._is_own(extern)}
+        self.own_calls: dict[str, tuple[Relocation, ...]] = {}
+        obj = self.source.copy()
+        for name, function in self.source.functions.items():
+            mine = tuple(r for r in function.relocations if r.target in own and _is_extern(r))
+            if mine:
+                rest = tuple(r for r in function.relocations if r not in mine)
+                obj.functions[name] = replace(function, relocations=rest)
+                self.own_calls[name] = mine
+        for name in own:
+            del obj.externs[name]
+        prepared = prepare(obj, self.target)
+        for name, mine in self.own_calls.items():
+            function = prepared.functions[name]
+            joined = sorted((*function.relocations, *mine), key=lambda r: r.offset)
+            prepared.functions[name] = replace(function, relocations=tuple(joined))
+        return prepared
+
+    def _is_own(self, extern: Extern) -> bool:
+        return extern.name in self.linked or self.vm.has_function(extern.name)
+
+    # Maps.
+
+    def _create(self, definition: model.Map) -> None:
+        wanted = _definition(definition)
+        made = self.vm.create_map(
+            wanted.type,
+            key_size=wanted.key_size,
+            value_size=wanted.value_size,
+            max_entries=wanted.max_entries,
+            flags=wanted.flags,
+            map_extra=wanted.map_extra,
+            name=definition.name,
+            lock_offset=self._lock_offset(definition.value_type_id),
+            key_codec=self._codec(definition.key_type_id),
+            value_codec=self._codec(definition.value_type_id),
+        )
+        self.undo.callback(made.close)
+        if isinstance(made, MapOfMaps) and definition.inner is not None:
+            made.template = _definition(definition.inner)
+        self.maps[definition.name] = made
+
+    def _codec(self, type_id: int) -> Codec | None:
+        if self.obj.btf is None or not type_id:
+            return None
+        return codec(self.obj.btf, type_id)
+
+    def _lock_offset(self, type_id: int) -> int | None:
+        """Where in a value its bpf_spin_lock is."""
+        btf = self.obj.btf
+        if btf is None or not type_id:
+            return None
+        value = btf.type(btf.resolve(type_id))
+        for member in value.members if isinstance(value, Struct) else ():
+            inner = btf.type(btf.resolve(member.type_id))
+            if isinstance(inner, Struct) and inner.name == "bpf_spin_lock":
+                return member.bit_offset // 8
+        return None
+
+    def _create_section(self, section: DataSection) -> None:
+        if section.kind is DataKind.ARENA:
+            raise NotSupportedError(f"section {section.name!r}: the vm has no arenas")
+        read_only = section.kind in (DataKind.RODATA, DataKind.KCONFIG)
+        flags = MapFlag.MMAPABLE | (MapFlag.RDONLY_PROG if read_only else MapFlag(0))
+        size = len(section.contents)
+        made = self.vm.create_map(
+            MapType.ARRAY, value_size=size, flags=flags, name=f"{self.obj.name}{section.name}"
+        )
+        self.undo.callback(made.close)
+        self.vm.memory.write(made.raw.values_address, section.contents)
+        if read_only:
+            made.freeze()
+        self.sections[section.name] = made
+
+    def _fill_slots(self, programs: Mapping[str, Program]) -> None:
+        for definition in self.obj.maps.values():
+            for index, name in definition.slots if definition.name in self.maps else ():
+                target: Any = self.maps.get(name)
+                if definition.type is MapType.PROG_ARRAY:
+                    target = programs.get(name)
+                elif target is None:
+                    raise RelocationError(f"map {definition.name!r}: its value {name!r} is no map")
+                if target is not None:
+                    self._store(definition.name, index, target)
+
+    def _store(self, name: str, index: int, target: Any) -> None:
+        outer: Any = self.maps[name]
+        outer[index] = target
+
+    # Programs.
+
+    def _program(self, program: model.Program) -> Program:
+        if program.type is ProgramType.UNSPEC:
+            raise unknown_section(program.section, self.source.path or self.source.name)
+        layout = lay_out(self.obj, program.name)
+        function = self.obj.functions[program.function]
+        text = signature(self.obj.btf, function.btf_id)
+        loaded = self.vm.load_program(
+            self._code(layout),
+            type=program.type,
+            name=program.name,
+            expected_attach_type=program.expected_attach_type,
+            function_names=dict(layout.functions),
+            lines={
+                line.slot + start: line
+                for start, name in layout.functions
+                for line in self.obj.source_lines(name)
+            },
+            return_type=return_type(text),
+            signature=text,
+        )
+        loaded.definition = program
+        return loaded
+
+    def _code(self, layout: ProgramLayout) -> bytes:
+        for relocation in layout.relocations:
+            name, at = relocation.target, relocation.offset
+            match relocation.kind:
+                case RelocationKind.MAP if name in self.maps:
+                    _patch(layout.code, at, _MAP_FD, self.maps[name].id)
+                case RelocationKind.DATA if name in self.sections:
+                    _patch(layout.code, at, _MAP_VALUE, self.sections[name].id, relocation.addend)
+                case RelocationKind.EXTERN_CALL if name in self.linked:
+                    _patch(layout.code, at, _PROGRAM_CALL, self._link(name))
+                case RelocationKind.EXTERN_CALL:
+                    _patch(layout.code, at, _KFUNC_CALL, self.vm.function_number(name))
+                case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
+                    what = self._kernel_name(relocation)
+                    raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
+                case _:
+                    raise RelocationError(
+                        f"program {layout.name!r} uses {name!r}, which does not exist"
+                    )
+        return bytes(layout.code)
+
+    def _link(self, name: str) -> int:
+        extern = self.source.externs[name]
+        wanted = signature(self.source.btf, extern.type_id)
+        program = self.linked[name]
+        if wanted and program.signature and wanted != program.signature:
+            raise RelocationError(
+                f"{name!r} is declared as {wanted}, program {program.name!r} is {program.signature}"
+            )
+        return self.vm.link(program)
+
+    def _kernel_name(self, relocation: Relocation) -> str:
+        kind = "kfunc" if relocation.kind is RelocationKind.KERNEL_FUNCTION else "kernel variable"
+        btf = self.target.btf
+        name = btf.name_of(relocation.addend) if btf is not None else f"#{relocation.addend}"
+        return f"{kind} {name}"
+
+
+def _is_extern(relocation: Relocation) -> bool:
+    return relocation.kind in (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
+
+
+def _target(obj: Object) -> Target:
+    """The running kernel; where it tells no types, the object's own ones."""
+    try:
+        kernel_btf()
+    except (OSError, OsmiaError):
+        return Target(btf=obj.btf)
+    return Target()
+
+
+def _definition(definition: model.Map) -> Definition:
+    """A definition as the vm takes it: ring buffers of a possible size, no keys."""
+    d = definition
+    if d.type in (MapType.RINGBUF, MapType.USER_RINGBUF):
+        size = d.max_entries and max(_SMALLEST_RING, 1 << (d.max_entries - 1).bit_length())
+        return Definition(d.type, 0, 0, size, d.flags)
+    return Definition(d.type, d.key_size, d.value_size, d.max_entries, int(d.flags), d.map_extra)
+
+
+def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:
+    code[at + 1] = code[at + 1] & 0x0F | source << 4
+    struct.pack_into("<i", code, at + 4, low)
+    if high is not None:
+        struct.pack_into("<I", code, at + 12, high & 0xFFFF_FFFF)
