@@ -90,6 +90,8 @@ class Execution:
         values = [interpreter.registers[n] for n in range(1, 1 + len(found.arguments))]
         arguments = []
         for number, value in enumerate(values, start=1):
+            if value is None and found.arguments[number - 1] is Argument.OPTIONAL:
+                value = 0
             if value is None:
                 raise AccessError(f"{found.name} takes r{number}, which is not written yet")
             arguments.append(value)

@@ -25,6 +25,7 @@ class Argument(Enum):
     """What a helper's argument is, as far as strict mode checks it."""
 
     ANY = auto()
+    OPTIONAL = auto()  # of a variadic helper: may be missing
     CONTEXT = auto()
     MAP = auto()
     KEY = auto()  # reads the map's key size

@@ -74,9 +74,9 @@ def _pointer(call: Invocation, kind: bytes, value: int) -> bytes:
     "trace_printk",
     Argument.READ,
     Argument.SIZE,
-    Argument.ANY,
-    Argument.ANY,
-    Argument.ANY,
+    Argument.OPTIONAL,
+    Argument.OPTIONAL,
+    Argument.OPTIONAL,
 )
 def trace_printk(call: Invocation, template: int, size: int, *values: int) -> int:
     """bpf_trace_printk, since 4.1: a line for `Vm.trace`; its length."""
