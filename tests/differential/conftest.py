@@ -24,6 +24,7 @@ import pytest
 import osmia
 from osmia.kernel import info as program_info
 from osmia.kernel import syscall
+from osmia.kernel.btf_objects import btf_from_id
 from osmia.kernel.maps.info import read_info
 from osmia.object.uapi import MapType
 from osmia.toolchain import INCLUDES, find_compiler
@@ -41,7 +42,7 @@ class SeenMap:
     """A map as the kernel describes it; `contents` only where loading sets them."""
 
     name: str
-    type: int
+    type: str
     key_size: int
     value_size: int
     max_entries: int
@@ -63,7 +64,7 @@ class SeenProgram:
     type: int
     tag: str
     instructions: int
-    has_btf: bool
+    btf: bytes = field(repr=False)
     functions: bytes = field(repr=False)
     lines: bytes = field(repr=False)
     attach_btf_id: int
@@ -87,7 +88,7 @@ def see_map(fd: int) -> SeenMap:
     info = read_info(fd)
     return SeenMap(
         name=info.name,
-        type=int(info.type),
+        type=MapType(info.type).name,
         key_size=info.key_size,
         value_size=info.value_size,
         max_entries=info.max_entries,
@@ -146,13 +147,18 @@ def see_program(fd: int) -> SeenProgram:
         type=int(info.type),
         tag=info.tag,
         instructions=info.xlated_len // 8,
-        has_btf=bool(info.btf_id),
+        btf=_btf(info.btf_id),
         functions=program_info.function_records(fd)[0],
         lines=program_info.line_records(fd)[0],
         attach_btf_id=info.attach_btf_id,
         gpl=info.gpl_compatible,
         maps=frozenset(map(_map_name, info.map_ids)),
     )
+
+
+def _btf(identifier: int) -> bytes:
+    """The types that the program was loaded with, as the kernel holds them."""
+    return btf_from_id(identifier).to_bytes() if identifier else b""
 
 
 def see_osmia(path: Path, bpffs: Path, **options: object) -> Seen:

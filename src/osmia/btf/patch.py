@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from osmia.btf.layout import struct_order
 from osmia.btf.reader import BTF
-from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Kind, Var, VarLinkage
+from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Int, Kind, Var, VarLinkage
 
 _RECORD = 12  # name, info, size or type
 _ENTRY = 12  # type, offset, size: struct btf_var_secinfo
+_INT32 = 1 << 24 | 32  # encoding (signed) and bits
+SYMBOLS_SECTION = ".ksyms"
+CONFIG_SECTION = ".kconfig"
 
 
 @dataclass(slots=True)
@@ -66,53 +69,129 @@ def _sort_entries(data: bytearray, order: str, start: int, count: int) -> None:
     data[start:end] = b"".join(struct.pack(f"{order}III", *entry) for entry in entries)
 
 
-def without_externs(btf: BTF, extern_sections: Iterable[str]) -> BTF:
+def without_externs(btf: BTF, config: SectionLayout | None = None) -> BTF:
     """`btf` as the kernel takes it: what is declared extern looks as if it were defined here.
 
     The kernel refuses extern linkage, functions as entries of a DATASEC, and variables of
-    type void. The sections named become anonymous structs of as many integers, extern
-    functions global, extern variables integers. Ids stay as they are; one type may be
-    added at the end. libbpf changes BTF to the same purpose.
+    type void. Variables of `.kconfig` become allocated ones, laid out as `config` says; of
+    `.ksyms`, integers; extern functions become global, and a variable "dummy_ksym" stands in
+    the section for each. Ids stay as they are, new types and strings stand at the end. All
+    this is what libbpf hands to the kernel, byte for byte.
     """
-    named = set(extern_sections)
-    sections = [section for section in data_sections(btf) if section.name in named]
-    if not sections:
+    symbols, values = (
+        btf.type(btf.find(name, Kind.DATASEC)) for name in (SYMBOLS_SECTION, CONFIG_SECTION)
+    )
+    has_symbols = isinstance(symbols, DataSec)
+    has_values = isinstance(values, DataSec) and config is not None
+    if not has_symbols and not has_values:
         return btf
     order = struct_order(btf.byteorder)
-    data, integer = _with_integer(btf, order)
-    for section in sections:
-        for entry in section.entries:
-            _define(btf, data, order, entry.type_id, integer)
-        _make_struct(data, order, btf.record_offset(section.id), len(section.entries), integer)
-    return BTF(bytes(data), base=btf.base, name=btf.name)
-
-
-def _with_integer(btf: BTF, order: str) -> tuple[bytearray, int]:
-    """The bytes of `btf`, and the id of an integer of 4 bytes, added if there is none."""
+    added = _Additions(btf, order)
     data = bytearray(btf.to_bytes())
-    for type_id in btf.ids_of_kind(Kind.INT):
-        if btf.size_of(type_id) == 4:
-            return data, type_id
-    # Its name is any string that is there: the section's own name would be no identifier.
-    record = struct.pack(f"{order}IIII", 0, int(Kind.INT) << 24, 4, 32)
-    header_size, _, types_size, strings_start, _ = struct.unpack_from(f"{order}5I", data, 4)
-    end = header_size + types_size
-    data[end:end] = record
-    struct.pack_into(f"{order}I", data, 12, types_size + len(record))
-    struct.pack_into(f"{order}I", data, 16, strings_start + len(record))
-    return data, len(btf)
+    if isinstance(values, DataSec) and config is not None:
+        _allocate(btf, data, order, values, config)
+    if isinstance(symbols, DataSec):
+        _define_symbols(btf, data, order, symbols, added)
+    return BTF(added.append_to(data), base=btf.base, name=btf.name)
 
 
-def _define(btf: BTF, data: bytearray, order: str, type_id: int, integer: int) -> None:
-    start = btf.record_offset(type_id)
-    match btf.type(type_id):
-        case Func(type_id=prototype):
-            name, info = struct.unpack_from(f"{order}II", data, start)
-            struct.pack_into(f"{order}I", data, start + 4, info & ~0xFFFF | FuncLinkage.GLOBAL)
-            _name_parameters(btf, data, order, prototype, name)
-        case Var():
-            struct.pack_into(f"{order}I", data, start + 8, integer)
-            struct.pack_into(f"{order}I", data, start + 12, VarLinkage.GLOBAL_ALLOCATED)
+class _Additions:
+    """Types and strings to stand behind those of a BTF."""
+
+    def __init__(self, btf: BTF, order: str) -> None:
+        self.order = order
+        self.next_id = len(btf)
+        self.first_string = btf.string_size
+        self.types = bytearray()
+        self.strings = bytearray()
+        self.integer = 0
+        self.stand_in = 0
+        self.stand_in_name = 0
+        for type_id in btf.ids_of_kind(Kind.INT):
+            found = btf.type(type_id)
+            if isinstance(found, Int) and found.bits == 32:
+                self.integer = type_id
+                break
+
+    def need_integer(self) -> int:
+        """An integer of 32 bits, the first that is there, else a new one."""
+        if not self.integer:
+            name = self._string("int")
+            self.integer = self._type(name, int(Kind.INT) << 24, 4, _INT32)
+        return self.integer
+
+    def need_stand_in(self) -> int:
+        """The variable that stands for functions in a DATASEC."""
+        if not self.stand_in:
+            integer = self.need_integer()
+            self.stand_in_name = self._string("dummy_ksym")
+            linkage = VarLinkage.GLOBAL_ALLOCATED
+            info = int(Kind.VAR) << 24
+            self.stand_in = self._type(self.stand_in_name, info, integer, linkage)
+        return self.stand_in
+
+    def _string(self, text: str) -> int:
+        offset = self.first_string + len(self.strings)
+        self.strings += text.encode() + b"\0"
+        return offset
+
+    def _type(self, *words: int) -> int:
+        self.types += struct.pack(f"{self.order}{len(words)}I", *words)
+        self.next_id += 1
+        return self.next_id - 1
+
+    def append_to(self, data: bytearray) -> bytes:
+        """`data`, whose types are followed by its strings or the other way round, and these."""
+        if not self.types and not self.strings:
+            return bytes(data)
+        header = list(struct.unpack_from(f"{self.order}5I", data, 4))
+        size, types_at, types_size, strings_at, strings_size = header
+        types = data[size + types_at : size + types_at + types_size] + self.types
+        strings = data[size + strings_at : size + strings_at + strings_size] + self.strings
+        struct.pack_into(
+            f"{self.order}5I", data, 4, size, 0, len(types), len(types), len(strings)
+        )
+        return bytes(data[:size] + types + strings)
+
+
+def _allocate(
+    btf: BTF, data: bytearray, order: str, section: DataSec, layout: SectionLayout
+) -> None:
+    start = btf.record_offset(section.id)
+    struct.pack_into(f"{order}I", data, start + 8, layout.size)
+    for number, entry in enumerate(section.entries):
+        if isinstance(btf.type(entry.type_id), Var):
+            _set_allocated(btf, data, order, entry.type_id)
+        offset = layout.offsets.get(btf.name_of(entry.type_id), entry.offset)
+        struct.pack_into(f"{order}I", data, start + _RECORD + _ENTRY * number + 4, offset)
+    _sort_entries(data, order, start + _RECORD, len(section.entries))
+
+
+def _define_symbols(
+    btf: BTF, data: bytearray, order: str, section: DataSec, added: _Additions
+) -> None:
+    start = btf.record_offset(section.id)
+    struct.pack_into(f"{order}I", data, start + 8, 4 * len(section.entries))
+    for number, entry in enumerate(section.entries):
+        type_id = entry.type_id
+        declared = btf.type(type_id)
+        if isinstance(declared, Func):
+            place = btf.record_offset(type_id) + 4
+            (info,) = struct.unpack_from(f"{order}I", data, place)
+            struct.pack_into(f"{order}I", data, place, info & ~0xFFFF | FuncLinkage.GLOBAL)
+            type_id = added.need_stand_in()
+            _name_parameters(btf, data, order, declared.type_id, added.stand_in_name)
+        elif isinstance(declared, Var):
+            _set_allocated(btf, data, order, type_id)
+            integer = added.need_integer()
+            struct.pack_into(f"{order}I", data, btf.record_offset(type_id) + 8, integer)
+        place = start + _RECORD + _ENTRY * number
+        struct.pack_into(f"{order}III", data, place, type_id, 4 * number, 4)
+
+
+def _set_allocated(btf: BTF, data: bytearray, order: str, variable: int) -> None:
+    place = btf.record_offset(variable) + _RECORD
+    struct.pack_into(f"{order}I", data, place, VarLinkage.GLOBAL_ALLOCATED)
 
 
 def _name_parameters(btf: BTF, data: bytearray, order: str, prototype: int, name: int) -> None:
@@ -124,11 +203,3 @@ def _name_parameters(btf: BTF, data: bytearray, order: str, prototype: int, name
     for number, parameter in enumerate(kind.parameters):
         if parameter.type_id and not parameter.name:
             struct.pack_into(f"{order}I", data, start + 8 * number, name)
-
-
-def _make_struct(data: bytearray, order: str, start: int, count: int, integer: int) -> None:
-    info = int(Kind.STRUCT) << 24 | count
-    struct.pack_into(f"{order}III", data, start, 0, info, 4 * count)
-    for number in range(count):
-        place = start + _RECORD + _ENTRY * number
-        struct.pack_into(f"{order}III", data, place, 0, integer, 32 * number)

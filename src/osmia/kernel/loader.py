@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
-from osmia.btf.patch import without_externs
+from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
 from osmia.errors import KernelError, RelocationError
-from osmia.formats.elf_data import EXTERN_SECTIONS
 from osmia.kernel import attach_target, image, syscall
 from osmia.kernel.btf_objects import btf_from_id, load_btf
 from osmia.kernel.fd import FileDescriptor
@@ -99,8 +98,15 @@ class _Loader:
     def _load_btf(self, undo: ExitStack) -> None:
         if self.obj.btf is None:
             return
-        btf = without_externs(self.obj.btf, EXTERN_SECTIONS)
+        btf = without_externs(self.obj.btf, self._config_layout())
         self.btf = undo.enter_context(load_btf(btf.to_bytes()))
+
+    def _config_layout(self) -> SectionLayout | None:
+        section = self.obj.data_sections.get(CONFIG_SECTION)
+        if section is None:
+            return None
+        offsets = {name: variable.offset for name, variable in section.variables.items()}
+        return SectionLayout(len(section.contents), offsets)
 
     def _load_programs(self, undo: ExitStack) -> dict[str, Program]:
         loaded = {}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
-from osmia.btf import BTF
-from osmia.errors import KernelError, RelocationError
+from osmia.btf import BTF, Kind, kernel_btf
+from osmia.errors import KernelError, NotSupportedError, RelocationError
 from osmia.kernel import syscall
 from osmia.kernel.btf_objects import btf_info
 from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.tracefs import tracefs
 from osmia.passes.target import Target, read_symbols
 
 _ENOENT = 2
+_KPROBE_EVENTS = Path("/sys/bus/event_source/devices/kprobe/type")
 #: What the kernel's system calls are called, by machine, where they take struct pt_regs.
 _SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
@@ -28,9 +31,23 @@ def _has_feature(name: str) -> bool:
 
             return features.has("BPF cookies")
         case "LINUX_HAS_SYSCALL_WRAPPER":
-            prefix = _SYSCALL_PREFIX.get(platform.machine())
-            return prefix is not None and f"{prefix}bpf" in read_symbols()
+            return _has_kprobes() and _has_syscall_wrapper()
     return False
+
+
+def _has_kprobes() -> bool:
+    """Without them libbpf, which asks by making a probe, says that there are no wrappers."""
+    return _KPROBE_EVENTS.exists() or (tracefs() / "kprobe_events").exists()
+
+
+def _has_syscall_wrapper() -> bool:
+    prefix = _SYSCALL_PREFIX.get(platform.machine())
+    if prefix is None:
+        return False
+    try:
+        return bool(kernel_btf().find(f"{prefix}bpf", Kind.FUNC))
+    except NotSupportedError:
+        return f"{prefix}bpf" in read_symbols()
 
 
 def module_btf_descriptor(name: str) -> FileDescriptor:

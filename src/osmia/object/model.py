@@ -38,7 +38,7 @@ class RelocationKind(Enum):
     EXTERN = "extern"  # ld_imm64 of an extern variable: `Object.externs`
     EXTERN_CALL = "extern_call"  # call of an extern function (kfunc): `Object.externs`
     # What the passes turn externs into; `addend` is a type id in the BTF that `target` names.
-    KERNEL_VARIABLE = "kernel_variable"  # ld_imm64 of a variable of "vmlinux" or a module
+    KERNEL_VARIABLE = "kernel_variable"  # ld_imm64 of an address in "vmlinux" or a module
     KERNEL_FUNCTION = "kernel_function"  # call of a function of "vmlinux" or a module
 
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 
-from osmia.btf import BTF, Kind
+from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core_match import essential_name, types_are_compatible
 from osmia.errors import RelocationError
 from osmia.object.model import Extern, ExternKind, Function, Object, Relocation, RelocationKind
@@ -95,27 +95,35 @@ def _find(obj: Object, extern: Extern, target: Target) -> Callable[[Relocation],
             address = target.symbols.get(essential_name(extern.name))
             return None if address is None else lambda relocation: address
         case ExternKind.KSYM:
-            return _typed(obj.btf, extern, target, Kind.VAR, RelocationKind.KERNEL_VARIABLE)
+            return _typed(obj.btf, extern, target, Kind.VAR)
         case ExternKind.KFUNC:
-            return _typed(obj.btf, extern, target, Kind.FUNC, RelocationKind.KERNEL_FUNCTION)
+            return _typed(obj.btf, extern, target, Kind.FUNC)
     return None
 
 
 def _typed(
-    btf: BTF, extern: Extern, target: Target, kind: Kind, relocation_kind: RelocationKind
+    btf: BTF, extern: Extern, target: Target, kind: Kind
 ) -> Callable[[Relocation], Answer] | None:
     found = _find_in_kernel(essential_name(extern.name), kind, target)
     if found is None:
         return None
     where, kernel_btf, type_id = found
     declared = kernel_btf.type(type_id)
-    if not types_are_compatible(btf, extern.type_id, kernel_btf, declared.type_id):  # type: ignore[union-attr]
+    assert isinstance(declared, Var | Func)
+    mine, other = btf.resolve(extern.type_id), kernel_btf.resolve(declared.type_id)
+    if not types_are_compatible(btf, mine, kernel_btf, other):
         if extern.weak and kind == Kind.FUNC:
             return None
         raise RelocationError(
             f"extern {extern.name!r} is declared with another type than {where} has"
         )
-    return lambda relocation: Relocation(relocation.offset, relocation_kind, where, type_id)
+
+    def answer(relocation: Relocation) -> Answer:
+        called = relocation.kind is RelocationKind.EXTERN_CALL
+        continued = RelocationKind.KERNEL_FUNCTION if called else RelocationKind.KERNEL_VARIABLE
+        return Relocation(relocation.offset, continued, where, type_id)
+
+    return answer
 
 
 def _find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
