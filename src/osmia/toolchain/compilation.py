@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +35,7 @@ VmlinuxSource = BTF | str | os.PathLike[str] | bool
 _ALWAYS = ("-g", "-O2", "-fno-stack-protector", "-fno-color-diagnostics")
 
 # To be counted up when the same compiler's output comes to be treated differently here.
-_MADE_AS = 1
+_MADE_AS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,25 @@ class _Job:
     text: bytes
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        """Run the compiler; text goes in through its standard input."""
-        command = [*self.compiler.command, *self.arguments, *arguments, "-x", "c", self.path or "-"]
-        run = subprocess.run(command, input=self.text, capture_output=True)
+        """Run the compiler on the file, or on the text as a file of its own."""
+        if self.path is not None:
+            return self._run(arguments, self.path)
+        # A file, not standard input: the lines of the text come into the BTF only from there.
+        with tempfile.TemporaryDirectory(prefix="osmia-") as directory:
+            file = Path(directory) / Path(self.name).name
+            file.write_bytes(self.text)
+            hidden = f"-ffile-prefix-map={file}={self.name}"
+            near = ("-iquote", str(Path.cwd()), "-gdwarf-5", "-gembed-source", hidden)
+            done = self._run((*near, *arguments), str(file))
+        if "-M" in arguments:
+            # What is gone by now is nobody's dependency.
+            done.stdout = done.stdout.replace(os.fsencode(file), b"")
+        return done
+
+    def _run(self, arguments: tuple[str, ...], path: str) -> subprocess.CompletedProcess[bytes]:
+        command = [*self.compiler.command, *self.arguments, *arguments, "-x", "c", path]
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+        run.stderr = run.stderr.replace(os.fsencode(path), os.fsencode(self.name))
         if run.returncode:
             output = run.stderr.decode(errors="replace")
             raise CompileError(f"cannot compile {self.name}", output=output)
@@ -121,8 +138,7 @@ def _input(source: str | os.PathLike[str], name: str | None) -> tuple[str | None
     """Path, text and name of the source; a file's text stays in the file."""
     if isinstance(source, str) and "\n" in source:
         name = name or "source.bpf.c"
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        return None, f'#line 1 "{quoted}"\n{source}'.encode(), name
+        return None, source.encode(), name
     path = os.fspath(source)
     if path.startswith("-"):
         path = f"./{path}"
