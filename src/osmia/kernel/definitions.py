@@ -5,46 +5,16 @@ from __future__ import annotations
 import mmap
 import os
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
 from osmia.btf import BTF, DataSec, Var, VarLinkage
 from osmia.errors import MapMismatchError, ObjectFormatError
-from osmia.kernel.maps.info import MapInfo
+from osmia.kernel.maps.info import MapInfo, possible_cpus
 from osmia.object.model import DataKind, DataSection, Map
 from osmia.object.uapi import MapFlag, MapType
 
-#: Map types that refuse BTF (kernel/bpf/*: no map_check_btf), as libbpf knows them.
-WITHOUT_BTF = frozenset(
-    {
-        MapType.PERF_EVENT_ARRAY,
-        MapType.CGROUP_ARRAY,
-        MapType.STACK_TRACE,
-        MapType.ARRAY_OF_MAPS,
-        MapType.HASH_OF_MAPS,
-        MapType.DEVMAP,
-        MapType.DEVMAP_HASH,
-        MapType.CPUMAP,
-        MapType.XSKMAP,
-        MapType.SOCKMAP,
-        MapType.SOCKHASH,
-        MapType.QUEUE,
-        MapType.STACK,
-        MapType.ARENA,
-        MapType.RINGBUF,
-        MapType.USER_RINGBUF,
-    }
-)
 RINGS = (MapType.RINGBUF, MapType.USER_RINGBUF)
 NAME_LENGTH = 15
 INT_SIZE = 4
-
-
-@cache
-def possible_cpus() -> int:
-    """The number of CPUs this machine may ever have (/sys/devices/system/cpu/possible)."""
-    text = Path("/sys/devices/system/cpu/possible").read_text().strip()
-    return int(text.replace("-", ",").split(",")[-1]) + 1
 
 
 def effective(definition: Map) -> Map:
@@ -77,7 +47,7 @@ def section_map_name(object_name: str, section: str) -> str:
     prefix = "" if "." in section[1:] else object_name[: max(room, 0)]
     name = (prefix + section)[:NAME_LENGTH]
     return "".join(
-        letter if letter.isascii() and letter.isalnum() or letter in "_." else "_"
+        letter if (letter.isascii() and letter.isalnum()) or letter in "_." else "_"
         for letter in name
     )
 

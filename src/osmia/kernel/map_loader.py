@@ -13,10 +13,11 @@ from pathlib import Path
 from osmia.errors import KernelError, NotSupportedError, OsmiaError, RelocationError
 from osmia.kernel import syscall
 from osmia.kernel.data_sections import CopiedSection, MappedSection, open_section
-from osmia.kernel.definitions import WITHOUT_BTF, check_reuse, effective, section_map
+from osmia.kernel.definitions import check_reuse, effective, section_map
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps import Map
 from osmia.kernel.maps.info import read_info
+from osmia.kernel.maps.opening import MapTypes, create_descriptor
 from osmia.kernel.pins import safe_name
 from osmia.kernel.programs import Program
 from osmia.kernel.struct_ops import StructOps, find_struct_ops
@@ -26,9 +27,6 @@ from osmia.object.model import DataKind, DataSection, Object, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
-
-#: What the kernel answers to BTF that a map type does not take.
-_BTF_REFUSED = (errno.EINVAL, errno.ENOTSUPP if hasattr(errno, "ENOTSUPP") else 524, 524)
 
 
 @dataclass(slots=True)
@@ -162,33 +160,24 @@ class MapLoader:
             return FileDescriptor(self._create_fd(definition, template.fileno()), what)
 
     def _create_fd(self, definition: model.Map, inner_fd: int) -> int:
-        with_btf = self.btf is not None and definition.type not in WITHOUT_BTF
-        typed = with_btf and bool(definition.key_type_id or definition.value_type_id)
+        types = MapTypes()
+        if self.btf is not None and (definition.key_type_id or definition.value_type_id):
+            types = MapTypes(self.btf.fileno(), definition.key_type_id, definition.value_type_id)
         try:
-            return self._map_create(definition, inner_fd, typed=typed)
-        except KernelError as error:
-            if not typed or error.errno not in _BTF_REFUSED:
-                raise _explained(definition, error) from None
-        try:
-            return self._map_create(definition, inner_fd, typed=False)
+            return create_descriptor(
+                definition.type,
+                types,
+                key_size=definition.key_size,
+                value_size=definition.value_size,
+                max_entries=definition.max_entries,
+                flags=definition.flags,
+                name=definition.name,
+                inner_map_fd=inner_fd,
+                numa_node=definition.numa_node or 0,
+                map_extra=definition.map_extra,
+            )
         except KernelError as error:
             raise _explained(definition, error) from None
-
-    def _map_create(self, definition: model.Map, inner_fd: int, *, typed: bool) -> int:
-        return syscall.map_create(
-            definition.type,
-            key_size=definition.key_size,
-            value_size=definition.value_size,
-            max_entries=definition.max_entries,
-            flags=definition.flags,
-            name=definition.name,
-            inner_map_fd=inner_fd,
-            numa_node=definition.numa_node or 0,
-            map_extra=definition.map_extra,
-            btf_fd=self.btf.fileno() if typed and self.btf is not None else 0,
-            btf_key_type_id=definition.key_type_id if typed else 0,
-            btf_value_type_id=definition.value_type_id if typed else 0,
-        )
 
     def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
         made = self.undo.enter_context(self._wrap(definition, fd))
@@ -199,16 +188,16 @@ class MapLoader:
     def _wrap(self, definition: model.Map, fd: FileDescriptor) -> Map:
         try:
             info = read_info(fd.fileno())
+            return Map.class_for(info.type)(
+                fd,
+                info,
+                definition.name,
+                self._codec(definition.key_type_id),
+                self._codec(definition.value_type_id),
+            )
         except BaseException:
             fd.close()
             raise
-        return Map.class_for(info.type)(
-            fd,
-            info,
-            definition.name,
-            self._codec(definition.key_type_id),
-            self._codec(definition.value_type_id),
-        )
 
     def _codec(self, type_id: int) -> Codec | None:
         if self.obj.btf is None or not type_id:

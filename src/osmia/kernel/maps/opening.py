@@ -35,6 +35,8 @@ TYPES_WITHOUT_BTF = frozenset(
         MapType.QUEUE,
         MapType.STACK,
         MapType.ARENA,
+        MapType.RINGBUF,
+        MapType.USER_RINGBUF,
     }
 )
 
@@ -87,7 +89,7 @@ def create_map(
         max_entries = possible_cpus()
     if numa_node is not None:
         flags |= MapFlag.NUMA_NODE
-    fd = _create(
+    fd = create_descriptor(
         map_type,
         types or MapTypes(),
         key_size=key_size,
@@ -145,8 +147,11 @@ def map_from_pin(
     return _wrap(fd, name, key_codec, value_codec)
 
 
-def _create(map_type: MapType, types: MapTypes, **options: Any) -> int:
-    """BPF_MAP_CREATE, and once more without BTF when the kernel refuses the types."""
+def create_descriptor(map_type: MapType | int, types: MapTypes, **options: Any) -> int:
+    """BPF_MAP_CREATE, once more without BTF when the kernel refuses the types.
+
+    The options are those of `syscall.map_create`.
+    """
     if types != MapTypes() and map_type not in TYPES_WITHOUT_BTF:
         try:
             return syscall.map_create(
