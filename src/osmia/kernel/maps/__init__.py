@@ -21,6 +21,7 @@ from osmia.kernel.maps.opening import MapTypes, create_map, map_from_id, map_fro
 from osmia.kernel.maps.per_cpu import PerCpuMap
 from osmia.kernel.maps.queues import BloomFilter, QueueMap
 from osmia.kernel.maps.streams import EventMap, PerfEventArray, RingBufferMap
+from osmia.kernel.maps.user_ring import UserRingBufferMap
 from osmia.kernel.syscall import ElementFlag
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "QueueMap",
     "RingBufferMap",
     "StackTraceMap",
+    "UserRingBufferMap",
     "create_map",
     "map_from_id",
     "map_from_pin",
