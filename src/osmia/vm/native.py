@@ -167,6 +167,11 @@ def call_program(entry: int, frame: int, context: int) -> int:
     raise NotImplementedError
 
 
+def call_raw(entry: int, frame: int, data: int, size: int) -> int:
+    """Run a compiled raw program at its entry."""
+    raise NotImplementedError
+
+
 def call_function(frame: int, handle: int, a: int, b: int, c: int, d: int) -> int:
     """Call a subprogram of the running program by its handle, in the next frame."""
     raise NotImplementedError
@@ -230,6 +235,10 @@ class Intrinsics:
         return time.clock_gettime_ns(which)
 
     def call_program(self, entry: int, frame: int, context: int) -> int:
+        """Compiled code only."""
+        raise NotImplementedError
+
+    def call_raw(self, entry: int, frame: int, data: int, size: int) -> int:
         """Compiled code only."""
         raise NotImplementedError
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from osmia.errors import ClosedError
 from osmia.object import model
@@ -16,7 +17,10 @@ from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input, RunResult
 
 if TYPE_CHECKING:
+    from osmia.vm.batch import Batch
+    from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
+    from osmia.vm.jit.machine import Jit
 
 Executor = Literal["auto", "interpreter", "jit"]
 
@@ -109,15 +113,38 @@ class Program:
     def _run_compiled(self, given: Input, budget: int, repeat: int) -> int:
         jit = self.vm.need_jit()
         retval = jit.run(self, given.cpu, given.arguments, budget, repeat)
-        why = self.vm.memory.load64(given.cpu.state + layout.STATE_INTERRUPT)
-        if why:
-            detail = self.vm.memory.load64(given.cpu.state + layout.STATE_DETAIL)
-            raise self._fault(why, detail) from jit.take_failure()
+        if self.vm.memory.load64(given.cpu.state + layout.STATE_INTERRUPT):
+            self.raise_fault(given.cpu, jit)
         return retval
 
-    def _fault(self, why: int, detail: int) -> ProgramFault:
+    def raise_fault(self, cpu: Cpu, jit: Jit, where: str = "") -> NoReturn:
+        """Raise what an interrupt of a compiled run on a CPU means."""
+        why = self.vm.memory.load64(cpu.state + layout.STATE_INTERRUPT)
+        detail = self.vm.memory.load64(cpu.state + layout.STATE_DETAIL)
         kind = BudgetExceededError if why == Interrupt.BUDGET else ProgramFault
-        return kind(describe(why, detail), program=self.name)
+        error = jit.take_failure()
+        if isinstance(error, ProgramFault):
+            raise ProgramFault(error.message + where, program=self.name) from error
+        raise kind(describe(why, detail) + where, program=self.name) from error
+
+    def run_batch(
+        self,
+        packets: Batch | Iterable[bytes],
+        *,
+        budget: int | None = None,
+        repeat: int = 1,
+    ) -> Sequence[int]:
+        """Run the compiled program once on each packet, in one native loop; an array of the
+        return values (u32). Contexts are as `run` sets them when it is given none.
+
+        Raises NotSupportedError without llvmlite and for types that take no packets,
+        ProgramFault at the first packet at which a run goes wrong.
+        """
+        from osmia.vm import batch
+
+        if self.vm.closed:
+            raise ClosedError("the vm is closed")
+        return batch.run(self, packets, budget or JIT_BUDGET, repeat)
 
     def _interpret(self, given: Input, budget: int, strict: bool, hook: Hook | None) -> int:
         self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from osmia.errors import NotSupportedError
+from osmia.vm.jit import cache
 
 _lock = threading.RLock()
 
@@ -22,7 +23,7 @@ class Machine:
     description: str
 
 
-@cache
+@functools.cache
 def host(retpoline: bool = False) -> Machine:
     """This machine; with `retpoline` indirect jumps never speculate.
 
@@ -42,7 +43,7 @@ def host(retpoline: bool = False) -> Machine:
     if retpoline:
         features += ",+retpoline-indirect-calls,+retpoline-indirect-branches"
     target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu, features=features, opt=2, codemodel="small", jit=True
+        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small", jit=True
     )
     triple = llvm.get_default_triple()
     version = ".".join(str(part) for part in llvm.llvm_version_info)
@@ -50,11 +51,23 @@ def host(retpoline: bool = False) -> Machine:
     return Machine(target, str(target.target_data), triple, description)
 
 
-def object_code(text: str, *, retpoline: bool = False) -> bytes:
-    """Optimise a module's IR and give its object file."""
+def object_code(text: str, *, retpoline: bool = False, level: int = 2) -> bytes:
+    """The object file of a module's IR, optimised; from the cache when it is there.
+
+    `level` 1 is for code that is called from Python and need not be inlined.
+    """
+    machine = host(retpoline)
+    name = cache.key(text, machine.description, machine.data_layout, str(level))
+    known = cache.read(name)
+    if known is None:
+        known = _compile(machine, text, level)
+        cache.write(name, known)
+    return known
+
+
+def _compile(machine: Machine, text: str, level: int) -> bytes:
     import llvmlite.binding as llvm
 
-    machine = host(retpoline)
     with _lock:
         module = llvm.parse_assembly(
             f'target datalayout = "{machine.data_layout}"\n'
@@ -62,11 +75,11 @@ def object_code(text: str, *, retpoline: bool = False) -> bytes:
         )
         with module:
             module.verify()
-            options = llvm.create_pipeline_tuning_options(speed_level=2)
-            options.loop_vectorization = True
-            options.slp_vectorization = True
-            options.loop_unrolling = True
-            options.loop_interleaving = True
+            options = llvm.create_pipeline_tuning_options(speed_level=level)
+            options.loop_vectorization = level > 1
+            options.slp_vectorization = level > 1
+            options.loop_unrolling = level > 1
+            options.loop_interleaving = level > 1
             builder = llvm.create_pass_builder(machine.target, options)
             passes = builder.getModulePassManager()
             passes.run(module, builder)
@@ -84,7 +97,7 @@ class LoadedCode:
         with _lock:
             # The engine needs a target machine of its own: it takes it over.
             target = llvm.Target.from_default_triple().create_target_machine(
-                codemodel="small", jit=True
+                reloc="pic", codemodel="small", jit=True
             )
             self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))

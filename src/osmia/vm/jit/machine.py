@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction
 from osmia.object.uapi import ProgramType
-from osmia.vm import layout, native
+from osmia.vm import layout
+from osmia.vm import native as natives
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Invocation
 from osmia.vm.jit import compiler, stubs
@@ -71,7 +72,8 @@ class Jit:
         self._targets: dict[tuple[int, int], int] = {}
         self._direct = stubs.supported()
         self._failures = threading.local()
-        self._natives = self._compile_natives()
+        self._natives = self._compile_natives(sorted(EXPORTED))
+        self._extra: dict[str, Callable[..., int]] = {}
         vm.natives.use_compiled(self._native)
 
     # Programs.
@@ -126,21 +128,34 @@ class Jit:
 
     # Natives for Python.
 
-    def _compile_natives(self) -> compiler.LoadedCode:
+    def _compile_natives(self, names: Iterable[str], level: int = 1) -> compiler.LoadedCode:
         code = NativeCode(self.vm.memory, self.layout)
-        exported = [code.exported(name) for name in sorted(EXPORTED)]
+        exported = [code.exported(name) for name in names]
         head = "".join(f"{declaration}\n" for declaration in sorted(code.declarations))
-        return compiler.LoadedCode(compiler.object_code(head + "".join([*exported, *code.texts])))
+        text = head + "".join([*exported, *code.texts])
+        return compiler.LoadedCode(compiler.object_code(text, level=level))
 
     def _native(self, name: str) -> Callable[..., int] | None:
         """A native function for Python, None for those that are not worth compiling."""
-        if name not in EXPORTED:
-            return None
-        count = native.NATIVE[name].__code__.co_argcount
+        return self._callable(self._natives, name) if name in EXPORTED else None
+
+    def native(self, name: str) -> Callable[..., int]:
+        """A native function that only compiled code has a use for, compiled when needed."""
+        with self.vm.lock:
+            if name not in self._extra:
+                self._extra[name] = self._callable(self._compile_natives([name], level=2), name)
+        return self._extra[name]
+
+    def _callable(self, code: compiler.LoadedCode, name: str) -> Callable[..., int]:
+        count = natives.NATIVE[name].__code__.co_argcount
         prototype = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, *[_U64] * count)
-        function = prototype(self._natives.address(f"native_{name}"))
+        function = prototype(code.address(f"native_{name}"))
         base = self.vm.memory.base
-        return lambda *arguments: int(function(base, *arguments))
+
+        def call(*arguments: int, keep: compiler.LoadedCode = code) -> int:
+            return int(function(base, *arguments))
+
+        return call
 
     # Python helpers for compiled code.
 

@@ -426,6 +426,13 @@ def _call_program(t: _Translation, arguments: list[Value]) -> Value:
     return t.body.value(f"call i64 {target}({passed})")
 
 
+def _call_raw(t: _Translation, arguments: list[Value]) -> Value:
+    entry, frame, data, size = (text(argument) for argument in arguments)
+    target = t.body.value(f"inttoptr i64 {entry} to ptr")
+    passed = f"ptr %base, i64 {frame}, i64 {data}, i64 {size}" + ", i64 0" * 3
+    return t.body.value(f"call i64 {target}({passed})")
+
+
 def _call_function(t: _Translation, arguments: list[Value]) -> Value:
     from osmia.vm.layout import FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT
 
@@ -458,5 +465,6 @@ _INTRINSICS: Mapping[str, _Intrinsic] = {
     "cpu_state": lambda t, arguments: t.body.cpu_state(t.code.layout, arguments[0]),
     "clock": _clock,
     "call_program": _call_program,
+    "call_raw": _call_raw,
     "call_function": _call_function,
 }

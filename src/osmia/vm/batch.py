@@ -1,0 +1,232 @@
+"""Batch runs: many packets through a compiled program in one native loop.
+
+Addresses of the caller's buffers are given as distances from the vm's memory, modulo
+2**64, so that native functions reach them like everything else.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from osmia.errors import KernelError, NotSupportedError
+from osmia.object.uapi import ProgramType
+from osmia.vm.contexts import PLAIN, layout_for
+from osmia.vm.errors import Interrupt
+from osmia.vm.layout import (
+    CPU_CONTEXT,
+    CPU_PACKET,
+    CPU_PACKET_SIZE,
+    CPU_STACK_SIZE,
+    FRAME_SIZE,
+    MAX_PACKET,
+    PACKET_HEADROOM,
+    STATE_BUDGET,
+    STATE_CONTEXT,
+    STATE_DATA,
+    STATE_DATA_END,
+    STATE_DETAIL,
+    STATE_INTERRUPT,
+    STATE_PACKET_END,
+    STATE_PACKET_START,
+    STATE_TAIL_CALLS,
+)
+from osmia.vm.native import (
+    call_program,
+    call_raw,
+    copy,
+    cpu_state,
+    load16,
+    load32,
+    load64,
+    native,
+    store32,
+    store64,
+    zero,
+)
+
+if TYPE_CHECKING:
+    from osmia.vm.programs import Program
+
+KIND_RAW = 0
+KIND_XDP = 1
+KIND_SKB = 2
+KIND_SKB_L3 = 3
+
+_CONTEXT_AT = CPU_CONTEXT - (CPU_STACK_SIZE - FRAME_SIZE)
+_PACKET_AT = CPU_PACKET + PACKET_HEADROOM - (CPU_STACK_SIZE - FRAME_SIZE)
+"""Distances from a program's frame pointer."""
+XDP_ROOM = 4096 - PACKET_HEADROOM - 320
+PACKET_ROOM = CPU_PACKET_SIZE - PACKET_HEADROOM
+_TAIL_CALL = int(Interrupt.TAIL_CALL)
+SHORTEST = 14
+
+
+@native
+def batch_state(frame: int, kind: int, context: int, data: int, size: int, limit: int) -> int:
+    """Start a run's state."""
+    state = cpu_state(frame)
+    store64(state + STATE_INTERRUPT, 0)
+    store32(state + STATE_TAIL_CALLS, 0)
+    store64(state + STATE_BUDGET, limit)
+    store64(state + STATE_CONTEXT, context)
+    store64(state + STATE_PACKET_START, data - PACKET_HEADROOM)
+    room = PACKET_ROOM
+    if kind == KIND_XDP and size <= XDP_ROOM:
+        room = XDP_ROOM
+    store64(state + STATE_PACKET_END, data + room)
+    return state
+
+
+@native
+def batch_skb(context: int, data: int, size: int, begin: int) -> int:
+    """Fill in an skb's context."""
+    zero(context, 192)
+    store32(context + 0, data + size - begin)
+    store32(context + 4, batch_packet_type(data))
+    store32(context + 16, load16(data + 12))
+    store32(context + 40, 1)
+    store32(context + 76, begin)
+    store32(context + 80, data + size)
+    store32(context + 140, begin)
+    store32(context + 160, data + size - begin)
+    return 0
+
+
+@native
+def batch_packet_type(data: int) -> int:
+    """As `osmia.vm.runs` tells the packet type."""
+    low = load32(data)
+    high = load16(data + 4)
+    if low == 0xFFFF_FFFF and high == 0xFFFF:
+        return 1
+    if low & 1:
+        return 2
+    return 0 if low == 0 and high == 0 else 3
+
+
+@native
+def batch_one(frame: int, entry: int, kind: int, size: int, limit: int) -> int:
+    """Run the packet that lies in the CPU's block."""
+    context = frame + _CONTEXT_AT
+    data = frame + _PACKET_AT
+    state = batch_state(frame, kind, context, data, size, limit)
+    if kind == KIND_RAW:
+        return call_raw(entry, frame, data, size)
+    if kind == KIND_XDP:
+        store32(state + STATE_DATA, 0)
+        store32(state + STATE_DATA_END, 4)
+        store32(context + 0, data)
+        store32(context + 4, data + size)
+        store32(context + 8, data)
+        store64(context + 12, 0)
+        store32(context + 20, 0)
+    else:
+        store32(state + STATE_DATA, 76)
+        store32(state + STATE_DATA_END, 80)
+        begin = data + SHORTEST if kind == KIND_SKB_L3 else data
+        batch_skb(context, data, size, begin)
+    verdict = call_program(entry, frame, context)
+    while load64(state + STATE_INTERRUPT) == _TAIL_CALL:
+        store64(state + STATE_INTERRUPT, 0)
+        verdict = call_program(load64(state + STATE_DETAIL), frame, context)
+    return verdict
+
+
+@native
+def batch_run(
+    frame: int,
+    entry: int,
+    kind: int,
+    packets: int,
+    offsets: int,
+    count: int,
+    verdicts: int,
+    limit: int,
+) -> int:
+    """Run `count` packets; where each starts and ends is in `offsets` (count + 1 u64). Gives
+    how many ran: fewer when one was interrupted."""
+    state = cpu_state(frame)
+    done = 0
+    while done < count:
+        start = load64(offsets + 8 * done)
+        size = load64(offsets + 8 * done + 8) - start
+        copy(frame + _PACKET_AT, packets + start, size)
+        store32(verdicts + 4 * done, batch_one(frame, entry, kind, size, limit))
+        if load64(state + STATE_INTERRUPT) != 0:
+            return done
+        done = done + 1
+    return done
+
+
+_KINDS = {
+    None: KIND_RAW,
+    ProgramType.XDP: KIND_XDP,
+}
+
+
+def kind_of(program_type: ProgramType | None) -> int:
+    """How packets are given to a program of this type; NotSupportedError for those that take
+    none."""
+    if program_type in _KINDS:
+        return _KINDS[program_type]
+    layout = layout_for(program_type)
+    if layout is PLAIN:
+        raise NotSupportedError(f"programs of type {program_type} take no packets")
+    return KIND_SKB if layout.l2 else KIND_SKB_L3
+
+
+class Batch:
+    """Packets packed for a native loop: the bytes, and where each starts and ends."""
+
+    def __init__(self, packets: Iterable[bytes]) -> None:
+        parts = list(packets)
+        self.data = b"".join(parts)
+        ends = [0]
+        for part in parts:
+            ends.append(ends[-1] + len(part))
+        self.offsets = array.array("Q", ends)
+        sizes = [len(part) for part in parts]
+        if sizes and max(sizes) > MAX_PACKET:
+            raise KernelError(22, f"run on a packet of {max(sizes)} bytes")
+        self.shortest = min(sizes, default=SHORTEST)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+def run(
+    program: Program, packets: Batch | Iterable[bytes], budget: int, repeat: int
+) -> Sequence[int]:
+    """The verdicts of a program on each packet, in order (of the last time with `repeat`)."""
+    batch = packets if isinstance(packets, Batch) else Batch(packets)
+    kind = kind_of(program.type)
+    if kind != KIND_RAW and batch.shortest < SHORTEST:
+        raise KernelError(22, f"run program {program.name!r}: a packet shorter than 14 bytes")
+    vm = program.vm
+    jit = vm.need_jit()
+    verdicts = (ctypes.c_uint32 * len(batch))()
+    data = ctypes.create_string_buffer(batch.data, max(len(batch.data), 1))
+    offsets = (ctypes.c_uint64 * len(batch.offsets)).from_buffer(batch.offsets)
+
+    def distance(buffer: Any) -> int:
+        return (ctypes.addressof(buffer) - vm.memory.base) & 0xFFFF_FFFF_FFFF_FFFF
+
+    with vm.cpus.take() as cpu:
+        entry = jit.program(program).entry
+        for _ in range(repeat):
+            done = jit.native("batch_run")(
+                cpu.stack_top,
+                entry,
+                kind,
+                distance(data),
+                distance(offsets),
+                len(batch),
+                distance(verdicts),
+                budget,
+            )
+            if done < len(batch):
+                program.raise_fault(cpu, jit, f" (packet {done})")
+    return array.array("I", bytes(verdicts))

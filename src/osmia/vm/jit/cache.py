@@ -1,0 +1,91 @@
+"""Compiled code on disk: what one process compiled, the next one loads.
+
+The key is a hash of everything that decides the code: the IR, the machine, LLVM's version,
+the options. Entries are machine code, so the directory must be the user's own and closed
+to others; where it is not, there is no cache. OSMIA_CACHE names another directory; empty,
+it turns the cache off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+MAX_ENTRIES = 512
+_DIGEST = 32
+
+
+def directory() -> Path | None:
+    """Where compiled code is kept; None where nothing is."""
+    named = os.environ.get("OSMIA_CACHE")
+    if named == "":
+        return None
+    if named is not None:
+        return Path(named) / "jit"
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "osmia" / "jit"
+    except RuntimeError:
+        return None
+
+
+def key(*parts: str) -> str:
+    """The name of an entry."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def read(name: str) -> bytes | None:
+    """An entry's code; None when there is none, or it is damaged."""
+    place = directory()
+    if place is None or not _is_private(place):
+        return None
+    try:
+        data = (place / name).read_bytes()
+    except OSError:
+        return None
+    digest, code = data[:_DIGEST], data[_DIGEST:]
+    return code if hashlib.sha256(code).digest() == digest else None
+
+
+def write(name: str, code: bytes) -> None:
+    """Keep code; whoever writes the same entry meanwhile writes the same bytes."""
+    place = directory()
+    if place is None:
+        return
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_private(place):
+            return
+        _make_room(place)
+        with tempfile.NamedTemporaryFile(dir=place, prefix="tmp", delete=False) as file:
+            file.write(hashlib.sha256(code).digest() + code)
+        Path(file.name).replace(place / name)
+
+
+def _is_private(place: Path) -> bool:
+    """Whether the directory is this user's and nobody else may write to it."""
+    try:
+        status = place.stat()
+    except OSError:
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _make_room(place: Path) -> None:
+    """Drop the older half when there are too many entries."""
+    entries = list(place.iterdir())
+    if len(entries) < MAX_ENTRIES:
+        return
+    entries.sort(key=lambda entry: entry.stat().st_mtime)
+    for entry in entries[: MAX_ENTRIES // 2]:
+        entry.unlink(missing_ok=True)
