@@ -1,0 +1,98 @@
+"""`osmia btf` and `osmia features`: what the kernel tells of itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from osmia.btf import kernel_btf
+from osmia.cli.btf_text import record_lines, records
+from osmia.elf import ElfFile
+
+from .conftest import Result
+
+pytestmark = pytest.mark.kernel
+Cli = Callable[..., Result]
+
+needs_bpftool = pytest.mark.skipif(not shutil.which("bpftool"), reason="compares with bpftool")
+
+
+def test_list(osmia: Cli, pinned: Path) -> None:
+    listed = {each["id"]: each for each in osmia("btf", "list", "-j").json}
+    kernel = next(each for each in listed.values() if each["name"] == "vmlinux")
+    assert kernel["kernel"] and kernel["size"] > 1_000_000
+    program = osmia("prog", "show", pinned / "count", "-j").json
+    assert program["id"] in listed[program["btf_id"]]["prog_ids"]
+    assert osmia("btf", "list").lines[0].split()[:3] == ["id", "name", "size"]
+    assert osmia("btf", "show", "id", kernel["id"], "-j").json["name"] == "vmlinux"
+    assert osmia("btf", "show", 4000000000).status == 1
+
+
+@needs_bpftool
+def test_raw_dumps_are_bpftools(osmia: Cli, compiled: Path) -> None:
+    command = ["bpftool", "btf", "dump", "file", compiled]
+    dumped = osmia("btf", "dump", "file", compiled)
+    assert dumped.out == subprocess.check_output(command, text=True)
+    theirs = json.loads(subprocess.check_output([*command[:1], "-j", *command[1:]]))
+    assert osmia("btf", "dump", "file", compiled, "-j").json == theirs
+
+
+@needs_bpftool
+def test_raw_dumps_of_the_kernel_are_bpftools() -> None:
+    process = subprocess.Popen(
+        ["bpftool", "btf", "dump", "id", "1"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    theirs = list(islice(process.stdout, 20_000))
+    process.stdout.close()
+    process.wait()
+    mine = (line for record in records(kernel_btf()) for line in record_lines(kernel_btf(), record))
+    assert [f"{line}\n" for line in islice(mine, len(theirs))] == theirs
+
+
+def test_one_type_as_c_compiles(osmia: Cli, pinned: Path) -> None:
+    text = osmia("btf", "dump", "--c", "prog", "pinned", pinned / "count", "-t", "total").out
+    assert "struct total {\n\t__u64 packets;\n\t__u64 bytes;\n};" in text
+    assert "typedef unsigned long long __u64;" in text
+    value = osmia("btf", "dump", "--c", "map", "pinned", pinned / "maps" / "totals", "value").out
+    assert "struct total {" in value
+    assert osmia("btf", "dump", "--c", "vmlinux", "-t", "no_such_type").status == 1
+
+
+def test_raw_files_and_programs(osmia: Cli, compiled: Path, pinned: Path, tmp_path: Path) -> None:
+    section = ElfFile.parse(compiled.read_bytes()).section(".BTF")
+    assert section is not None
+    (tmp_path / "raw.btf").write_bytes(section.data)
+    assert osmia("btf", "dump", tmp_path / "raw.btf").out == osmia("btf", "dump", compiled).out
+    of_program = osmia("btf", "dump", "prog", pinned / "count", "-j").json
+    assert "packet_event" in [each["name"] for each in of_program["types"]]
+    assert "struct total {" in osmia("btf", "dump", compiled, "format", "c").out
+
+
+def test_vmlinux_header(osmia: Cli) -> None:
+    header = osmia("btf", "vmlinux")
+    assert header.status == 0
+    assert header.out.startswith("#ifndef __VMLINUX_H__")
+    assert "struct task_struct {" in header.out
+
+
+def test_features(osmia: Cli) -> None:
+    told = osmia("features", "-j").json
+    kinds = {each["name"]: each for each in told["program_types"]}
+    assert kinds["xdp"] == {"name": "xdp", "since": "4.8", "supported": True}
+    assert {"map_types", "attach_types", "link_types", "misc"} <= told.keys()
+    helpers = {each["name"]: each for each in told["helpers"]["xdp"]}
+    assert helpers["bpf_redirect_map"]["since"] == "4.14"
+    assert "bpf_probe_read" not in helpers
+    table = osmia("features", "--part", "map_types")
+    assert ["ringbuf", "5.8", "yes"] in [line.split() for line in table.lines]
+    assert "program types" not in table.lines
+    missing = osmia("features", "-j", "--missing", "-p", "program_types").json["program_types"]
+    assert all(not each["supported"] for each in missing)
+    assert "helpers of xdp programs" in osmia("features", "--helpers", "-p", "map_types").lines

@@ -1,0 +1,161 @@
+"""`osmia prog`: what bpftool's users expect, on programs loaded here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from osmia.kernel.programs import Program
+
+from .conftest import Result
+
+pytestmark = pytest.mark.kernel
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def program(pinned: Path) -> Path:
+    return pinned / "count"
+
+
+def test_load_pins_programs_and_maps(osmia: Cli, pinned: Path) -> None:
+    names = {path.name for path in (pinned / "maps").iterdir()}
+    assert names == {"totals", "by_cpu", "events"}
+    with Program.from_pin(pinned / "count") as loaded:
+        assert loaded.name == "count"
+
+
+def test_a_failed_load_leaves_no_pin(osmia: Cli, compiled: Path, bpffs: Path) -> None:
+    (bpffs / "maps").mkdir()
+    (bpffs / "maps" / "by_cpu").mkdir()
+    failed = osmia("prog", "load", compiled, bpffs / "count", "--pin-maps", bpffs / "maps")
+    assert failed.status == 1
+    assert not (bpffs / "count").exists()
+    assert [path.name for path in (bpffs / "maps").iterdir()] == ["by_cpu"]
+
+
+def test_list_has_bpftools_fields(osmia: Cli, program: Path) -> None:
+    with Program.from_pin(program) as loaded:
+        info = loaded.info
+        (entry,) = [e for e in osmia("prog", "list", "-j", "-f").json if e["id"] == info.id]
+        assert entry["pids"][0]["pid"] == os.getpid()
+    assert (entry["type"], entry["name"], entry["tag"]) == ("xdp", "count", info.tag)
+    assert entry["bytes_xlated"] == info.xlated_len
+    assert entry["map_ids"] == list(info.map_ids)
+    assert entry["pinned"] == [str(program)]
+    table = osmia("prog", "list")
+    assert table.lines[0].split()[:4] == ["id", "type", "name", "tag"]
+    assert any(info.tag in line for line in table.lines)
+
+
+@pytest.mark.skipif(not shutil.which("bpftool"), reason="compares with Debian's bpftool")
+def test_json_says_what_bpftools_says(osmia: Cli, program: Path) -> None:
+    theirs = json.loads(
+        subprocess.check_output(["bpftool", "-j", "prog", "show", "pinned", program])
+    )
+    mine = osmia("prog", "show", "pinned", program, "-j").json
+    for key in ("id", "type", "name", "tag", "gpl_compatible", "uid", "bytes_xlated", "jited"):
+        assert mine[key] == theirs[key], key
+    assert mine["bytes_jited"] == theirs["bytes_jited"]
+    assert sorted(mine["map_ids"]) == sorted(theirs["map_ids"])
+    assert mine["btf_id"] == theirs["btf_id"]
+    assert abs(mine["loaded_at"] - theirs["loaded_at"]) <= 1
+
+
+def test_programs_are_found_by_id_tag_and_pin(osmia: Cli, program: Path) -> None:
+    with Program.from_pin(program) as loaded:
+        info = loaded.info
+    by_id = osmia("prog", "show", "id", info.id)
+    assert by_id.lines[0] == f"{info.id}: xdp count"
+    assert f"pinned:         {program}" in by_id.out
+    assert osmia("prog", "show", info.id).lines[0] == by_id.lines[0]
+    assert osmia("prog", "show", program).lines[0] == by_id.lines[0]
+    tagged = osmia("prog", "show", "tag", info.tag, "-j").json
+    tagged = tagged if isinstance(tagged, list) else [tagged]
+    assert info.id in [each["id"] for each in tagged]
+
+
+def test_what_is_not_there_is_named(osmia: Cli) -> None:
+    assert osmia("prog", "show", "name", "no_such").err == (
+        "osmia: there is no program with name no_such\n"
+    )
+    assert osmia("prog", "show", "id", 4000000000).status == 1
+    assert osmia("prog", "show", "id", "twelve").status == 2
+    assert osmia("prog", "show", "id").status == 2
+    assert osmia("prog", "dump", "xlated").status == 2
+
+
+def test_xlated_has_lines_functions_and_helpers(osmia: Cli, program: Path) -> None:
+    dumped = osmia("prog", "dump", "xlated", program)
+    assert "int count(struct xdp_md *ctx):" in dumped.lines
+    assert "int report(struct packet_event *event):" in dumped.lines
+    assert "call report" in dumped.out
+    assert "call bpf_ringbuf_output#" in dumped.out
+    assert "= map[id:" in dumped.out
+    assert "counter.bpf.c:" not in dumped.out
+    assert "counter.bpf.c:" in osmia("prog", "dump", "xlated", program, "--linum").out
+
+
+def test_xlated_as_json_and_raw(osmia: Cli, program: Path, tmp_path: Path) -> None:
+    told = osmia("prog", "dump", "xlated", program, "-j", "--opcodes").json
+    assert osmia("prog", "dump", "xlated", program, "-o", tmp_path / "raw").status == 0
+    raw = (tmp_path / "raw").read_bytes()
+    assert bytes(int(byte, 16) for each in told for byte in each["opcodes"]) == raw
+    assert told[0]["proto"].startswith("int count(")
+
+
+def test_jited_has_a_part_for_each_function(osmia: Cli, program: Path, tmp_path: Path) -> None:
+    told = osmia("prog", "dump", "jited", program, "-j").json
+    assert len(told) == 2
+    osmia("prog", "dump", "jited", program, "-o", tmp_path / "raw")
+    assert sum(len(each["code"]) for each in told) == (tmp_path / "raw").stat().st_size
+    assert osmia("prog", "dump", "jited", program).lines[0].startswith("0x")
+
+
+def test_run_gives_the_verdict(osmia: Cli, program: Path, tmp_path: Path) -> None:
+    run = osmia("prog", "run", program, "--packet", "00" * 64, "--repeat", 10)
+    assert run.lines[-1].startswith("return value: 2, duration (average): ")
+    (tmp_path / "packet").write_bytes(bytes(1200))
+    told = osmia("prog", "run", program, "--data", tmp_path / "packet", "-j").json
+    assert told["retval"] == 1
+    assert len(told["data_out"]) == 1200
+    out = tmp_path / "out"
+    osmia("prog", "run", program, "--data", tmp_path / "packet", "--data-out", out)
+    assert out.read_bytes() == bytes(1200)
+    assert osmia("prog", "run", program, "--packet", "xyz").status == 2
+    short = osmia("prog", "run", program, "--packet", "00")
+    assert short.status == 1
+    assert "Ethernet header" in short.err
+
+
+def test_pin_makes_another_name(osmia: Cli, program: Path) -> None:
+    assert osmia("prog", "pin", "pinned", program, program.parent / "more" / "again").status == 0
+    assert (program.parent / "more" / "again").exists()
+    taken = osmia("prog", "pin", program, program)
+    assert taken.status == 1 and "EEXIST" in taken.err
+
+
+def test_log_shows_what_the_verifier_says(osmia: Cli, compiled: Path, tmp_path: Path) -> None:
+    log = osmia("prog", "log", compiled)
+    assert log.lines[0] == "count:"
+    assert log.lines[-1].startswith("processed ")
+    bad = tmp_path / "bad.bpf.c"
+    bad.write_text(
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+        'SEC("xdp") int bad(struct xdp_md *ctx) { return *(int *)(long)ctx->data; }\n'
+    )
+    rejected = osmia("prog", "log", bad)
+    assert rejected.status == 1
+    assert "invalid access" in rejected.out
+    assert rejected.err.startswith("osmia: the verifier rejected program 'bad': ")
+
+
+def test_an_unknown_program_of_an_object_is_named(osmia: Cli, compiled: Path, bpffs: Path) -> None:
+    wrong = osmia("prog", "load", compiled, bpffs / "x", "--prog", "coun")
+    assert wrong.status == 1 and "did you mean 'count'" in wrong.err
