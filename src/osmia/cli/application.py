@@ -30,6 +30,9 @@ VERBS = {
     "completion": "Print a shell's completion script.",
 }
 
+#: The shells' completion scripts set it when they ask what could stand here.
+COMPLETION_VARIABLE = "_OSMIA_COMPLETE"
+
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
 
@@ -91,12 +94,19 @@ application = Application(
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; gives the exit status."""
+    if COMPLETION_VARIABLE in os.environ:
+        from click.shell_completion import shell_complete
+
+        instruction = os.environ[COMPLETION_VARIABLE]
+        return shell_complete(application, {}, "osmia", COMPLETION_VARIABLE, instruction)
     output = Output()
     try:
-        status = application.main(
-            list(arguments), prog_name="osmia", standalone_mode=False, obj=output
-        )
+        # Not click's main(), which has exit statuses of its own for signals and pipes.
+        with application.make_context("osmia", list(arguments), obj=output) as context:
+            status = application.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except BrokenPipeError:
         # Nobody reads any more. The interpreter would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

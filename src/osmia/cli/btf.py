@@ -14,6 +14,7 @@ from osmia.cli.listings import Description, show
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, printable
 from osmia.cli.targets import Target, open_map, open_program, take_target
+from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
 from osmia.kernel import iterate
 from osmia.kernel.btf_objects import BtfObjectInfo, btf_from_id
@@ -95,7 +96,7 @@ def dump_btf(output: Output, words: tuple[str, ...], as_c: bool, names: tuple[st
         output.document({"types": list(chosen)})
         return
     for record in chosen:
-        for line in btf_text.record_lines(record):
+        for line in btf_text.record_lines(types, record):
             output.line("\t" * line.startswith("\t") + printable(line.lstrip("\t")))
 
 
@@ -131,12 +132,10 @@ def _of_file(path: Path) -> BTF:
     data = path.read_bytes()
     if not data.startswith(b"\x7fELF"):
         return BTF(data, name=str(path))
-    from osmia.formats import open_object
-
-    types = open_object(path).btf
-    if types is None:
+    section = ElfFile.parse(data, str(path)).section(".BTF")
+    if section is None:
         raise OsmiaError(f"{path} has no BTF")
-    return types
+    return BTF(bytes(section.data), name=str(path))
 
 
 def _of_program(target: Target) -> BTF:

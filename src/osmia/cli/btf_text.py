@@ -27,13 +27,18 @@ def records(btf: BTF) -> Iterator[Record]:
         }
 
 
-def record_lines(record: Record) -> Iterator[str]:
+def record_lines(btf: BTF, record: Record) -> Iterator[str]:
     """A record as text: a line, and one for each member, enumerator, parameter, variable."""
-    yield f"[{record['id']}] {record['kind']} '{record['name']}'{_rest(record)}"
-    for key in _LISTS:
+    rest = _rest(record)
+    if record["kind"] == "VAR":
+        rest = rest.replace(" linkage", ", linkage")  # as bpftool has it
+    yield f"[{record['id']}] {record['kind']} '{record['name']}'{rest}"
+    for key in ("members", "values", "params"):
         for each in record.get(key, ()):
-            name = f"'{each['name']}'" if "name" in each else ""
-            yield f"\t{name}{_rest(each)}".replace("\t ", "\t")
+            yield f"\t'{each['name']}'{_rest(each)}"
+    for each in record.get("vars", ()):
+        found = btf.type(each["type_id"])
+        yield f"\t{_rest(each)[1:]} ({found.kind.name} '{found.name}')"
 
 
 def _rest(record: Record) -> str:

@@ -24,8 +24,8 @@ def typed_text(codec: Codec | None, value: Any) -> str:
             )
         case ArrayCodec() if not isinstance(value, bytes):
             return f"[{', '.join(_inner_text(codec.element, each) for each in value)}]"
-        case BytesCodec():
-            return bytes(value).hex()
+        case BytesCodec() if isinstance(value, bytes):
+            return value.hex()
     return hex_bytes(value) if isinstance(value, bytes) else codec.initialiser(value)
 
 

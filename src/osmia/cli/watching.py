@@ -126,7 +126,8 @@ def print_final_state(output: Output, loaded: Any) -> None:
         if section.kind in (DataKind.KCONFIG, DataKind.STRUCT_OPS)
         for variable in section.variables
     }
-    variables = [name for name in loaded.data if name not in hidden]
+    # A dot is in the names of variables within functions: format strings, mostly.
+    variables = [name for name in loaded.data if name not in hidden and "." not in name]
     if output.json:
         entries = {name: list(_entries(each)) for name, each in maps.items()}
         shown = [
