@@ -34,7 +34,7 @@ def tracefs(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def printing() -> Iterator[Callable[[str], Callable[[int], None]]]:
+def printing(tracefs: Path) -> Iterator[Callable[[str], Callable[[int], None]]]:
     """Make programs that print "<text> N" with a number N from 0 to 255."""
     with ExitStack() as stack:
 
@@ -68,9 +68,20 @@ def printing() -> Iterator[Callable[[str], Callable[[int], None]]]:
             def run(number: int) -> None:
                 program.run(bytes([number]) + bytes(63))
 
+            _see_first(run, tracefs / "trace_pipe")
             return run
 
         yield make
+
+
+def _see_first(run: Callable[[int], None], path: Path) -> None:
+    """Run until a message arrives: old kernels can lose those right after the first load."""
+    with TracePipe(path=path) as pipe:
+        for _ in range(100):
+            run(0)
+            if pipe.poll(0.1):
+                return
+    pytest.fail("no message arrived")
 
 
 def _mine(lines: list[TraceLine], text: str) -> list[str]:
