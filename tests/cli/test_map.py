@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from osmia.kernel.maps import possible_cpus
 
-from .conftest import Result
+from .conftest import OSMIA, Result
 
 pytestmark = pytest.mark.kernel
 Cli = Callable[..., Result]
@@ -134,6 +135,26 @@ def test_maps_of_maps_take_maps(osmia: Cli, untyped: Path, bpffs: Path) -> None:
     (entry,) = osmia("map", "dump", outer, "-j").json
     assert entry["formatted"]["value"] == inner
     assert osmia("map", "update", outer, "key", 0, "value", "id", inner).status == 0
+
+
+def test_events_of_a_pinned_ring_buffer(osmia: Cli, pinned: Path) -> None:
+    command = subprocess.Popen(
+        [*OSMIA, "map", "event_pipe", "pinned", str(pinned / "maps" / "events")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert osmia("prog", "run", pinned / "count", "--packet", "00" * 64).status == 0
+        assert command.stdout is not None
+        assert command.stdout.readline().startswith("40 00 00 00 02 00 00 00 70 61 63 6b")
+        command.send_signal(signal.SIGINT)
+        assert command.communicate(timeout=20) == ("", None)
+        assert command.returncode == 130
+    finally:
+        command.kill()
+        command.communicate()
+    refused = osmia("map", "event_pipe", pinned / "maps" / "totals")
+    assert refused.status == 1 and "hash maps have no events" in refused.err
 
 
 def test_pins(osmia: Cli, untyped: Path) -> None:

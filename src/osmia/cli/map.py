@@ -23,7 +23,7 @@ from osmia.cli.targets import (
     take_target,
 )
 from osmia.errors import OsmiaError
-from osmia.kernel.maps import BloomFilter, ElementFlag, KeyedMap, Map, QueueMap
+from osmia.kernel.maps import BloomFilter, ElementFlag, EventMap, KeyedMap, Map, QueueMap
 from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.programs import Program
 from osmia.object import MapType
@@ -216,6 +216,24 @@ def peek(output: Output, words: tuple[str, ...]) -> None:
 
 map_command.add_command(push, "enqueue")
 map_command.add_command(pop, "dequeue")
+
+
+@map_command.command("event_pipe", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="MAP")
+@pass_output
+def event_pipe(output: Output, words: tuple[str, ...]) -> None:
+    """Print the records of a ring or perf buffer as they come, in hexadecimal, until Ctrl-C."""
+    with open_map(only_target(words)) as found:
+        if not isinstance(found, EventMap):
+            raise OsmiaError(f"{enum_name(found.type)} maps have no events")
+        for event in found:
+            place, data = event if isinstance(event, tuple) else (None, event)
+            if output.json:
+                cpu = {} if place is None else {"cpu": place}
+                output.record({**cpu, "data": hex_list(data)})
+            else:
+                output.line(f"{'' if place is None else f'[{place}] '}{data.hex(' ')}")
+                output.flush()
 
 
 @map_command.command("create", cls=Verb)

@@ -116,6 +116,7 @@ def run_command(
                 _run_attached(output, loaded, watcher, places, duration)
         except KeyboardInterrupt:
             interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print_final_state(output, loaded)
         return _INTERRUPTED if interrupted else 0
 
@@ -235,13 +236,20 @@ def _own_pins_removed(obj: Object, pin_root: Path) -> Iterator[None]:
 
 @contextmanager
 def _clean_termination() -> Iterator[None]:
-    """SIGTERM ends the run as an exception does: what is attached is detached."""
+    """Ctrl-C and SIGTERM end the run as exceptions do: what is attached is detached.
+
+    The impatient press Ctrl-C again: nothing interrupts the detaching.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(_TERMINATED)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
