@@ -26,6 +26,7 @@ from osmia.kernel import info as program_info
 from osmia.kernel import syscall
 from osmia.kernel.btf_objects import btf_from_id
 from osmia.kernel.maps.info import read_info
+from osmia.object.model import DataKind
 from osmia.object.uapi import MapType
 from osmia.toolchain import INCLUDES, find_compiler
 from osmia.toolchain import compile as compile_source
@@ -166,7 +167,8 @@ def see_osmia(path: Path, bpffs: Path, **options: object) -> Seen:
     (bpffs / "osmia").mkdir()
     with osmia.open(path).load(pin_root=bpffs / "osmia", **options) as bpf:
         programs = {name: see_program(p.fileno()) for name, p in bpf.programs.items()}
-        sections = [section.fd.fileno() for section in bpf._sections.values()]
+        own = [s for s in bpf._sections.values() if s.section.kind is not DataKind.ARENA]
+        sections = [section.fd.fileno() for section in own]
         fds = [held.fileno() for held in bpf.maps.values()] + sections
         return Seen(programs, sorted(map(see_map, fds), key=repr))
 
@@ -275,7 +277,7 @@ class Libbpf:
         each = following(obj, None)
         while each:
             fd = getattr(self.library, f"bpf_{kind}__fd")(each)
-            if fd >= 0:
+            if fd >= 0 and "anon_inode" in os.readlink(f"/proc/self/fd/{fd}"):  # no placeholder
                 yield each, fd
             each = following(obj, each)
 

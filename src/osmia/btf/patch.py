@@ -19,10 +19,14 @@ CONFIG_SECTION = ".kconfig"
 
 @dataclass(slots=True)
 class SectionLayout:
-    """A data section as the ELF file has it: its size and its variables' offsets, in bytes."""
+    """A data section as the ELF file has it: its size and its variables' offsets, in bytes.
+
+    `hidden` are the variables that other objects shall not see: static for the kernel.
+    """
 
     size: int
     offsets: Mapping[str, int] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
 
 
 def data_sections(btf: BTF) -> list[DataSec]:
@@ -51,8 +55,15 @@ def corrected(
         start = btf.record_offset(section.id)
         struct.pack_into(f"{order}I", data, start + 8, layout.size)
         for number, entry in enumerate(section.entries):
-            offset = layout.offsets.get(btf.name_of(entry.type_id), entry.offset)
+            variable = btf.type(entry.type_id)
+            # A static variable's offset is there already, and its name may not be the only one.
+            if not isinstance(variable, Var) or variable.linkage == VarLinkage.STATIC:
+                continue
+            offset = layout.offsets.get(variable.name, entry.offset)
             struct.pack_into(f"{order}I", data, start + _RECORD + _ENTRY * number + 4, offset)
+            if variable.name in layout.hidden:
+                place = btf.record_offset(variable.id) + _RECORD
+                struct.pack_into(f"{order}I", data, place, VarLinkage.STATIC)
         _sort_entries(data, order, start + _RECORD, len(section.entries))
     for type_id in static_functions:
         if isinstance(btf.type(type_id), Func):

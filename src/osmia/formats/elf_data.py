@@ -20,8 +20,12 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
     sections = table.elf.sections
     for index, symbols in table.by_section.items():
         if index < len(sections):
-            offsets = {s.name: s.value for s in symbols if s.type is not SymbolType.SECTION}
-            layouts[sections[index].name] = SectionLayout(sections[index].size, offsets)
+            named = [s for s in symbols if s.type is not SymbolType.SECTION]
+            layouts[sections[index].name] = SectionLayout(
+                sections[index].size,
+                {s.name: s.value for s in named},
+                frozenset(s.name for s in named if s.visibility in HIDDEN),
+            )
     return layouts
 
 
@@ -70,11 +74,11 @@ def _variables(
                 f" ({symbol.value:#x} + {size:#x} of {section.size:#x} bytes)",
                 file=table.elf.name,
             )
-        variables[symbol.name] = _variable(symbol, size, type_id)
+        variables[symbol.name] = _variable(symbol, size, type_id, section.name.startswith("?"))
     return variables
 
 
-def _variable(symbol: Symbol, size: int, type_id: int) -> Variable:
+def _variable(symbol: Symbol, size: int, type_id: int, optional: bool) -> Variable:
     return Variable(
         name=symbol.name,
         offset=symbol.value,
@@ -83,6 +87,7 @@ def _variable(symbol: Symbol, size: int, type_id: int) -> Variable:
         linkage=Linkage.STATIC if symbol.binding is Binding.LOCAL else Linkage.GLOBAL,
         weak=symbol.binding is Binding.WEAK,
         hidden=symbol.visibility in HIDDEN,
+        autocreate=not optional,
     )
 
 

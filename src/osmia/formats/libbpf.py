@@ -15,6 +15,7 @@ from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
+from osmia.formats.exception_callbacks import read_exception_callbacks
 from osmia.object.model import (
     DataKind,
     Function,
@@ -68,6 +69,7 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
         maps.fill_slots(obj.maps, places, lambda index, at: _function_at(table, index, at))
     _read_callbacks(table, obj)
     obj.programs = _programs(obj)
+    read_exception_callbacks(obj)
     _make_hidden_static(obj)
     return obj
 

@@ -54,6 +54,30 @@ class MappedSection:
             self._memory.close()
 
 
+class ArenaSection:
+    """Variables at the start of an arena; the arena's map owns the memory."""
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory: memoryview | None = memory
+
+    def _view(self) -> memoryview:
+        if self._memory is None:
+            raise ClosedError("the object is closed")
+        return self._memory
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes now."""
+        return bytes(self._view()[offset : offset + size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Replace bytes; programs on other CPUs may see them one by one."""
+        self._view()[offset : offset + len(data)] = data
+
+    def close(self) -> None:
+        """Forget the memory."""
+        self._memory = None
+
+
 class CopiedSection:
     """A section that the kernel does not map: each read and write copies all of it."""
 

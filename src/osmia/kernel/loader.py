@@ -16,7 +16,7 @@ from osmia.kernel.loaded import LoadedObject
 from osmia.kernel.map_loader import MapLoader
 from osmia.kernel.maps import Map
 from osmia.kernel.programs import Program
-from osmia.kernel.struct_ops import Callback, StructOps
+from osmia.kernel.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.target import kernel_target, module_btf_descriptor
 from osmia.object import model
 from osmia.object.model import Object
@@ -110,8 +110,9 @@ class _Loader:
 
     def _load_programs(self, undo: ExitStack) -> dict[str, Program]:
         loaded = {}
+        wanted = programs_to_load(self.obj, self.maps.struct_ops.values())
         for program in self.obj.programs.values():
-            if program.autoload:
+            if program.name in wanted:
                 made = undo.enter_context(self._load_program(program))
                 self._bind_constants(made)
                 loaded[program.name] = made
@@ -127,7 +128,8 @@ class _Loader:
                 syscall.prog_bind_map(program.fileno(), section.fd.fileno())
 
     def _load_program(self, program: model.Program) -> Program:
-        layout = lay_out(self.obj, program.name)
+        callback = program.exception_callback
+        layout = lay_out(self.obj, program.name, [callback] if callback else [])
         with ExitStack() as descriptors:
             numbers = self._numbers(layout, descriptors)
             attach_btf_id, attach_fd = self._attach_target(program, descriptors)

@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from osmia.errors import KernelError, NotSupportedError, OsmiaError, RelocationError
+from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel import syscall
-from osmia.kernel.data_sections import CopiedSection, MappedSection, open_section
+from osmia.kernel.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
 from osmia.kernel.definitions import check_reuse, effective, section_map
 from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.maps import Map
+from osmia.kernel.maps import ArenaMap, Map
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.opening import MapTypes, create_descriptor
 from osmia.kernel.pins import safe_name
@@ -36,7 +36,7 @@ class LoadedSection:
     section: DataSection
     definition: model.Map
     fd: FileDescriptor
-    memory: MappedSection | CopiedSection
+    memory: MappedSection | CopiedSection | ArenaSection
 
     def close(self) -> None:
         """Unmap the memory and give the map up."""
@@ -78,7 +78,9 @@ class MapLoader:
             else:
                 self._create(effective(definition))
         for section in self.obj.data_sections.values():
-            if section.contents and section.kind is not DataKind.STRUCT_OPS:
+            if section.kind is DataKind.ARENA:
+                self._fill_arena(section)
+            elif section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
         for ops in find_struct_ops(self.obj, self.target) if self._has_struct_ops() else ():
             self._create_struct_ops(ops)
@@ -205,8 +207,6 @@ class MapLoader:
         return codec(self.obj.btf, type_id)
 
     def _create_section(self, section: DataSection) -> None:
-        if section.kind is DataKind.ARENA:
-            raise NotSupportedError(f"section {section.name!r} is not supported yet")
         definition = section_map(self.obj.name, section, self.obj.btf)
         fd = self.undo.enter_context(
             FileDescriptor(self._create_fd(definition, 0), f"section {section.name!r}")
@@ -220,6 +220,28 @@ class MapLoader:
         )
         self.undo.callback(memory.close)
         self.sections[section.name] = LoadedSection(section, definition, fd, memory)
+
+    def _fill_arena(self, section: DataSection) -> None:
+        """Global variables of an arena lie at its start."""
+        arenas = [made for made in self.user_maps.values() if isinstance(made, ArenaMap)]
+        if len(arenas) != 1:
+            raise RelocationError(
+                f"section {section.name!r} needs an arena among the maps, and there are"
+                f" {len(arenas)}"
+            )
+        memory = arenas[0].memory()
+        if len(section.contents) > len(memory):
+            raise RelocationError(
+                f"section {section.name!r} has {len(section.contents)} bytes, arena"
+                f" {arenas[0].name!r} {len(memory)}"
+            )
+        memory[: len(section.contents)] = section.contents
+        fd = FileDescriptor(os.dup(arenas[0].fileno()), f"section {section.name!r}")
+        self.undo.enter_context(fd)
+        definition = self.obj.maps[arenas[0].name]
+        loaded = LoadedSection(section, definition, fd, ArenaSection(memory))
+        self.sections[section.name] = loaded
+        self.undo.callback(loaded.memory.close)
 
     def _write_section(self, fd: FileDescriptor, section: DataSection) -> None:
         call = syscall.ElementCall(fd.fileno(), 4, len(section.contents))

@@ -8,7 +8,7 @@ functions are.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from osmia.btf import BTF, FuncProto, Kind, Member, Ptr, Struct
@@ -58,23 +58,42 @@ class StructOps:
 def find_struct_ops(obj: Object, target: Target) -> list[StructOps]:
     """All struct_ops variables of `obj`, matched with the kernel's structs.
 
-    Raises RelocationError where the kernel's struct lacks a member that is set, and
-    NotSupportedError where it knows no such struct_ops. Optional sections ("?.struct_ops")
-    are left out then.
+    Those with `autocreate` off are left out. Raises RelocationError where the kernel's struct
+    lacks a member that is set, and NotSupportedError where it knows no such struct_ops.
     """
-    found = []
-    for section in obj.data_sections.values():
-        if section.kind is model.DataKind.STRUCT_OPS:
-            for variable in section.variables.values():
-                made = _match(obj, section, variable, target)
-                if made is not None:
-                    found.append(made)
-    return found
+    return [
+        _match(obj, section, variable, target)
+        for section in obj.data_sections.values()
+        if section.kind is model.DataKind.STRUCT_OPS
+        for variable in section.variables.values()
+        if variable.autocreate
+    ]
 
 
-def _match(
-    obj: Object, section: DataSection, variable: Variable, target: Target
-) -> StructOps | None:
+def callbacks_of(section: DataSection, variable: Variable) -> dict[int, str]:
+    """The programs in a struct_ops variable, by offset in bytes."""
+    start, end = variable.offset, variable.offset + variable.size
+    return {r.offset - start: r.target for r in section.relocations if start <= r.offset < end}
+
+
+def programs_to_load(obj: Object, matched: Iterable[StructOps]) -> set[str]:
+    """The programs that load takes: those of struct_ops follow their structs, as in libbpf."""
+    used = {
+        program
+        for section in obj.data_sections.values()
+        if section.kind is model.DataKind.STRUCT_OPS
+        for variable in section.variables.values()
+        for program in callbacks_of(section, variable).values()
+    }
+    wanted = {callback.program for ops in matched for callback in ops.callbacks}
+    return {
+        program.name
+        for program in obj.programs.values()
+        if (program.name in wanted if program.name in used else program.autoload)
+    }
+
+
+def _match(obj: Object, section: DataSection, variable: Variable, target: Target) -> StructOps:
     btf = obj.btf
     local = btf.type(btf.resolve(variable.type_id)) if btf is not None else None
     if btf is None or not isinstance(local, Struct):
@@ -82,8 +101,6 @@ def _match(
     name = essential_name(local.name)
     place = _find(target, name)
     if place is None:
-        if section.name.startswith("?"):
-            return None
         raise NotSupportedError(f"this kernel has no struct_ops {name!r}")
     module, kernel, type_id, value_type_id, data_offset = place
     matcher = _Matcher(btf, kernel, variable.name, data_offset)
@@ -141,7 +158,7 @@ class _Matcher:
     ) -> None:
         self.value = bytearray(value_size)
         contents = section.contents[variable.offset : variable.offset + variable.size]
-        programs = {r.offset - variable.offset: r.target for r in section.relocations}
+        programs = callbacks_of(section, variable)
         by_name = {member.name: index for index, member in enumerate(other.members) if member.name}
         for member in mine.members:
             offset = member.bit_offset // 8

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import Any
 
-from osmia.btf import BTF, Kind
+from osmia.btf import BTF, Kind, Struct
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
@@ -132,7 +132,8 @@ class Program:
 
     `function` is a key of `Object.functions`. `attach_to` is what follows the section's
     prefix ("fentry/NAME" gives NAME); `auto_attach` tells whether the section says enough
-    to attach without further arguments.
+    to attach without further arguments. `exception_callback` is the function that takes over
+    when bpf_throw() is called (since 6.7); "" leaves it to the kernel.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Program:
     flags: int = 0
     autoload: bool = True
     auto_attach: bool = False
+    exception_callback: str = ""
 
 
 class Pinning(IntEnum):
@@ -184,7 +186,10 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A global variable in a data section; `offset` and `size` in bytes."""
+    """A global variable in a data section; `offset` and `size` in bytes.
+
+    `autocreate` counts for struct_ops: whether load makes a map of this one.
+    """
 
     name: str
     offset: int
@@ -200,6 +205,7 @@ class DataKind(Enum):
 
     DATA = "data"
     RODATA = "rodata"
+    autocreate: bool = True
     BSS = "bss"
     KCONFIG = "kconfig"
     STRUCT_OPS = "struct_ops"
@@ -279,7 +285,11 @@ class Object:
             programs=dict(self.programs),
             maps=dict(self.maps),
             data_sections={
-                name: replace(section, contents=bytearray(section.contents))
+                name: replace(
+                    section,
+                    contents=bytearray(section.contents),
+                    variables=dict(section.variables),
+                )
                 for name, section in self.data_sections.items()
             },
             externs=dict(self.externs),
@@ -306,6 +316,50 @@ class Object:
     def source_lines(self, function: str) -> list[SourceLine]:
         """The source lines of a function's code, in order; empty without BTF."""
         if self.btf is None:
+    def set_autoload(self, program: str, load: bool = True) -> None:
+        """Whether `load` takes this program. KeyError when there is none of that name."""
+        self.programs[program] = replace(self.programs[program], autoload=load)
+
+    def set_autocreate(self, name: str, create: bool = True) -> None:
+        """Whether `load` makes this map or struct_ops. KeyError when there is none.
+
+        Code that refers to a map that is not made is refused by the verifier if it can be
+        reached.
+        """
+        if name in self.maps:
+            self.maps[name] = replace(self.maps[name], autocreate=create)
+            return
+        section, variable = self._struct_ops(name)
+        section.variables[name] = replace(variable, autocreate=create)
+
+    def set_callback(self, struct_ops: str, member: str, program: str | None) -> None:
+        """Put a program, or none, into a member of a struct_ops variable before load.
+
+        KeyError when there is no such variable, member or program. Other members are set
+        through `data`.
+        """
+        section, variable = self._struct_ops(struct_ops)
+        offset = variable.offset + self._member_offset(variable, member)
+        kept = [r for r in section.relocations if r.offset != offset]
+        if program is not None:
+            function = self.programs[program].function
+            kept.append(Relocation(offset, RelocationKind.FUNCTION, function))
+        section.relocations = tuple(sorted(kept, key=lambda r: r.offset))
+
+    def _struct_ops(self, name: str) -> tuple[DataSection, Variable]:
+        for section in self.data_sections.values():
+            if section.kind is DataKind.STRUCT_OPS and name in section.variables:
+                return section, section.variables[name]
+        raise KeyError(name)
+
+    def _member_offset(self, variable: Variable, name: str) -> int:
+        """Of a member of the variable's struct, in bytes."""
+        kind = self.btf.type(self.btf.resolve(variable.type_id)) if self.btf is not None else None
+        for member in kind.members if isinstance(kind, Struct) else ():
+            if member.name == name:
+                return member.bit_offset // 8
+        raise KeyError(name)
+
             return []
         order = "<" if self.byteorder == "little" else ">"
         records = struct.iter_unpack(f"{order}IIII", self.functions[function].line_info)

@@ -30,6 +30,7 @@ from osmia.btf.core_spec import (
 )
 from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
 from osmia.object.model import CoreKind, CoreRelocation, Function, Object
+from osmia.object.uapi import ProgramType
 from osmia.passes.target import Target
 
 #: The immediate of the call that stands for an unresolved relocation ("bad relo").
@@ -69,8 +70,15 @@ def relocate_core(obj: Object, target: Target) -> Object:
         raise ObjectFormatError("CO-RE records without BTF", file=obj.path)
     relocator = Relocator(obj, target)
     result = obj.copy()
+    left_out = {
+        program.function
+        for program in obj.programs.values()
+        if not program.autoload and program.type is not ProgramType.STRUCT_OPS
+    }
     result.functions = {
-        name: relocator.relocate(function) if function.core_relocations else function
+        name: relocator.relocate(function)
+        if function.core_relocations and name not in left_out
+        else function
         for name, function in obj.functions.items()
     }
     return result

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 from array import array
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osmia.errors import NotSupportedError
 from osmia.kernel.maps.base import Map
@@ -14,6 +15,10 @@ from osmia.kernel.maps.memory import map_memory
 from osmia.kernel.maps.per_cpu import PerCpuMap
 from osmia.object.uapi import MapFlag, MapType
 from osmia.values import Codec
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import DTypeLike
 
 
 class _Indexed(KeyedMap):
@@ -73,14 +78,34 @@ class ArenaMap(Map, types=(MapType.ARENA,)):
     """BPF_MAP_TYPE_ARENA (since 6.9): memory of `max_entries` pages that programs and this
     process share."""
 
-    def memory(self, *, writable: bool = True) -> memoryview:
-        """The whole arena. Pages come into being as they are touched.
+    _view: memoryview | None = None
+
+    def memory(self) -> memoryview:
+        """The whole arena, writable. Pages come into being as they are touched.
 
         An arena has one address for all: where `map_extra` says, else where it is mapped
-        first; mapping it a second time in the same process elsewhere is an error, so keep
-        the view.
+        first. A process cannot map it twice, so this is the same view every time.
         """
-        size = self.max_entries * mmap.PAGESIZE
-        address = self.info.map_extra
-        what = f"arena {self.name!r}"
-        return map_memory(self.fileno(), size, writable=writable, address=address, what=what)
+        if self._view is None:
+            size = self.max_entries * mmap.PAGESIZE
+            address = self.info.map_extra
+            what = f"arena {self.name!r}"
+            fd = self.fileno()
+            self._view = map_memory(fd, size, writable=True, address=address, what=what)
+        return self._view
+
+    @property
+    def address(self) -> int:
+        """Where the arena starts for programs and for this process: what pointers count from."""
+        return ctypes.addressof(ctypes.c_char.from_buffer(self.memory()))
+
+    def to_numpy(self, dtype: DTypeLike = "u1") -> numpy.ndarray[Any, Any]:
+        """The memory as an array of `dtype`, bytes by default; changes are seen by programs."""
+        import numpy
+
+        return numpy.frombuffer(self.memory(), dtype)
+
+    def close(self) -> None:
+        """Let go of the map; the memory stays as long as somebody has a view of it."""
+        self._view = None
+        super().close()

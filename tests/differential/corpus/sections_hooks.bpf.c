@@ -1,0 +1,48 @@
+// Sections: functions and security hooks: fentry, fexit, fmod_ret, LSM.
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+__u64 seen[4];
+
+SEC("fentry/vfs_read")
+int BPF_PROG(reading, struct file *file, char *buffer, size_t size)
+{
+	seen[0] += size;
+	return 0;
+}
+
+SEC("fexit/vfs_read")
+int BPF_PROG(have_read, struct file *file, char *buffer, size_t size, loff_t *at, ssize_t result)
+{
+	seen[1] += result;
+	return 0;
+}
+
+SEC("fentry.s/bpf_fentry_test1")
+int BPF_PROG(sleeping, int a)
+{
+	seen[2] += a;
+	return 0;
+}
+
+SEC("fmod_ret/bpf_modify_return_test")
+int BPF_PROG(modified, int a, int *b, int result)
+{
+	return result + a;
+}
+
+SEC("lsm/file_open")
+int BPF_PROG(opening, struct file *file)
+{
+	seen[3]++;
+	return 0;
+}
+
+SEC("lsm.s/bpf")
+int BPF_PROG(calling, int command, union bpf_attr *attribute, unsigned int size)
+{
+	return 0;
+}
