@@ -103,7 +103,12 @@ class Execution:
         frame = interpreter.frame.pointer
         if found.python is not None:
             invocation = Invocation(self.vm, self.cpu, frame, interpreter)
-            return found.python(invocation, *arguments)
+            try:
+                return found.python(invocation, *arguments)
+            except (ProgramFault, AccessError):
+                raise
+            except Exception as error:
+                raise ProgramFault(f"{found.name} raised {error!r}") from error
         result = self.vm.natives.call(found.native, frame, *arguments)
         why = self.memory.load64(self.cpu.state + layout.STATE_INTERRUPT)
         if why:

@@ -125,6 +125,8 @@ class Program:
         error = jit.take_failure()
         if isinstance(error, ProgramFault):
             raise ProgramFault(error.message + where, program=self.name) from error
+        if error is not None:
+            raise ProgramFault(f"a helper raised {error!r}{where}", program=self.name) from error
         raise kind(describe(why, detail) + where, program=self.name) from error
 
     def run_batch(

@@ -169,7 +169,8 @@ class _Key:
 def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, flags: int) -> int:
     """bpf_for_each_map_elem of an interpreted program."""
     target = call.vm.map_of(handle)
-    assert target is not None and call.interpreter is not None
+    if target is None or call.interpreter is None:
+        raise ProgramFault(f"{handle:#x} is no map")
     kind = call.vm.natives.call("map_kind", target.raw.header)
     if flags or kind not in (KIND_ARRAY, KIND_HASH, KIND_LRU):
         return E_INVAL

@@ -60,12 +60,13 @@ def object_code(text: str, *, retpoline: bool = False, level: int = 2) -> bytes:
     name = cache.key(text, machine.description, machine.data_layout, str(level))
     known = cache.read(name)
     if known is None:
-        known = _compile(machine, text, level)
+        known = compile_fresh(machine, text, level)
         cache.write(name, known)
     return known
 
 
-def _compile(machine: Machine, text: str, level: int) -> bytes:
+def compile_fresh(machine: Machine, text: str, level: int) -> bytes:
+    """The object file of a module's IR, without looking into the cache."""
     import llvmlite.binding as llvm
 
     with _lock:

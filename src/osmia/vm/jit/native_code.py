@@ -130,9 +130,9 @@ class _Translation:
         body = self.body
         body.lines.append("entry:")
         for name in sorted(self.stored):
-            body.line(f"%{name} = alloca i64")
+            body.line(f"%l_{name} = alloca i64")
         for name, value in self.initial.items():
-            body.line(f"store i64 {text(value)}, ptr %{name}")
+            body.line(f"store i64 {text(value)}, ptr %l_{name}")
         self.statements(self.definition.body)
         body.ret(0)
         signature = ", ".join(["ptr %base", *(f"i64 %a_{p}" for p in self.parameters)])
@@ -175,7 +175,7 @@ class _Translation:
         if isinstance(value, int) and name in self.once:
             self.constants[name] = value & MASK
         else:
-            self.body.line(f"store i64 {text(value)}, ptr %{name}")
+            self.body.line(f"store i64 {text(value)}, ptr %l_{name}")
 
     def conditional(self, node: ast.If) -> None:
         """`if`, of which only the branch taken remains when it is known."""
@@ -292,7 +292,7 @@ class _Translation:
         if name in self.constants:
             return self.constants[name]
         if name in self.stored:
-            return self.body.value(f"load i64, ptr %{name}")
+            return self.body.value(f"load i64, ptr %l_{name}")
         if name in self.parameters:
             return f"%a_{name}"
         return int(self.target.__globals__[name]) & MASK
