@@ -127,3 +127,11 @@ class VerifierError(KernelError):
     def __str__(self) -> str:
         head = f"the verifier rejected program {self.program!r}: {self.summary}"
         return f"{head}\n{self.tail}" if self.tail else head
+
+
+class OsmiaWarning(UserWarning):
+    """The base of all of osmia's warnings."""
+
+
+class LegacyObjectWarning(OsmiaWarning):
+    """Something in an object of iproute2's dialect that tc passes over in silence."""

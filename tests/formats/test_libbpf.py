@@ -3,6 +3,7 @@
 import pytest
 
 import osmia
+from osmia import toolchain
 from osmia.object import DataKind, ExternKind, Linkage, MapType, RelocationKind
 
 HEADERS = """
@@ -164,7 +165,7 @@ def test_wrong_map_attributes_are_named(attribute: str, message: str) -> None:
 def test_the_older_dialect_is_named() -> None:
     source = HEADERS + 'struct { int a[5]; } m SEC("maps"); SEC("xdp") int p(void *c) { return 0; }'
     with pytest.raises(osmia.ObjectFormatError, match="older dialect"):
-        osmia.compile(source)
+        osmia.open(toolchain.compile(source).data, dialect="libbpf")
 
 
 def test_a_file_that_is_no_elf_says_so() -> None:

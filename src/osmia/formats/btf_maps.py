@@ -26,13 +26,13 @@ from osmia.btf import (
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
-from osmia.object.map_attributes import find_attribute
+from osmia.object.map_attributes import apply_attributes, find_attribute
+from osmia.object.map_ids import MAPS_IN_MAPS, signed32
 from osmia.object.model import Map, Pinning
 from osmia.object.uapi import MapType
 
 MAPS_SECTION = ".maps"
 POINTER_SIZE = 8
-MAPS_IN_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
 
 
 @dataclass(slots=True)
@@ -214,22 +214,37 @@ class MapReader:
             value_size = 4
         if kind == MapType.PROG_ARRAY and draft.values_offset is not None and not value_size:
             value_size = 4
-        pinning = numbers.pop("pinning", Pinning.NONE)
-        return Map(
-            name=name,
-            type=MapType(kind) if kind in set(MapType) else kind,  # type: ignore[arg-type]
-            key_size=key_size,
-            value_size=value_size,
-            max_entries=numbers.pop("max_entries", 0),
-            flags=numbers.pop("map_flags", 0),
-            key_type_id=key_type,
-            value_type_id=value_type,
-            numa_node=numbers.pop("numa_node", None),
-            map_extra=numbers.pop("map_extra", 0),
-            pinning=pinning,
-            inner=draft.inner,
-            attributes=numbers,
+        pinning = signed32(numbers.pop("pinning", Pinning.NONE))
+        return self._attributed(
+            draft,
+            numbers,
+            Map(
+                name=name,
+                type=MapType(kind) if kind in set(MapType) else kind,  # type: ignore[arg-type]
+                key_size=key_size,
+                value_size=value_size,
+                max_entries=numbers.pop("max_entries", 0),
+                flags=numbers.pop("map_flags", 0),
+                key_type_id=key_type,
+                value_type_id=value_type,
+                numa_node=numbers.pop("numa_node", None),
+                map_extra=numbers.pop("map_extra", 0),
+                pinning=pinning,
+                inner=draft.inner,
+            ),
         )
+
+    @staticmethod
+    def _attributed(draft: _Draft, numbers: dict[str, int], made: Map) -> Map:
+        """`made` with the attributes that are no fields of `Map`."""
+        if "inner_idx" in numbers:
+            numbers["inner_idx"] = signed32(numbers["inner_idx"])
+        types = {
+            name: type_id
+            for name, (type_id, _) in draft.types.items()
+            if name not in ("key", "value")
+        }
+        return apply_attributes(replace(made, attributes=numbers | types))
 
     def _size(self, draft: _Draft, numbers: dict[str, int], which: str) -> tuple[int, int]:
         given = numbers.pop(f"{which}_size", 0)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from dataclasses import replace
 from pathlib import PurePath
 
 from osmia.btf import BTF, Kind
 from osmia.btf.patch import corrected
 from osmia.elf import EM_BPF, ElfFile, FileType, Section
-from osmia.errors import ObjectFormatError
+from osmia.errors import ObjectFormatError, OsmiaWarning
 from osmia.formats.btf_maps import MAPS_SECTION, MapReader
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.exception_callbacks import read_exception_callbacks
+from osmia.object.map_ids import connect, tail_call_types, with_types
 from osmia.object.model import (
     DataKind,
     Function,
@@ -70,6 +72,7 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     _read_callbacks(table, obj)
     obj.programs = _programs(obj)
     read_exception_callbacks(obj)
+    _connect_ids(obj)
     _make_hidden_static(obj)
     return obj
 
@@ -200,6 +203,15 @@ def program_of(function: Function) -> Program:
         flags=int(row.flags),
         auto_attach=row.auto_attach,
     )
+
+
+def _connect_ids(obj: Object) -> None:
+    """`id`, `inner_id` and `inner_idx` of maps, and the sections that name an id."""
+    if not any(each.attributes for each in obj.maps.values()):
+        return
+    for remark in connect(obj):
+        warnings.warn(f"{obj.path or obj.name}: {remark}", OsmiaWarning, stacklevel=5)
+    obj.programs = with_types(obj.programs, tail_call_types(obj))
 
 
 def _make_hidden_static(obj: Object) -> None:

@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 from osmia.elf import ElfFile
-from osmia.formats.libbpf import read_object
-from osmia.object.model import Object
+from osmia.formats import iproute2, libbpf
+from osmia.object.model import Object, Pinning
+from osmia.object.strict_btf import check_types
+from osmia.object.uapi import ProgramType
+
+DIALECTS = ("libbpf", "iproute2")
 
 
-def open_object(source: str | os.PathLike[str] | bytes | bytearray, *, name: str = "") -> Object:
+def open_object(
+    source: str | os.PathLike[str] | bytes | bytearray,
+    *,
+    name: str = "",
+    dialect: str | None = None,
+    program_type: ProgramType | None = None,
+    strict_btf: bool = False,
+) -> Object:
     """Read a compiled BPF object: a path, or the bytes of an ELF file.
 
-    `name` names internal maps (default: the file's name up to its first dot). Needs no
-    kernel and no privileges. Raises ObjectFormatError for a file that is no BPF object
-    or contradicts itself, OSError for one that cannot be read.
+    `name` names internal maps (default: the file's name up to its first dot). `dialect` is
+    "libbpf" (maps in `.maps`) or "iproute2" (maps in `maps`); None finds out. In iproute2's
+    a program has the type of what it is attached to: `program_type` says it for all whose
+    section does not tell. With `strict_btf` maps without key and value types and functions
+    without type information are errors.
+
+    Needs no kernel and no privileges. Raises ObjectFormatError for a file that is no BPF
+    object or contradicts itself, OSError for one that cannot be read.
     """
     if isinstance(source, bytes | bytearray):
-        return read_object(ElfFile.parse(bytes(source), name or "object"), "", name or "object")
-    path = os.fspath(source)
-    return read_object(ElfFile.parse(Path(path).read_bytes(), path), path, name)
+        data, path, name = bytes(source), "", name or "object"
+    else:
+        path = os.fspath(source)
+        data = Path(path).read_bytes()
+    return read_elf(
+        data,
+        path,
+        name,
+        dialect=dialect,
+        program_type=program_type,
+        strict_btf=strict_btf,
+    )
+
+
+def read_elf(
+    data: bytes,
+    path: str,
+    name: str,
+    *,
+    dialect: str | None = None,
+    program_type: ProgramType | None = None,
+    strict_btf: bool = False,
+) -> Object:
+    """The Object of an ELF file's bytes; `path` is where it is from, for messages."""
+    if dialect not in (None, *DIALECTS):
+        raise ValueError(f"dialect is one of {', '.join(map(repr, DIALECTS))}, not {dialect!r}")
+    elf = ElfFile.parse(data, path or name)
+    if dialect == "iproute2" or (dialect is None and iproute2.is_iproute2(elf)):
+        obj = iproute2.read_object(elf, path, name, program_type)
+    else:
+        obj = libbpf.read_object(elf, path, name)
+    if any(each.pinning == Pinning.OBJECT for each in obj.maps.values()):
+        obj.digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    if strict_btf:
+        check_types(obj)
+    return obj

@@ -6,12 +6,12 @@ import errno
 import os
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from osmia.errors import KernelError, OsmiaError, RelocationError
-from osmia.kernel import syscall
+from osmia.kernel import pins, syscall, tc_pins
 from osmia.kernel.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
 from osmia.kernel.definitions import check_reuse, effective, section_map
 from osmia.kernel.fd import FileDescriptor
@@ -64,12 +64,14 @@ class MapLoader:
         self.sections: dict[str, LoadedSection] = {}
         self.skipped: dict[str, int] = {}
         self.struct_ops: dict[str, StructOps] = {}
+        self.pin_paths: dict[str, str] = {}
 
     def create(self, given: Mapping[str, Map]) -> None:
         """Make every map of the object, but those that `given` has, and its data sections."""
         unknown = given.keys() - self.obj.maps.keys()
         if unknown:
             raise RelocationError(f"{self.obj.name} has no map {sorted(unknown)[0]!r}")
+        self._find_pins(given)
         for number, definition in enumerate(self.obj.maps.values()):
             if not definition.autocreate:
                 self.skipped[definition.name] = number
@@ -127,31 +129,63 @@ class MapLoader:
         check_reuse(definition, given.info, f"map {given.name!r}")
         self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
 
+    def _find_pins(self, given: Mapping[str, Map]) -> None:
+        """Where maps are to be pinned; what is there already is opened and compared.
+
+        This comes before anything is made, so that a name that is no file's, an unknown
+        place and a pinned map of another shape leave nothing to undo.
+        """
+        for definition in self.obj.maps.values():
+            path = self._pin_path(definition) if definition.autocreate else None
+            if path is None or definition.name in given:
+                continue
+            self.pin_paths[definition.name] = path
+            if os.path.lexists(path):
+                self._reuse(effective(definition), path)
+
+    def _reuse(self, definition: model.Map, path: str) -> None:
+        fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
+        self._add(definition, fd, pinned=path)
+
     def _create(self, definition: model.Map) -> None:
-        if definition.pinning not in (Pinning.NONE, Pinning.BY_NAME):
-            raise RelocationError(
-                f"map {definition.name!r}: pinning {definition.pinning} is not known"
-            )
-        path = self._pin_path(definition)
-        if path is not None and os.path.lexists(path):
-            fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
-            self._add(definition, fd, pinned=path)
+        if definition.name in self.user_maps:
+            # Reused; keep the order of the object.
+            self.user_maps[definition.name] = self.user_maps.pop(definition.name)
             return
         self._add(definition, self._new(definition))
-        if path is not None:
-            self._pin(definition, path)
+        if definition.name in self.pin_paths:
+            self._pin(definition, self.pin_paths[definition.name])
 
     def _pin_path(self, definition: model.Map) -> str | None:
         if definition.pin_path:
             return definition.pin_path
-        if definition.pinning == Pinning.NONE:
-            return None
-        return os.path.join(self.pin_root, safe_name(definition.name))  # noqa: PTH118
+        match definition.pinning:
+            case Pinning.NONE:
+                return None
+            case Pinning.BY_NAME:
+                return os.path.join(self.pin_root, safe_name(definition.name))  # noqa: PTH118
+        return os.fspath(tc_pins.pin_path(definition, self.obj.digest))
 
     def _pin(self, definition: model.Map, path: str) -> None:
+        self._make_directories(Path(path).parent, tc_layout=_is_tc_place(definition))
         made = self.user_maps[definition.name]
-        made.pin(path)
+        try:
+            made.pin(path)
+        except KernelError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            # Somebody else was first: theirs is the one to use.
+            made.close()
+            self._reuse(definition, path)
+            return
         self.undo.callback(Path(path).unlink, missing_ok=True)
+
+    def _make_directories(self, directory: Path, *, tc_layout: bool) -> None:
+        """Make a pin's directories, mode 0700; those made here go when the load fails."""
+        if tc_layout and pins.is_on_bpffs(directory):
+            self.undo.callback(tc_pins.remove_layout, tc_pins.make_layout(tc_pins.tc_root()))
+        for made in pins.make_directories(directory):
+            self.undo.callback(_remove_empty, made)
 
     def _new(self, definition: model.Map) -> FileDescriptor:
         what = f"map {definition.name!r}"
@@ -285,6 +319,17 @@ class MapLoader:
                 -result,
                 f"store {target!r} at {index} of map {definition.name!r}",
             )
+
+
+def _is_tc_place(definition: model.Map) -> bool:
+    untold = bool(definition.pin_path) or definition.pinning in (Pinning.NONE, Pinning.BY_NAME)
+    return not untold
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove a directory, unless somebody else put something in it meanwhile."""
+    with suppress(OSError):
+        directory.rmdir()
 
 
 def _explained(definition: model.Map, error: KernelError) -> OsmiaError:

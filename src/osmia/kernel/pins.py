@@ -92,7 +92,7 @@ def pin(fd: int, path: str | os.PathLike[str], *, what: str = "object") -> None:
     when it is not in a bpffs. Directories made here are removed again on failure.
     """
     target = Path(path)
-    made = list(_make_parents(target.parent))
+    made = list(make_directories(target.parent))
     try:
         syscall.obj_pin(fd, os.fspath(target), what=f"pin {what} to '{target}'")
     except KernelError as error:
@@ -129,11 +129,14 @@ def _existing(path: Path) -> Path:
     return next(candidate for candidate in (path, *path.absolute().parents) if candidate.exists())
 
 
-def _make_parents(directory: Path) -> Iterator[Path]:
-    """Make the missing directories above a pin, mode 0700; gives each that was made."""
+def make_directories(directory: Path) -> Iterator[Path]:
+    """Make the missing directories above a pin, mode 0700; gives each that was made.
+
+    Outside of a bpffs none are made: the kernel refuses the pin.
+    """
     missing = [parent for parent in (directory, *directory.parents) if not parent.exists()]
     if missing and not is_on_bpffs(directory):
-        return  # the kernel refuses the pin; leave no directories behind elsewhere
+        return
     for parent in reversed(missing):
         try:
             parent.mkdir(mode=0o700)

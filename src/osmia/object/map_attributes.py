@@ -7,16 +7,26 @@ nobody registered is an error that names it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osmia.object.model import Map
 
 
 @dataclass(frozen=True, slots=True)
 class MapAttribute:
-    """An attribute's name and what it means. `is_type`: it is given as `__type()`, not a number."""
+    """An attribute's name and what it means.
+
+    `is_type`: it is given as `__type()`, and its value is a type id, not a number. `apply`
+    gives the map's definition as the attribute's value changes it, when the object is opened.
+    """
 
     name: str
     meaning: str = ""
     is_type: bool = False
+    apply: Callable[[Map, int], Map] | None = None
 
 
 _ATTRIBUTES = {
@@ -31,7 +41,10 @@ _ATTRIBUTES = {
         MapAttribute("value_size", "bytes"),
         MapAttribute("key", "the key's type", is_type=True),
         MapAttribute("value", "the value's type", is_type=True),
-        MapAttribute("pinning", "enum libbpf_pin_type"),
+        MapAttribute("pinning", "model.Pinning: -1 object, 1 by name, 2 global, 3… a namespace"),
+        MapAttribute("id", "a number by which sections ID/KEY and inner_id name the map"),
+        MapAttribute("inner_id", "maps in maps: the id of the template and of the inner maps"),
+        MapAttribute("inner_idx", "the slot in every map whose inner_id is this map's id; -1 none"),
     )
 }
 
@@ -48,3 +61,12 @@ def register(attribute: MapAttribute) -> None:
     """
     if _ATTRIBUTES.setdefault(attribute.name, attribute) != attribute:
         raise ValueError(f"map attribute {attribute.name!r} is registered already")
+
+
+def apply_attributes(definition: Map) -> Map:
+    """`definition` as its registered attributes change it, in the order of declaration."""
+    for name, value in definition.attributes.items():
+        attribute = _ATTRIBUTES.get(name)
+        if attribute is not None and attribute.apply is not None:
+            definition = attribute.apply(definition, value)
+    return definition

@@ -149,10 +149,15 @@ class Program:
 
 
 class Pinning(IntEnum):
-    """enum libbpf_pin_type of a `.maps` attribute."""
+    """Where a map is pinned: enum libbpf_pin_type, and the places that iproute2 has.
 
+    A number from 3 on is a namespace that /etc/iproute2/bpf_pinning names.
+    """
+
+    OBJECT = -1  # tc/<sha1 of the file>/NAME, for this file's loads alone (PIN_OBJECT_NS)
     NONE = 0
-    BY_NAME = 1
+    BY_NAME = 1  # in the directory that `load(pin_root=…)` says
+    GLOBAL = 2  # tc/globals/NAME (PIN_GLOBAL_NS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,8 @@ class Map:
 
     `inner` is the template of a map in maps. `slots` initialise the map when it is made:
     pairs of an index and the name of a map, program or function of the object.
+    `attributes` are those of a declaration that are no field here, by name (see
+    `object.map_attributes`): `id`, `inner_id`, `inner_idx`, and whatever was registered.
     """
 
     name: str
@@ -267,6 +274,7 @@ class Object:
     name: str
     path: str = ""
     byteorder: str = "little"
+    digest: str = ""  # SHA-1 of the file, hex, where a map is pinned for the file alone
     license: str = ""
     kernel_version: int = 0
     functions: dict[str, Function] = field(default_factory=dict)

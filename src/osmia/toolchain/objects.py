@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from osmia.elf import ElfFile
-from osmia.formats.libbpf import object_name, read_object
+from osmia.formats.libbpf import object_name
+from osmia.formats.open import read_elf
 from osmia.object import Object
 from osmia.toolchain.compilation import compile  # noqa: A004
 
@@ -23,4 +23,4 @@ def compile_object(source: str | os.PathLike[str], **options: Any) -> Object:
     """
     compiled = compile(source, **options)
     path = compiled.name
-    return read_object(ElfFile.parse(compiled.data, path), path, object_name(path))
+    return read_elf(compiled.data, path, object_name(path))

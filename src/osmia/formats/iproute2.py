@@ -1,0 +1,131 @@
+"""Front end for ELF objects in iproute2's dialect: maps as structs in section `maps`.
+
+What the sections mean: include/bpf_elf.h and lib/bpf_legacy.c of iproute2. Programs
+have the type of what they are attached to, so most sections do not tell one; sections
+named "ID/KEY" are stored in the prog array with that id.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+from osmia.btf import BTF
+from osmia.elf import ElfFile
+from osmia.errors import LegacyObjectWarning
+from osmia.formats.annotations import annotated
+from osmia.formats.code_info import CodeInfo
+from osmia.formats.elf_code import CodeReader
+from osmia.formats.elf_data import read_data, read_externs
+from osmia.formats.elf_symbols import SymbolTable, read_symbols
+from osmia.formats.legacy_code import complete_functions
+from osmia.formats.legacy_maps import SECTION as MAPS_SECTION
+from osmia.formats.legacy_maps import LegacyMaps, read_maps
+from osmia.formats.libbpf import (
+    TEXT,
+    check_bpf,
+    object_name,
+    program_of,
+    read_btf,
+    read_license,
+    read_version,
+)
+from osmia.object.map_ids import connect, tail_call_types, with_types
+from osmia.object.model import Function, Linkage, Object, Program
+from osmia.object.uapi import ProgramType
+
+DIALECT = "iproute2"
+
+#: iproute2's default sections; "prog" is for XDP and for lightweight tunnels.
+_DEFAULT_SECTIONS = {
+    "classifier": ProgramType.SCHED_CLS,
+    "action": ProgramType.SCHED_ACT,
+}
+
+
+def is_iproute2(elf: ElfFile) -> bool:
+    """Whether the file has maps in the old way."""
+    return elf.section(MAPS_SECTION) is not None
+
+
+def read_object(
+    elf: ElfFile, path: str = "", name: str = "", program_type: ProgramType | None = None
+) -> Object:
+    """The Object that `elf` says; `program_type` is that of programs whose section tells none.
+
+    Raises ObjectFormatError for anything inconsistent. What tc would pass over in silence
+    is a LegacyObjectWarning.
+    """
+    check_bpf(elf)
+    table = read_symbols(elf)
+    complete_functions(table)
+    btf = read_btf(table)
+    legacy = _read_maps(table, btf)
+    remarks = legacy.remarks
+    obj = Object(
+        name=name or object_name(path),
+        path=path,
+        byteorder=elf.byteorder,
+        license=read_license(elf),
+        kernel_version=read_version(elf),
+        data_sections=read_data(table, btf),
+        externs=read_externs(table, btf),
+        maps=legacy.maps,
+        btf=btf,
+        dialect=DIALECT,
+    )
+    CodeReader(table, obj, _code_info(elf, btf), legacy.places).read()
+    obj.programs = _programs(table, obj, remarks)
+    remarks += connect(obj)
+    _give_types(obj, program_type)
+    for remark in remarks:
+        warnings.warn(f"{path or obj.name}: {remark}", LegacyObjectWarning, stacklevel=4)
+    return obj
+
+
+def _read_maps(table: SymbolTable, btf: BTF | None) -> LegacyMaps:
+    section = table.elf.section(MAPS_SECTION)
+    if section is None:
+        return LegacyMaps()
+    legacy = read_maps(table, btf, section)
+    if btf is not None:
+        legacy.maps, remarks = annotated(legacy.maps, btf)
+        legacy.remarks += remarks
+    return legacy
+
+
+def _code_info(elf: ElfFile, btf: BTF | None) -> CodeInfo:
+    section = elf.section(".BTF.ext")
+    return CodeInfo(btf, bytes(section.data) if section is not None else None)
+
+
+def _programs(table: SymbolTable, obj: Object, remarks: list[str]) -> dict[str, Program]:
+    """One program a section, which begins where the section does."""
+    programs = {}
+    for code in table.code.values():
+        if code.section.name == TEXT or not code.ranges or code.ranges[0].start:
+            continue
+        function = obj.functions[code.ranges[0].key]
+        # Nobody but the loader calls it, whatever its symbol says.
+        obj.functions[function.name] = replace(function, linkage=Linkage.GLOBAL)
+        programs[function.name] = _program(function)
+        unused = {place.key for place in code.ranges[1:]} - set(obj.callees(function.name))
+        remarks += [
+            f"section {code.section.name!r}: tc runs what stands first, {function.name!r};"
+            f" {name!r} is never reached"
+            for name in sorted(unused)
+        ]
+    return programs
+
+
+def _program(function: Function) -> Program:
+    program = replace(program_of(function), autoload=True)
+    kind = _DEFAULT_SECTIONS.get(function.section)
+    return replace(program, type=kind) if kind is not None else program
+
+
+def _give_types(obj: Object, program_type: ProgramType | None) -> None:
+    obj.programs = with_types(obj.programs, tail_call_types(obj))
+    if program_type is not None:
+        untold = [name for name, each in obj.programs.items() if each.type is ProgramType.UNSPEC]
+        obj.programs = with_types(obj.programs, dict.fromkeys(untold, program_type))
