@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osmia.cli.output import Output, hex_bytes, hex_list, printable
-from osmia.formats.listing import ListedInstruction
+
+if TYPE_CHECKING:
+    from osmia.formats.listing import ListedInstruction
 
 
 def print_code(

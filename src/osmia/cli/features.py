@@ -56,12 +56,12 @@ def features_command(output: Output, parts: tuple[str, ...], helpers: bool, miss
         output.document(document)
         return
     output.line(f"Linux {os.uname().release}")
-    for part, each in found.items():
-        output.heading(part.replace("_", " "))
-        _table(output, each)
-    for kind, each in callable_helpers.items():
-        output.heading(f"helpers of {kind} programs")
-        _table(output, each)
+    tables = {part.replace("_", " "): each for part, each in found.items()}
+    tables |= {f"helpers of {kind} programs": each for kind, each in callable_helpers.items()}
+    for title, each in tables.items():
+        if each:
+            output.heading(title)
+            _table(output, each)
 
 
 def _helpers(missing: bool) -> dict[str, list[Feature]]:

@@ -15,10 +15,8 @@ from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, print
 from osmia.cli.sources import open_source, select_programs, set_globals
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
 from osmia.errors import OsmiaError, VerifierError
-from osmia.events import TracePipe
 from osmia.kernel import pins
 from osmia.kernel.info import ProgramInfo, native_addresses, native_lengths
-from osmia.kernel.listing import listing
 
 _COLUMNS = {
     "id": "id",
@@ -98,6 +96,8 @@ def dump_xlated(
     output: Output, words: tuple[str, ...], file: Path | None, opcodes: bool, linum: bool
 ) -> None:
     """Dump the instructions with their source lines."""
+    from osmia.kernel.listing import listing  # much to import, which other verbs do without
+
     with open_program(only_target(words)) as program:
         if file is not None:
             file.write_bytes(program.xlated())
@@ -268,6 +268,8 @@ def _print_log(output: Output, name: str, log: str) -> None:
 @pass_output
 def trace_log(output: Output) -> None:
     """Print what programs say with bpf_printk, until Ctrl-C."""
+    from osmia.events import TracePipe
+
     with TracePipe() as pipe:
         for line in pipe:
             if output.json:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
 from osmia.errors import OsmiaError
 from osmia.kernel import iterate
 from osmia.kernel.info import ProgramInfo
-from osmia.kernel.links import KernelLink
 from osmia.kernel.maps import Map
 from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.programs import Program
+
+if TYPE_CHECKING:
+    from osmia.kernel.links import KernelLink
 
 #: Characters of a name that the kernel keeps.
 _NAME_LENGTH = 15
@@ -100,6 +102,8 @@ def open_map(target: Target) -> Map:
 
 def open_link(target: Target) -> KernelLink:
     """The link that `target` names, by id or pin; the caller closes it."""
+    from osmia.kernel.links import KernelLink  # all ways to attach come with it
+
     if target.how == "pinned":
         return KernelLink.from_pin(target.what)
     if target.how == "id":
