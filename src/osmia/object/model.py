@@ -205,6 +205,7 @@ class Variable:
     linkage: Linkage = Linkage.GLOBAL
     weak: bool = False
     hidden: bool = False
+    autocreate: bool = True
 
 
 class DataKind(Enum):
@@ -212,7 +213,6 @@ class DataKind(Enum):
 
     DATA = "data"
     RODATA = "rodata"
-    autocreate: bool = True
     BSS = "bss"
     KCONFIG = "kconfig"
     STRUCT_OPS = "struct_ops"
@@ -316,14 +316,6 @@ class Object:
             raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
         return importlib.import_module(module).load(self, **options)
 
-    @property
-    def data(self) -> Variables:
-        """The global variables' initial values: `obj.data["rate"] = 128`, before load."""
-        return variables(self, lambda section: MemoryStore(section.contents))
-
-    def source_lines(self, function: str) -> list[SourceLine]:
-        """The source lines of a function's code, in order; empty without BTF."""
-        if self.btf is None:
     def set_autoload(self, program: str, load: bool = True) -> None:
         """Whether `load` takes this program. KeyError when there is none of that name."""
         self.programs[program] = replace(self.programs[program], autoload=load)
@@ -368,6 +360,14 @@ class Object:
                 return member.bit_offset // 8
         raise KeyError(name)
 
+    @property
+    def data(self) -> Variables:
+        """The global variables' initial values: `obj.data["rate"] = 128`, before load."""
+        return variables(self, lambda section: MemoryStore(section.contents))
+
+    def source_lines(self, function: str) -> list[SourceLine]:
+        """The source lines of a function's code, in order; empty without BTF."""
+        if self.btf is None:
             return []
         order = "<" if self.byteorder == "little" else ">"
         records = struct.iter_unpack(f"{order}IIII", self.functions[function].line_info)
