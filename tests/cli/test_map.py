@@ -137,6 +137,23 @@ def test_maps_of_maps_take_maps(osmia: Cli, untyped: Path, bpffs: Path) -> None:
     assert osmia("map", "update", outer, "key", 0, "value", "id", inner).status == 0
 
 
+def test_tries_take_networks_and_prog_arrays_programs(osmia: Cli, pinned: Path) -> None:
+    routes, tails = pinned / "routes", pinned / "tails"
+    made = osmia(
+        "map", "create", routes, "--type", "lpm_trie", "--key", 8, "--value", 4, "--entries", 9,
+        "--flags", 1,
+    )  # fmt: skip
+    assert made.status == 0, made.err
+    assert osmia("map", "update", routes, "key", "10.0.0.0/8", "value", 7).status == 0
+    assert osmia("map", "lookup", routes, "key", "10.1.2.3", "-j").json["value"][0] == "0x07"
+    osmia("map", "create", tails, "--type", "prog_array", "--key", 4, "--value", 4, "--entries", 2)
+    stored = osmia("map", "update", tails, "key", 1, "value", "pinned", pinned / "count")
+    assert stored.status == 0, stored.err
+    program = osmia("prog", "show", pinned / "count", "-j").json["id"]
+    found = osmia("map", "lookup", tails, "key", 1, "-j").json
+    assert found["formatted"]["value"] == program
+
+
 def test_events_of_a_pinned_ring_buffer(osmia: Cli, pinned: Path) -> None:
     command = subprocess.Popen(
         [*OSMIA, "map", "event_pipe", "pinned", str(pinned / "maps" / "events")],
