@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
+from osmia.isa.opcodes import FRAME_POINTER
 from osmia.vm.alu import M64, arithmetic
 from osmia.vm.code import Code, CodeFunction
+from osmia.vm.layout import FRAME_SIZE
 
 Constants = dict[int, int]
 
@@ -92,6 +94,34 @@ def _reachable(found: dict[int, Block], entry: int) -> dict[int, Block]:
                 seen.add(successor)
                 pending.append(successor)
     return {start: block for start, block in found.items() if start in seen}
+
+
+_ACCESSES = frozenset(
+    {
+        Form.LOAD,
+        Form.LOAD_SIGN_EXTENDED,
+        Form.STORE,
+        Form.STORE_IMMEDIATE,
+    }
+)
+
+
+def frame_is_private(code: Code, function: CodeFunction) -> bool:
+    """Whether the frame is only ever named by plain accesses inside of it: then no pointer
+    to it exists, and it can live in registers."""
+    for _, i, form in instructions(code, function.start, function.end):
+        base = i.src if form in (Form.LOAD, Form.LOAD_SIGN_EXTENDED) else i.dst
+        other = i.dst if base == i.src else i.src
+        if form in _ACCESSES:
+            if base == FRAME_POINTER:
+                inside = -FRAME_SIZE <= i.offset <= -i.size.bytes
+                if not inside or (form is Form.STORE and i.src == FRAME_POINTER):
+                    return False
+            elif form is Form.STORE and other == FRAME_POINTER:
+                return False
+        elif FRAME_POINTER in (i.dst, i.src) and form is not Form.LOAD_IMM64:
+            return False
+    return True
 
 
 Immediate = Callable[[Instruction, int], int]

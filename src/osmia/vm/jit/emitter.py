@@ -15,8 +15,6 @@ MASK = 0xFFFF_FFFF_FFFF_FFFF
 PARAMETERS = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5"
 """The one prototype of programs and subprograms: with equal ones a tail call is a jump."""
 
-_ATTRIBUTES = "nounwind"
-
 
 @dataclass(frozen=True, slots=True)
 class VmLayout:
@@ -142,7 +140,14 @@ class Emitter:
         return self.binary("add", offset, layout.first_state)
 
 
-def function(symbol: str, parameters: str, body: Emitter, *, linkage: str = "internal ") -> str:
+def function(
+    symbol: str,
+    parameters: str,
+    body: Emitter,
+    *,
+    linkage: str = "internal ",
+    attributes: str = "nounwind",
+) -> str:
     """A whole function's text."""
     lines = "\n".join(body.lines)
-    return f"define {linkage}i64 @{symbol}({parameters}) {_ATTRIBUTES} {{\n{lines}\n}}\n"
+    return f"define {linkage}i64 @{symbol}({parameters}) {attributes} {{\n{lines}\n}}\n"

@@ -14,9 +14,21 @@ from osmia.vm import layout
 from osmia.vm.alu import M64
 from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.errors import Interrupt
-from osmia.vm.jit.blocks import Block, blocks, find_constants, follow, instructions, target
+from osmia.vm.jit.blocks import (
+    Block,
+    blocks,
+    find_constants,
+    follow,
+    frame_is_private,
+    instructions,
+    target,
+)
 from osmia.vm.jit.calls import Calls, Context
 from osmia.vm.jit.emitter import PARAMETERS, Emitter, Value, function, text
+
+LARGE = 256
+"""Functions of more slots are never copied into their callers: it would double the time that
+compiling takes."""
 
 _CONDITIONS = {
     op.JmpOp.JEQ: "eq",
@@ -59,6 +71,8 @@ class FunctionTranslation:
         self.body = Emitter(["entry:"])
         self.registers: dict[int, str] = {}
         self.may_goto = ""
+        self.frame = ""
+        self.top = 0
         self.known: dict[int, int] = {}
         self.state = ""
         self.counts = self._counts()
@@ -82,6 +96,8 @@ class FunctionTranslation:
         if Form.MAY_GOTO in self.code.forms[self.this.start : self.this.end]:
             self.may_goto = body.value("alloca i64")
             body.line(f"store i64 {layout.MAY_GOTO_LIMIT}, ptr {self.may_goto}")
+        if frame_is_private(self.code, self.this):
+            self.private_frame()
         if self.counts:
             self.calls.load_budget()
             if self.this.start:
@@ -94,7 +110,19 @@ class FunctionTranslation:
             self.exhausted()
         linkage = "internal " if self.this.start else ""
         symbol = f"function_{self.this.start}" if self.this.start else "program"
-        return function(symbol, PARAMETERS, body, linkage=linkage)
+        large = self.this.end - self.this.start > LARGE
+        attributes = "nounwind noinline" if large else "nounwind"
+        return function(symbol, PARAMETERS, body, linkage=linkage, attributes=attributes)
+
+    def private_frame(self) -> None:
+        """Keep the frame in a local variable, as far as it is used; LLVM takes it apart. It is
+        cleared: what nobody wrote must not be undefined."""
+        self.top = -(-self.this.stack // 8) * 8
+        if self.top:
+            self.frame = self.body.value(f"alloca [{self.top} x i8], align 8")
+            name = "llvm.memset.p0.i64"
+            self.context.natives.declarations.add(f"declare void @{name}(ptr, i8, i64, i1)")
+            self.body.line(f"call void @{name}(ptr {self.frame}, i8 0, i64 {self.top}, i1 false)")
 
     def block(self, block: Block) -> None:
         """One basic block."""
@@ -165,6 +193,8 @@ class FunctionTranslation:
 
     def place(self, register: int, offset: int) -> str:
         """The machine address that an instruction accesses. The frame needs no mask."""
+        if register == op.FRAME_POINTER and self.frame:
+            return self.body.value(f"getelementptr i8, ptr {self.frame}, i64 {self.top + offset}")
         value = self.read(register)
         if register != op.FRAME_POINTER:
             value = self.body.binary("and", value, self.context.layout.region_size - 1)
