@@ -79,6 +79,16 @@ def test_source_is_compiled_first(osmia: Cli) -> None:
     assert osmia("run", SOURCE, "--packet", SMALL).status == 0
 
 
+def test_the_vm_runs_packets_too(osmia: Cli, compiled: Path, capture: Path) -> None:
+    run = osmia("run", compiled, "--pcap", capture, "--packet", "00" * 99, "--engine", "vm")
+    assert run.status == 0, run.err
+    assert "a packet of 99 bytes" in run.lines
+    assert 'events: size=1200 verdict=XDP_DROP name="packet"' in run.lines
+    rows = [line.split() for line in run.lines]
+    assert ["XDP_PASS", "4", "80.0%"] in rows
+    assert ["64", "2", "128"] in rows
+
+
 def test_bpf_printk_is_shown(osmia: Cli, compiled: Path) -> None:
     run = osmia("run", compiled, "--packet", "00" * 99)
     assert any(line.endswith(": a packet of 99 bytes") for line in run.lines)

@@ -106,7 +106,6 @@ def run_command(
             watching,
             types=_event_types(types),
             count=count,
-            trace=engine == "kernel",
         )
         interrupted = False
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
@@ -39,8 +40,8 @@ class Watcher:
     """Prints what a loaded object's programs say, until `count` events are there.
 
     `types` names the events' types: {"events": "flow_event"}, or {"": …} for all maps.
-    `trace`: also what they print with bpf_printk (of the whole system: the kernel has
-    one trace pipe).
+    What they print with bpf_printk is shown too: in the kernel that of the whole system,
+    which has one trace pipe.
     """
 
     def __init__(
@@ -51,7 +52,6 @@ class Watcher:
         *,
         types: Mapping[str, str],
         count: int = 0,
-        trace: bool = True,
     ) -> None:
         self.output = output
         self.seen = 0
@@ -70,7 +70,9 @@ class Watcher:
                 elif each.event_codec is not None:
                     self._codecs[name] = each.event_codec
                 self._sources[name] = undo.enter_context(each.events)
-        if trace and prints(loaded.object):
+        # A vm keeps the lines itself.
+        self._vm_lines: deque[str] | None = loaded.vm.trace if hasattr(loaded, "vm") else None
+        if self._vm_lines is None and prints(loaded.object):
             pipe = undo.enter_context(TracePipe())
             pipe.read()  # what others printed before
             self._sources[_PRINTK] = pipe
@@ -83,6 +85,12 @@ class Watcher:
         """Print the events that are there now."""
         for name, source in self._sources.items():
             self._print((name, event) for event in source.read())
+        while self._vm_lines:
+            line = self._vm_lines.popleft()
+            if self.output.json:
+                self.output.record({"printk": {"message": line}})
+            else:
+                self.output.line(printable(line))
 
     def _print(self, events: Iterator[tuple[str, Any]]) -> None:
         left = max(0, self._count - self.seen) if self._count else None
