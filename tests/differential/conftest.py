@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,12 +22,14 @@ from typing import TypeVar
 import pytest
 
 import osmia
+from osmia.btf import BTF
 from osmia.kernel import info as program_info
 from osmia.kernel import syscall
 from osmia.kernel.btf_objects import btf_from_id
 from osmia.kernel.maps.info import read_info
 from osmia.object.model import DataKind
 from osmia.object.uapi import MapType
+from osmia.passes.target import Target
 from osmia.toolchain import INCLUDES, find_compiler
 from osmia.toolchain import compile as compile_source
 
@@ -162,10 +164,16 @@ def _btf(identifier: int) -> bytes:
     return btf_from_id(identifier).to_bytes() if identifier else b""
 
 
-def see_osmia(path: Path, bpffs: Path, **options: object) -> Seen:
-    """What osmia's load makes."""
+def see_osmia(
+    path: Path, bpffs: Path, *, btf: Path | None = None, without: Collection[str] = ()
+) -> Seen:
+    """What osmia's load makes; options as for `Libbpf.see`."""
     (bpffs / "osmia").mkdir()
-    with osmia.open(path).load(pin_root=bpffs / "osmia", **options) as bpf:
+    obj = osmia.open(path)
+    for name in without:
+        (obj.set_autoload if name in obj.programs else obj.set_autocreate)(name, False)
+    target = Target(btf=BTF(btf.read_bytes())) if btf else None
+    with obj.load(pin_root=bpffs / "osmia", target=target) as bpf:
         programs = {name: see_program(p.fileno()) for name, p in bpf.programs.items()}
         own = [s for s in bpf._sections.values() if s.section.kind is not DataKind.ARENA]
         sections = [section.fd.fileno() for section in own]
@@ -247,8 +255,13 @@ class Libbpf:
             self.printed.append(line.value.decode("utf-8", "replace"))
         return 0
 
-    def see(self, path: Path, bpffs: Path, btf: Path | None = None) -> Seen:
-        """Load everything in the object; `btf` is a file of another kernel's types."""
+    def see(
+        self, path: Path, bpffs: Path, *, btf: Path | None = None, without: Collection[str] = ()
+    ) -> Seen:
+        """Load an object; `btf` is a file of another kernel's types.
+
+        Programs and maps named in `without` are left out.
+        """
         root = bpffs / "libbpf"
         root.mkdir()
         options = OpenOptions(pin_root_path=os.fsencode(root))
@@ -259,27 +272,38 @@ class Libbpf:
         if not obj:
             raise PeerError("".join(self.printed))
         try:
+            for kind, switch in (("program", "autoload"), ("map", "autocreate")):
+                for each in self._each(kind, obj):
+                    if self._name(kind, each) in without:
+                        getattr(self.library, f"bpf_{kind}__set_{switch}")(each, False)
             if self.library.bpf_object__load(obj):
                 raise PeerError("".join(self.printed))
-            return Seen(
-                {
-                    self.library.bpf_program__name(each).decode(): see_program(fd)
-                    for each, fd in self._each("program", obj)
-                },
-                sorted((see_map(fd) for _, fd in self._each("map", obj)), key=repr),
-            )
+            programs = {
+                self._name("program", each): see_program(fd)
+                for each, fd in self._each_loaded("program", obj)
+            }
+            maps = (see_map(fd) for _, fd in self._each_loaded("map", obj))
+            return Seen(programs, sorted(maps, key=repr))
         finally:
             self.library.bpf_object__close(obj)
 
-    def _each(self, kind: str, obj: int) -> Iterator[tuple[int, int]]:
-        """Each program or map that was loaded, and its descriptor."""
+    def _name(self, kind: str, each: int) -> str:
+        name: bytes = getattr(self.library, f"bpf_{kind}__name")(each)
+        return name.decode()
+
+    def _each(self, kind: str, obj: int) -> Iterator[int]:
         following = getattr(self.library, f"bpf_object__next_{kind}")
         each = following(obj, None)
         while each:
+            yield each
+            each = following(obj, each)
+
+    def _each_loaded(self, kind: str, obj: int) -> Iterator[tuple[int, int]]:
+        """Each program or map that was loaded, and its descriptor."""
+        for each in self._each(kind, obj):
             fd = getattr(self.library, f"bpf_{kind}__fd")(each)
             if fd >= 0 and "anon_inode" in os.readlink(f"/proc/self/fd/{fd}"):  # no placeholder
                 yield each, fd
-            each = following(obj, each)
 
 
 @cache
@@ -297,7 +321,10 @@ def _libbpf_library() -> ctypes.CDLL:
         "bpf_object__next_map": (pointer, [pointer, pointer]),
         "bpf_program__name": (text, [pointer]),
         "bpf_program__fd": (ctypes.c_int, [pointer]),
+        "bpf_map__name": (text, [pointer]),
         "bpf_map__fd": (ctypes.c_int, [pointer]),
+        "bpf_program__set_autoload": (ctypes.c_int, [pointer, ctypes.c_bool]),
+        "bpf_map__set_autocreate": (ctypes.c_int, [pointer, ctypes.c_bool]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
@@ -338,6 +365,20 @@ def corpus_object(pytestconfig: pytest.Config) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def compile_text(tmp_path: Path) -> Callable[[str], Path]:
+    """`compile_text(source)`: an object of C text, behind the headers that all need."""
+    headers = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+    license_text = 'char LICENSE[] SEC("license") = "GPL";\n'
+
+    def compiled(source: str) -> Path:
+        path = tmp_path / "text.bpf.o"
+        path.write_bytes(compile_source(headers + license_text + source).data)
+        return path
+
+    return compiled
 
 
 def _compiling_release(store: Path, second: bool) -> str:

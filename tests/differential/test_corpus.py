@@ -51,6 +51,7 @@ UNKNOWN_TO_THE_PEER = {
 #: Peer: case: why the peer loads something else; osmia does what libbpf 1.6 does.
 DIFFERENT_IN_THE_PEER = {
     "bpftool": {
+        "kernel_lists": "hidden variables were not yet static for the kernel before libbpf 1.5",
         "kfuncs_weak": "calls of missing functions were poisoned otherwise before libbpf 1.4",
     },
     "libbpf": {},
