@@ -12,6 +12,7 @@ from osmia.kernel.map_loader import LoadedSection
 from osmia.kernel.maps import Map
 from osmia.kernel.programs import Program
 from osmia.kernel.syscall import Command, error_of, map_element
+from osmia.kernel.usdt_specs import SPECS_MAP, UsdtSpecs
 from osmia.object.model import DataKind, DataSection, Object, variables
 from osmia.object.uapi import MapFlag
 from osmia.values.variables import Store, Variables
@@ -40,6 +41,10 @@ class LoadedObject:
         self.maps = dict(maps)
         self._sections = dict(sections)
         self._struct_ops = dict(struct_ops)
+        if SPECS_MAP in self.maps:
+            specs = UsdtSpecs(self.maps[SPECS_MAP])
+            for program in self.programs.values():
+                program.usdt_specs = specs
         self.data: Variables = variables(
             obj, self._store, read_only=(DataKind.RODATA, DataKind.KCONFIG)
         )

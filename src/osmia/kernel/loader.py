@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
 from osmia.errors import KernelError, RelocationError
-from osmia.kernel import attach_target, image, syscall
+from osmia.kernel import attach_target, features, image, syscall
 from osmia.kernel.btf_objects import btf_from_id, load_btf
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.loaded import LoadedObject
@@ -21,7 +21,7 @@ from osmia.kernel.target import kernel_target, module_btf_descriptor
 from osmia.object import model
 from osmia.object.model import Object
 from osmia.object.sections import unknown_section
-from osmia.object.uapi import ProgramType
+from osmia.object.uapi import AttachType, ProgramType
 from osmia.passes import prepare
 from osmia.passes.layout import ProgramLayout, lay_out
 from osmia.passes.target import Target
@@ -136,6 +136,8 @@ class _Loader:
             expected_attach_type: int | None = program.expected_attach_type
             if program.type is ProgramType.STRUCT_OPS:
                 expected_attach_type = self._callback_of(program)[1].member
+            elif _traces_static_probes(program):
+                expected_attach_type = _static_probe_attach_type()
             code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
             return Program.load(
                 program.type,
@@ -221,3 +223,14 @@ class _Loader:
             for slot, name in layout.functions
             for line in self.obj.source_lines(name)
         ]
+
+
+def _traces_static_probes(program: model.Program) -> bool:
+    return program.section.lstrip("?").partition("/")[0].removesuffix(".s") == "usdt"
+
+
+def _static_probe_attach_type() -> int:
+    """One link for all places of a probe where the kernel has such links; the program says
+    at load which kind it will have."""
+    multi = AttachType.TRACE_UPROBE_MULTI
+    return multi if features.has_attach_type(multi) else 0

@@ -19,6 +19,7 @@ from osmia.object.uapi import AttachType, ProgramType
 if TYPE_CHECKING:
     from osmia.btf import BTF
     from osmia.kernel.links import Link
+    from osmia.kernel.usdt_specs import UsdtSpecs
 
 _STREAM_BYTES = 64 << 10
 
@@ -49,6 +50,8 @@ class Program:
         self.expected_attach_type = expected_attach_type
         self.definition = definition
         self.log = log
+        #: What static probes are described in, for programs whose object has it.
+        self.usdt_specs: UsdtSpecs | None = None
 
     @classmethod
     def load(

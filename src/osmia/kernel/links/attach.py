@@ -18,6 +18,7 @@ from osmia.kernel.links import (
     sockets,
     tcx,
     tracing,
+    usdt,
     xdp,
 )
 from osmia.kernel.links.link import Link
@@ -61,6 +62,7 @@ def attach(program: Program, target: Any = None, **options: Any) -> Link:
     - tracepoint: "category:name"; raw tracepoint: "name";
     - kprobe: a kernel function; kprobe.multi: a pattern or list of them;
     - uprobe: (file, function), "file:function" or a file and `offset`; multi likewise;
+    - usdt: a file with `provider` and `name`, or "file:provider:name";
     - perf_event: a SoftwareEvent or HardwareEvent;
     - iter: a map for map element iterators, nothing for others;
     - socket filter, sk_reuseport: a socket; sk_skb, sk_msg: a sockmap;
@@ -141,7 +143,8 @@ def _attach_probe(program: Program, target: Any, options: dict[str, Any]) -> Lin
         options = _with({"return_probe": returns}, **options)
         return probes.attach_kprobe(program, probes.syscall_function(name), **options)
     if base == "usdt":
-        raise NotSupportedError("osmia attaches no USDT probes by name yet")
+        where, others = _static_probe(program, target or said, options)
+        return usdt.attach_usdt(program, *where, **others)
     chosen = _with({"return_probe": returns}, **options)
     if program.expected_attach_type in _MULTI_KPROBES:
         if "addresses" not in options:
@@ -183,6 +186,26 @@ def _binary_and_function(program: Program, target: Any) -> tuple[Any, Any]:
         case os.PathLike():
             return target, ""
     raise ValueError(f"program {program.name!r}: attach to what? Give (file, function)")
+
+
+def _static_probe(
+    program: Program, target: Any, options: dict[str, Any]
+) -> tuple[tuple[Any, str, str], dict[str, Any]]:
+    """(file, provider, name) from "file:provider:name", all three, or options; the others."""
+    others = {name: value for name, value in options.items() if name not in ("provider", "name")}
+    provider, name = options.get("provider", ""), options.get("name", "")
+    match target:
+        case (binary, provider, name):
+            return (binary, provider, name), others
+        case str() | os.PathLike() if provider and name:
+            return (target, provider, name), others
+        case str() if target.count(":") >= 2:
+            binary, provider, name = target.rsplit(":", 2)
+            return (binary, provider, name), others
+    raise ValueError(
+        f"program {program.name!r}: attach to which static probe?"
+        " Give a file, provider=… and name=…"
+    )
 
 
 def _interface(program: Program, target: Any) -> str | int:

@@ -46,7 +46,7 @@ def function_offset(path: Path, function: str) -> int:
     if found is None:
         raise SymbolNotFoundError("a function without a name")
     inside = int(found["offset"] or "0", 0)
-    elf = _open(path)
+    elf = open_binary(path)
     symbol = next((each for each in _functions(elf) if each.name == found["name"]), None)
     if symbol is None:
         raise SymbolNotFoundError(f"{path}: no function {found['name']!r}")
@@ -56,7 +56,7 @@ def function_offset(path: Path, function: str) -> int:
 def matching_functions(path: Path, pattern: str) -> dict[str, int]:
     """Functions whose names match a pattern with "*" and "?", with their file offsets."""
     matches = re.compile(fnmatch.translate(pattern)).match
-    elf = _open(path)
+    elf = open_binary(path)
     found = {
         symbol.name: _file_offset(elf, symbol, path)
         for symbol in _functions(elf)
@@ -67,7 +67,8 @@ def matching_functions(path: Path, pattern: str) -> dict[str, int]:
     return found
 
 
-def _open(path: Path) -> ElfFile:
+def open_binary(path: Path) -> ElfFile:
+    """A program or library, mapped into memory. ObjectFormatError when it is none."""
     with path.open("rb") as file:
         # The mapping ends with the last view of it.
         return ElfFile.parse(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), str(path))
