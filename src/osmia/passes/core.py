@@ -20,6 +20,7 @@ from osmia.btf.core_spec import (
     Spec,
     element_of,
     enumerator_value,
+    load_size_of,
     match_enumerator,
     match_field,
     match_type,
@@ -85,7 +86,11 @@ def relocate_core(obj: Object, target: Target) -> Object:
 
 
 class Relocator:
-    """Answers the records of one object; equal records are answered once."""
+    """Answers the records of one object; equal records are answered once.
+
+    The candidates of a type are narrowed as records are answered: those that lacked what an
+    earlier record found in others are out for the later ones, as in libbpf.
+    """
 
     def __init__(self, obj: Object, target: Target) -> None:
         assert obj.btf is not None
@@ -94,6 +99,7 @@ class Relocator:
         self.target = target
         self.answers: dict[tuple[int, int, str], Answer] = {}
         self._candidates: Candidates | None = None
+        self._of_type: dict[int, list[tuple[BTF, int]]] = {}
 
     def relocate(self, function: Function) -> Function:
         """`function` with its records applied."""
@@ -107,7 +113,7 @@ class Relocator:
                 if answer is None:
                     answer = self.answers[key] = self.answer(record)
                 patch(code, record.offset, answer, self.obj.byteorder)
-            except RelocationError as error:
+            except (RelocationError, ObjectFormatError) as error:
                 raise self._error(function, record, str(error)) from None
         return replace(function, code=bytes(code), core_relocations=())
 
@@ -122,12 +128,14 @@ class Relocator:
         name = self.btf.name_of(record.type_id)
         if not name:
             raise RelocationError(f"CO-RE: type {record.type_id} has no name to look for")
+        matching: list[tuple[BTF, int]] = []
         found: Answer | None = None
         place: Spec | None = None
-        for btf, type_id in self.candidates.find(name, self.btf.kind_of(record.type_id)):
+        for btf, type_id in self._candidates_of(record.type_id, name):
             spec = _match(kind, local, btf, type_id)
             if spec is None:
                 continue
+            matching.append((btf, type_id))
             answer = calculate(kind, local, spec)
             if found is None or place is None:
                 found, place = answer, spec
@@ -135,7 +143,16 @@ class Relocator:
                 raise RelocationError(
                     f"{name!r} is ambiguous: {_describe(place)} and {_describe(spec)} differ"
                 )
-        return found if found is not None else calculate(kind, local, None)
+        if found is None:
+            return calculate(kind, local, None)
+        self._of_type[record.type_id] = matching
+        return found
+
+    def _candidates_of(self, type_id: int, name: str) -> list[tuple[BTF, int]]:
+        if type_id not in self._of_type:
+            kind = self.btf.kind_of(type_id)
+            self._of_type[type_id] = self.candidates.find(name, kind)
+        return self._of_type[type_id]
 
     @property
     def candidates(self) -> Candidates:
@@ -174,7 +191,8 @@ def _match(kind: CoreKind, local: Spec, btf: BTF, type_id: int) -> Spec | None:
 
 
 def _agree(first: Answer, second: Answer) -> bool:
-    return (first.value, first.poisoned) == (second.value, second.poisoned)
+    same = (first.value - second.value) & _DOUBLE_WORD == 0
+    return same and first.poisoned == second.poisoned
 
 
 def _describe(spec: Spec) -> str:
@@ -195,10 +213,11 @@ def calculate(kind: CoreKind, local: Spec, target: Spec | None) -> Answer:
             size = target.btf.size_of(target.root) if target is not None else 0
             return Answer(size, expected=local.btf.size_of(local.root))
         case CoreKind.ENUMVAL_VALUE:
-            expected = enumerator_value(local)
+            # Of 32 bits or 64, values are signed 64-bit numbers to libbpf.
+            expected = enumerator_value(local, signed=True)
             if target is None:
                 return Answer(0, expected, poisoned=True)
-            return Answer(enumerator_value(target), expected)
+            return Answer(enumerator_value(target, signed=True), expected)
     return _field_answer(kind, local, target)
 
 
@@ -216,11 +235,10 @@ def _field_value(kind: CoreKind, spec: Spec) -> tuple[int, int, int, bool]:
     """(value, size of a load, type loaded, whether the compiler's value can be checked)."""
     element = element_of(spec)
     if element is not None:
-        size = spec.btf.size_of(element)
         if kind is CoreKind.FIELD_BYTE_OFFSET:
-            return spec.bit_offset // 8, size, element, True
+            return spec.bit_offset // 8, load_size_of(spec.btf, element), element, True
         if kind is CoreKind.FIELD_BYTE_SIZE:
-            return size, 0, 0, True
+            return spec.btf.size_of(element), 0, 0, True
         raise RelocationError(f"CO-RE {kind.name.lower()} of an array element is not possible")
     shape = shape_of(spec)
     checked = not shape.bitfield
@@ -228,7 +246,7 @@ def _field_value(kind: CoreKind, spec: Spec) -> tuple[int, int, int, bool]:
         case CoreKind.FIELD_BYTE_OFFSET:
             if shape.bitfield:
                 return shape.byte_offset, 0, 0, checked
-            return shape.byte_offset, shape.byte_size, shape.type_id, checked
+            return shape.byte_offset, shape.load_size, shape.type_id, checked
         case CoreKind.FIELD_BYTE_SIZE:
             return shape.byte_size, 0, 0, checked
         case CoreKind.FIELD_SIGNED:
@@ -246,9 +264,10 @@ def _left_shift(shape: FieldShape, byteorder: str) -> int:
 
 
 def _resizable(local: BTF, old_type: int, target: BTF, new_type: int) -> bool:
-    """Pointers (64 bits in BPF, 32 in some kernels) and unsigned integers zero-extend."""
-    if not old_type or not new_type:
-        return True
+    """Pointers (64 bits in BPF, 32 in some kernels) and unsigned integers zero-extend.
+
+    A bitfield has type 0 here: no load of a known width can become one of it, or the reverse.
+    """
     old, new = local.type(old_type), target.type(new_type)
     if old.kind == Kind.PTR and new.kind == Kind.PTR:
         return True
@@ -268,6 +287,8 @@ _CALL = 0x85
 _SIZE_BITS = {1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
 _SIZE_MASK = 0x18
 _MAX_OFFSET = 0x7FFF
+_WORD = 0xFFFF_FFFF
+_DOUBLE_WORD = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def patch(code: bytearray, at: int, answer: Answer, byteorder: str) -> None:
@@ -297,15 +318,15 @@ def _poison(code: bytearray, at: int, order: str) -> None:
 def _patch_alu(code: bytearray, at: int, answer: Answer, order: str) -> None:
     if code[at] & _SOURCE_REGISTER:
         raise RelocationError("CO-RE: the operand is a register, not a number")
-    (found,) = struct.unpack_from(f"{order}I", code, at + 4)
-    _check(answer, found, 0xFFFFFFFF)
-    struct.pack_into(f"{order}I", code, at + 4, answer.value & 0xFFFFFFFF)
+    (found,) = struct.unpack_from(f"{order}i", code, at + 4)
+    _check(answer, found)
+    struct.pack_into(f"{order}I", code, at + 4, answer.value & _WORD)
 
 
 def _patch_memory(code: bytearray, at: int, answer: Answer, order: str) -> None:
     (found,) = struct.unpack_from(f"{order}h", code, at + 2)
-    _check(answer, found & 0xFFFF, 0xFFFF)
-    if answer.value > _MAX_OFFSET:
+    _check(answer, found)
+    if not 0 <= answer.value <= _MAX_OFFSET:
         raise RelocationError(f"CO-RE: offset {answer.value} is too large for a load or store")
     if not answer.resizable:
         _poison(code, at, order)
@@ -324,15 +345,23 @@ def _patch_memory(code: bytearray, at: int, answer: Answer, order: str) -> None:
 def _patch_load(code: bytearray, at: int, answer: Answer, order: str) -> None:
     if code[at + 1] & (0xF0 if order == "<" else 0x0F) or any(code[at + 2 : at + 4]):
         raise RelocationError("CO-RE: the load is of no plain number")
+    if any(code[at + 8 : at + 12]):
+        raise RelocationError("CO-RE: the load is of no plain number")
     low, high = (struct.unpack_from(f"{order}I", code, at + place)[0] for place in (4, 12))
-    _check(answer, high << 32 | low, 0xFFFFFFFF_FFFFFFFF)
-    struct.pack_into(f"{order}I", code, at + 4, answer.value & 0xFFFFFFFF)
-    struct.pack_into(f"{order}I", code, at + 12, answer.value >> 32 & 0xFFFFFFFF)
+    value, found = answer.value, high << 32 | low
+    if -(1 << 31) <= (answer.expected or 0) < 0 and found >> 31 == 1:
+        # An unsigned enumerator of 32 bits with the highest one set; libbpf refuses it.
+        value &= _WORD
+        _check(answer, found - (1 << 32))
+    else:
+        _check(answer, found)
+    struct.pack_into(f"{order}I", code, at + 4, value & _WORD)
+    struct.pack_into(f"{order}I", code, at + 12, value >> 32 & _WORD)
 
 
-def _check(answer: Answer, found: int, mask: int) -> None:
+def _check(answer: Answer, found: int) -> None:
     """The compiler's own value must stand where the record says."""
-    if answer.expected is not None and found & mask != answer.expected & mask:
+    if answer.expected is not None and (found - answer.expected) & _DOUBLE_WORD:
         raise RelocationError(
             f"CO-RE: the instruction has {found}, the object's types say {answer.expected}"
         )
