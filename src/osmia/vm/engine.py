@@ -268,6 +268,19 @@ class Vm:
             self.programs.append(program)
         return program
 
+    def forget_programs(self) -> None:
+        """Drop all programs: prog arrays are emptied, handles are gone. For long sessions that
+        load many; nothing may be running."""
+        with self.lock:
+            for array in self.maps.values():
+                if isinstance(array, ProgramArray):
+                    array.clear()
+                    array.owner = None
+            self.programs.clear()
+            self.linked.clear()
+            if self._jit is not None:
+                self._jit.forget()
+
     def _claim_arrays(self, program: Program) -> None:
         """A program that tail-calls through an array owns it, or agrees with its owner."""
         if program.code.has_tail_calls:

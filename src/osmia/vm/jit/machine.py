@@ -98,6 +98,11 @@ class Jit:
             self.vm.fill_entries()
         return found
 
+    def forget(self) -> None:
+        """Drop all compiled programs."""
+        self._compiled.clear()
+        self._targets.clear()
+
     def context(self, program_type: ProgramType | None) -> Context:
         """What a new module needs to know."""
         return Context(
