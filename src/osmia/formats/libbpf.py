@@ -201,7 +201,8 @@ def program_of(function: Function) -> Program:
         expected_attach_type=row.attach_type,
         attach_to=target,
         flags=int(row.flags),
-        auto_attach=row.auto_attach,
+        # A name without a target is for programs that are told theirs when they are attached.
+        auto_attach=row.auto_attach and (bool(target) or row.attach_btf),
     )
 
 

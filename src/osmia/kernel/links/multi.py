@@ -39,16 +39,19 @@ def attach_kprobe_multi(
     *,
     addresses: Sequence[int] = (),
     return_probe: bool = False,
+    cookie: int = 0,
     cookies: Sequence[int] = (),
 ) -> KernelLink:
     """Attach to many kernel functions at once (since 5.18; sessions since 6.10).
 
     `functions` is a pattern with "*" and "?", matched against what ftrace can probe, or
-    a list of names; or give `addresses`. `cookies`: one for each of them.
+    a list of names; or give `addresses`. `cookies`: one for each of them, or `cookie`: the
+    same for all; `bpf_get_attach_cookie` gives it to the program.
     The program says at load whether it is a session: entry and return in one.
     """
     names = _matching_kernel_functions(functions) if isinstance(functions, str) else [*functions]
     count = len(names) or len(addresses)
+    cookies = _cookies(cookie, cookies, count)
     _check(count, cookies, bool(names) and bool(addresses))
     what = f"program {program.name!r} on {count} kernel functions"
     texts = (ctypes.c_char_p * len(names))(*(name.encode() for name in names))
@@ -87,6 +90,7 @@ def attach_uprobe_multi(
     return_probe: bool = False,
     pid: int | None = None,
     reference_counters: Sequence[int] = (),
+    cookie: int = 0,
     cookies: Sequence[int] = (),
 ) -> KernelLink:
     """Attach to many functions of a program or library (since 6.6; sessions since 6.13).
@@ -94,10 +98,11 @@ def attach_uprobe_multi(
     `binary` is a path, a library by name ("libc") or a program in $PATH. `functions` is
     a pattern with "*" and "?" or a list of symbols; or give `offsets` in bytes from the
     file's start. Without `pid`: in all processes. `reference_counters` (file offsets) and
-    `cookies`: one for each function.
+    `cookies`: one for each function, or one `cookie` for all.
     """
     path = find_binary(binary, pid)
     places = [*_offsets(path, functions), *offsets]
+    cookies = _cookies(cookie, cookies, len(places))
     _check(len(places), cookies, bool(functions) and bool(offsets))
     if reference_counters and len(reference_counters) != len(places):
         raise ValueError("as many reference counters as functions")
@@ -122,6 +127,12 @@ def attach_uprobe_multi(
             program.fileno(), attach_type=attach_type, options=options, what=f"attach {what}"
         )
     return KernelLink(FileDescriptor(fd), what)
+
+
+def _cookies(cookie: int, cookies: Sequence[int], count: int) -> Sequence[int]:
+    if cookie and cookies:
+        raise ValueError("give either one cookie for all or a list of them")
+    return [cookie] * count if cookie else cookies
 
 
 def _check(count: int, cookies: Sequence[int], both: bool) -> None:
