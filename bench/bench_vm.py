@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,8 @@ def loaded_times(loaded: Any, **options: Any) -> dict[str, float]:
             continue
         if name == "indirect":
             loaded.maps["chain"][0] = loaded.programs["indirect"]
-        program = loaded.programs[name]
-        found[name] = best(lambda: program.run(packet, repeat=repeat, **options).duration_ns, 5)
+        run = partial(loaded.programs[name].run, packet, repeat=repeat, **options)
+        found[name] = min(run().duration_ns for _ in range(5))
     return found
 
 

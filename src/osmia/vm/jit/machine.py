@@ -11,6 +11,7 @@ from osmia.isa.instruction import Instruction
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 from osmia.vm import native as natives
+from osmia.vm.code import Code
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Invocation
 from osmia.vm.jit import compiler, stubs
@@ -87,7 +88,7 @@ class Jit:
         return found
 
     def _add(self, program: Program) -> CompiledProgram:
-        context = self.context(program.type)
+        context = self.context(program.type, program.code)
         text = module_text(context, program.code)
         code = compiler.LoadedCode(compiler.object_code(text, retpoline=self.vm.retpoline))
         found = CompiledProgram(code, {} if not self._direct else context.stubs)
@@ -103,11 +104,13 @@ class Jit:
         self._compiled.clear()
         self._targets.clear()
 
-    def context(self, program_type: ProgramType | None) -> Context:
+    def context(self, program_type: ProgramType | None, code: Code | None = None) -> Context:
         """What a new module needs to know."""
         return Context(
             self.layout,
-            NativeCode(self.vm.memory, self.layout),
+            NativeCode(
+                self.vm.memory, self.layout, frozenset(code.functions if code else ()) - {0}
+            ),
             self.vm.immediate,
             lambda i: self.vm.resolve(i, program_type),
             self.vm.link_slot,

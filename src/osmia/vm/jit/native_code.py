@@ -52,7 +52,10 @@ def _parsed(target: FunctionType) -> ast.FunctionDef:
 class NativeCode:
     """The native functions of one module, compiled as they are asked for."""
 
-    def __init__(self, memory: Memory, layout: VmLayout) -> None:
+    def __init__(
+        self, memory: Memory, layout: VmLayout, functions: frozenset[int] = frozenset()
+    ) -> None:
+        self.functions = functions  # the first slots of those that helpers may call back
         self.memory = memory
         self.layout = layout
         self.texts: list[str] = []
@@ -442,6 +445,8 @@ def _call_function(t: _Translation, arguments: list[Value]) -> Value:
     handle = arguments[1]
     if isinstance(handle, int):
         slot = (handle - FUNCTION_HANDLE) >> FUNCTION_HANDLE_SHIFT
+        if slot not in t.code.functions:
+            return 0
         return t.body.value(f"call i64 @function_{slot}(ptr %base, i64 {frame}, {rest}, i64 0)")
     return t.body.value(f"call i64 @dispatch(ptr %base, i64 {frame}, i64 {handle}, {rest})")
 
