@@ -11,6 +11,8 @@ import resource
 from enum import IntEnum
 from pathlib import Path
 
+from osmia.object.uapi import ProgramType
+
 
 class Capability(IntEnum):
     """The capabilities that bpf(2) and perf_event_open(2) ask for."""
@@ -20,6 +22,64 @@ class Capability(IntEnum):
     CAP_SYSLOG = 34
     CAP_PERFMON = 38  # since 5.8; CAP_SYS_ADMIN before
     CAP_BPF = 39  # since 5.8; CAP_SYS_ADMIN before
+
+
+#: Program types that need CAP_NET_ADMIN beside CAP_BPF (kernel/bpf/syscall.c,
+#: is_net_admin_prog_type, since 5.8).
+_NETWORK = frozenset(
+    {
+        ProgramType.SCHED_CLS,
+        ProgramType.SCHED_ACT,
+        ProgramType.XDP,
+        ProgramType.CGROUP_SOCK,
+        ProgramType.LWT_IN,
+        ProgramType.LWT_OUT,
+        ProgramType.LWT_XMIT,
+        ProgramType.LWT_SEG6LOCAL,
+        ProgramType.SOCK_OPS,
+        ProgramType.SK_SKB,
+        ProgramType.SK_MSG,
+        ProgramType.LIRC_MODE2,
+        ProgramType.FLOW_DISSECTOR,
+        ProgramType.CGROUP_DEVICE,
+        ProgramType.CGROUP_SOCK_ADDR,
+        ProgramType.CGROUP_SYSCTL,
+        ProgramType.CGROUP_SOCKOPT,
+        ProgramType.NETFILTER,
+        ProgramType.EXT,
+    }
+)
+#: … and those that need CAP_PERFMON (is_perfmon_prog_type).
+_TRACING = frozenset(
+    {
+        ProgramType.KPROBE,
+        ProgramType.TRACEPOINT,
+        ProgramType.PERF_EVENT,
+        ProgramType.RAW_TRACEPOINT,
+        ProgramType.RAW_TRACEPOINT_WRITABLE,
+        ProgramType.TRACING,
+        ProgramType.LSM,
+        ProgramType.STRUCT_OPS,
+        ProgramType.EXT,
+    }
+)
+
+
+def needed_to_load(program_type: ProgramType | int) -> tuple[Capability, ...]:
+    """What loading a program of this type asks for; CAP_SYS_ADMIN does in place of all."""
+    if Capability.CAP_SYS_ADMIN in effective_capabilities():
+        return (Capability.CAP_BPF,)
+    needed = [Capability.CAP_BPF]
+    if program_type in _NETWORK:
+        needed.append(Capability.CAP_NET_ADMIN)
+    if program_type in _TRACING:
+        needed.append(Capability.CAP_PERFMON)
+    return tuple(needed)
+
+
+def has_all(needed: tuple[Capability, ...]) -> bool:
+    """Whether this process has these capabilities where the kernel looks for them."""
+    return effective_capabilities().issuperset(needed) and in_initial_user_namespace()
 
 
 def effective_capabilities() -> frozenset[Capability]:

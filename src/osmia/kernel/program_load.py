@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from osmia.errors import KernelError, NotSupportedError, OsmiaError
-from osmia.kernel import syscall
+from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
+from osmia.kernel import privileges, syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.verifier_log import verifier_error
 from osmia.object.model import SourceLine
@@ -134,10 +135,22 @@ def _refusal(image: ProgramImage, error: int) -> OsmiaError:
         return KernelError(error, what, hint=f"it has {count:,} instructions; 1 to 1,000,000 load")
     if error == errno.EINVAL:
         return _unsupported(image) or KernelError(error, what, hint=_type_hint(image))
+    if error in (errno.EPERM, errno.EACCES):
+        return _not_permitted(image, error, what)
     if error == errno.E2BIG:
         hint = "this kernel is older than one of the things it uses, or the program is too long"
         return KernelError(error, what, hint=hint)
     return syscall.error_of(syscall.Command.PROG_LOAD, error, what)
+
+
+def _not_permitted(image: ProgramImage, error: int, what: str) -> OsmiaError:
+    """EPERM is also what a kernel built without trampolines says of programs that need one."""
+    needed = privileges.needed_to_load(image.type)
+    unsupported = None
+    if privileges.has_all(needed):
+        with suppress(KernelError):  # where the probes are not permitted either
+            unsupported = _unsupported(image)
+    return unsupported or BpfPermissionError(error, what, hint=privileges.permission_hint(needed))
 
 
 def _type_hint(image: ProgramImage) -> str:

@@ -117,7 +117,11 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "no tail call is possible here",
         ),
         (
-            r"leads to invalid memory access|pointer (?:arithmetic|comparison) .*prohibited"
+            r"partial copy of pointer|pointer comparison prohibited",
+            "without CAP_PERFMON no program may use a pointer as a number",
+        ),
+        (
+            r"leads to invalid memory access|pointer arithmetic .*prohibited"
             r"|on pointer prohibited"
             r"|pointer \S+ pointer prohibited",
             "that calculation on a pointer is not allowed",
