@@ -1,0 +1,301 @@
+"""The ELF back end: an Object to the bytes of a relocatable file in libbpf's dialect.
+
+What the front end `libbpf.py` reads back is the same object. Code is written as it is, but
+for immediates that a relocation replaces at load anyway.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Literal, TypeVar, cast
+
+from osmia.btf import BTFBuilder, CoreInfo, FunctionInfo, LineInfo, build_btf_ext
+from osmia.elf import (
+    R_BPF_64_32,
+    R_BPF_64_64,
+    R_BPF_64_ABS64,
+    Binding,
+    ElfWriter,
+    SectionFlag,
+    SectionType,
+    SymbolHandle,
+    SymbolType,
+    Visibility,
+)
+from osmia.errors import RelocationError
+from osmia.formats.btf_maps import MAPS_SECTION
+from osmia.formats.map_declarations import Declarations, declare_maps
+from osmia.object.model import (
+    DataKind,
+    DataSection,
+    Function,
+    Linkage,
+    Object,
+    Relocation,
+    RelocationKind,
+)
+
+Record = TypeVar("Record", FunctionInfo, LineInfo, CoreInfo)
+
+_CODE = SectionFlag.ALLOC | SectionFlag.EXECINSTR
+_WRITABLE = SectionFlag.ALLOC | SectionFlag.WRITE
+_SLOT = 8
+
+#: The immediate of a call that a relocation against a function's symbol resolves.
+_UNRESOLVED_CALL = -1
+
+
+def write_object(obj: Object) -> bytes:
+    """The bytes of an ELF file that says what `obj` says.
+
+    Raises RelocationError for code that names what the object does not have, and for what
+    passes resolved against a running kernel; ValueError for what ELF or BTF cannot hold.
+    """
+    return _ObjectWriter(obj).write()
+
+
+class _ObjectWriter:
+    def __init__(self, obj: Object) -> None:
+        self.obj = obj
+        self.byteorder = cast(Literal["little", "big"], obj.byteorder)
+        self.order = "<" if obj.byteorder == "little" else ">"
+        self.imm = struct.Struct(f"{self.order}i")
+        self.elf = ElfWriter(byteorder=obj.byteorder)
+        self.functions_at: dict[str, tuple[str, int]] = {}
+        self.sections: dict[str, int] = {}
+        self.symbols: dict[str, SymbolHandle] = {}
+        self.section_symbols: dict[str, SymbolHandle] = {}
+
+    def write(self) -> bytes:
+        by_section: dict[str, list[Function]] = defaultdict(list)
+        for function in self.obj.functions.values():
+            by_section[function.section].append(function)
+        for section, functions in by_section.items():
+            self._add_code(section, functions)
+        self._add_data()
+        declarations = self._add_btf()
+        self._add_maps(declarations)
+        self._add_texts()
+        self._add_externs()
+        for function in self.obj.functions.values():
+            self._relocate(function)
+        self._relocate_data()
+        return self.elf.to_bytes()
+
+    def _add_section(
+        self, name: str, kind: int, flags: int, data: bytes, alignment: int = 8, size: int = 0
+    ) -> int:
+        index = self.elf.add_section(
+            name,
+            kind,
+            flags,
+            b"" if size else data,
+            alignment=alignment,
+            size=size or len(data),
+        )
+        self.sections[name] = index
+        return index
+
+    def _add_code(self, section: str, functions: list[Function]) -> None:
+        code = bytearray()
+        for function in functions:
+            self.functions_at[function.name] = (section, len(code))
+            code += self._unresolved(function)
+        index = self._add_section(section, SectionType.PROGBITS, _CODE, bytes(code))
+        self._section_symbol(section)
+        for function in functions:
+            self.symbols[function.name] = self.elf.add_symbol(
+                function.name,
+                self.functions_at[function.name][1],
+                len(function.code),
+                _binding(function.linkage, weak=function.weak),
+                SymbolType.FUNC,
+                _visibility(hidden=function.hidden),
+                index,
+            )
+
+    def _unresolved(self, function: Function) -> bytes:
+        """The code with the immediates that its relocations count on."""
+        code = bytearray(function.code)
+        for relocation in function.relocations:
+            match relocation.kind:
+                case RelocationKind.CALL | RelocationKind.EXTERN_CALL:
+                    value = _UNRESOLVED_CALL
+                case RelocationKind.DATA | RelocationKind.EXTERN:
+                    value = relocation.addend
+                case RelocationKind.FUNCTION:
+                    value = 0
+                case _:
+                    continue
+            value = (value + (1 << 31)) % (1 << 32) - (1 << 31)
+            self.imm.pack_into(code, relocation.offset + 4, value)
+        return bytes(code)
+
+    def _section_symbol(self, name: str) -> None:
+        self.section_symbols[name] = self.elf.add_symbol(
+            "", binding=Binding.LOCAL, type=SymbolType.SECTION, section=self.sections[name]
+        )
+
+    def _add_data(self) -> None:
+        for section in self.obj.data_sections.values():
+            if section.kind is DataKind.KCONFIG:
+                continue  # made at load, from externs
+            index = self._add_contents(section)
+            self._section_symbol(section.name)
+            for variable in section.variables.values():
+                handle = self.elf.add_symbol(
+                    variable.name,
+                    variable.offset,
+                    variable.size,
+                    _binding(variable.linkage, weak=variable.weak),
+                    SymbolType.OBJECT,
+                    _visibility(hidden=variable.hidden),
+                    index,
+                )
+                self.symbols.setdefault(variable.name, handle)
+
+    def _add_contents(self, section: DataSection) -> int:
+        size = len(section.contents)
+        flags = SectionFlag.ALLOC if section.kind is DataKind.RODATA else _WRITABLE
+        alignment = section.alignment
+        if section.kind is DataKind.BSS and not any(section.contents):
+            kind = SectionType.NOBITS
+            return self._add_section(section.name, kind, flags, b"", alignment, size)
+        contents = bytes(section.contents)
+        return self._add_section(section.name, SectionType.PROGBITS, flags, contents, alignment)
+
+    def _add_btf(self) -> Declarations:
+        btf, maps = self.obj.btf, self.obj.maps.values()
+        if btf is None and not maps:
+            return Declarations()
+        builder = BTFBuilder.edit(btf) if btf else BTFBuilder(byteorder=self.byteorder)
+        declarations = declare_maps(builder, btf, maps)
+        functions = self._by_section(self._function_info)
+        ext = build_btf_ext(
+            functions=functions,
+            lines=self._by_section(self._line_info),
+            core=self._by_section(self._core_info),
+            add_string=builder.add_string,
+            byteorder=self.byteorder,
+        )
+        self._add_section(".BTF", SectionType.PROGBITS, 0, builder.to_bytes())
+        if any(functions.values()):  # libbpf refuses one without
+            self._add_section(".BTF.ext", SectionType.PROGBITS, 0, ext)
+        return declarations
+
+    def _by_section(
+        self, read: Callable[[Function, int], Iterator[Record]]
+    ) -> dict[str, list[Record]]:
+        found: dict[str, list[Record]] = defaultdict(list)
+        for function in self.obj.functions.values():
+            section, start = self.functions_at[function.name]
+            found[section].extend(read(function, start))
+        return found
+
+    def _function_info(self, function: Function, start: int) -> Iterator[FunctionInfo]:
+        if function.btf_id:
+            yield FunctionInfo(start, function.btf_id)
+
+    def _line_info(self, function: Function, start: int) -> Iterator[LineInfo]:
+        if self.obj.btf is None:
+            return
+        string = self.obj.btf.string
+        for slot, file, text, place in struct.iter_unpack(f"{self.order}4I", function.line_info):
+            yield LineInfo(
+                start + _SLOT * slot, string(file), string(text), place >> 10, place & 0x3FF
+            )
+
+    def _core_info(self, function: Function, start: int) -> Iterator[CoreInfo]:
+        for each in function.core_relocations:
+            yield CoreInfo(start + each.offset, each.type_id, each.access, each.kind)
+
+    def _add_maps(self, declarations: Declarations) -> None:
+        if not declarations.maps:
+            return
+        index = self._add_section(
+            MAPS_SECTION, SectionType.PROGBITS, _WRITABLE, bytes(declarations.size)
+        )
+        for declared in declarations.maps:
+            definition = self.obj.maps[declared.name]
+            self.symbols[declared.name] = self.elf.add_symbol(
+                declared.name,
+                declared.offset,
+                declared.size,
+                Binding.WEAK if definition.weak else Binding.GLOBAL,
+                SymbolType.OBJECT,
+                _visibility(hidden=definition.hidden),
+                index,
+            )
+        for declared in declarations.maps:
+            for offset, target in declared.values:
+                self.elf.add_relocation(
+                    index, offset, self._symbol(target, f"map {declared.name!r}"), R_BPF_64_ABS64
+                )
+
+    def _add_texts(self) -> None:
+        if self.obj.license:
+            text = self.obj.license.encode("utf-8", "surrogateescape") + b"\0"
+            index = self._add_section("license", SectionType.PROGBITS, _WRITABLE, text, 1)
+            name = "_license" if "_license" not in self.symbols else ""
+            self.elf.add_symbol(name, 0, len(text), type=SymbolType.OBJECT, section=index)
+        if self.obj.kernel_version:
+            version = struct.pack(f"{self.order}I", self.obj.kernel_version)
+            self._add_section("version", SectionType.PROGBITS, _WRITABLE, version, 4)
+
+    def _add_externs(self) -> None:
+        for extern in self.obj.externs.values():
+            self.symbols[extern.name] = self.elf.add_symbol(
+                extern.name,
+                binding=Binding.WEAK if extern.weak else Binding.GLOBAL,
+                visibility=_visibility(hidden=extern.hidden),
+            )
+
+    def _relocate(self, function: Function) -> None:
+        section, start = self.functions_at[function.name]
+        for relocation in function.relocations:
+            calls = (RelocationKind.CALL, RelocationKind.EXTERN_CALL)
+            self.elf.add_relocation(
+                self.sections[section],
+                start + relocation.offset,
+                self._target(function, relocation),
+                R_BPF_64_32 if relocation.kind in calls else R_BPF_64_64,
+            )
+
+    def _target(self, function: Function, relocation: Relocation) -> SymbolHandle:
+        where = f"function {function.name!r}"
+        match relocation.kind:
+            case RelocationKind.DATA:
+                handle = self.section_symbols.get(relocation.target)
+                if handle is None:
+                    raise RelocationError(f"{where}: there is no section {relocation.target!r}")
+                return handle
+            case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
+                raise RelocationError(
+                    f"{where} names what a running kernel has; write the object as it was opened"
+                )
+        return self._symbol(relocation.target, where)
+
+    def _relocate_data(self) -> None:
+        for section in self.obj.data_sections.values():
+            for relocation in section.relocations:
+                symbol = self._symbol(relocation.target, f"section {section.name!r}")
+                index = self.sections[section.name]
+                self.elf.add_relocation(index, relocation.offset, symbol, R_BPF_64_ABS64)
+
+    def _symbol(self, name: str, where: str) -> SymbolHandle:
+        handle = self.symbols.get(name)
+        if handle is None:
+            raise RelocationError(f"{where} names {name!r}, which the object does not have")
+        return handle
+
+
+def _binding(linkage: Linkage, *, weak: bool) -> Binding:
+    if linkage is Linkage.STATIC:
+        return Binding.LOCAL
+    return Binding.WEAK if weak else Binding.GLOBAL
+
+
+def _visibility(*, hidden: bool) -> Visibility:
+    return Visibility.HIDDEN if hidden else Visibility.DEFAULT
