@@ -32,6 +32,7 @@ from osmia.vm.layout import (
     STATE_PACKET_END,
     STATE_PACKET_START,
     STATE_TAIL_CALLS,
+    XDP_FRAME,
 )
 from osmia.vm.native import (
     call_program,
@@ -72,10 +73,13 @@ def batch_state(frame: int, kind: int, context: int, data: int, size: int, limit
     store32(state + STATE_TAIL_CALLS, 0)
     store64(state + STATE_BUDGET, limit)
     store64(state + STATE_CONTEXT, context)
-    store64(state + STATE_PACKET_START, data - PACKET_HEADROOM)
+    lowest = data - PACKET_HEADROOM
     room = PACKET_ROOM
-    if kind == KIND_XDP and size <= XDP_ROOM:
-        room = XDP_ROOM
+    if kind == KIND_XDP:
+        lowest = lowest + XDP_FRAME
+        if size <= XDP_ROOM:
+            room = XDP_ROOM
+    store64(state + STATE_PACKET_START, lowest)
     store64(state + STATE_PACKET_END, data + room)
     return state
 

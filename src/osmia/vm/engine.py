@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -21,6 +21,7 @@ from osmia.vm.code import TAIL_CALL, Code, check
 from osmia.vm.cpu import Cpu, Cpus
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import KFUNCS, Helper, supported, variant
+from osmia.vm.helpers.mocks import Mocks, mocked
 from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
 from osmia.vm.maps.build import Definition, normalised
@@ -76,7 +77,7 @@ class Vm:
         self.programs: list[Program] = []
         self.linked: dict[int, Program] = {}
         self._link_slots: dict[int, int] = {}
-        self.helpers: MutableMapping[str, Callable[..., int]] = {}
+        self.helpers = Mocks(self._recompile)
         self._functions: list[str] = sorted(KFUNCS)
         self.trace: deque[str] = deque(maxlen=10_000)
         self.lock = threading.RLock()
@@ -281,6 +282,16 @@ class Vm:
             if self._jit is not None:
                 self._jit.forget()
 
+    def _recompile(self) -> None:
+        """Have every program compiled anew when it is next needed."""
+        with self.lock:
+            if self._jit is not None:
+                self._jit.forget()
+                for array in self.maps.values():
+                    if isinstance(array, ProgramArray):
+                        for index in array:
+                            self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, 0)
+
     def _claim_arrays(self, program: Program) -> None:
         """A program that tail-calls through an array owns it, or agrees with its owner."""
         if program.code.has_tail_calls:
@@ -316,8 +327,6 @@ class Vm:
         own = variant(name, program_type) or self._supported.get(name)
         mock = self.helpers.get(name)
         if mock is not None:
-            from osmia.vm.helpers.mocks import mocked
-
             return mocked(name, mock, own, known)
         if own is None:
             at = f" (instruction {slot})" if slot is not None else ""

@@ -132,7 +132,7 @@ class Interpreter:
         except ProgramFault as error:
             if error.slot is None:
                 frame.slot = slot
-                raise self.fault(error.message, type(error)) from error
+                raise self.fault(error.message, type(error)) from error.__cause__
             raise
         return bool(self.frames)
 

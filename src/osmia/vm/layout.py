@@ -50,6 +50,9 @@ CPU_PACKET_SIZE = 1 << 18
 PACKET_HEADROOM = 256
 """XDP_PACKET_HEADROOM."""
 
+XDP_FRAME = 40
+"""Bytes of the head room that XDP programs may not use (struct xdp_frame)."""
+
 MAX_PACKET = CPU_PACKET_SIZE - 2 * PACKET_HEADROOM
 """The largest packet, in bytes, that a run takes."""
 

@@ -54,7 +54,8 @@ def load(
     """
     with ExitStack() as undo:
         machine = vm if vm is not None else undo.enter_context(Vm(**options))
-        machine.helpers.update(helpers or {})
+        for name, function in (helpers or {}).items():
+            machine.helpers[name] = function
         loader = _Loader(obj, machine, target, programs or {}, undo)
         loaded = loader.load(maps or {}, owns_vm=vm is None)
         undo.pop_all()

@@ -71,7 +71,9 @@ class Input:
         memory.zero(state + layout.STATE_INTERRUPT, 16)
         memory.zero(state + layout.STATE_REDIRECT_TARGET, 24)
         memory.store64(state + layout.STATE_CONTEXT, self.cpu.context)
-        memory.store64(state + layout.STATE_PACKET_START, self.cpu.packet - layout.PACKET_HEADROOM)
+        reserved = layout.XDP_FRAME if self.type is ProgramType.XDP else 0
+        lowest = self.cpu.packet - layout.PACKET_HEADROOM + reserved
+        memory.store64(state + layout.STATE_PACKET_START, lowest)
         memory.store64(state + layout.STATE_PACKET_END, self._packet_end())
         names = ("data", "data_end") if self.layout.packet else ()
         offsets = [self.layout.fields[name].offset for name in names]

@@ -8,6 +8,24 @@ from collections.abc import Callable
 from osmia.isa.helper_functions import HelperFunction
 from osmia.vm.helpers.table import Argument, Helper, Invocation
 
+
+class Mocks(dict[str, Callable[..., int]]):
+    """Callables by helper name; tells when one is set or taken away, for compiled programs
+    have decided by then what they call."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def __setitem__(self, name: str, function: Callable[..., int]) -> None:
+        super().__setitem__(name.removeprefix("bpf_"), function)
+        self._changed()
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name.removeprefix("bpf_"))
+        self._changed()
+
+
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 

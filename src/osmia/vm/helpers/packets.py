@@ -14,7 +14,7 @@ from osmia.vm.layout import (
     STATE_REDIRECT_TARGET,
     STATE_SCRATCH,
 )
-from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, M32, M64
+from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, M32, M64, failure
 from osmia.vm.maps.operations import map_lookup
 from osmia.vm.native import (
     copy,
@@ -43,6 +43,7 @@ SKB_DATA_META = 140
 ETHERNET = 14
 BROADCAST = 8
 MAX_META = 252
+E_ACCES = failure(13)
 REDIRECT_SET = 1 << 63
 TC_ACT_REDIRECT = 7
 XDP_REDIRECT = 4
@@ -205,7 +206,7 @@ def helper_xdp_adjust_meta(frame: int, ctx: int, delta: int) -> int:
     if moved < load64(cpu_state(frame) + STATE_PACKET_START) or moved > start:
         return E_INVAL
     if start - moved > MAX_META or (start - moved) & 3:
-        return E_INVAL
+        return E_ACCES
     store32(ctx + XDP_DATA_META, moved)
     return 0
 

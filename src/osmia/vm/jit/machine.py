@@ -70,6 +70,7 @@ class Jit:
             vm.retpoline,
         )
         self._compiled: dict[int, CompiledProgram] = {}
+        self._retired: list[CompiledProgram] = []
         self._targets: dict[tuple[int, int], int] = {}
         self._direct = stubs.supported()
         self._failures = threading.local()
@@ -100,7 +101,9 @@ class Jit:
         return found
 
     def forget(self) -> None:
-        """Drop all compiled programs."""
+        """Compile all programs anew. Whoever runs the old code may go on: it is kept until
+        the next time."""
+        self._retired = list(self._compiled.values())
         self._compiled.clear()
         self._targets.clear()
 

@@ -1,0 +1,159 @@
+"""Helpers: mocks, callbacks, checksums, text, and what interpreted and compiled programs see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from osmia.errors import NotSupportedError
+from osmia.isa import assemble
+from osmia.object.uapi import MapType, ProgramType
+from osmia.vm.engine import Vm
+from osmia.vm.errors import BudgetExceededError, ProgramFault
+
+ASK_TIME = "call bpf_ktime_get_ns\nexit"
+
+
+def load(vm: Vm, text: str, **options: Any) -> Any:
+    return vm.load_program(assemble(text), **options)
+
+
+def test_a_python_callable_replaces_a_helper_and_goes_again(vm: Vm, executor: Any) -> None:
+    program = load(vm, ASK_TIME)
+    real = program.run(executor=executor).retval
+    vm.helpers["ktime_get_ns"] = lambda: 42
+    assert program.run(executor=executor).retval == 42
+    vm.helpers["bpf_ktime_get_ns"] = lambda: -1
+    assert program.run(executor=executor).retval == 2**64 - 1
+    del vm.helpers["ktime_get_ns"]
+    assert program.run(executor=executor).retval > real > 10**9
+
+
+def test_a_mock_that_raises_ends_the_run_with_its_exception(vm: Vm, executor: Any) -> None:
+    def broken() -> int:
+        raise RuntimeError("no clock")
+
+    vm.helpers["ktime_get_ns"] = broken
+    with pytest.raises(ProgramFault, match="no clock") as fault:
+        load(vm, ASK_TIME).run(executor=executor)
+    assert isinstance(fault.value.__cause__, RuntimeError)
+
+
+def test_a_helper_that_is_not_there_is_named_at_load(vm: Vm) -> None:
+    with pytest.raises(NotSupportedError, match="bpf_sk_lookup_tcp"):
+        load(vm, "call bpf_sk_lookup_tcp\nexit")
+
+
+def test_bpf_loop_calls_back_until_it_is_told_to_stop(vm: Vm, executor: Any) -> None:
+    text = """
+        *(u64 *)(r10 -8) = 0
+        r1 = {count}
+        r2 = subprog[add]
+        r3 = r10
+        r3 += -8
+        r4 = 0
+        call bpf_loop
+        r1 = *(u64 *)(r10 -8)
+        r1 <<= 32
+        r0 |= r1
+        exit
+        add: r3 = *(u64 *)(r2 +0)
+        r3 += r1
+        *(u64 *)(r2 +0) = r3
+        r0 = 0
+        if r1 < 9 goto go_on
+        r0 = 1
+        go_on: exit
+    """
+    few = load(vm, text.format(count=5)).run(executor=executor).retval
+    assert (few >> 32, few & 0xFFFFFFFF) == (0 + 1 + 2 + 3 + 4, 5)
+    many = load(vm, text.format(count=100)).run(executor=executor).retval
+    assert (many >> 32, many & 0xFFFFFFFF) == (45, 10)
+
+
+def test_every_entry_of_a_map_is_visited_once(vm: Vm, executor: Any) -> None:
+    for kind in (MapType.HASH, MapType.ARRAY):
+        table = vm.create_map(kind, key_size=4, value_size=8, max_entries=8)
+        for key in range(8):
+            table[key] = 10**key
+        program = load(
+            vm,
+            f"""
+            *(u64 *)(r10 -8) = 0
+            r1 = map[fd:{table.id}]
+            r2 = subprog[add]
+            r3 = r10
+            r3 += -8
+            r4 = 0
+            call bpf_for_each_map_elem
+            r0 = *(u64 *)(r10 -8)
+            exit
+            add: r5 = *(u32 *)(r2 +0)
+            r3 = *(u64 *)(r3 +0)
+            r5 += 1
+            r3 *= r5
+            r5 = *(u64 *)(r4 +0)
+            r5 += r3
+            *(u64 *)(r4 +0) = r5
+            r0 = 0
+            exit
+            """,
+        )
+        expected = sum((key + 1) * 10**key for key in range(8))
+        assert program.run(executor=executor).retval == expected
+
+
+def test_an_endless_loop_ends_with_its_budget(vm: Vm, executor: Any) -> None:
+    program = load(vm, "r0 = 0\nagain: r0 += 1\ngoto again")
+    with pytest.raises(BudgetExceededError):
+        program.run(executor=executor, budget=10_000)
+
+
+def test_a_program_prints_to_the_vm(vm: Vm, executor: Any) -> None:
+    text = b"%d is %x\0"
+    stack = int.from_bytes(text[:8], "little")
+    program = load(
+        vm,
+        f"*(u64 *)(r10 -8) = 0\nr1 = {stack:#x} ll\n*(u64 *)(r10 -16) = r1\nr1 = r10\nr1 += -16\n"
+        "r2 = 9\nr3 = -5\nr4 = 255\ncall bpf_trace_printk\nexit",
+    )
+    assert program.run(executor=executor).retval == len("-5 is ff")
+    assert vm.trace[-1] == "-5 is ff"
+
+
+def packet() -> bytes:
+    header = bytes.fromhex("4500003200000000401100000a0000010a000002")[:20]
+    return bytes(12) + b"\x08\x00" + header + bytes(40)
+
+
+@pytest.mark.parametrize(
+    ("helper", "delta", "result", "size"),
+    [
+        ("xdp_adjust_head", 14, 0, 60),
+        ("xdp_adjust_head", -32, 0, 106),
+        ("xdp_adjust_head", -300, -22, 74),
+        ("xdp_adjust_head", 70, -22, 74),
+        ("xdp_adjust_tail", -10, 0, 64),
+        ("xdp_adjust_tail", 100, 0, 174),
+        ("xdp_adjust_tail", 5000, -22, 74),
+        ("xdp_adjust_tail", -70, -22, 74),
+        ("xdp_adjust_meta", -8, 0, 82),
+        ("xdp_adjust_meta", -6, -13, 74),
+        ("xdp_adjust_meta", 4, -22, 74),
+        ("xdp_adjust_head", -216, 0, 290),
+        ("xdp_adjust_head", -217, -22, 74),
+    ],
+)
+@pytest.mark.kernel
+def test_xdp_packets_grow_and_shrink_as_in_the_kernel(
+    vm: Vm, executor: Any, helper: str, delta: int, result: int, size: int
+) -> None:
+    from osmia.kernel.programs import Program
+
+    code = assemble(f"r2 = {delta}\ncall bpf_{helper}\nexit")
+    found = vm.load_program(code, type=ProgramType.XDP).run(packet(), executor=executor)
+    assert (found.retval, len(found.data)) == (result & 0xFFFFFFFF, size)
+    with Program.load(ProgramType.XDP, code, license="GPL") as program:
+        real = program.run(packet())
+    assert (real.retval, real.data) == (found.retval, found.data)
