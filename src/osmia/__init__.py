@@ -20,80 +20,70 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from osmia.errors import (
-        AssemblerError as AssemblerError,
-    )
-    from osmia.errors import (
-        BpfPermissionError as BpfPermissionError,
-    )
-    from osmia.errors import (
-        ClosedError as ClosedError,
-    )
-    from osmia.errors import (
-        CompileError as CompileError,
-    )
-    from osmia.errors import (
-        KernelError as KernelError,
-    )
-    from osmia.errors import (
-        LinkError as LinkError,
-    )
-    from osmia.errors import (
-        MapMismatchError as MapMismatchError,
-    )
-    from osmia.errors import (
-        NotSupportedError as NotSupportedError,
-    )
-    from osmia.errors import (
-        ObjectFormatError as ObjectFormatError,
-    )
-    from osmia.errors import (
-        OsmiaError as OsmiaError,
-    )
-    from osmia.errors import (
-        RelocationError as RelocationError,
-    )
-    from osmia.errors import (
-        VerifierError as VerifierError,
+        AssemblerError,
+        BpfPermissionError,
+        ClosedError,
+        CodecError,
+        CompileError,
+        KernelError,
+        LinkError,
+        MapMismatchError,
+        NotSupportedError,
+        ObjectFormatError,
+        OsmiaError,
+        OsmiaWarning,
+        ReadOnlyError,
+        RelocationError,
+        VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
-    from osmia.kernel.maps import Map as Map
-    from osmia.kernel.programs import Program as Program
-    from osmia.object import Object as Object
+    from osmia.kernel.links import Link
+    from osmia.kernel.maps import Map
+    from osmia.kernel.programs import Program
+    from osmia.object import Object
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
 
-#: Where each public name lives: (module, name there).
-_PUBLIC = {
+# Written out, not computed: type checkers read it.
+__all__ = [
+    "AssemblerError",
+    "BpfPermissionError",
+    "ClosedError",
+    "CodecError",
+    "CompileError",
+    "KernelError",
+    "Link",
+    "LinkError",
+    "Map",
+    "MapMismatchError",
+    "NotSupportedError",
+    "Object",
+    "ObjectFormatError",
+    "OsmiaError",
+    "OsmiaWarning",
+    "Program",
+    "ReadOnlyError",
+    "RelocationError",
+    "VerifierError",
+    "__version__",
+    "compile",
+    "open",
+]
+
+#: Where the public names live that are no exceptions: (module, name there).
+_HOMES = {
+    "Link": ("osmia.kernel.links", "Link"),
     "Map": ("osmia.kernel.maps", "Map"),
     "Object": ("osmia.object", "Object"),
     "Program": ("osmia.kernel.programs", "Program"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "open": ("osmia.formats", "open_object"),
-} | {
-    name: ("osmia.errors", name)
-    for name in (
-        "AssemblerError",
-        "BpfPermissionError",
-        "ClosedError",
-        "CompileError",
-        "KernelError",
-        "LinkError",
-        "MapMismatchError",
-        "NotSupportedError",
-        "ObjectFormatError",
-        "OsmiaError",
-        "RelocationError",
-        "VerifierError",
-    )
 }
-
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    try:
-        module, attribute = _PUBLIC[name]
-    except KeyError:
-        raise AttributeError(f"module 'osmia' has no attribute {name!r}") from None
+    if name not in __all__:
+        raise AttributeError(f"module 'osmia' has no attribute {name!r}")
+    module, attribute = _HOMES.get(name, ("osmia.errors", name))
     value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value
