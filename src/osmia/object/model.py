@@ -18,7 +18,6 @@ from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
 
-
 #: The engines' modules, by name. Each has `load(object, **options)`; they are above this
 #: layer, so they are found by name when somebody loads.
 ENGINES = {"kernel": "osmia.kernel.loader", "vm": "osmia.vm.loader"}

@@ -27,7 +27,7 @@ class SectionDefinition:
     name: str
     type: ProgramType
     attach_type: AttachType | None = None
-    flags: ProgramFlag = ProgramFlag(0)
+    flags: int = 0
     auto_attach: bool = False
     attach_btf: bool = False
 

@@ -1,8 +1,8 @@
 """The kernel's BPF enumerations that objects and engines share.
 
-Names and numbers: include/uapi/linux/bpf.h, as of Linux 6.18 unless a line says more; the prefix that C needs
-(`BPF_MAP_TYPE_`, …) is dropped. A number that a newer kernel knows and this table does
-not stays an `int` wherever one of these enums is expected.
+Names and numbers: include/uapi/linux/bpf.h, as of Linux 6.18 unless a line says more; the
+prefix that C needs (`BPF_MAP_TYPE_`, …) is dropped. A number that a newer kernel knows and
+this table does not stays an `int` wherever one of these enums is expected.
 """
 
 from __future__ import annotations
