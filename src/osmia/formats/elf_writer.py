@@ -11,7 +11,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar, cast
 
-from osmia.btf import BTFBuilder, CoreInfo, FunctionInfo, LineInfo, build_btf_ext
+from osmia.btf import (
+    BTFBuilder,
+    CoreInfo,
+    DataSec,
+    FunctionInfo,
+    Kind,
+    LineInfo,
+    build_btf_ext,
+)
 from osmia.elf import (
     R_BPF_64_32,
     R_BPF_64_64,
@@ -235,14 +243,22 @@ class _ObjectWriter:
                 )
 
     def _add_texts(self) -> None:
+        """Sections `license` and `version`, with the variables that BTF names in them."""
         if self.obj.license:
             text = self.obj.license.encode("utf-8", "surrogateescape") + b"\0"
-            index = self._add_section("license", SectionType.PROGBITS, _WRITABLE, text, 1)
-            name = "_license" if "_license" not in self.symbols else ""
-            self.elf.add_symbol(name, 0, len(text), type=SymbolType.OBJECT, section=index)
+            self._add_text("license", text, 1)
         if self.obj.kernel_version:
-            version = struct.pack(f"{self.order}I", self.obj.kernel_version)
-            self._add_section("version", SectionType.PROGBITS, _WRITABLE, version, 4)
+            self._add_text("version", struct.pack(f"{self.order}I", self.obj.kernel_version), 4)
+
+    def _add_text(self, name: str, data: bytes, alignment: int) -> None:
+        index = self._add_section(name, SectionType.PROGBITS, _WRITABLE, data, alignment)
+        btf = self.obj.btf
+        datasec = btf.type(btf.find(name, Kind.DATASEC)) if btf is not None else None
+        variables = [(f"_{name}", 0, len(data))]
+        if btf is not None and isinstance(datasec, DataSec):
+            variables = [(btf.name_of(e.type_id), e.offset, e.size) for e in datasec.entries]
+        for variable, offset, size in variables:
+            self.elf.add_symbol(variable, offset, size, type=SymbolType.OBJECT, section=index)
 
     def _add_externs(self) -> None:
         for extern in self.obj.externs.values():
