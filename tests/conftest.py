@@ -47,6 +47,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(f"needs bpf(2): {REFUSED}")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests for the second kernel run when asked for (`-m vm`, `make test-kernels`)."""
+    if "vm" in config.getoption("markexpr"):
+        return
+    others = [item for item in items if item.get_closest_marker("vm")]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if not item.get_closest_marker("vm")]
+
+
 @pytest.fixture
 def bpffs() -> Iterator[Path]:
     """An empty directory in a bpffs, mounted if there is none; removed with all pins in it."""

@@ -37,7 +37,10 @@ def test_what_is_left_out_changes_the_rest_alike(
 
 
 def test_a_map_that_is_not_made_poisons_what_nobody_reaches(
-    peers: dict[str, Any], by_osmia: Callable[..., Any], compile_text: Callable[..., Path], bpffs: Path
+    peers: dict[str, Any],
+    by_osmia: Callable[..., Any],
+    compile_text: Callable[..., Path],
+    bpffs: Path,
 ) -> None:
     path = compile_text("""
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32);

@@ -20,16 +20,6 @@ from osmia.kernel.programs import Program
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests for the second kernel run when asked for (`-m vm`, `make test-kernels`)."""
-    if "vm" in config.getoption("markexpr"):
-        return
-    others = [item for item in items if item.get_closest_marker("vm")]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if not item.get_closest_marker("vm")]
-
-
 def instruction(opcode: int, dst: int = 0, src: int = 0, offset: int = 0, imm: int = 0) -> bytes:
     return struct.pack("=BBhi", opcode, src << 4 | dst, offset, imm)
 

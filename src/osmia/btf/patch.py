@@ -6,13 +6,13 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from osmia.btf.additions import Additions
 from osmia.btf.layout import struct_order
 from osmia.btf.reader import BTF
-from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Int, Kind, Var, VarLinkage
+from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Kind, Var, VarLinkage
 
 _RECORD = 12  # name, info, size or type
 _ENTRY = 12  # type, offset, size: struct btf_var_secinfo
-_INT32 = 1 << 24 | 32  # encoding (signed) and bits
 SYMBOLS_SECTION = ".ksyms"
 CONFIG_SECTION = ".kconfig"
 
@@ -97,72 +97,13 @@ def without_externs(btf: BTF, config: SectionLayout | None = None) -> BTF:
     if not has_symbols and not has_values:
         return btf
     order = struct_order(btf.byteorder)
-    added = _Additions(btf, order)
+    added = Additions(btf)
     data = bytearray(btf.to_bytes())
     if isinstance(values, DataSec) and config is not None:
         _allocate(btf, data, order, values, config)
     if isinstance(symbols, DataSec):
         _define_symbols(btf, data, order, symbols, added)
     return BTF(added.append_to(data), base=btf.base, name=btf.name)
-
-
-class _Additions:
-    """Types and strings to stand behind those of a BTF."""
-
-    def __init__(self, btf: BTF, order: str) -> None:
-        self.order = order
-        self.next_id = len(btf)
-        self.first_string = btf.string_size
-        self.types = bytearray()
-        self.strings = bytearray()
-        self.integer = 0
-        self.stand_in = 0
-        self.stand_in_name = 0
-        for type_id in btf.ids_of_kind(Kind.INT):
-            found = btf.type(type_id)
-            if isinstance(found, Int) and found.bits == 32:
-                self.integer = type_id
-                break
-
-    def need_integer(self) -> int:
-        """An integer of 32 bits, the first that is there, else a new one."""
-        if not self.integer:
-            name = self._string("int")
-            self.integer = self._type(name, int(Kind.INT) << 24, 4, _INT32)
-        return self.integer
-
-    def need_stand_in(self) -> int:
-        """The variable that stands for functions in a DATASEC."""
-        if not self.stand_in:
-            integer = self.need_integer()
-            self.stand_in_name = self._string("dummy_ksym")
-            linkage = VarLinkage.GLOBAL_ALLOCATED
-            info = int(Kind.VAR) << 24
-            self.stand_in = self._type(self.stand_in_name, info, integer, linkage)
-        return self.stand_in
-
-    def _string(self, text: str) -> int:
-        offset = self.first_string + len(self.strings)
-        self.strings += text.encode() + b"\0"
-        return offset
-
-    def _type(self, *words: int) -> int:
-        self.types += struct.pack(f"{self.order}{len(words)}I", *words)
-        self.next_id += 1
-        return self.next_id - 1
-
-    def append_to(self, data: bytearray) -> bytes:
-        """`data`, whose types are followed by its strings or the other way round, and these."""
-        if not self.types and not self.strings:
-            return bytes(data)
-        header = list(struct.unpack_from(f"{self.order}5I", data, 4))
-        size, types_at, types_size, strings_at, strings_size = header
-        types = data[size + types_at : size + types_at + types_size] + self.types
-        strings = data[size + strings_at : size + strings_at + strings_size] + self.strings
-        struct.pack_into(
-            f"{self.order}5I", data, 4, size, 0, len(types), len(types), len(strings)
-        )
-        return bytes(data[:size] + types + strings)
 
 
 def _allocate(
@@ -179,8 +120,9 @@ def _allocate(
 
 
 def _define_symbols(
-    btf: BTF, data: bytearray, order: str, section: DataSec, added: _Additions
+    btf: BTF, data: bytearray, order: str, section: DataSec, added: Additions
 ) -> None:
+    stand_in = stand_in_name = 0
     start = btf.record_offset(section.id)
     struct.pack_into(f"{order}I", data, start + 8, 4 * len(section.entries))
     for number, entry in enumerate(section.entries):
@@ -190,12 +132,17 @@ def _define_symbols(
             place = btf.record_offset(type_id) + 4
             (info,) = struct.unpack_from(f"{order}I", data, place)
             struct.pack_into(f"{order}I", data, place, info & ~0xFFFF | FuncLinkage.GLOBAL)
-            type_id = added.need_stand_in()
-            _name_parameters(btf, data, order, declared.type_id, added.stand_in_name)
+            if not stand_in:
+                integer = added.integer()
+                stand_in_name = added.add_string("dummy_ksym")
+                words = (int(Kind.VAR) << 24, integer, VarLinkage.GLOBAL_ALLOCATED)
+                stand_in = added.add_type(stand_in_name, *words)
+            type_id = stand_in
+            _name_parameters(btf, data, order, declared.type_id, stand_in_name)
         elif isinstance(declared, Var):
             _set_allocated(btf, data, order, type_id)
-            integer = added.need_integer()
-            struct.pack_into(f"{order}I", data, btf.record_offset(type_id) + 8, integer)
+            place = btf.record_offset(type_id) + 8
+            struct.pack_into(f"{order}I", data, place, added.integer())
         place = start + _RECORD + _ENTRY * number
         struct.pack_into(f"{order}III", data, place, type_id, 4 * number, 4)
 

@@ -202,6 +202,7 @@ ABILITIES: dict[str, Ability] = {
             "decl_tag": "5.16",
             "type_tag": "5.17",
             "enum64": "6.0",
+            "?datasec": "6.10",
         }.items()
     },
 }

@@ -13,7 +13,8 @@ _FLOAT, _DECL_TAG, _TYPE_TAG, _ENUM64 = 16, 17, 18, 19
 _STATIC, _GLOBAL = 0, 1
 #: The string section: every name is "x" (offset 1), which is valid for all that need one.
 _NAME = 1
-_STRINGS = b"\0x\0"
+_STRINGS = b"\0x\0?x\0"
+_QUESTION = 3
 
 
 def _type(kind: int, size_or_type: int, *rest: int, count: int = 0, name: int = _NAME) -> bytes:
@@ -39,6 +40,9 @@ BTF_KINDS = {
     "func": _btf(_INTEGER, _PROTOTYPE, _type(_FUNC, 2, count=_STATIC)),
     "global func": _btf(_INTEGER, _PROTOTYPE, _type(_FUNC, 2, count=_GLOBAL)),
     "var, datasec": _btf(_INTEGER, _VARIABLE, _type(_DATASEC, 4, 2, 0, 4, count=1)),
+    "?datasec": _btf(
+        _INTEGER, _VARIABLE, _type(_DATASEC, 4, 2, 0, 4, count=1, name=_QUESTION)
+    ),
     "float": _btf(_type(_FLOAT, 4)),
     "decl_tag": _btf(_INTEGER, _VARIABLE, _type(_DECL_TAG, 2, -1)),
     "type_tag": _btf(_INTEGER, _type(_TYPE_TAG, 1)),

@@ -10,16 +10,17 @@ from dataclasses import replace
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
 from osmia.errors import KernelError, RelocationError
 from osmia.kernel import attach_target, features, image, syscall
-from osmia.kernel.btf_objects import btf_from_id, load_btf
+from osmia.kernel.btf_objects import btf_from_id
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.loaded import LoadedObject
 from osmia.kernel.map_loader import MapLoader
 from osmia.kernel.maps import Map
+from osmia.kernel.object_btf import load_object_btf
 from osmia.kernel.programs import Program
 from osmia.kernel.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.target import kernel_target, module_btf_descriptor
 from osmia.object import model
-from osmia.object.model import Object
+from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.passes import prepare
@@ -63,6 +64,7 @@ class _Loader:
         self.attach_to = attach_to
         self.log_level = log_level
         self.btf: FileDescriptor | None = None
+        self.with_functions = False
 
     def load(self, pin_root: str | os.PathLike[str], given: Mapping[str, Map]) -> LoadedObject:
         self._check_types()
@@ -99,7 +101,11 @@ class _Loader:
         if self.obj.btf is None:
             return
         btf = without_externs(self.obj.btf, self._config_layout())
-        self.btf = undo.enter_context(load_btf(btf.to_bytes()))
+        needed = any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
+        loaded = load_object_btf(btf, self.obj.name, needed=needed)
+        if loaded is not None:
+            self.btf = undo.enter_context(loaded.fd)
+            self.with_functions = loaded.functions
 
     def _config_layout(self) -> SectionLayout | None:
         section = self.obj.data_sections.get(CONFIG_SECTION)
@@ -139,6 +145,7 @@ class _Loader:
             elif _traces_static_probes(program):
                 expected_attach_type = _static_probe_attach_type()
             code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
+            typed = self.with_functions and bool(layout.function_info)
             return Program.load(
                 program.type,
                 code,
@@ -149,9 +156,9 @@ class _Loader:
                 kernel_version=self._kernel_version(program),
                 attach_btf_id=attach_btf_id,
                 attach_fd=attach_fd,
-                btf_fd=self.btf.fileno() if self.btf is not None and layout.function_info else 0,
-                func_info=layout.function_info,
-                line_info=layout.line_info,
+                btf_fd=self.btf.fileno() if self.btf is not None and typed else 0,
+                func_info=layout.function_info if typed else b"",
+                line_info=layout.line_info if typed else b"",
                 fd_array=fd_array,
                 log_level=self.log_level,
                 source_lines=lambda: self._source_lines(layout),

@@ -27,7 +27,7 @@ const volatile bool never = false;
 SEC("tp_btf/kfree_skb")
 int resized(__u64 *ctx)
 {
-	struct sk_buff___wide *skb = bpf_core_cast((void *)ctx[0], struct sk_buff);
+	struct sk_buff___wide *skb = (void *)ctx[0];
 
 	out[0] = skb->len;
 	out[1] = skb->mac_len;

@@ -21,10 +21,10 @@ int BPF_PROG(have_read, struct file *file, char *buffer, size_t size, loff_t *at
 	return 0;
 }
 
-SEC("fentry.s/bpf_fentry_test1")
-int BPF_PROG(sleeping, int a)
+SEC("fentry.s/__x64_sys_nanosleep")
+int BPF_PROG(sleeping, const struct pt_regs *regs)
 {
-	seen[2] += a;
+	seen[2] += regs->di;
 	return 0;
 }
 
