@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from osmia import cache
 from osmia.btf import BTF
 from osmia.errors import CompileError
-from osmia.toolchain import cache
 from osmia.toolchain.compiler import Compiler, find_compiler, host_architecture
 from osmia.toolchain.debug_info import strip_debug_info
 from osmia.toolchain.vmlinux import vmlinux_header

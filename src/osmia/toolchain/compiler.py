@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from osmia import cache
 from osmia.errors import CompileError
-from osmia.toolchain import cache
 
 # Older ones lack type tags, atomics or the 32-bit subregisters that verifiers expect.
 _OLDEST = 14

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 import osmia.btf
-from osmia import btf
-from osmia.toolchain import cache
+from osmia import btf, cache
 
 # Headers kept: one is 3 MB, and few people build for more kernels than that.
 _KEPT = 8

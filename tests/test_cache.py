@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from osmia.toolchain import cache
+from osmia import cache
+
+
+@pytest.fixture
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache for one test."""
+    place = tmp_path / "cache"
+    place.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+    return place
+
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 NOBODY = 65534
@@ -62,13 +72,25 @@ def test_a_link_into_an_open_directory_is_not_used(fresh_cache: Path, tmp_path: 
 
 
 def test_the_stand_in_goes_away_with_the_process(tmp_path: Path) -> None:
-    code = "from osmia.toolchain import cache; print(cache.write('objects', 'a', b'x'))"
+    code = "from osmia import cache; print(cache.write('objects', 'a', b'x'))"
     environment = {"HOME": "/dev/null", "TMPDIR": str(tmp_path)}
     run = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert run.stdout.startswith(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_directory_of_ones_own_lasts(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cache.lasts()
+    fresh_cache.chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{fresh_cache}/.")
+    assert not cache.lasts()
+    first = cache.write("objects", "a", b"content")
+    assert not first.is_relative_to(fresh_cache)
+    assert cache.read("objects", "a") == b"content"
 
 
 def test_what_only_helps_may_fail_to_be_written(

@@ -1,4 +1,4 @@
-"""A private directory of files that can be made again: compiled objects, vmlinux.h.
+"""A private directory of files that can be made again: compiled objects, vmlinux.h, indexes.
 
 It is used only when nobody else could have put something there: the directory and those
 above it belong to this user or root, and no one else may write to them. Otherwise (sudo
@@ -11,9 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import shutil
 import stat
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,15 +36,22 @@ def read(kind: str, name: str) -> bytes | None:
     return content
 
 
-def write(kind: str, name: str, content: bytes) -> Path:
-    """Store `content` under `name`; a reader or a second writer sees all of it or nothing."""
+def write(kind: str, name: str, content: bytes, *, durable: bool = True) -> Path:
+    """Store `content` under `name`; a reader or a second writer sees all of it or nothing.
+
+    Without `durable` that does not hold when the machine loses power meanwhile, and writing
+    is faster: for content with a checksum of its own.
+    """
+    import tempfile  # with all that it imports, 10 ms, which readers need not wait for
+
     folder = directory(kind)
     handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         path = folder / name
         Path(temporary).replace(path)
     except BaseException:
@@ -64,9 +69,14 @@ def write_if_possible(kind: str, name: str, content: bytes) -> None:
 
 def directory(kind: str) -> Path:
     """The directory for one kind of content ("objects", "vmlinux/…"), made when missing."""
-    folder = _root(os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")) / kind
+    folder = (_private_root(*_places()) or _temporary()) / kind
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def lasts() -> bool:
+    """Whether a later process will find what this one stores."""
+    return _private_root(*_places()) is not None
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -78,31 +88,40 @@ def prune(folder: Path, keep: int) -> None:
         entries.sort(key=lambda entry: entry.stat().st_mtime)
         for entry in entries[: len(entries) - keep]:
             if entry.is_dir(follow_symlinks=False):
+                import shutil
+
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 Path(entry.path).unlink(missing_ok=True)
 
 
+def _places() -> tuple[str, str]:
+    return os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+
+
 @lru_cache(maxsize=4)
-def _root(xdg_cache_home: str, home: str) -> Path:
-    """osmia's cache directory for these values of the environment variables."""
+def _private_root(xdg_cache_home: str, home: str) -> Path | None:
+    """osmia's cache directory for these values of the environment variables, if it is safe."""
     if Path(xdg_cache_home).is_absolute():
         base = Path(xdg_cache_home)
     elif Path(home).is_absolute() and Path(home).is_dir():
         base = Path(home) / ".cache"
     else:
-        return _temporary()
+        return None
     root = base / "osmia"
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         usable = _is_private(root) and os.access(root, os.W_OK)
     except OSError:
         usable = False
-    return root if usable else _temporary()
+    return root if usable else None
 
 
+@lru_cache(maxsize=1)
 def _temporary() -> Path:
     """A directory of this process alone, removed when it ends."""
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="osmia-")
     atexit.register(_remove, folder, os.getpid())
     return Path(folder)
@@ -111,6 +130,8 @@ def _temporary() -> Path:
 def _remove(folder: str, owner: int) -> None:
     # A forked child inherits the exit handler, but not the directory.
     if os.getpid() == owner:
+        import shutil
+
         shutil.rmtree(folder, ignore_errors=True)
 
 
