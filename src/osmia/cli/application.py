@@ -27,6 +27,12 @@ VERBS = {
     "btf": "Types in the kernel or in a file: list, dump as C, vmlinux.h.",
     "features": "What this kernel can do, and which version brought it.",
     "stubs": "Write typed Python stubs for an object's maps and globals.",
+    "tc": "Programs as traffic control filters: attach, list, detach.",
+    "xdp": "XDP programs of interfaces: attach, list, detach.",
+    "lwt": "Routes through programs: attach, detach.",
+    "graft": "Replace one program of a running datapath's prog array.",
+    "convert": "Turn an object of iproute2's dialect into one for libbpf.",
+    "check": "Read objects and say what is wrong with them.",
     "completion": "Print a shell's completion script.",
 }
 

@@ -1,0 +1,78 @@
+"""What the verbs for iproute2's objects share: opening, and remarks as lines on stderr."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from osmia.cli.output import note
+from osmia.errors import OsmiaWarning
+from osmia.object import MapType, Object, ProgramType
+
+TYPES = {
+    "tc": ProgramType.SCHED_CLS,
+    "action": ProgramType.SCHED_ACT,
+    "xdp": ProgramType.XDP,
+    "lwt_in": ProgramType.LWT_IN,
+    "lwt_out": ProgramType.LWT_OUT,
+    "lwt_xmit": ProgramType.LWT_XMIT,
+}
+DIALECTS = ("libbpf", "iproute2")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@contextmanager
+def remarks_noted() -> Iterator[None]:
+    """Print the warnings of what runs inside as lines on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OsmiaWarning)
+        try:
+            yield
+        finally:
+            for each in caught:
+                note(f"osmia: warning: {each.message}")
+
+
+def open_legacy(path: Path, **options: Any) -> Object:
+    """The object in a file, C source included, with what tc would not say as warnings."""
+    from osmia.cli.sources import is_source, open_source
+    from osmia.formats import open_object
+
+    with remarks_noted():
+        if is_source(path):
+            return open_source(path)
+        return open_object(path, **options)
+
+
+def program_type(name: str | None) -> ProgramType | None:
+    """The type that `--type` says."""
+    return TYPES[name] if name else None
+
+
+def takes_type(function: Function) -> Function:
+    """Give a verb `--type` and `--dialect`."""
+    function = click.option(
+        "--type",
+        "kind",
+        type=click.Choice(list(TYPES)),
+        help="The type of programs whose section tells none.",
+    )(function)
+    return click.option(
+        "--dialect", type=click.Choice(DIALECTS), help="The file's dialect.  [default: found out]"
+    )(function)
+
+
+def warn_unpinned(obj: Object) -> None:
+    """Say which prog arrays the kernel will empty when this process ends."""
+    for definition in obj.maps.values():
+        pinned = bool(definition.pinning or definition.pin_path)
+        if definition.type is MapType.PROG_ARRAY and definition.slots and not pinned:
+            note(
+                f"osmia: warning: prog array {definition.name!r} is not pinned: the kernel"
+                " empties it when this command ends"
+            )

@@ -1,0 +1,85 @@
+"""`osmia xdp`: programs on interfaces' receive paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from osmia.cli.legacy import open_legacy, warn_unpinned
+from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.output import Output
+from osmia.object import ProgramType
+
+_file = click.Path(path_type=Path)
+_mode = click.Choice(["native", "generic", "offload"])
+
+
+@click.group("xdp", cls=Noun)
+def xdp_command() -> None:
+    """XDP programs, as `ip link set … xdp` attaches them."""
+
+
+@xdp_command.command("attach", cls=Verb)
+@click.argument("device")
+@click.argument("file", type=_file)
+@click.option("-s", "--section", default="", help="A section, or a program.  [default: prog]")
+@click.option("--mode", type=_mode, help="Where it runs.  [default: native, else generic]")
+@click.option("--replace", is_flag=True, help="Take the place of the program that is there.")
+@click.option("--link", "pin", type=_file, help="Attach by a link instead; pin it here.")
+@click.option("--dialect", type=click.Choice(["libbpf", "iproute2"]), help="The file's dialect.")
+def attach(
+    device: str,
+    file: Path,
+    section: str,
+    mode: str | None,
+    replace: bool,
+    pin: Path | None,
+    dialect: str | None,
+) -> None:
+    """Load a section of FILE, with all that its prog arrays hold, and attach it to DEVICE."""
+    from osmia.kernel.links import attach_xdp, xdp_netlink
+    from osmia.passes.attachment import for_attachment
+
+    obj, name = for_attachment(open_legacy(file, dialect=dialect), ProgramType.XDP, section)
+    warn_unpinned(obj)
+    with obj.load() as loaded:
+        program = loaded.programs[name]
+        if pin is None:
+            xdp_netlink.set_xdp(program, device, mode=mode or "", replace=replace)
+            return
+        with attach_xdp(program, device, mode=mode or "") as link:
+            link.pin(pin)
+
+
+@xdp_command.command("list", cls=Verb, json=True)
+@click.argument("device", default="")
+@pass_output
+def list_programs(output: Output, device: str) -> None:
+    """List the XDP programs of DEVICE, or of all devices."""
+    from osmia.kernel.links import xdp_netlink
+    from osmia.kernel.programs import Program
+
+    rows = []
+    for each in xdp_netlink.attached_xdp(device):
+        with Program.from_id(each.program_id) as program:
+            told = {"name": program.info.name, "id": each.program_id, "tag": program.info.tag}
+        rows.append({"device": each.interface_name, "mode": each.mode, **told})
+    if output.json:
+        output.document(rows)
+        return
+    columns = ("device", "mode", "name", "id", "tag")
+    output.table(columns, [[row[column] for column in columns] for row in rows])
+
+
+xdp_command.add_command(list_programs, "show")
+
+
+@xdp_command.command("detach", cls=Verb)
+@click.argument("device")
+@click.option("--mode", type=_mode, help="Of this mode only.")
+def detach(device: str, mode: str | None) -> None:
+    """Take the program off DEVICE's XDP hook. Programs attached by links stay: see osmia link."""
+    from osmia.kernel.links import xdp_netlink
+
+    xdp_netlink.remove_xdp(device, mode=mode or "")
