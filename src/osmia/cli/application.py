@@ -26,6 +26,7 @@ VERBS = {
     "link": "Attachments in the kernel: list, show, detach, pin.",
     "btf": "Types in the kernel or in a file: list, dump as C, vmlinux.h.",
     "features": "What this kernel can do, and which version brought it.",
+    "selftest": "Check that osmia works on this kernel; prints TAP if asked.",
     "stubs": "Write typed Python stubs for an object's maps and globals.",
     "tc": "Programs as traffic control filters: attach, list, detach.",
     "xdp": "XDP programs of interfaces: attach, list, detach.",
