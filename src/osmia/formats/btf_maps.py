@@ -7,6 +7,7 @@ The encoding is libbpf's: `__uint(name, n)` is a pointer to an array of n elemen
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -37,8 +38,9 @@ POINTER_SIZE = 8
 
 @dataclass(slots=True)
 class _Draft:
-    """A map while its fields are read."""
+    """A map while its fields are read; `where` names it in messages."""
 
+    name: str
     where: str
     inner_allowed: bool = True
     numbers: dict[str, int] = field(default_factory=dict)
@@ -81,7 +83,7 @@ class MapReader:
             if variable.name in maps:
                 raise self._error(f"map {variable.name!r} is defined twice")
             draft = self._draft(variable)
-            maps[variable.name] = self._map(variable.name, draft, variable.id, symbol)
+            maps[variable.name] = self._map(draft, variable.id, symbol)
             places[(self.section.index, symbol.value)] = variable.name
             if draft.values_offset is not None:
                 values_at[variable.name] = symbol.value + draft.values_offset
@@ -95,14 +97,15 @@ class MapReader:
     ) -> None:
         """Set `slots` of the maps whose `values` are initialised, from the relocations."""
         starts = sorted((offset, name) for (_, offset), name in places.items())
+        offsets = [offset for offset, _ in starts]
         symbols = self.table.elf.symbols
         slots: dict[str, list[tuple[int, str]]] = {}
         for entry in self.table.elf.relocations(self.section):
-            owners = [name for offset, name in starts if offset <= entry.offset]
-            if not owners or entry.symbol >= len(symbols):
+            number = bisect_right(offsets, entry.offset) - 1
+            if number < 0 or entry.symbol >= len(symbols):
                 raise self._error("a relocation outside every map", entry.offset)
-            owner, symbol = owners[-1], symbols[entry.symbol]
-            index = self._slot_index(maps, owner, places, entry.offset)
+            (start, owner), symbol = starts[number], symbols[entry.symbol]
+            index = self._slot_index(maps[owner], start, entry.offset)
             if maps[owner].type is MapType.PROG_ARRAY:
                 target = function_at(symbol.section, symbol.value)
             else:
@@ -116,28 +119,25 @@ class MapReader:
         for name, entries in slots.items():
             maps[name] = replace(maps[name], slots=tuple(entries))
 
-    def _slot_index(
-        self, maps: dict[str, Map], owner: str, places: dict[tuple[int, int], str], offset: int
-    ) -> int:
-        variable = self.btf.type(maps[owner].btf_id)
+    def _slot_index(self, owner: Map, start: int, offset: int) -> int:
+        """Which of the `values` of the map at `start` the relocation at `offset` is for."""
+        variable = self.btf.type(owner.btf_id)
         assert isinstance(variable, Var)
         definition = self.btf.type(self.btf.resolve(variable.type_id))
         assert isinstance(definition, Struct)
-        start = next(at for (_, at), name in places.items() if name == owner)
         values = next((m for m in definition.members if m.name == "values"), None)
-        kind = maps[owner].type
-        if values is None or kind not in (*MAPS_IN_MAPS, MapType.PROG_ARRAY):
-            raise self._error(f"map {owner!r} has no `values` to initialise", offset)
+        if values is None or owner.type not in (*MAPS_IN_MAPS, MapType.PROG_ARRAY):
+            raise self._error(f"map {owner.name!r} has no `values` to initialise", offset)
         inside = offset - start - values.bit_offset // 8
         if inside < 0 or inside % POINTER_SIZE:
-            raise self._error(f"map {owner!r}: a relocation outside its `values`", offset)
+            raise self._error(f"map {owner.name!r}: a relocation outside its `values`", offset)
         return inside // POINTER_SIZE
 
     def _draft(self, variable: Var) -> _Draft:
         definition = self.btf.type(self.btf.resolve(variable.type_id))
         if not isinstance(definition, Struct):
             raise self._error(f"map {variable.name!r} is no struct")
-        return self._read_struct(definition, _Draft(f"map {variable.name!r}"))
+        return self._read_struct(definition, _Draft(variable.name, f"map {variable.name!r}"))
 
     def _read_struct(self, definition: Struct, draft: _Draft) -> _Draft:
         for position, member in enumerate(definition.members):
@@ -186,24 +186,20 @@ class MapReader:
             raise self._error(f"{where} points neither to a map's definition nor to a function")
         if not draft.inner_allowed:
             raise self._error(f"{draft.where}: maps in maps nest only once")
-        inner = _Draft(f"the inner map of {draft.where}", inner_allowed=False)
+        where = f"the inner map of {draft.where}"
+        inner = _Draft(f"{draft.name}.inner", where, inner_allowed=False)
         self._read_struct(target, inner)
-        draft.inner = self._make(self._inner_name(draft.where), inner)
+        draft.inner = self._make(inner)
 
-    @staticmethod
-    def _inner_name(where: str) -> str:
-        return where.split("'")[1] + ".inner"
-
-    def _map(self, name: str, draft: _Draft, btf_id: int, symbol: Symbol) -> Map:
-        made = self._make(name, draft)
+    def _map(self, draft: _Draft, btf_id: int, symbol: Symbol) -> Map:
         return replace(
-            made,
+            self._make(draft),
             btf_id=btf_id,
             weak=symbol.binding is Binding.WEAK,
             hidden=symbol.visibility in HIDDEN,
         )
 
-    def _make(self, name: str, draft: _Draft) -> Map:
+    def _make(self, draft: _Draft) -> Map:
         numbers = dict(draft.numbers)
         key_size, key_type = self._size(draft, numbers, "key")
         value_size, value_type = self._size(draft, numbers, "value")
@@ -219,7 +215,7 @@ class MapReader:
             draft,
             numbers,
             Map(
-                name=name,
+                name=draft.name,
                 type=MapType(kind) if kind in set(MapType) else kind,  # type: ignore[arg-type]
                 key_size=key_size,
                 value_size=value_size,

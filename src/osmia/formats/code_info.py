@@ -16,14 +16,19 @@ class CodeInfo:
     def __init__(self, btf: BTF | None, ext: bytes | memoryview | None) -> None:
         self._ext = BTFExt(ext, btf) if btf is not None and ext is not None else None
         order = "<" if btf is None or btf.byteorder == "little" else ">"
+        self._function_ids: dict[str, dict[int, int]] = {}
         self._line = struct.Struct(f"{order}IIII")
 
     def function_id(self, section: str, start: int) -> int:
         """The BTF id of the FUNC that starts at `start`, 0 if none is told."""
         if self._ext is None:
             return 0
-        records = self._ext.functions.get(section, ())
-        return next((record.type_id for record in records if record.offset == start), 0)
+        ids = self._function_ids.get(section)
+        if ids is None:
+            records = self._ext.functions.get(section, [])
+            ids = {record.offset: record.type_id for record in reversed(records)}
+            self._function_ids[section] = ids
+        return ids.get(start, 0)
 
     def lines(self, section: str, start: int, end: int) -> bytes:
         """Packed bpf_line_info records of [start, end), offsets in slots from `start`."""

@@ -9,8 +9,6 @@ from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
 from osmia.object.model import DataSection, Extern, ExternKind, Linkage, Variable
 
-#: What one data section may reserve in memory; the kernel's limit for an array's value.
-MAX_DATA_SIZE = 1 << 32 - 1
 EXTERN_SECTIONS = {".kconfig": ExternKind.KCONFIG, ".ksyms": ExternKind.KSYM}
 
 
@@ -20,9 +18,17 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
     sections = table.elf.sections
     for index, symbols in table.by_section.items():
         if index < len(sections):
+            section = sections[index]
             named = [s for s in symbols if s.type is not SymbolType.SECTION]
-            layouts[sections[index].name] = SectionLayout(
-                sections[index].size,
+            for symbol in named:
+                if symbol.value > section.size:
+                    raise ObjectFormatError(
+                        f"symbol {symbol.name!r} at {symbol.value:#x} lies outside"
+                        f" {section.name!r} of {section.size:#x} bytes",
+                        file=table.elf.name,
+                    )
+            layouts[section.name] = SectionLayout(
+                section.size,
                 {s.name: s.value for s in named},
                 frozenset(s.name for s in named if s.visibility in HIDDEN),
             )
@@ -34,10 +40,6 @@ def read_data(table: SymbolTable, btf: BTF | None) -> dict[str, DataSection]:
     found: dict[str, DataSection] = {}
     for index, kind in table.data.items():
         section = table.elf.sections[index]
-        if section.size > MAX_DATA_SIZE:
-            raise ObjectFormatError(
-                f"section {section.name!r} wants {section.size} bytes", file=table.elf.name
-            )
         if section.name in found:
             raise ObjectFormatError(f"section {section.name!r} is there twice", file=table.elf.name)
         contents = bytearray(section.data) if len(section.data) else bytearray(section.size)

@@ -14,6 +14,9 @@ INSTRUCTION_SIZE = 8
 SHF_EXECINSTR = 0x4
 SHT_PROGBITS = 1
 SHT_NOBITS = 8
+#: bytes that all sections with contents of a file may have together, those included that are
+#: only zeros and take no room in the file (.bss): they are allocated when it is read.
+MAX_CONTENTS = 1 << 30
 HIDDEN = (Visibility.HIDDEN, Visibility.INTERNAL)
 
 
@@ -85,7 +88,8 @@ def read_symbols(elf: ElfFile) -> SymbolTable:
             by_section[symbol.section].append(symbol)
         elif symbol.name:
             table.undefined[symbol.name] = symbol
-    taken: set[str] = set()
+    _check_sizes(elf)
+    taken: dict[str, int] = {}
     for section in elf.sections:
         if section.type == SHT_PROGBITS and section.flags & SHF_EXECINSTR:
             if section.size:
@@ -98,8 +102,21 @@ def read_symbols(elf: ElfFile) -> SymbolTable:
     return table
 
 
+def _check_sizes(elf: ElfFile) -> None:
+    total = 0
+    for section in elf.sections:
+        if section.type in (SHT_PROGBITS, SHT_NOBITS):
+            total += section.size
+            if total > MAX_CONTENTS:
+                raise ObjectFormatError(
+                    f"section {section.name!r} of {section.size} bytes is too large; all"
+                    f" sections together may have {MAX_CONTENTS}",
+                    file=elf.name,
+                )
+
+
 def _code_section(
-    elf: ElfFile, section: Section, symbols: list[Symbol], taken: set[str]
+    elf: ElfFile, section: Section, symbols: list[Symbol], taken: dict[str, int]
 ) -> CodeSection:
     functions = sorted(
         (symbol for symbol in symbols if symbol.type is SymbolType.FUNC), key=lambda s: s.value
@@ -132,14 +149,18 @@ def _code_section(
     return CodeSection(section, ranges, [code.start for code in ranges])
 
 
-def _unique(symbol: Symbol, taken: set[str], file: str) -> str:
-    """A key for a function: its name, or with a number where two static ones share it."""
+def _unique(symbol: Symbol, taken: dict[str, int], file: str) -> str:
+    """A key for a function: its name, or with a number where two static ones share it.
+
+    `taken` has the next number to try for each key that is given away.
+    """
     if not symbol.name:
         raise ObjectFormatError(f"function symbol {symbol.index} has no name", file=file)
-    key, number = symbol.name, 1
+    key = symbol.name
     while key in taken:
         if symbol.binding is not Binding.LOCAL:
             raise ObjectFormatError(f"function {symbol.name!r} is defined twice", file=file)
-        key, number = f"{symbol.name}.{number}", number + 1
-    taken.add(key)
+        key = f"{symbol.name}.{taken[symbol.name]}"
+        taken[symbol.name] += 1
+    taken[key] = 1
     return key
