@@ -21,23 +21,16 @@ int BPF_PROG(have_read, struct file *file, char *buffer, size_t size, loff_t *at
 	return 0;
 }
 
-SEC("fentry.s/__x64_sys_nanosleep")
-int BPF_PROG(sleeping, const struct pt_regs *regs)
+SEC("fmod_ret/security_task_alloc")
+int BPF_PROG(modified, struct task_struct *task, unsigned long flags, int result)
 {
-	seen[2] += regs->di;
-	return 0;
-}
-
-SEC("fmod_ret/bpf_modify_return_test")
-int BPF_PROG(modified, int a, int *b, int result)
-{
-	return result + a;
+	return result;
 }
 
 SEC("lsm/file_open")
 int BPF_PROG(opening, struct file *file)
 {
-	seen[3]++;
+	seen[2]++;
 	return 0;
 }
 

@@ -18,7 +18,7 @@ struct tcp_congestion_ops osmia_optional = {
 	.name = "osmia_optional",
 };
 
-SEC(".struct_ops.link")
+SEC(".struct_ops")
 struct tcp_congestion_ops osmia_always = {
 	.ssthresh = (void *)other_ssthresh,
 	.undo_cwnd = (void *)undo_cwnd,
