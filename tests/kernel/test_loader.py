@@ -71,6 +71,15 @@ def test_constants_are_set_before_load_and_not_after(counter: osmia.Object) -> N
             bpf.data["rate"] = 1
 
 
+@pytest.mark.parametrize("engine", ["kernel", "vm"])
+def test_a_wrong_name_is_answered_with_a_near_one(counter: osmia.Object, engine: str) -> None:
+    with counter.load(engine) as bpf:
+        with pytest.raises(KeyError, match="has no map 'count'; did you mean 'counts'"):
+            bpf.maps["count"]
+        with pytest.raises(KeyError, match="has no program 'nothing_like_it'"):
+            bpf.programs["nothing_like_it"]
+
+
 def test_everything_is_closed_when_a_program_is_rejected() -> None:
     obj = osmia.compile(
         HEADERS

@@ -2,7 +2,9 @@
 
 import time
 
-from osmia.values.names import attribute_names, unknown_name
+import pytest
+
+from osmia.values.names import PartsByName, attribute_names, unknown_name
 
 
 def test_plain_names_are_attributes_as_they_are() -> None:
@@ -34,3 +36,12 @@ def test_a_wrong_name_costs_little_however_many_there_are() -> None:
     start = time.monotonic()
     unknown_name("flow", "x" * 100_000, known)
     assert time.monotonic() - start < 10
+
+
+def test_parts_are_a_dictionary_whose_key_errors_say_more() -> None:
+    maps = PartsByName("object 'flows'", "map", {"flows": 1, "events": 2})
+    assert maps == {"flows": 1, "events": 2}
+    assert maps["events"] == 2
+    assert maps.get("flow") is None
+    with pytest.raises(KeyError, match="object 'flows' has no map 'flow'; did you mean 'flows'"):
+        maps["flow"]

@@ -15,6 +15,7 @@ from osmia.kernel.syscall import Command, error_of, map_element
 from osmia.kernel.usdt_specs import SPECS_MAP, UsdtSpecs
 from osmia.object.model import DataKind, DataSection, Object, variables
 from osmia.object.uapi import MapFlag
+from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class LoadedObject:
         struct_ops: Mapping[str, bytes],
     ) -> None:
         self.object = obj
-        self.programs = dict(programs)
-        self.maps = dict(maps)
+        self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
+        self.maps = PartsByName(f"object {obj.name!r}", "map", maps)
         self._sections = dict(sections)
         self._struct_ops = dict(struct_ops)
         if SPECS_MAP in self.maps:

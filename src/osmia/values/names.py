@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from keyword import iskeyword
+from typing import NoReturn, TypeVar
+
+Part = TypeVar("Part")
+
+
+class PartsByName(dict[str, Part]):
+    """An object's maps or programs by name; the KeyError of a wrong name says which are near."""
+
+    def __init__(self, owner: str, kind: str, parts: Mapping[str, Part]) -> None:
+        super().__init__(parts)
+        self._owner = owner
+        self._kind = kind
+
+    def __missing__(self, name: object) -> NoReturn:
+        raise KeyError(unknown_name(self._owner, name, self, kind=f"{self._kind} "))
 
 
 def attribute_names(names: Iterable[str], reserved: Container[str]) -> dict[str, str]:
@@ -24,7 +39,7 @@ def attribute_names(names: Iterable[str], reserved: Container[str]) -> dict[str,
     return attributes
 
 
-def unknown_name(owner: str, name: object, known: Iterable[str]) -> str:
+def unknown_name(owner: str, name: object, known: Iterable[str], *, kind: str = "") -> str:
     """A message: `owner` has no such name, and which ones are near."""
     from difflib import get_close_matches
 
@@ -32,4 +47,4 @@ def unknown_name(owner: str, name: object, known: Iterable[str]) -> str:
     candidates = [each for each in known if len(each) < 256]
     near = get_close_matches(str(name)[:256], candidates[:4096])
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return f"{owner} has no {name!r}{hint}"
+    return f"{owner} has no {kind}{name!r}{hint}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from osmia.errors import ClosedError, NotSupportedError
 from osmia.object.model import DataKind, DataSection, Object, variables
+from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
 from osmia.vm.engine import Vm
 from osmia.vm.maps.mapping import VmMap
@@ -51,8 +52,8 @@ class LoadedObject:
     ) -> None:
         self.object = obj
         self.vm = vm
-        self.programs = dict(programs)
-        self.maps: dict[str, Any] = dict(maps)
+        self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
+        self.maps: dict[str, Any] = PartsByName(f"object {obj.name!r}", "map", maps)
         self._sections = dict(sections)
         self._borrowed = borrowed
         self._owns_vm = owns_vm
