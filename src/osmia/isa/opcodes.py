@@ -15,7 +15,6 @@ SLOT_SIZE = 8
 CLASS_MASK = 0x07
 OPERATION_MASK = 0xF0
 SIZE_MASK = 0x18
-MODE_MASK = 0xE0
 
 
 class Class(IntEnum):

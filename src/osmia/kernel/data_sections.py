@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import mmap
-from typing import Protocol
 
 from osmia.errors import ClosedError
 from osmia.kernel import syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.object.uapi import MapFlag
-
-
-class SectionMemory(Protocol):
-    """Bytes of a data section that programs see; offsets and sizes in bytes."""
-
-    def read(self, offset: int, size: int) -> bytes:
-        """The bytes now."""
-        ...
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Replace bytes."""
-        ...
 
 
 class MappedSection:
