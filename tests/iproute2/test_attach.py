@@ -273,6 +273,35 @@ def test_what_does_not_fit_is_refused_and_the_slot_stays(
         assert entry.run(bytes(64)).retval == SHOT
 
 
+def test_xdp_programs_are_grafted_whether_loaded_with_an_attach_type_or_not(
+    legacy: Any, words: Any, tc_mount: Path
+) -> None:
+    def xdp(verdict: int) -> bytes:
+        data: bytes = legacy(
+            maps={"jump": words(PROG_ARRAY, 4, 4, 4, id=5, pinning=2)},
+            programs={"xdp": CALL, "5/1": f"r0 = {verdict}\nexit"},
+            references={"xdp": {0: "jump"}},
+        ).to_bytes()
+        return data
+
+    root = tc_mount / "tc/globals"
+    for obj in (osmia.open(xdp(1)), convert(osmia.open(xdp(1))).object):
+        with obj.load(pin_root=root) as loaded:
+            assert loaded.programs["f_xdp"].run(bytes(64)).retval == 1
+            graft(osmia.open(xdp(2)), pinned_map_path("jump"), 1, "5/1")
+            assert loaded.programs["f_xdp"].run(bytes(64)).retval == 2
+        (root / "jump").unlink()
+
+
+def test_xdp_links_are_pinned(counting: Path, veth: str, tc_mount: Path) -> None:
+    pin = tc_mount / "link"
+    assert run(["xdp", "attach", veth, str(counting), "--link", str(pin)]) == 0
+    send(3)
+    with osmia.Map.from_pin(tc_mount / "tc/globals/count") as count:
+        assert count[0] == 3
+    pin.unlink()
+
+
 def test_only_prog_arrays_take_grafts(
     calling: Callable[[int], Path], legacy: Any, words: Any, tc_mount: Path
 ) -> None:
@@ -293,7 +322,8 @@ def test_the_command_converts_checks_and_prints(
     assert "cannot express: program 'f_prog'" in capsys.readouterr().err
     assert run(["convert", str(counting), "--source", "--type", "xdp"]) == 0
     assert '} count SEC(".maps");' in capsys.readouterr().out
-    assert run(["check", str(counting)]) == 0
+    assert run(["check", str(counting), "-v"]) == 0
+    assert "1 maps (struct bpf_elf_map)" in capsys.readouterr().out
     assert run(["check", "--strict-btf", str(counting)]) == 1
     assert "the object has no BTF" in capsys.readouterr().out
 

@@ -158,7 +158,10 @@ def test_old_machines_and_byte_orders_are_read(legacy: Any, words: Any) -> None:
 
 
 def test_28_bytes_are_id_and_pinning(legacy: Any) -> None:
-    obj = osmia.open(legacy(maps={"a": (HASH, 4, 8, 5, 0, 3, 2)}, words=7).to_bytes())
+    with pytest.warns(
+        LegacyObjectWarning, match="28 bytes in section 'maps', read as struct bpf_elf"
+    ):
+        obj = osmia.open(legacy(maps={"a": (HASH, 4, 8, 5, 0, 3, 2)}, words=7).to_bytes())
     assert obj.maps["a"].attributes == {"id": 3}
     assert obj.maps["a"].pinning == Pinning.GLOBAL
 
@@ -168,7 +171,8 @@ def test_28_bytes_with_maps_in_maps_are_the_samples_index_and_node(legacy: Any) 
         "inner": (HASH, 4, 8, 5, 0, 0, 0),
         "outer": (ARRAY_OF_MAPS, 4, 4, 2, 4, 0, 1),
     }
-    obj = osmia.open(legacy(maps=maps, words=7).to_bytes())
+    with pytest.warns(LegacyObjectWarning, match="read as struct bpf_map_def of the kernel's samp"):
+        obj = osmia.open(legacy(maps=maps, words=7).to_bytes())
     assert obj.maps["outer"].inner == obj.maps["inner"]
     assert (obj.maps["outer"].numa_node, obj.maps["outer"].pinning) == (1, 0)
 
@@ -176,14 +180,18 @@ def test_28_bytes_with_maps_in_maps_are_the_samples_index_and_node(legacy: Any) 
 def test_24_bytes_of_the_samples_name_the_template_by_its_place(legacy: Any) -> None:
     maps = {"first": (HASH, 4, 4, 1), "inner": (ARRAY, 4, 8, 3), "outer": (13, 4, 4, 2, 0, 1)}
     file = legacy(maps={k: (*v, 0, 0)[:6] for k, v in maps.items()}, words=6)
-    inner = osmia.open(file.to_bytes()).maps["outer"].inner
+    with pytest.warns(LegacyObjectWarning, match="read as struct bpf_map_def of the kernel's samp"):
+        inner = osmia.open(file.to_bytes()).maps["outer"].inner
     assert inner is not None
     assert inner.name == "inner"
 
 
 def test_a_tenth_word_that_says_something_is_reported(legacy: Any, words: Any) -> None:
     file = legacy(maps={"a": (*words(HASH, 4, 8, 5, id=3), 99)}, words=10)
-    with pytest.warns(LegacyObjectWarning, match="map 'a': word 10 is 99"):
+    with (
+        pytest.warns(LegacyObjectWarning, match="map 'a': word 10 is 99"),
+        pytest.warns(LegacyObjectWarning, match="40 bytes in section 'maps', read as struct"),
+    ):
         assert osmia.open(file.to_bytes()).maps["a"].attributes == {"id": 3}
 
 

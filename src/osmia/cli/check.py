@@ -9,6 +9,9 @@ import click
 from osmia.cli.legacy import DIALECTS, open_legacy
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, printable
+from osmia.elf import ElfFile
+from osmia.formats import iproute2
+from osmia.object import Object
 
 
 @click.command("check", cls=Verb)
@@ -37,5 +40,12 @@ def check_command(
         failed = failed or bool(missing)
         if output.verbose and not missing:
             counts = f"{len(obj.programs)} programs, {len(obj.maps)} maps"
-            output.line(printable(f"{path}: {obj.dialect}, {counts}"))
+            output.line(printable(f"{path}: {obj.dialect}, {counts}{_layout(path, obj)}"))
     return 1 if failed else 0
+
+
+def _layout(path: Path, obj: Object) -> str:
+    """Which of the older structs describes the maps: no file says it."""
+    if obj.dialect != iproute2.DIALECT or not obj.maps:
+        return ""
+    return f" ({iproute2.map_layout(ElfFile.parse(path.read_bytes(), str(path)))})"

@@ -192,7 +192,7 @@ class _Converter:
                 # libbpf lets an inner map be stored whose types differ from the template's.
                 typed = replace(typed, inner=types.typed(typed.inner))
             self.obj.maps[name] = typed
-        if btf is not None or self.obj.maps:
+        if btf is not None or len(builder) > 1:  # the kernel refuses BTF without types
             self.obj = rebuilt(self.obj, builder, lambda type_id: type_id)
 
     def _byteorder(self) -> Literal["little", "big"]:

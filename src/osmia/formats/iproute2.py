@@ -30,7 +30,7 @@ from osmia.formats.libbpf import (
     read_license,
     read_version,
 )
-from osmia.object.map_ids import connect, tail_call_types, with_types
+from osmia.object.map_ids import connect, give_tail_call_types
 from osmia.object.model import Function, Linkage, Object, Program
 from osmia.object.uapi import ProgramType
 
@@ -46,6 +46,12 @@ _DEFAULT_SECTIONS = {
 def is_iproute2(elf: ElfFile) -> bool:
     """Whether the file has maps in the old way."""
     return elf.section(MAPS_SECTION) is not None
+
+
+def map_layout(elf: ElfFile) -> str:
+    """The struct that describes the maps of the file: "struct bpf_elf_map"; "" without maps."""
+    table = read_symbols(elf)
+    return _read_maps(table, read_btf(table)).layout
 
 
 def read_object(
@@ -119,13 +125,14 @@ def _programs(table: SymbolTable, obj: Object, remarks: list[str]) -> dict[str, 
 
 
 def _program(function: Function) -> Program:
-    program = replace(program_of(function), autoload=True)
+    """tc and ip load with no attach type, whatever the section's name."""
+    program = replace(program_of(function), autoload=True, expected_attach_type=None)
     kind = _DEFAULT_SECTIONS.get(function.section)
     return replace(program, type=kind) if kind is not None else program
 
 
 def _give_types(obj: Object, program_type: ProgramType | None) -> None:
-    obj.programs = with_types(obj.programs, tail_call_types(obj))
-    if program_type is not None:
-        untold = [name for name, each in obj.programs.items() if each.type is ProgramType.UNSPEC]
-        obj.programs = with_types(obj.programs, dict.fromkeys(untold, program_type))
+    give_tail_call_types(obj)
+    for name, program in obj.programs.items():
+        if program.type is ProgramType.UNSPEC and program_type is not None:
+            obj.programs[name] = replace(program, type=program_type)

@@ -35,6 +35,9 @@ ELF_MAP_FIELDS = (
 SAMPLES_FIELDS = (*ELF_MAP_FIELDS[:5], "inner_map_idx", "numa_node")
 
 SMALLEST, LARGEST = 16, 40
+
+#: Sizes that structs of several loaders have, and the bytes that all of them have alike.
+AMBIGUOUS, CERTAIN = (24, 28, 40), 20
 ELF_MAP_SIZE = 4 * len(ELF_MAP_FIELDS)
 
 _MAPS_IN_MAPS = (12, 13)

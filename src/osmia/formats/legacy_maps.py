@@ -9,6 +9,8 @@ from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
 from osmia.formats.legacy_layouts import (
+    AMBIGUOUS,
+    CERTAIN,
     ELF_MAP_FIELDS,
     LARGEST,
     SMALLEST,
@@ -145,7 +147,12 @@ class _Reader:
                 layout = layout_from_btf(self.btf, kind)
                 if not set(ELF_MAP_FIELDS[:4]) - layout.fields.keys():
                     return layout
-        return layout_from_size(size, entries, self.byteorder)
+        layout = layout_from_size(size, entries, self.byteorder)
+        if size in AMBIGUOUS and any(any(entry[CERTAIN:]) for entry in entries):
+            self.found.remarks.append(
+                f"entries of {size} bytes in section {SECTION!r}, read as {layout.name}"
+            )
+        return layout
 
     def _map(self, symbol: Symbol, values: dict[str, int], btf_id: int) -> Map:
         kind = values["type"]

@@ -17,7 +17,7 @@ from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.exception_callbacks import read_exception_callbacks
-from osmia.object.map_ids import connect, tail_call_types, with_types
+from osmia.object.map_ids import connect, give_tail_call_types
 from osmia.object.model import (
     DataKind,
     Function,
@@ -212,7 +212,7 @@ def _connect_ids(obj: Object) -> None:
         return
     for remark in connect(obj):
         warnings.warn(f"{obj.path or obj.name}: {remark}", OsmiaWarning, stacklevel=5)
-    obj.programs = with_types(obj.programs, tail_call_types(obj))
+    give_tail_call_types(obj)
 
 
 def _make_hidden_static(obj: Object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
@@ -14,7 +15,7 @@ from osmia.kernel.programs import Program
 from osmia.kernel.tc_pins import tc_root
 from osmia.object.map_ids import tail_call_of
 from osmia.object.model import Object
-from osmia.object.uapi import MapType, ProgramType
+from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.passes.attachment import find_program, for_graft
 
 _TC_PREFIX = "m:"
@@ -48,8 +49,28 @@ def graft(
         kind = _program_type(obj, array, where, section, program_type)
         chosen = find_program(obj, kind, section)
         slot = _key(array, where, key, chosen.section)
-        with loader.load(for_graft(obj, kind, chosen.name)) as loaded:
-            return _store(array, where, slot, loaded.programs[chosen.name])
+        prepared = for_graft(obj, kind, chosen.name)
+        try:
+            return _load_and_store(prepared, chosen.name, array, where, slot)
+        except KernelError as error:
+            # The kernel does not tell the attach type of the programs there: there are two.
+            if error.errno != errno.EINVAL or kind is not ProgramType.XDP:
+                raise
+            return _load_and_store(
+                _other_attach_type(prepared, chosen.name), chosen.name, array, where, slot
+            )
+
+
+def _load_and_store(obj: Object, name: str, array: Map, where: str, slot: int) -> int:
+    with loader.load(obj) as loaded:
+        return _store(array, where, slot, loaded.programs[name])
+
+
+def _other_attach_type(obj: Object, name: str) -> Object:
+    """XDP programs are loaded with an attach type (libbpf) or without (iproute2)."""
+    program = obj.programs[name]
+    expected = None if program.expected_attach_type else AttachType.XDP
+    return obj.copy(programs=obj.programs | {name: replace(program, expected_attach_type=expected)})
 
 
 def _program_type(

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from osmia.errors import ObjectFormatError
@@ -219,49 +218,56 @@ def inner_differences(template: Map, inner: Map) -> list[str]:
     return [f"{what} {found}, not {wanted}" for what, wanted, found in pairs if wanted != found]
 
 
-def tail_call_types(obj: Object) -> dict[str, ProgramType]:
-    """Types of programs that only their place in a prog array tells, by name.
+def give_tail_call_types(obj: Object) -> None:
+    """Types for programs that only their place in a prog array tells, in place.
 
-    A prog array holds programs of one type: that of the programs that use it, or that
-    are in it.
+    A prog array holds programs of one type and attach type: those of the programs that use
+    it, or that are in it.
     """
+    members = _prog_array_members(obj)
+    known = {name for name, each in obj.programs.items() if each.type is not ProgramType.UNSPEC}
+    pending = True
+    while pending:
+        pending = False
+        for names in members:
+            models = {_kind(obj.programs[name]): name for name in sorted(names & known)}
+            untold = names - known
+            if len(models) != 1 or not untold:
+                continue
+            (model,) = models.values()
+            for name in untold:
+                obj.programs[name] = like(obj.programs[name], obj.programs[model])
+            known |= untold
+            pending = True
+
+
+def like(program: Program, model: Program) -> Program:
+    """`program` to be loaded as `model` is: type, attach type, flags."""
+    return replace(
+        program,
+        type=model.type,
+        expected_attach_type=model.expected_attach_type,
+        flags=model.flags,
+    )
+
+
+def _kind(program: Program) -> tuple[int, int | None]:
+    return program.type, program.expected_attach_type
+
+
+def _prog_array_members(obj: Object) -> list[set[str]]:
+    """For each prog array the programs that use it or are in it."""
     users: dict[str, set[str]] = defaultdict(set)
     for program in obj.programs.values():
         for function in (program.function, *obj.callees(program.function)):
             for relocation in obj.functions[function].relocations:
                 if relocation.kind is RelocationKind.MAP:
                     users[relocation.target].add(program.name)
-    found: dict[str, ProgramType] = {}
-    known = {
-        name: program.type
-        for name, program in obj.programs.items()
-        if program.type is not ProgramType.UNSPEC
-    }
-    arrays = [each for each in obj.maps.values() if each.type is MapType.PROG_ARRAY]
-    pending = True
-    while pending:
-        pending = False
-        for array in arrays:
-            members = users[array.name] | {name for _, name in array.slots}
-            types = {known[name] for name in members if name in known}
-            if len(types) != 1:
-                continue
-            (kind,) = types
-            for name in members - known.keys():
-                if name in obj.programs:
-                    known[name] = found[name] = kind
-                    pending = True
-    return found
-
-
-def with_types(
-    programs: Mapping[str, Program], types: Mapping[str, ProgramType]
-) -> dict[str, Program]:
-    """`programs`, those named in `types` with these types."""
-    return {
-        name: replace(program, type=types[name]) if name in types else program
-        for name, program in programs.items()
-    }
+    return [
+        users[array.name] | {name for _, name in array.slots if name in obj.programs}
+        for array in obj.maps.values()
+        if array.type is MapType.PROG_ARRAY
+    ]
 
 
 def _integer(text: str) -> int:
