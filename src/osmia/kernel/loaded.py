@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from osmia.kernel.held_maps import HeldMap, LoadedMaps
 from osmia.kernel.map_loader import LoadedSection
-from osmia.kernel.maps import Map
 from osmia.kernel.programs import Program
 from osmia.kernel.syscall import Command, error_of, map_element
 from osmia.kernel.usdt_specs import SPECS_MAP, UsdtSpecs
@@ -33,22 +34,25 @@ class LoadedObject:
         self,
         obj: Object,
         programs: Mapping[str, Program],
-        maps: Mapping[str, Map],
+        maps: Mapping[str, HeldMap],
         sections: Mapping[str, LoadedSection],
         struct_ops: Mapping[str, bytes],
     ) -> None:
         self.object = obj
         self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
-        self.maps = PartsByName(f"object {obj.name!r}", "map", maps)
+        self.maps = LoadedMaps(f"object {obj.name!r}", maps)
         self._sections = dict(sections)
         self._struct_ops = dict(struct_ops)
         if SPECS_MAP in self.maps:
             specs = UsdtSpecs(self.maps[SPECS_MAP])
             for program in self.programs.values():
                 program.usdt_specs = specs
-        self.data: Variables = variables(
-            obj, self._store, read_only=(DataKind.RODATA, DataKind.KCONFIG)
-        )
+
+    @cached_property
+    def data(self) -> Variables:
+        """The global variables: `bpf.data["dropped"]`, read and, but for constants, assigned."""
+        read_only = (DataKind.RODATA, DataKind.KCONFIG)
+        return variables(self.object, self._store, read_only=read_only)
 
     @property
     def name(self) -> str:
@@ -96,8 +100,7 @@ class LoadedObject:
         with ExitStack() as everything:
             for section in self._sections.values():
                 everything.callback(section.close)
-            for held in self.maps.values():
-                everything.callback(held.close)
+            everything.callback(self.maps.close)
             for program in self.programs.values():
                 everything.callback(program.close)
 

@@ -15,6 +15,7 @@ from osmia.kernel import pins, syscall, tc_pins
 from osmia.kernel.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
 from osmia.kernel.definitions import check_reuse, effective, section_map
 from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.held_maps import HeldMap
 from osmia.kernel.maps import ArenaMap, Map
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.opening import MapTypes, create_descriptor
@@ -26,7 +27,6 @@ from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.target import Target
-from osmia.values import Codec, codec
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class MapLoader:
         self.btf = btf
         self.pin_root = pin_root
         self.undo = undo
-        self.user_maps: dict[str, Map] = {}
+        self.user_maps: dict[str, HeldMap] = {}
         self.sections: dict[str, LoadedSection] = {}
         self.skipped: dict[str, int] = {}
         self.struct_ops: dict[str, StructOps] = {}
@@ -216,29 +216,11 @@ class MapLoader:
             raise _explained(definition, error) from None
 
     def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
-        made = self.undo.enter_context(self._wrap(definition, fd))
+        held = HeldMap(definition, fd, self.obj.btf)
+        self.undo.callback(held.close)
         if pinned is not None:
-            check_reuse(definition, made.info, pinned)
-        self.user_maps[definition.name] = made
-
-    def _wrap(self, definition: model.Map, fd: FileDescriptor) -> Map:
-        try:
-            info = read_info(fd.fileno())
-            return Map.class_for(info.type)(
-                fd,
-                info,
-                definition.name,
-                self._codec(definition.key_type_id),
-                self._codec(definition.value_type_id),
-            )
-        except BaseException:
-            fd.close()
-            raise
-
-    def _codec(self, type_id: int) -> Codec | None:
-        if self.obj.btf is None or not type_id:
-            return None
-        return codec(self.obj.btf, type_id)
+            check_reuse(definition, read_info(fd.fileno()), pinned)
+        self.user_maps[definition.name] = held
 
     def _create_section(self, section: DataSection) -> None:
         definition = section_map(self.obj.name, section, self.obj.btf)
@@ -257,12 +239,14 @@ class MapLoader:
 
     def _fill_arena(self, section: DataSection) -> None:
         """Global variables of an arena lie at its start."""
-        arenas = [made for made in self.user_maps.values() if isinstance(made, ArenaMap)]
+        maps = self.user_maps.values()
+        arenas = [m.map for m in maps if m.definition.type is MapType.ARENA]
         if len(arenas) != 1:
             raise RelocationError(
                 f"section {section.name!r} needs an arena among the maps, and there are"
                 f" {len(arenas)}"
             )
+        assert isinstance(arenas[0], ArenaMap)
         memory = arenas[0].memory()
         if len(section.contents) > len(memory):
             raise RelocationError(

@@ -10,7 +10,7 @@ struct event {
 	__u32 pid, parent, uid, gid, session;
 	int exit_code, prio, policy, cpu;
 	__u64 start, runtime, utime, stime, vsize, switches;
-	__u64 cgroup, pid_ns, net_ns, uts_ns;
+	__u64 cgroup, pid_ns, net_ns, uts_ns, faults[2], file_inode, umask, brk, stack, threads;
 	char command[16], parent_command[16], node[65];
 };
 
@@ -42,6 +42,13 @@ static __noinline void describe(struct task_struct *task, struct event *event)
 	event->pid_ns = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, ns.inum);
 	event->net_ns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 	event->uts_ns = BPF_CORE_READ(task, nsproxy, uts_ns, ns.inum);
+	event->faults[0] = BPF_CORE_READ(task, min_flt);
+	event->faults[1] = BPF_CORE_READ(task, maj_flt);
+	event->file_inode = BPF_CORE_READ(task, mm, exe_file, f_inode, i_ino);
+	event->umask = BPF_CORE_READ(task, fs, umask);
+	event->brk = BPF_CORE_READ(task, mm, brk);
+	event->stack = BPF_CORE_READ(task, mm, start_stack);
+	event->threads = BPF_CORE_READ(task, signal, nr_threads);
 	BPF_CORE_READ_STR_INTO(&event->command, task, comm);
 	BPF_CORE_READ_STR_INTO(&event->parent_command, task, real_parent, comm);
 	BPF_CORE_READ_STR_INTO(&event->node, task, nsproxy, uts_ns, name.nodename);
