@@ -13,6 +13,7 @@ import contextlib
 import os
 import stat
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 
 # Entries a kind; the ones used longest ago go first.
@@ -27,13 +28,22 @@ def touch(path: Path) -> None:
 
 def read(kind: str, name: str) -> bytes | None:
     """The content stored under `name`, or None."""
+    file = open_entry(kind, name)
+    if file is None:
+        return None
+    with file:
+        return file.readall()
+
+
+def open_entry(kind: str, name: str) -> FileIO | None:
+    """The file stored under `name`, open for reading, or None; for who needs parts of it."""
     path = directory(kind) / name
     try:
-        content = path.read_bytes()
+        file = FileIO(path)
     except OSError:
         return None
     touch(path)
-    return content
+    return file
 
 
 def write(kind: str, name: str, content: bytes, *, durable: bool = True) -> Path:

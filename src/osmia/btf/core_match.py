@@ -257,7 +257,7 @@ def _flavours(btf: BTF) -> dict[str, list[str]]:
     found = _FLAVOURED.get(btf)
     if found is None:
         found = _FLAVOURED[btf] = {}
-        for text in btf.strings_containing(b"___"):
+        for text in btf.flavoured_strings():
             essential = essential_name(text)
             if essential != text:
                 found.setdefault(essential, []).append(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from osmia.btf.reader import BTF
 from osmia.errors import NotSupportedError
 
 _DIRECTORY = Path("/sys/kernel/btf")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -22,7 +24,8 @@ def kernel_btf() -> BTF:
     """
     path = _DIRECTORY / "vmlinux"
     # pahole writes it through libbpf, which stores each string once and whole.
-    return BTF(_contents(path, "the kernel"), name=str(path), unique_strings=True)
+    data = _mapped(path) or _contents(path, "the kernel")
+    return BTF(data, name=str(path), unique_strings=True, keep_index=True, identity=_identity(path))
 
 
 def module_btf(name: str) -> BTF:
@@ -57,9 +60,34 @@ def module_names() -> list[str]:
 
 
 def _contents(path: Path, owner: str) -> bytes:
-    # Since 6.16 it could be mapped, but Python's mmap keeps a descriptor open for as
-    # long as the map lives, to save 1.5 ms.
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise NotSupportedError(f"{owner} has no BTF in {_DIRECTORY}", since="5.4") from None
+
+
+def _identity(path: Path) -> str:
+    """A name for what the file holds while this machine runs; "" where the boot has none.
+
+    A kernel's types do not change while it runs. Were another file mounted here, it would be
+    on another device, or of another time.
+    """
+    try:
+        boot = _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
+    status = path.stat()
+    return f"{boot}-{status.st_dev:x}-{status.st_ino:x}-{status.st_mtime_ns:x}"
+
+
+def _mapped(path: Path) -> mmap.mmap | None:
+    """The file's bytes where they are, None where it cannot be mapped (kernels before 6.16).
+
+    Copying 5.5 MB into new memory would take 5 ms. Python keeps a descriptor of what is
+    mapped: one, closed on exec, for as long as the process uses the kernel's types.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    except (OSError, ValueError):
+        return None

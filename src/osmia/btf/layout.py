@@ -118,7 +118,7 @@ def native_words(section: memoryview, byteorder: ByteOrder) -> memoryview:
     return memoryview(words)
 
 
-def index_types(words: memoryview, name: str, types_start: int, first_id: int) -> array[int]:
+def index_types(words: memoryview, name: str, types_start: int, first_id: int) -> memoryview:
     """The position (in words) of each type's record, in id order.
 
     Raises ObjectFormatError for a kind that is not known and a record that is cut off.
@@ -126,7 +126,7 @@ def index_types(words: memoryview, name: str, types_start: int, first_id: int) -
     positions = array("I", _starts(words[1:], name, types_start))
     if positions:
         last = positions[-1]
-        end = last + _stride(words[last + 1], name, types_start + 4 * last)
+        end = last + record_words(words[last + 1], name, types_start + 4 * last)
     else:
         last = end = 0
     if end != len(words):
@@ -134,7 +134,7 @@ def index_types(words: memoryview, name: str, types_start: int, first_id: int) -
         problem = f"type {number} reaches past the end of the types"
         offset = types_start + 4 * (last if end > len(words) else end)
         raise ObjectFormatError(problem, file=name, offset=offset)
-    return positions
+    return memoryview(positions)
 
 
 def _starts(infos: memoryview, name: str, types_start: int) -> Iterator[int]:
@@ -154,12 +154,12 @@ def _starts(infos: memoryview, name: str, types_start: int) -> Iterator[int]:
                 position += stride
         except KeyError:
             info = infos[position]
-            strides[info] = _stride(info, name, types_start + 4 * position)
+            strides[info] = record_words(info, name, types_start + 4 * position)
         except IndexError:
             return
 
 
-def _stride(info: int, name: str, offset: int) -> int:
+def record_words(info: int, name: str, offset: int) -> int:
     """The length in words of the record that an `info` word starts."""
     kind = info >> KIND_SHIFT & KIND_MASK
     if kind not in _TRAILING:

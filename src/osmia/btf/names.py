@@ -1,6 +1,6 @@
 """Finding types by name without decoding them.
 
-A name is searched in the string section as bytes, which gives offsets; an offset is
+A name is searched in the string section as bytes (`strings.offsets_of`); an offset is
 searched in the column of all types' name offsets, also as bytes. Both searches run at
 the speed of memory, and nothing is built per name.
 """
@@ -8,6 +8,7 @@ the speed of memory, and nothing is built per name.
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 
@@ -15,33 +16,23 @@ from collections.abc import Iterable, Iterator
 _FEW = 4
 
 
-def string_offsets(strings: bytes, name: bytes, *, unique: bool) -> list[int]:
-    """Every offset at which `name` stands as a NUL-terminated string in `strings`.
-
-    That includes the ends of longer strings: a writer may store "print" and let "int"
-    begin in the middle of it. With `unique`, no writer did, nor stored a name twice:
-    the first whole string is the only one.
-    """
-    if unique:
-        position = strings.find(b"\0" + name + b"\0")
-        return [position + 1] if position >= 0 else []
-    pattern = name + b"\0"
-    offsets = []
-    position = strings.find(pattern)
-    while position >= 0:
-        offsets.append(position)
-        position = strings.find(pattern, position + 1)
-    return offsets
-
-
 class NameColumn:
-    """The name offsets of all types in id order, searchable."""
+    """The name offsets of all types in id order, searchable: `column` has 4 bytes a type."""
 
-    __slots__ = ("_column", "_used")
+    __slots__ = ("_used", "column")
 
-    def __init__(self, words: memoryview, positions: array[int]) -> None:
-        self._column = array("I", map(words.__getitem__, positions)).tobytes()
+    def __init__(self, column: bytes) -> None:
+        self.column = column
         self._used: frozenset[int] | None = None
+
+    @classmethod
+    def gathered(cls, words: memoryview, positions: memoryview) -> NameColumn:
+        """The column of the records that start at `positions`."""
+        return cls(array("I", map(words.__getitem__, positions)).tobytes())
+
+    def offset_of(self, row: int) -> int:
+        """The name offset in one row."""
+        return int.from_bytes(self.column[4 * row : 4 * row + 4], sys.byteorder)
 
     def rows(self, offsets: list[int]) -> Iterator[int]:
         """The rows that hold one of `offsets`, in order."""
@@ -54,15 +45,15 @@ class NameColumn:
 
     def _offsets_in_use(self) -> frozenset[int]:
         if self._used is None:
-            self._used = frozenset(memoryview(self._column).cast("I"))
+            self._used = frozenset(memoryview(self.column).cast("I"))
         return self._used
 
     def _rows_of(self, offset: int) -> Iterator[int]:
         pattern = struct.pack("=I", offset)
-        position = self._column.find(pattern)
+        position = self.column.find(pattern)
         while position >= 0:
             if position % 4:
-                position = self._column.find(pattern, position + 1)
+                position = self.column.find(pattern, position + 1)
                 continue
             yield position // 4
-            position = self._column.find(pattern, position + 4)
+            position = self.column.find(pattern, position + 4)

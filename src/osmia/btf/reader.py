@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import mmap
-from array import array
 from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from osmia.btf import sizes
 from osmia.btf.decode import decode_type
 from osmia.btf.layout import (
     KIND_MASK,
     KIND_SHIFT,
+    RECORD_WORDS,
     ByteOrder,
     index_types,
     native_words,
     parse_header,
+    record_words,
 )
-from osmia.btf.names import NameColumn, string_offsets
+from osmia.btf.names import NameColumn
+from osmia.btf.strings import StringSection
 from osmia.btf.types import MODIFIERS, Kind, Type, Void
 from osmia.errors import ObjectFormatError
+
+if TYPE_CHECKING:
+    from osmia.btf.index_cache import IndexFile
 
 #: As deep as libbpf follows typedefs, qualifiers and arrays; no compiler goes deeper.
 MAX_RESOLVE_DEPTH = 32
@@ -35,9 +42,11 @@ class BTF:
 
     `data` is kept, not copied, and must not change. `name` says in errors where the data
     came from. `unique_strings` promises that each name is stored once and not as the
-    end of a longer string, as in the kernel's own BTF, which makes `find` faster. Every
-    method raises ObjectFormatError for data that is not what it claims, and for an id
-    that does not exist.
+    end of a longer string, as in the kernel's own BTF, which makes `find` faster.
+    `keep_index` is for large BTF that many processes read: the index is taken from the
+    user's cache, or made and kept there; `identity`, a name that no other data ever has,
+    saves comparing the data with what the index was made of. Every method raises
+    ObjectFormatError for data that is not what it claims, and for an id that does not exist.
     """
 
     def __init__(
@@ -47,6 +56,8 @@ class BTF:
         base: BTF | None = None,
         name: str = "",
         unique_strings: bool = False,
+        keep_index: bool = False,
+        identity: str = "",
     ) -> None:
         self._data = view = memoryview(data)
         self.name = name
@@ -57,21 +68,27 @@ class BTF:
         self._unique_strings = unique_strings
         self._first_id = len(base) if base is not None else 1
         self._first_string = base.string_size if base is not None else 0
-        self._text = bytes(view[header.strings_start : header.strings_end])
+        self._text = StringSection(
+            data if isinstance(data, mmap.mmap) else view, header.strings_start, header.strings_end
+        )
         self._check_strings()
         self._words = native_words(view[header.types_start : header.types_end], header.byteorder)
-        self._index: array[int] | None = None
+        self._index: memoryview | None = None
         self._names: NameColumn | None = None
+        self._flavoured: list[str] | None = None
+        self._keep_index = keep_index
+        self._identity = identity
+        self._restored = False
         self._types: dict[int, Type] = {}
         self._strings: dict[int, str] = {}
         self._layouts: dict[int, tuple[int, int]] = {}
         self._pointer_size = 0
 
     def _check_strings(self) -> None:
-        if not self._text and self.base is not None:
+        if not len(self._text) and self.base is not None:
             return
         start, end = self._header.strings_start, self._header.strings_end
-        if not self._text.endswith(b"\0"):
+        if not self._text.is_terminated():
             raise ObjectFormatError("BTF strings do not end in NUL", file=self.name, offset=end)
         if self.base is None and not self._text.startswith(b"\0"):
             problem = "BTF strings do not start with NUL"
@@ -98,12 +115,38 @@ class BTF:
         return self._first_id
 
     @property
-    def _positions(self) -> array[int]:
+    def _positions(self) -> memoryview:
         if self._index is None:
-            self._index = index_types(
-                self._words, self.name, self._header.types_start, self._first_id
-            )
+            if self._keep_index:
+                self._restore_index()
+            if self._index is None:
+                self._index = self._walk()
         return self._index
+
+    def _walk(self) -> memoryview:
+        return index_types(self._words, self.name, self._header.types_start, self._first_id)
+
+    @property
+    def _column(self) -> NameColumn:
+        positions = self._positions  # restores the column too, where an index was kept
+        if self._names is None:
+            self._names = NameColumn.gathered(self._words, positions)
+            if self._keep_index:
+                self._index_file.keep(positions, self._names.column, self.flavoured_strings())
+        return self._names
+
+    @cached_property
+    def _index_file(self) -> IndexFile:
+        from osmia.btf.index_cache import IndexFile
+
+        return IndexFile(self._words, self._text, self._identity)
+
+    def _restore_index(self) -> None:
+        kept = self._index_file.load()
+        if kept is not None:
+            self._index, self._flavoured = kept.positions, kept.flavoured
+            self._names = NameColumn(kept.column)
+            self._restored = True
 
     def __len__(self) -> int:
         """The number of types, `void` and those of the base included."""
@@ -138,8 +181,7 @@ class BTF:
         if not 0 <= start < len(self._text):
             problem = f"string offset {offset} lies outside the strings"
             raise ObjectFormatError(problem, file=self.name)
-        end = self._text.find(b"\0", start)
-        return self._text[start:end].decode("utf-8", "surrogateescape")
+        return self._text.at(start)
 
     def string_offset(self, text: str) -> int | None:
         """Where `text` is stored as a whole string, in the base or here; None when nowhere."""
@@ -155,15 +197,15 @@ class BTF:
 
     def strings_containing(self, part: bytes) -> list[str]:
         """The strings in which `part` stands, each once, without those of the base."""
-        text = self._text
-        found = []
-        position = text.find(part)
-        while position >= 0:
-            stop = text.find(b"\0", position)
-            start = text.rfind(b"\0", 0, position) + 1
-            found.append(text[start:stop].decode("utf-8", "surrogateescape"))
-            position = text.find(part, stop)
-        return found
+        return self._text.containing(part)
+
+    def flavoured_strings(self) -> list[str]:
+        """The strings with "___" in them, which may be names with a flavour."""
+        if self._keep_index and self._flavoured is None:
+            len(self)  # restores them with the index, where one was kept
+        if self._flavoured is None:
+            self._flavoured = self.strings_containing(b"___")
+        return self._flavoured
 
     def type(self, type_id: int) -> Type:
         """The type with this id."""
@@ -187,7 +229,24 @@ class BTF:
         if not 0 <= row < len(positions):
             problem = f"type {type_id} does not exist; there are {len(self)}"
             raise ObjectFormatError(problem, file=self.name)
-        return positions[row]
+        if self._restored:
+            self._check_row(row)
+        position: int = positions[row]
+        return position
+
+    def _check_row(self, row: int) -> None:
+        """See that a kept index says of one type what the data says."""
+        words, positions = self._words, self._positions
+        start = positions[row]
+        end = positions[row + 1] if row + 1 < len(positions) else len(words)
+        if (
+            start + RECORD_WORDS > len(words)
+            or words[start] != self._column.offset_of(row)
+            or start + record_words(words[start + 1], self.name, start) != end
+        ):
+            self._index_file.discard()
+            problem = f"the index kept in the cache ({self._index_file.name}) does not fit"
+            raise ObjectFormatError(problem, file=self.name)
 
     def record_offset(self, type_id: int) -> int:
         """Where the type's record starts in `to_bytes()`, in bytes; not for the base's types."""
@@ -196,9 +255,10 @@ class BTF:
     def ids_of_kind(self, kind: Kind) -> list[int]:
         """The ids of all types of one kind, without decoding them; not those of the base."""
         words, wanted, first = self._words, int(kind), self._first_id
+        positions = self._walk() if self._restored else self._positions
         return [
             first + row
-            for row, position in enumerate(self._positions)
+            for row, position in enumerate(positions)
             if words[position + 1] >> KIND_SHIFT & KIND_MASK == wanted
         ]
 
@@ -234,11 +294,10 @@ class BTF:
         offsets = self._offsets_of(name)
         if not offsets:
             return
-        if self._names is None:
-            self._names = NameColumn(self._words, self._positions)
-        for row in self._names.rows(offsets):
+        for row in self._column.rows(offsets):
             type_id = self._first_id + row
-            if not kinds or self.kind_of(type_id) in kinds:
+            kind = self.kind_of(type_id)
+            if not kinds or kind in kinds:
                 yield type_id
 
     def _offsets_of(self, name: str) -> list[int]:
@@ -247,7 +306,7 @@ class BTF:
             encoded = name.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             return []
-        own = string_offsets(self._text, encoded, unique=self._unique_strings)
+        own = self._text.offsets_of(encoded, unique=self._unique_strings)
         offsets = [self._first_string + offset for offset in own]
         return offsets if self.base is None else self.base._offsets_of(name) + offsets
 

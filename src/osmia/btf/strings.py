@@ -1,0 +1,80 @@
+"""BTF's string section: NUL-terminated strings, named by their offset, searched as bytes."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+
+
+class StringSection:
+    """The strings in `data[start:end]`; all offsets here are from the section's start.
+
+    Strings of a file that is mapped are searched where they are: copying the kernel's 2 MB
+    into new memory takes longer than a hundred searches.
+    """
+
+    __slots__ = ("_end", "_source", "_start")
+
+    def __init__(
+        self, data: bytes | bytearray | memoryview | mmap.mmap, start: int, end: int
+    ) -> None:
+        self._source: bytes | mmap.mmap
+        if isinstance(data, mmap.mmap):
+            self._source, self._start, self._end = data, start, end
+        else:
+            self._source, self._start, self._end = bytes(data[start:end]), 0, end - start
+
+    def __len__(self) -> int:
+        """The size in bytes."""
+        return self._end - self._start
+
+    def at(self, offset: int) -> str:
+        """The string at `offset`, which is inside; bytes that are no UTF-8 become surrogates."""
+        start = self._start + offset
+        end = self._source.find(b"\0", start, self._end)
+        return self._source[start:end].decode("utf-8", "surrogateescape")
+
+    def find(self, pattern: bytes, start: int = 0) -> int:
+        """Where `pattern` stands, from `start` on; -1 when nowhere."""
+        position = self._source.find(pattern, self._start + start, self._end)
+        return position - self._start if position >= 0 else -1
+
+    def startswith(self, pattern: bytes) -> bool:
+        """Whether the section starts with these bytes."""
+        return self._source[self._start : min(self._start + len(pattern), self._end)] == pattern
+
+    def is_terminated(self) -> bool:
+        """Whether the last string ends in NUL."""
+        return self._start < self._end and self._source[self._end - 1 : self._end] == b"\0"
+
+    def offsets_of(self, name: bytes, *, unique: bool) -> list[int]:
+        """Every offset at which `name` stands as a NUL-terminated string.
+
+        That includes the ends of longer strings: a writer may store "print" and let "int"
+        begin in the middle of it. With `unique`, no writer did, nor stored a name twice:
+        the first whole string is the only one.
+        """
+        if unique:
+            position = self.find(b"\0" + name + b"\0")
+            return [position + 1] if position >= 0 else []
+        return list(self._each(name + b"\0"))
+
+    def _each(self, pattern: bytes) -> Iterator[int]:
+        position = self.find(pattern)
+        while position >= 0:
+            yield position
+            position = self.find(pattern, position + 1)
+
+    def containing(self, part: bytes) -> list[str]:
+        """The strings in which `part` stands, each once."""
+        found = []
+        position = self.find(part)
+        while position >= 0:
+            start = self._source.rfind(b"\0", self._start, self._start + position) + 1
+            found.append(self.at(max(start - self._start, 0)))
+            position = self.find(part, self.find(b"\0", position))
+        return found
+
+    def view(self) -> memoryview:
+        """The section's bytes, not copied."""
+        return memoryview(self._source)[self._start : self._end]
