@@ -1,6 +1,7 @@
 """Differential fuzzing of the userspace engine: random valid programs, three executors.
 
     python fuzz/vm_programs.py --count 20000 --seed 1
+    python fuzz/vm_programs.py --accepted 20000 --minutes 60
 
 Each program that the kernel's verifier accepts runs on the kernel, the interpreter (strict)
 and compiled, on the same random packet and maps. Return value, packet and map contents must
@@ -10,8 +11,11 @@ be equal. A difference prints the seed and the program, and the exit status is 1
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import random
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -418,19 +422,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--accepted", type=int, default=0, help="go on until so many were taken")
+    parser.add_argument("--minutes", type=float, default=0, help="stop after that time")
     parser.add_argument("--no-kernel", action="store_true")
     options = parser.parse_args()
-    accepted = different = 0
+    os.environ.setdefault("OSMIA_CACHE", "")  # every program is new: nothing is worth keeping
+    end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    tried = accepted = different = 0
+    print(f"seeds from {options.seed} on", flush=True)
     with ExitStack() as stack:
         engines = Engines(stack, kernel=not options.no_kernel)
-        for seed in range(options.seed, options.seed + options.count):
+        for seed in itertools.count(options.seed):
+            enough = accepted >= options.accepted if options.accepted else tried >= options.count
+            if enough or time.monotonic() > end:
+                break
+            tried += 1
             outcome = check(engines, seed)
             accepted += outcome is not None
             if outcome:
                 different += 1
                 print(outcome, flush=True)
             engines.vm.forget_programs()
-    print(f"{options.count} programs, {accepted} accepted, {different} different")
+            if tried % 1000 == 0:
+                print(f"{tried} programs, {accepted} accepted, {different} different", flush=True)
+    print(f"{tried} programs, {accepted} accepted, {different} different")
     return 1 if different else 0
 
 

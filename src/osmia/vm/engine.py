@@ -365,8 +365,9 @@ class Vm:
             return 0, 0
         start = load(cpu.context + load(cpu.state + layout.STATE_DATA))
         end = load(cpu.context + load(cpu.state + layout.STATE_DATA_END))
-        self.reachable(start, max(end - start, 0))
-        return start, max(end, start)
+        size = max(end - start, 0)
+        start = self.reachable(start, size)
+        return start, start + size
 
     def reachable(self, address: int, size: int) -> int:
         """A program's address for `size` bytes, masked; ProgramFault if it leaves the region."""

@@ -321,7 +321,7 @@ def reachable(frame: int, address: int, size: int) -> int:
     """An address that a program gave for `size` bytes, masked; 0 after an interrupt if the
     bytes do not lie in the region."""
     masked = address & (region_size() - 1)
-    if masked + size > region_size():
+    if size > region_size() or masked + size > region_size():
         return interrupt(frame, Interrupt.ACCESS, address)
     return masked
 

@@ -1,4 +1,8 @@
-"""Packets as programs see them: legacy loads, skb bytes, head, tail and metadata, redirects."""
+"""Packets as programs see them: legacy loads, skb bytes, head, tail and metadata, redirects.
+
+Where the packet is, the context says, and a compiled program may have written anything
+there: every bound is masked to the region before it is used.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ from osmia.vm.native import (
     move,
     native,
     reachable,
+    region_size,
     store8,
     store32,
     store64,
@@ -58,15 +63,21 @@ def run_context(frame: int) -> int:
 
 
 @native
+def bound(frame: int, offset: int) -> int:
+    """A pointer to the packet from the run's context, inside the region."""
+    return load32(run_context(frame) + offset) & (region_size() - 1)
+
+
+@native
 def packet_start(frame: int) -> int:
     """The address of an skb's first byte."""
-    return load32(run_context(frame) + SKB_DATA)
+    return bound(frame, SKB_DATA)
 
 
 @native
 def packet_end(frame: int) -> int:
     """The address behind an skb's last byte."""
-    return load32(run_context(frame) + SKB_DATA_END)
+    return bound(frame, SKB_DATA_END)
 
 
 @native
@@ -172,7 +183,7 @@ def helper_skb_change_head(frame: int, ctx: int, size: int, flags: int) -> int:
     """bpf_skb_change_head, since 4.10: room for a new header in front, zeroed."""
     size = size & M32
     start = packet_start(frame)
-    if flags != 0 or size > start - load64(cpu_state(frame) + STATE_PACKET_START):
+    if flags != 0 or start < load64(cpu_state(frame) + STATE_PACKET_START) + size:
         return E_INVAL
     zero(start - size, size)
     return set_skb_bounds(frame, start - size, packet_end(frame))
@@ -183,12 +194,13 @@ def helper_xdp_adjust_head(frame: int, ctx: int, delta: int) -> int:
     """bpf_xdp_adjust_head, since 4.10: metadata moves along."""
     ctx = run_context(frame)
     delta = sign_extended(delta)
-    start = load32(ctx + XDP_DATA)
-    meta = load32(ctx + XDP_DATA_META)
-    size = start - meta
+    start = bound(frame, XDP_DATA)
+    meta = bound(frame, XDP_DATA_META)
+    size = start - meta if meta < start else 0
     moved = (start + delta) & M64
     low = load64(cpu_state(frame) + STATE_PACKET_START)
-    if moved < low + size or moved > load32(ctx + XDP_DATA_END) - ETHERNET:
+    end = bound(frame, XDP_DATA_END)
+    if moved < low + size or moved > end or moved + ETHERNET > end:
         return E_INVAL
     if size:
         move(moved - size, meta, size)
@@ -201,8 +213,8 @@ def helper_xdp_adjust_head(frame: int, ctx: int, delta: int) -> int:
 def helper_xdp_adjust_meta(frame: int, ctx: int, delta: int) -> int:
     """bpf_xdp_adjust_meta, since 4.15."""
     ctx = run_context(frame)
-    start = load32(ctx + XDP_DATA)
-    moved = (load32(ctx + XDP_DATA_META) + sign_extended(delta)) & M64
+    start = bound(frame, XDP_DATA)
+    moved = (bound(frame, XDP_DATA_META) + sign_extended(delta)) & M64
     if moved < load64(cpu_state(frame) + STATE_PACKET_START) or moved > start:
         return E_INVAL
     if start - moved > MAX_META or (start - moved) & 3:
@@ -216,8 +228,8 @@ def helper_xdp_adjust_tail(frame: int, ctx: int, delta: int) -> int:
     """bpf_xdp_adjust_tail, since 4.18; growing (with zeros) since 5.8."""
     ctx = run_context(frame)
     delta = sign_extended(delta)
-    start = load32(ctx + XDP_DATA)
-    end = load32(ctx + XDP_DATA_END)
+    start = bound(frame, XDP_DATA)
+    end = bound(frame, XDP_DATA_END)
     moved = (end + delta) & M64
     if moved > load64(cpu_state(frame) + STATE_PACKET_END) or moved < start + ETHERNET:
         return E_INVAL
@@ -237,9 +249,8 @@ def sign_extended(value: int) -> int:
 @native
 def xdp_holds(frame: int, offset: int, size: int) -> int:
     """The address of `size` bytes at an offset of an XDP packet, or 0."""
-    ctx = run_context(frame)
-    at = load32(ctx + XDP_DATA) + offset
-    return at if at + size <= load32(ctx + XDP_DATA_END) else 0
+    at = bound(frame, XDP_DATA) + offset
+    return at if at + size <= bound(frame, XDP_DATA_END) else 0
 
 
 @native
@@ -337,7 +348,7 @@ def helper_redirect_map(frame: int, handle: int, key: int, flags: int) -> int:
 def helper_skb_vlan_push(frame: int, ctx: int, protocol: int, tci: int) -> int:
     """bpf_skb_vlan_push, since 4.3: the tag goes into the packet at once."""
     start = packet_start(frame)
-    if start - 4 < load64(cpu_state(frame) + STATE_PACKET_START):
+    if start < load64(cpu_state(frame) + STATE_PACKET_START) + 4:
         return E_INVAL
     move(start - 4, start, 12)
     store8(start + 8, protocol & 255)

@@ -1,0 +1,80 @@
+"""Hostile programs end in a result or an exception of ours, and stay in the region."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from osmia.errors import OsmiaError
+from osmia.isa import assemble
+from osmia.object.uapi import ProgramType
+from osmia.vm.engine import Vm
+
+SEED = 500_000
+PROGRAMS = 300
+
+
+@pytest.fixture(scope="module")
+def hostile() -> ModuleType:
+    path = Path(__file__).parents[2] / "fuzz" / "vm_hostile.py"
+    spec = importlib.util.spec_from_file_location("vm_hostile", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_hostile_programs_do_no_harm(hostile: ModuleType) -> None:
+    print(f"seeds {SEED} to {SEED + PROGRAMS}")
+    target = hostile.Target()
+    with target.vm:
+        outcomes = [target.attempt(seed) for seed in range(SEED, SEED + PROGRAMS)]
+    assert sum(len(outcome) == 3 for outcome in outcomes) > PROGRAMS / 5
+
+
+#: A program that writes where its packet starts and ends, then has a helper use that.
+FORGED = (
+    "r6 = r1\nw7 = {start}\n*(u32 *)(r1 +{data}) = r7\nw7 = {end}\n*(u32 *)(r1 +{data_end}) = r7\n"
+)
+SKB = {"data": 76, "data_end": 80}
+XDP = {"data": 0, "data_end": 4}
+
+
+@pytest.mark.parametrize("start,end", [(0, 0xFFFFFFFF), (0xF0000000, 0xFFFFFFFF), (0, 0), (8, 4)])
+@pytest.mark.parametrize(
+    "kind,call",
+    [
+        (ProgramType.SCHED_CLS, "r2 = 0xfffffff0 ll\nr3 = 0\ncall bpf_skb_change_head"),
+        (ProgramType.SCHED_CLS, "r2 = 0xfffffff0 ll\nr3 = 0\ncall bpf_skb_change_tail"),
+        (ProgramType.SCHED_CLS, "r2 = 129\nr3 = 7\ncall bpf_skb_vlan_push"),
+        (
+            ProgramType.SCHED_CLS,
+            "r2 = 0x0ffffff0 ll\nr3 = r10\nr3 += -8\nr4 = 8\nr5 = 0\ncall bpf_skb_store_bytes",
+        ),
+        (ProgramType.SCHED_CLS, "r0 = *(u32 *)skb[0xffffff0]"),
+        (ProgramType.XDP, "r2 = -20\ncall bpf_xdp_adjust_head"),
+        (ProgramType.XDP, "r2 = 0x7fffffff ll\ncall bpf_xdp_adjust_tail"),
+        (
+            ProgramType.XDP,
+            "r2 = 0xfffffff0 ll\nr3 = r10\nr3 += -8\nr4 = 8\ncall bpf_xdp_store_bytes",
+        ),
+    ],
+)
+def test_forged_packet_bounds_lead_nowhere(
+    vm: Vm, kind: ProgramType, call: str, start: int, end: int
+) -> None:
+    fields = XDP if kind is ProgramType.XDP else SKB
+    forge = FORGED.format(start=start, end=end, **fields)
+    program = vm.load_program(assemble(f"{forge}r1 = r6\n{call}\nr0 = 0\nexit"), type=kind)
+    control = vm.memory.read(vm.map_table, 4096)
+    for options in ({"executor": "jit"}, {"executor": "interpreter", "strict": False}):
+        try:
+            program.run(bytes(64), **options)
+        except OsmiaError:
+            continue
+    assert vm.memory.read(vm.map_table, 4096) == control
