@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.btf import BTF, Kind
 from osmia.errors import NotSupportedError, RelocationError
@@ -20,8 +20,7 @@ _PREFIXES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AttachTarget:
+class AttachTarget(NamedTuple):
     """A type id in the BTF of "vmlinux", of a module, or of a program (`module` is "")."""
 
     type_id: int

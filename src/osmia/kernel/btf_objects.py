@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.btf import BTF, kernel_btf, module_btf
 from osmia.errors import KernelError, OsmiaError
@@ -24,8 +24,7 @@ class BtfLoadError(KernelError):
         super().__init__(error, "load BTF", hint=log.strip().rpartition("\n")[2])
 
 
-@dataclass(frozen=True, slots=True)
-class BtfObjectInfo:
+class BtfObjectInfo(NamedTuple):
     """A BTF object: `size` in bytes; `name` of kernel BTF is "vmlinux" or a module's."""
 
     id: int

@@ -40,9 +40,7 @@ BTF_KINDS = {
     "func": _btf(_INTEGER, _PROTOTYPE, _type(_FUNC, 2, count=_STATIC)),
     "global func": _btf(_INTEGER, _PROTOTYPE, _type(_FUNC, 2, count=_GLOBAL)),
     "var, datasec": _btf(_INTEGER, _VARIABLE, _type(_DATASEC, 4, 2, 0, 4, count=1)),
-    "?datasec": _btf(
-        _INTEGER, _VARIABLE, _type(_DATASEC, 4, 2, 0, 4, count=1, name=_QUESTION)
-    ),
+    "?datasec": _btf(_INTEGER, _VARIABLE, _type(_DATASEC, 4, 2, 0, 4, count=1, name=_QUESTION)),
     "float": _btf(_type(_FLOAT, 4)),
     "decl_tag": _btf(_INTEGER, _VARIABLE, _type(_DECL_TAG, 2, -1)),
     "type_tag": _btf(_INTEGER, _type(_TYPE_TAG, 1)),

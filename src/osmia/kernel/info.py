@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel import syscall
@@ -16,8 +16,7 @@ from osmia.object.uapi import ProgramType
 _PROGRAM = "anon_inode:bpf-prog"
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramInfo:
+class ProgramInfo(NamedTuple):
     """A program as BPF_OBJ_GET_INFO_BY_FD tells of it (since 4.13).
 
     Lengths in bytes. `tag` is the hash of the instructions as the kernel shows it, 16 hex

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
 from osmia.errors import KernelError, RelocationError
-from osmia.kernel import attach_target, features, image, syscall
+from osmia.kernel import attach_target, image, syscall
 from osmia.kernel.btf_objects import btf_from_id
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.loaded import LoadedObject
@@ -239,5 +239,7 @@ def _traces_static_probes(program: model.Program) -> bool:
 def _static_probe_attach_type() -> int:
     """One link for all places of a probe where the kernel has such links; the program says
     at load which kind it will have."""
+    from osmia.kernel import features
+
     multi = AttachType.TRACE_UPROBE_MULTI
     return multi if features.has_attach_type(multi) else 0

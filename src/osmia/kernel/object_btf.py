@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.btf import BTF
 from osmia.btf.sanitize import FUNC, KINDS, sanitized
@@ -12,8 +12,7 @@ from osmia.kernel.btf_objects import BtfLoadError, load_btf
 from osmia.kernel.fd import FileDescriptor
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectBtf:
+class ObjectBtf(NamedTuple):
     """The descriptor of the types in the kernel; `functions`: also those of functions, which
     a program's func_info and line_info need (since 5.0)."""
 

@@ -6,12 +6,11 @@ import ctypes
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
 from osmia.kernel import privileges, syscall
 from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.verifier_log import verifier_error
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, ProgramType
 
@@ -32,8 +31,7 @@ def no_lines() -> Sequence[SourceLine]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramImage:
+class ProgramImage(NamedTuple):
     """A program as BPF_PROG_LOAD takes it: every relocation is already a number in `code`.
 
     `attach_fd` is the descriptor of the BTF object (0: vmlinux) that `attach_btf_id` counts
@@ -58,7 +56,7 @@ class ProgramImage:
     fd_array: Sequence[int] = ()
     ifindex: int = 0
     token_fd: int = 0
-    source_lines: Callable[[], Sequence[SourceLine]] = field(default=no_lines, repr=False)
+    source_lines: Callable[[], Sequence[SourceLine]] = no_lines
 
 
 def load(image: ProgramImage, log_level: int = 0) -> tuple[FileDescriptor, str]:
@@ -79,6 +77,8 @@ def load(image: ProgramImage, log_level: int = 0) -> tuple[FileDescriptor, str]:
     if result >= 0:
         return FileDescriptor(result, what), log
     if log.strip():
+        from osmia.kernel.verifier_log import verifier_error
+
         raise verifier_error(-result, image.name, log, image.source_lines())
     raise _refusal(image, -result)
 

@@ -8,17 +8,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from osmia.kernel import info as info_of
-from osmia.kernel import pins, program_load, runs, syscall
+from osmia.kernel import pins, program_load, syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.info import ProgramInfo
 from osmia.kernel.program_load import FUNC_INFO_SIZE, LINE_INFO_SIZE, ProgramImage, no_lines
-from osmia.kernel.runs import RunFlag, RunResult
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
     from osmia.btf import BTF
     from osmia.kernel.links import Link
+    from osmia.kernel.runs import RunFlag, RunResult
     from osmia.kernel.usdt_specs import UsdtSpecs
 
 _STREAM_BYTES = 64 << 10
@@ -194,6 +194,8 @@ class Program:
 
         Raises NotSupportedError for program types without test runs, KernelError.
         """
+        from osmia.kernel import runs
+
         return runs.run(
             self.fileno(),
             self.type,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.btf import BTF, FuncProto, Kind, Member, Ptr, Struct
 from osmia.btf.core_match import essential_name
@@ -22,8 +23,7 @@ from osmia.passes.target import Target
 _VALUE_PREFIX = "bpf_struct_ops_"
 
 
-@dataclass(frozen=True, slots=True)
-class Callback:
+class Callback(NamedTuple):
     """A program in a struct: `member` counts in the kernel's struct, `offset` in its value."""
 
     program: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from pathlib import Path
 
 from osmia.btf import BTF, Kind, kernel_btf
@@ -41,7 +41,7 @@ def _has_kprobes() -> bool:
 
 
 def _has_syscall_wrapper() -> bool:
-    prefix = _SYSCALL_PREFIX.get(platform.machine())
+    prefix = _SYSCALL_PREFIX.get(os.uname().machine)
     if prefix is None:
         return False
     try:

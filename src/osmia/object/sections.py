@@ -7,16 +7,14 @@ Documentation/bpf/libbpf/program_types.rst). `name+` in the table matches `name`
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from osmia.errors import ObjectFormatError
 from osmia.object.uapi import AttachType, ProgramFlag, ProgramType
 
 
-@dataclass(frozen=True, slots=True)
-class SectionDefinition:
+class SectionDefinition(NamedTuple):
     """One row of the table.
 
     `name` may end in "+" (see the module's text). `attach_btf`: the program is loaded
@@ -191,11 +189,13 @@ def find_section(section: str) -> tuple[SectionDefinition, str] | None:
 
 def unknown_section(section: str, file: str | None) -> ObjectFormatError:
     """The error for a section name that the table lacks, with the names nearest to it."""
+    from difflib import get_close_matches
+
     rows = section_definitions()
     head, slash, rest = section.lstrip("?").partition("/")
     open_ended = [name for name, row in rows.items() if row.name.endswith("+")]
-    near = difflib.get_close_matches(section.lstrip("?"), rows, n=3)
+    near = get_close_matches(section.lstrip("?"), rows, n=3)
     if slash and not near:
-        near = [f"{name}/{rest}" for name in difflib.get_close_matches(head, open_ended, n=3)]
+        near = [f"{name}/{rest}" for name in get_close_matches(head, open_ended, n=3)]
     hint = f"; did you mean {', '.join(repr(name) for name in near)}?" if near else ""
     return ObjectFormatError(f"unknown program section {section!r}{hint}", file=file)

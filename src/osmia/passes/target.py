@@ -6,9 +6,7 @@ machine or for a test.
 
 from __future__ import annotations
 
-import gzip
 import os
-import platform
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -89,7 +87,7 @@ class Target:
 
 def read_config() -> dict[str, str]:
     """CONFIG_* of the running kernel, from /boot/config-RELEASE or /proc/config.gz."""
-    for path in (Path(f"/boot/config-{platform.release()}"), Path("/proc/config.gz")):
+    for path in (Path(f"/boot/config-{os.uname().release}"), Path("/proc/config.gz")):
         try:
             data = path.read_bytes()
         except OSError:
@@ -105,6 +103,7 @@ def read_config() -> dict[str, str]:
 
 
 def _unpacked(data: bytes, path: Path) -> bytes:
+    import gzip
     import io
 
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
@@ -129,7 +128,7 @@ def running_version() -> int:
 
     Ubuntu tells it in /proc/version_signature, Debian in `uname -v` ("Debian 6.1.4-1").
     """
-    text = platform.release()
+    text = os.uname().release
     try:
         text = Path("/proc/version_signature").read_text().split()[-1]
     except (OSError, IndexError):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from osmia.errors import CodecError
 from osmia.values.base import ByteOrder, Codec
@@ -12,8 +11,7 @@ from osmia.values.enums import EnumCodec
 from osmia.values.scalars import BoolCodec, integer_out_of_range
 
 
-@dataclass(frozen=True, slots=True)
-class Bits:
+class Bits(NamedTuple):
     """Which bits of a struct a bitfield takes.
 
     They lie in the `size` bytes from `offset` on, read as one integer in the target's
@@ -55,8 +53,7 @@ class Bits:
         return word & ~(self.mask << self.shift) | (value & self.mask) << self.shift
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A named member, also one of a flattened anonymous struct. `offset` is in bytes.
 
     `flexible` marks a last array without a size of its own.

@@ -7,7 +7,6 @@ member reaches past the end, and the values in one decoded value are bounded by 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -245,7 +244,7 @@ def _with_tails(fields: list[Field]) -> list[Field]:
     """
     end = max((field.span[1] for field in fields), default=0)
     return [
-        replace(field, flexible=True)
+        field._replace(flexible=True)
         if field.offset >= end
         and not field.codec.size
         and isinstance(field.codec, ArrayCodec | BytesCodec)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ class StructCodec(Codec):
         """The same without a tail: a flexible array is always empty."""
         if self.flexible is None:
             return self
-        fields = [replace(field, flexible=False) for field in self.fields]
+        fields = [field._replace(flexible=False) for field in self.fields]
         return StructCodec(fields, self.size, self.type_name, self.byteorder)
 
     @property

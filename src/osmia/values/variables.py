@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from osmia.errors import CodecError, ReadOnlyError
 from osmia.values.base import Codec
@@ -66,8 +65,7 @@ class WholeValueStore:
         self.put(bytes(whole))
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """Where one variable is: `offset` in bytes into `buffer`. `why` says why it is read-only."""
 
     buffer: Store

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from osmia.kernel import attributes, syscall
 from osmia.object.uapi import PER_CPU_MAPS, MapFlag, MapType
 
 
-@dataclass(frozen=True, slots=True)
-class MapInfo:
+class MapInfo(NamedTuple):
     """A map's facts, from BPF_OBJ_GET_INFO_BY_FD (since 4.13) and /proc/self/fdinfo.
 
     Sizes in bytes; `value_size` is one CPU's for per-CPU maps. Type ids are those of the

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from osmia.btf import BTF, kernel_btf
 from osmia.errors import BpfPermissionError, KernelError, OsmiaError
@@ -41,8 +40,7 @@ TYPES_WITHOUT_BTF = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MapTypes:
+class MapTypes(NamedTuple):
     """A map's key and value types in BTF loaded as `btf_fd`; 0: the map has no BTF.
 
     A struct_ops map is typed by the kernel's BTF (`vmlinux_value_type_id`), and the

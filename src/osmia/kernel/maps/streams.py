@@ -9,8 +9,6 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import KernelError
-from osmia.events import EventCodec, EventSource, PerfBuffer, RingBuffer
-from osmia.events.perf_buffer import DEFAULT_PAGES
 from osmia.kernel import syscall
 from osmia.kernel.attributes import PerfEventAttr
 from osmia.kernel.fd import FileDescriptor
@@ -22,8 +20,11 @@ from osmia.kernel.syscall import Command, PerfFlag, PerfIoctl
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
+# Readers of events are imported when the first one is opened: not every program sends any.
 if TYPE_CHECKING:
     import numpy
+
+    from osmia.events import EventCodec, EventSource, PerfBuffer, RingBuffer
 
 # include/uapi/linux/perf_event.h
 _TYPE_SOFTWARE = 1
@@ -98,25 +99,28 @@ class RingBufferMap(EventMap, types=(MapType.RINGBUF,)):
     """BPF_MAP_TYPE_RINGBUF (since 5.8): events of all CPUs in one order."""
 
     def _open(self) -> RingBuffer:
+        from osmia.events import RingBuffer
+
         return RingBuffer(self.fileno(), self.max_entries, codec=self.event_codec, name=self.name)
 
     def to_numpy(self, dtype: Any = None) -> numpy.ndarray[Any, Any]:
         """The events that are there now, all of one size, as an array. Imports numpy."""
-        reader = self.events
-        assert isinstance(reader, RingBuffer)
-        return reader.to_numpy(dtype)
+        reader: Any = self.events
+        events: numpy.ndarray[Any, Any] = reader.to_numpy(dtype)
+        return events
 
 
 class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
     """BPF_MAP_TYPE_PERF_EVENT_ARRAY: a stream of events per CPU, as (CPU, event).
 
     Reading opens a perf event on every CPU that is online and has an entry, with
-    `pages` pages of data each (a power of two), and takes them out of the map again when
-    the reader is closed. Programs that count with `bpf_perf_event_read` want perf events
-    of the caller's instead: `array[cpu] = event`, anything with a `fileno()`.
+    `pages` pages of data each (a power of two; None: PerfBuffer's default), and takes
+    them out of the map again when the reader is closed. Programs that count with
+    `bpf_perf_event_read` want perf events of the caller's instead: `array[cpu] = event`,
+    anything with a `fileno()`.
     """
 
-    pages = DEFAULT_PAGES
+    pages: int | None = None
 
     def __setitem__(self, cpu: int, event: Any) -> None:
         number = descriptor_of(event).to_bytes(4, sys.byteorder)
@@ -128,9 +132,9 @@ class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
     @property
     def lost(self) -> int:
         """Events that found no room, as far as what was read so far tells."""
-        reader = self.events
-        assert isinstance(reader, PerfBuffer)
-        return reader.lost
+        reader: Any = self.events
+        lost: int = reader.lost
+        return lost
 
     def _operate(self, command: Command, cpu: int, value: bytes | None) -> None:
         key = cpu.to_bytes(4, sys.byteorder)
@@ -138,6 +142,8 @@ class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
             raise element_error(self, command, error, cpu)
 
     def _open(self) -> PerfBuffer:
+        from osmia.events.perf_buffer import DEFAULT_PAGES, PerfBuffer
+
         with ExitStack() as opened:
             events = {}
             for cpu in online_cpus():
@@ -146,7 +152,7 @@ class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
             numbers = {cpu: event.fileno() for cpu, event in events.items()}
             buffer = PerfBuffer(
                 numbers,
-                pages=self.pages,
+                pages=self.pages or DEFAULT_PAGES,
                 codec=self.event_codec,
                 close=lambda: self._take_out(events),
                 name=self.name,

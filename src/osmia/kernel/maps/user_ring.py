@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from osmia.events.user_ring_buffer import Reservation, UserRingBuffer
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps.base import Map
 from osmia.kernel.maps.info import MapInfo
 from osmia.object.uapi import MapType
 from osmia.values import Codec
+
+if TYPE_CHECKING:
+    from osmia.events import Reservation, UserRingBuffer
 
 
 class UserRingBufferMap(Map, types=(MapType.USER_RINGBUF,)):
@@ -38,6 +40,8 @@ class UserRingBufferMap(Map, types=(MapType.USER_RINGBUF,)):
         """The map's writer: `reserve`, `send`, `pending`, `free`."""
         number = self.fileno()  # closed maps say so
         if self._writer is None or self._writer.closed:
+            from osmia.events import UserRingBuffer  # once, for maps that are really used
+
             self._writer = UserRingBuffer(
                 number, self.max_entries, codec=self.record_codec, name=self.name
             )
