@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -42,6 +43,10 @@ pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(shutil.which("tc") is None, reason="needs iproute2"),
 ]
+
+
+def kernel_release() -> tuple[int, ...]:
+    return tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
 
 
 def shown(*words: str) -> Any:
@@ -132,8 +137,14 @@ def test_a_filter_that_fails_leaves_no_qdisc(veth: str, counting: Path, tc_mount
     assert not [q for q in shown("tc", "qdisc", "show", "dev", veth) if q["kind"] == "clsact"]
 
 
-def test_tcx_links_are_pinned(counting: Path, veth: str, tc_mount: Path) -> None:
+def test_tcx_links_are_pinned(
+    counting: Path, veth: str, tc_mount: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pin = tc_mount / "link"
+    if kernel_release() < (6, 6):
+        assert run(["tc", "attach", veth, "ingress", str(counting), "--tcx", str(pin)]) == 1
+        assert "needs Linux 6.6" in capsys.readouterr().err
+        return
     assert run(["tc", "attach", veth, "ingress", str(counting), "--tcx", str(pin)]) == 0
     send(3)
     with osmia.Map.from_pin(tc_mount / "tc/globals/count") as count:
