@@ -123,8 +123,14 @@ def _contents(fd: int, info: object) -> tuple[object, ...]:
         if value is not None and info.type in names:
             found.append(names[info.type](int.from_bytes(value, "little")))
         else:
-            found.append(value)
+            found.append(value and _without_addresses(value))
     return tuple(found)
+
+
+def _without_addresses(value: bytes) -> bytes:
+    """Heads of lists, as the kernel hands them out, point at its own copy of the value."""
+    words = [value[start : start + 8] for start in range(0, len(value), 8)]
+    return b"".join(bytes(8) if word[6:] == b"\xff\xff" else word for word in words)
 
 
 def _map_name(identifier: int) -> str:

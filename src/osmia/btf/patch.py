@@ -48,10 +48,12 @@ def corrected(
     """
     order = struct_order(btf.byteorder)
     data = bytearray(btf.to_bytes())
+    changed = list(static_functions)
     for section in data_sections(btf):
         layout = layouts.get(section.name)
         if layout is None:
             continue
+        changed.append(section.id)
         start = btf.record_offset(section.id)
         struct.pack_into(f"{order}I", data, start + 8, layout.size)
         for number, entry in enumerate(section.entries):
@@ -64,13 +66,14 @@ def corrected(
             if variable.name in layout.hidden:
                 place = btf.record_offset(variable.id) + _RECORD
                 struct.pack_into(f"{order}I", data, place, VarLinkage.STATIC)
+                changed.append(variable.id)
         _sort_entries(data, order, start + _RECORD, len(section.entries))
-    for type_id in static_functions:
+    for type_id in changed:
         if isinstance(btf.type(type_id), Func):
             start = btf.record_offset(type_id) + 4
             (info,) = struct.unpack_from(f"{order}I", data, start)
             struct.pack_into(f"{order}I", data, start, info & ~0xFFFF | FuncLinkage.STATIC)
-    return BTF(bytes(data), base=btf.base, name=btf.name)
+    return btf.with_words(bytes(data), changed) if changed else btf
 
 
 def _sort_entries(data: bytearray, order: str, start: int, count: int) -> None:

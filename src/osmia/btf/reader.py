@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -166,6 +166,19 @@ class BTF:
     def to_bytes(self) -> bytes:
         """The bytes that this was read from (without those of the base)."""
         return bytes(self._data)
+
+    def with_words(self, data: bytes, changed: Iterable[int]) -> BTF:
+        """The same BTF but for words in the records of the types `changed`, as `data` has them.
+
+        Records and strings stay where they are, so what is known of the others is kept.
+        """
+        other = BTF(data, base=self.base, name=self.name, unique_strings=self._unique_strings)
+        other._index, other._names = self._index, self._names
+        other._strings = self._strings
+        other._types = dict(self._types)
+        for type_id in changed:
+            other._types.pop(type_id, None)
+        return other
 
     def string(self, offset: int) -> str:
         """The string at `offset`; bytes that are no UTF-8 become surrogates."""

@@ -34,6 +34,7 @@ from osmia.object.uapi import MapType
 
 MAPS_SECTION = ".maps"
 POINTER_SIZE = 8
+_TYPES = {int(kind): kind for kind in MapType}
 
 
 @dataclass(slots=True)
@@ -72,7 +73,6 @@ class MapReader:
         }
         maps: dict[str, Map] = {}
         places: dict[tuple[int, int], str] = {}
-        values_at: dict[str, int] = {}
         for entry in datasec.entries:
             variable = self.btf.type(entry.type_id)
             if not isinstance(variable, Var) or not variable.name:
@@ -82,11 +82,8 @@ class MapReader:
                 raise self._error(f"map {variable.name!r} has no symbol in {MAPS_SECTION!r}")
             if variable.name in maps:
                 raise self._error(f"map {variable.name!r} is defined twice")
-            draft = self._draft(variable)
-            maps[variable.name] = self._map(draft, variable.id, symbol)
+            maps[variable.name] = self._map(self._draft(variable), variable.id, symbol)
             places[(self.section.index, symbol.value)] = variable.name
-            if draft.values_offset is not None:
-                values_at[variable.name] = symbol.value + draft.values_offset
         return maps, places
 
     def fill_slots(
@@ -150,27 +147,31 @@ class MapReader:
         return draft
 
     def _read_attribute(self, member: Member, draft: _Draft) -> None:
-        where = f"{draft.where}: attribute {member.name!r}"
         attribute = find_attribute(member.name)
         if attribute is None:
-            raise self._error(f"{where} is not known")
+            raise self._error(f"{draft.where}: attribute {member.name!r} is not known")
         if attribute.is_type:
             pointer = self.btf.type(member.type_id)
             if not isinstance(pointer, Ptr):
-                raise self._error(f"{where} is no __type()")
+                raise self._error(f"{draft.where}: attribute {member.name!r} is no __type()")
             draft.types[member.name] = (pointer.target, self.btf.size_of(pointer.target))
-        else:
-            draft.numbers[member.name] = self._number(member, where)
+            return
+        number = self._number(member.type_id)
+        if number is None:
+            raise self._error(
+                f"{draft.where}: attribute {member.name!r} is no __uint() or __ulong()"
+            )
+        draft.numbers[member.name] = number
 
-    def _number(self, member: Member, where: str) -> int:
-        kind = self.btf.type(self.btf.resolve(member.type_id))
-        if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
-            return kind.values[0].value
+    def _number(self, type_id: int) -> int | None:
+        """What __uint() or __ulong() says; None for another type."""
+        kind = self.btf.type(self.btf.resolve(type_id))
         if isinstance(kind, Ptr):
             array = self.btf.type(kind.target)
-            if isinstance(array, Array):
-                return array.count
-        raise self._error(f"{where} is no __uint() or __ulong()")
+            return array.count if isinstance(array, Array) else None
+        if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
+            return kind.values[0].value
+        return None
 
     def _read_values(self, member: Member, draft: _Draft) -> None:
         where = f"{draft.where}: `values`"
@@ -192,14 +193,16 @@ class MapReader:
         draft.inner = self._make(inner)
 
     def _map(self, draft: _Draft, btf_id: int, symbol: Symbol) -> Map:
-        return replace(
-            self._make(draft),
+        return self._make(
+            draft,
             btf_id=btf_id,
             weak=symbol.binding is Binding.WEAK,
             hidden=symbol.visibility in HIDDEN,
         )
 
-    def _make(self, draft: _Draft) -> Map:
+    def _make(
+        self, draft: _Draft, *, btf_id: int = 0, weak: bool = False, hidden: bool = False
+    ) -> Map:
         numbers = dict(draft.numbers)
         key_size, key_type = self._size(draft, numbers, "key")
         value_size, value_type = self._size(draft, numbers, "value")
@@ -210,37 +213,35 @@ class MapReader:
             value_size = 4
         if kind == MapType.PROG_ARRAY and draft.values_offset is not None and not value_size:
             value_size = 4
-        pinning = signed32(numbers.pop("pinning", Pinning.NONE))
-        return self._attributed(
-            draft,
-            numbers,
-            Map(
-                name=draft.name,
-                type=MapType(kind) if kind in set(MapType) else kind,  # type: ignore[arg-type]
-                key_size=key_size,
-                value_size=value_size,
-                max_entries=numbers.pop("max_entries", 0),
-                flags=numbers.pop("map_flags", 0),
-                key_type_id=key_type,
-                value_type_id=value_type,
-                numa_node=numbers.pop("numa_node", None),
-                map_extra=numbers.pop("map_extra", 0),
-                pinning=pinning,
-                inner=draft.inner,
-            ),
+        made = Map(
+            name=draft.name,
+            type=_TYPES.get(kind, kind),  # type: ignore[arg-type]
+            key_size=key_size,
+            value_size=value_size,
+            max_entries=numbers.pop("max_entries", 0),
+            flags=numbers.pop("map_flags", 0),
+            key_type_id=key_type,
+            value_type_id=value_type,
+            numa_node=numbers.pop("numa_node", None),
+            map_extra=numbers.pop("map_extra", 0),
+            pinning=signed32(numbers.pop("pinning", Pinning.NONE)),
+            inner=draft.inner,
+            attributes=self._rest(draft, numbers),
+            btf_id=btf_id,
+            weak=weak,
+            hidden=hidden,
         )
+        return apply_attributes(made) if made.attributes else made
 
     @staticmethod
-    def _attributed(draft: _Draft, numbers: dict[str, int], made: Map) -> Map:
-        """`made` with the attributes that are no fields of `Map`."""
+    def _rest(draft: _Draft, numbers: dict[str, int]) -> dict[str, int]:
+        """The attributes that are no fields of `Map`: numbers, and ids of types."""
         if "inner_idx" in numbers:
             numbers["inner_idx"] = signed32(numbers["inner_idx"])
-        types = {
-            name: type_id
-            for name, (type_id, _) in draft.types.items()
-            if name not in ("key", "value")
-        }
-        return apply_attributes(replace(made, attributes=numbers | types))
+        for name, (type_id, _) in draft.types.items():
+            if name not in ("key", "value"):
+                numbers[name] = type_id
+        return numbers
 
     def _size(self, draft: _Draft, numbers: dict[str, int], which: str) -> tuple[int, int]:
         given = numbers.pop(f"{which}_size", 0)
