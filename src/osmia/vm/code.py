@@ -8,7 +8,7 @@ cycle and no chain deeper than eight. What an access may touch is checked when i
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -64,6 +64,11 @@ class CodeFunction:
         """What the program sees as this function's address."""
         return FUNCTION_HANDLE + (self.start << FUNCTION_HANDLE_SHIFT)
 
+    @property
+    def frame_bytes(self) -> int:
+        """Its stack, rounded up to 32 bytes as the kernel counts."""
+        return max(-(-self.stack // 32) * 32, 32)
+
 
 @dataclass(frozen=True)
 class Code:
@@ -103,30 +108,44 @@ class Code:
         start = max(start for start in self.functions if start <= slot)
         return self.functions[start]
 
-    def source(self, slot: int) -> str:
-        """The source line of a slot as "file:line: text", or "" where none is known."""
+    def line_at(self, slot: int) -> SourceLine | None:
+        """The source line of a slot, where one is known."""
         start = max((s for s in self.lines if s <= slot), default=None)
         if start is None or start < self.function_at(slot).start:
-            return ""
-        line = self.lines[start]
-        return f"{line.file}:{line.line}: {line.text.strip()}"
+            return None
+        return self.lines[start]
 
-    def stack_chains(self) -> dict[tuple[str, ...], int]:
-        """Stack bytes of every chain of calls, by the names of its functions, each frame
-        rounded up to 32 bytes as the kernel counts."""
-        chains: dict[tuple[str, ...], int] = {}
+    def source(self, slot: int) -> str:
+        """The source line of a slot as "file:line: text", or "" where none is known."""
+        line = self.line_at(slot)
+        return f"{line.file}:{line.line}: {line.text.strip()}" if line is not None else ""
 
-        def follow(start: int, names: tuple[str, ...], used: int) -> None:
+    def stack_chains(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Every chain of calls by the names of its functions, and the stack bytes it needs.
+        There can be very many of them: `deepest_chain` looks at each function once."""
+        pending: list[tuple[int, tuple[str, ...], int]] = [(0, (), 0)]
+        while pending:
+            start, names, used = pending.pop()
             function = self.functions[start]
             names += (function.name,)
-            used += max(-(-function.stack // 32) * 32, 32)
+            used += function.frame_bytes
             if not function.calls:
-                chains[names] = used
-            for callee in sorted(function.calls):
-                follow(callee, names, used)
+                yield names, used
+            pending += ((callee, names, used) for callee in sorted(function.calls, reverse=True))
 
-        follow(0, (), 0)
-        return chains
+    def deepest_chain(self, start: int = 0) -> tuple[tuple[str, ...], int]:
+        """The chain of calls from a function on that needs the most stack, and its bytes."""
+        known: dict[int, tuple[tuple[str, ...], int]] = {}
+
+        def deepest(at: int) -> tuple[tuple[str, ...], int]:
+            if at not in known:
+                function = self.functions[at]
+                below = (deepest(callee) for callee in sorted(function.calls))
+                names, used = max(below, key=lambda chain: chain[1], default=((), 0))
+                known[at] = (function.name, *names), function.frame_bytes + used
+            return known[at]
+
+        return deepest(start)
 
 
 TAIL_CALL = 12

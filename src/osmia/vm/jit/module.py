@@ -7,7 +7,7 @@ from osmia.vm.code import Code
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit import stubs
 from osmia.vm.jit.calls import Context
-from osmia.vm.jit.emitter import PARAMETERS, Emitter, function
+from osmia.vm.jit.emitter import Emitter, function
 from osmia.vm.jit.translate import FunctionTranslation
 
 # `run` takes what one run needs, and how often to run: it gives the last result.
@@ -90,17 +90,3 @@ def _dispatch(code: Code) -> str:
     body.ret(0)
     signature = "ptr %base, i64 %frame, i64 %handle, i64 %a1, i64 %a2, i64 %a3, i64 %a4"
     return function("dispatch", signature, body)
-
-
-def dispatcher_text(context: Context) -> str:
-    """A module whose `run` calls a program through one stub, `slot_0`."""
-    body = Emitter(["entry:"])
-    body.ret(
-        body.value(
-            "musttail call i64 @slot_0(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3,"
-            " i64 %a4, i64 %a5)"
-        )
-    )
-    program = function("program", PARAMETERS, body, linkage="")
-    profile = '!0 = !{!"branch_weights", i32 1, i32 1048576}\n'
-    return "".join([stubs.text("slot_0"), program, _one_run(context), _run(), profile])
