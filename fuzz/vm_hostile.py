@@ -345,6 +345,7 @@ def run(start: int, count: int, *, minutes: float = 0, chunk: int = 2500) -> lis
             else:
                 at = int.from_bytes(place[:8], "little")
                 problems.append(f"seed {at}: the process ended with {child.exitcode}")
+                print(problems[-1], flush=True)
                 seed = at + 1
         if (seed - start) % (4 * chunk) == 0:
             print(f"{seed - start} programs, {len(problems)} problems", flush=True)

@@ -243,6 +243,8 @@ class Generator:
         else:
             self.emit("r3 = r10", f"r3 += -{STACK}", f"r4 = {r.choice((0, 0, 0, 1, 2, 3))}")
             self.emit("call bpf_map_update_elem", "r3 = r0")
+        # A value whose entry was replaced may still be used under RCU, but strict mode reports it.
+        self.emit("r9 = map[fd:{out}][0]+0")
         self.scalars(3)
 
     def call(self) -> None:

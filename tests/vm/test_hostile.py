@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -11,8 +12,9 @@ import pytest
 
 from osmia.errors import OsmiaError
 from osmia.isa import assemble
-from osmia.object.uapi import ProgramType
+from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
+from osmia.vm.errors import ProgramFault
 
 SEED = 500_000
 PROGRAMS = 300
@@ -78,3 +80,13 @@ def test_forged_packet_bounds_lead_nowhere(
         except OsmiaError:
             continue
     assert vm.memory.read(vm.map_table, 4096) == control
+
+
+def test_a_deadlock_in_a_loop_ends_the_run_at_its_first_round(vm: Vm) -> None:
+    table = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
+    again = f"again: r1 = map[fd:{table.id}][0]+0\ncall bpf_spin_lock\ngoto again"
+    program = vm.load_program(assemble(again))
+    begin = time.monotonic()
+    with pytest.raises(ProgramFault, match="never released"):
+        program.run(executor="jit", budget=1_000_000)
+    assert time.monotonic() - begin < 30  # one round of waiting, not 200,000

@@ -309,8 +309,10 @@ class Natives:
 
 @native
 def interrupt(frame: int, why: int, detail: int) -> int:
-    """Make every frame of the run return at once. Gives 0."""
+    """End the run: it has no budget any more, so that no loop of compiled code goes on. The
+    interpreter looks after each call. Gives 0."""
     state = cpu_state(frame)
+    store64(state + layout.STATE_BUDGET, 0)
     store64(state + layout.STATE_DETAIL, detail)
     store64(state + layout.STATE_INTERRUPT, why)
     return 0

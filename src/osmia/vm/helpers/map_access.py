@@ -34,7 +34,7 @@ from osmia.vm.native import (
     swap32,
 )
 
-SPIN_LIMIT = 1 << 26
+SPIN_LIMIT = 1 << 24
 READ_ONLY = 128  # BPF_F_RDONLY_PROG
 WRITE_ONLY = 256  # BPF_F_WRONLY_PROG
 

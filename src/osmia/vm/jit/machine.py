@@ -184,6 +184,7 @@ class Jit:
             self._failures.error = error
             state = self.vm.cpus.state_of(frame)
             self.vm.memory.store64(state + layout.STATE_INTERRUPT, Interrupt.CALLBACK)
+            self.vm.memory.store64(state + layout.STATE_BUDGET, 0)
             return 0
 
     def take_failure(self) -> BaseException | None:

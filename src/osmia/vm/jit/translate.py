@@ -144,11 +144,17 @@ class FunctionTranslation:
         body.closed = True
 
     def exhausted(self) -> None:
-        """The end of a run whose budget is used up."""
-        self.body.block("exhausted")
+        """The end of a run whose budget is used up, or was taken by what interrupts it."""
+        body = self.body
+        body.block("exhausted")
+        why = body.load(body.pointer(self.state, layout.STATE_INTERRUPT), 8)
+        first, end = body.label("first"), body.label("end")
+        body.branch(body.value(f"icmp eq i64 {why}, 0"), first, end)
+        body.block(first)
         self.calls.interrupt(Interrupt.BUDGET, 0)
+        body.block(end)
         self.calls.save_budget()
-        self.body.ret(0)
+        body.ret(0)
 
     def go(self, slot: int, destination: int) -> str:
         """The label to jump to; a jump back pays first."""
