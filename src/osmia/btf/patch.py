@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from osmia.btf.additions import Additions
 from osmia.btf.layout import struct_order
@@ -17,15 +17,14 @@ SYMBOLS_SECTION = ".ksyms"
 CONFIG_SECTION = ".kconfig"
 
 
-@dataclass(slots=True)
-class SectionLayout:
+class SectionLayout(NamedTuple):
     """A data section as the ELF file has it: its size and its variables' offsets, in bytes.
 
     `hidden` are the variables that other objects shall not see: static for the kernel.
     """
 
     size: int
-    offsets: Mapping[str, int] = field(default_factory=dict)
+    offsets: Mapping[str, int] = {}
     hidden: frozenset[str] = frozenset()
 
 

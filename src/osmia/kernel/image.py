@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from osmia.errors import NotSupportedError, RelocationError
 from osmia.object.model import Relocation, RelocationKind
@@ -24,8 +24,7 @@ POISONED_MAP = 2001000000
 VMLINUX = "vmlinux"
 
 
-@dataclass(slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """What names stand for in this process: descriptors of maps and of modules' BTF.
 
     `fd_array` collects descriptors of the modules whose functions are called, for
@@ -34,9 +33,9 @@ class Numbers:
 
     maps: Mapping[str, int]
     data: Mapping[str, int]
-    data_offsets: Mapping[str, int] = field(default_factory=dict)
-    modules: Mapping[str, int] = field(default_factory=dict)
-    skipped_maps: Mapping[str, int] = field(default_factory=dict)
+    data_offsets: Mapping[str, int] = {}
+    modules: Mapping[str, int] = {}
+    skipped_maps: Mapping[str, int] = {}
 
 
 def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[bytes, list[int]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from functools import partial
 
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
-from osmia.errors import KernelError, RelocationError
+from osmia.errors import KernelError, RelocationError, VerifierError
 from osmia.kernel import attach_target, image, syscall
 from osmia.kernel.btf_objects import btf_from_id
 from osmia.kernel.fd import FileDescriptor
@@ -19,12 +19,13 @@ from osmia.kernel.object_btf import load_object_btf
 from osmia.kernel.programs import Program
 from osmia.kernel.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.target import kernel_target, module_btf_descriptor
+from osmia.kernel.token import open_token
 from osmia.object import model
 from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
-from osmia.object.uapi import AttachType, ProgramType
+from osmia.object.uapi import AttachType, ProgramFlag, ProgramType
 from osmia.passes import prepare
-from osmia.passes.layout import ProgramLayout, lay_out
+from osmia.passes.layout import ProgramLayout, lay_out_program
 from osmia.passes.target import Target
 
 
@@ -36,21 +37,22 @@ def load(
     maps: Mapping[str, Map] | None = None,
     attach_to: Mapping[str, Program] | None = None,
     log_level: int = 0,
+    token: str | os.PathLike[str] | None = None,
 ) -> LoadedObject:
     """Load all programs of `obj` that have `autoload` on, with their maps.
 
     `target` is the kernel to resolve against (default: the running one). Maps that ask for
     pinning are pinned under `pin_root`, or reused from there. `maps` gives existing maps to
     use instead of new ones, by name. `attach_to` gives, by program name, the loaded program
-    that an freplace or fentry program is for. `log_level` as for `Program.load`.
+    that an freplace or fentry program is for. `log_level` as for `Program.load`. `token` is
+    a bpffs mounted with delegation, whose BPF token stands in for capabilities (since 6.9).
 
     Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
     NotSupportedError, BpfPermissionError, KernelError. Nothing is left behind then: no
     descriptor, and no pin that was not there before.
     """
-    return _Loader(obj, target or kernel_target(), attach_to or {}, log_level).load(
-        pin_root, maps or {}
-    )
+    loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level)
+    return loader.load(pin_root, maps or {}, token)
 
 
 class _Loader:
@@ -65,13 +67,21 @@ class _Loader:
         self.log_level = log_level
         self.btf: FileDescriptor | None = None
         self.with_functions = False
+        self.token_fd = 0
 
-    def load(self, pin_root: str | os.PathLike[str], given: Mapping[str, Map]) -> LoadedObject:
+    def load(
+        self,
+        pin_root: str | os.PathLike[str],
+        given: Mapping[str, Map],
+        token: str | os.PathLike[str] | None,
+    ) -> LoadedObject:
         self._check_types()
         self.obj = prepare(self.source, self.target)
-        with ExitStack() as undo:
+        with ExitStack() as undo, ExitStack() as temporary:
+            if token is not None:
+                self.token_fd = temporary.enter_context(open_token(token)).fileno()
             self._load_btf(undo)
-            self.maps = MapLoader(self.obj, self.btf, pin_root, undo, self.target)
+            self.maps = MapLoader(self.obj, self.btf, pin_root, undo, self.target, self.token_fd)
             self.maps.create(given)
             programs = self._load_programs(undo)
             self.maps.fill_slots(programs)
@@ -102,7 +112,7 @@ class _Loader:
             return
         btf = without_externs(self.obj.btf, self._config_layout())
         needed = any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
-        loaded = load_object_btf(btf, self.obj.name, needed=needed)
+        loaded = load_object_btf(btf, self.obj.name, needed=needed, token_fd=self.token_fd)
         if loaded is not None:
             self.btf = undo.enter_context(loaded.fd)
             self.with_functions = loaded.functions
@@ -134,8 +144,7 @@ class _Loader:
                 syscall.prog_bind_map(program.fileno(), section.fd.fileno())
 
     def _load_program(self, program: model.Program) -> Program:
-        callback = program.exception_callback
-        layout = lay_out(self.obj, program.name, [callback] if callback else [])
+        layout = lay_out_program(self.obj, program)
         with ExitStack() as descriptors:
             numbers = self._numbers(layout, descriptors)
             attach_btf_id, attach_fd = self._attach_target(program, descriptors)
@@ -146,13 +155,15 @@ class _Loader:
                 expected_attach_type = _static_probe_attach_type()
             code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
             typed = self.with_functions and bool(layout.function_info)
-            return Program.load(
+            load = partial(
+                Program.load,
                 program.type,
                 code,
                 license=self.obj.license,
                 name=program.name,
                 expected_attach_type=expected_attach_type,
-                flags=program.flags,
+                flags=program.flags | (ProgramFlag.TOKEN_FD if self.token_fd else 0),
+                token_fd=self.token_fd,
                 kernel_version=self._kernel_version(program),
                 attach_btf_id=attach_btf_id,
                 attach_fd=attach_fd,
@@ -164,6 +175,12 @@ class _Loader:
                 source_lines=lambda: self._source_lines(layout),
                 definition=program,
             )
+            try:
+                return load()
+            except VerifierError as error:
+                from osmia.kernel.poison import explained
+
+                raise explained(error, self.source, layout, self.maps.skipped) from None
 
     def _numbers(self, layout: ProgramLayout, descriptors: ExitStack) -> image.Numbers:
         kernel_kinds = (
@@ -226,7 +243,7 @@ class _Loader:
 
     def _source_lines(self, layout: ProgramLayout) -> list[model.SourceLine]:
         return [
-            replace(line, slot=line.slot + slot)
+            line._replace(slot=line.slot + slot)
             for slot, name in layout.functions
             for line in self.obj.source_lines(name)
         ]

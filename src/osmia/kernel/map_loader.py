@@ -7,8 +7,8 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel import pins, syscall, tc_pins
@@ -29,8 +29,7 @@ from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.target import Target
 
 
-@dataclass(slots=True)
-class LoadedSection:
+class LoadedSection(NamedTuple):
     """A data section in the kernel: its map's descriptor and its memory."""
 
     section: DataSection

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from osmia.btf import BTF, FuncProto, Kind, Member, Ptr, Struct
@@ -31,8 +30,7 @@ class Callback(NamedTuple):
     offset: int
 
 
-@dataclass(slots=True)
-class StructOps:
+class StructOps(NamedTuple):
     """One struct_ops map. `value` is the kernel's struct with everything but the programs.
 
     `type_id` (of the struct) and `value_type_id` (of what the map holds) are ids in the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 from osmia.errors import NotSupportedError
@@ -23,7 +22,9 @@ class UsdtSpecs:
     def __init__(self, specs: Map) -> None:
         self._map = specs
         self._used: set[int] = set()
-        self._lock = Lock()
+        import threading  # only objects with USDT programs need it
+
+        self._lock = threading.Lock()
 
     @property
     def argument_fields(self) -> frozenset[str]:

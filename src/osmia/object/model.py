@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from osmia.btf import BTF, Kind, Struct
 from osmia.object.uapi import AttachType, MapType, ProgramType
@@ -41,8 +41,7 @@ class RelocationKind(Enum):
     KERNEL_FUNCTION = "kernel_function"  # call of a function of "vmlinux" or a module
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
+class Relocation(NamedTuple):
     """One instruction that names something; `offset` is in bytes into the function's code."""
 
     offset: int
@@ -80,8 +79,7 @@ class CoreRelocation:
     index: int = 0  # of the record among those of its ELF section
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLine:
+class SourceLine(NamedTuple):
     """Where the code at `slot` and after it comes from; `text` is the line itself."""
 
     slot: int

@@ -1,0 +1,84 @@
+"""What an import loads: nothing heavy, and for loading objects nothing that loading does not use.
+
+Timings are in bench/bench_start.py; they depend on the machine, what is imported does not.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+#: Never before they are used: 20 ms and more each.
+HEAVY = {"asyncio", "click", "llvmlite", "numpy", "pyroute2", "rich", "ziglang"}
+
+#: What loading a program that the kernel takes has no use for.
+UNUSED_BY_LOAD = {
+    "difflib",  # names near to an unknown one
+    "gzip",  # /proc/config.gz
+    "osmia.events",
+    "osmia.kernel.features",
+    "osmia.kernel.links",
+    "osmia.kernel.runs",
+    "osmia.kernel.verifier_log",
+    "osmia.toolchain",
+    "osmia.vm",
+    "platform",
+    "shutil",
+    "subprocess",
+    "tempfile",
+    "threading",
+}
+
+#: What even `import osmia` alone may bring along.
+ALONE = {"osmia", "osmia.errors"}
+
+
+@cache
+def imported_by(statement: str) -> frozenset[str]:
+    """The modules that a new interpreter has after `statement` and had not before."""
+    code = f"import json, sys; before = set(sys.modules); {statement}; "
+    code += "print(json.dumps(sorted(set(sys.modules) - before)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return frozenset(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import osmia",
+        "import osmia; osmia.open, osmia.Map, osmia.Program",
+        "import osmia.kernel.loader",
+        "import osmia.vm.loader",
+        "from osmia.btf import kernel_btf",
+        "import osmia.cli",
+    ],
+)
+def test_nothing_heavy_is_imported(statement: str) -> None:
+    assert imported_by(statement) & HEAVY == set()
+
+
+def test_osmia_alone_is_next_to_nothing() -> None:
+    ours = {name for name in imported_by("import osmia") if name.startswith("osmia")}
+    assert ours <= ALONE
+    assert imported_by("import osmia") & {"dataclasses", "inspect", "pathlib", "ctypes"} == set()
+
+
+def test_loading_imports_what_loading_uses() -> None:
+    assert imported_by("import osmia.kernel.loader") & UNUSED_BY_LOAD == set()
+
+
+def test_opening_needs_no_engine() -> None:
+    engines = {"osmia.kernel", "osmia.vm", "ctypes"}
+    assert imported_by("import osmia; osmia.open") & engines == set()
+
+
+def test_the_kernels_types_are_found_without_data_classes() -> None:
+    unused = {"dataclasses", "inspect", "ctypes", "tempfile", "shutil"}
+    code = "from osmia.btf import kernel_btf; kernel_btf().find('int')"
+    imported_by(code)  # the first process may have to make the index
+    imported_by.cache_clear()
+    assert imported_by(code) & unused == set()
