@@ -249,17 +249,21 @@ class BTF:
 
     def _check_row(self, row: int) -> None:
         """See that a kept index says of one type what the data says."""
-        words, positions = self._words, self._positions
-        start = positions[row]
-        end = positions[row + 1] if row + 1 < len(positions) else len(words)
-        if (
-            start + RECORD_WORDS > len(words)
-            or words[start] != self._column.offset_of(row)
-            or start + record_words(words[start + 1], self.name, start) != end
-        ):
+        if not self._row_fits(row):
             self._index_file.discard()
             problem = f"the index kept in the cache ({self._index_file.name}) does not fit"
             raise ObjectFormatError(problem, file=self.name)
+
+    def _row_fits(self, row: int) -> bool:
+        words, positions = self._words, self._positions
+        start = positions[row]
+        end = positions[row + 1] if row + 1 < len(positions) else len(words)
+        if start + RECORD_WORDS > len(words) or words[start] != self._column.offset_of(row):
+            return False
+        try:
+            return start + record_words(words[start + 1], self.name, start) == end
+        except ObjectFormatError:  # it points to what is no record
+            return False
 
     def record_offset(self, type_id: int) -> int:
         """Where the type's record starts in `to_bytes()`, in bytes; not for the base's types."""
