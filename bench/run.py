@@ -1,6 +1,6 @@
 """Run every benchmark of this directory, one after the other: `make bench`.
 
-    python bench/run.py [NAME...]      only those whose file name contains a NAME
+With names, only those whose file name contains one of them: `python bench/run.py maps`.
 """
 
 from __future__ import annotations
