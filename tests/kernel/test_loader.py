@@ -1,11 +1,13 @@
 """Objects compiled, loaded into the kernel and run: what programs do to maps and data."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import osmia
+from osmia.passes.target import running_version
 
 pytestmark = pytest.mark.kernel
 
@@ -97,8 +99,6 @@ def test_everything_is_closed_when_a_program_is_rejected() -> None:
 
 
 def test_programs_with_autoload_off_are_left_alone(counter: osmia.Object) -> None:
-    from dataclasses import replace
-
     quiet = counter.copy()
     quiet.programs["entry"] = replace(quiet.programs["entry"], autoload=False)
     with quiet.load() as bpf:
@@ -267,3 +267,135 @@ SEC(".struct_ops.link") struct tcp_congestion_ops osmia_cc = {
         with bpf.attach_struct_ops("osmia_cc"):
             assert "osmia_test" in available.read_text()
         assert "osmia_test" not in available.read_text()
+
+
+def test_a_field_that_the_kernel_lacks_is_named_where_it_is_read() -> None:
+    obj = osmia.compile(
+        HEADERS
+        + """
+#include <bpf/bpf_core_read.h>
+struct task_struct { int tgid, warp; } __attribute__((preserve_access_index));
+int seen;
+SEC("raw_tp/sched_switch") int p(void *ctx) {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    seen = BPF_CORE_READ(task, tgid);
+    seen = BPF_CORE_READ(task, warp);
+    return 0;
+}
+"""
+    )
+    with pytest.raises(osmia.VerifierError, match=r"the kernel's types have no task_struct\.warp"):
+        obj.load()
+
+
+def test_a_map_left_out_is_named_where_it_is_used(counter: osmia.Object) -> None:
+    changed = counter.copy()
+    changed.set_autocreate("counts", False)
+    with pytest.raises(osmia.VerifierError, match="map 'counts' is used here, and autocreate"):
+        changed.load()
+    with pytest.raises(KeyError):
+        changed.set_autocreate("nothing")
+
+
+def test_autoload_is_switched_by_name(counter: osmia.Object) -> None:
+    quiet = counter.copy()
+    quiet.set_autoload("entry", False)
+    with quiet.load() as bpf:
+        assert not bpf.programs
+    assert counter.programs["entry"].autoload
+
+
+def test_the_verifiers_log_of_a_success_is_there_when_asked_for(counter: osmia.Object) -> None:
+    with counter.load(log_level=4) as bpf:
+        assert "processed" in bpf.programs["entry"].log
+
+
+def test_an_exclusive_map_is_for_one_program() -> None:
+    source = (
+        HEADERS
+        + """
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32);
+         __type(value, __u64); } mine SEC(".maps");
+int calls;
+static __noinline int count(int step) { calls += step; return calls; }
+SEC("xdp") int owner(struct xdp_md *c) {
+    __u32 zero = 0;
+    return count(1) && bpf_map_lookup_elem(&mine, &zero) ? XDP_PASS : XDP_DROP;
+}
+SEC("?xdp") int other(struct xdp_md *c) {
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&mine, &zero) != 0;
+}
+"""
+    )
+    obj = osmia.compile(source)
+    obj.maps["mine"] = replace(obj.maps["mine"], exclusive_to="owner")
+    if running_version() < 6 << 16 | 18 << 8:
+        pytest.skip("exclusive maps are since Linux 6.18")
+    with obj.load() as bpf:
+        assert bpf.programs["owner"].run(bytes(64)).retval == 2
+    obj.set_autoload("other")
+    with pytest.raises(osmia.OsmiaError, match="'other'"):
+        obj.load()
+
+
+def test_a_token_needs_a_delegating_bpffs(counter: osmia.Object, bpffs: Path) -> None:
+    with pytest.raises(osmia.KernelError, match="token"):
+        counter.load(token=bpffs)
+
+
+ARENA = """
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+char _license[] SEC("license") = "GPL";
+#define __arena __attribute__((address_space(1)))
+struct { __uint(type, BPF_MAP_TYPE_ARENA); __uint(map_flags, BPF_F_MMAPABLE);
+         __uint(max_entries, 16); } arena SEC(".maps");
+__u64 __arena total SEC(".addr_space.1") = 40;
+__u32 __arena numbers[4] SEC(".addr_space.1") = { 1, 2 };
+SEC("syscall") int p(void *ctx) { total += numbers[1]; numbers[3] = 7; return 0; }
+"""
+
+
+def test_an_arena_is_shared_memory_with_variables_in_it() -> None:
+    if running_version() < 6 << 16 | 9 << 8:
+        pytest.skip("arenas are since Linux 6.9")
+    with osmia.compile(ARENA, cpu="v4").load() as bpf:
+        bpf.programs["p"].run()
+        assert (bpf.data["total"], bpf.data["numbers"]) == (42, (1, 2, 0, 7))
+        bpf.data["total"] = 100
+        bpf.programs["p"].run()
+        view = bpf.maps["arena"].to_numpy("u8")
+        assert 102 in view[:8]
+        view[:8] = 0
+        assert bpf.data["total"] == 0
+
+
+STRUCT_OPS = """
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+char _license[] SEC("license") = "GPL";
+SEC("struct_ops") __u32 BPF_PROG(small, struct sock *sk) { return 2; }
+SEC("struct_ops") __u32 BPF_PROG(large, struct sock *sk) { return 200; }
+SEC("struct_ops") __u32 BPF_PROG(undo, struct sock *sk) { return 10; }
+SEC("struct_ops") void BPF_PROG(avoid, struct sock *sk, __u32 ack, __u32 acked) { }
+SEC(".struct_ops") struct tcp_congestion_ops osmia_shadow = {
+    .ssthresh = (void *)small, .undo_cwnd = (void *)undo, .cong_avoid = (void *)avoid,
+    .name = "osmia_before" };
+"""
+
+
+def test_a_struct_of_callbacks_is_changed_before_load() -> None:
+    obj = osmia.compile(STRUCT_OPS)
+    shadow = obj.data["osmia_shadow"].to_dict()
+    obj.data["osmia_shadow"] = {**shadow, "name": "osmia_after"}
+    obj.set_callback("osmia_shadow", "ssthresh", "large")
+    with pytest.raises(KeyError):
+        obj.set_callback("osmia_shadow", "nothing", None)
+    available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+    with obj.load() as bpf:
+        assert bpf.programs.keys() == {"large", "undo", "avoid"}
+        with bpf.attach_struct_ops("osmia_shadow"):
+            assert "osmia_after" in available.read_text()
+    assert "osmia_after" not in available.read_text()

@@ -53,8 +53,10 @@ class MapLoader:
         pin_root: str | os.PathLike[str],
         undo: ExitStack,
         target: Target,
+        token_fd: int = 0,
     ) -> None:
         self.obj = obj
+        self.token_fd = token_fd
         self.target = target
         self.btf = btf
         self.pin_root = pin_root
@@ -86,12 +88,16 @@ class MapLoader:
         for ops in find_struct_ops(self.obj, self.target) if self._has_struct_ops() else ():
             self._create_struct_ops(ops)
 
+    @property
+    def _token_flag(self) -> MapFlag:
+        return MapFlag.TOKEN_FD if self.token_fd else MapFlag(0)
+
     def _has_struct_ops(self) -> bool:
         return any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
 
     def _create_struct_ops(self, ops: StructOps) -> None:
         with ExitStack() as descriptors:
-            flags, module = ops.definition.flags, 0
+            flags, module = ops.definition.flags | self._token_flag, 0
             if ops.module != "vmlinux":
                 flags |= MapFlag.VTYPE_BTF_OBJ_FD
                 module = descriptors.enter_context(module_btf_descriptor(ops.module)).fileno()
@@ -105,6 +111,7 @@ class MapLoader:
                 btf_fd=self.btf.fileno() if self.btf is not None else 0,
                 btf_vmlinux_value_type_id=ops.value_type_id,
                 value_type_btf_obj_fd=module,
+                token_fd=self.token_fd,
             )
         self._add(ops.definition, FileDescriptor(fd, f"struct_ops {ops.definition.name!r}"))
         self.struct_ops[ops.definition.name] = ops
@@ -205,14 +212,29 @@ class MapLoader:
                 key_size=definition.key_size,
                 value_size=definition.value_size,
                 max_entries=definition.max_entries,
-                flags=definition.flags,
+                flags=definition.flags | self._token_flag,
                 name=definition.name,
                 inner_map_fd=inner_fd,
                 numa_node=definition.numa_node or 0,
                 map_extra=definition.map_extra,
+                excl_prog_hash=self._exclusive_hash(definition),
+                token_fd=self.token_fd,
             )
         except KernelError as error:
             raise _explained(definition, error) from None
+
+    def _exclusive_hash(self, definition: model.Map) -> bytes:
+        if not definition.exclusive_to:
+            return b""
+        program = self.obj.programs.get(definition.exclusive_to)
+        if program is None:
+            raise RelocationError(
+                f"map {definition.name!r} is exclusive to {definition.exclusive_to!r}, which is"
+                " no program"
+            )
+        from osmia.kernel.exclusive import code_hash
+
+        return code_hash(self.obj, program)
 
     def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
         held = HeldMap(definition, fd, self.obj.btf)

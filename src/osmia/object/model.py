@@ -163,6 +163,7 @@ class Map:
 
     `inner` is the template of a map in maps. `slots` initialise the map when it is made:
     pairs of an index and the name of a map, program or function of the object.
+    `exclusive_to` names the one program that may use the map (since 6.18).
     `attributes` are those of a declaration that are no field here, by name (see
     `object.map_attributes`): `id`, `inner_id`, `inner_idx`, and whatever was registered.
     """
@@ -186,6 +187,7 @@ class Map:
     hidden: bool = False
     attributes: Mapping[str, int] = field(default_factory=dict)
     autocreate: bool = True
+    exclusive_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,16 +334,21 @@ class Object:
     def set_callback(self, struct_ops: str, member: str, program: str | None) -> None:
         """Put a program, or none, into a member of a struct_ops variable before load.
 
+        The program that was there is not loaded any more, unless another member has it.
         KeyError when there is no such variable, member or program. Other members are set
         through `data`.
         """
         section, variable = self._struct_ops(struct_ops)
         offset = variable.offset + self._member_offset(variable, member)
+        replaced = {r.target for r in section.relocations if r.offset == offset}
         kept = [r for r in section.relocations if r.offset != offset]
         if program is not None:
             function = self.programs[program].function
             kept.append(Relocation(offset, RelocationKind.FUNCTION, function))
         section.relocations = tuple(sorted(kept, key=lambda r: r.offset))
+        used = {r.target for each in self.data_sections.values() for r in each.relocations}
+        for name in replaced - used:
+            self.set_autoload(name, False)
 
     def _struct_ops(self, name: str) -> tuple[DataSection, Variable]:
         for section in self.data_sections.values():

@@ -45,7 +45,7 @@ def resolve_externs(obj: Object, target: Target) -> Object:
         answers[extern.name] = found or _unresolved
     if missing:
         raise RelocationError(_missing_message(obj, missing))
-    numbers = {name: number for number, name in enumerate(_libbpf_order(obj))}
+    numbers = {name: number for number, name in enumerate(extern_order(obj))}
     result.functions = {
         name: _apply(function, answers, numbers, obj.byteorder)
         for name, function in obj.functions.items()
@@ -70,8 +70,11 @@ def _resolve_config(result: Object, target: Target) -> list[str]:
     return missing
 
 
-def _libbpf_order(obj: Object) -> list[str]:
-    """Externs in libbpf's order: configuration values as laid out, then symbols by name."""
+def extern_order(obj: Object) -> list[str]:
+    """Externs in libbpf's order, which numbers them.
+
+    Configuration values come as they are laid out, then symbols by name.
+    """
     config = [e for e in obj.externs.values() if e.kind is ExternKind.KCONFIG]
     symbols = sorted(e.name for e in obj.externs.values() if e.kind is not ExternKind.KCONFIG)
     if not config or obj.btf is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sys import byteorder as native_byteorder
 
 from osmia.errors import RelocationError
-from osmia.object.model import Object, Relocation, RelocationKind
+from osmia.object.model import Object, Program, Relocation, RelocationKind
 
 SLOT = 8
 #: As many instructions as the verifier ever accepts (BPF_COMPLEXITY_LIMIT_INSNS, since 5.2).
@@ -52,6 +52,12 @@ def lay_out(obj: Object, program: str, extra: Iterable[str] = ()) -> ProgramLayo
     _resolve_calls(layout, starts, imm)
     _collect_info(obj, layout)
     return layout
+
+
+def lay_out_program(obj: Object, program: Program) -> ProgramLayout:
+    """`lay_out` with what the program's definition says."""
+    callback = program.exception_callback
+    return lay_out(obj, program.name, [callback] if callback else [])
 
 
 def _append(obj: Object, layout: ProgramLayout, starts: dict[str, int], first: str) -> None:
