@@ -9,6 +9,7 @@ not count.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from osmia.btf.reader import BTF
@@ -226,7 +227,7 @@ def _too_deep(btf: BTF, type_id: int) -> ObjectFormatError:
 class Candidates:
     """Types of a kernel and its modules by essential name."""
 
-    def __init__(self, kernel: BTF, modules: dict[str, BTF]) -> None:
+    def __init__(self, kernel: BTF, modules: Mapping[str, BTF]) -> None:
         self.kernel = kernel
         self.modules = modules
 
@@ -242,14 +243,24 @@ class Candidates:
         ]
 
     def _find_in(self, btf: BTF, name: str, kinds: tuple[Kind, ...]) -> list[tuple[BTF, int]]:
-        first = btf.first_id if btf is not self.kernel else 1
-        names = [name, *_flavours(btf).get(name, ())]
-        found = {i for spelled in names for i in btf.find_all(spelled, *kinds) if i >= first}
-        return [(btf, type_id) for type_id in sorted(found)]
+        known = _FOUND.setdefault(btf, {})
+        found = known.get((name, kinds))
+        if found is None:
+            first = btf.first_id if btf is not self.kernel else 1
+            names = [name, *_flavours(btf).get(name, ())]
+            ids = {i for spelled in names for i in btf.find_all(spelled, *kinds) if i >= first}
+            if len(known) >= _MOST_NAMES:
+                known.clear()
+            found = known[(name, kinds)] = tuple(sorted(ids))
+        return [(btf, type_id) for type_id in found]
 
 
 #: The kernel's own BTF is asked by every load: what was found in it stays known.
 _FLAVOURED: WeakKeyDictionary[BTF, dict[str, list[str]]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[BTF, dict[tuple[str, tuple[Kind, ...]], tuple[int, ...]]] = (
+    WeakKeyDictionary()
+)
+_MOST_NAMES = 4096
 
 
 def _flavours(btf: BTF) -> dict[str, list[str]]:
