@@ -63,9 +63,10 @@ SECOND_KERNEL = [
     case
     for case in CASES
     if case.startswith(("core_", "ksyms_", "tool_"))
-    or case in ("kconfig_linux", "kfuncs_weak", "callbacks", "maps_in_maps", "maps_pinned")
-    or case in ("sections_data", "sections_hooks", "sections_trace", "sections_typed")
-    or case in ("struct_ops_optional", "struct_ops_tcp", "subprograms", "net_balancer")
+    or case in ("callbacks", "context_arguments", "kconfig_linux", "kfuncs_weak", "maps_in_maps")
+    or case in ("maps_pinned", "net_balancer", "sections_data", "sections_hooks")
+    or case in ("sections_trace", "sections_typed", "struct_ops_optional", "struct_ops_tcp")
+    or case == "subprograms"
 ]
 
 

@@ -12,12 +12,15 @@ _SIGNED_32 = 1 << 24 | 32  # encoding and bits
 
 
 class Additions:
-    """What is to be appended to `btf`; nothing is, until somebody needs it."""
+    """What is to be appended to `btf`; nothing is, until somebody needs it.
+
+    `next_id` is the id that the next type will have.
+    """
 
     def __init__(self, btf: BTF) -> None:
         self._btf = btf
         self._order = struct_order(btf.byteorder)
-        self._next_id = len(btf)
+        self.next_id = len(btf)
         self._types = bytearray()
         self._strings = bytearray()
         self._integer = 0
@@ -31,8 +34,8 @@ class Additions:
     def add_type(self, *words: int) -> int:
         """The id of a new type, given as the words of its record."""
         self._types += struct.pack(f"{self._order}{len(words)}I", *words)
-        self._next_id += 1
-        return self._next_id - 1
+        self.next_id += 1
+        return self.next_id - 1
 
     def integer(self) -> int:
         """An integer of 32 bits: the first that is there, else a new one."""

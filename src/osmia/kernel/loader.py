@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from osmia.btf import BTF
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
 from osmia.errors import KernelError, RelocationError, VerifierError
 from osmia.kernel import attach_target, image, syscall
@@ -68,6 +70,7 @@ class _Loader:
         self.btf: FileDescriptor | None = None
         self.with_functions = False
         self.token_fd = 0
+        self.copies: dict[str, dict[int, int]] = {}
 
     def load(
         self,
@@ -111,11 +114,24 @@ class _Loader:
         if self.obj.btf is None:
             return
         btf = without_externs(self.obj.btf, self._config_layout())
+        if btf.string_offset("arg:ctx") is not None:
+            btf = self._with_context_types(btf)
         needed = any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
         loaded = load_object_btf(btf, self.obj.name, needed=needed, token_fd=self.token_fd)
         if loaded is not None:
             self.btf = undo.enter_context(loaded.fd)
             self.with_functions = loaded.functions
+
+    def _with_context_types(self, btf: BTF) -> BTF:
+        """Tags of context arguments (`__arg_ctx`) in other words for kernels without them."""
+        from osmia.kernel import features
+        from osmia.passes.context_arguments import with_context_types
+
+        if not features.kernel_is_older_than("6.8"):
+            return btf
+        programs = [each for each in self.obj.programs.values() if each.autoload]
+        changed, self.copies = with_context_types(btf, self.obj, programs)
+        return changed
 
     def _config_layout(self) -> SectionLayout | None:
         section = self.obj.data_sections.get(CONFIG_SECTION)
@@ -168,7 +184,7 @@ class _Loader:
                 attach_btf_id=attach_btf_id,
                 attach_fd=attach_fd,
                 btf_fd=self.btf.fileno() if self.btf is not None and typed else 0,
-                func_info=layout.function_info if typed else b"",
+                func_info=self._function_info(layout) if typed else b"",
                 line_info=layout.line_info if typed else b"",
                 fd_array=fd_array,
                 log_level=self.log_level,
@@ -181,6 +197,14 @@ class _Loader:
                 from osmia.kernel.poison import explained
 
                 raise explained(error, self.source, layout, self.maps.skipped) from None
+
+    def _function_info(self, layout: ProgramLayout) -> bytes:
+        """The records for BPF_PROG_LOAD, with the copies that stand for some functions."""
+        copies = self.copies.get(layout.name)
+        if not copies:
+            return layout.function_info
+        records = struct.iter_unpack("=II", layout.function_info)
+        return b"".join(struct.pack("=II", at, copies.get(i, i)) for at, i in records)
 
     def _numbers(self, layout: ProgramLayout, descriptors: ExitStack) -> image.Numbers:
         kernel_kinds = (

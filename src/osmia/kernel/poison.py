@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 
 from osmia.btf import BTF
+from osmia.btf.core_records import FIELD_KINDS
+from osmia.btf.core_records import FIELD_KINDS
 from osmia.btf.core_spec import parse_enumerator, parse_field
 from osmia.errors import ObjectFormatError, VerifierError
 from osmia.kernel.image import POISONED_MAP
 from osmia.object.model import CoreKind, CoreRelocation, Object
-from osmia.passes.core import FIELD_KINDS, POISON
+from osmia.passes.core import POISON
 from osmia.passes.externs import POISONED_KFUNC, extern_order
 from osmia.passes.layout import ProgramLayout
 
