@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import osmia
 from osmia import toolchain
+from osmia.btf import BTFBuilder, FunctionInfo, LineInfo, build_btf_ext
 from osmia.elf import EM_BPF, Binding, ElfFile, ElfWriter, SectionType, SymbolType
 from osmia.errors import ObjectFormatError, OsmiaError
 from osmia.passes.layout import lay_out
@@ -134,3 +136,50 @@ def test_thousands_of_functions_of_one_name_are_told_apart_quickly() -> None:
     assert len(functions) == count
     assert "same" in functions
     assert f"same.{count - 1}" in functions
+
+
+def test_a_version_that_takes_no_room_in_the_file_is_refused() -> None:
+    writer = ElfWriter(machine=EM_BPF)
+    writer.add_section("version", SectionType.NOBITS, size=4)
+    with pytest.raises(ObjectFormatError, match="'version' has 0 bytes"):
+        osmia.open(writer.to_bytes())
+
+
+def test_a_million_types_are_read_in_bounded_time() -> None:
+    count = 1_000_000
+    builder = BTFBuilder()
+    name = builder.add_string("integer")
+    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 16 * count, 16 * count, name + 8)
+    types = struct.pack("<IIII", name, 1 << 24, 4, 32) * count
+    writer = ElfWriter(machine=EM_BPF)
+    writer.add_section(".BTF", data=header + types + b"\0integer\0")
+    text = writer.add_section("xdp", flags=PROGBITS_CODE, data=RETURN_ZERO, alignment=8)
+    writer.add_symbol("p", 0, 16, Binding.GLOBAL, SymbolType.FUNC, section=text)
+    started = time.process_time()
+    look_at(osmia.open(writer.to_bytes()))
+    assert time.process_time() - started < 5
+
+
+def test_line_records_out_of_order_are_put_in_order() -> None:
+    builder = BTFBuilder()
+    void = builder.add_func_proto(0)
+    first, second = builder.add_func("first", void), builder.add_func("second", void)
+    lines = [LineInfo(at, "x.c", f"line {at}", at, 1) for at in (24, 0, 16, 8)]
+    ext = build_btf_ext(
+        functions={"tc": [FunctionInfo(16, second), FunctionInfo(0, first)]},
+        lines={"tc": lines},
+        core={},
+        add_string=builder.add_string,
+    )
+    writer = ElfWriter(machine=EM_BPF)
+    code = writer.add_section("tc", flags=PROGBITS_CODE, data=RETURN_ZERO * 2, alignment=8)
+    writer.add_symbol("first", 0, 16, Binding.GLOBAL, SymbolType.FUNC, section=code)
+    writer.add_symbol("second", 16, 16, Binding.GLOBAL, SymbolType.FUNC, section=code)
+    writer.add_section(".BTF", data=builder.to_bytes())
+    writer.add_section(".BTF.ext", data=ext)
+    obj = osmia.open(writer.to_bytes())
+    assert [(line.slot, line.text) for line in obj.source_lines("second")] == [
+        (0, "line 16"),
+        (1, "line 24"),
+    ]
+    assert obj.functions["second"].btf_id == second

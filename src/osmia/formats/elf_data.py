@@ -19,6 +19,10 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
     for index, symbols in table.by_section.items():
         if index < len(sections):
             section = sections[index]
+            if section.size >> 32:
+                raise ObjectFormatError(
+                    f"section {section.name!r} of {section.size:#x} bytes", file=table.elf.name
+                )
             named = [s for s in symbols if s.type is not SymbolType.SECTION]
             for symbol in named:
                 if symbol.value > section.size:

@@ -114,8 +114,9 @@ def read_version(elf: ElfFile) -> int:
     section = elf.section("version")
     if section is None:
         return 0
-    if section.size != 4:
-        raise ObjectFormatError(f"section 'version' has {section.size} bytes, not 4", file=elf.name)
+    if len(section.data) != 4:
+        length = len(section.data)
+        raise ObjectFormatError(f"section 'version' has {length} bytes, not 4", file=elf.name)
     order = "<" if elf.byteorder == "little" else ">"
     (version,) = struct.unpack(f"{order}I", section.data)
     return int(version)
