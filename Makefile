@@ -27,7 +27,8 @@ bench: $(VENV)/dev packages
 	$(BIN)/python bench/run.py
 
 # The suite's second half: what Debian's 6.1 has and this kernel may lack.
-test-kernels: $(VENV)/dev
+test-kernels: $(VENV)/dev packages
+	$(BIN)/python -m pytest tests/differential
 	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m vm
 
 $(VENV)/bin/python:

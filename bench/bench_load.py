@@ -1,9 +1,9 @@
 """Open and load objects: osmia beside libbpf in C (Debian's libbpf-dev), in one run.
 
 Run as root: `.venv/bin/python bench/bench_load.py`. "Warm" is the median in one process
-after the first load, "first" the median over fresh processes of their first open and load,
-imports that it needs included (interpreter and `import osmia` stand apart). Behind that,
-where osmia's warm time goes.
+after the first load; "cold" the median over fresh processes of the object's first open and
+load, after the smallest object was loaded, which brings in the modules. What those cost is
+told apart. Behind that, where osmia's warm time goes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 HERE = Path(__file__).parent
 CORPUS = HERE.parent / "tests" / "differential" / "corpus"
@@ -72,11 +74,14 @@ def build(place: Path) -> Path:
 
 
 def measured(command: list[str], paths: list[Path]) -> tuple[Times, Times]:
-    """(first open and load of fresh processes, all of one process) in ns, by path."""
+    """(open and load in fresh processes, all of one process) in ns, by path.
+
+    The first path is for the modules: its times in fresh processes are those of imports.
+    """
     first: Times = {}
-    for path in paths:
+    for path in paths[1:]:
         for _ in range(PROCESSES):
-            for name, times in run(command, 1, [path]).items():
+            for name, times in run(command, 1, [paths[0], path]).items():
                 first.setdefault(name, []).extend(times)
     return first, run(command, ROUNDS, paths)
 
@@ -92,10 +97,12 @@ def run(command: list[str], rounds: int, paths: list[Path]) -> Times:
 
 
 def report(paths: list[Path], peer: tuple[Times, Times], own: tuple[Times, Times]) -> None:
-    print(f"import osmia: {median(t for t, _ in own[0]['import']) / MILLISECOND:.1f} ms")
-    for title, which, skipped in (("warm", 1, 1), ("first", 0, 0)):
+    imported = median(t for t, _ in own[0]["import"]) / MILLISECOND
+    opening, loading = medians(own[0][str(paths[0])])
+    print(f"import osmia {imported:.1f} ms; modules for open {opening:.1f}, for load {loading:.1f}")
+    for title, which, skipped in (("warm", 1, 1), ("cold", 0, 0)):
         print(f"{title}, ms{'':<14} libbpf open + load     osmia open + load     ratio")
-        for path in paths:
+        for path in paths if title == "warm" else paths[1:]:
             theirs = medians(peer[which][str(path)][skipped:])
             mine = medians(own[which][str(path)][skipped:])
             ratio = sum(mine) / sum(theirs)
@@ -116,53 +123,46 @@ def medians(times: list[tuple[int, int]]) -> tuple[float, float]:
 def explain(path: Path) -> None:
     """Where a warm load's time goes: calls of bpf(2), their time, and the steps around."""
     import osmia
-    from osmia.kernel import loader, object_btf, syscall
+    from osmia.kernel import loader, syscall
     from osmia.kernel.map_loader import MapLoader
 
-    calls: list[float] = []
-    steps: dict[str, float] = {}
-    original = syscall._attempt
-
-    def counted(command: int, attribute: object) -> int:
-        started = time.perf_counter_ns()
-        result = original(command, attribute)  # type: ignore[arg-type]
-        calls.append(time.perf_counter_ns() - started)
-        return result
-
-    def timed(owner: object, name: str, title: str) -> None:
-        function = getattr(owner, name)
-
-        def wrapper(*words: object, **named: object) -> object:
-            started = time.perf_counter_ns()
-            try:
-                return function(*words, **named)
-            finally:
-                steps[title] = steps.get(title, 0) + time.perf_counter_ns() - started
-
-        setattr(owner, name, wrapper)
-        undo.append((owner, name, function))
-
-    undo: list[tuple[object, str, object]] = []
     obj = osmia.open(path)
     obj.load().close()
-    syscall._attempt = counted
-    timed(loader, "prepare", "externs and CO-RE")
-    timed(loader, "load_object_btf", "BTF")
-    timed(MapLoader, "create", "maps")
-    timed(loader._Loader, "_load_programs", "programs")
-    try:
-        for _ in range(20):
+    rounds = 20
+    calls: list[int] = []
+    steps: dict[str, list[int]] = {}
+    with ExitStack() as undo:
+        timed(undo, syscall, "_attempt", calls)
+        timed(undo, loader, "prepare", steps.setdefault("externs and CO-RE", []))
+        timed(undo, loader, "load_object_btf", steps.setdefault("BTF", []))
+        timed(undo, MapLoader, "create", steps.setdefault("maps", []))
+        timed(undo, loader._Loader, "_load_programs", steps.setdefault("programs", []))
+        for _ in range(rounds):
             obj.load().close()
-    finally:
-        syscall._attempt = original
-        for owner, name, function in undo:
-            setattr(owner, name, function)
-    del object_btf
-    shown = ", ".join(f"{title} {ns / 20 / MILLISECOND:.2f}" for title, ns in steps.items())
+
+    def share(times: list[int]) -> str:
+        return f"{sum(times) / rounds / MILLISECOND:.2f}"
+
+    shown = ", ".join(f"{title} {share(times)}" for title, times in steps.items())
     print(
-        f"{path.name.partition('.')[0]}: {len(calls) / 20:.0f} calls of bpf(2) take"
-        f" {sum(calls) / 20 / MILLISECOND:.2f} ms; all in all {shown}"
+        f"{path.name.partition('.')[0]}: {shown} ms; of that {len(calls) // rounds} calls of"
+        f" bpf(2) {share(calls)}"
     )
+
+
+def timed(undo: ExitStack, owner: Any, name: str, times: list[int]) -> None:
+    """Note how long each call of a function takes, in ns, until `undo` is closed."""
+    function = getattr(owner, name)
+
+    def wrapper(*words: Any, **named: Any) -> Any:
+        started = time.perf_counter_ns()
+        try:
+            return function(*words, **named)
+        finally:
+            times.append(time.perf_counter_ns() - started)
+
+    setattr(owner, name, wrapper)
+    undo.callback(setattr, owner, name, function)
 
 
 if __name__ == "__main__":
