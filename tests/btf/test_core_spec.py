@@ -61,7 +61,7 @@ def test_a_path_counts_bits_and_skips_anonymous_members(
         spec = parse_field(btf, root, access)
         assert spec.bit_offset == bits
         assert [step.name for step in spec.steps] == names
-        assert spec.raw_length == len(access.split(":"))
+        assert spec.raw == tuple(map(int, access.split(":")))
         assert spec.root == root
 
 

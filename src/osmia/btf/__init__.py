@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from osmia.btf.c_dump import dump_c
     from osmia.btf.c_format import declaration, definition, format_type
     from osmia.btf.dedup import Deduplicated, deduplicate
+    from osmia.btf.minimal import Minimiser, minimise
 
 __all__ = [
     "BTF",
@@ -80,6 +81,7 @@ __all__ = [
     "LineInfo",
     "LineRecord",
     "Member",
+    "Minimiser",
     "Parameter",
     "Ptr",
     "Restrict",
@@ -100,6 +102,7 @@ __all__ = [
     "dump_c",
     "format_type",
     "kernel_btf",
+    "minimise",
     "module_btf",
     "module_names",
 ]
@@ -113,6 +116,8 @@ _LAZY = {
     "definition": "c_format",
     "dump_c": "c_dump",
     "format_type": "c_format",
+    "Minimiser": "minimal",
+    "minimise": "minimal",
 }
 
 

@@ -42,13 +42,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A path in `btf` from `root` on; `bit_offset` counts from the root's start."""
+    """A path in `btf` from `root` on; `bit_offset` counts from the root's start.
+
+    `raw` are the numbers of its access string, those of anonymous members included, which
+    are no steps.
+    """
 
     btf: BTF
     root: int
     steps: tuple[Step, ...] = ()
     bit_offset: int = 0
-    raw_length: int = 0
+    raw: tuple[int, ...] = ()
 
     def step(self, step: Step, bits: int) -> Spec:
         """The path with one more step, `bits` further."""
@@ -56,8 +60,12 @@ class Spec:
             self,
             steps=(*self.steps, step),
             bit_offset=self.bit_offset + bits,
-            raw_length=self.raw_length + 1,
+            raw=(*self.raw, step.index),
         )
+
+    def inside(self, index: int, bits: int) -> Spec:
+        """The path into the anonymous member `index`, `bits` further."""
+        return replace(self, bit_offset=self.bit_offset + bits, raw=(*self.raw, index))
 
 
 @dataclass(slots=True)
@@ -109,7 +117,7 @@ def parse_field(btf: BTF, type_id: int, access: str) -> Spec:
     indexes = parse_indexes(access, btf)
     current = btf.resolve(type_id)
     bits = indexes[0] * btf.size_of(current) * 8
-    spec = Spec(btf, type_id, (Step(current, indexes[0]),), bits, 1)
+    spec = Spec(btf, type_id, (Step(current, indexes[0]),), bits, (indexes[0],))
     for index in indexes[1:]:
         current = btf.resolve(current)
         match btf.type(current):
@@ -118,11 +126,7 @@ def parse_field(btf: BTF, type_id: int, access: str) -> Spec:
                 if member.name:
                     spec = spec.step(Step(current, index, member.name), member.bit_offset)
                 else:
-                    spec = replace(
-                        spec,
-                        bit_offset=spec.bit_offset + member.bit_offset,
-                        raw_length=spec.raw_length + 1,
-                    )
+                    spec = spec.inside(index, member.bit_offset)
                 current = member.type_id
             case Array() as array if index < array.count or _is_flexible(spec, array):
                 current = btf.resolve(array.element)
@@ -180,7 +184,7 @@ def match_field(local: Spec, target: BTF, target_id: int) -> Spec | None:
             if step.index >= array.count and not _is_flexible(spec, array):
                 return None
             current = target.resolve(array.element)
-        if spec.raw_length >= MAX_STEPS:
+        if len(spec.raw) >= MAX_STEPS:
             raise ObjectFormatError("CO-RE: types are nested too deeply", file=target.name)
         spec = spec.step(Step(current, step.index), step.index * target.size_of(current) * 8)
     return spec
@@ -190,18 +194,14 @@ def _match_member(
     local: BTF, step: Step, spec: Spec, type_id: int, depth: int = 0
 ) -> tuple[Spec, int] | None:
     """The path one member further and that member's type; anonymous members are entered."""
-    if depth > MAX_STEPS or spec.raw_length >= MAX_STEPS:
+    if depth > MAX_STEPS or len(spec.raw) >= MAX_STEPS:
         raise ObjectFormatError("CO-RE: types are nested too deeply", file=spec.btf.name)
     parent = spec.btf.type(spec.btf.resolve(type_id))
     if not isinstance(parent, Struct | Union):
         return None
     for index, member in enumerate(parent.members):
         if not member.name:
-            inside = replace(
-                spec,
-                bit_offset=spec.bit_offset + member.bit_offset,
-                raw_length=spec.raw_length + 1,
-            )
+            inside = spec.inside(index, member.bit_offset)
             found = _match_member(local, step, inside, member.type_id, depth + 1)
             if found is not None:
                 return found

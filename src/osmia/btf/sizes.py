@@ -33,12 +33,12 @@ MAX_SIZE = (1 << 32) - 1
 #: Typedefs, qualifiers, arrays and nested structs on the way to one type's size.
 MAX_DEPTH = 64
 
-_LONG_NAMES = ("long unsigned int", "long int", "unsigned long", "long")
+LONG_NAMES = ("long unsigned int", "long int", "unsigned long", "long")
 
 
 def pointer_size(btf: BTF) -> int:
     """The size of `long`, which is a pointer's on all of Linux; 8, BPF's own, without one."""
-    for name in _LONG_NAMES:
+    for name in LONG_NAMES:
         found = btf.type(btf.find(name, Kind.INT))
         if isinstance(found, Int) and found.size in (4, 8):
             return found.size

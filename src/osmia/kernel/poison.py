@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from osmia.btf import BTF
 from osmia.btf.core_records import FIELD_KINDS
-from osmia.btf.core_records import FIELD_KINDS
 from osmia.btf.core_spec import parse_enumerator, parse_field
 from osmia.errors import ObjectFormatError, VerifierError
 from osmia.kernel.image import POISONED_MAP

@@ -19,9 +19,10 @@ _KPROBE_EVENTS = Path("/sys/bus/event_source/devices/kprobe/type")
 _SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
 
-def kernel_target(btf: BTF | None = None) -> Target:
-    """The running kernel, its features probed when asked; `btf` replaces its types."""
-    return Target(btf=btf, feature=_has_feature)
+def kernel_target(btf: BTF | None = None, *, core_btf: BTF | None = None) -> Target:
+    """The running kernel, its features probed when asked; `btf` replaces its types, `core_btf`
+    only those for CO-RE (see `Target`)."""
+    return Target(btf=btf, core_btf=core_btf, feature=_has_feature)
 
 
 def _has_feature(name: str) -> bool:

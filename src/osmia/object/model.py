@@ -14,6 +14,7 @@ from enum import Enum, IntEnum
 from typing import Any, NamedTuple
 
 from osmia.btf import BTF, Kind, Struct
+from osmia.btf.core_kinds import CoreKind as CoreKind
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
@@ -48,24 +49,6 @@ class Relocation(NamedTuple):
     kind: RelocationKind
     target: str
     addend: int = 0
-
-
-class CoreKind(IntEnum):
-    """enum bpf_core_relo_kind, include/uapi/linux/bpf.h, since 5.17 (in BTF.ext since 5.4)."""
-
-    FIELD_BYTE_OFFSET = 0
-    FIELD_BYTE_SIZE = 1
-    FIELD_EXISTS = 2
-    FIELD_SIGNED = 3
-    FIELD_LSHIFT_U64 = 4
-    FIELD_RSHIFT_U64 = 5
-    TYPE_ID_LOCAL = 6
-    TYPE_ID_TARGET = 7
-    TYPE_EXISTS = 8
-    TYPE_SIZE = 9
-    ENUMVAL_EXISTS = 10
-    ENUMVAL_VALUE = 11
-    TYPE_MATCHES = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,23 +10,17 @@ program, and its tag, are the same.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from osmia.btf import BTF, Int, IntEncoding, Kind
 from osmia.btf.core_match import Candidates
+from osmia.btf.core_records import CORE_KINDS, match_record, parse_record
 from osmia.btf.core_spec import (
     FieldShape,
     Spec,
     element_of,
     enumerator_value,
     load_size_of,
-    match_enumerator,
-    match_field,
-    match_type,
-    parse_enumerator,
-    parse_field,
-    parse_type,
     shape_of,
 )
 from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
@@ -36,15 +30,6 @@ from osmia.passes.target import Target
 
 #: The immediate of the call that stands for an unresolved relocation ("bad relo").
 POISON = 0xBAD2310
-
-FIELD_KINDS = range(CoreKind.FIELD_BYTE_OFFSET, CoreKind.FIELD_RSHIFT_U64 + 1)
-TYPE_KINDS = (
-    CoreKind.TYPE_ID_LOCAL,
-    CoreKind.TYPE_ID_TARGET,
-    CoreKind.TYPE_EXISTS,
-    CoreKind.TYPE_SIZE,
-    CoreKind.TYPE_MATCHES,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +104,10 @@ class Relocator:
 
     def answer(self, record: CoreRelocation) -> Answer:
         """What the record comes to on the target."""
-        if record.kind not in set(CoreKind):
+        if record.kind not in CORE_KINDS:
             raise RelocationError(f"CO-RE kind {record.kind} is not known")
         kind = CoreKind(record.kind)
-        local = self._parse(kind, record)
+        local = parse_record(self.btf, kind, record.type_id, record.access)
         if kind is CoreKind.TYPE_ID_LOCAL:
             return Answer(record.type_id, expected=None)
         name = self.btf.name_of(record.type_id)
@@ -132,7 +117,7 @@ class Relocator:
         found: Answer | None = None
         place: Spec | None = None
         for btf, type_id in self._candidates_of(record.type_id, name):
-            spec = _match(kind, local, btf, type_id)
+            spec = match_record(kind, local, btf, type_id)
             if spec is None:
                 continue
             matching.append((btf, type_id))
@@ -158,36 +143,21 @@ class Relocator:
     def candidates(self) -> Candidates:
         """The target's types by name."""
         if self._candidates is None:
-            if self.target.btf is None:
+            types = self.target.core_btf
+            if types is None:
                 raise NotSupportedError(
                     f"{self.obj.name} needs CO-RE, and the kernel has no BTF; give one to load"
                     " against",
                     since="5.2",
                 )
-            self._candidates = Candidates(self.target.btf, self.target.modules)
+            self._candidates = Candidates(types, self.target.core_modules)
         return self._candidates
-
-    def _parse(self, kind: CoreKind, record: CoreRelocation) -> Spec:
-        parse: Callable[[BTF, int, str], Spec] = parse_enumerator
-        if kind in FIELD_KINDS:
-            parse = parse_field
-        elif kind in TYPE_KINDS:
-            parse = parse_type
-        return parse(self.btf, record.type_id, record.access)
 
     def _error(self, function: Function, record: CoreRelocation, message: str) -> RelocationError:
         slot = record.offset // 8
         lines = [line for line in self.obj.source_lines(function.name) if line.slot <= slot]
         where = f" ({lines[-1].file}:{lines[-1].line}: {lines[-1].text})" if lines else ""
         return RelocationError(f"function {function.name!r}, instruction {slot}{where}: {message}")
-
-
-def _match(kind: CoreKind, local: Spec, btf: BTF, type_id: int) -> Spec | None:
-    if kind in FIELD_KINDS:
-        return match_field(local, btf, type_id)
-    if kind in TYPE_KINDS:
-        return match_type(local, btf, type_id, exactly=kind is CoreKind.TYPE_MATCHES)
-    return match_enumerator(local, btf, type_id)
 
 
 def _agree(first: Answer, second: Answer) -> bool:

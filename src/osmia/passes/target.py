@@ -23,20 +23,23 @@ _MAX_CONFIG = 16 << 20
 class Target:
     """What passes ask about a kernel; each answer is looked up once, when it is needed.
 
-    `btf` replaces the kernel's own BTF (then no modules are searched), `config` its
-    configuration ("CONFIG_HZ": "250"), `version` its number (KERNEL_VERSION), `feature`
-    answers for `LINUX_HAS_…` externs.
+    `btf` replaces the kernel's own BTF (then no modules are searched), `core_btf` that for
+    CO-RE alone, as libbpf's `btf_custom_path` does: externs and what programs attach to are
+    still the kernel's. `config` replaces its configuration ("CONFIG_HZ": "250"), `version` its
+    number (KERNEL_VERSION), `feature` answers for `LINUX_HAS_…` externs.
     """
 
     def __init__(
         self,
         *,
         btf: BTF | None = None,
+        core_btf: BTF | None = None,
         config: Mapping[str, str] | None = None,
         version: int | None = None,
         feature: Callable[[str], bool] | None = None,
     ) -> None:
         self._btf = btf
+        self._core_btf = core_btf
         self._config = config
         self._version = version
         self._feature = feature
@@ -50,6 +53,16 @@ class Target:
             return kernel_btf()
         except (OSError, OsmiaError):
             return None
+
+    @property
+    def core_btf(self) -> BTF | None:
+        """The types that CO-RE records are answered from; None where there are none."""
+        return self._core_btf if self._core_btf is not None else self.btf
+
+    @property
+    def core_modules(self) -> Mapping[str, BTF]:
+        """Where CO-RE looks when `core_btf` has no type of a name: nowhere beside a given one."""
+        return {} if self._core_btf is not None else self.modules
 
     @cached_property
     def modules(self) -> dict[str, BTF]:
