@@ -145,22 +145,24 @@ class _Loader:
         wanted = programs_to_load(self.obj, self.maps.struct_ops.values())
         for program in self.obj.programs.values():
             if program.name in wanted:
-                made = undo.enter_context(self._load_program(program))
-                self._bind_constants(made)
+                layout = lay_out_program(self.obj, program)
+                made = undo.enter_context(self._load_program(program, layout))
+                self._bind_constants(made, layout)
                 loaded[program.name] = made
         return loaded
 
-    def _bind_constants(self, program: Program) -> None:
+    def _bind_constants(self, program: Program, layout: ProgramLayout) -> None:
         """Hold read-only data as long as the program lives, also where its code has none of it.
 
         As libbpf does: who looks at a program later finds the object's constants with it.
         """
-        for section in self.maps.constants:
-            with suppress(KernelError):  # before 5.10
-                syscall.prog_bind_map(program.fileno(), section.fd.fileno())
+        used = {relocation.target for relocation in layout.relocations}
+        for loaded in self.maps.constants:
+            if loaded.section.name not in used:
+                with suppress(KernelError):  # before 5.10
+                    syscall.prog_bind_map(program.fileno(), loaded.fd.fileno())
 
-    def _load_program(self, program: model.Program) -> Program:
-        layout = lay_out_program(self.obj, program)
+    def _load_program(self, program: model.Program, layout: ProgramLayout) -> Program:
         with ExitStack() as descriptors:
             numbers = self._numbers(layout, descriptors)
             attach_btf_id, attach_fd = self._attach_target(program, descriptors)
