@@ -1,5 +1,9 @@
 """ELF64 files: read and write. Nothing here is specific to BPF."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from osmia.elf.format import (
     EM_BPF,
     EM_NONE,
@@ -20,7 +24,9 @@ from osmia.elf.format import (
 )
 from osmia.elf.model import ElfRelocation, Section, Segment, Symbol
 from osmia.elf.reader import ElfFile
-from osmia.elf.writer import ElfWriter, SymbolHandle
+
+if TYPE_CHECKING:
+    from osmia.elf.writer import ElfWriter, SymbolHandle
 
 __all__ = [
     "EM_BPF",
@@ -47,3 +53,14 @@ __all__ = [
     "SymbolType",
     "Visibility",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Reading does not need the writer, and loading an object only reads.
+    if name not in ("ElfWriter", "SymbolHandle"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from osmia.elf import writer
+
+    found: object = getattr(writer, name)
+    globals()[name] = found
+    return found

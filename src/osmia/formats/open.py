@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -67,6 +66,8 @@ def read_elf(
     else:
         obj = libbpf.read_object(elf, path, name)
     if any(each.pinning == Pinning.OBJECT for each in obj.maps.values()):
+        import hashlib  # brings OpenSSL along, 3 ms
+
         obj.digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     if strict_btf:
         check_types(obj)
