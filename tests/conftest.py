@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ctypes import Structure
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,9 @@ from osmia.errors import OsmiaError
 from osmia.kernel import attributes, pins, syscall
 from osmia.kernel.syscall import Command
 from osmia.object.uapi import MapType
+from osmia.tracefs import tracefs
 
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 1 << 14, 1 << 18  # linux/sched.h, linux/mount.h
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -198,6 +201,22 @@ class LeakCheck:
                 terminalreporter.line(thing)
 
 
+def mount_what_is_missing() -> None:
+    """Give this process and its children a bpffs and a tracefs where the machine has none.
+
+    In a mount namespace of their own, so nothing stays; where that is not permitted, what
+    needs them says so.
+    """
+    libc = ctypes.CDLL(None)
+    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
+        return
+    with suppress(OsmiaError):
+        pins.find_bpffs(mount=True)
+    with suppress(OsmiaError):
+        tracefs()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if not REFUSED:
+        mount_what_is_missing()
         config.pluginmanager.register(LeakCheck(), "leak-check")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from osmia import tracefs as tracefs_module
 from osmia.errors import ClosedError, NotSupportedError
-from osmia.events import TraceLine, TracePipe, trace_pipe
+from osmia.events import TraceLine, TracePipe
 from osmia.events.trace_pipe import parse
 from osmia.isa import assemble
 from osmia.kernel.programs import Program
@@ -154,7 +155,8 @@ def test_a_closed_pipe_refuses(tracefs: Path) -> None:
 def test_without_tracefs_it_says_what_to_mount(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_pipe, "TRACING_DIRECTORIES", (tmp_path / "tracing",))
+    monkeypatch.setattr(tracefs_module, "PLACES", (tmp_path / "tracing",))
+    tracefs_module.tracefs.cache_clear()
     with pytest.raises(NotSupportedError, match=f"mount -t tracefs tracefs {tmp_path}/tracing"):
         TracePipe()
 

@@ -8,11 +8,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
+from osmia.errors import BpfPermissionError, KernelError
 from osmia.events.source import Batch, EventSource
-
-#: Where tracefs usually is; the second since 4.1 only as an automatic mount.
-TRACING_DIRECTORIES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+from osmia.tracefs import tracefs
 
 # A read gives whole events, as many as fit the kernel's own page-sized buffer.
 _READ_SIZE = 64 * 1024
@@ -49,15 +47,15 @@ class TracePipe(EventSource[TraceLine]):
     """Reads trace_pipe: a message is given to one of those who read it, system-wide.
 
     Only messages of the thread `pid` are given if one is named; those of others are read
-    and dropped. `path` is trace_pipe's where tracefs is not mounted in its usual place.
-    Raises NotSupportedError when there is no tracefs, BpfPermissionError when it is closed
-    to this user.
+    and dropped. `path` is trace_pipe's where tracefs is not in its usual place; it is mounted
+    there when nobody did yet. Raises NotSupportedError when there is no tracefs and it cannot
+    be mounted, BpfPermissionError when it is closed to this user.
     """
 
     def __init__(self, pid: int | None = None, *, path: str | os.PathLike[str] | None = None):
         self.pid = pid
         self.lost = 0
-        self._fd = _open(Path(path) if path is not None else _find())
+        self._fd = _open(Path(path) if path is not None else tracefs() / "trace_pipe")
         super().__init__("trace pipe")
 
     def fileno(self) -> int:
@@ -107,19 +105,6 @@ def parse(text: str) -> tuple[list[TraceLine], int]:
             # this one continues is in the same text.
             lines[-1] = lines[-1]._replace(message=f"{lines[-1].message}\n{line}")
     return [line._replace(message=line.message.rstrip("\n")) for line in lines], lost
-
-
-def _find() -> Path:
-    for directory in TRACING_DIRECTORIES:
-        path = directory / "trace_pipe"
-        try:
-            if path.exists():
-                return path
-        except PermissionError:
-            return path  # opening it says so
-    raise NotSupportedError(
-        f"tracefs is not mounted: mount -t tracefs tracefs {TRACING_DIRECTORIES[0]}"
-    )
 
 
 def _open(path: Path) -> int:

@@ -10,8 +10,8 @@ from osmia.errors import KernelError, NotSupportedError, RelocationError
 from osmia.kernel import syscall
 from osmia.kernel.btf_objects import btf_info
 from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.tracefs import tracefs
 from osmia.passes.target import Target, read_symbols
+from osmia.tracefs import tracefs
 
 _ENOENT = 2
 _KPROBE_EVENTS = Path("/sys/bus/event_source/devices/kprobe/type")

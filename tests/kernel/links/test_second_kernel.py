@@ -78,7 +78,7 @@ def test_kprobes_in_the_trace_file_system_are_removed_again(
     counting: Make, counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from osmia.kernel.links import probes
-    from osmia.kernel.tracefs import tracefs
+    from osmia.tracefs import tracefs
 
     monkeypatch.setattr(probes, "_source", lambda kind: None)  # as before 4.17
     with attach_kprobe(counting(ProgramType.KPROBE), GETPGID):
@@ -92,7 +92,7 @@ def test_uprobes_in_the_trace_file_system_are_removed_again(
     counting: Make, counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from osmia.kernel.links import attach_uprobe, probes
-    from osmia.kernel.tracefs import tracefs
+    from osmia.tracefs import tracefs
 
     monkeypatch.setattr(probes, "_source", lambda kind: None)
     with attach_uprobe(counting(ProgramType.KPROBE), "libc", "getpgid"):

@@ -23,8 +23,8 @@ from osmia.kernel.links.symbols import (
     function_offset,
     matching_functions,
 )
-from osmia.kernel.tracefs import tracefs
 from osmia.object.uapi import AttachType
+from osmia.tracefs import tracefs
 
 if TYPE_CHECKING:
     from osmia.kernel.programs import Program

@@ -16,8 +16,8 @@ from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import HookLink, KernelLink, Link, LinkGroup
 from osmia.kernel.maps.info import online_cpus
 from osmia.kernel.syscall import PerfFlag, PerfIoctl
-from osmia.kernel.tracefs import tracepoint_id
 from osmia.object.uapi import AttachType
+from osmia.tracefs import tracepoint_id
 
 if TYPE_CHECKING:
     from osmia.kernel.programs import Program

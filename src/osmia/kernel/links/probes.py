@@ -19,7 +19,7 @@ from osmia.kernel.features import missing
 from osmia.kernel.links.link import HookLink, Link
 from osmia.kernel.links.perf import PerfType, attach_to_event, open_event
 from osmia.kernel.links.symbols import find_binary, function_offset
-from osmia.kernel.tracefs import tracefs
+from osmia.tracefs import tracefs
 
 if TYPE_CHECKING:
     from osmia.kernel.programs import Program

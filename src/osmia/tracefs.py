@@ -9,7 +9,8 @@ from pathlib import Path
 
 from osmia.errors import NotSupportedError
 
-_PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+#: Where it usually is; the second since 4.1 only as an automatic mount.
+PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 
@@ -22,12 +23,10 @@ def tracefs() -> Path:
     """
     found = _mounted()
     if found is None:
-        _mount(_PLACES[0])
+        _mount(PLACES[0])
         found = _mounted()
     if found is None:
-        raise NotSupportedError(
-            "there is no trace file system: mount -t tracefs tracefs /sys/kernel/tracing"
-        )
+        raise NotSupportedError(f"tracefs is not mounted: mount -t tracefs tracefs {PLACES[0]}")
     return found
 
 
@@ -41,7 +40,13 @@ def tracepoint_id(category: str, name: str) -> int:
 
 
 def _mounted() -> Path | None:
-    return next((place for place in _PLACES if (place / "events").is_dir()), None)
+    for place in PLACES:
+        try:
+            if (place / "events").is_dir():
+                return place
+        except PermissionError:
+            return place  # opening what is there says so
+    return None
 
 
 def _mount(place: Path) -> None:
