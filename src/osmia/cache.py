@@ -121,7 +121,7 @@ def _private_root(xdg_cache_home: str, home: str) -> Path | None:
     root = base / "osmia"
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        usable = _is_private(root) and os.access(root, os.W_OK)
+        usable = is_private(root) and os.access(root, os.W_OK)
     except OSError:
         usable = False
     return root if usable else None
@@ -145,7 +145,7 @@ def _remove(folder: str, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_private(folder: Path) -> bool:
+def is_private(folder: Path) -> bool:
     """Whether only this user and root can change what `folder` or a parent of it names."""
     trusted = {0, os.geteuid()}
     resolved = folder.resolve(strict=True)

@@ -82,20 +82,21 @@ class CopiedSection:
         contents[offset : offset + len(data)] = data
         call = syscall.ElementCall(self._fd.fileno(), 4, self._size)
         call.value.raw = bytes(contents)
-        _checked(call(syscall.Command.MAP_UPDATE_ELEM), "write global data")
+        _operate(call, syscall.Command.MAP_UPDATE_ELEM, "write global data")
 
     def _all(self) -> bytearray:
         call = syscall.ElementCall(self._fd.fileno(), 4, self._size)
-        _checked(call(syscall.Command.MAP_LOOKUP_ELEM), "read global data")
+        _operate(call, syscall.Command.MAP_LOOKUP_ELEM, "read global data")
         return bytearray(call.value.raw)
 
     def close(self) -> None:
         """Nothing to give back: the descriptor is somebody else's."""
 
 
-def _checked(error: int, what: str) -> None:
+def _operate(call: syscall.ElementCall, command: syscall.Command, what: str) -> None:
+    error = call(command)
     if error:
-        raise syscall.error_of(syscall.Command.MAP_LOOKUP_ELEM, error, what)
+        raise syscall.error_of(command, error, what)
 
 
 def open_section(

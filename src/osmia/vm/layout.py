@@ -71,7 +71,6 @@ STATE_REDIRECT_TARGET = 56  # u64: interface index or map key of the last redire
 STATE_REDIRECT_MAP = 64  # u64: handle of its map, 0 for an interface
 STATE_REDIRECT_FLAGS = 72  # u64
 STATE_RANDOM = 80  # u64: state of the pseudo-random generator
-STATE_PROGRAM = 88  # u64: handle of the running program
 STATE_TIME = 96  # u64: added to the clock's reading
 STATE_DATA = 104  # u32: where in the context the packet's start is; NO_PACKET for none
 STATE_DATA_END = 108  # u32: and its end

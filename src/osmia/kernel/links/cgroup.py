@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.features import needs
+from osmia.kernel.links.detach import detacher
 from osmia.kernel.links.link import HookLink, KernelLink, Link
 from osmia.kernel.links.order import LinkId, Place, ProgramId
 from osmia.object.uapi import AttachType, ProgramType
@@ -65,7 +65,7 @@ def attach_cgroup(
             raise NotSupportedError("an order on cgroups needs a link", since="6.17")
         _attach(program, directory, hook, _LEGACY[legacy or "multi"], what)
         undo.pop_all()
-    return HookLink(what, _detacher(program, directory, hook, what))
+    return HookLink(what, detacher(program, directory, hook, what))
 
 
 def _hook(program: Program, attach_type: AttachType | None) -> AttachType:
@@ -139,25 +139,3 @@ def _explained(error: KernelError) -> KernelError:
         hint = "a program that is attached here or above lets no other one in"
         return type(error)(errno.EPERM, error.what, hint=f"{hint}; {error.hint}".rstrip("; "))
     return error
-
-
-def _detacher(
-    program: Program, directory: FileDescriptor, hook: AttachType, what: str
-) -> Callable[[], None]:
-    # A descriptor of its own: the program may be closed before it is detached.
-    attached = FileDescriptor(os.dup(program.fileno()), f"program {program.name!r}")
-
-    def detach() -> None:
-        with directory, attached:
-            try:
-                syscall.prog_detach(
-                    attached.fileno(),
-                    target=directory.fileno(),
-                    attach_type=hook,
-                    what=f"detach {what}",
-                )
-            except KernelError as error:
-                if error.errno != errno.ENOENT:  # somebody else was quicker
-                    raise
-
-    return detach

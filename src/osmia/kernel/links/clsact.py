@@ -17,26 +17,29 @@ from typing import TYPE_CHECKING
 from osmia.errors import KernelError
 from osmia.kernel.links.interfaces import interface_index, interface_words
 from osmia.kernel.links.link import HookLink
+from osmia.kernel.links.tc_messages import (
+    BPF_FD,
+    BPF_FLAGS,
+    BPF_ID,
+    BPF_NAME,
+    DELETE_FILTER,
+    DIRECT_ACTION,
+    GET_FILTER,
+    NESTED,
+    NEW_FILTER,
+    PARENTS,
+    TC_MESSAGE,
+    TCA_KIND,
+    TCA_OPTIONS,
+    filter_message,
+    make_qdisc,
+    remove_qdisc,
+)
 from osmia.kernel.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
     from osmia.kernel.programs import Program
-
-# include/uapi/linux/rtnetlink.h
-_NEW_QDISC, _DELETE_QDISC = 36, 37
-_NEW_FILTER, _DELETE_FILTER, _GET_FILTER = 44, 45, 46
-_TC_MESSAGE = struct.Struct("=BxxxiIII")  # family, interface, handle, parent, info
-_TCA_KIND, _TCA_OPTIONS = 1, 2
-# include/uapi/linux/pkt_sched.h
-_QDISC_PARENT, _QDISC_HANDLE = 0xFFFF_FFF1, 0xFFFF_0000
-_PARENTS = {"ingress": 0xFFFF_FFF2, "egress": 0xFFFF_FFF3}
-# include/uapi/linux/pkt_cls.h
-_BPF_FD, _BPF_NAME, _BPF_FLAGS, _BPF_ID = 6, 7, 8, 11
-_DIRECT_ACTION = 1
-_NLA_NESTED = 0x8000
-
-_ALL_PROTOCOLS = 3  # ETH_P_ALL
 
 #: Qdiscs that this process made: (network namespace, interface index).
 _made: set[tuple[int, int]] = set()
@@ -52,8 +55,7 @@ class _Place:
     handle: int
 
     def message(self) -> bytes:
-        info = self.priority << 16 | struct.unpack("=H", struct.pack("!H", _ALL_PROTOCOLS))[0]
-        return _TC_MESSAGE.pack(0, self.index, self.handle, self.parent, info)
+        return filter_message(self.index, self.parent, self.priority, self.handle)
 
 
 def attach_clsact(
@@ -74,7 +76,7 @@ def attach_clsact(
     The attachment is no link: it lasts until `detach`, beyond this process. `update` swaps
     the program atomically.
     """
-    parent = _PARENTS[direction or _direction(program)]
+    parent = PARENTS[direction or _direction(program)]
     index = interface_index(interface)
     side = direction or _direction(program)
     what = f"program {program.name!r} on clsact {side} of {interface_words(interface)}"
@@ -115,8 +117,8 @@ class _Filter:
                     raise
 
     def _delete(self) -> None:
-        body = self._place.message() + attributes([(_TCA_KIND, b"bpf\0")])
-        self._route.request(_DELETE_FILTER, NetlinkFlag(0), body, f"detach {self._what}")
+        body = self._place.message() + attributes([(TCA_KIND, b"bpf\0")])
+        self._route.request(DELETE_FILTER, NetlinkFlag(0), body, f"detach {self._what}")
 
 
 def _on_error(action: Callable[[], None]) -> Callable[..., None]:
@@ -142,32 +144,30 @@ def _put(
     """Add or replace a filter; where the kernel put it."""
     options = attributes(
         [
-            (_BPF_FD, struct.pack("=I", program.fileno())),
-            (_BPF_NAME, program.name.encode() + b"\0"),
-            (_BPF_FLAGS, struct.pack("=I", _DIRECT_ACTION)),
+            (BPF_FD, struct.pack("=I", program.fileno())),
+            (BPF_NAME, program.name.encode() + b"\0"),
+            (BPF_FLAGS, struct.pack("=I", DIRECT_ACTION)),
         ]
     )
-    body = place.message() + attributes(
-        [(_TCA_KIND, b"bpf\0"), (_TCA_OPTIONS | _NLA_NESTED, options)]
-    )
-    answers = route.request(_NEW_FILTER, flags | NetlinkFlag.ECHO, body, f"attach {what}")
+    body = place.message() + attributes([(TCA_KIND, b"bpf\0"), (TCA_OPTIONS | NESTED, options)])
+    answers = route.request(NEW_FILTER, flags | NetlinkFlag.ECHO, body, f"attach {what}")
     for answer in answers:
-        _family, index, handle, parent, info = _TC_MESSAGE.unpack_from(answer)
+        _family, index, handle, parent, info = TC_MESSAGE.unpack_from(answer)
         return _Place(index, parent, info >> 16, handle)
     return place
 
 
 def _filters(route: RouteSocket, index: int, parent: int) -> list[tuple[_Place, int]]:
     """The bpf filters of one direction, and their programs' ids; other kinds have id 0."""
-    body = _TC_MESSAGE.pack(0, index, 0, parent, 0)
+    body = TC_MESSAGE.pack(0, index, 0, parent, 0)
     found = []
-    for answer in route.request(_GET_FILTER, NetlinkFlag.DUMP, body, "list filters"):
-        _family, _index, handle, _parent, info = _TC_MESSAGE.unpack_from(answer)
+    for answer in route.request(GET_FILTER, NetlinkFlag.DUMP, body, "list filters"):
+        _family, _index, handle, _parent, info = TC_MESSAGE.unpack_from(answer)
         # A chain's head is listed as a filter without a handle.
         if handle:
-            told = parse_attributes(answer[_TC_MESSAGE.size :])
-            options = parse_attributes(told.get(_TCA_OPTIONS, b""))
-            (program,) = struct.unpack("=I", options.get(_BPF_ID, bytes(4)))
+            told = parse_attributes(answer[TC_MESSAGE.size :])
+            options = parse_attributes(told.get(TCA_OPTIONS, b""))
+            (program,) = struct.unpack("=I", options.get(BPF_ID, bytes(4)))
             found.append((_Place(index, parent, info >> 16, handle), program))
     return found
 
@@ -182,24 +182,9 @@ def _namespace() -> int:
     return os.stat("/proc/thread-self/ns/net").st_ino  # noqa: PTH116 - of this thread
 
 
-def _qdisc_message(index: int) -> bytes:
-    message = _TC_MESSAGE.pack(0, index, _QDISC_HANDLE, _QDISC_PARENT, 0)
-    return message + attributes([(_TCA_KIND, b"clsact\0")])
-
-
 def _add_qdisc(route: RouteSocket, index: int, what: str) -> None:
-    try:
-        route.request(
-            _NEW_QDISC,
-            NetlinkFlag.CREATE | NetlinkFlag.EXCL,
-            _qdisc_message(index),
-            f"add a clsact qdisc for {what}",
-        )
-    except KernelError as error:
-        if error.errno != errno.EEXIST:
-            raise
-        return
-    _made.add((_namespace(), index))
+    if make_qdisc(route, index, what):
+        _made.add((_namespace(), index))
 
 
 def _remove_qdisc(route: RouteSocket, index: int) -> None:
@@ -207,7 +192,7 @@ def _remove_qdisc(route: RouteSocket, index: int) -> None:
     key = (_namespace(), index)
     if key not in _made:
         return
-    if any(_filters(route, index, parent) for parent in _PARENTS.values()):
+    if any(_filters(route, index, parent) for parent in PARENTS.values()):
         return
     _made.discard(key)
-    route.request(_DELETE_QDISC, NetlinkFlag(0), _qdisc_message(index), "remove the clsact qdisc")
+    remove_qdisc(route, index)

@@ -12,6 +12,7 @@ from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.features import needs
+from osmia.kernel.links.detach import detacher
 from osmia.kernel.links.iterators import HasFileno
 from osmia.kernel.links.link import HookLink, KernelLink, Link
 from osmia.object.uapi import AttachType, ProgramType
@@ -114,24 +115,9 @@ def _attach_to_map(program: Program, sockmap: HasFileno, hook: AttachType, what:
     syscall.prog_attach(
         program.fileno(), target=sockmap.fileno(), attach_type=hook, what=f"attach {what}"
     )
-    # Descriptors of its own: program and map may be closed before it is detached.
-    attached = FileDescriptor(os.dup(program.fileno()), f"program {program.name!r}")
+    # A descriptor of its own: the map may be closed before the program is detached.
     target = FileDescriptor(os.dup(sockmap.fileno()), "sockmap")
-
-    def detach() -> None:
-        with attached, target:
-            try:
-                syscall.prog_detach(
-                    attached.fileno(),
-                    target=target.fileno(),
-                    attach_type=hook,
-                    what=f"detach {what}",
-                )
-            except KernelError as error:
-                if error.errno != errno.ENOENT:  # somebody else was quicker
-                    raise
-
-    return HookLink(what, detach)
+    return HookLink(what, detacher(program, target, hook, what))
 
 
 def _set_option(target: socket.socket, option: int, value: int, what: str) -> None:

@@ -14,25 +14,30 @@ from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
 from osmia.kernel.links.interfaces import interface_index, interface_words
+from osmia.kernel.links.tc_messages import (
+    BPF_CLASS_ID,
+    BPF_FD,
+    BPF_FLAGS,
+    BPF_ID,
+    BPF_NAME,
+    BPF_TAG,
+    DELETE_FILTER,
+    DIRECT_ACTION,
+    GET_FILTER,
+    NESTED,
+    NEW_FILTER,
+    PARENTS,
+    TC_MESSAGE,
+    TCA_KIND,
+    TCA_OPTIONS,
+    filter_message,
+    make_qdisc,
+    remove_qdisc,
+)
 from osmia.kernel.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
 
 if TYPE_CHECKING:
     from osmia.kernel.programs import Program
-
-# include/uapi/linux/rtnetlink.h
-_NEW_QDISC, _DELETE_QDISC = 36, 37
-_NEW_FILTER, _DELETE_FILTER, _GET_FILTER = 44, 45, 46
-_MESSAGE = struct.Struct("=BxxxiIII")  # struct tcmsg: family, interface, handle, parent, info
-_KIND, _OPTIONS = 1, 2
-_NESTED = 0x8000
-# include/uapi/linux/pkt_sched.h
-_CLSACT, _CLSACT_HANDLE = 0xFFFF_FFF1, 0xFFFF_0000
-_PARENTS = {"ingress": 0xFFFF_FFF2, "egress": 0xFFFF_FFF3}
-# include/uapi/linux/pkt_cls.h
-_CLASS_ID, _FD, _NAME, _FLAGS, _TAG, _ID = 3, 6, 7, 8, 10, 11
-_DIRECT_ACTION = 1
-
-ALL_PROTOCOLS = 3  # ETH_P_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +79,28 @@ def add_filter(
     EEXIST.
     """
     index = interface_index(interface)
-    if direction not in _PARENTS:
+    if direction not in PARENTS:
         raise ValueError(f"a direction is 'ingress' or 'egress', not {direction!r}")
     what = f"filter {name or program.name!r} to {direction} of {interface_words(interface)}"
-    options = [(_FD, struct.pack("=I", program.fileno())), (_NAME, _text(name or program.name))]
+    options = [
+        (BPF_FD, struct.pack("=I", program.fileno())),
+        (BPF_NAME, _text(name or program.name)),
+    ]
     if direct_action:
-        options.append((_FLAGS, struct.pack("=I", _DIRECT_ACTION)))
+        options.append((BPF_FLAGS, struct.pack("=I", DIRECT_ACTION)))
     if class_id:
-        options.append((_CLASS_ID, struct.pack("=I", class_id)))
+        options.append((BPF_CLASS_ID, struct.pack("=I", class_id)))
     flags = NetlinkFlag.CREATE | (NetlinkFlag.REPLACE if replace else NetlinkFlag.EXCL)
-    body = _place(index, direction, priority, handle, ALL_PROTOCOLS) + attributes(
-        [(_KIND, b"bpf\0"), (_OPTIONS | _NESTED, attributes(options))]
+    body = filter_message(index, PARENTS[direction], priority, handle) + attributes(
+        [(TCA_KIND, b"bpf\0"), (TCA_OPTIONS | NESTED, attributes(options))]
     )
     with RouteSocket() as route:
-        made = _make_qdisc(route, index, what)
+        made = make_qdisc(route, index, what)
         try:
-            answers = route.request(_NEW_FILTER, flags | NetlinkFlag.ECHO, body, f"add {what}")
+            answers = route.request(NEW_FILTER, flags | NetlinkFlag.ECHO, body, f"add {what}")
         except KernelError:
             if made:
-                _remove_qdisc(route, index)
+                remove_qdisc(route, index)
             raise
     return next(found for answer in answers if (found := _filter(answer, direction)))
 
@@ -102,10 +110,10 @@ def filters(interface: str | int, direction: str = "") -> list[TcFilter]:
     index = interface_index(interface)
     found = []
     with RouteSocket() as route:
-        for side in (direction,) if direction else _PARENTS:
-            body = _MESSAGE.pack(0, index, 0, _PARENTS[side], 0)
+        for side in (direction,) if direction else PARENTS:
+            body = TC_MESSAGE.pack(0, index, 0, PARENTS[side], 0)
             try:
-                answers = route.request(_GET_FILTER, NetlinkFlag.DUMP, body, "list filters")
+                answers = route.request(GET_FILTER, NetlinkFlag.DUMP, body, "list filters")
             except KernelError as error:
                 if error.errno != errno.EINVAL:  # no qdisc
                     raise
@@ -116,31 +124,32 @@ def filters(interface: str | int, direction: str = "") -> list[TcFilter]:
 
 def remove_filter(found: TcFilter) -> None:
     """Remove a filter; the qdisc stays."""
-    body = _place(found.interface, found.direction, found.priority, found.handle, found.protocol)
+    parent = PARENTS[found.direction]
+    body = filter_message(found.interface, parent, found.priority, found.handle, found.protocol)
     what = f"remove filter {found.name!r} of {interface_words(found.interface)}"
     with RouteSocket() as route:
-        body += attributes([(_KIND, b"bpf\0")])
-        route.request(_DELETE_FILTER, NetlinkFlag(0), body, what)
+        body += attributes([(TCA_KIND, b"bpf\0")])
+        route.request(DELETE_FILTER, NetlinkFlag(0), body, what)
 
 
 def _filter(answer: bytes, direction: str) -> TcFilter | None:
     """What one message tells; None for a chain's head and for filters of other kinds."""
-    _family, index, handle, _parent, info = _MESSAGE.unpack_from(answer)
-    told = parse_attributes(answer[_MESSAGE.size :])
-    if not handle or told.get(_KIND, b"").rstrip(b"\0") != b"bpf":
+    _family, index, handle, _parent, info = TC_MESSAGE.unpack_from(answer)
+    told = parse_attributes(answer[TC_MESSAGE.size :])
+    if not handle or told.get(TCA_KIND, b"").rstrip(b"\0") != b"bpf":
         return None
-    options = parse_attributes(told.get(_OPTIONS, b""))
+    options = parse_attributes(told.get(TCA_OPTIONS, b""))
     return TcFilter(
         interface=index,
         direction=direction,
         priority=info >> 16,
         handle=handle,
         protocol=struct.unpack("!H", struct.pack("=H", info & 0xFFFF))[0],
-        name=options.get(_NAME, b"").rstrip(b"\0").decode("utf-8", "replace"),
-        program_id=_number(options, _ID),
-        tag=options.get(_TAG, b"").hex(),
-        direct_action=bool(_number(options, _FLAGS) & _DIRECT_ACTION),
-        class_id=_number(options, _CLASS_ID),
+        name=options.get(BPF_NAME, b"").rstrip(b"\0").decode("utf-8", "replace"),
+        program_id=_number(options, BPF_ID),
+        tag=options.get(BPF_TAG, b"").hex(),
+        direct_action=bool(_number(options, BPF_FLAGS) & DIRECT_ACTION),
+        class_id=_number(options, BPF_CLASS_ID),
     )
 
 
@@ -149,30 +158,5 @@ def _number(options: Mapping[int, bytes], kind: int) -> int:
     return int(struct.unpack("=I", payload)[0])
 
 
-def _place(index: int, direction: str, priority: int, handle: int, protocol: int) -> bytes:
-    info = priority << 16 | struct.unpack("=H", struct.pack("!H", protocol))[0]
-    return _MESSAGE.pack(0, index, handle, _PARENTS[direction], info)
-
-
 def _text(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape") + b"\0"
-
-
-def _qdisc(index: int) -> bytes:
-    return _MESSAGE.pack(0, index, _CLSACT_HANDLE, _CLSACT, 0) + attributes([(_KIND, b"clsact\0")])
-
-
-def _make_qdisc(route: RouteSocket, index: int, what: str) -> bool:
-    """Make the clsact qdisc; False when there was one."""
-    flags = NetlinkFlag.CREATE | NetlinkFlag.EXCL
-    try:
-        route.request(_NEW_QDISC, flags, _qdisc(index), f"make a clsact qdisc for {what}")
-    except KernelError as error:
-        if error.errno != errno.EEXIST:
-            raise
-        return False
-    return True
-
-
-def _remove_qdisc(route: RouteSocket, index: int) -> None:
-    route.request(_DELETE_QDISC, NetlinkFlag(0), _qdisc(index), "remove the clsact qdisc")

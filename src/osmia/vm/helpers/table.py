@@ -78,10 +78,6 @@ class Invocation:
         """A u64 of the CPU's state."""
         return self.vm.memory.load64(self.cpu.state + offset)
 
-    def set_state(self, offset: int, value: int) -> None:
-        """Change a u64 of the CPU's state."""
-        self.vm.memory.store64(self.cpu.state + offset, value)
-
     @property
     def context(self) -> int:
         """The address of the run's context."""

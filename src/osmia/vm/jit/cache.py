@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from osmia.cache import is_private
 
 MAX_ENTRIES = 512
 _DIGEST = 32
@@ -71,14 +72,13 @@ def write(name: str, code: bytes) -> None:
 
 
 def _is_private(place: Path) -> bool:
-    """Whether the directory is this user's and nobody else may write to it."""
+    """Whether nobody else can change what is there; elsewhere than on Unix nobody asks."""
+    if not hasattr(os, "geteuid"):
+        return True
     try:
-        status = place.stat()
+        return is_private(place)
     except OSError:
         return False
-    if not hasattr(os, "getuid"):
-        return True
-    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _make_room(place: Path) -> None:

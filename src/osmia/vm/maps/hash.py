@@ -347,14 +347,3 @@ def hash_delete(header: int, key: int) -> int:
         result = 0
     unlock(header + MAP_LOCK)
     return result
-
-
-@native
-def hash_next(header: int, number: int, limit: int) -> int:
-    """The number of the first live node from `number` on, or `limit`."""
-    at = number
-    while at < limit:
-        if load8(hash_node(header, at) + NODE_LIVE):
-            return at
-        at = at + 1
-    return limit

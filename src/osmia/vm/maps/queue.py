@@ -31,7 +31,6 @@ from osmia.vm.native import (
 )
 
 STACK_TYPE = 23
-BLOOM_TYPE = 30
 
 
 @native
