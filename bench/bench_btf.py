@@ -94,7 +94,7 @@ def show_btf_ext() -> None:
     )
     data = builder.to_bytes()
     show(f".BTF.ext: {_LINES:,} lines", measure(lambda: BTFExt(ext, BTF(data)).lines))
-    show("  as the kernel takes them", measure(lambda: BTFExt(ext, BTF(data)).line_records))
+    show("  as the kernel takes them", measure(lambda: BTFExt(ext, BTF(data)).line_words))
     show(f".BTF.ext: {_CORE:,} CO-RE records", measure(lambda: BTFExt(ext, BTF(data)).core))
 
 

@@ -1,6 +1,7 @@
 """`.BTF.ext`: read back what was written, and nothing that reaches outside."""
 
 import struct
+from array import array
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,6 @@ from osmia.btf import (
     CoreInfo,
     FunctionInfo,
     LineInfo,
-    LineRecord,
     build_btf_ext,
 )
 from osmia.errors import ObjectFormatError
@@ -65,7 +65,7 @@ def test_line_records_are_kept_as_the_kernel_takes_them() -> None:
     data, builder = example()
     file, text = builder.add_string("a.c"), builder.add_string("return 1;")
     read = BTFExt(data, builder.build())
-    assert read.line_records == {"xdp": [LineRecord(0, file, text, 7 << 10 | 3)]}
+    assert read.line_words == {"xdp": array("I", [0, file, text, 7 << 10 | 3])}
 
 
 def test_large_lines_and_columns_are_cut() -> None:

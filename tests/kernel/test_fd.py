@@ -7,7 +7,8 @@ import os
 import pytest
 
 from osmia.errors import ClosedError
-from osmia.kernel.fd import DEBUG_VARIABLE, FileDescriptor
+from osmia.kernel import fd
+from osmia.kernel.fd import FileDescriptor
 
 
 def descriptor() -> FileDescriptor:
@@ -58,7 +59,7 @@ def test_a_lost_one_warns_and_closes() -> None:
 
 
 def test_the_warning_says_where_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DEBUG_VARIABLE, "1")
+    monkeypatch.setattr(fd, "DEBUG", True)
     owner = descriptor()
     with pytest.warns(ResourceWarning, match="test_the_warning_says_where_it_was_made"):
         del owner

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from osmia.btf.ext import BTFExt, CoreInfo, FunctionInfo, LineInfo, LineRecord, build_btf_ext
+from osmia.btf.ext import BTFExt, CoreInfo, FunctionInfo, LineInfo, build_btf_ext
 from osmia.btf.kernel import kernel_btf, module_btf, module_names
 from osmia.btf.reader import BTF
 from osmia.btf.types import (
@@ -79,7 +79,6 @@ __all__ = [
     "IntEncoding",
     "Kind",
     "LineInfo",
-    "LineRecord",
     "Member",
     "Minimiser",
     "Parameter",

@@ -7,17 +7,26 @@ instruction offsets are in bytes into the section.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from osmia.btf.layout import MAGIC, VERSION, ByteOrder, detect_byteorder, struct_order
+from osmia.btf.layout import (
+    MAGIC,
+    VERSION,
+    ByteOrder,
+    detect_byteorder,
+    native_words,
+    struct_order,
+)
 from osmia.btf.reader import BTF
 from osmia.errors import ObjectFormatError
 
 _HEADER_WITHOUT_CORE = 24
 _HEADER = 32
 _COLUMN_BITS = 10
+LINE_SIZE = 16  # bytes: struct bpf_line_info as the kernel takes it
 
 
 class FunctionInfo(NamedTuple):
@@ -25,15 +34,6 @@ class FunctionInfo(NamedTuple):
 
     offset: int
     type_id: int
-
-
-class LineRecord(NamedTuple):
-    """A source line as stored: string offsets, and line and column packed in one word."""
-
-    offset: int
-    file_offset: int
-    text_offset: int
-    position: int
 
 
 class LineInfo(NamedTuple):
@@ -102,12 +102,17 @@ class BTFExt:
         }
 
     @cached_property
-    def line_records(self) -> dict[str, list[LineRecord]]:
-        """Source lines as stored, by section: what the kernel takes at load."""
-        return {
-            section: [LineRecord._make(record) for record in records]
-            for section, records in self._sections("lines", 4).items()
-        }
+    def line_words(self) -> dict[str, array[int]]:
+        """Source lines by section as the kernel takes them: four words a line, in the host's
+        order: offset, file and text (string offsets), line and column packed."""
+        found: dict[str, array[int]] = {}
+        for section, size, records in self._chunks("lines", 4):
+            stored = native_words(records, self._btf.byteorder)
+            words = array("I", bytes(LINE_SIZE * (len(stored) // size)))
+            for field in range(4):
+                words[field::4] = array("I", stored[field::size].tolist())
+            found.setdefault(section, array("I")).extend(words)
+        return found
 
     @cached_property
     def lines(self) -> dict[str, list[LineInfo]]:
@@ -117,9 +122,11 @@ class BTFExt:
         return {
             section: [
                 LineInfo(offset, string(file), string(text), where >> _COLUMN_BITS, where & mask)
-                for offset, file, text, where in records
+                for offset, file, text, where in zip(
+                    words[0::4], words[1::4], words[2::4], words[3::4], strict=True
+                )
             ]
-            for section, records in self.line_records.items()
+            for section, words in self.line_words.items()
         }
 
     @cached_property
@@ -136,14 +143,20 @@ class BTFExt:
 
     def _sections(self, part: str, fields: int) -> dict[str, list[tuple[int, ...]]]:
         """Each section's records, the first `fields` words of each."""
-        position, end = self._parts.get(part, (0, 0))
         found: dict[str, list[tuple[int, ...]]] = {}
+        for section, size, records in self._chunks(part, fields):
+            record = struct.Struct(f"{self._order}{fields}I{4 * (size - fields)}x")
+            found.setdefault(section, []).extend(record.iter_unpack(records))
+        return found
+
+    def _chunks(self, part: str, fields: int) -> Iterator[tuple[str, int, memoryview]]:
+        """(section, words a record, records) of one part; a section may be there again."""
+        position, end = self._parts.get(part, (0, 0))
         if position == end:
-            return found
+            return
         size = self._word(position, end, part)
         if size < 4 * fields or size % 4:
             raise self._error(f".BTF.ext {part} of {size} bytes each are not possible", position)
-        record = struct.Struct(f"{self._order}{fields}I{size - 4 * fields}x")
         position += 4
         while position < end:
             name_offset = self._word(position, end, part)
@@ -151,9 +164,7 @@ class BTFExt:
             first, position = position + 8, position + 8 + count * size
             if not count or position > end:
                 raise self._error(f".BTF.ext {part}: a section of {count} records", first - 4)
-            records = found.setdefault(self._btf.string(name_offset), [])
-            records.extend(record.iter_unpack(self._data[first:position]))
-        return found
+            yield self._btf.string(name_offset), size // 4, self._data[first:position]
 
     def _word(self, position: int, end: int, part: str) -> int:
         if position + 4 > end:

@@ -118,12 +118,26 @@ def native_words(section: memoryview, byteorder: ByteOrder) -> memoryview:
     return memoryview(words)
 
 
-def index_types(words: memoryview, name: str, types_start: int, first_id: int) -> memoryview:
-    """The position (in words) of each type's record, in id order.
+class TypeIndex(NamedTuple):
+    """Where the types' records are: positions in words, in id order.
+
+    Data sections stand apart, since every load of an object looks for them; `infos` are all
+    the `info` words that occur, which tells at once what does not.
+    """
+
+    positions: memoryview
+    data_sections: list[int]
+    infos: frozenset[int]
+
+
+def index_types(words: memoryview, name: str, types_start: int, first_id: int) -> TypeIndex:
+    """Walk over the types.
 
     Raises ObjectFormatError for a kind that is not known and a record that is cut off.
     """
-    positions = array("I", _starts(words[1:], name, types_start))
+    strides: dict[int, int] = {}
+    sections: list[int] = []
+    positions = array("I", _starts(words[1:], strides, sections, name, types_start))
     if positions:
         last = positions[-1]
         end = last + record_words(words[last + 1], name, types_start + 4 * last)
@@ -134,17 +148,19 @@ def index_types(words: memoryview, name: str, types_start: int, first_id: int) -
         problem = f"type {number} reaches past the end of the types"
         offset = types_start + 4 * (last if end > len(words) else end)
         raise ObjectFormatError(problem, file=name, offset=offset)
-    return memoryview(positions)
+    infos = frozenset(strides).union(words[position + 1] for position in sections)
+    return TypeIndex(memoryview(positions), sections, infos)
 
 
-def _starts(infos: memoryview, name: str, types_start: int) -> Iterator[int]:
+def _starts(
+    infos: memoryview, strides: dict[int, int], sections: list[int], name: str, types_start: int
+) -> Iterator[int]:
     """Where records start; `infos` are the words from the first record's `info` on.
 
     This loop runs once for each of the kernel's 130,000 types: it has no test for the
     end and none for a new `info` word, both are exceptions, which cost nothing until
-    they are raised.
+    they are raised. A data section, of which there are few, is new each time.
     """
-    strides: dict[int, int] = {}
     position = 0
     while True:
         try:
@@ -154,14 +170,25 @@ def _starts(infos: memoryview, name: str, types_start: int) -> Iterator[int]:
                 position += stride
         except KeyError:
             info = infos[position]
-            strides[info] = record_words(info, name, types_start + 4 * position)
+            stride = record_words(info, name, types_start + 4 * position)
+            if kind_in(info) != Kind.DATASEC:
+                strides[info] = stride
+                continue
+            sections.append(position)
+            yield position
+            position += stride
         except IndexError:
             return
 
 
+def kind_in(info: int) -> int:
+    """The number of the kind in an `info` word."""
+    return info >> KIND_SHIFT & KIND_MASK
+
+
 def record_words(info: int, name: str, offset: int) -> int:
     """The length in words of the record that an `info` word starts."""
-    kind = info >> KIND_SHIFT & KIND_MASK
+    kind = kind_in(info)
     if kind not in _TRAILING:
         raise ObjectFormatError(f"a type of unknown kind {kind}", file=name, offset=offset)
     fixed, each = _TRAILING[kind]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 from osmia.btf import sizes
 from osmia.btf.decode import decode_type
 from osmia.btf.layout import (
-    KIND_MASK,
-    KIND_SHIFT,
     RECORD_WORDS,
     ByteOrder,
+    TypeIndex,
     index_types,
+    kind_in,
     native_words,
     parse_header,
     record_words,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MAX_RESOLVE_DEPTH = 32
 
 _VOID = Void()
+#: By number: cheaper than calling the enum. The walk refused all other numbers.
+_KINDS = tuple(Kind)
 
 
 class BTF:
@@ -73,7 +76,6 @@ class BTF:
         )
         self._check_strings()
         self._words = native_words(view[header.types_start : header.types_end], header.byteorder)
-        self._index: memoryview | None = None
         self._names: NameColumn | None = None
         self._flavoured: list[str] | None = None
         self._keep_index = keep_index
@@ -114,16 +116,17 @@ class BTF:
         """The first id that is not the base's: 1 where there is no base."""
         return self._first_id
 
-    @property
+    @cached_property
     def _positions(self) -> memoryview:
-        if self._index is None:
-            if self._keep_index:
-                self._restore_index()
-            if self._index is None:
-                self._index = self._walk()
-        return self._index
+        kept = self._index_file.load() if self._keep_index else None
+        if kept is None:
+            return self._walked.positions
+        self._flavoured, self._names = kept.flavoured, NameColumn(kept.column)
+        self._restored = True
+        return kept.positions
 
-    def _walk(self) -> memoryview:
+    @cached_property
+    def _walked(self) -> TypeIndex:
         return index_types(self._words, self.name, self._header.types_start, self._first_id)
 
     @property
@@ -140,13 +143,6 @@ class BTF:
         from osmia.btf.index_cache import IndexFile
 
         return IndexFile(self._words, self._text, self._identity)
-
-    def _restore_index(self) -> None:
-        kept = self._index_file.load()
-        if kept is not None:
-            self._index, self._flavoured = kept.positions, kept.flavoured
-            self._names = NameColumn(kept.column)
-            self._restored = True
 
     def __len__(self) -> int:
         """The number of types, `void` and those of the base included."""
@@ -172,9 +168,12 @@ class BTF:
 
         Records and strings stay where they are, so what is known of the others is kept.
         """
-        other = BTF(data, base=self.base, name=self.name, unique_strings=self._unique_strings)
-        other._index, other._names = self._index, self._names
-        other._strings = self._strings
+        self._positions  # noqa: B018 - found now, it is found for both
+        other = object.__new__(BTF)
+        other.__dict__.update(self.__dict__)
+        header = self._header
+        other._data = view = memoryview(data)
+        other._words = native_words(view[header.types_start : header.types_end], header.byteorder)
         other._types = dict(self._types)
         for type_id in changed:
             other._types.pop(type_id, None)
@@ -223,18 +222,20 @@ class BTF:
     def type(self, type_id: int) -> Type:
         """The type with this id."""
         found = self._types.get(type_id)
-        if found is not None:
-            return found
-        if type_id == 0:
-            return _VOID
-        if 0 < type_id < self._first_id and self.base is not None:
-            return self.base.type(type_id)
-        start = self._position_of(type_id)
-        row = type_id - self._first_id + 1
-        end = self._positions[row] if row < len(self._positions) else len(self._words)
-        found = decode_type(self, type_id, self._words[start:end].tolist())
-        self._types[type_id] = found
+        if found is None:
+            if type_id == 0:
+                return _VOID
+            if 0 < type_id < self._first_id and self.base is not None:
+                return self.base.type(type_id)
+            found = self._types[type_id] = decode_type(self, type_id, self._record(type_id))
         return found
+
+    def _record(self, type_id: int) -> list[int]:
+        """The words of a type's record."""
+        start = self._position_of(type_id)
+        positions, row = self._positions, type_id - self._first_id + 1
+        end = positions[row] if row < len(positions) else len(self._words)
+        return self._words[start:end].tolist()
 
     def _position_of(self, type_id: int) -> int:
         row = type_id - self._first_id
@@ -271,12 +272,15 @@ class BTF:
 
     def ids_of_kind(self, kind: Kind) -> list[int]:
         """The ids of all types of one kind, without decoding them; not those of the base."""
-        words, wanted, first = self._words, int(kind), self._first_id
-        positions = self._walk() if self._restored else self._positions
+        walked, words, first = self._walked, self._words, self._first_id
+        positions = walked.positions
+        if kind == Kind.DATASEC:
+            return [first + bisect_left(positions, place) for place in walked.data_sections]
+        infos = {info for info in walked.infos if kind_in(info) == kind}
+        if not infos:
+            return []
         return [
-            first + row
-            for row, position in enumerate(positions)
-            if words[position + 1] >> KIND_SHIFT & KIND_MASK == wanted
+            first + row for row, position in enumerate(positions) if words[position + 1] in infos
         ]
 
     def kind_of(self, type_id: int) -> Kind:
@@ -285,7 +289,7 @@ class BTF:
             return Kind.VOID
         if 0 < type_id < self._first_id and self.base is not None:
             return self.base.kind_of(type_id)
-        return Kind(self._words[self._position_of(type_id) + 1] >> KIND_SHIFT & KIND_MASK)
+        return _KINDS[kind_in(self._words[self._position_of(type_id) + 1])]
 
     def name_of(self, type_id: int) -> str:
         """The name of a type, "" for none, without decoding it."""

@@ -1,21 +1,24 @@
-"""What an ELF file is made of: sections, symbols, relocations, segments."""
+"""What an ELF file is made of: sections, symbols, relocations, segments.
+
+Named tuples, not data classes: a file has hundreds of them, and they are made three times
+faster.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.elf.format import SHN_UNDEF, Binding, SymbolType, Visibility
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A section. Sizes and offsets in bytes; `data` is a view of the file, not a copy.
 
     `data` is empty for a section that takes no room in the file (NOBITS: `.bss`), where
     `size` tells how much memory it stands for.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # of a tuple it is a method
     name: str
     type: int
     flags: int
@@ -29,14 +32,13 @@ class Section:
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(NamedTuple):
     """A symbol. `section` is a section's index or SHN_UNDEF, SHN_ABS, SHN_COMMON.
 
     `value` is an offset into that section in a relocatable file, else an address.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # of a tuple it is a method
     name: str
     value: int
     size: int
@@ -51,8 +53,7 @@ class Symbol:
         return self.section != SHN_UNDEF
 
 
-@dataclass(frozen=True, slots=True)
-class ElfRelocation:
+class ElfRelocation(NamedTuple):
     """A relocation of a section's bytes at `offset`; `addend` is None in a REL section.
 
     `symbol` is an index into `ElfFile.symbols`.
@@ -64,8 +65,7 @@ class ElfRelocation:
     addend: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A part of an executable that is loaded into memory (PT_LOAD); sizes in bytes."""
 
     flags: int

@@ -8,7 +8,7 @@ does not hold raises `ObjectFormatError` with the offset in the file.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from operator import attrgetter
 
@@ -40,6 +40,7 @@ from osmia.elf.strings import StringTable
 from osmia.errors import ObjectFormatError
 
 _PT_LOAD = 1
+_WITHOUT_DATA = (int(SectionType.NULL), int(SectionType.NOBITS))
 
 # Enum calls cost more than the rest of a symbol; indexing a tuple does not.
 _BINDINGS = tuple(Binding(n) if n in set(Binding) else None for n in range(16))
@@ -169,37 +170,43 @@ class ElfFile:
         names_index = self._names_index
         if names_index == SHN_XINDEX:
             names_index = headers[0][6]  # sh_link of the null section
-        views = [self._section_data(index, header) for index, header in enumerate(headers)]
         if names_index >= len(headers):
             raise self._error(f"section names are in section {names_index}, which is not there", 62)
         # Index 0, the null section, means that no section has a name.
-        names_header = headers[names_index]
-        kind = names_header[1] if names_index else SectionType.STRTAB
-        names = self._string_table(names_index, kind, names_header[4], views[names_index])
-        return [
-            self._section(index, names, header, view)
-            for index, (header, view) in enumerate(zip(headers, views, strict=True))
-        ]
+        _, kind, _, _, offset, size, *_ = headers[names_index]
+        view = self._contents(names_index, kind, offset, size)
+        kind = kind if names_index else SectionType.STRTAB
+        names = self._string_table(names_index, kind, offset, view)
+        sections = []
+        for index, header in enumerate(headers):
+            name, kind, flags, address, offset, size, link, info, alignment, entry_size = header
+            if alignment & (alignment - 1):
+                raise self._error(f"section {index} has alignment {alignment}, not a power of two")
+            view = self._contents(index, kind, offset, size)
+            section = Section(
+                index,
+                names[name],
+                kind,
+                flags,
+                address,
+                offset,
+                size,
+                link,
+                info,
+                alignment,
+                entry_size,
+                view,
+            )
+            sections.append(section)
+        return sections
 
-    @staticmethod
-    def _section(
-        index: int, names: StringTable, header: tuple[int, ...], view: memoryview
-    ) -> Section:
-        name, kind, flags, address, offset, size, link, info, alignment, entry_size = header
-        return Section(
-            index=index,
-            name=names[name],
-            type=kind,
-            flags=flags,
-            address=address,
-            offset=offset,
-            size=size,
-            link=link,
-            info=info,
-            alignment=alignment,
-            entry_size=entry_size,
-            data=view,
-        )
+    def _contents(self, index: int, kind: int, offset: int, size: int) -> memoryview:
+        """The bytes of a section, if the file has them all."""
+        if size == 0 or kind in _WITHOUT_DATA:
+            return self.data[:0]
+        if offset + size > len(self.data):
+            raise self._error(f"section {index} ({size} bytes) ends past the file's end", offset)
+        return self.data[offset : offset + size]
 
     def _section_headers(self) -> list[tuple[int, ...]]:
         count = self._section_count
@@ -214,16 +221,6 @@ class ElfFile:
         )
         return list(self._layouts.section.iter_unpack(table))
 
-    def _section_data(self, index: int, header: tuple[int, ...]) -> memoryview:
-        _, kind, _, _, offset, size, _, _, alignment, _ = header
-        if alignment & (alignment - 1):
-            raise self._error(f"section {index} has alignment {alignment}, not a power of two")
-        if kind in (SectionType.NULL, SectionType.NOBITS) or size == 0:
-            return self.data[:0]
-        if offset + size > len(self.data):
-            raise self._error(f"section {index} ({size} bytes) ends past the file's end", offset)
-        return self.data[offset : offset + size]
-
     def _string_table(self, index: int, kind: int, offset: int, view: memoryview) -> StringTable:
         if kind != SectionType.STRTAB:
             raise self._error(f"section {index} should be a string table and is not", offset)
@@ -237,11 +234,12 @@ class ElfFile:
         # "No byte in a file resides in more than one section" (gABI, chapter 4). Without
         # this a small file could have thousands of relocation sections on the same bytes.
         end = 0
-        stored = (section for section in self.sections if section.data)
-        for section in sorted(stored, key=attrgetter("offset")):
-            if section.offset < end:
-                raise self._error(f"section {section.name!r} overlaps another", section.offset)
-            end = section.offset + section.size
+        stored = [(s.offset, s.index) for s in self.sections if s.data]
+        for start, index in sorted(stored):
+            section = self.sections[index]
+            if start < end:
+                raise self._error(f"section {section.name!r} overlaps another", start)
+            end = start + section.size
 
     def _only_section(self, kind: SectionType) -> Section | None:
         found = [section for section in self.sections if section.type == kind]
@@ -268,30 +266,27 @@ class ElfFile:
         strings = self.sections[table.link]
         names = self._string_table(strings.index, strings.type, strings.offset, strings.data)
         entries = self._layouts.symbol.iter_unpack(self._entries(table, SYMBOL_SIZE))
-        return [
-            self._symbol(table, index, names[name], info, other, section, value, size)
-            for index, (name, info, other, section, value, size) in enumerate(entries)
-        ]
+        count = len(self.sections)
+        symbols = []
+        for index, (name, info, other, section, value, size) in enumerate(entries):
+            if section >= count or section == SHN_XINDEX:
+                section = self._section_beyond(table, index, section)
+            binding, type_ = _BINDINGS[info >> 4], _SYMBOL_TYPES[info & 15]
+            if binding is None or type_ is None:
+                raise self._symbol_error(table, index, f"has unknown binding or type {info:#04x}")
+            visibility = _VISIBILITIES[other & 3]
+            symbols.append(
+                Symbol(index, names[name], value, size, binding, type_, visibility, section)
+            )
+        return symbols
 
-    def _symbol(
-        self,
-        table: Section,
-        index: int,
-        name: str,
-        info: int,
-        other: int,
-        section: int,
-        value: int,
-        size: int,
-    ) -> Symbol:
+    def _section_beyond(self, table: Section, index: int, section: int) -> int:
+        """A symbol's section where st_shndx is no index of one: reserved, or too large for it."""
         if section == SHN_XINDEX:
-            section = self._extended_index(table, index)
-        elif section >= len(self.sections) and section < SHN_LORESERVE:
+            return self._extended_index(table, index)
+        if section < SHN_LORESERVE:
             raise self._symbol_error(table, index, f"is in section {section}, which is not there")
-        binding, kind = _BINDINGS[info >> 4], _SYMBOL_TYPES[info & 15]
-        if binding is None or kind is None:
-            raise self._symbol_error(table, index, f"has unknown binding or type {info:#04x}")
-        return Symbol(index, name, value, size, binding, kind, _VISIBILITIES[other & 3], section)
+        return section
 
     def _symbol_error(self, table: Section, index: int, fault: str) -> ObjectFormatError:
         return self._error(f"symbol {index} {fault}", table.offset + index * SYMBOL_SIZE)
@@ -332,28 +327,24 @@ class ElfFile:
             self.sections[table.link].type != SectionType.SYMTAB
         ):
             raise self._error(f"{table.name!r} does not name the symbol table", table.offset)
-        relocations = self._unpack_relocations(table)
-        symbols = len(self.symbols)
-        for index, relocation in enumerate(relocations):
-            if relocation.offset >= target.size:
-                fault = f"is at {relocation.offset:#x}, past the end of {target.name!r}"
-            elif relocation.symbol >= symbols:
-                fault = f"names symbol {relocation.symbol} of {symbols}"
-            else:
-                continue
-            at = table.offset + index * table.entry_size
-            raise self._error(f"relocation {index} of {table.name!r} {fault}", at)
+        symbols, size = len(self.symbols), target.size
+        relocations: list[ElfRelocation] = []
+        for offset, info, addend in self._unpacked_relocations(table):
+            symbol = info >> 32
+            if offset >= size or symbol >= symbols:
+                fault = (
+                    f"is at {offset:#x}, past the end of {target.name!r}"
+                    if offset >= size
+                    else f"names symbol {symbol} of {symbols}"
+                )
+                index = len(relocations)
+                at = table.offset + index * table.entry_size
+                raise self._error(f"relocation {index} of {table.name!r} {fault}", at)
+            relocations.append(ElfRelocation(offset, symbol, info & 0xFFFFFFFF, addend))
         return relocations
 
-    def _unpack_relocations(self, table: Section) -> list[ElfRelocation]:
+    def _unpacked_relocations(self, table: Section) -> Iterable[tuple[int, int, int | None]]:
         if table.type == SectionType.REL:
-            return [
-                ElfRelocation(offset, info >> 32, info & 0xFFFFFFFF, None)
-                for offset, info in self._layouts.rel.iter_unpack(self._entries(table, REL_SIZE))
-            ]
-        return [
-            ElfRelocation(offset, info >> 32, info & 0xFFFFFFFF, addend)
-            for offset, info, addend in self._layouts.rela.iter_unpack(
-                self._entries(table, RELA_SIZE)
-            )
-        ]
+            entries = self._layouts.rel.iter_unpack(self._entries(table, REL_SIZE))
+            return ((offset, info, None) for offset, info in entries)
+        return self._layouts.rela.iter_unpack(self._entries(table, RELA_SIZE))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import struct
+import sys
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
+from itertools import chain, pairwise
+from operator import itemgetter
 
 from osmia.btf import BTF, BTFExt
-from osmia.btf.ext import LineRecord
+from osmia.btf.ext import CoreInfo
 from osmia.formats.elf_symbols import INSTRUCTION_SIZE
 from osmia.object.model import CoreRelocation
 
@@ -18,12 +20,11 @@ class CodeInfo:
 
     def __init__(self, btf: BTF | None, ext: bytes | memoryview | None) -> None:
         self._ext = BTFExt(ext, btf) if btf is not None and ext is not None else None
-        order = "<" if btf is None or btf.byteorder == "little" else ">"
+        self._foreign = btf is not None and btf.byteorder != sys.byteorder
         # By section and sorted by offset, which hostile files are not.
         self._function_ids: dict[str, dict[int, int]] = {}
-        self._lines: dict[str, list[LineRecord]] = {}
-        self._core: dict[str, list[CoreRelocation]] = {}
-        self._line = struct.Struct(f"{order}IIII")
+        self._lines: dict[str, tuple[Sequence[int], array[int]]] = {}
+        self._core: dict[str, list[tuple[int, CoreInfo]]] = {}
 
     def function_id(self, section: str, start: int) -> int:
         """The BTF id of the FUNC that starts at `start`, 0 if none is told."""
@@ -32,48 +33,55 @@ class CodeInfo:
         ids = self._function_ids.get(section)
         if ids is None:
             records = self._ext.functions.get(section, [])
-            ids = {record.offset: record.type_id for record in reversed(records)}
+            ids = dict(reversed(records))
             self._function_ids[section] = ids
         return ids.get(start, 0)
 
     def lines(self, section: str, start: int, end: int) -> bytes:
         """Packed bpf_line_info records of [start, end), offsets in slots from `start`."""
-        if self._ext is None:
+        if self._ext is None or section not in self._ext.line_words:
             return b""
-        records = self._lines.get(section)
-        if records is None:
-            records = sorted(self._ext.line_records.get(section, ()), key=_offset)
-            self._lines[section] = records
-        pack = self._line.pack
-        return b"".join(
-            pack((offset - start) // INSTRUCTION_SIZE, file, text, position)
-            for offset, file, text, position in records[_span(records, start, end)]
-        )
+        found = self._lines.get(section)
+        if found is None:
+            found = self._lines[section] = _sorted_lines(self._ext.line_words[section])
+        offsets, words = found
+        first = bisect_left(offsets, start)
+        last = bisect_left(offsets, end, first)
+        part = words[4 * first : 4 * last]
+        part[0::4] = array("I", [(o - start) // INSTRUCTION_SIZE for o in offsets[first:last]])
+        if self._foreign:
+            part.byteswap()
+        return part.tobytes()
 
     def core_relocations(self, section: str, start: int, end: int) -> tuple[CoreRelocation, ...]:
         """The CO-RE records of [start, end), offsets in bytes from `start`."""
-        if self._ext is None:
+        if self._ext is None or section not in self._ext.core:
             return ()
         records = self._core.get(section)
         if records is None:
-            numbered = enumerate(self._ext.core.get(section, ()))
-            records = [
-                CoreRelocation(record.offset, record.kind, record.type_id, record.access, number)
-                for number, record in sorted(numbered, key=lambda entry: entry[1].offset)
-            ]
+            # Sorting keeps the order of those at one place.
+            records = sorted(enumerate(self._ext.core[section]), key=_place)
             self._core[section] = records
-        first = bisect_left(records, start, key=attrgetter("offset"))
-        last = bisect_left(records, end, key=attrgetter("offset"))
+        first = bisect_left(records, start, key=_place)
         return tuple(
-            CoreRelocation(r.offset - start, r.kind, r.type_id, r.access, r.index)
-            for r in records[first:last]
+            CoreRelocation(offset - start, kind, type_id, access, number)
+            for number, (offset, type_id, access, kind) in records[
+                first : bisect_left(records, end, first, key=_place)
+            ]
         )
 
 
-_offset = itemgetter(0)
+def _place(numbered: tuple[int, CoreInfo]) -> int:
+    return numbered[1].offset
 
 
-def _span(records: Sequence[tuple[int, ...]], start: int, end: int) -> slice:
-    """Where the records of [start, end) stand in a list sorted by offset (field 0)."""
-    first = bisect_left(records, start, key=_offset)
-    return slice(first, bisect_left(records, end, first, key=_offset))
+def _sorted_lines(words: array[int]) -> tuple[Sequence[int], array[int]]:
+    """The offsets and the records of a section's lines, in order of the offsets."""
+    offsets = words[0::4].tolist()
+    if all(a <= b for a, b in pairwise(offsets)):
+        return offsets, words
+    records = sorted(zip(offsets, words[1::4], words[2::4], words[3::4], strict=True), key=_first)
+    return [record[0] for record in records], array("I", chain.from_iterable(records))
+
+
+_first = itemgetter(0)

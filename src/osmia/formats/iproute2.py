@@ -7,12 +7,10 @@ named "ID/KEY" are stored in the prog array with that id.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 from osmia.btf import BTF
 from osmia.elf import ElfFile
-from osmia.errors import LegacyObjectWarning
 from osmia.formats.annotations import annotated
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
@@ -60,7 +58,7 @@ def read_object(
     """The Object that `elf` says; `program_type` is that of programs whose section tells none.
 
     Raises ObjectFormatError for anything inconsistent. What tc would pass over in silence
-    is a LegacyObjectWarning.
+    is a remark.
     """
     check_bpf(elf)
     table = read_symbols(elf)
@@ -84,8 +82,7 @@ def read_object(
     obj.programs = _programs(table, obj, remarks)
     remarks += connect(obj)
     _give_types(obj, program_type)
-    for remark in remarks:
-        warnings.warn(f"{path or obj.name}: {remark}", LegacyObjectWarning, stacklevel=4)
+    obj.remarks = tuple(remarks)
     return obj
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import struct
-import warnings
-from dataclasses import replace
-from pathlib import PurePath
 
 from osmia.btf import BTF, Kind
 from osmia.btf.patch import corrected
 from osmia.elf import EM_BPF, ElfFile, FileType, Section
-from osmia.errors import ObjectFormatError, OsmiaWarning
+from osmia.errors import ObjectFormatError
 from osmia.formats.btf_maps import MAPS_SECTION, MapReader
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
@@ -38,7 +35,7 @@ TEXT = ".text"
 
 def object_name(path: str) -> str:
     """The name that internal maps get: the file's name up to the first dot, 15 characters."""
-    return PurePath(path).name.partition(".")[0][:MAX_OBJECT_NAME]
+    return path.rpartition("/")[2].partition(".")[0][:MAX_OBJECT_NAME]
 
 
 def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
@@ -185,23 +182,22 @@ def program_of(function: Function) -> Program:
     Such a program cannot be loaded until somebody says its type.
     """
     section = function.section.removeprefix("?")
+    autoload = section == function.section
     found = find_section(section)
-    program = Program(
+    if found is None:
+        return Program(
+            function.name, function.name, function.section, ProgramType.UNSPEC, autoload=autoload
+        )
+    row, target = found
+    return Program(
         name=function.name,
         function=function.name,
         section=function.section,
-        type=ProgramType.UNSPEC,
-        autoload=not function.section.startswith("?"),
-    )
-    if found is None:
-        return program
-    row, target = found
-    return replace(
-        program,
         type=row.type,
         expected_attach_type=row.attach_type,
         attach_to=target,
         flags=int(row.flags),
+        autoload=autoload,
         # A name without a target is for programs that are told theirs when they are attached.
         auto_attach=row.auto_attach and (bool(target) or row.attach_btf),
     )
@@ -211,8 +207,7 @@ def _connect_ids(obj: Object) -> None:
     """`id`, `inner_id` and `inner_idx` of maps, and the sections that name an id."""
     if not any(each.attributes for each in obj.maps.values()):
         return
-    for remark in connect(obj):
-        warnings.warn(f"{obj.path or obj.name}: {remark}", OsmiaWarning, stacklevel=5)
+    obj.remarks = tuple(connect(obj))
     give_tail_call_types(obj)
 
 

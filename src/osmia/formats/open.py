@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import warnings
+from functools import lru_cache
 
 from osmia.elf import ElfFile
+from osmia.errors import LegacyObjectWarning, OsmiaWarning
 from osmia.formats import iproute2, libbpf
 from osmia.object.model import Object, Pinning
 from osmia.object.strict_btf import check_types
 from osmia.object.uapi import ProgramType
 
 DIALECTS = ("libbpf", "iproute2")
+#: How many of the objects read last are remembered, and up to which size of the file, in bytes.
+_REMEMBERED_OBJECTS = 16
+_REMEMBERED_SIZE = 1 << 20
 
 
 def open_object(
@@ -37,7 +42,8 @@ def open_object(
         data, path, name = bytes(source), "", name or "object"
     else:
         path = os.fspath(source)
-        data = Path(path).read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half of what Path takes
+            data = file.read()
     return read_elf(
         data,
         path,
@@ -60,6 +66,19 @@ def read_elf(
     """The Object of an ELF file's bytes; `path` is where it is from, for messages."""
     if dialect not in (None, *DIALECTS):
         raise ValueError(f"dialect is one of {', '.join(map(repr, DIALECTS))}, not {dialect!r}")
+    read = _read if len(data) > _REMEMBERED_SIZE else _read_once
+    obj = read(data, path, name, dialect, program_type).copy()
+    kind = LegacyObjectWarning if obj.dialect == "iproute2" else OsmiaWarning
+    for remark in obj.remarks:
+        warnings.warn(f"{path or obj.name}: {remark}", kind, stacklevel=3)
+    if strict_btf:
+        check_types(obj)
+    return obj
+
+
+def _read(
+    data: bytes, path: str, name: str, dialect: str | None, program_type: ProgramType | None
+) -> Object:
     elf = ElfFile.parse(data, path or name)
     if dialect == "iproute2" or (dialect is None and iproute2.is_iproute2(elf)):
         obj = iproute2.read_object(elf, path, name, program_type)
@@ -69,6 +88,9 @@ def read_elf(
         import hashlib  # brings OpenSSL along, 3 ms
 
         obj.digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-    if strict_btf:
-        check_types(obj)
     return obj
+
+
+# Who opens a file again (a test suite, a supervisor, one object for many interfaces) gets
+# a copy of what was read the first time. Known by its bytes, so never out of date.
+_read_once = lru_cache(maxsize=_REMEMBERED_OBJECTS)(_read)

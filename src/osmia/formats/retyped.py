@@ -103,7 +103,7 @@ def _function(
         btf_id=new(function.btf_id),
         line_info=lines,
         core_relocations=tuple(
-            replace(each, type_id=new(each.type_id)) for each in function.core_relocations
+            each._replace(type_id=new(each.type_id)) for each in function.core_relocations
         ),
     )
 

@@ -8,8 +8,9 @@ from types import TracebackType
 
 from osmia.errors import ClosedError
 
-#: Set to remember where each descriptor was made, for the leak warning; costs a stack walk.
-DEBUG_VARIABLE = "OSMIA_DEBUG"
+#: Whether to remember where each descriptor is made, for the leak warning; costs a stack walk.
+#: Read once: looking a variable up takes longer than anything else that is done here.
+DEBUG = bool(os.environ.get("OSMIA_DEBUG"))
 
 
 class FileDescriptor:
@@ -17,7 +18,7 @@ class FileDescriptor:
 
     `what` names the thing in errors and warnings: "map 'flows'". One that is collected
     while still open closes itself and emits a ResourceWarning; with OSMIA_DEBUG=1 in
-    the environment the warning says where it was made.
+    the environment at the start the warning says where it was made.
     """
 
     __slots__ = ("_fd", "_origin", "what")
@@ -25,7 +26,7 @@ class FileDescriptor:
     def __init__(self, fd: int, what: str = "file descriptor") -> None:
         self._fd = fd
         self.what = what
-        self._origin = _calling_code() if os.environ.get(DEBUG_VARIABLE) else ""
+        self._origin = _calling_code() if DEBUG else ""
 
     @property
     def closed(self) -> bool:

@@ -6,7 +6,6 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from functools import partial
 
 from osmia.btf import BTF
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
@@ -18,6 +17,7 @@ from osmia.kernel.loaded import LoadedObject
 from osmia.kernel.map_loader import MapLoader
 from osmia.kernel.maps import Map
 from osmia.kernel.object_btf import load_object_btf
+from osmia.kernel.program_load import ProgramImage
 from osmia.kernel.programs import Program
 from osmia.kernel.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.target import kernel_target, module_btf_descriptor
@@ -173,8 +173,7 @@ class _Loader:
                 expected_attach_type = _static_probe_attach_type()
             code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
             typed = self.with_functions and bool(layout.function_info)
-            load = partial(
-                Program.load,
+            made = ProgramImage(
                 program.type,
                 code,
                 license=self.obj.license,
@@ -189,12 +188,10 @@ class _Loader:
                 func_info=self._function_info(layout) if typed else b"",
                 line_info=layout.line_info if typed else b"",
                 fd_array=fd_array,
-                log_level=self.log_level,
                 source_lines=lambda: self._source_lines(layout),
-                definition=program,
             )
             try:
-                return load()
+                return Program.from_image(made, definition=program, log_level=self.log_level)
             except VerifierError as error:
                 from osmia.kernel.poison import explained
 

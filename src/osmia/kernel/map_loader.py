@@ -89,15 +89,15 @@ class MapLoader:
             self._create_struct_ops(ops)
 
     @property
-    def _token_flag(self) -> MapFlag:
-        return MapFlag.TOKEN_FD if self.token_fd else MapFlag(0)
+    def _token_flag(self) -> int:
+        return int(MapFlag.TOKEN_FD) if self.token_fd else 0
 
     def _has_struct_ops(self) -> bool:
         return any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
 
     def _create_struct_ops(self, ops: StructOps) -> None:
         with ExitStack() as descriptors:
-            flags, module = ops.definition.flags | self._token_flag, 0
+            flags, module = int(ops.definition.flags) | self._token_flag, 0
             if ops.module != "vmlinux":
                 flags |= MapFlag.VTYPE_BTF_OBJ_FD
                 module = descriptors.enter_context(module_btf_descriptor(ops.module)).fileno()
@@ -212,7 +212,7 @@ class MapLoader:
                 key_size=definition.key_size,
                 value_size=definition.value_size,
                 max_entries=definition.max_entries,
-                flags=definition.flags | self._token_flag,
+                flags=int(definition.flags) | self._token_flag,
                 name=definition.name,
                 inner_map_fd=inner_fd,
                 numa_node=definition.numa_node or 0,
@@ -283,12 +283,15 @@ class MapLoader:
         self.undo.callback(loaded.memory.close)
 
     def _write_section(self, fd: FileDescriptor, section: DataSection) -> None:
-        call = syscall.ElementCall(fd.fileno(), 4, len(section.contents))
-        call.value.raw = bytes(section.contents)
-        error = call(syscall.Command.MAP_UPDATE_ELEM)
-        if error:
+        result = syscall.map_element(
+            syscall.Command.MAP_UPDATE_ELEM,
+            fd.fileno(),
+            key=bytes(4),
+            value=bytes(section.contents),
+        )
+        if result:
             raise syscall.error_of(
-                syscall.Command.MAP_UPDATE_ELEM, error, f"write section {section.name!r}"
+                syscall.Command.MAP_UPDATE_ELEM, -result, f"write section {section.name!r}"
             )
 
     def fill_slots(self, programs: Mapping[str, Program]) -> None:

@@ -43,7 +43,7 @@ class ProgramImage(NamedTuple):
     code: bytes
     license: str = ""
     name: str = ""
-    expected_attach_type: AttachType | int = 0
+    expected_attach_type: AttachType | int | None = None
     flags: int = 0
     kernel_version: int = 0
     attach_btf_id: int = 0
@@ -102,7 +102,9 @@ def _attempt(
     image: ProgramImage, log_level: int = 0, log: ctypes.Array[ctypes.c_char] | None = None
 ) -> tuple[int, int]:
     """(descriptor or negative errno, bytes that the whole log needs if the kernel tells)."""
-    descriptors = (ctypes.c_int * len(image.fd_array))(*image.fd_array)
+    descriptors = None
+    if image.fd_array:
+        descriptors = (ctypes.c_int * len(image.fd_array))(*image.fd_array)
     return syscall.prog_load(
         image.type,
         image.code,
@@ -111,7 +113,7 @@ def _attempt(
         flags=image.flags,
         kern_version=image.kernel_version,
         ifindex=image.ifindex,
-        expected_attach_type=image.expected_attach_type,
+        expected_attach_type=image.expected_attach_type or 0,
         btf_fd=image.btf_fd,
         func_info=image.func_info,
         func_info_rec_size=image.func_info_size if image.func_info else 0,
@@ -119,7 +121,7 @@ def _attempt(
         line_info_rec_size=image.line_info_size if image.line_info else 0,
         attach_btf_id=image.attach_btf_id,
         attach_fd=image.attach_fd,
-        fd_array=descriptors if image.fd_array else None,
+        fd_array=descriptors,
         token_fd=image.token_fd,
         log_level=log_level,
         log=log,
@@ -166,4 +168,4 @@ def _unsupported(image: ProgramImage) -> NotSupportedError | None:
     from osmia.kernel import features
 
     missing_type = features.missing_program_type(image.type)
-    return missing_type or features.missing_attach_type(image.expected_attach_type)
+    return missing_type or features.missing_attach_type(image.expected_attach_type or 0)

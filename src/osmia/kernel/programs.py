@@ -94,7 +94,7 @@ class Program:
             code=code,
             license=license,
             name=name,
-            expected_attach_type=expected_attach_type or 0,
+            expected_attach_type=expected_attach_type,
             flags=flags,
             kernel_version=kernel_version,
             attach_btf_id=attach_btf_id,
@@ -109,12 +109,19 @@ class Program:
             token_fd=token_fd,
             source_lines=source_lines,
         )
+        return cls.from_image(image, definition=definition, log_level=log_level)
+
+    @classmethod
+    def from_image(
+        cls, image: ProgramImage, *, definition: model.Program | None = None, log_level: int = 0
+    ) -> Program:
+        """`load` of what is put together already."""
         fd, log = program_load.load(image, log_level)
         return cls(
             fd,
-            type=type,
-            name=name,
-            expected_attach_type=expected_attach_type,
+            type=image.type,
+            name=image.name,
+            expected_attach_type=image.expected_attach_type,
             definition=definition,
             log=log,
         )

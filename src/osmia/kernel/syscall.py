@@ -188,9 +188,12 @@ def address_of(buffer: Buffer | None) -> int:
 
 def object_name(name: str) -> bytes:
     """`name` as the kernel takes it: 15 bytes of letters, digits, "_" and "."."""
+    cut = name[:NAME_LENGTH]
+    if cut.isascii() and cut.isidentifier():  # nearly every name, and quickly seen
+        return cut.encode("ascii")
     return "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "_.") else "_"
-        for letter in name[:NAME_LENGTH]
+        for letter in cut
     ).encode("ascii")
 
 

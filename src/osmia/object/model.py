@@ -51,15 +51,14 @@ class Relocation(NamedTuple):
     addend: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CoreRelocation:
+class CoreRelocation(NamedTuple):
     """A CO-RE record: the instruction at `offset` depends on the target kernel's types."""
 
     offset: int
     kind: int
     type_id: int
     access: str
-    index: int = 0  # of the record among those of its ELF section
+    number: int = 0  # of the record among those of its ELF section
 
 
 class SourceLine(NamedTuple):
@@ -216,6 +215,11 @@ class DataSection:
     relocations: tuple[Relocation, ...] = ()
     alignment: int = 8
 
+    def copy(self) -> DataSection:
+        """A copy whose contents and variables can be changed on their own."""
+        contents, variables = bytearray(self.contents), dict(self.variables)
+        return replace(self, contents=contents, variables=variables)
+
     @property
     def writable(self) -> bool:
         """Whether programs may write to it."""
@@ -266,25 +270,18 @@ class Object:
     externs: dict[str, Extern] = field(default_factory=dict)
     btf: BTF | None = None
     dialect: str = "libbpf"
+    remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
 
     def copy(self, **changes: Any) -> Object:
         """A copy whose dictionaries and data contents can be changed on their own."""
-        duplicate = replace(
-            self,
-            functions=dict(self.functions),
-            programs=dict(self.programs),
-            maps=dict(self.maps),
-            data_sections={
-                name: replace(
-                    section,
-                    contents=bytearray(section.contents),
-                    variables=dict(section.variables),
-                )
-                for name, section in self.data_sections.items()
-            },
-            externs=dict(self.externs),
-        )
-        return replace(duplicate, **changes)
+        own: dict[str, Any] = {
+            "functions": dict(self.functions),
+            "programs": dict(self.programs),
+            "maps": dict(self.maps),
+            "data_sections": {name: s.copy() for name, s in self.data_sections.items()},
+            "externs": dict(self.externs),
+        }
+        return replace(self, **(own | changes))
 
     def load(self, engine: str = "kernel", **options: Any) -> Any:
         """Load into an engine: "kernel" (bpf(2)) or "vm" (this process, no privileges).
