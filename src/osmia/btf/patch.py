@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 from osmia.btf.additions import Additions
-from osmia.btf.layout import struct_order
+from osmia.btf.layout import kind_in, struct_order
 from osmia.btf.reader import BTF
 from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Kind, Var, VarLinkage
 
@@ -28,15 +30,6 @@ class SectionLayout(NamedTuple):
     hidden: frozenset[str] = frozenset()
 
 
-def data_sections(btf: BTF) -> list[DataSec]:
-    """All DATASECs of `btf`, in order of their ids."""
-    return [
-        found
-        for type_id in btf.ids_of_kind(Kind.DATASEC)
-        if isinstance(found := btf.type(type_id), DataSec)
-    ]
-
-
 def corrected(
     btf: BTF, layouts: Mapping[str, SectionLayout], static_functions: Iterable[int] = ()
 ) -> BTF:
@@ -48,38 +41,45 @@ def corrected(
     order = struct_order(btf.byteorder)
     data = bytearray(btf.to_bytes())
     changed = list(static_functions)
-    for section in data_sections(btf):
-        layout = layouts.get(section.name)
+    for function in changed:
+        _set_linkage(btf, data, order, function, FuncLinkage.STATIC)
+    for section in btf.ids_of_kind(Kind.DATASEC):
+        name, _, _, *words = btf.words(section)
+        layout = layouts.get(btf.string(name))
         if layout is None:
             continue
-        changed.append(section.id)
-        start = btf.record_offset(section.id)
-        struct.pack_into(f"{order}I", data, start + 8, layout.size)
-        for number, entry in enumerate(section.entries):
-            variable = btf.type(entry.type_id)
+        changed.append(section)
+        entries = []
+        for variable, offset, size in zip(words[0::3], words[1::3], words[2::3], strict=True):
+            record = btf.words(variable)
             # A static variable's offset is there already, and its name may not be the only one.
-            if not isinstance(variable, Var) or variable.linkage == VarLinkage.STATIC:
-                continue
-            offset = layout.offsets.get(variable.name, entry.offset)
-            struct.pack_into(f"{order}I", data, start + _RECORD + _ENTRY * number + 4, offset)
-            if variable.name in layout.hidden:
-                place = btf.record_offset(variable.id) + _RECORD
-                struct.pack_into(f"{order}I", data, place, VarLinkage.STATIC)
-                changed.append(variable.id)
-        _sort_entries(data, order, start + _RECORD, len(section.entries))
-    for type_id in changed:
-        if isinstance(btf.type(type_id), Func):
-            start = btf.record_offset(type_id) + 4
-            (info,) = struct.unpack_from(f"{order}I", data, start)
-            struct.pack_into(f"{order}I", data, start, info & ~0xFFFF | FuncLinkage.STATIC)
+            if kind_in(record[1]) == Kind.VAR and record[3] != VarLinkage.STATIC:
+                text = btf.string(record[0])
+                offset = layout.offsets.get(text, offset)
+                if text in layout.hidden:
+                    place = btf.record_offset(variable) + _RECORD
+                    struct.pack_into(f"{order}I", data, place, VarLinkage.STATIC)
+                    changed.append(variable)
+            entries.append((variable, offset, size))
+        _write_section(data, order, btf.record_offset(section), layout.size, entries)
     return btf.with_words(bytes(data), changed) if changed else btf
 
 
-def _sort_entries(data: bytearray, order: str, start: int, count: int) -> None:
-    """The kernel wants a section's variables in order of their offsets."""
-    end = start + _ENTRY * count
-    entries = sorted(struct.iter_unpack(f"{order}III", data[start:end]), key=lambda e: e[1])
-    data[start:end] = b"".join(struct.pack(f"{order}III", *entry) for entry in entries)
+def _set_linkage(btf: BTF, data: bytearray, order: str, function: int, linkage: int) -> None:
+    """Change a function's linkage; nothing for a type that is no FUNC."""
+    info = btf.words(function)[1]
+    if kind_in(info) == Kind.FUNC:
+        place = btf.record_offset(function) + 4
+        struct.pack_into(f"{order}I", data, place, info & ~0xFFFF | linkage)
+
+
+def _write_section(
+    data: bytearray, order: str, start: int, size: int, entries: list[tuple[int, int, int]]
+) -> None:
+    """Write the size and the entries of the DATASEC at `start`; the kernel wants them by offset."""
+    entries.sort(key=itemgetter(1))
+    fields = f"{order}{1 + 3 * len(entries)}I"
+    struct.pack_into(fields, data, start + 8, size, *chain.from_iterable(entries))
 
 
 def without_externs(btf: BTF, config: SectionLayout | None = None) -> BTF:
@@ -111,14 +111,12 @@ def without_externs(btf: BTF, config: SectionLayout | None = None) -> BTF:
 def _allocate(
     btf: BTF, data: bytearray, order: str, section: DataSec, layout: SectionLayout
 ) -> None:
-    start = btf.record_offset(section.id)
-    struct.pack_into(f"{order}I", data, start + 8, layout.size)
-    for number, entry in enumerate(section.entries):
-        if isinstance(btf.type(entry.type_id), Var):
-            _set_allocated(btf, data, order, entry.type_id)
-        offset = layout.offsets.get(btf.name_of(entry.type_id), entry.offset)
-        struct.pack_into(f"{order}I", data, start + _RECORD + _ENTRY * number + 4, offset)
-    _sort_entries(data, order, start + _RECORD, len(section.entries))
+    entries = []
+    for type_id, offset, size in section.entries:
+        if isinstance(btf.type(type_id), Var):
+            _set_allocated(btf, data, order, type_id)
+        entries.append((type_id, layout.offsets.get(btf.name_of(type_id), offset), size))
+    _write_section(data, order, btf.record_offset(section.id), layout.size, entries)
 
 
 def _define_symbols(
@@ -131,9 +129,7 @@ def _define_symbols(
         type_id = entry.type_id
         declared = btf.type(type_id)
         if isinstance(declared, Func):
-            place = btf.record_offset(type_id) + 4
-            (info,) = struct.unpack_from(f"{order}I", data, place)
-            struct.pack_into(f"{order}I", data, place, info & ~0xFFFF | FuncLinkage.GLOBAL)
+            _set_linkage(btf, data, order, type_id, FuncLinkage.GLOBAL)
             if not stand_in:
                 integer = added.integer()
                 stand_in_name = added.add_string("dummy_ksym")

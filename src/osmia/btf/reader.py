@@ -227,11 +227,13 @@ class BTF:
                 return _VOID
             if 0 < type_id < self._first_id and self.base is not None:
                 return self.base.type(type_id)
-            found = self._types[type_id] = decode_type(self, type_id, self._record(type_id))
+            found = self._types[type_id] = decode_type(self, type_id, self.words(type_id))
         return found
 
-    def _record(self, type_id: int) -> list[int]:
-        """The words of a type's record."""
+    def words(self, type_id: int) -> list[int]:
+        """The 32-bit words of a type's record, in the host's order: what `type` decodes."""
+        if type_id < self._first_id and self.base is not None:
+            return self.base.words(type_id)
         start = self._position_of(type_id)
         positions, row = self._positions, type_id - self._first_id + 1
         end = positions[row] if row < len(positions) else len(self._words)
