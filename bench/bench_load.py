@@ -1,13 +1,20 @@
 """Open and load objects: osmia beside libbpf in C (Debian's libbpf-dev), in one run.
 
-Run as root: `.venv/bin/python bench/bench_load.py`. "Warm" is the median in one process
-after the first load; "cold" the median over fresh processes of the object's first open and
-load, after the smallest object was loaded, which brings in the modules. What those cost is
-told apart. Behind that, where osmia's warm time goes.
+Run as root: `.venv/bin/python bench/bench_load.py`. Medians, the two taking turns:
+
+- warm: again and again in one process. osmia remembers the bytes of the files it read last,
+  so opening one again is a copy.
+- warm, read anew: the same under another name each time, so that osmia reads the file.
+- cold: an object's first open and load in a fresh process, after the smallest object was
+  loaded, which brings in the modules (what those cost is told apart).
+- cold, no index: the same without the index of the kernel's types that osmia keeps on disk.
+
+Behind that, where osmia's warm time goes.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +28,8 @@ HERE = Path(__file__).parent
 CORPUS = HERE.parent / "tests" / "differential" / "corpus"
 #: Programs of the differential tests, from one without maps to one with 50 relocations.
 OBJECTS = ("sections_replace", "net_firewall", "core_enum64", "tool_tcp_connects", "tool_execs")
-ROUNDS, PROCESSES = 60, 7
+#: Loads a process and processes a row of "warm"; processes a row of "cold".
+ROUNDS, TURNS, PROCESSES = 30, 3, 9
 MILLISECOND = 1e6  # ns
 
 #: What a fresh process does: load.c in Python.
@@ -30,11 +38,12 @@ import sys, time
 started = time.perf_counter_ns()
 import osmia
 imported = time.perf_counter_ns()
-for path in sys.argv[2:]:
+anew = sys.argv[2] == "anew"
+for path in sys.argv[3:]:
     times = []
-    for _ in range(int(sys.argv[1])):
+    for number in range(int(sys.argv[1])):
         start = time.perf_counter_ns()
-        opened_object = osmia.open(path)
+        opened_object = osmia.open(path, name=f"x{number}" if anew else "")
         opened = time.perf_counter_ns()
         loaded_object = opened_object.load()
         loaded = time.perf_counter_ns()
@@ -44,6 +53,7 @@ for path in sys.argv[2:]:
 print("import", imported - started, 0)
 """
 
+#: Nanoseconds of open and load, by path.
 Times = dict[str, list[tuple[int, int]]]
 
 
@@ -51,9 +61,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         paths = [compiled(name, place) for name in OBJECTS]
-        peer = [str(build(place))]
-        own = [sys.executable, "-c", SCRIPT]
-        report(paths, measured(peer, paths), measured(own, paths))
+        bench = Bench(place, [str(build(place))])
+        bench.warm_up(paths)
+        bench.show("warm", paths, *bench.warm(paths, ""))
+        bench.show("warm, read anew", paths, *bench.warm(paths, "anew"))
+        bench.show("cold", paths[1:], *bench.cold(paths))
+        bench.show("cold, no index", paths[1:], *bench.cold(paths, keep_index=False))
+        opening, loading = medians(bench.first[str(paths[0])])
+        imported = median(t for t, _ in bench.first["import"]) / MILLISECOND
+        print(f"import osmia {imported:.1f} ms; modules for open {opening:.1f}, load {loading:.1f}")
         for path in paths[1:]:
             explain(path)
 
@@ -73,44 +89,75 @@ def build(place: Path) -> Path:
     return path
 
 
-def measured(command: list[str], paths: list[Path]) -> tuple[Times, Times]:
-    """(open and load in fresh processes, all of one process) in ns, by path.
+class Bench:
+    """Runs the two, one after the other, in processes that find compiled modules as users' do."""
 
-    The first path is for the modules: its times in fresh processes are those of imports.
-    """
-    first: Times = {}
-    for path in paths[1:]:
-        for _ in range(PROCESSES):
-            for name, times in run(command, 1, [paths[0], path]).items():
-                first.setdefault(name, []).extend(times)
-    return first, run(command, ROUNDS, paths)
+    def __init__(self, place: Path, peer: list[str]) -> None:
+        self.place = place
+        self.peer = peer
+        self.own = [sys.executable, "-c", SCRIPT]
+        self.first: Times = {}
+        self.environment = dict(os.environ, PYTHONPYCACHEPREFIX=str(place / "modules"))
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
+    def warm_up(self, paths: list[Path]) -> None:
+        """Compiled modules and the index are there afterwards."""
+        self._run([*self.own, "1", ""], paths)
 
-def run(command: list[str], rounds: int, paths: list[Path]) -> Times:
-    done = subprocess.run([*command, str(rounds), *paths], stdout=-1, text=True, check=True)
-    found: Times = {}
-    for line in done.stdout.splitlines():
-        name, *words = line.split()
-        numbers = [int(word) for word in words]
-        found[name] = list(zip(numbers[::2], numbers[1::2], strict=True))
-    return found
+    def warm(self, paths: list[Path], how: str) -> tuple[Times, Times]:
+        theirs: Times = {}
+        mine: Times = {}
+        for path in paths:
+            for _ in range(TURNS):
+                # The first of a process counts as cold.
+                merge(theirs, self._run([*self.peer, str(ROUNDS)], [path]), skip=1)
+                merge(mine, self._run([*self.own, str(ROUNDS), how], [path]), skip=1)
+        return theirs, mine
 
+    def cold(self, paths: list[Path], *, keep_index: bool = True) -> tuple[Times, Times]:
+        theirs: Times = {}
+        mine: Times = {}
+        for path in paths[1:]:
+            for number in range(PROCESSES):
+                cache = {} if keep_index else {"XDG_CACHE_HOME": self._empty(path, number)}
+                merge(theirs, self._run([*self.peer, "1"], [paths[0], path]))
+                merge(mine, self._run([*self.own, "1", ""], [paths[0], path], cache))
+        if keep_index:
+            self.first = mine
+        return theirs, mine
 
-def report(paths: list[Path], peer: tuple[Times, Times], own: tuple[Times, Times]) -> None:
-    imported = median(t for t, _ in own[0]["import"]) / MILLISECOND
-    opening, loading = medians(own[0][str(paths[0])])
-    print(f"import osmia {imported:.1f} ms; modules for open {opening:.1f}, for load {loading:.1f}")
-    for title, which, skipped in (("warm", 1, 1), ("cold", 0, 0)):
-        print(f"{title}, ms{'':<14} libbpf open + load     osmia open + load     ratio")
-        for path in paths if title == "warm" else paths[1:]:
-            theirs = medians(peer[which][str(path)][skipped:])
-            mine = medians(own[which][str(path)][skipped:])
-            ratio = sum(mine) / sum(theirs)
-            name = path.name.partition(".")[0]
+    def _empty(self, path: Path, number: int) -> str:
+        made = self.place / f"{path.stem}-{number}"
+        made.mkdir(mode=0o700)
+        return str(made)
+
+    def _run(
+        self, command: list[str], paths: list[Path], variables: dict[str, str] | None = None
+    ) -> Times:
+        environment = self.environment | (variables or {})
+        words = [*command, *map(str, paths)]
+        done = subprocess.run(words, stdout=-1, text=True, check=True, env=environment)
+        found: Times = {}
+        for line in done.stdout.splitlines():
+            name, *numbers = line.split()
+            values = list(map(int, numbers))
+            found[name] = list(zip(values[::2], values[1::2], strict=True))
+        return found
+
+    def show(self, title: str, paths: list[Path], peer: Times, own: Times) -> None:
+        """A line an object: the medians of both, and their ratio."""
+        print(f"{title + ', ms':<22} libbpf open + load     osmia open + load     ratio")
+        for path in paths:
+            theirs, mine = medians(peer[str(path)]), medians(own[str(path)])
             print(
-                f"  {name:<20} {theirs[0]:>9.2f} + {theirs[1]:<8.2f}"
-                f"  {mine[0]:>9.2f} + {mine[1]:<8.2f} {ratio:>9.2f}"
+                f"  {path.name.partition('.')[0]:<20} {theirs[0]:>9.2f} + {theirs[1]:<8.2f}"
+                f"  {mine[0]:>9.2f} + {mine[1]:<8.2f} {sum(mine) / sum(theirs):>9.2f}"
             )
+
+
+def merge(times: Times, more: Times, skip: int = 0) -> None:
+    for name, found in more.items():
+        times.setdefault(name, []).extend(found[skip:])
 
 
 def medians(times: list[tuple[int, int]]) -> tuple[float, float]:
