@@ -68,6 +68,7 @@ class load:  # noqa: N801 - reads as a verb where it is used
 
     def __init__(self, obj: osmia.Object) -> None:
         self.obj = obj
+        self.bpf: Any = None
 
     def __enter__(self) -> tuple[Any, str]:
         headline("Load")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from osmia.btf import BTF
 from osmia.kernel.fd import FileDescriptor
@@ -55,14 +56,17 @@ class HeldMap:
         (self._fd if self._map is None else self._map).close()
 
 
-class LoadedMaps(Mapping[str, Map]):
-    """The maps of a loaded object by name; the KeyError of a wrong name says which are near."""
+class LoadedMaps(Mapping[str, Any]):
+    """The maps of a loaded object by name; the KeyError of a wrong name says which are near.
+
+    Each is a `Map` of the class that its type asks for, which type checkers cannot know.
+    """
 
     def __init__(self, owner: str, held: Mapping[str, HeldMap]) -> None:
         self._owner = owner
         self._held = dict(held)
 
-    def __getitem__(self, name: str) -> Map:
+    def __getitem__(self, name: str) -> Any:
         held = self._held.get(name)
         if held is None:
             raise KeyError(unknown_name(self._owner, name, self._held, kind="map "))

@@ -11,13 +11,18 @@ import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core_kinds import CoreKind as CoreKind
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
+
+if TYPE_CHECKING:
+    # What `Object.load` gives: known by name only when it runs, as the engines are above.
+    from osmia.kernel.loaded import LoadedObject as KernelObject
+    from osmia.vm.loaded import LoadedObject as VmObject
 
 #: The engines' modules, by name. Each has `load(object, **options)`; they are above this
 #: layer, so they are found by name when somebody loads.
@@ -283,7 +288,13 @@ class Object:
         }
         return replace(self, **(own | changes))
 
-    def load(self, engine: str = "kernel", **options: Any) -> Any:
+    @overload
+    def load(self, engine: Literal["kernel"] = "kernel", **options: Any) -> KernelObject: ...
+    @overload
+    def load(self, engine: Literal["vm"], **options: Any) -> VmObject: ...
+    @overload
+    def load(self, engine: str, **options: Any) -> KernelObject | VmObject: ...
+    def load(self, engine: str = "kernel", **options: Any) -> KernelObject | VmObject:
         """Load into an engine: "kernel" (bpf(2)) or "vm" (this process, no privileges).
 
         The options are those of the engine's `load`: `osmia.kernel.loader.load` and
@@ -293,7 +304,8 @@ class Object:
         module = ENGINES.get(engine)
         if module is None:
             raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
-        return importlib.import_module(module).load(self, **options)
+        loaded: KernelObject | VmObject = importlib.import_module(module).load(self, **options)
+        return loaded
 
     def set_autoload(self, program: str, load: bool = True) -> None:
         """Whether `load` takes this program. KeyError when there is none of that name."""
