@@ -20,10 +20,13 @@ UNUSED_BY_LOAD = {
     "difflib",  # names near to an unknown one
     "gzip",  # /proc/config.gz
     "osmia.events",
+    "osmia.formats.iproute2",
     "osmia.kernel.features",
     "osmia.kernel.links",
     "osmia.kernel.runs",
     "osmia.kernel.verifier_log",
+    "osmia.passes.core",
+    "osmia.passes.externs",
     "osmia.toolchain",
     "osmia.vm",
     "platform",

@@ -41,11 +41,6 @@ _DEFAULT_SECTIONS = {
 }
 
 
-def is_iproute2(elf: ElfFile) -> bool:
-    """Whether the file has maps in the old way."""
-    return elf.section(MAPS_SECTION) is not None
-
-
 def map_layout(elf: ElfFile) -> str:
     """The struct that describes the maps of the file: "struct bpf_elf_map"; "" without maps."""
     table = read_symbols(elf)

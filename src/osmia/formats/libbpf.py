@@ -41,7 +41,7 @@ def object_name(path: str) -> str:
 def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     """The Object that `elf` says. Raises ObjectFormatError for anything inconsistent."""
     check_bpf(elf)
-    if elf.section("maps") is not None:
+    if has_older_maps(elf):
         raise ObjectFormatError(
             "section 'maps' holds maps of an older dialect (struct bpf_elf_map); open the file"
             ' with dialect="iproute2"',
@@ -72,6 +72,11 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     _connect_ids(obj)
     _make_hidden_static(obj)
     return obj
+
+
+def has_older_maps(elf: ElfFile) -> bool:
+    """Whether the file has maps in the way of iproute2's dialect."""
+    return elf.section("maps") is not None
 
 
 def check_bpf(elf: ElfFile) -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from osmia.elf import ElfFile
 from osmia.errors import LegacyObjectWarning, OsmiaWarning
-from osmia.formats import iproute2, libbpf
+from osmia.formats import libbpf
 from osmia.object.model import Object, Pinning
 from osmia.object.strict_btf import check_types
 from osmia.object.uapi import ProgramType
@@ -80,7 +80,9 @@ def _read(
     data: bytes, path: str, name: str, dialect: str | None, program_type: ProgramType | None
 ) -> Object:
     elf = ElfFile.parse(data, path or name)
-    if dialect == "iproute2" or (dialect is None and iproute2.is_iproute2(elf)):
+    if dialect == "iproute2" or (dialect is None and libbpf.has_older_maps(elf)):
+        from osmia.formats import iproute2
+
         obj = iproute2.read_object(elf, path, name, program_type)
     else:
         obj = libbpf.read_object(elf, path, name)

@@ -50,8 +50,6 @@ class Answer:
 
 def relocate_core(obj: Object, target: Target) -> Object:
     """`obj` with all CO-RE records applied. RelocationError names program and source line."""
-    if not any(function.core_relocations for function in obj.functions.values()):
-        return obj
     if obj.btf is None:
         raise ObjectFormatError("CO-RE records without BTF", file=obj.path)
     relocator = Relocator(obj, target)

@@ -29,8 +29,6 @@ Answer = Relocation | int | None
 
 def resolve_externs(obj: Object, target: Target) -> Object:
     """`obj` with every extern resolved. RelocationError names all strong ones that are not."""
-    if not obj.externs:
-        return obj
     result = obj.copy()
     missing = _resolve_config(result, target)
     answers: dict[str, Callable[[Relocation], Answer]] = {}
