@@ -267,3 +267,17 @@ def test_names_never_become_code() -> None:
     assert "system(" not in text
     assert "#include" not in text
     assert " return;" not in text
+
+
+def test_strings_that_overlap_cannot_fill_the_memory() -> None:
+    builder = BTFBuilder()
+    number = builder.add_int("int", 4)
+    text = builder.add_string("x" * 200_000)
+    struct_id = builder.add_struct("s", 4, [(f"m{n}", number, 0) for n in range(2_000)])
+    data = bytearray(builder.build().to_bytes())
+    btf = BTF(bytes(data))
+    start = btf.record_offset(struct_id) + 12
+    for member in range(2_000):  # each named by another end of the one long string
+        struct.pack_into("=I", data, start + 12 * member, text + member)
+    with pytest.raises(ObjectFormatError, match="overlap too much"):
+        BTF(bytes(data)).type(struct_id)

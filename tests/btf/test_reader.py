@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from osmia.btf import BTF, Array, Enum, Int, IntEncoding, Kind, Member, Ptr, Struct, Typedef
+from osmia.btf import (
+    BTF,
+    Array,
+    BTFBuilder,
+    Enum,
+    Int,
+    IntEncoding,
+    Kind,
+    Member,
+    Ptr,
+    Struct,
+    Typedef,
+)
+from osmia.btf.patch import corrected
 from osmia.errors import ObjectFormatError
 
 STRINGS = b"\0int\0point\0x\0y\0print\0point_t\0color\0RED\0"
@@ -198,3 +211,15 @@ def test_every_type_of_the_running_kernel_decodes() -> None:
     assert {"pid", "tgid", "comm"} <= {member.name for member in task.members}
     kinds = {btf.type(type_id).kind for type_id in btf}
     assert {Kind.INT, Kind.STRUCT, Kind.FUNC, Kind.FUNC_PROTO, Kind.ENUM64} <= kinds
+
+
+def test_types_whose_words_were_changed_are_found_by_their_kind() -> None:
+    builder = BTFBuilder()
+    number = builder.add_int("int", 4)
+    prototype = builder.add_func_proto(number, [])
+    function = builder.add_func("hidden", prototype)
+    corrected_btf = corrected(builder.build(), {}, [function])
+    assert corrected_btf.ids_of_kind(Kind.FUNC) == [function]
+    assert corrected_btf.ids_of_kind(Kind.FUNC) == BTF(corrected_btf.to_bytes()).ids_of_kind(
+        Kind.FUNC
+    )

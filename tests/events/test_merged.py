@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from osmia.events.merged import merged
 from osmia.events.source import Batch, EventSource
 
@@ -69,3 +71,14 @@ def test_events_are_given_as_they_come() -> None:
 
 def test_without_sources_only_time_passes() -> None:
     assert list(merged({}, timeout=0.05)) == []
+
+
+def test_a_source_that_fails_takes_nothing_of_the_others_along() -> None:
+    with two_pipes() as (one, two):
+        os.write(one.write_end, b"ab")
+        os.write(two.write_end, b"c")
+        two._refill = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        stream = merged({"one": one, "two": two}, timeout=0)
+        assert [next(stream), next(stream)] == [("one", b"a"), ("one", b"b")]
+        with pytest.raises(ZeroDivisionError):
+            next(stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
+from array import array
 from collections.abc import Iterator
 
 import pytest
@@ -116,6 +117,14 @@ def test_a_closed_ring_says_so(memory: Memory) -> None:
     memory.ring.close()
     with pytest.raises(ClosedError):
         memory.ring.send(b"x")
+
+
+def test_what_is_no_bytes_leaves_no_record_behind(memory: Memory) -> None:
+    with pytest.raises(TypeError):
+        memory.ring.send("text")
+    assert memory.produced == 0
+    memory.ring.send(array("Q", [1, 2]))
+    assert bytes(memory.data[8:24]) == struct.pack("=QQ", 1, 2)
 
 
 def test_values_are_encoded_by_the_codec() -> None:

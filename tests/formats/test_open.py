@@ -10,7 +10,7 @@ import pytest
 import osmia
 from osmia.elf import ElfFile
 from osmia.formats.open import open_object
-from osmia.object import DataSection, Object
+from osmia.object import DataSection, Map, Object, map_attributes
 from osmia.toolchain import compile as compile_source
 
 SOURCE = """
@@ -55,6 +55,25 @@ def test_another_name_and_another_file_are_not_mixed_up(data: bytes, tmp_path: P
     assert osmia.open(data, name="two").name == "two"
     path.write_bytes(data.replace(b"packets\0", b"parcels\0"))
     assert "parcels" in osmia.open(path).data
+
+
+def test_attributes_of_ones_own_see_every_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = SOURCE.replace(
+        "int packets;",
+        """
+        struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1); __type(key, int);
+                 __type(value, int); __uint(limit, 10); } flows SEC(".maps");
+        int packets;""",
+    )
+    limited = compile_source(source).data
+    factors = iter([1, 2])
+
+    def apply(definition: Map, value: int) -> Map:
+        return replace(definition, max_entries=value * next(factors))
+
+    monkeypatch.setattr(map_attributes, "_ATTRIBUTES", dict(map_attributes._ATTRIBUTES))
+    map_attributes.register(map_attributes.MapAttribute("limit", apply=apply))
+    assert [osmia.open(limited).maps["flows"].max_entries for _ in range(2)] == [10, 20]
 
 
 def test_remarks_are_made_every_time(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

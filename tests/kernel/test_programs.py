@@ -146,6 +146,23 @@ def test_an_interrupted_run_lets_go(returning: Make) -> None:
         signal.signal(signal.SIGALRM, previous)
 
 
+def test_a_signal_ends_a_run_and_nothing_runs_twice(returning: Make) -> None:
+    previous = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KernelError) as caught:
+            returning(ProgramType.XDP, 2).run(PACKET, repeat=0xFFFF_FFFF)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert caught.value.errno == errno.EINTR
+
+
+def test_a_program_runs_no_more_often_than_the_kernel_can_count(returning: Make) -> None:
+    with pytest.raises(ValueError, match=r"4,294,967,297 times"):
+        returning(ProgramType.XDP, 2).run(PACKET, repeat=(1 << 32) + 1)
+
+
 def test_raw_tracepoint_contexts_are_the_arguments() -> None:
     second = code((0x79, 0, 1, 8, 0), (0x95, 0, 0, 0, 0))
     with Program.load(ProgramType.RAW_TRACEPOINT, second, license="GPL") as program:

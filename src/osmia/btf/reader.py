@@ -168,15 +168,17 @@ class BTF:
 
         Records and strings stay where they are, so what is known of the others is kept.
         """
-        self._positions  # noqa: B018 - found now, it is found for both
+        walked, header = self._walked, self._header
         other = object.__new__(BTF)
         other.__dict__.update(self.__dict__)
-        header = self._header
         other._data = view = memoryview(data)
         other._words = native_words(view[header.types_start : header.types_end], header.byteorder)
-        other._types = dict(self._types)
+        other._types, other._layouts = dict(self._types), {}
+        infos = set(walked.infos)
         for type_id in changed:
             other._types.pop(type_id, None)
+            infos.add(other.words(type_id)[1])
+        other._walked = walked._replace(infos=frozenset(infos))
         return other
 
     def string(self, offset: int) -> str:
@@ -193,7 +195,10 @@ class BTF:
         if not 0 <= start < len(self._text):
             problem = f"string offset {offset} lies outside the strings"
             raise ObjectFormatError(problem, file=self.name)
-        return self._text.at(start)
+        try:
+            return self._text.at(start)
+        except OverflowError as error:
+            raise ObjectFormatError(f"BTF: {error}", file=self.name) from None
 
     def string_offset(self, text: str) -> int | None:
         """Where `text` is stored as a whole string, in the base or here; None when nowhere."""

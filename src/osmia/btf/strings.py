@@ -5,6 +5,12 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 
+# Names may share bytes: "int" is the end of "print". Writers do that a little; a hostile one
+# lets each name be another end of one huge string, which is quadratic in memory. So the bytes
+# that all names may have together are bounded.
+_SHARING_LIMIT = 16
+_FREE_BYTES = 64 * 1024
+
 
 class StringSection:
     """The strings in `data[start:end]`; all offsets here are from the section's start.
@@ -13,7 +19,7 @@ class StringSection:
     into new memory takes longer than a hundred searches.
     """
 
-    __slots__ = ("_end", "_source", "_start")
+    __slots__ = ("_budget", "_end", "_source", "_start")
 
     def __init__(
         self, data: bytes | bytearray | memoryview | mmap.mmap, start: int, end: int
@@ -23,15 +29,23 @@ class StringSection:
             self._source, self._start, self._end = data, start, end
         else:
             self._source, self._start, self._end = bytes(data[start:end]), 0, end - start
+        self._budget = _SHARING_LIMIT * len(self) + _FREE_BYTES
 
     def __len__(self) -> int:
         """The size in bytes."""
         return self._end - self._start
 
     def at(self, offset: int) -> str:
-        """The string at `offset`, which is inside; bytes that are no UTF-8 become surrogates."""
+        """The string at `offset`, which is inside; bytes that are no UTF-8 become surrogates.
+
+        Callers keep what they get: OverflowError when strings overlap so much that all of
+        them together are many times as long as the section.
+        """
         start = self._start + offset
         end = self._source.find(b"\0", start, self._end)
+        self._budget -= end - start
+        if self._budget < 0:
+            raise OverflowError("the strings overlap too much")
         return self._source[start:end].decode("utf-8", "surrogateescape")
 
     def find(self, pattern: bytes, start: int = 0) -> int:

@@ -8,6 +8,7 @@ does not hold raises `ObjectFormatError` with the offset in the file.
 from __future__ import annotations
 
 import mmap
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from operator import attrgetter
@@ -145,10 +146,11 @@ class ElfFile:
 
         This is what a uprobe needs of a symbol's value.
         """
-        for segment in self.segments:
-            if segment.address <= address < segment.address + segment.file_size:
-                return segment.offset + address - segment.address
-        return None
+        segments = self.segments
+        place = bisect_right(segments, address, key=attrgetter("address")) - 1
+        if place < 0 or address >= segments[place].address + segments[place].file_size:
+            return None
+        return segments[place].offset + address - segments[place].address
 
     def _error(self, message: str, offset: int | None = None) -> ObjectFormatError:
         return ObjectFormatError(message, file=self.name or None, offset=offset)

@@ -48,8 +48,12 @@ def static_probes(elf: ElfFile) -> Iterator[StaticProbe]:
     Raises ObjectFormatError for notes that are broken or name places outside of the file.
     """
     base = elf.section(_BASE_SECTION)
-    for section in elf.sections:
+    end = 0
+    for section in sorted(elf.sections, key=lambda each: each.offset):
         if section.name == _SECTION and section.type == SectionType.NOTE:
+            if section.offset < end:  # no file reads the same notes twice
+                raise _error(elf, "sections of static probes overlap", section.offset)
+            end = section.offset + section.size
             for offset, description in _notes(elf, section):
                 yield _probe(elf, base, section.offset + offset, description)
 

@@ -30,9 +30,14 @@ def merged(
     while True:
         left = INTERVAL if deadline is None else deadline - time.monotonic()
         ready = poller.poll(max(0.0, min(left, INTERVAL)) * 1000)
-        events = [(name, event) for name, source in sources.items() for event in source.read()]
-        yield from events
+        seen = 0
+        for name, source in sources.items():
+            # One after the other: what one gave is handed out before another can raise.
+            events = source.read()
+            seen += len(events)
+            for event in events:
+                yield name, event
         if left <= 0:
             return
-        if ready and not events:
+        if ready and not seen:
             time.sleep(RESERVED_PAUSE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import select
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from struct import Struct
@@ -118,16 +119,14 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
         if pages <= 0 or pages & (pages - 1):
             raise ValueError(f"{pages} pages are not a power of two")
         rings: list[_CpuRing] = []
-        try:
+        with ExitStack() as undo:
             for cpu, fd in fds.items():
                 rings.append(_CpuRing(cpu, fd, pages))
-            epoll = select.epoll()
-        except BaseException:
-            for ring in rings:
-                ring.release()
-            raise
-        for fd in fds.values():
-            epoll.register(fd, select.EPOLLIN)
+                undo.callback(rings[-1].release)
+            epoll = undo.enter_context(select.epoll())
+            for fd in fds.values():
+                epoll.register(fd, select.EPOLLIN)
+            undo.pop_all()
         super().__init__(f"perf buffer {name!r}" if name else "perf buffer", close)
         self._rings = rings
         self._epoll = epoll

@@ -304,8 +304,8 @@ class EventSource(ABC, Generic[Event]):
                 return False
             if self._reader is not None:
                 raise RuntimeError(f"another task waits for {self.what}")
-            self._reader = (loop, future, fd)
             loop.add_reader(fd, _finish, future)
+            self._reader = (loop, future, fd)
         try:
             await future
         finally:

@@ -181,8 +181,9 @@ class UserRingBuffer:
         `timeout` as for `reserve`. Raises RingFullError, CodecError.
         """
         encoded = value if self.codec is None else self.codec.encode(value)
-        reservation = self.reserve(len(encoded), timeout=timeout)
-        reservation.data[:] = encoded
+        contents = memoryview(encoded).cast("B")  # TypeError before there is a reservation
+        reservation = self.reserve(len(contents), timeout=timeout)
+        reservation.data[:] = contents
         reservation.submit()
 
     def reserve(self, size: int | None = None, *, timeout: float | None = 0.0) -> Reservation:

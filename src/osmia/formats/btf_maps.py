@@ -35,6 +35,8 @@ from osmia.object.uapi import MapType
 MAPS_SECTION = ".maps"
 POINTER_SIZE = 8
 _TYPES = {int(kind): kind for kind in MapType}
+#: Attributes that the kernel takes as 32-bit numbers.
+_WORDS = frozenset({"type", "key_size", "value_size", "max_entries", "map_flags"})
 
 
 @dataclass(slots=True)
@@ -161,6 +163,8 @@ class MapReader:
             raise self._error(
                 f"{draft.where}: attribute {member.name!r} is no __uint() or __ulong()"
             )
+        if number >> 32 and member.name in _WORDS:
+            raise self._error(f"{draft.where}: {member.name} cannot be {number:,}")
         draft.numbers[member.name] = number
 
     def _number(self, type_id: int) -> int | None:

@@ -23,7 +23,7 @@ def complete_functions(table: SymbolTable) -> None:
     targets = defaultdict(set)
     for section, offset in _call_targets(table):
         targets[section].add(offset)
-    taken = {place.key for code in table.code.values() for place in code.ranges}
+    taken = {place.key: 1 for code in table.code.values() for place in code.ranges}
     for index, code in table.code.items():
         names = {
             symbol.value: symbol
@@ -35,7 +35,7 @@ def complete_functions(table: SymbolTable) -> None:
 
 
 def _fill_gaps(
-    code: CodeSection, starts: list[int], names: dict[int, Symbol], taken: set[str]
+    code: CodeSection, starts: list[int], names: dict[int, Symbol], taken: dict[str, int]
 ) -> None:
     size = code.section.size
     missing = [
@@ -92,11 +92,12 @@ def _name_of(section: str, start: int) -> str:
     return f"{base}_{start // INSTRUCTION_SIZE}" if start else base
 
 
-def _unused(name: str, taken: set[str]) -> str:
-    key, number = name, 1
+def _unused(name: str, taken: dict[str, int]) -> str:
+    """`name`, or with a number; `taken` has the next one to try for each that is given away."""
+    key = name
     while key in taken:
-        key, number = f"{name}_{number}", number + 1
-    taken.add(key)
+        key, taken[name] = f"{name}_{taken[name]}", taken[name] + 1
+    taken[key] = 1
     return key
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from functools import lru_cache
 
 from osmia.elf import ElfFile
 from osmia.errors import LegacyObjectWarning, OsmiaWarning
@@ -93,6 +92,24 @@ def _read(
     return obj
 
 
-# Who opens a file again (a test suite, a supervisor, one object for many interfaces) gets
-# a copy of what was read the first time. Known by its bytes, so never out of date.
-_read_once = lru_cache(maxsize=_REMEMBERED_OBJECTS)(_read)
+#: What was read last, by all that was asked: known by its bytes, so never out of date.
+_remembered: dict[tuple[object, ...], Object] = {}
+
+
+def _read_once(
+    data: bytes, path: str, name: str, dialect: str | None, program_type: ProgramType | None
+) -> Object:
+    """`_read`; who opens a file again (a test suite, a supervisor, one object for many
+    interfaces) gets what was read the first time.
+
+    Attributes of maps beyond libbpf's are for functions that want to see them each time.
+    """
+    key = (data, path, name, dialect, program_type)
+    found = _remembered.get(key)
+    if found is None:
+        found = _read(data, path, name, dialect, program_type)
+        if not any(each.attributes for each in found.maps.values()):
+            _remembered[key] = found
+            for oldest in list(_remembered)[:-_REMEMBERED_OBJECTS]:
+                _remembered.pop(oldest, None)
+    return found

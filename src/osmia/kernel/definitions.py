@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 from dataclasses import replace
 
 from osmia.btf import BTF, DataSec, Var, VarLinkage
@@ -79,8 +78,8 @@ def _has_visible_variable(btf: BTF, section: DataSection) -> bool:
     )
 
 
-def check_reuse(definition: Map, info: MapInfo, path: str | os.PathLike[str]) -> None:
-    """MapMismatchError, naming every difference, when a pinned map is not as defined."""
+def check_reuse(definition: Map, info: MapInfo, which: str) -> None:
+    """MapMismatchError, naming every difference, when the map `which` is not as defined."""
     flags = info.flags
     if definition.type in (MapType.DEVMAP, MapType.DEVMAP_HASH):
         flags &= ~MapFlag.RDONLY_PROG  # the kernel adds it on its own
@@ -93,14 +92,12 @@ def check_reuse(definition: Map, info: MapInfo, path: str | os.PathLike[str]) ->
         ("map_extra", definition.map_extra, info.map_extra),
     )
     differences = tuple(
-        f"{what} {wanted} in the object, {found} in the pinned map"
+        f"{what} {wanted} in the object, {found} in the map"
         for what, wanted, found in pairs
         if wanted != found
     )
     if differences:
-        raise MapMismatchError(
-            f"map {definition.name!r} cannot be the one pinned at {os.fspath(path)!r}", differences
-        )
+        raise MapMismatchError(f"map {definition.name!r} cannot be {which}", differences)
 
 
 def _type_name(number: int) -> str:

@@ -33,7 +33,6 @@ class Numbers(NamedTuple):
 
     maps: Mapping[str, int]
     data: Mapping[str, int]
-    data_offsets: Mapping[str, int] = {}
     modules: Mapping[str, int] = {}
     skipped_maps: Mapping[str, int] = {}
 
@@ -54,8 +53,7 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
                 _load(code, relocation, PSEUDO_MAP_FD, _number(numbers.maps, layout, relocation))
             case RelocationKind.DATA:
                 fd = _number(numbers.data, layout, relocation)
-                start = numbers.data_offsets.get(relocation.target, 0)
-                _load(code, relocation, PSEUDO_MAP_VALUE, fd, start + relocation.addend)
+                _load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
             case RelocationKind.KERNEL_VARIABLE:
                 module = _module(numbers, layout, relocation)
                 _load(code, relocation, PSEUDO_BTF_ID, relocation.addend, module)

@@ -57,7 +57,10 @@ def known_program_type(number: int) -> ProgramType | int:
 
 def require_program(fd: int, what: str) -> None:
     """KernelError when the descriptor is something else's: its info would be misread."""
-    shown = str(Path(f"/proc/self/fd/{fd}").readlink())
+    try:
+        shown = str(Path(f"/proc/self/fd/{fd}").readlink())
+    except OSError:
+        return  # no /proc: nobody tells
     if shown != _PROGRAM:
         kind = shown.removeprefix("anon_inode:").strip("[]")
         hint = f"it is no program but a {kind}"

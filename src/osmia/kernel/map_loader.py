@@ -132,7 +132,7 @@ class MapLoader:
         return [s for s in self.sections.values() if s.section.kind is DataKind.RODATA]
 
     def _use(self, definition: model.Map, given: Map) -> None:
-        check_reuse(definition, given.info, f"map {given.name!r}")
+        check_reuse(definition, given.info, f"the map {given.name!r} that was given")
         self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
 
     def _find_pins(self, given: Mapping[str, Map]) -> None:
@@ -240,7 +240,7 @@ class MapLoader:
         held = HeldMap(definition, fd, self.obj.btf)
         self.undo.callback(held.close)
         if pinned is not None:
-            check_reuse(definition, read_info(fd.fileno()), pinned)
+            check_reuse(definition, read_info(fd.fileno()), f"the one pinned at {pinned!r}")
         self.user_maps[definition.name] = held
 
     def _create_section(self, section: DataSection) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
@@ -97,7 +98,8 @@ def pin(fd: int, path: str | os.PathLike[str], *, what: str = "object") -> None:
         syscall.obj_pin(fd, os.fspath(target), what=f"pin {what} to '{target}'")
     except KernelError as error:
         for directory in reversed(made):
-            directory.rmdir()
+            with suppress(OSError):  # somebody else pinned there meanwhile
+                directory.rmdir()
         if not is_on_bpffs(target.parent):
             hint = f"'{_existing(target.parent)}' is not in a bpffs"
             raise KernelError(error.errno or 0, error.what, hint=hint) from None
@@ -122,7 +124,11 @@ def unpin(path: str | os.PathLike[str]) -> None:
 def is_on_bpffs(path: str | os.PathLike[str]) -> bool:
     """Whether `path` (or, where it does not exist, its nearest directory) is in a bpffs."""
     device = _existing(Path(path)).stat().st_dev
-    return any(mount.stat().st_dev == device for mount in bpffs_mounts())
+    for mount in bpffs_mounts():
+        with suppress(OSError):  # one that this user cannot reach
+            if mount.stat().st_dev == device:
+                return True
+    return False
 
 
 def _existing(path: Path) -> Path:

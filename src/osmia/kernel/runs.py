@@ -98,6 +98,8 @@ def run(
     what: str = "run program",
 ) -> RunResult:
     """Run a program on `data`; see `Program.run`."""
+    if repeat < 0 or repeat >> 32:
+        raise ValueError(f"a program cannot run {repeat:,} times")
     kind = _KINDS.get(program_type, _PLAIN)
     data = bytes(data)
     context = _encode_context(ctx, kind, program_type, len(data))

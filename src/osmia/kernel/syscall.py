@@ -128,12 +128,19 @@ _CAPABILITIES: dict[Command, tuple[Capability, ...]] = {
 }
 #: How often BPF_PROG_LOAD is repeated on EAGAIN: the verifier gives up for a pending signal.
 _LOAD_ATTEMPTS = 5
+#: How often a batch is repeated that was interrupted before it did anything.
+_BATCH_ATTEMPTS = 10
 #: include/linux/errno.h: an errno not meant for user space, which bpf(2) returns all the same.
 _ENOTSUPP = 524
 
 
 def invoke(command: int, attribute: Structure) -> int:
-    """Make one bpf(2) call; the result, or the negative errno. Repeats on EINTR."""
+    """Make one bpf(2) call; the result, or the negative errno.
+
+    Repeats on EINTR, but for test runs: what ran has run.
+    """
+    if command == Command.PROG_TEST_RUN:
+        return _attempt(command, attribute)
     attempts = _LOAD_ATTEMPTS if command == Command.PROG_LOAD else 1
     while True:
         result = _attempt(command, attribute)
@@ -284,13 +291,16 @@ def map_batch(
         "map_fd": fd,
         "elem_flags": element_flags,
     }
-    result = -_errno.EINTR
-    while result == -_errno.EINTR:
-        # Before 6.14 EINTR also meant that concurrent deletes won three times in a row;
-        # either way the count was overwritten and the command starts anew.
+    for _ in range(_BATCH_ATTEMPTS):
         attribute = layout.MapBatch(count=count, **fields)
-        result = _attempt(command, attribute)
-    error = max(-result, 0)
+        error = max(-_attempt(command, attribute), 0)
+        if error != _errno.EINTR:
+            break
+        # Before 6.14 EINTR also meant that there was no value three times in a row: deletes
+        # by others, or an empty slot of an array of maps. What was read before is there, and
+        # the position is behind it; nothing read, the same may come again for ever.
+        if attribute.count:
+            return attribute.count, 0
     # A command refused from the start leaves the count as it was given.
     refused = error not in (0, _errno.ENOENT) and attribute.count == count
     return 0 if refused else attribute.count, error
@@ -341,6 +351,10 @@ class ElementCall:
             return -self._invoke(command)
         finally:
             self._attribute.flags = 0
+
+    def disable(self) -> None:
+        """From now on every call is EBADF; any thread may ask for that at any time."""
+        self._attribute.map_fd = 0xFFFF_FFFF
 
     @staticmethod
     def failure() -> int:

@@ -7,7 +7,7 @@ Documentation/bpf/libbpf/program_types.rst). `name+` in the table matches `name`
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from osmia.errors import ObjectFormatError
@@ -175,7 +175,7 @@ def section_definitions() -> dict[str, SectionDefinition]:
     return {row.name.rstrip("+"): row for row in rows}
 
 
-@cache
+@lru_cache(maxsize=256)  # names come from files that are not trusted
 def find_section(section: str) -> tuple[SectionDefinition, str] | None:
     """The row that `section` matches (without its "?"), and what stands behind the slash."""
     rows = section_definitions()

@@ -15,7 +15,7 @@ from osmia.btf.core_match import essential_name, types_are_compatible
 from osmia.errors import RelocationError
 from osmia.object.model import Extern, ExternKind, Function, Object, Relocation, RelocationKind
 from osmia.passes.kconfig import SECTION, config_value, lay_out_config, layout_order
-from osmia.passes.target import Target
+from osmia.passes.target import AMBIGUOUS, Target
 
 VMLINUX = "vmlinux"
 #: The immediate of a call that stands for an unresolved weak kfunc, plus the extern's number,
@@ -94,6 +94,8 @@ def _find(obj: Object, extern: Extern, target: Target) -> Callable[[Relocation],
     match extern.kind:
         case ExternKind.KSYM if obj.btf.kind_of(obj.btf.resolve(extern.type_id)) == Kind.VOID:
             address = target.symbols.get(essential_name(extern.name))
+            if address == AMBIGUOUS:
+                raise RelocationError(f"{extern.name!r} is several symbols of the kernel")
             return None if address is None else lambda relocation: address
         case ExternKind.KSYM:
             return _typed(obj.btf, extern, target, Kind.VAR)

@@ -126,13 +126,19 @@ def _unpacked(data: bytes, path: Path) -> bytes:
     return text
 
 
+#: Stands for the address of a symbol that has several.
+AMBIGUOUS = -1
+
+
 def read_symbols() -> dict[str, int]:
-    """Name to address of every kernel symbol; the first of several with one name counts."""
+    """Name to address of every kernel symbol; AMBIGUOUS where one name has several."""
     found: dict[str, int] = {}
     with Path("/proc/kallsyms").open("rb") as lines:
         for line in lines:
-            address, _, name = line.split(None, 2)
-            found.setdefault(name.split(None, 1)[0].decode("ascii", "replace"), int(address, 16))
+            number, _, text = line.split(None, 2)
+            name, address = text.split(None, 1)[0].decode("ascii", "replace"), int(number, 16)
+            if found.setdefault(name, address) != address:
+                found[name] = AMBIGUOUS
     return found
 
 

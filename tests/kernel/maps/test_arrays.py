@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -122,3 +123,19 @@ def test_lpm_tries_become_arrays(make_map: MakeMap) -> None:
 def test_maps_alone_do_not_import_numpy() -> None:
     program = "import osmia.kernel.maps, sys; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_large_values_cost_what_is_there_not_what_could_be(make_map: MakeMap) -> None:
+    large = make_map(
+        MapType.HASH, value_size=1 << 16, max_entries=1 << 20, flags=MapFlag.NO_PREALLOC
+    )
+    large[1] = bytes([7]) * (1 << 16)
+    tracemalloc.start()
+    try:
+        keys, values = large.to_arrays()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert keys.tolist() == [1]
+    assert bytes(values[0]) == large[1]
+    assert most < 200 << 20

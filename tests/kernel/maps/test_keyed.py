@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from osmia.errors import BpfPermissionError, ClosedError, CodecError, KernelError
+from osmia.kernel import syscall
 from osmia.kernel.maps import (
     ElementFlag,
     KeyedMap,
@@ -18,6 +21,7 @@ from osmia.kernel.maps import (
     MissingKeyError,
     batches,
 )
+from osmia.kernel.syscall import Command
 from osmia.object.uapi import MapFlag, MapType
 
 pytestmark = pytest.mark.kernel
@@ -367,3 +371,72 @@ def test_spin_lock_flags_are_refused_without_a_lock(make_map: MakeMap) -> None:
     with pytest.raises(KernelError, match="EINVAL"):
         counts.get(1, flags=ElementFlag.LOCK)
     assert counts.get(1) == 1  # the flag did not stay
+
+
+def test_closing_stops_calls_that_another_thread_prepared(make_map: MakeMap) -> None:
+    counts = make_map(MapType.HASH)
+    counts[1] = 1
+    (call,) = counts._calls
+    number = counts.fileno()
+    counts.close()
+    # The number is given away again at once, to a map of the same shape.
+    other = make_map(MapType.HASH)
+    assert other.fileno() == number
+    call.key.raw = (2).to_bytes(4, sys.byteorder)
+    assert call.update() == -1
+    assert call.failure() == errno.EBADF
+    assert dict(other) == {}
+
+
+def test_a_map_that_is_closed_between_two_steps_says_so(make_map: MakeMap) -> None:
+    counts = make_map(MapType.HASH)
+    counts[1] = 1
+    calls = counts._calls
+    counts.close()
+    counts._calls = calls  # as a thread still has them
+    with pytest.raises(ClosedError, match="closed"):
+        counts[1]
+
+
+def test_interrupted_batches_go_on_where_they_were(
+    make_map: MakeMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = make_map(MapType.LPM_TRIE, key_size=8, flags=MapFlag.NO_PREALLOC, max_entries=100)
+    for number in range(50):
+        counts[bytes((32, 0, 0, 0, 10, 0, 0, number))] = number
+    attempt, interrupted = syscall._attempt, []
+
+    def interrupt(command: int, attribute: Any) -> int:
+        """What kernels before 6.14 do when entries vanish: part of the work, and EINTR."""
+        if command == Command.MAP_LOOKUP_BATCH and attribute.count > 3:
+            attribute.count = 3
+            interrupted.append(attempt(command, attribute))
+            return interrupted[-1] or -errno.EINTR
+        return attempt(command, attribute)
+
+    monkeypatch.setattr(syscall, "_attempt", interrupt)
+    assert sorted(counts.values()) == list(range(50))
+    assert len(interrupted) > 10
+
+
+def test_a_kernel_that_is_interrupted_for_ever_is_read_entry_by_entry(
+    make_map: MakeMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = make_map(MapType.HASH)
+    counts[1] = 1
+    attempt = syscall._attempt
+
+    def interrupt(command: int, attribute: Any) -> int:
+        if command == Command.MAP_LOOKUP_BATCH:
+            attribute.count = 0
+            return -errno.EINTR
+        return attempt(command, attribute)
+
+    monkeypatch.setattr(syscall, "_attempt", interrupt)
+    assert dict(counts) == {1: 1}
+
+
+@pytest.mark.parametrize("field", ["key_size", "value_size", "max_entries", "flags"])
+def test_numbers_that_do_not_fit_are_refused(make_map: MakeMap, field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} cannot be 4,294,967,301"):
+        make_map(MapType.HASH, **{field: (1 << 32) + 5})

@@ -97,7 +97,7 @@ def attach_iterator(
     """Make a run of an iterator program possible (since 5.8).
 
     `map`: what a map element iterator goes over. `cgroup`: where a cgroup iterator starts
-    (a directory, a descriptor, an id), and in which order (a key of CGROUP_ORDERS; since
+    (a directory or a descriptor), and in which order (a key of CGROUP_ORDERS; since
     6.1). `pid` or `tid`: the process or thread that a task iterator is about (since 6.1).
     """
     what = f"iterator program {program.name!r}"

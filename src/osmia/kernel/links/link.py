@@ -6,6 +6,7 @@ import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -246,12 +247,14 @@ class LinkGroup(Link):
         return self.links[0].info
 
     def detach(self) -> None:
-        for link in reversed(self.links):
-            link.detach()
+        with ExitStack() as all_of_them:  # also behind one that fails
+            for link in self.links:
+                all_of_them.callback(link.detach)
 
     def close(self) -> None:
-        for link in reversed(self.links):
-            link.close()
+        with ExitStack() as all_of_them:
+            for link in self.links:
+                all_of_them.callback(link.close)
 
     def pin(self, path: str | os.PathLike[str]) -> None:
         raise NotSupportedError(f"{self.what}: several links; pin each of `links`")
@@ -262,7 +265,10 @@ class LinkGroup(Link):
 
 
 def _require_link(fd: int, name: str) -> None:
-    shown = str(Path(f"/proc/self/fd/{fd}").readlink())
+    try:
+        shown = str(Path(f"/proc/self/fd/{fd}").readlink())
+    except OSError:
+        return  # no /proc: nobody tells
     if shown not in _LINK:
         kind = shown.removeprefix("anon_inode:").strip("[]")
         hint = f"it is no link but a {kind}"

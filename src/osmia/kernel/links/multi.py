@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from osmia.errors import KernelError, NotSupportedError
+from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.attributes import LinkKprobeMultiOptions, LinkUprobeMultiOptions
 from osmia.kernel.fd import FileDescriptor
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN
 _RETURN = 1
+#: How ftrace lists places that are no functions any more.
+_NO_FUNCTION = "__ftrace_invalid_address_"
 
 
 def attach_kprobe_multi(
@@ -158,9 +160,13 @@ def _matching_kernel_functions(pattern: str) -> list[str]:
     listed = tracefs() / "available_filter_functions"
     if not listed.exists():
         raise NotSupportedError("this kernel is built without function tracing (ftrace)")
-    with listed.open(encoding="ascii", errors="replace") as lines:
-        names = (line.split()[0] for line in lines if "[" not in line)
-        found = sorted({name for name in names if matches(name)})
+    try:
+        with listed.open(encoding="ascii", errors="replace") as lines:
+            # "name", or "name [module]"; ftrace also lists places that are no functions.
+            names = {line.split(None, 1)[0] for line in lines}
+    except PermissionError as error:
+        raise BpfPermissionError(error.errno or 0, f"read {listed}") from None
+    found = sorted(name for name in names if matches(name) and not name.startswith(_NO_FUNCTION))
     if not found:
         raise SymbolNotFoundError(f"no kernel function that can be probed matches {pattern!r}")
     return found

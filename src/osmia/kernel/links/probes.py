@@ -86,8 +86,10 @@ def attach_uprobe(
     semaphores; since 4.20). Links and `cookie` since 5.15; before 4.17 the probe is
     made in the trace file system.
 
-    Raises SymbolNotFoundError, KernelError.
+    Raises SymbolNotFoundError, KernelError, ValueError for a counter from 4 GiB on.
     """
+    if reference_counter >> 32:
+        raise ValueError(f"a reference counter at {reference_counter:#x} is beyond 4 GiB")
     path = find_binary(binary, pid)
     place = (function_offset(path, function) if function else 0) + offset
     kind = "uretprobe" if return_probe else "uprobe"

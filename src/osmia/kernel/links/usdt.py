@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.elf.static_probes import StaticProbe, static_probes
 from osmia.errors import NotSupportedError
-from osmia.kernel.features import kernel_is_older_than
+from osmia.kernel import features
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import Link, LinkGroup
 from osmia.kernel.links.multi import attach_uprobe_multi
@@ -141,7 +141,7 @@ def _specs(program: Program) -> UsdtSpecs:
             f"program {program.name!r} comes from no object that includes <bpf/usdt.bpf.h>,"
             " or was not loaded by this process: its static probes cannot be described"
         )
-    if kernel_is_older_than("5.15"):
+    if not features.has("BPF cookies"):
         raise NotSupportedError("cookies, which tell static probes apart", since="5.15")
     return program.usdt_specs
 

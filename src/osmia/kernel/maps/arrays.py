@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,6 @@ from osmia.kernel.maps import batches
 
 if TYPE_CHECKING:
     from osmia.kernel.maps.keyed import KeyedMap
-
-#: Entries read by one system call: long enough that calls cost nothing, small enough that
-#: the buffers stay in the processor's cache until they are copied out.
-STEP_ENTRIES = 16384
 
 Array = np.ndarray[Any, Any]
 
@@ -56,13 +53,16 @@ def packed(target: KeyedMap, keys: Any, values: Any) -> tuple[bytes, bytes]:
 
 
 class _Growing:
-    """Rows appended to one array that doubles when it is full; at most `limit` to begin with.
+    """Rows appended to one array that doubles when it is full.
 
-    Memory that is never written to costs address space only.
+    It begins with room for `limit` rows, if that is no more than FIRST_BYTES: memory that is
+    never written to costs address space only, but not everywhere is there that much of it.
     """
 
+    FIRST_BYTES = 64 << 20
+
     def __init__(self, limit: int) -> None:
-        self._capacity = max(min(limit, 1 << 20), 1)
+        self._limit = limit
         self._memory: Array | None = None
         self._used = 0
 
@@ -73,8 +73,9 @@ class _Growing:
         """The next `count` rows, to be filled."""
         needed = self._used + count
         if self._memory is None or needed > len(self._memory):
-            self._capacity = max(2 * self._capacity if self._used else self._capacity, needed)
-            larger = np.empty((self._capacity, *shape), dtype)
+            row = max(dtype.itemsize * math.prod(shape), 1)
+            room = 2 * self._used or min(self._limit, self.FIRST_BYTES // row)
+            larger = np.empty((max(room, needed), *shape), dtype)
             if self._memory is not None:
                 larger[: self._used] = self._memory[: self._used]
             self._memory = larger
@@ -92,8 +93,7 @@ class _Growing:
 def _steps(source: KeyedMap) -> Iterator[tuple[Array, Array]]:
     """Keys and values of some entries at a time; valid until the next step."""
     if source.type in batches.BATCH_TYPES:
-        entries = min(source.max_entries, STEP_ENTRIES)
-        reader = batches.BatchReader(source, max(entries, batches.chunk_entries(source)))
+        reader = batches.BatchReader(source, batches.chunk_entries(source))
         if reader.supported:
             for count in reader:
                 keys = memoryview(reader.keys)[: count * source.key_size]

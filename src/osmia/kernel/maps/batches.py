@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from osmia.errors import KernelError
+from osmia.errors import OsmiaError
 from osmia.kernel import syscall
 from osmia.kernel.maps.errors import element_error
 from osmia.kernel.syscall import Command, ElementCall
@@ -86,7 +86,8 @@ class BatchReader:
         self._position = ctypes.create_string_buffer(max(self._key_size, 4))
         self._started = False
         self._count, self._error = self._step()
-        self.supported = self._error not in UNSUPPORTED
+        # Interrupted again and again: what a kernel before 6.14 makes of an empty first slot.
+        self.supported = self._error not in (*UNSUPPORTED, errno.EINTR)
 
     def __iter__(self) -> Iterator[int]:
         while True:
@@ -262,7 +263,7 @@ def _delete_one(target: KeyedMap, key: bytes) -> bool:
     return error <= 0
 
 
-def _delete_error(target: KeyedMap, error: int, key: bytes) -> KernelError:
+def _delete_error(target: KeyedMap, error: int, key: bytes) -> OsmiaError:
     return element_error(target, Command.MAP_DELETE_ELEM, error, _decoded(target, key))
 
 

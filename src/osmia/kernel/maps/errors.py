@@ -7,7 +7,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Any
 
-from osmia.errors import KernelError
+from osmia.errors import ClosedError, KernelError, OsmiaError
 from osmia.kernel.syscall import Command, error_of
 from osmia.object.uapi import MapType
 
@@ -62,8 +62,10 @@ _VERBS = {
 }
 
 
-def element_error(target: Map, command: Command, error: int, key: Any = None) -> KernelError:
+def element_error(target: Map, command: Command, error: int, key: Any = None) -> OsmiaError:
     """The exception for an errno of one element operation on `target`."""
+    if error == errno.EBADF and target.closed:
+        return ClosedError(f"map {target.name!r} was closed meanwhile")
     entry = "" if key is None else f" key {key!r:.200} of"
     what = f"{_VERBS[command]}{entry} map {target.name!r}"
     match error:

@@ -88,8 +88,8 @@ def map_type(number: int) -> MapType | int:
 
 @functools.cache
 def possible_cpus() -> int:
-    """How many CPUs the kernel keeps per-CPU values for: the highest possible one plus 1."""
-    return max(cpus_in(Path("/sys/devices/system/cpu/possible").read_text("utf-8"))) + 1
+    """How many CPUs the kernel keeps per-CPU values for, in ascending order and without gaps."""
+    return len(cpus_in(Path("/sys/devices/system/cpu/possible").read_text("utf-8")))
 
 
 def online_cpus() -> list[int]:

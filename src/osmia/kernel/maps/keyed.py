@@ -91,8 +91,10 @@ class KeyedMap(
         self._encode_key = quick_encoder(self.key_codec, self._encode_any_key)
         self._encode_value = quick_encoder(self.value_codec, self._encode_any_value)
         self._decode_value: Callable[[bytes], Any] = self._decoder(self.value_codec)
-        # Prepared calls that nobody uses now: list.pop and append are atomic.
+        # Prepared calls that nobody uses now: list.pop and append are atomic. And all of them.
         self._calls: list[ElementCall] = []
+        self._made: list[ElementCall] = []
+        self._closing = False
 
     def __getitem__(self, key: Any) -> Any:
         value = self._find(key)
@@ -275,9 +277,12 @@ class KeyedMap(
 
     def close(self) -> None:
         """Let go of the map; the kernel frees it when nobody else holds it."""
-        # A new list: whoever is in a call now puts its prepared call back into the old one,
-        # where the descriptor's number, soon somebody else's, can do no harm.
+        # The descriptor's number is soon somebody else's: no prepared call may still have it,
+        # also none that another thread is about to make.
+        self._closing = True
         self._calls = []
+        for call in list(self._made):
+            call.disable()
         super().close()
 
     @property
@@ -321,7 +326,11 @@ class KeyedMap(
             raise self._codec_error("value", error) from None
 
     def _new_call(self) -> ElementCall:
-        return ElementCall(self.fileno(), self.key_size, self.entry_value_size)
+        call = ElementCall(self.fileno(), self.key_size, self.entry_value_size)
+        self._made.append(call)
+        if self._closing:  # looked at last: what `close` did not see in the list sees this
+            call.disable()
+        return call
 
     def _find(self, key: Any) -> bytes | int:
         """The undecoded value, or the errno. The hot path: nothing is prepared twice."""

@@ -148,8 +148,13 @@ def map_from_pin(
 def create_descriptor(map_type: MapType | int, types: MapTypes, **options: Any) -> int:
     """BPF_MAP_CREATE, once more without BTF when the kernel refuses the types.
 
-    The options are those of `syscall.map_create`.
+    The options are those of `syscall.map_create`. ValueError for a number that its field
+    cannot hold: ctypes would cut it off in silence.
     """
+    for field in ("key_size", "value_size", "max_entries", "flags"):
+        number = options.get(field, 0)
+        if number >> 32:
+            raise ValueError(f"map {options.get('name', '')!r}: {field} cannot be {number:,}")
     if types != MapTypes() and map_type not in TYPES_WITHOUT_BTF:
         try:
             return syscall.map_create(
