@@ -95,6 +95,10 @@ def describe(obj: Object) -> Description:
             }
             for section in obj.data_sections.values()
         ],
+        "jump_tables": [
+            {"name": table.name, "function": table.function, "targets": list(table.targets)}
+            for table in obj.jump_tables.values()
+        ],
         "globals": list(_globals(obj)),
         "externs": [
             {
@@ -185,6 +189,11 @@ def _print(output: Output, obj: Object, told: Description) -> None:
     ]
     _part(output, maps, ("name", "type", "key", "value", "max_entries", "flags", "pinned"), "maps")
     _part(output, told["data"], ("name", "kind", "size", "variables"), "data sections")
+    tables = [
+        {**each, "entries": len(each["targets"]), "targets": len(set(each["targets"]))}
+        for each in told["jump_tables"]
+    ]
+    _part(output, tables, ("name", "function", "entries", "targets"), "jump tables")
     width = None if output.verbose else _VALUE_WIDTH
     variables = [
         {

@@ -7,6 +7,7 @@ import struct
 from osmia.elf import Binding, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.code_info import CodeInfo
+from osmia.formats.elf_jump_tables import JumpTableReader
 from osmia.formats.elf_symbols import HIDDEN, INSTRUCTION_SIZE, CodeRange, CodeSection, SymbolTable
 from osmia.object.model import (
     DataKind,
@@ -37,6 +38,7 @@ class CodeReader:
         self.target = target
         self.info = info
         self.maps_at = maps_at  # (section, offset) of a map's symbol: its name
+        self.jump_tables = JumpTableReader(table, target)
         self.file = table.elf.name
         self.imm = struct.Struct("<i" if table.elf.byteorder == "little" else ">i")
         self.source_shift = 4 if table.elf.byteorder == "little" else 0
@@ -93,7 +95,7 @@ class CodeReader:
         if opcode == CALL:
             return self._call(code, offset, at, imm, registers, symbol)
         if opcode == LD_IMM64 and offset + 16 <= place.end:
-            return self._address(code, offset, at, imm, symbol)
+            return self._address(code, place, offset, imm, symbol)
         raise self._error(
             code, offset, f"relocation of {symbol.name!r} at opcode {opcode:#04x}, no call or load"
         )
@@ -118,8 +120,9 @@ class CodeReader:
         )
 
     def _address(
-        self, code: CodeSection, offset: int, at: int, imm: int, symbol: Symbol
+        self, code: CodeSection, place: CodeRange, offset: int, imm: int, symbol: Symbol
     ) -> Relocation:
+        at = offset - place.start
         if symbol.section == 0:
             self._known_extern(code, offset, symbol)
             return Relocation(at, RelocationKind.EXTERN, symbol.name, imm)
@@ -130,7 +133,9 @@ class CodeReader:
             key = self._function_at(code, offset, symbol.section, symbol.value + imm)
             return Relocation(at, RelocationKind.FUNCTION, key)
         if symbol.section in self.table.data:
-            return self._data(code, offset, at, symbol, symbol.value + imm)
+            return self._data(code, place, offset, symbol, symbol.value + imm)
+        if self.jump_tables.holds(symbol):
+            return self.jump_tables.reference(code, place, offset, symbol, imm)
         sections = self.table.elf.sections
         where = sections[symbol.section].name if symbol.section < len(sections) else symbol.section
         raise self._error(
@@ -139,8 +144,9 @@ class CodeReader:
         )  # fmt: skip
 
     def _data(
-        self, code: CodeSection, offset: int, at: int, symbol: Symbol, address: int
+        self, code: CodeSection, place: CodeRange, offset: int, symbol: Symbol, address: int
     ) -> Relocation:
+        at = offset - place.start
         section = self.table.elf.sections[symbol.section]
         if self.table.data[symbol.section] is DataKind.STRUCT_OPS:
             return Relocation(at, RelocationKind.MAP, symbol.name)
@@ -148,7 +154,8 @@ class CodeReader:
             raise self._error(
                 code, offset, f"{symbol.name!r} at {address:#x} lies outside {section.name!r}"
             )
-        return Relocation(at, RelocationKind.DATA, section.name, address)
+        labels = self.jump_tables.static_reference(code, place, offset, section, address)
+        return labels or Relocation(at, RelocationKind.DATA, section.name, address)
 
     def _local_references(
         self, code: CodeSection, place: CodeRange, packed: bytes, relocated: set[int]

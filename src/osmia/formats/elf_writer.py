@@ -34,7 +34,9 @@ from osmia.elf import (
 )
 from osmia.errors import RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
+from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
 from osmia.formats.map_declarations import Declarations, declare_maps
+from osmia.object.jump_tables import ENTRY_SIZE
 from osmia.object.model import (
     DataKind,
     DataSection,
@@ -75,6 +77,7 @@ class _ObjectWriter:
         self.sections: dict[str, int] = {}
         self.symbols: dict[str, SymbolHandle] = {}
         self.section_symbols: dict[str, SymbolHandle] = {}
+        self.jump_tables: dict[str, SymbolHandle] = {}
 
     def write(self) -> bytes:
         by_section: dict[str, list[Function]] = defaultdict(list)
@@ -82,6 +85,7 @@ class _ObjectWriter:
             by_section[function.section].append(function)
         for section, functions in by_section.items():
             self._add_code(section, functions)
+        self._add_jump_tables()
         self._add_data()
         declarations = self._add_btf()
         self._add_maps(declarations)
@@ -131,7 +135,7 @@ class _ObjectWriter:
             match relocation.kind:
                 case RelocationKind.CALL | RelocationKind.EXTERN_CALL:
                     value = _UNRESOLVED_CALL
-                case RelocationKind.DATA | RelocationKind.EXTERN:
+                case RelocationKind.DATA | RelocationKind.EXTERN | RelocationKind.JUMP_TABLE:
                     value = relocation.addend
                 case RelocationKind.FUNCTION:
                     value = 0
@@ -145,6 +149,32 @@ class _ObjectWriter:
         self.section_symbols[name] = self.elf.add_symbol(
             "", binding=Binding.LOCAL, type=SymbolType.SECTION, section=self.sections[name]
         )
+
+    def _add_jump_tables(self) -> None:
+        """Section `.jumptables`: places in the code sections, as clang writes them."""
+        tables = self.obj.jump_tables.values()
+        if not tables:
+            return
+        entries, starts = bytearray(), {}
+        for table in tables:
+            if table.function not in self.functions_at:
+                raise RelocationError(
+                    f"jump table {table.name!r} is for function {table.function!r}, which the"
+                    " object does not have"
+                )
+            starts[table.name] = len(entries)
+            begin = self.functions_at[table.function][1]
+            places = [begin + _SLOT * target for target in table.targets]
+            entries += struct.pack(f"{self.order}{len(places)}Q", *places)
+        index = self._add_section(JUMP_TABLES_SECTION, SectionType.PROGBITS, 0, bytes(entries))
+        for table in tables:
+            self.jump_tables[table.name] = self.elf.add_symbol(
+                table.name,
+                starts[table.name],
+                len(table.targets) * ENTRY_SIZE,
+                type=SymbolType.OBJECT,
+                section=index,
+            )
 
     def _add_data(self) -> None:
         for section in self.obj.data_sections.values():
@@ -282,6 +312,10 @@ class _ObjectWriter:
     def _target(self, function: Function, relocation: Relocation) -> SymbolHandle:
         where = f"function {function.name!r}"
         match relocation.kind:
+            case RelocationKind.JUMP_TABLE if relocation.target in self.jump_tables:
+                return self.jump_tables[relocation.target]
+            case RelocationKind.JUMP_TABLE:
+                raise RelocationError(f"{where}: there is no jump table {relocation.target!r}")
             case RelocationKind.DATA:
                 handle = self.section_symbols.get(relocation.target)
                 if handle is None:

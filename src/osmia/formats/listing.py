@@ -9,7 +9,10 @@ from typing import Literal, cast
 
 from osmia.btf import declaration
 from osmia.isa import Instruction, disassemble, walk
-from osmia.object.model import DataSection, Object, Relocation, RelocationKind, SourceLine
+from osmia.isa.opcodes import JA_X, SLOT_SIZE
+from osmia.object.jump_tables import ENTRY_SIZE
+from osmia.object.jump_targets import jump_targets
+from osmia.object.model import DataSection, Function, Object, RelocationKind, SourceLine
 
 Symbol = Callable[[int, Instruction], str | None]
 
@@ -60,18 +63,22 @@ def list_function(obj: Object, name: str) -> Iterator[ListedInstruction]:
         cast("Literal['little', 'big']", obj.byteorder),
         functions={0: declared},
         lines={line.slot: line for line in obj.source_lines(name)},
-        symbol=_Names(obj, function.relocations).of,
+        symbol=_Names(obj, function).of,
     )
 
 
 class _Names:
     """What relocations name, by the instruction's offset."""
 
-    def __init__(self, obj: Object, relocations: tuple[Relocation, ...]) -> None:
+    def __init__(self, obj: Object, function: Function) -> None:
         self._obj = obj
-        self._at = {relocation.offset: relocation for relocation in relocations}
+        self._at = {relocation.offset: relocation for relocation in function.relocations}
+        self._jumps = jump_targets(obj, function) if obj.jump_tables else {}
 
     def of(self, offset: int, insn: Instruction) -> str | None:
+        if insn.opcode == JA_X:
+            targets = self._jumps.get(offset // SLOT_SIZE, ())
+            return ", ".join(str(target) for target in targets) or None
         relocation = self._at.get(offset)
         if relocation is None:
             return None
@@ -81,6 +88,9 @@ class _Names:
                 return f"map[{target}]"
             case RelocationKind.DATA:
                 return f"&{_variable_at(self._obj.data_sections[target], addend)}"
+            case RelocationKind.JUMP_TABLE:
+                entry = f"[{addend // ENTRY_SIZE}]" if addend else ""
+                return f"jump_table[{target}]{entry}"
             case RelocationKind.CALL | RelocationKind.EXTERN_CALL | RelocationKind.KERNEL_FUNCTION:
                 return target
         return f"&{target}"

@@ -25,8 +25,8 @@ def disassemble(
     """Each instruction of `code` as text, with the slot (8 bytes each, from 0) it starts at.
 
     `symbol` is asked about every ld_imm64, call and jump, with its byte offset; the name
-    it returns stands where the number would. Raises ObjectFormatError when `code` is not
-    whole slots; anything else prints.
+    it returns stands where the number would, of `gotox` as a comment. Raises
+    ObjectFormatError when `code` is not whole slots; anything else prints.
 
     >>> [text for _, text in disassemble(bytes.fromhex("b700000002000000 9500000000000000"))]
     ['r0 = 2', 'exit']
@@ -201,6 +201,10 @@ def _goto_long(insn: Instruction, symbol: str | None) -> str:
     return f"gotol {symbol or f'pc{insn.imm:+d}'}"
 
 
+def _goto_register(insn: Instruction, symbol: str | None) -> str:
+    return f"gotox r{insn.dst} ; {symbol}" if symbol else f"gotox r{insn.dst}"
+
+
 def _may_goto(insn: Instruction, symbol: str | None) -> str:
     return f"may_goto {symbol or f'pc{insn.offset:+d}'}"
 
@@ -259,7 +263,7 @@ _FORMATTERS: dict[Form, _Formatter] = {
     Form.BRANCH: _branch,
     Form.GOTO: _goto,
     Form.GOTO_LONG: _goto_long,
-    Form.GOTO_REGISTER: lambda insn, symbol: f"gotox r{insn.dst}",
+    Form.GOTO_REGISTER: _goto_register,
     Form.MAY_GOTO: _may_goto,
     Form.CALL: _call,
     Form.CALL_REGISTER: lambda insn, symbol: f"callx r{insn.dst}",
@@ -267,5 +271,13 @@ _FORMATTERS: dict[Form, _Formatter] = {
 }
 
 _SYMBOLIC_FORMS = frozenset(
-    {Form.LOAD_IMM64, Form.CALL, Form.BRANCH, Form.GOTO, Form.GOTO_LONG, Form.MAY_GOTO}
+    {
+        Form.LOAD_IMM64,
+        Form.CALL,
+        Form.BRANCH,
+        Form.GOTO,
+        Form.GOTO_LONG,
+        Form.GOTO_REGISTER,
+        Form.MAY_GOTO,
+    }
 )

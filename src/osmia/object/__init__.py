@@ -1,5 +1,6 @@
 """The model of a BPF object, free of file formats and engines."""
 
+from osmia.object.jump_tables import JumpTable
 from osmia.object.model import (
     CoreKind,
     CoreRelocation,
@@ -29,6 +30,7 @@ __all__ = [
     "Extern",
     "ExternKind",
     "Function",
+    "JumpTable",
     "LinkType",
     "Linkage",
     "Map",

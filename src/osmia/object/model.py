@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core_kinds import CoreKind as CoreKind
+from osmia.object.jump_tables import JumpTable
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
@@ -40,6 +41,9 @@ class RelocationKind(Enum):
     DATA = "data"  # ld_imm64 of an address in a data section: `Object.data_sections`, plus addend
     CALL = "call"  # call of a function of this object: `Object.functions`
     FUNCTION = "function"  # ld_imm64 of a function's address (callbacks): `Object.functions`
+    JUMP_TABLE = (
+        "jump_table"  # ld_imm64 of an address in a table: `Object.jump_tables`, plus addend
+    )
     EXTERN = "extern"  # ld_imm64 of an extern variable: `Object.externs`
     EXTERN_CALL = "extern_call"  # call of an extern function (kfunc): `Object.externs`
     # What the passes turn externs into; `addend` is a type id in the BTF that `target` names.
@@ -273,6 +277,7 @@ class Object:
     maps: dict[str, Map] = field(default_factory=dict)
     data_sections: dict[str, DataSection] = field(default_factory=dict)
     externs: dict[str, Extern] = field(default_factory=dict)
+    jump_tables: dict[str, JumpTable] = field(default_factory=dict)
     btf: BTF | None = None
     dialect: str = "libbpf"
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
@@ -285,6 +290,7 @@ class Object:
             "maps": dict(self.maps),
             "data_sections": {name: s.copy() for name, s in self.data_sections.items()},
             "externs": dict(self.externs),
+            "jump_tables": dict(self.jump_tables),
         }
         return replace(self, **(own | changes))
 
