@@ -23,6 +23,7 @@ def code_hash(obj: Object, program: Program) -> bytes:
     numbers = image.Numbers(
         maps=defaultdict(int),
         data=defaultdict(int),
+        jump_tables=defaultdict(int),
         # A call has its module's place in a list, and any distinct numbers keep the places.
         modules={each.target: n for n, each in enumerate(layout.relocations, 1)},
         skipped_maps={m.name: n for n, m in enumerate(obj.maps.values()) if not m.autocreate},

@@ -118,6 +118,7 @@ _SHAPES: dict[MapType, dict[str, int]] = {
     MapType.USER_RINGBUF: {"key_size": 0, "value_size": 0, "max_entries": 65536},
     MapType.REUSEPORT_SOCKARRAY: {"value_size": 8},
     MapType.ARENA: {"key_size": 0, "value_size": 0, "flags": MapFlag.MMAPABLE},
+    MapType.INSN_ARRAY: {"value_size": 16},
 }
 _MAPS_IN_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
 #: These need BTF of their values; without it the kernel says EINVAL, or knows nothing of them.

@@ -25,7 +25,8 @@ VMLINUX = "vmlinux"
 
 
 class Numbers(NamedTuple):
-    """What names stand for in this process: descriptors of maps and of modules' BTF.
+    """What names stand for in this process: descriptors of maps, of modules' BTF and of the
+    program's jump tables.
 
     `fd_array` collects descriptors of the modules whose functions are called, for
     BPF_PROG_LOAD; its index 0 stays free, as an instruction's offset of 0 means vmlinux.
@@ -34,6 +35,7 @@ class Numbers(NamedTuple):
     maps: Mapping[str, int]
     data: Mapping[str, int]
     modules: Mapping[str, int] = {}
+    jump_tables: Mapping[str, int] = {}
     skipped_maps: Mapping[str, int] = {}
 
 
@@ -53,6 +55,9 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
                 _load(code, relocation, PSEUDO_MAP_FD, _number(numbers.maps, layout, relocation))
             case RelocationKind.DATA:
                 fd = _number(numbers.data, layout, relocation)
+                _load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
+            case RelocationKind.JUMP_TABLE:
+                fd = _number(numbers.jump_tables, layout, relocation)
                 _load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
             case RelocationKind.KERNEL_VARIABLE:
                 module = _module(numbers, layout, relocation)

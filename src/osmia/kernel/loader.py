@@ -222,8 +222,16 @@ class _Loader:
                 name: descriptors.enter_context(module_btf_descriptor(name)).fileno()
                 for name in sorted(modules)
             },
+            jump_tables=self._jump_tables(layout, descriptors),
             skipped_maps=self.maps.skipped,
         )
+
+    def _jump_tables(self, layout: ProgramLayout, descriptors: ExitStack) -> dict[str, int]:
+        if not self.obj.jump_tables:
+            return {}
+        from osmia.kernel.jump_tables import create_tables
+
+        return create_tables(self.obj, layout, descriptors, self.token_fd)
 
     def _attach_target(self, program: model.Program, descriptors: ExitStack) -> tuple[int, int]:
         if program.type is ProgramType.STRUCT_OPS:

@@ -74,6 +74,7 @@ MAP_TYPES = _table(
     6.1: USER_RINGBUF
     6.2: CGRP_STORAGE
     6.9: ARENA
+    6.19: INSN_ARRAY
     """,
 )
 

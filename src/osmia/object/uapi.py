@@ -47,6 +47,7 @@ class MapType(IntEnum):
     USER_RINGBUF = 31
     CGRP_STORAGE = 32
     ARENA = 33
+    INSN_ARRAY = 34  # since 6.19
 
 
 class ProgramType(IntEnum):

@@ -46,6 +46,7 @@ INDEXED_MAPS = frozenset(
         MapType.XSKMAP,
         MapType.REUSEPORT_SOCKARRAY,
         MapType.STRUCT_OPS,
+        MapType.INSN_ARRAY,
     }
 )
 

@@ -50,6 +50,12 @@ class ArrayMap(_Indexed, types=(MapType.ARRAY,)):
         return map_memory(self.fileno(), size, writable=writable, what=f"map {self.name!r}")
 
 
+class InstructionArrayMap(_Indexed, types=(MapType.INSN_ARRAY,)):
+    """BPF_MAP_TYPE_INSN_ARRAY (since 6.19): a jump table of one program, each value a struct
+    bpf_insn_array_value of three u32: a target's slot in the program as it was loaded, as it
+    was translated, and its offset in the machine code. Load freezes it."""
+
+
 class PerCpuArrayMap(_Indexed, PerCpuMap, types=(MapType.PERCPU_ARRAY,)):
     """BPF_MAP_TYPE_PERCPU_ARRAY: a list of values, one per possible CPU, by index."""
 
