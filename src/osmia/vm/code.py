@@ -8,7 +8,7 @@ cycle and no chain deeper than eight. What an access may touch is checked when i
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,7 +24,6 @@ MAX_SLOTS = 1_000_000
 """As many as the verifier ever accepts."""
 
 _NOT_RUN = {
-    Form.GOTO_REGISTER: "an indirect jump (gotox)",
     Form.CALL_REGISTER: "a call through a register (callx)",
     Form.PERCPU_ADDRESS: "a per-CPU address move, which is for the kernel's own code",
     Form.ADDR_SPACE_CAST: "an address space cast (arena)",
@@ -45,8 +44,12 @@ _WRITES_DST = frozenset(
     }
 )
 _WRITES_SRC = frozenset({Form.ATOMIC_FETCH, Form.EXCHANGE})
-_JUMPS = frozenset({Form.BRANCH, Form.GOTO, Form.GOTO_LONG, Form.MAY_GOTO})
-_ENDS = frozenset({Form.EXIT, Form.GOTO, Form.GOTO_LONG})
+_ENDS = frozenset({Form.EXIT, Form.GOTO, Form.GOTO_LONG, Form.GOTO_REGISTER})
+
+
+def code_handle(slot: int) -> int:
+    """What a program sees as the address of one of its instructions."""
+    return FUNCTION_HANDLE + (slot << FUNCTION_HANDLE_SHIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class CodeFunction:
     @property
     def handle(self) -> int:
         """What the program sees as this function's address."""
-        return FUNCTION_HANDLE + (self.start << FUNCTION_HANDLE_SHIFT)
+        return code_handle(self.start)
 
     @property
     def frame_bytes(self) -> int:
@@ -75,13 +78,15 @@ class Code:
     """A checked program. `instructions` and `forms` have an entry a slot; the second slot
     of an ld_imm64 holds None. `functions` is keyed by the first slot, the program's own
     at 0; `calls` of a function are the first slots of those it calls or refers to, `stack`
-    the bytes below its frame pointer that it names itself."""
+    the bytes below its frame pointer that it names itself. `jumps` has for the slot of each
+    gotox the slots that it may go to."""
 
     name: str
     instructions: tuple[Instruction | None, ...]
     forms: tuple[Form | None, ...]
     functions: Mapping[int, CodeFunction]
     lines: Mapping[int, SourceLine] = field(default_factory=dict)
+    jumps: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     @cached_property
     def helper_ids(self) -> frozenset[int]:
@@ -158,13 +163,15 @@ def check(
     *,
     names: Mapping[int, str] | None = None,
     lines: Mapping[int, SourceLine] | None = None,
+    jumps: Mapping[int, Sequence[int]] | None = None,
 ) -> Code:
     """Decode and check packed code (little endian).
 
     `names` are functions' names by first slot; functions that have none are named for it.
+    `jumps` are the slots that each gotox may go to, by its own slot.
     Raises VerifierError for what no executor runs.
     """
-    return _Checker(name, code, dict(names or {}), dict(lines or {})).result()
+    return _Checker(name, code, dict(names or {}), dict(lines or {}), dict(jumps or {})).result()
 
 
 class _Checker:
@@ -174,6 +181,7 @@ class _Checker:
         code: bytes | bytearray | memoryview,
         names: dict[int, str],
         lines: dict[int, SourceLine],
+        jumps: dict[int, Sequence[int]],
     ) -> None:
         self.name = name
         if len(code) > MAX_SLOTS * op.SLOT_SIZE:
@@ -187,6 +195,7 @@ class _Checker:
         self.forms = [form_of(i) if i is not None else None for i in self.instructions]
         self.names = names
         self.lines = lines
+        self.jumps = jumps
 
     def refused(self, slot: int, why: str) -> VerifierError:
         """The exception that says why the program is not run."""
@@ -206,7 +215,8 @@ class _Checker:
             functions[start] = self.function(start, end)
         self.check_depth(functions)
         self.check_callbacks(functions)
-        return Code(self.name, tuple(self.instructions), tuple(self.forms), functions, self.lines)
+        instructions, forms = tuple(self.instructions), tuple(self.forms)
+        return Code(self.name, instructions, forms, functions, self.lines, self.jumps)
 
     def check_instruction(self, slot: int, instruction: Instruction) -> None:
         """The instruction by itself: known, and no register that cannot be."""
@@ -262,10 +272,7 @@ class _Checker:
             if instruction is None:
                 continue
             last = slot
-            if form in _JUMPS:
-                offset = instruction.jump_offset
-                assert offset is not None
-                target = slot + 1 + offset
+            for target in self.targets(slot, instruction):
                 if not start <= target < end:
                     raise self.refused(slot, f"jump out of range, to instruction {target}")
                 if self.instructions[target] is None:
@@ -278,6 +285,15 @@ class _Checker:
             raise self.refused(last, "last instruction is not an exit or jump")
         name = self.names.get(start) or (self.name if start == 0 else f"function_{start}")
         return CodeFunction(name, start, end, frozenset(calls), stack)
+
+    def targets(self, slot: int, instruction: Instruction) -> Sequence[int]:
+        """Where an instruction may jump to."""
+        if self.forms[slot] is Form.GOTO_REGISTER:
+            if not self.jumps.get(slot):
+                raise self.refused(slot, "gotox without a jump table")
+            return self.jumps[slot]
+        offset = instruction.jump_offset
+        return () if offset is None else (slot + 1 + offset,)
 
     def frame_use(self, instruction: Instruction, form: Form | None) -> int:
         """How many bytes below r10 an instruction names."""

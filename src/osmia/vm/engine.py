@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -243,17 +243,19 @@ class Vm:
         expected_attach_type: AttachType | None = None,
         function_names: Mapping[int, str] | None = None,
         lines: Mapping[int, SourceLine] | None = None,
+        jumps: Mapping[int, Sequence[int]] | None = None,
         return_type: str = "",
         signature: str = "",
     ) -> Program:
         """Load packed code whose relocations are numbers of this vm's maps.
 
         Without a `type` the program is "raw": r1 is the address of the run's data, r2 its
-        length. Raises VerifierError for code that no executor runs, and NotSupportedError
+        length. `jumps` are the slots that each gotox may go to, by its own slot. Raises
+        VerifierError for code that no executor runs, and NotSupportedError
         for a helper that the vm lacks, by name.
         """
         self._check_open()
-        checked = check(name or "program", code, names=function_names, lines=lines)
+        checked = check(name or "program", code, names=function_names, lines=lines, jumps=jumps)
         self._check_uses(checked, type)
         with self.lock:
             program = Program(

@@ -18,6 +18,7 @@ class Interrupt(IntEnum):
     DEADLOCK = 5  # a spin lock that nobody releases
     TAIL_CALL = 6  # not an error: a tail call replaces the whole program; the detail says which
     CALL = 7  # a call of a program that was unloaded
+    JUMP = 8  # a gotox to what its jump tables do not have; the detail is the value
 
 
 class ProgramFault(OsmiaError):
@@ -42,3 +43,8 @@ class ProgramFault(OsmiaError):
 
 class BudgetExceededError(ProgramFault):
     """The run used up its instruction budget: an endless loop, or a budget too small."""
+
+
+def describe_jump(value: int) -> str:
+    """A gotox to a value that its jump tables do not have."""
+    return f"gotox to {value:#x}, which is no entry of its jump table"

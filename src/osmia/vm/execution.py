@@ -9,7 +9,7 @@ from osmia.isa.instruction import Instruction
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, Areas, Owner
-from osmia.vm.errors import Interrupt, ProgramFault
+from osmia.vm.errors import Interrupt, ProgramFault, describe_jump
 from osmia.vm.helpers.table import Argument, Helper, Invocation
 
 if TYPE_CHECKING:
@@ -158,5 +158,7 @@ def describe(why: int, detail: int) -> str:
             return f"the spin lock at {detail:#x} is never released"
         case Interrupt.CALL:
             return f"no program has the handle {detail}"
+        case Interrupt.JUMP:
+            return describe_jump(detail)
         case _:
             return "a helper failed"

@@ -17,8 +17,8 @@ from osmia.isa.instruction import Instruction
 from osmia.vm import alu, layout
 from osmia.vm.access import Access, AccessError, StackFrame
 from osmia.vm.alu import M32, M64, signed
-from osmia.vm.code import TAIL_CALL, Code
-from osmia.vm.errors import BudgetExceededError, ProgramFault
+from osmia.vm.code import TAIL_CALL, Code, code_handle
+from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_jump
 
 if TYPE_CHECKING:
     from osmia.vm.execution import Execution
@@ -283,6 +283,13 @@ class Interpreter:
 
     def _goto_long(self, i: Instruction) -> None:
         self.frame.slot += i.imm
+
+    def _goto_register(self, i: Instruction) -> None:
+        value, frame = self._read(i.dst), self.frame
+        target = (value - layout.FUNCTION_HANDLE) >> layout.FUNCTION_HANDLE_SHIFT
+        if target not in frame.code.jumps[frame.slot - 1] or value != code_handle(target):
+            raise AccessError(describe_jump(value))
+        frame.slot = target
 
     def _may_goto(self, i: Instruction) -> None:
         frame = self.frame

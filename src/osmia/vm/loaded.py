@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -47,6 +47,7 @@ class LoadedObject:
         maps: Mapping[str, VmMap],
         sections: Mapping[str, VmMap],
         borrowed: frozenset[str],
+        jump_tables: Iterable[VmMap],
         *,
         owns_vm: bool,
     ) -> None:
@@ -56,6 +57,7 @@ class LoadedObject:
         self.maps: dict[str, Any] = PartsByName(f"object {obj.name!r}", "map", maps)
         self._sections = dict(sections)
         self._borrowed = borrowed
+        self._jump_tables = tuple(jump_tables)
         self._owns_vm = owns_vm
         self._closed = False
         self.data: Variables = variables(
@@ -86,8 +88,8 @@ class LoadedObject:
         for name, held in self.maps.items():
             if name not in self._borrowed:
                 held.close()
-        for section in self._sections.values():
-            section.close()
+        for unnamed in (*self._sections.values(), *self._jump_tables):
+            unnamed.close()
 
     def __enter__(self) -> LoadedObject:
         return self

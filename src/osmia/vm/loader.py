@@ -11,6 +11,7 @@ from typing import Any
 from osmia.btf import Struct, kernel_btf
 from osmia.errors import NotSupportedError, OsmiaError, RelocationError
 from osmia.object import model
+from osmia.object.jump_targets import placed_targets
 from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation, RelocationKind
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import MapFlag, MapType, ProgramType
@@ -18,6 +19,7 @@ from osmia.passes import prepare
 from osmia.passes.layout import ProgramLayout, lay_out
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
+from osmia.vm.code import code_handle
 from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
 from osmia.vm.maps.build import Definition
@@ -82,6 +84,7 @@ class _Loader:
         self.target = target or _target(obj)
         self.maps: dict[str, VmMap] = {}
         self.sections: dict[str, VmMap] = {}
+        self.jump_tables: list[VmMap] = []
 
     def load(self, given: Mapping[str, VmMap], *, owns_vm: bool) -> LoadedObject:
         self.obj = self._prepared()
@@ -105,6 +108,7 @@ class _Loader:
             self.maps,
             self.sections,
             frozenset(given),
+            self.jump_tables,
             owns_vm=owns_vm,
         )
 
@@ -174,16 +178,21 @@ class _Loader:
         if section.kind is DataKind.ARENA:
             raise NotSupportedError(f"section {section.name!r}: the vm has no arenas")
         read_only = section.kind in (DataKind.RODATA, DataKind.KCONFIG)
+        name = f"{self.obj.name}{section.name}"
+        made = self._create_memory(name, section.contents, read_only=read_only)
+        self.sections[section.name] = made
+
+    def _create_memory(
+        self, name: str, contents: bytes | bytearray, *, read_only: bool = True
+    ) -> VmMap:
+        """An array of one element that programs address directly."""
         flags = MapFlag.MMAPABLE | (MapFlag.RDONLY_PROG if read_only else MapFlag(0))
-        size = len(section.contents)
-        made = self.vm.create_map(
-            MapType.ARRAY, value_size=size, flags=flags, name=f"{self.obj.name}{section.name}"
-        )
+        made = self.vm.create_map(MapType.ARRAY, value_size=len(contents), flags=flags, name=name)
         self.undo.callback(made.close)
-        self.vm.memory.write(made.raw.values_address, section.contents)
+        self.vm.memory.write(made.raw.values_address, contents)
         if read_only:
             made.freeze()
-        self.sections[section.name] = made
+        return made
 
     def _fill_slots(self, programs: Mapping[str, Program]) -> None:
         for definition in self.obj.maps.values():
@@ -219,13 +228,31 @@ class _Loader:
                 for start, name in layout.functions
                 for line in self.obj.source_lines(name)
             },
+            jumps=placed_targets(self.obj, layout.functions),
             return_type=return_type(text),
             signature=text,
         )
         loaded.definition = program
         return loaded
 
+    def _create_tables(self, layout: ProgramLayout) -> dict[str, VmMap]:
+        """The program's jump tables by name: read-only memory with handles of its code."""
+        made: dict[str, VmMap] = {}
+        starts = {name: slot for slot, name in layout.functions}
+        wanted = (r.target for r in layout.relocations if r.kind is RelocationKind.JUMP_TABLE)
+        for name in dict.fromkeys(wanted):
+            table = self.obj.jump_tables.get(name)
+            if table is None or table.function not in starts:
+                raise RelocationError(f"program {layout.name!r} has no jump table {name!r}")
+            entries = [code_handle(starts[table.function] + target) for target in table.targets]
+            made[name] = self._create_memory(
+                ".jumptables", struct.pack(f"<{len(entries)}Q", *entries)
+            )
+        self.jump_tables += made.values()
+        return made
+
     def _code(self, layout: ProgramLayout) -> bytes:
+        tables = self._create_tables(layout)
         for relocation in layout.relocations:
             name, at = relocation.target, relocation.offset
             match relocation.kind:
@@ -233,6 +260,8 @@ class _Loader:
                     _patch(layout.code, at, _MAP_FD, self.maps[name].id)
                 case RelocationKind.DATA if name in self.sections:
                     _patch(layout.code, at, _MAP_VALUE, self.sections[name].id, relocation.addend)
+                case RelocationKind.JUMP_TABLE:
+                    _patch(layout.code, at, _MAP_VALUE, tables[name].id, relocation.addend)
                 case RelocationKind.EXTERN_CALL if name in self.linked:
                     _patch(layout.code, at, _PROGRAM_CALL, self._link(name))
                 case RelocationKind.EXTERN_CALL:

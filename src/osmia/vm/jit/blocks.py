@@ -6,20 +6,20 @@ the call; knowing them there is what makes a helper call a direct, specialised o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
-from osmia.isa.opcodes import FRAME_POINTER
+from osmia.isa.opcodes import FRAME_POINTER, JA_X
 from osmia.vm.alu import M64, arithmetic
 from osmia.vm.code import Code, CodeFunction
 from osmia.vm.layout import FRAME_SIZE
 
 Constants = dict[int, int]
 
-_ENDS = frozenset({Form.EXIT, Form.GOTO, Form.GOTO_LONG})
-_JUMPS = frozenset({Form.BRANCH, Form.MAY_GOTO, Form.GOTO, Form.GOTO_LONG})
+_ENDS = frozenset({Form.EXIT, Form.GOTO, Form.GOTO_LONG, Form.GOTO_REGISTER})
+_JUMPS = frozenset({Form.BRANCH, Form.MAY_GOTO, Form.GOTO, Form.GOTO_LONG, Form.GOTO_REGISTER})
 _KEPT = frozenset(
     {
         Form.STORE,
@@ -51,6 +51,13 @@ def target(instruction: Instruction, slot: int) -> int:
     return slot + 1 + offset
 
 
+def targets(code: Code, instruction: Instruction, slot: int) -> Sequence[int]:
+    """Where a jump may go, falling through not counted."""
+    if instruction.opcode == JA_X:
+        return code.jumps[slot]
+    return (target(instruction, slot),)
+
+
 def instructions(code: Code, start: int, end: int) -> Iterator[tuple[int, Instruction, Form]]:
     """The instructions between two slots."""
     for slot in range(start, end):
@@ -64,7 +71,7 @@ def blocks(code: Code, function: CodeFunction) -> dict[int, Block]:
     leaders = {function.start}
     for slot, instruction, form in instructions(code, function.start, function.end):
         if form in _JUMPS:
-            leaders.add(target(instruction, slot))
+            leaders.update(targets(code, instruction, slot))
         if form in _JUMPS or form is Form.EXIT:
             leaders.add(slot + 1)
     leaders.discard(function.end)
@@ -78,7 +85,7 @@ def blocks(code: Code, function: CodeFunction) -> dict[int, Block]:
 def _successors(code: Code, start: int, end: int) -> Iterator[int]:
     *_, (slot, instruction, form) = instructions(code, start, end)
     if form in _JUMPS:
-        yield target(instruction, slot)
+        yield from targets(code, instruction, slot)
     if form not in _ENDS:
         yield end
 

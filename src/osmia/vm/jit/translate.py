@@ -12,7 +12,7 @@ from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
 from osmia.vm.alu import M64
-from osmia.vm.code import TAIL_CALL, Code, CodeFunction
+from osmia.vm.code import TAIL_CALL, Code, CodeFunction, code_handle
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit.blocks import (
     Block,
@@ -377,6 +377,21 @@ class FunctionTranslation:
         self.body.jump(self.go(self.slot, target(i, self.slot)))
 
     _goto_long = _goto
+
+    def _goto_register(self, i: Instruction) -> None:
+        """A switch over what the jump's tables hold: LLVM makes a table of its own of it."""
+        body = self.body
+        value = self.read(i.dst)
+        elsewhere = body.label("elsewhere")
+        cases = "".join(
+            f" i64 {code_handle(slot)}, label %{self.go(self.slot, slot)}"
+            for slot in self.code.jumps[self.slot]
+        )
+        body.line(f"switch i64 {text(value)}, label %{elsewhere} [{cases} ]")
+        body.closed = True
+        body.block(elsewhere)
+        self.calls.interrupt(Interrupt.JUMP, value)
+        self.leave(0)
 
     def _may_goto(self, i: Instruction) -> None:
         body = self.body
