@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 from osmia.errors import VerifierError
-from osmia.selftest.runner import Case, Workbench
+from osmia.selftest.runner import Case, Skip, Workbench
+
+if TYPE_CHECKING:
+    from osmia.toolchain.compiler import Compiler
 
 _SOURCE = "basics.bpf.c"
 _PACKET = bytes(64)
@@ -54,6 +60,28 @@ def _repeated(bench: Workbench) -> None:
         bench.true(result.duration_ns >= 0, "a run takes time")
 
 
+def _jump_tables(bench: Workbench) -> None:
+    obj = bench.compile("jumps.bpf.c", cpu="v4", compiler=_new_compiler())
+    bench.equal(len(obj.jump_tables), 2, "the number of jump tables")
+    with obj.load(engine=bench.engine) as bpf:
+        for size, verdict in ((64, 12), (65, 1), (70, 36), (77, 3), (79, 99)):
+            result = bpf.programs["jumps"].run(bytes(size))
+            bench.equal(result.retval, verdict, f"what was computed for {size} bytes")
+
+
+def _new_compiler() -> Compiler:
+    """One that makes jump tables: the default one, or the wheel's."""
+    from osmia.errors import CompileError
+    from osmia.toolchain.compiler import find_compiler
+
+    for which in (None, "zig"):
+        with suppress(CompileError):
+            compiler = find_compiler(which)
+            if compiler.major >= 22:
+                return compiler
+    raise Skip("jump tables need clang 22 or newer")
+
+
 def _refusal(bench: Workbench) -> None:
     obj = bench.compile(_SOURCE, "refused")
     error = bench.raises(VerifierError, lambda: bench.keep(obj.load(engine=bench.engine)))
@@ -68,5 +96,8 @@ CASES = (
     Case("callbacks", "a function whose address is taken (5.17)", _callbacks, _BOTH),
     Case("packets", "XDP on packets, verdicts and changes", _packets, _BOTH),
     Case("repeated-runs", "a test run of 1000 rounds", _repeated, _BOTH),
+    Case(
+        "jump-tables", "a switch and a computed goto as indirect jumps (6.19)", _jump_tables, _BOTH
+    ),
     Case("refusal", "a program that the verifier refuses, with its source line", _refusal),
 )

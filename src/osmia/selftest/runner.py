@@ -65,9 +65,12 @@ class Workbench:
         self.engine = engine
         self._undo = undo
 
-    def compile(self, source: str, *programs: str) -> Object:
-        """The object of a source beside the cases; with `programs`, those are loaded only."""
-        obj = _compiled(source).copy()
+    def compile(self, source: str, *programs: str, **options: Any) -> Object:
+        """The object of a source beside the cases; with `programs`, those are loaded only.
+
+        The options are those of `osmia.compile`.
+        """
+        obj = _compiled(source, **options).copy()
         for name in obj.programs if programs else ():
             obj.set_autoload(name, name in programs)
         if programs:
@@ -134,10 +137,10 @@ def _run(case: Case, engine: str) -> tuple[Outcome, Sequence[str]]:
 
 
 @cache
-def _compiled(source: str) -> Object:
+def _compiled(source: str, **options: Any) -> Object:
     from osmia.toolchain.objects import compile_object
 
-    return compile_object(_PROGRAMS / source)
+    return compile_object(_PROGRAMS / source, **options)
 
 
 def _maps_of(obj: Object, programs: Sequence[str]) -> set[str]:
