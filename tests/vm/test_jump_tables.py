@@ -175,7 +175,7 @@ JUMP = """
     [(code_handle(3), 1), (code_handle(5), 2)],
 )
 def test_a_target_by_hand(vm: Vm, executor: str, value: int, retval: int) -> None:
-    program = vm.load_program(assemble(JUMP), jumps={2: [3, 5]})
+    program = vm.load_program(assemble(JUMP), jumps={2: [5, 3, 5, 5]})
     assert program.run(struct.pack("<Q", value), executor=executor).retval == retval
 
 

@@ -79,7 +79,7 @@ class Code:
     of an ld_imm64 holds None. `functions` is keyed by the first slot, the program's own
     at 0; `calls` of a function are the first slots of those it calls or refers to, `stack`
     the bytes below its frame pointer that it names itself. `jumps` has for the slot of each
-    gotox the slots that it may go to."""
+    gotox the slots that it may go to, ascending."""
 
     name: str
     instructions: tuple[Instruction | None, ...]
@@ -87,6 +87,11 @@ class Code:
     functions: Mapping[int, CodeFunction]
     lines: Mapping[int, SourceLine] = field(default_factory=dict)
     jumps: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    @cached_property
+    def jump_sets(self) -> Mapping[int, frozenset[int]]:
+        """`jumps` to look a slot up in."""
+        return {slot: frozenset(targets) for slot, targets in self.jumps.items()}
 
     @cached_property
     def helper_ids(self) -> frozenset[int]:
@@ -171,7 +176,8 @@ def check(
     `jumps` are the slots that each gotox may go to, by its own slot.
     Raises VerifierError for what no executor runs.
     """
-    return _Checker(name, code, dict(names or {}), dict(lines or {}), dict(jumps or {})).result()
+    targets = {slot: sorted(set(slots)) for slot, slots in (jumps or {}).items()}
+    return _Checker(name, code, dict(names or {}), dict(lines or {}), targets).result()
 
 
 class _Checker:
@@ -181,7 +187,7 @@ class _Checker:
         code: bytes | bytearray | memoryview,
         names: dict[int, str],
         lines: dict[int, SourceLine],
-        jumps: dict[int, Sequence[int]],
+        jumps: Mapping[int, Sequence[int]],
     ) -> None:
         self.name = name
         if len(code) > MAX_SLOTS * op.SLOT_SIZE:

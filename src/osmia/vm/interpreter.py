@@ -287,7 +287,7 @@ class Interpreter:
     def _goto_register(self, i: Instruction) -> None:
         value, frame = self._read(i.dst), self.frame
         target = (value - layout.FUNCTION_HANDLE) >> layout.FUNCTION_HANDLE_SHIFT
-        if target not in frame.code.jumps[frame.slot - 1] or value != code_handle(target):
+        if target not in frame.code.jump_sets[frame.slot - 1] or value != code_handle(target):
             raise AccessError(describe_jump(value))
         frame.slot = target
 
