@@ -94,3 +94,19 @@ def test_stubs_are_python(osmia: Cli, compiled: Path, tmp_path: Path) -> None:
     assert "class total(Struct):" in text
     assert osmia("stubs", compiled, "-o", tmp_path / "types.py").status == 0
     assert (tmp_path / "types.py").read_text() == text
+
+
+def test_inspect_shows_jump_tables_and_where_jumps_go(osmia: Cli) -> None:
+    source = SOURCE.parents[1] / "formats" / "jump_tables.bpf.c"
+    options = ("--cpu", "v4", "--compiler", "zig")
+    shown = osmia("inspect", source, "--disasm", *options)
+    assert shown.status == 0, shown.err
+    assert "jump tables" in shown.lines
+    (row,) = [line for line in shown.lines if line.startswith("BPF.JT.5.0 ")]
+    assert row.split() == ["BPF.JT.5.0", "machine", "4", "4"]
+    told = osmia("inspect", source, "-j", "--prog", "machine", *options).json
+    (table,) = [each for each in told["jump_tables"] if each["function"] == "machine"]
+    targets = ", ".join(str(target) for target in sorted(table["targets"]))
+    (jump,) = [each for each in told["code"]["machine"] if "gotox" in each["disasm"]]
+    assert jump["disasm"].endswith(f" ; {targets}")
+    assert any(each["pc"] == table["targets"][0] for each in told["code"]["machine"])
