@@ -4,12 +4,12 @@
     python fuzz/objects.py --atheris [OPTIONS]        # libFuzzer's, where atheris is installed
     python fuzz/objects.py --replay FILE              # a finding, once more
 
-Seeds are the programs of the differential tests. A mutation changes fields of the ELF header,
-of section headers, symbols, relocations, BTF and .BTF.ext, cuts or copies pieces, or swaps
-pieces between two objects. What comes out is opened, asked for all it has, resolved against
-this kernel's types and laid out. Allowed are a result and an exception of osmia's. Another
-exception, more than 2 s of CPU or 1 GiB of memory is a finding: the input is kept in the
-current directory, and the exit status is 1.
+Seeds are the programs of the differential tests, and one with jump tables. A mutation changes
+fields of the ELF header, of section headers, symbols, relocations, BTF and .BTF.ext, cuts or
+copies pieces, or swaps pieces between two objects. What comes out is opened, asked for all it
+has, resolved against this kernel's types and laid out. Allowed are a result and an exception of
+osmia's. Another exception, more than 2 s of CPU or 1 GiB of memory is a finding: the input is
+kept in the current directory, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from typing import Any
 import osmia
 from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
+from osmia.object.jump_targets import jump_targets
 from osmia.passes import Target, prepare
 from osmia.passes.layout import lay_out
 
-CORPUS = Path(__file__).parent.parent / "tests" / "differential" / "corpus"
+TESTS = Path(__file__).parent.parent / "tests"
+CORPUS = TESTS / "differential" / "corpus"
 SECONDS = 2.0
 MEMORY = 3 << 29  # bytes of address space that an input may add
 #: Sections whose bytes are offsets, counts, ids and flags.
-TABLES = (".symtab", ".BTF", ".BTF.ext", ".maps", ".strtab", "license", "version")
+TABLES = (".symtab", ".BTF", ".BTF.ext", ".maps", ".strtab", ".jumptables", "license", "version")
 NUMBERS = (0, 1, 2, 3, 4, 7, 8, 12, 16, 24, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 1 << 20, 1 << 24)
 WIDE = (1 << 31, (1 << 31) - 1, (1 << 32) - 1, (1 << 32) - 8, 1 << 40, (1 << 63), (1 << 64) - 1)
 
@@ -51,6 +53,7 @@ def examine(data: bytes, target: Target) -> None:
         obj = osmia.open(data)
         for name in obj.functions:
             obj.source_lines(name)
+            jump_targets(obj, obj.functions[name])
         for name in obj.data:
             _ignoring_errors(lambda name=name: obj.data[name])
         prepared = _ignoring_errors(lambda: prepare(obj, target)) or obj
@@ -140,11 +143,12 @@ class Mutator:
 
 
 def compiled_seeds() -> list[bytes]:
-    """The corpus, compiled; what was compiled before comes from the cache."""
+    """The corpus, and jump tables, compiled; what was compiled before comes from the cache."""
     from osmia.toolchain import compile as compile_source
 
     small = [path for path in sorted(CORPUS.glob("*.bpf.c")) if path.name != "big.bpf.c"]
-    return [compile_source(path).data for path in small]
+    jumps = compile_source(TESTS / "formats" / "jump_tables.bpf.c", cpu="v4", compiler="zig")
+    return [jumps.data, *(compile_source(path).data for path in small)]
 
 
 def watch() -> None:

@@ -26,7 +26,7 @@ from osmia.errors import ObjectFormatError, OsmiaError, RelocationError
 from osmia.formats.elf_writer import write_object
 from osmia.formats.listing import list_function
 from osmia.isa import assemble
-from osmia.object import JumpTable, Object, RelocationKind
+from osmia.object import Function, JumpTable, Object, Relocation, RelocationKind
 from osmia.object.jump_targets import jump_targets
 
 SOURCE = Path(__file__).with_name("jump_tables.bpf.c")
@@ -134,6 +134,17 @@ def test_a_listing_names_tables_and_targets(obj: Object) -> None:
     (targets,) = jump_targets(obj, obj.functions["machine"]).values()
     assert jump.partition(" ; ")[2] == ", ".join(map(str, targets))
     assert assemble(jump) == assemble(jump.partition(" ;")[0])
+
+
+def test_of_many_targets_a_listing_has_the_first() -> None:
+    code = assemble("r2 = 0 ll\nr2 = *(u64 *)(r2 +0)\ngotox r2\n" + "exit\n" * 99)
+    relocations = (Relocation(0, RelocationKind.JUMP_TABLE, "many"),)
+    many = JumpTable("many", "entry", tuple(range(4, 103)))
+    entry = Function("entry", ".text", code, relocations)
+    made = Object("o", functions={"entry": entry}, jump_tables={"many": many})
+    (jump,) = (each.text for each in list_function(made, "entry") if "gotox" in each.text)
+    assert jump == "gotox r2 ; " + ", ".join(map(str, range(4, 36))) + ", … (99 in all)"
+    assert assemble(jump) == assemble("gotox r2")
 
 
 # Files made by hand.

@@ -113,3 +113,18 @@ def test_control_flow_and_liveness_follow_a_table() -> None:
     needed = live_registers(flow).before[4]
     assert needed & 1 << 8  # one target reads it
     assert not needed & 1 << 7  # no target does
+
+
+def test_many_jumps_share_what_they_know() -> None:
+    """A hostile file may have very many of both: the work does not multiply."""
+    size = 20_000
+    text = "r2 = 0 ll\nr2 = *(u64 *)(r2 +0)\n" + "r3 = r2\ngotox r3\n" * size + "exit"
+    targets = tuple(range(2 * size + 3, 2 * size + 4)) * size
+    table = JumpTable("one", "entry", targets)
+    entry = Function(
+        "entry", ".text", assemble(text), (Relocation(0, RelocationKind.JUMP_TABLE, "one"),)
+    )
+    obj = Object("o", functions={"entry": entry}, jump_tables={"one": table})
+    found = placed_targets(obj, [(7, "entry")])
+    assert len(found) == size
+    assert len({id(each) for each in found.values()}) == 1

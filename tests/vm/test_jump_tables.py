@@ -221,6 +221,9 @@ def test_a_jump_without_a_table_is_refused(vm: Vm) -> None:
     for jumps in (None, {}, {2: []}, {3: [5]}):
         with pytest.raises(VerifierError, match="gotox without a jump table"):
             vm.load_program(assemble(JUMP), jumps=jumps)
+    many = range(1 << 20)
+    with pytest.raises(VerifierError, match="more than 1048576 targets"):
+        vm.load_program(assemble("gotox r1\ngotox r1\nexit"), jumps={0: many, 1: many})
     with pytest.raises(VerifierError, match="middle of ld_imm64"):
         vm.load_program(assemble("r1 = 0 ll\ngotox r1\nexit"), jumps={2: [1]})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -13,6 +13,9 @@ from osmia.isa.opcodes import JA_X, SLOT_SIZE
 from osmia.object.jump_tables import ENTRY_SIZE
 from osmia.object.jump_targets import jump_targets
 from osmia.object.model import DataSection, Function, Object, RelocationKind, SourceLine
+
+#: As many targets of an indirect jump are listed behind it.
+MOST_TARGETS = 32
 
 Symbol = Callable[[int, Instruction], str | None]
 
@@ -77,8 +80,7 @@ class _Names:
 
     def of(self, offset: int, insn: Instruction) -> str | None:
         if insn.opcode == JA_X:
-            targets = self._jumps.get(offset // SLOT_SIZE, ())
-            return ", ".join(str(target) for target in targets) or None
+            return _listed(self._jumps.get(offset // SLOT_SIZE, ()))
         relocation = self._at.get(offset)
         if relocation is None:
             return None
@@ -94,6 +96,13 @@ class _Names:
             case RelocationKind.CALL | RelocationKind.EXTERN_CALL | RelocationKind.KERNEL_FUNCTION:
                 return target
         return f"&{target}"
+
+
+def _listed(targets: Sequence[int]) -> str | None:
+    """Where a jump may go, as text; None where nothing is known."""
+    shown = ", ".join(str(target) for target in targets[:MOST_TARGETS])
+    more = f", … ({len(targets)} in all)" if len(targets) > MOST_TARGETS else ""
+    return f"{shown}{more}" if shown else None
 
 
 def _variable_at(section: DataSection, offset: int) -> str:

@@ -29,6 +29,7 @@ def jump_targets(obj: Object, function: Function) -> dict[int, tuple[int, ...]]:
         for relocation in function.relocations
         if relocation.kind is RelocationKind.JUMP_TABLE and relocation.target in obj.jump_tables
     }
+    targets_of = {table.name: _targets([table]) for table in named.values()}
     everything = _targets(named.values())
     instructions = dict(walk(function.code, cast("Literal['little', 'big']", obj.byteorder)))
     leaders = {*everything, *_branch_targets(instructions)}
@@ -39,18 +40,22 @@ def jump_targets(obj: Object, function: Function) -> dict[int, tuple[int, ...]]:
             holds.clear()
         if insn.opcode == op.JA_X:
             table = holds.get(insn.dst)
-            found[slot] = everything if table is None else _targets([table])
+            found[slot] = everything if table is None else targets_of[table.name]
         _follow(holds, insn, named.get(slot))
     return found
 
 
 def placed_targets(obj: Object, functions: Iterable[tuple[int, str]]) -> dict[int, tuple[int, ...]]:
     """The `jump_targets` of functions in one piece of code, given where each begins (slots)."""
-    return {
-        start + slot: tuple(start + target for target in targets)
-        for start, name in functions
-        for slot, targets in jump_targets(obj, obj.functions[name]).items()
-    }
+    placed: dict[int, tuple[int, ...]] = {}
+    for start, name in functions:
+        found = jump_targets(obj, obj.functions[name])
+        # Jumps share their targets: each tuple is moved once.
+        shared = {id(targets): targets for targets in found.values()}
+        moved = {key: tuple(start + target for target in shared[key]) for key in shared}
+        for slot, targets in found.items():
+            placed[start + slot] = moved[id(targets)]
+    return placed
 
 
 def _targets(tables: Iterable[JumpTable]) -> tuple[int, ...]:

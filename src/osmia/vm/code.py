@@ -23,6 +23,9 @@ from osmia.vm.layout import CALL_DEPTH, FRAME_SIZE, FUNCTION_HANDLE, FUNCTION_HA
 MAX_SLOTS = 1_000_000
 """As many as the verifier ever accepts."""
 
+MAX_JUMP_TARGETS = 1 << 20
+"""Of all indirect jumps of a program together: compiling it takes time for each."""
+
 _NOT_RUN = {
     Form.CALL_REGISTER: "a call through a register (callx)",
     Form.PERCPU_ADDRESS: "a per-CPU address move, which is for the kernel's own code",
@@ -176,8 +179,7 @@ def check(
     `jumps` are the slots that each gotox may go to, by its own slot.
     Raises VerifierError for what no executor runs.
     """
-    targets = {slot: sorted(set(slots)) for slot, slots in (jumps or {}).items()}
-    return _Checker(name, code, dict(names or {}), dict(lines or {}), targets).result()
+    return _Checker(name, code, dict(names or {}), dict(lines or {}), jumps or {}).result()
 
 
 class _Checker:
@@ -201,7 +203,9 @@ class _Checker:
         self.forms = [form_of(i) if i is not None else None for i in self.instructions]
         self.names = names
         self.lines = lines
-        self.jumps = jumps
+        if sum(map(len, jumps.values())) > MAX_JUMP_TARGETS:
+            raise self.refused(0, f"more than {MAX_JUMP_TARGETS} targets of its gotox instructions")
+        self.jumps = {slot: sorted(set(slots)) for slot, slots in jumps.items()}
 
     def refused(self, slot: int, why: str) -> VerifierError:
         """The exception that says why the program is not run."""
