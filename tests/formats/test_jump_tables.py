@@ -356,3 +356,13 @@ def test_a_copy_has_tables_of_its_own(obj: Object) -> None:
     name = next(iter(copied.jump_tables))
     copied.jump_tables[name] = replace(copied.jump_tables[name], targets=(0,))
     assert obj.jump_tables[name].targets != (0,)
+
+
+def test_big_endian_tables_are_the_same(obj: Object) -> None:
+    other = osmia.compile(SOURCE, cpu="v4", compiler="zig", target="bpfeb")
+    assert other.byteorder == "big"
+    assert other.jump_tables == obj.jump_tables
+    again = osmia.open(write_object(other))
+    assert again.jump_tables == obj.jump_tables
+    for name, function in again.functions.items():
+        assert jump_targets(again, function) == jump_targets(obj, obj.functions[name])
