@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from ctypes import Structure
 from pathlib import Path
 
@@ -19,11 +21,14 @@ import pytest
 import osmia
 from osmia import toolchain
 from osmia.elf import ElfFile
-from osmia.errors import KernelError, NotSupportedError
+from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.formats.listing import list_code
 from osmia.isa import assemble
 from osmia.kernel import attributes, features, syscall
-from osmia.kernel.jump_tables import VALUE
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.jump_tables import VALUE, create_tables
+from osmia.kernel.maps import Map
+from osmia.kernel.maps.indexed import InstructionArrayMap
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.syscall import Command
 from osmia.object import MapType, Object, RelocationKind
@@ -136,10 +141,13 @@ def newer(monkeypatch: pytest.MonkeyPatch) -> Newer:
     return kernel
 
 
-def test_a_kernel_without_them_is_named(obj: Object) -> None:
+def test_a_kernel_runs_them_or_says_since_when_there_are_any(obj: Object) -> None:
     if features.has_map_type(MapType.INSN_ARRAY):
-        with obj.load() as bpf:
-            assert bpf.programs["everything"].run(ctx=bytes(16)).retval is not None
+        with obj.load() as jumps, osmia.compile(SOURCE, compiler="zig").load() as branches:
+            for kind in range(256):
+                context = struct.pack("<QQ", kind * 0x123457, kind)
+                results = [b.programs["everything"].run(ctx=context) for b in (jumps, branches)]
+                assert results[0].retval == results[1].retval
         return
     before = descriptors()
     with pytest.raises(NotSupportedError, match=r"needs Linux 6\.19 or newer") as caught:
@@ -264,6 +272,21 @@ def test_tables_of_what_is_loaded_are_not_held_open(obj: Object, newer: Newer) -
         names = [read_info(fd).name for fd in held]
         assert sorted(set(names)) == ["object.bss", "object.rodata"]
         assert set(sections) <= set(held)
+
+
+def test_a_table_can_be_looked_at(obj: Object, newer: Newer) -> None:
+    """Through the class that a kernel's instruction arrays get, by the stand-in's arrays."""
+    assert Map.class_for(MapType.INSN_ARRAY) is InstructionArrayMap
+    with ExitStack() as descriptors:
+        made = create_tables(obj, lay_out(obj, "everything"), descriptors)
+        (table,) = (t for t in obj.jump_tables.values() if t.function == "machine")
+        fd = FileDescriptor(os.dup(made[table.name]), "copy")
+        with InstructionArrayMap(fd, read_info(fd.fileno()), "copy", None, None) as held:
+            slots = [VALUE.unpack(value)[0] for value in held.values()]
+            (start,) = (s for s, name in lay_out(obj, "everything").functions if name == "machine")
+            assert slots == [start + target for target in table.targets]
+            with pytest.raises(BpfPermissionError):
+                held[0] = bytes(VALUE.size)
 
 
 def test_the_sent_code_reads_as_it_was_meant(obj: Object, newer: Newer) -> None:
