@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from osmia.isa import assemble
 from osmia.object.uapi import MapType
 from osmia.vm.engine import Vm
-from osmia.vm.jit import cache, compiler
+from osmia.vm.jit import cache, compiler, near
 
 
 def test_threads_run_one_program_at_once() -> None:
@@ -92,3 +93,59 @@ def test_a_directory_that_others_may_write_to_is_not_used(fresh: Path) -> None:
     (fresh / "jit").chmod(0o777)
     run_once()
     assert not list((fresh / "jit").iterdir())
+
+
+def test_what_a_program_is_made_of_lies_close_together() -> None:
+    """Also with a vm's gigabytes between the gaps that are left: distances have 32 bits."""
+    sizes = (900_000, 4096, 12_288, 4096)
+    with Vm(cpus=1), ExitStack() as undo:
+        with near.room_for(sum(sizes)):
+            places = [near._map(size) for size in sizes]
+            for place, size in zip(places, sizes, strict=True):
+                undo.callback(near._unmap, place, size)
+        assert all(places)
+        assert max(places) - min(places) < 1 << 24
+
+
+def test_nothing_of_the_room_stays_mapped() -> None:
+    def mappings() -> int:
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    with near.room_for(1 << 20):
+        pass
+    before = mappings()
+    for _ in range(20):
+        with near.room_for(1 << 20):
+            pass
+    assert mappings() < before + 10
+
+
+BESIDE_A_LARGE_VM = """
+import ctypes
+from osmia.vm.engine import Vm
+from osmia.vm.jit import compiler, near
+
+code = compiler.compile_fresh(compiler.host(), '''
+module asm ".text"
+module asm ".space 4194304"
+@table = internal constant [4 x i64] [i64 5, i64 6, i64 77, i64 8]
+define i64 @pick(i64 %i) {
+  %place = getelementptr [4 x i64], ptr @table, i64 0, i64 %i
+  %value = load i64, ptr %place
+  ret i64 %value
+}
+''', 1)
+room = near._map(1 << 23)
+near._fill_gaps_above(room, 1 << 23, [])
+with Vm(memory=1 << 32, cpus=1):
+    near._unmap(room + (1 << 22), 1 << 16)
+    loaded = compiler.LoadedCode(code)
+    print(ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)(loaded.address("pick"))(2))
+"""
+
+
+def test_code_and_its_constants_are_loaded_beside_a_large_vm() -> None:
+    """Above the vm only the constants have room. In a process of its own: LLVM aborts where
+    they are too far away."""
+    run = subprocess.run([sys.executable, "-c", BESIDE_A_LARGE_VM], capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("77\n", "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from osmia.errors import NotSupportedError
 from osmia.vm.jit import cache
+from osmia.vm.jit.near import room_for
 
 _lock = threading.RLock()
 
@@ -101,8 +102,9 @@ class LoadedCode:
                 reloc="pic", codemodel="small", jit=True
             )
             self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-            self._engine.finalize_object()
+            with room_for(2 * len(code)):
+                self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+                self._engine.finalize_object()
 
     def address(self, symbol: str) -> int:
         """The machine address of an exported function."""
