@@ -14,9 +14,9 @@ import osmia
 from osmia.errors import RelocationError, VerifierError
 from osmia.isa import assemble
 from osmia.object import JumpTable, Object
-from osmia.vm.code import code_handle
 from osmia.vm.engine import Vm
 from osmia.vm.errors import BudgetExceededError, ProgramFault
+from osmia.vm.layout import FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT, LABEL_HANDLE
 
 SOURCE = Path(__file__).parents[1] / "formats" / "jump_tables.bpf.c"
 M32 = 0xFFFF_FFFF
@@ -152,7 +152,7 @@ def test_tables_work_in_both_semantics_of_tail_calls(jumping: Object, semantics:
 
 
 def test_a_loop_through_a_table_uses_up_the_budget(executor: str) -> None:
-    text = f"again:\nr1 = {code_handle(0):#x} ll\ngotox r1\nexit"
+    text = f"again:\nr1 = {LABEL_HANDLE:#x} ll\ngotox r1\nexit"
     with Vm(memory=1 << 25, cpus=1) as vm:
         program = vm.load_program(assemble(text), jumps={2: [0, 3]})
         with pytest.raises(BudgetExceededError):
@@ -172,7 +172,7 @@ JUMP = """
 
 @pytest.mark.parametrize(
     ("value", "retval"),
-    [(code_handle(3), 1), (code_handle(5), 2)],
+    [(LABEL_HANDLE, 1), (LABEL_HANDLE + 1, 2)],
 )
 def test_a_target_by_hand(vm: Vm, executor: str, value: int, retval: int) -> None:
     program = vm.load_program(assemble(JUMP), jumps={2: [5, 3, 5, 5]})
@@ -185,11 +185,10 @@ def test_a_target_by_hand(vm: Vm, executor: str, value: int, retval: int) -> Non
     [
         0,
         3,
-        code_handle(4),
-        code_handle(0),
-        code_handle(3) + 1,
-        code_handle(3) - (1 << 32),
-        code_handle(1000),
+        LABEL_HANDLE + 2,
+        LABEL_HANDLE - 1,
+        LABEL_HANDLE & 0xFFFF_FFFF,
+        FUNCTION_HANDLE + (3 << FUNCTION_HANDLE_SHIFT),
         (1 << 64) - 1,
     ],
 )
@@ -201,20 +200,25 @@ def test_what_is_in_no_table_is_a_fault(vm: Vm, executor: str, value: int, stric
 
 def test_a_label_of_another_function_is_a_fault(executor: str) -> None:
     text = f"""
+    r1 = {LABEL_HANDLE:#x} ll
+    gotox r1
     call function
     exit
 function:
-    r1 = {code_handle(1):#x} ll
+    r1 = {{label:#x}} ll
     gotox r1
-    r0 = 0
+    r0 = 7
     exit
     """
+    jumps = {2: [3], 7: [8]}
     with Vm(memory=1 << 25, cpus=1) as vm:
-        program = vm.load_program(assemble(text), jumps={4: [5]})
-        with pytest.raises(ProgramFault, match="gotox to"):
-            program.run(executor=executor)
-        with pytest.raises(VerifierError, match="jump out of range, to instruction 1"):
-            vm.load_program(assemble(text), jumps={4: [1, 5]})
+        own = vm.load_program(assemble(text.format(label=LABEL_HANDLE + 1)), jumps=jumps)
+        assert own.run(executor=executor).retval == 7
+        others = vm.load_program(assemble(text.format(label=LABEL_HANDLE)), jumps=jumps)
+        with pytest.raises(ProgramFault, match=f"gotox to {LABEL_HANDLE:#x}"):
+            others.run(executor=executor)
+        with pytest.raises(VerifierError, match="jump out of range, to instruction 3"):
+            vm.load_program(assemble(text.format(label=0)), jumps={2: [3], 7: [3, 8]})
 
 
 def test_a_jump_without_a_table_is_refused(vm: Vm) -> None:

@@ -18,7 +18,13 @@ from osmia.isa.forms import Form, form_of
 from osmia.isa.instruction import Instruction
 from osmia.isa.packing import walk
 from osmia.object.model import SourceLine
-from osmia.vm.layout import CALL_DEPTH, FRAME_SIZE, FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT
+from osmia.vm.layout import (
+    CALL_DEPTH,
+    FRAME_SIZE,
+    FUNCTION_HANDLE,
+    FUNCTION_HANDLE_SHIFT,
+    LABEL_HANDLE,
+)
 
 MAX_SLOTS = 1_000_000
 """As many as the verifier ever accepts."""
@@ -50,9 +56,14 @@ _WRITES_SRC = frozenset({Form.ATOMIC_FETCH, Form.EXCHANGE})
 _ENDS = frozenset({Form.EXIT, Form.GOTO, Form.GOTO_LONG, Form.GOTO_REGISTER})
 
 
-def code_handle(slot: int) -> int:
-    """What a program sees as the address of one of its instructions."""
-    return FUNCTION_HANDLE + (slot << FUNCTION_HANDLE_SHIFT)
+def label_handles(jumps: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """What a program sees as the addresses of the slots that its gotox instructions go to.
+
+    They are numbered without gaps: a `switch` over them is compiled to a table.
+    """
+    shared = {id(targets): targets for targets in jumps.values()}
+    slots = {target for targets in shared.values() for target in targets}
+    return {slot: LABEL_HANDLE + number for number, slot in enumerate(sorted(slots))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class CodeFunction:
     @property
     def handle(self) -> int:
         """What the program sees as this function's address."""
-        return code_handle(self.start)
+        return FUNCTION_HANDLE + (self.start << FUNCTION_HANDLE_SHIFT)
 
     @property
     def frame_bytes(self) -> int:
@@ -90,6 +101,16 @@ class Code:
     functions: Mapping[int, CodeFunction]
     lines: Mapping[int, SourceLine] = field(default_factory=dict)
     jumps: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    @cached_property
+    def handles(self) -> Mapping[int, int]:
+        """The handles of the slots that its indirect jumps go to, by slot."""
+        return label_handles(self.jumps)
+
+    @cached_property
+    def labels(self) -> Mapping[int, int]:
+        """Those slots by their handles."""
+        return {handle: slot for slot, handle in self.handles.items()}
 
     @cached_property
     def jump_sets(self) -> Mapping[int, frozenset[int]]:

@@ -17,7 +17,7 @@ from osmia.isa.instruction import Instruction
 from osmia.vm import alu, layout
 from osmia.vm.access import Access, AccessError, StackFrame
 from osmia.vm.alu import M32, M64, signed
-from osmia.vm.code import TAIL_CALL, Code, code_handle
+from osmia.vm.code import TAIL_CALL, Code
 from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_jump
 
 if TYPE_CHECKING:
@@ -286,8 +286,8 @@ class Interpreter:
 
     def _goto_register(self, i: Instruction) -> None:
         value, frame = self._read(i.dst), self.frame
-        target = (value - layout.FUNCTION_HANDLE) >> layout.FUNCTION_HANDLE_SHIFT
-        if target not in frame.code.jump_sets[frame.slot - 1] or value != code_handle(target):
+        target = frame.code.labels.get(value)
+        if target is None or target not in frame.code.jump_sets[frame.slot - 1]:
             raise AccessError(describe_jump(value))
         frame.slot = target
 

@@ -87,6 +87,9 @@ FUNCTION_HANDLE = 0xFFFF_C000_0000_0000
 FUNCTION_HANDLE_SHIFT = 3
 """What a program sees as a function's address: `FUNCTION_HANDLE + (slot << …SHIFT)`."""
 
+LABEL_HANDLE = 0xFFFF_E000_0000_0000
+"""What a program sees as the address of a slot in its jump tables: this plus a number."""
+
 # A map's header in control memory. The fields up to MAP_LOCK never change after creation:
 # compiled code may take them as constants.
 MAP_TYPE = 0  # u32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from osmia.passes import prepare
 from osmia.passes.layout import ProgramLayout, lay_out
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
-from osmia.vm.code import code_handle
+from osmia.vm.code import label_handles
 from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
 from osmia.vm.maps.build import Definition
@@ -217,8 +217,9 @@ class _Loader:
         layout = lay_out(self.obj, program.name)
         function = self.obj.functions[program.function]
         text = signature(self.obj.btf, function.btf_id)
+        jumps = placed_targets(self.obj, layout.functions)
         loaded = self.vm.load_program(
-            self._code(layout),
+            self._code(layout, jumps),
             type=program.type,
             name=program.name,
             expected_attach_type=program.expected_attach_type,
@@ -228,31 +229,36 @@ class _Loader:
                 for start, name in layout.functions
                 for line in self.obj.source_lines(name)
             },
-            jumps=placed_targets(self.obj, layout.functions),
+            jumps=jumps,
             return_type=return_type(text),
             signature=text,
         )
         loaded.definition = program
         return loaded
 
-    def _create_tables(self, layout: ProgramLayout) -> dict[str, VmMap]:
+    def _create_tables(
+        self, layout: ProgramLayout, jumps: Mapping[int, Sequence[int]]
+    ) -> dict[str, VmMap]:
         """The program's jump tables by name: read-only memory with handles of its code."""
         made: dict[str, VmMap] = {}
         starts = {name: slot for slot, name in layout.functions}
+        handles = label_handles(jumps)
         wanted = (r.target for r in layout.relocations if r.kind is RelocationKind.JUMP_TABLE)
         for name in dict.fromkeys(wanted):
             table = self.obj.jump_tables.get(name)
             if table is None or table.function not in starts:
                 raise RelocationError(f"program {layout.name!r} has no jump table {name!r}")
-            entries = [code_handle(starts[table.function] + target) for target in table.targets]
+            start = starts[table.function]
+            # No jump goes to a slot without a handle: its table is read by none.
+            entries = [handles.get(start + target, 0) for target in table.targets]
             made[name] = self._create_memory(
                 ".jumptables", struct.pack(f"<{len(entries)}Q", *entries)
             )
         self.jump_tables += made.values()
         return made
 
-    def _code(self, layout: ProgramLayout) -> bytes:
-        tables = self._create_tables(layout)
+    def _code(self, layout: ProgramLayout, jumps: Mapping[int, Sequence[int]]) -> bytes:
+        tables = self._create_tables(layout, jumps)
         for relocation in layout.relocations:
             name, at = relocation.target, relocation.offset
             match relocation.kind:

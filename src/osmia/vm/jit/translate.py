@@ -12,7 +12,7 @@ from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
 from osmia.vm.alu import M64
-from osmia.vm.code import TAIL_CALL, Code, CodeFunction, code_handle
+from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit.blocks import (
     Block,
@@ -384,7 +384,7 @@ class FunctionTranslation:
         value = self.read(i.dst)
         elsewhere = body.label("elsewhere")
         cases = "".join(
-            f" i64 {code_handle(slot)}, label %{self.go(self.slot, slot)}"
+            f" i64 {self.code.handles[slot]}, label %{self.go(self.slot, slot)}"
             for slot in self.code.jumps[self.slot]
         )
         body.line(f"switch i64 {text(value)}, label %{elsewhere} [{cases} ]")
