@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, unique
 
 from osmia.errors import OsmiaError
 
 
+@unique
 class Interrupt(IntEnum):
     """Why a run returned from every frame at once."""
 
@@ -18,7 +19,7 @@ class Interrupt(IntEnum):
     DEADLOCK = 5  # a spin lock that nobody releases
     TAIL_CALL = 6  # not an error: a tail call replaces the whole program; the detail says which
     CALL = 7  # a call of a program that was unloaded
-    JUMP = 8  # a gotox to what its jump tables do not have; the detail is the value
+    JUMP = 9  # a gotox to what its jump tables do not have; the detail is the value
 
 
 class ProgramFault(OsmiaError):
