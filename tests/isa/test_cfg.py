@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osmia.errors import NotSupportedError, ObjectFormatError
+from osmia.errors import ObjectFormatError
 from osmia.isa import BasicBlock, ControlFlow, assemble, control_flow, encode, parse_assembly
 from osmia.isa.instruction import Instruction
 
@@ -120,10 +120,18 @@ def test_an_indirect_jump_goes_where_its_table_says() -> None:
     source = "gotox r1\nr0 = 0\nexit\nr0 = 1\nexit"
     flow = flow_of(source, jump_tables={0: [3, 1, 3]})
     assert flow.blocks[0].successors == (3, 1)
-    with pytest.raises(NotSupportedError, match="gotox in slot 0"):
-        flow_of(source)
     with pytest.raises(ObjectFormatError, match="slot 77"):
         flow_of(source, jump_tables={0: [77]})
+
+
+def test_an_indirect_jump_of_which_nothing_is_known_goes_anywhere() -> None:
+    flow = flow_of("r0 = 7\nif r1 == 0 goto over\ngotox r1\nover: exit\nr0 = 5 ll\nexit")
+    assert [block.start for block in flow.blocks] == [0, 1, 2, 3, 4, 6]
+    jump = flow.block_at(2)
+    assert jump == BasicBlock(2, 3, (), goes_anywhere=True)
+    assert flow.reachable == {0, 1, 2, 3, 4, 6}
+    unreached = flow_of("exit\ngotox r1\nr0 = 1\nexit")
+    assert unreached.reachable == {0}
 
 
 def test_no_code_has_no_blocks() -> None:
@@ -153,7 +161,7 @@ def test_going_where_no_instruction_starts_is_refused_with_the_offset(source: st
 def test_hostile_code_gives_blocks_that_cover_it_or_an_exception_of_ours(code: bytes) -> None:
     try:
         flow = control_flow(code)
-    except (ObjectFormatError, NotSupportedError):
+    except ObjectFormatError:
         return
     edges = [0, *(block.end for block in flow.blocks)]
     assert edges[-1] == len(code) // 8

@@ -92,3 +92,12 @@ def test_a_loop_keeps_what_its_next_turn_reads() -> None:
 def test_long_chains_of_loops_need_no_recursion() -> None:
     source = "r0 = 0\n" + "if r1 == 0x0 goto pc-1\n" * 20_000 + "exit"
     assert live_before(source)[5] == (0, 1)
+
+
+def test_all_registers_are_needed_behind_a_jump_of_which_nothing_is_known() -> None:
+    code = assemble("r2 = 5\ngotox r1\nexit")
+    anywhere = live_registers(control_flow(code))
+    assert anywhere.after[1] == ALL_REGISTERS
+    assert registers(anywhere.before[0]) == tuple(r for r in range(12) if r != 2)
+    known = live_registers(control_flow(code, jump_tables={1: [2]}))
+    assert registers(known.before[0]) == (0, 1)

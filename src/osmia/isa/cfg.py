@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from osmia.errors import NotSupportedError, ObjectFormatError
+from osmia.errors import ObjectFormatError
 from osmia.isa import opcodes as op
 from osmia.isa.instruction import Instruction
 from osmia.isa.packing import Buffer, ByteOrder, walk
@@ -26,7 +26,9 @@ class BasicBlock:
     of the blocks that may follow, the one that falls through first. `calls` are the
     entries of the subprograms that it calls or takes the address of. `runs_off_end` says
     that it may go on behind the end of the code: no valid program does, but a function
-    that ends in a call that never returns looks like that.
+    that ends in a call that never returns looks like that. `goes_anywhere` says that it ends
+    in a `gotox` whose targets nobody told: any instruction may follow. Code with such
+    a jump has a block for each instruction, and the jump no successors.
     """
 
     start: int
@@ -34,6 +36,7 @@ class BasicBlock:
     successors: tuple[int, ...]
     calls: tuple[int, ...] = ()
     runs_off_end: bool = False
+    goes_anywhere: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,8 @@ class ControlFlow:
             block = self.block_at(pending.pop())
             if block.start in reached:
                 continue
+            if block.goes_anywhere:
+                return frozenset(self._starts)
             reached.add(block.start)
             pending += block.successors
             if through_calls:
@@ -118,11 +123,10 @@ def control_flow(
     `roots` are the slots where execution begins from outside. `subprograms=False` is for
     code before relocation, whose calls and subprogram addresses do not hold distances
     yet: they are then ignored. `jump_tables` gives, for the slot of each `gotox`, the
-    slots it may go to.
+    slots it may go to; one that it does not know is taken to go anywhere.
 
     Raises ObjectFormatError, with the byte offset of the instruction, for a jump or call
-    to where no instruction starts, and for code that is not whole slots;
-    NotSupportedError for a `gotox` that `jump_tables` does not know.
+    to where no instruction starts, and for code that is not whole slots.
     """
     instructions = dict(walk(code, byteorder))
     scan = _Scan(instructions, len(code) // op.SLOT_SIZE, jump_tables or {}, subprograms)
@@ -161,16 +165,21 @@ class _Scan:
     def jumps(self, slot: int, insn: Instruction) -> tuple[int, ...]:
         """Where an instruction may jump to, falling through not counted."""
         if insn.opcode == op.JA_X:
-            targets = self.jump_tables.get(slot)
-            if targets is None:
-                raise NotSupportedError(f"the targets of the gotox in slot {slot} are not known")
-            return tuple(self.check(target, slot) for target in dict.fromkeys(targets))
+            targets = dict.fromkeys(self.jump_tables.get(slot, ()))
+            return tuple(self.check(target, slot) for target in targets)
         distance = insn.jump_offset
         return () if distance is None else (self.check(slot + 1 + distance, slot),)
+
+    def goes_anywhere(self, slot: int) -> bool:
+        """Whether an instruction is an indirect jump of which nothing is known."""
+        insn = self.instructions[slot]
+        return insn.opcode == op.JA_X and slot not in self.jump_tables
 
     def blocks(self, entries: Iterable[int]) -> tuple[BasicBlock, ...]:
         jumps: dict[int, tuple[int, ...]] = {}
         leaders = {0, self.slots, *entries}
+        if any(self.goes_anywhere(slot) for slot in self.instructions):
+            leaders.update(self.instructions)
         for slot, insn in self.instructions.items():
             if insn.is_jump:
                 jumps[slot] = self.jumps(slot, insn)
@@ -192,4 +201,6 @@ class _Scan:
         runs_off_end = falls_through and end == self.slots
         following = (end,) if falls_through and not runs_off_end else ()
         successors = dict.fromkeys(following + jumps.get(last, ()))
-        return BasicBlock(start, end, tuple(successors), tuple(calls), runs_off_end)
+        return BasicBlock(
+            start, end, tuple(successors), tuple(calls), runs_off_end, self.goes_anywhere(last)
+        )

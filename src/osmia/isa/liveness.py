@@ -141,7 +141,8 @@ def live_registers(flow: ControlFlow) -> Liveness:
     """Which registers are live before and after each instruction of `flow`.
 
     A register is live where some path reads it before writing it. What a subprogram's
-    caller still needs (r6 to r9) is not live in the subprogram.
+    caller still needs (r6 to r9) is not live in the subprogram. All are live behind a `gotox`
+    that may go anywhere.
     """
     effects = {
         slot: (registers_read(insn), registers_written(insn))
@@ -165,7 +166,7 @@ def _live_out_of_blocks(
 ) -> Mapping[int, int]:
     """The registers live at the end of each block, as the smallest fixed point."""
     summaries = {block.start: _summary(flow, block, effects) for block in flow.blocks}
-    out = dict.fromkeys(summaries, 0)
+    out = {b.start: ALL_REGISTERS if b.goes_anywhere else 0 for b in flow.blocks}
     # From the last block up, most successors are done before who needs them. A set only
     # grows, 12 times at most, and each growth visits the block's predecessors once.
     pending = dict.fromkeys(summaries)

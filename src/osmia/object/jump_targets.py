@@ -20,7 +20,7 @@ def jump_targets(obj: Object, function: Function) -> dict[int, tuple[int, ...]]:
 
     They are those of the table that the code in front of the jump reads; where that cannot
     be seen (an entry went through the stack, or comes from before a branch), those of all
-    tables that the function names.
+    tables that the function names. A jump in a function that names none is left out.
     """
     if op.JA_X not in function.code[0::8]:
         return {}
@@ -31,6 +31,8 @@ def jump_targets(obj: Object, function: Function) -> dict[int, tuple[int, ...]]:
     }
     targets_of = {table.name: _targets([table]) for table in named.values()}
     everything = _targets(named.values())
+    if not everything:
+        return {}
     instructions = dict(walk(function.code, cast("Literal['little', 'big']", obj.byteorder)))
     leaders = {*everything, *_branch_targets(instructions)}
     found = {}
