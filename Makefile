@@ -42,9 +42,11 @@ $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,jit,dev]'
 	@touch $@ $(VENV)/osmia
 
-# Debian packages the tests use, with the reason for each, in one file.
+# Debian packages the tests use, with the reason for each, in one file; and a newer bpftool in
+# build/, as a peer.
 packages:
 	@tools/install-packages
+	@tools/fetch-newer-bpftool
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,8 @@
 """What an object becomes in the kernel, loaded by osmia and by libbpf; and the corpus compiled.
 
-There are two peers: Debian's bpftool (libbpf 1.1), and the libbpf 1.6 inside the wheel
-`pylibbpf`, of which only the C functions are used.
+There are three peers: Debian's bpftool (libbpf 1.1); the libbpf 1.6 inside the wheel
+`pylibbpf`, of which only the C functions are used; and the bpftool of Debian testing
+(libbpf 1.8), which tools/fetch-newer-bpftool puts into build/ where it can be had.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from osmia.toolchain import INCLUDES, find_compiler
 from osmia.toolchain import compile as compile_source
 
 CORPUS = Path(__file__).parent / "corpus"
+NEWER_BPFTOOL = Path(__file__).parents[2] / "build/newer-bpftool"
 #: Contents are compared of arrays up to so many entries and bytes a value.
 MAX_ENTRIES, MAX_VALUE = 64, 1 << 16
 
@@ -193,14 +195,16 @@ class Bpftool:
     name = "bpftool"
 
     def __init__(self) -> None:
-        self.command = shutil.which("bpftool")
-        assert self.command, "bpftool is not installed; see tools/debian-packages.txt"
+        command = shutil.which("bpftool")
+        assert command, "bpftool is not installed; see tools/debian-packages.txt"
+        self.command = command
 
-    def see(self, path: Path, bpffs: Path) -> Seen:
-        """Load everything in the object."""
-        programs, maps = bpffs / "programs", bpffs / "maps"
+    def see(self, path: Path, bpffs: Path, *, btf: Path | None = None) -> Seen:
+        """Load everything in the object; `btf` (since bpftool 7.6) as for `Libbpf.see`."""
+        programs, maps = bpffs / f"{self.name}-programs", bpffs / f"{self.name}-maps"
         done = subprocess.run(
-            [self.command, "prog", "loadall", path, programs, "pinmaps", maps],
+            [self.command, "prog", "loadall", path, programs, "pinmaps", maps]
+            + (["kernel_btf", btf] if btf else []),
             capture_output=True,
             text=True,
         )
@@ -212,6 +216,30 @@ class Bpftool:
             if maps.is_dir()
             else [],
         )
+
+
+class NewerBpftool(Bpftool):
+    """The bpftool that tools/fetch-newer-bpftool fetched."""
+
+    name = "newer bpftool"
+
+    def __init__(self) -> None:
+        self.command = str(NEWER_BPFTOOL / "bpftool")
+
+
+def why_no_newer_bpftool() -> str:
+    """Why there is no newer bpftool, "" where there is one."""
+    if (NEWER_BPFTOOL / "bpftool").exists():
+        return ""
+    reason = NEWER_BPFTOOL / "why-not"
+    return reason.read_text().strip() if reason.exists() else "`make packages` fetches it"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A peer that is missing is said, whatever the verbosity."""
+    if why_no_newer_bpftool():
+        terminalreporter.section("no comparison with libbpf 1.8", yellow=True)
+        terminalreporter.line(why_no_newer_bpftool())
 
 
 def _with_pin(pin: Path, see: Callable[[int], T]) -> T:
@@ -316,11 +344,15 @@ def _what_is(fd: int) -> str:
     return str(Path(f"/proc/self/fd/{fd}").readlink())
 
 
-@cache
-def _libbpf_library() -> ctypes.CDLL:
+def _libbpf_path() -> str:
     files = importlib.metadata.files("pylibbpf") or []
     (path,) = [file.locate() for file in files if file.match("pylibbpf/*.so")]
-    library = ctypes.CDLL(str(path))
+    return str(path)
+
+
+@cache
+def _libbpf_library() -> ctypes.CDLL:
+    library = ctypes.CDLL(_libbpf_path())
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     signatures = {
         "libbpf_set_print": (pointer, [PRINT]),
@@ -342,10 +374,27 @@ def _libbpf_library() -> ctypes.CDLL:
     return library
 
 
+class Peers:
+    """The peers by name; a test that asks for one that is not here is skipped, and says why."""
+
+    def __init__(self) -> None:
+        self._here = {peer.name: peer() for peer in (Bpftool, Libbpf, NewerBpftool)}
+
+    def __getitem__(self, name: str) -> Bpftool | Libbpf:
+        if name == NewerBpftool.name and why_no_newer_bpftool():
+            pytest.skip(f"no libbpf 1.8: {why_no_newer_bpftool()}")
+        return self._here[name]
+
+
 @pytest.fixture(scope="session")
-def peers() -> dict[str, Bpftool | Libbpf]:
-    """The peers by name."""
-    return {peer.name: peer() for peer in (Bpftool, Libbpf)}
+def peers() -> Peers:
+    return Peers()
+
+
+@pytest.fixture(scope="session")
+def libraries() -> dict[str, str]:
+    """Libraries that can be loaded into this process, by libbpf's version."""
+    return {"1.1": "libbpf.so.1", "1.6": _libbpf_path()}
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kernel
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(path.name.removesuffix(".bpf.c") for path in CORPUS.glob("*.bpf.c"))
-PEERS = ("bpftool", "libbpf")
+PEERS = ("bpftool", "libbpf", "newer bpftool")
 
 #: What neither osmia nor the peers can load on this kernel; all must refuse it.
 REFUSED_BY_THE_KERNEL = {
@@ -46,15 +46,22 @@ UNKNOWN_TO_THE_PEER = {
     "libbpf": {
         "maps_typed_ring": "it passes the event's type on, and the kernel wants none",
     },
+    "newer bpftool": {
+        "maps_pinned": "bpftool pins maps under /sys/fs/bpf only, and not a second time",
+        "maps_typed_ring": "it passes the event's type on, and the kernel wants none",
+        "sections_off": "bpftool tries to pin programs that were not loaded",
+        "struct_ops_optional": "bpftool tries to pin programs that were not loaded",
+    },
 }
 
-#: Peer: case: why the peer loads something else; osmia does what libbpf 1.6 does.
+#: Peer: case: why the peer loads something else; osmia does what libbpf 1.8 does.
 DIFFERENT_IN_THE_PEER = {
     "bpftool": {
         "kernel_lists": "hidden variables were not yet static for the kernel before libbpf 1.5",
         "kfuncs_weak": "calls of missing functions were poisoned otherwise before libbpf 1.4",
     },
     "libbpf": {},
+    "newer bpftool": {},
 }
 
 

@@ -58,9 +58,11 @@ def test_casts_need_the_kernels_own_ids(case: str, corpus_object: Callable[[str]
     assert len(small.to_bytes()) < 20_000
 
 
+@pytest.mark.parametrize("peer", ["libbpf", "newer bpftool"])
 @pytest.mark.parametrize("case", CASES)
 def test_libbpf_takes_it_too(
     case: str,
+    peer: str,
     corpus_object: Callable[[str], Path],
     peers: dict[str, Any],
     tmp_path: Path,
@@ -71,7 +73,7 @@ def test_libbpf_takes_it_too(
     assert obj.btf is not None
     small = tmp_path / "small.btf"
     small.write_bytes(minimise(obj.btf, records(obj), kernel_btf()).to_bytes())
-    theirs = peers["libbpf"].see(path, bpffs, btf=small)
+    theirs = peers[peer].see(path, bpffs, btf=small)
     assert {name: seen.tag for name, seen in theirs.programs.items()} == loaded_tags(obj)
 
 

@@ -83,7 +83,9 @@ def other_kernel(directory: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("peer", ["libbpf", "newer bpftool"])
 def test_types_of_another_kernel_give_the_same_code(
+    peer: str,
     peers: dict[str, Any],
     by_osmia: Callable[..., Any],
     compile_text: Callable[..., Path],
@@ -113,6 +115,6 @@ SEC("raw_tp/sched_switch") int p(void *ctx) {
 """)
     btf = other_kernel(tmp_path)
     mine = by_osmia(path, bpffs, btf=btf)
-    assert mine == peers["libbpf"].see(path, bpffs, btf=btf)
+    assert mine == peers[peer].see(path, bpffs, btf=btf)
     (bpffs / "here").mkdir()
     assert by_osmia(path, bpffs / "here").programs["p"].tag != mine.programs["p"].tag

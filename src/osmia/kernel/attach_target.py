@@ -11,6 +11,12 @@ from osmia.object.uapi import AttachType, ProgramType
 from osmia.passes.target import Target
 
 _BTF_PROGRAMS = (ProgramType.TRACING, ProgramType.LSM, ProgramType.EXT)
+#: These name their functions when they are attached.
+_MANY_TARGETS = (
+    AttachType.TRACE_FENTRY_MULTI,
+    AttachType.TRACE_FEXIT_MULTI,
+    AttachType.TRACE_FSESSION_MULTI,
+)
 #: What the kernel puts before the name that a program's section says.
 _PREFIXES = {
     AttachType.TRACE_RAW_TP: ("btf_trace_", Kind.TYPEDEF),
@@ -29,7 +35,7 @@ class AttachTarget(NamedTuple):
 
 def needs_target(program: Program) -> bool:
     """Whether BPF_PROG_LOAD wants to know the target."""
-    return program.type in _BTF_PROGRAMS
+    return program.type in _BTF_PROGRAMS and program.expected_attach_type not in _MANY_TARGETS
 
 
 def find_in_kernel(program: Program, target: Target) -> AttachTarget:

@@ -85,12 +85,12 @@ fmod_ret.s+             TRACING          MODIFY_RETURN         auto btf sleepabl
 fexit.s+                TRACING          TRACE_FEXIT           auto btf sleepable
 fsession+               TRACING          TRACE_FSESSION        auto btf
 fsession.s+             TRACING          TRACE_FSESSION        auto btf sleepable
-fentry.multi+           TRACING          TRACE_FENTRY_MULTI    auto btf
-fexit.multi+            TRACING          TRACE_FEXIT_MULTI     auto btf
-fsession.multi+         TRACING          TRACE_FSESSION_MULTI  auto btf
-fentry.multi.s+         TRACING          TRACE_FENTRY_MULTI    auto btf sleepable
-fexit.multi.s+          TRACING          TRACE_FEXIT_MULTI     auto btf sleepable
-fsession.multi.s+       TRACING          TRACE_FSESSION_MULTI  auto btf sleepable
+fentry.multi+           TRACING          TRACE_FENTRY_MULTI    auto
+fexit.multi+            TRACING          TRACE_FEXIT_MULTI     auto
+fsession.multi+         TRACING          TRACE_FSESSION_MULTI  auto
+fentry.multi.s+         TRACING          TRACE_FENTRY_MULTI    auto sleepable
+fexit.multi.s+          TRACING          TRACE_FEXIT_MULTI     auto sleepable
+fsession.multi.s+       TRACING          TRACE_FSESSION_MULTI  auto sleepable
 freplace+               EXT              -                     auto btf
 lsm+                    LSM              LSM_MAC               auto btf
 lsm.s+                  LSM              LSM_MAC               auto btf sleepable
