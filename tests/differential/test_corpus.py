@@ -125,15 +125,17 @@ def _forgiven(maps: list[Any], peer: str) -> list[Any]:
 
 
 @pytest.mark.vm
+@pytest.mark.parametrize("peer", ["libbpf", "newer bpftool"])
 @pytest.mark.parametrize("case", SECOND_KERNEL)
 def test_the_second_kernel_sees_the_same(
     case: str,
+    peer: str,
     peers: dict[str, Any],
     by_osmia: Callable[..., Any],
     corpus_object: Callable[[str], Path],
     bpffs: Path,
 ) -> None:
-    compare(case, "libbpf", corpus_object(case), peers, by_osmia, bpffs)
+    compare(case, peer, corpus_object(case), peers, by_osmia, bpffs)
 
 
 @pytest.mark.parametrize("case", REFUSED_BY_THE_KERNEL)

@@ -39,9 +39,14 @@ ATTRIBUTES = {
     attributes.BtfInfo: "struct bpf_btf_info",
     attributes.ProgInfo: "struct bpf_prog_info",
     attributes.PerfEventAttr: "struct perf_event_attr",
+    attributes.TokenInfo: "struct bpf_token_info",
 }
 #: Commands that a kernel this old has no layout for.
-SINCE = {attributes.TokenCreate: (6, 9), attributes.ProgStreamRead: (6, 17)}
+SINCE = {
+    attributes.TokenCreate: (6, 9),
+    attributes.ProgStreamRead: (6, 17),
+    attributes.TokenInfo: (6, 17),
+}
 #: Fields that the header has under another name, in a union, or as bit fields.
 OTHERWISE_NAMED = {"flags", "reserved", "gpl_compatible", "wakeup_events", "config1", "config2"}
 

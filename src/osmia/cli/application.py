@@ -25,6 +25,7 @@ VERBS = {
     "map": "Maps in the kernel: list, show, dump, look up, update, create, pin.",
     "link": "Attachments in the kernel: list, show, detach, pin.",
     "btf": "Types in the kernel or in a file: list, dump as C, vmlinux.h.",
+    "token": "BPF tokens: what is delegated to processes without privileges.",
     "features": "What this kernel can do, and which version brought it.",
     "selftest": "Check that osmia works on this kernel; prints TAP if asked.",
     "stubs": "Write typed Python stubs for an object's maps and globals.",

@@ -13,6 +13,7 @@ from osmia.cli.output import Output, enum_name
 from osmia.errors import NotSupportedError
 from osmia.kernel import features
 from osmia.kernel.features import Feature
+from osmia.kernel.token import with_token
 from osmia.object import ProgramType
 
 _PARTS: dict[str, Callable[[], Iterator[Feature]]] = {
@@ -44,8 +45,7 @@ def features_command(output: Output, parts: tuple[str, ...], helpers: bool, miss
     wanted = list(parts) or list(_PARTS)
     if helpers or (output.json and not parts):
         wanted.append("helpers")
-    found = {part: _chosen(_PARTS[part](), missing) for part in wanted if part in _PARTS}
-    callable_helpers = _helpers(missing) if "helpers" in wanted else {}
+    found, callable_helpers = with_token(lambda token: _asked(wanted, missing))
     if output.json:
         document: dict[str, object] = {"kernel": os.uname().release}
         document |= {part: list(map(_described, each)) for part, each in found.items()}
@@ -64,11 +64,19 @@ def features_command(output: Output, parts: tuple[str, ...], helpers: bool, miss
             _table(output, each)
 
 
+def _asked(
+    wanted: list[str], missing: bool
+) -> tuple[dict[str, list[Feature]], dict[str, list[Feature]]]:
+    found = {part: _chosen(_PARTS[part](), missing) for part in wanted if part in _PARTS}
+    return found, _helpers(missing) if "helpers" in wanted else {}
+
+
 def _helpers(missing: bool) -> dict[str, list[Feature]]:
     """By program type: the helpers that its programs may call, or those they may not."""
     found = {}
-    for kind in ProgramType:
-        if kind and features.has_program_type(kind):
+    for loads in features.program_types():
+        if loads.supported:
+            kind = ProgramType[loads.name]
             with suppress(NotSupportedError):  # struct_ops: each has helpers of its own
                 known = features.helpers(kind)
                 found[enum_name(kind)] = [each for each in known if each.supported != missing]
@@ -88,5 +96,8 @@ def _described(feature: Feature) -> dict[str, object]:
 
 
 def _table(output: Output, found: Iterable[Feature]) -> None:
-    rows = [(each.name.lower(), each.since, each.supported) for each in found]
+    rows = [
+        (each.name.lower(), each.since, "unknown" if each.supported is None else each.supported)
+        for each in found
+    ]
     output.table(("name", "since", "here"), rows)

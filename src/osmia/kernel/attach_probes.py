@@ -23,6 +23,7 @@ from osmia.kernel.feature_probes import (
     map_error,
     must_be_privileged,
 )
+from osmia.kernel.token import current_token
 from osmia.object.uapi import AttachType, LinkType, MapFlag, MapType, ProgramType
 
 #: A descriptor number that is never open, and no interface's index.
@@ -133,7 +134,13 @@ def _link_error(
 
 def _with_program(program: ProgramType, kind: AttachType, action: Callable[[int], object]) -> int:
     """Do something with a program that expects to be attached so; the errno, or 0."""
-    result, _needed = syscall.prog_load(program, RETURN_1, license="GPL", expected_attach_type=kind)
+    result, _needed = syscall.prog_load(
+        program,
+        RETURN_1,
+        license="GPL",
+        expected_attach_type=kind,
+        token_fd=current_token(),
+    )
     must_be_privileged(-result)
     if result < 0:
         return -result

@@ -475,6 +475,17 @@ class LinkInfo(Structure):
     ]
 
 
+class TokenInfo(Structure):
+    """struct bpf_token_info, since 6.17: bit n allows the command or type n."""
+
+    _fields_ = [
+        ("allowed_cmds", c_uint64),  # 0
+        ("allowed_maps", c_uint64),  # 8
+        ("allowed_progs", c_uint64),  # 16
+        ("allowed_attachs", c_uint64),  # 24
+    ]
+
+
 class PerfEventAttr(Structure):
     """struct perf_event_attr, the first 112 bytes (PERF_ATTR_SIZE_VER5, since 4.1)."""
 

@@ -40,24 +40,19 @@ def load_btf(btf: BTF | bytes, *, token_fd: int = 0) -> FileDescriptor:
     CAP_BPF.
     """
     data = btf if isinstance(btf, bytes) else btf.to_bytes()
-    flags = _TOKEN_FLAG if token_fd else 0
-    result, _ = syscall.btf_load(data, len(data), flags=flags, token_fd=token_fd)
+    result, _ = syscall.btf_load(data, len(data), token_fd=token_fd)
     if result >= 0:
         return FileDescriptor(result, "BTF object")
     if result in (-errno.EPERM, -errno.EACCES):
         raise syscall.error_of(syscall.Command.BTF_LOAD, -result, "load BTF")
-    raise BtfLoadError(-result, _load_log(data, flags, token_fd))
+    raise BtfLoadError(-result, _load_log(data, token_fd))
 
 
-#: BPF_F_TOKEN_FD, since 6.9.
-_TOKEN_FLAG = 1 << 16
-
-
-def _load_log(data: bytes, flags: int, token_fd: int) -> str:
+def _load_log(data: bytes, token_fd: int) -> str:
     """Load again what was refused, for the log."""
     log = ctypes.create_string_buffer(_LOG_SIZE)
     result, _ = syscall.btf_load(
-        data, len(data), flags=flags, token_fd=token_fd, log_level=1, log=log, log_size=_LOG_SIZE
+        data, len(data), token_fd=token_fd, log_level=1, log=log, log_size=_LOG_SIZE
     )
     if result >= 0:
         FileDescriptor(result).close()

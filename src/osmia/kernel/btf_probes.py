@@ -6,6 +6,7 @@ import os
 import struct
 
 from osmia.kernel import syscall
+from osmia.kernel.token import current_token
 
 # enum values of include/uapi/linux/btf.h
 _INT, _FUNC, _FUNC_PROTO, _VAR, _DATASEC = 1, 12, 13, 14, 15
@@ -50,7 +51,7 @@ BTF_KINDS = {
 
 def loads(data: bytes) -> bool:
     """Whether the kernel accepts the BTF."""
-    result, _needed = syscall.btf_load(data, len(data))
+    result, _needed = syscall.btf_load(data, len(data), token_fd=current_token())
     if result < 0:
         return False
     os.close(result)

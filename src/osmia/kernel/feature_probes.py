@@ -14,7 +14,8 @@ from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.btf_probes import INTEGER
 from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.privileges import Capability, effective_capabilities
+from osmia.kernel.privileges import Capability, has_all
+from osmia.kernel.token import current_token
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramFlag, ProgramType
 
 _LOG_BYTES = 4096
@@ -72,6 +73,7 @@ def load(
             # Before 5.0 kprobe programs had to name the running version.
             kern_version=_version_code(),
             attach_btf_id=attach_btf_id,
+            token_fd=current_token(),
             log_level=log_level,
             log=log if log_level else None,
             log_size=_LOG_BYTES if log_level else 0,
@@ -92,7 +94,7 @@ def _version_code() -> int:
 
 def must_be_privileged(error: int) -> None:
     """EPERM from a process without privileges says nothing about the kernel."""
-    if error == errno.EPERM and Capability.CAP_BPF not in effective_capabilities():
+    if error == errno.EPERM and not has_all((Capability.CAP_BPF,)):
         raise syscall.error_of(syscall.Command.PROG_LOAD, error, _WHAT)
 
 
@@ -150,7 +152,7 @@ def map_type(kind: MapType) -> bool:
 
 def create_map(kind: MapType, shape: dict[str, Any]) -> int:
     """A map's descriptor; `shape` are arguments of `syscall.map_create`."""
-    return syscall.map_create(kind, what=_WHAT, **shape)
+    return syscall.map_create(kind, what=_WHAT, token_fd=current_token(), **shape)
 
 
 def map_error(kind: MapType, shape: dict[str, Any]) -> int:
@@ -164,7 +166,7 @@ def map_error(kind: MapType, shape: dict[str, Any]) -> int:
 
 
 def _integer_btf() -> FileDescriptor:
-    result, _needed = syscall.btf_load(INTEGER, len(INTEGER))
+    result, _needed = syscall.btf_load(INTEGER, len(INTEGER), token_fd=current_token())
     if result < 0:
         raise syscall.error_of(syscall.Command.BTF_LOAD, -result, "load BTF")
     return FileDescriptor(result, "BTF")

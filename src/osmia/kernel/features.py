@@ -10,24 +10,30 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from osmia.errors import KernelError, NotSupportedError
+from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel import ability_probes, attach_probes, feature_probes, since
+from osmia.kernel.token import current_token
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One thing that a kernel has or lacks; `since` is the first Linux that has it."""
+    """One thing that a kernel has or lacks; `since` is the first Linux that has it.
+
+    `supported` is None where a BPF token does not permit to ask.
+    """
 
     name: str
     since: str
-    supported: bool
+    supported: bool | None
 
 
 @cache
@@ -93,25 +99,25 @@ def has(name: str) -> bool:
 def program_types() -> Iterator[Feature]:
     """All program types."""
     for program_type, version in since.PROGRAM_TYPES.items():
-        yield Feature(program_type.name, version, has_program_type(program_type))
+        yield Feature(program_type.name, version, _known(has_program_type, program_type))
 
 
 def map_types() -> Iterator[Feature]:
     """All map types."""
     for map_type, version in since.MAP_TYPES.items():
-        yield Feature(map_type.name, version, has_map_type(map_type))
+        yield Feature(map_type.name, version, _known(has_map_type, map_type))
 
 
 def attach_types() -> Iterator[Feature]:
     """All attach types."""
     for attach_type, version in since.ATTACH_TYPES.items():
-        yield Feature(attach_type.name, version, has_attach_type(attach_type))
+        yield Feature(attach_type.name, version, _known(has_attach_type, attach_type))
 
 
 def link_types() -> Iterator[Feature]:
     """All kinds of links."""
     for link_type, version in since.LINK_TYPES.items():
-        yield Feature(link_type.name, version, has_link_type(link_type))
+        yield Feature(link_type.name, version, _known(has_link_type, link_type))
 
 
 def helpers(program_type: ProgramType) -> Iterator[Feature]:
@@ -125,7 +131,17 @@ def helpers(program_type: ProgramType) -> Iterator[Feature]:
 def abilities() -> Iterator[Feature]:
     """Everything that is no type: instruction sets, loops, BTF kinds, commands …"""
     for name, ability in ability_probes.ABILITIES.items():
-        yield Feature(name, ability.since, has(name))
+        yield Feature(name, ability.since, _known(has, name))
+
+
+def _known(ask: Callable[[T], bool], what: T) -> bool | None:
+    """The answer; None where it is the token that falls short, and not the whole process."""
+    try:
+        return ask(what)
+    except BpfPermissionError:
+        if not current_token():
+            raise
+        return None
 
 
 def missing(what: str, version: str | None) -> NotSupportedError:

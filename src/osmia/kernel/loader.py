@@ -21,11 +21,11 @@ from osmia.kernel.program_load import ProgramImage
 from osmia.kernel.programs import Program
 from osmia.kernel.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.target import kernel_target, module_btf_descriptor
-from osmia.kernel.token import open_token
+from osmia.kernel.token import with_token
 from osmia.object import model
 from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
-from osmia.object.uapi import AttachType, ProgramFlag, ProgramType
+from osmia.object.uapi import AttachType, ProgramType
 from osmia.passes import prepare
 from osmia.passes.layout import ProgramLayout, lay_out_program
 from osmia.passes.target import Target
@@ -47,21 +47,30 @@ def load(
     pinning are pinned under `pin_root`, or reused from there. `maps` gives existing maps to
     use instead of new ones, by name. `attach_to` gives, by program name, the loaded program
     that an freplace or fentry program is for. `log_level` as for `Program.load`. `token` is
-    a bpffs mounted with delegation, whose BPF token stands in for capabilities (since 6.9).
+    a bpffs whose BPF token stands in for capabilities (since 6.9); see `kernel.token`.
 
     Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
     NotSupportedError, BpfPermissionError, KernelError. Nothing is left behind then: no
     descriptor, and no pin that was not there before.
     """
-    loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level)
-    return loader.load(pin_root, maps or {}, token)
+
+    def attempt(token_fd: int) -> LoadedObject:
+        loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
+        return loader.load(pin_root, maps or {})
+
+    return with_token(attempt, token, obj)
 
 
 class _Loader:
     """One load: what its steps share."""
 
     def __init__(
-        self, obj: Object, target: Target, attach_to: Mapping[str, Program], log_level: int
+        self,
+        obj: Object,
+        target: Target,
+        attach_to: Mapping[str, Program],
+        log_level: int,
+        token_fd: int,
     ) -> None:
         self.source = obj
         self.target = target
@@ -69,20 +78,13 @@ class _Loader:
         self.log_level = log_level
         self.btf: FileDescriptor | None = None
         self.with_functions = False
-        self.token_fd = 0
+        self.token_fd = token_fd
         self.copies: dict[str, dict[int, int]] = {}
 
-    def load(
-        self,
-        pin_root: str | os.PathLike[str],
-        given: Mapping[str, Map],
-        token: str | os.PathLike[str] | None,
-    ) -> LoadedObject:
+    def load(self, pin_root: str | os.PathLike[str], given: Mapping[str, Map]) -> LoadedObject:
         self._check_types()
         self.obj = prepare(self.source, self.target)
-        with ExitStack() as undo, ExitStack() as temporary:
-            if token is not None:
-                self.token_fd = temporary.enter_context(open_token(token)).fileno()
+        with ExitStack() as undo:
             self._load_btf(undo)
             self.maps = MapLoader(self.obj, self.btf, pin_root, undo, self.target, self.token_fd)
             self.maps.create(given)
@@ -179,7 +181,7 @@ class _Loader:
                 license=self.obj.license,
                 name=program.name,
                 expected_attach_type=expected_attach_type,
-                flags=program.flags | (ProgramFlag.TOKEN_FD if self.token_fd else 0),
+                flags=program.flags,
                 token_fd=self.token_fd,
                 kernel_version=self._kernel_version(program),
                 attach_btf_id=attach_btf_id,

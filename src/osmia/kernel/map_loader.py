@@ -88,16 +88,12 @@ class MapLoader:
         for ops in find_struct_ops(self.obj, self.target) if self._has_struct_ops() else ():
             self._create_struct_ops(ops)
 
-    @property
-    def _token_flag(self) -> int:
-        return int(MapFlag.TOKEN_FD) if self.token_fd else 0
-
     def _has_struct_ops(self) -> bool:
         return any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
 
     def _create_struct_ops(self, ops: StructOps) -> None:
         with ExitStack() as descriptors:
-            flags, module = int(ops.definition.flags) | self._token_flag, 0
+            flags, module = int(ops.definition.flags), 0
             if ops.module != "vmlinux":
                 flags |= MapFlag.VTYPE_BTF_OBJ_FD
                 module = descriptors.enter_context(module_btf_descriptor(ops.module)).fileno()
@@ -212,7 +208,7 @@ class MapLoader:
                 key_size=definition.key_size,
                 value_size=definition.value_size,
                 max_entries=definition.max_entries,
-                flags=int(definition.flags) | self._token_flag,
+                flags=int(definition.flags),
                 name=definition.name,
                 inner_map_fd=inner_fd,
                 numa_node=definition.numa_node or 0,

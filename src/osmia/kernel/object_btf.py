@@ -41,7 +41,7 @@ def load_object_btf(btf: BTF, name: str, *, needed: bool, token_fd: int = 0) -> 
     if needed:
         raise refusal
     message = f"{name} is loaded without types (no source lines, plain maps): {refusal}"
-    warnings.warn(message, OsmiaWarning, stacklevel=6)
+    warnings.warn(message, OsmiaWarning, stacklevel=8)
     return None
 
 

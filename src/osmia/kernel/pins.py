@@ -49,12 +49,16 @@ def safe_name(name: str) -> str:
 
 def bpffs_mounts() -> list[Path]:
     """The directories where a bpffs is mounted, in the order of mounting."""
-    mounts = []
+    return [path for path, _options in bpffs_options()]
+
+
+def bpffs_options() -> Iterator[tuple[Path, str]]:
+    """Those directories, each with the options of its file system ("rw,mode=700")."""
     for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
         before, _, after = line.partition(" - ")
-        if after.split(" ", 1)[0] == "bpf":
-            mounts.append(Path(_unescaped(before.split(" ")[4])))
-    return mounts
+        kind, _source, options = (*after.split(" "), "", "")[:3]
+        if kind == "bpf":
+            yield Path(_unescaped(before.split(" ")[4])), options
 
 
 def find_bpffs(*, mount: bool = False) -> Path:

@@ -28,6 +28,8 @@ from osmia.kernel.privileges import Capability, permission_hint
 
 Buffer = bytes | bytearray | memoryview | ctypes.Array[Any] | Structure | int
 
+#: BPF_F_TOKEN_FD of maps, programs and BTF objects, since 6.9: there is a token_fd.
+_TOKEN_FD = 1 << 16
 #: bytes of a kernel object's name, the final NUL excluded (BPF_OBJ_NAME_LEN - 1).
 NAME_LENGTH = 15
 
@@ -231,7 +233,7 @@ def map_create(
         key_size=key_size,
         value_size=value_size,
         max_entries=max_entries,
-        map_flags=flags,
+        map_flags=flags | (_TOKEN_FD if token_fd else 0),
         inner_map_fd=inner_map_fd,
         numa_node=numa_node,
         map_name=object_name(name),
@@ -407,7 +409,7 @@ def prog_load(
         log_size=log_size,
         log_buf=address_of(log),
         kern_version=kern_version,
-        prog_flags=flags,
+        prog_flags=flags | (_TOKEN_FD if token_fd else 0),
         prog_name=object_name(name),
         prog_ifindex=ifindex,
         expected_attach_type=expected_attach_type,
@@ -742,7 +744,6 @@ def btf_load(
     log_level: int = 0,
     log: Buffer | None = None,
     log_size: int = 0,
-    flags: int = 0,
     token_fd: int = 0,
 ) -> tuple[int, int]:
     """BPF_BTF_LOAD, since 4.18: (descriptor or negative errno, bytes the whole log needs)."""
@@ -752,7 +753,7 @@ def btf_load(
         btf_size=size,
         btf_log_size=log_size,
         btf_log_level=log_level,
-        btf_flags=flags,
+        btf_flags=_TOKEN_FD if token_fd else 0,
         btf_token_fd=token_fd,
     )
     result = invoke(Command.BTF_LOAD, attribute)
