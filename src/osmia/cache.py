@@ -16,6 +16,8 @@ from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 
+from osmia.files import write_whole
+
 # Entries a kind; the ones used longest ago go first.
 _KEPT = 256
 
@@ -52,21 +54,9 @@ def write(kind: str, name: str, content: bytes, *, durable: bool = True) -> Path
     Without `durable` that does not hold when the machine loses power meanwhile, and writing
     is faster: for content with a checksum of its own.
     """
-    import tempfile  # with all that it imports, 10 ms, which readers need not wait for
-
     folder = directory(kind)
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        path = folder / name
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    path = folder / name
+    write_whole(path, content, mode=0o600, durable=durable)
     prune(folder, _KEPT)
     return path
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from osmia.btf import kernel_btf
+from osmia import compile as compile_source
+from osmia.btf import BTF, Kind, kernel_btf
 from osmia.cli.btf_text import record_lines, records
 from osmia.elf import ElfFile
+from osmia.kernel.target import kernel_target
 
 from .conftest import Result
 
@@ -96,3 +98,57 @@ def test_features(osmia: Cli) -> None:
     missing = osmia("features", "-j", "--missing", "-p", "program_types").json["program_types"]
     assert all(not each["supported"] for each in missing)
     assert "helpers of xdp programs" in osmia("features", "--helpers", "-p", "map_types").lines
+
+
+READS_TASKS = """
+struct task_struct { int pid; } __attribute__((preserve_access_index));
+int found;
+SEC("raw_tp/sched_switch") int p(void *ctx) {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    found = BPF_CORE_READ(task, pid);
+    return 0;
+}
+"""
+READS_FILES = """
+struct file { unsigned int f_flags; } __attribute__((preserve_access_index));
+int found;
+SEC("raw_tp/sched_switch") int p(void *ctx) {
+    found = bpf_core_field_exists(struct file, f_flags);
+    return 0;
+}
+"""
+
+
+def source(path: Path, text: str) -> Path:
+    headers = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n#include <bpf/bpf_core_read.h>"
+    path.write_text(f'{headers}\nchar LICENSE[] SEC("license") = "GPL";\n{text}')
+    return path
+
+
+def test_minimise_writes_what_objects_need(osmia: Cli, tmp_path: Path) -> None:
+    tasks = source(tmp_path / "tasks.bpf.c", READS_TASKS)
+    files = source(tmp_path / "files.bpf.c", READS_FILES)
+    small = tmp_path / "small.btf"
+    done = osmia("btf", "minimise", tasks, files, "-o", small, "-v")
+    assert (done.status, done.out) == (0, "")
+    assert done.err.startswith(f"{small}: ")
+    types = BTF(small.read_bytes())
+    assert types.find("task_struct", Kind.STRUCT) and types.find("file", Kind.STRUCT)
+    assert len(types) < 20
+    again = tmp_path / "again.btf"
+    assert osmia("btf", "minimise", tasks, files, "-o", again, "--btf", small).status == 0
+    assert again.read_bytes() == small.read_bytes()
+    obj = compile_source(tasks)
+    with obj.load(target=kernel_target(core_btf=types)) as theirs, obj.load() as ours:
+        assert theirs.programs["p"].info.tag == ours.programs["p"].info.tag
+
+
+def test_a_minimise_that_fails_leaves_what_was_there(osmia: Cli, tmp_path: Path) -> None:
+    (tmp_path / "small.btf").write_bytes(b"mine")
+    (tmp_path / "broken.bpf.o").write_bytes(b"\x7fELF and no more")
+    good = source(tmp_path / "tasks.bpf.c", READS_TASKS)
+    done = osmia("btf", "minimise", good, tmp_path / "broken.bpf.o", "-o", tmp_path / "small.btf")
+    assert done.status == 1
+    assert "broken.bpf.o" in done.err
+    assert (tmp_path / "small.btf").read_bytes() == b"mine"
+    assert osmia("btf", "minimise", good).status == 2

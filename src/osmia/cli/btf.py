@@ -8,14 +8,16 @@ from pathlib import Path
 
 import click
 
-from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, dump_c, kernel_btf, module_btf
+from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, Minimiser, dump_c, kernel_btf, module_btf
 from osmia.cli import btf_text
 from osmia.cli.listings import Description, show
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, printable
+from osmia.cli.output import Output, note, printable
+from osmia.cli.sources import open_source
 from osmia.cli.targets import Target, open_map, open_program, take_target
 from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
+from osmia.files import write_whole
 from osmia.kernel import iterate
 from osmia.kernel.btf_objects import BtfObjectInfo, btf_from_id
 from osmia.toolchain import vmlinux_header
@@ -28,6 +30,7 @@ _COLUMNS = {
     "maps": "map_ids",
     "held by": "pids",
 }
+_file = click.Path(path_type=Path)
 _KERNEL_FILES = Path("/sys/kernel/btf")
 
 
@@ -104,6 +107,31 @@ def dump_btf(output: Output, words: tuple[str, ...], as_c: bool, names: tuple[st
 def vmlinux() -> None:
     """Print vmlinux.h: all types of the running kernel as C."""
     click.echo(vmlinux_header().read_bytes(), nl=False)
+
+
+@btf_command.command("minimise", cls=Verb)
+@click.argument("files", nargs=-1, required=True, type=_file, metavar="OBJECT…")
+@click.option("-o", "--output", "target", type=_file, required=True, help="Where to write it.")
+@click.option("--btf", "kernel", type=_file, help="The kernel's types.  [default: this one's]")
+@pass_output
+def minimise(output: Output, files: tuple[Path, ...], target: Path, kernel: Path | None) -> None:
+    """Write the few of a kernel's types that the CO-RE records of objects (or C sources) need.
+
+    For machines whose kernel shows no BTF: an object is loaded against what is written, as
+    against all of the kernel's types (`osmia.kernel.target.kernel_target(core_btf=…)`, libbpf's
+    btf_custom_path, bpftool's kernel_btf).
+    """
+    types = kernel_btf() if kernel is None else _of_file(kernel)
+    minimiser = Minimiser(types)
+    for file in files:
+        obj = open_source(file)
+        records = [each for f in obj.functions.values() for each in f.core_relocations]
+        if obj.btf is not None:
+            minimiser.add(obj.btf, records)
+    small = minimiser.build()
+    write_whole(target, small.to_bytes())
+    if output.verbose:
+        note(f"{target}: {len(small):,} of {len(types):,} types, {len(small.to_bytes()):,} bytes")
 
 
 def _read(words: tuple[str, ...]) -> tuple[BTF, list[int] | None]:

@@ -11,6 +11,7 @@ import click
 
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, note
+from osmia.files import write_whole
 
 _file = click.Path(path_type=Path)
 
@@ -62,7 +63,7 @@ def compile_command(
         sys.stdout.buffer.write(compiled.data)
         return
     written = target_file or file.with_suffix(".o")
-    written.write_bytes(compiled.data)
+    write_whole(written, compiled.data)
     if output.verbose:
         compiler = f"{compiled.compiler.command[0]} {compiled.compiler.version}"
         how = "as compiled before" if compiled.cached else f"by {compiler}"

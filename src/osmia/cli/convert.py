@@ -9,6 +9,7 @@ import click
 from osmia.cli.legacy import open_legacy, program_type, takes_type
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, note, printable
+from osmia.files import write_whole
 
 _file = click.Path(path_type=Path)
 
@@ -45,7 +46,7 @@ def convert_command(
     if source:
         output.line(printable_text(map_source(conversion.object)).rstrip("\n"))
     if target is not None and not check:
-        target.write_bytes(write_object(conversion.object))
+        write_whole(target, write_object(conversion.object))
     if check or output.verbose:
         for each in conversion.notes:
             note(f"osmia: note: {each}")

@@ -1,0 +1,31 @@
+"""Write a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o666, durable: bool = True) -> None:
+    """Put `content` in the place of what `path` has; readers see one or the other.
+
+    When it fails, what was there is there still. `mode` is less the umask. Without `durable`
+    all that does not hold when the machine loses power meanwhile, and writing is faster. What
+    is no regular file (a pipe, /dev/stdout) is written to as it is.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name[:200]}.{os.urandom(6).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
