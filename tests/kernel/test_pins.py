@@ -63,6 +63,15 @@ def test_a_failed_pin_leaves_no_directories(bpffs: Path) -> None:
 
 
 @pytest.mark.kernel
+def test_when_one_of_several_cannot_be_pinned_none_is(bpffs: Path) -> None:
+    with new_map() as flows:
+        places = [bpffs / "new/first", bpffs / "new/deep/second", bpffs / "other/with.dot"]
+        with pytest.raises(KernelError, match="with.dot"):
+            pins.pin_all((flows.fileno(), place, "map") for place in places)
+    assert not list(bpffs.iterdir())
+
+
+@pytest.mark.kernel
 def test_a_second_pin_of_the_same_name_is_refused(bpffs: Path) -> None:
     with new_map() as flows:
         flows.pin(bpffs / "flows")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -172,7 +171,7 @@ def load_programs(
     """
     obj = select_programs(open_source(file), names)
     set_globals(obj, assignments)
-    with obj.load() as loaded, ExitStack() as undo:
+    with obj.load() as loaded:
         several = len(loaded.programs) > 1
         wanted = [
             (program, path / pins.safe_name(name) if several else path)
@@ -180,10 +179,7 @@ def load_programs(
         ]
         if pin_maps is not None:
             wanted += [(m, pin_maps / pins.safe_name(name)) for name, m in loaded.maps.items()]
-        for thing, place in wanted:
-            pins.pin(thing.fileno(), place, what=repr(thing.name))
-            undo.callback(pins.unpin, place)
-        undo.pop_all()
+        pins.pin_all((thing.fileno(), place, repr(thing.name)) for thing, place in wanted)
     if output.verbose:
         for _, place in wanted:
             note(f"pinned {place}")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from osmia.kernel import pins
 from osmia.kernel.held_maps import HeldMap, LoadedMaps
 from osmia.kernel.map_loader import LoadedSection
+from osmia.kernel.maps import Map
 from osmia.kernel.programs import Program
 from osmia.kernel.syscall import Command, error_of, map_element
 from osmia.kernel.usdt_specs import SPECS_MAP, UsdtSpecs
@@ -94,6 +98,37 @@ class LoadedObject:
         if error not in (0, errno.EBUSY):
             raise error_of(Command.MAP_UPDATE_ELEM, error, f"write struct_ops {name!r}")
         return struct_ops.attach_struct_ops(ops, name)
+
+    def pin(
+        self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
+    ) -> list[Path]:
+        """Pin all programs and maps under their names in a directory of a bpffs; the paths.
+
+        All or none: when one cannot be pinned, those before are removed again, and so are
+        directories made here. Global data stays as long as the programs do.
+        """
+        wanted = [
+            (part.fileno(), path, f"{kind} {part.name!r}")
+            for kind, part, path in self._pins(directory, programs=programs, maps=maps)
+        ]
+        pins.pin_all(wanted)
+        return [path for _, path, _ in wanted]
+
+    def unpin(
+        self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
+    ) -> None:
+        """Remove what `pin` with the same arguments made, in this process or another one."""
+        pins.unpin_all(path for *_, path in self._pins(directory, programs=programs, maps=maps))
+
+    def _pins(
+        self, directory: str | os.PathLike[str], *, programs: bool, maps: bool
+    ) -> Iterator[tuple[str, Program | Map, Path]]:
+        if programs:
+            for name, program in self.programs.items():
+                yield "program", program, Path(directory, pins.safe_name(name))
+        if maps:
+            for name, held in self.maps.items():
+                yield "map", held, Path(directory, pins.safe_name(name))
 
     def close(self) -> None:
         """Give up all descriptors. Doing it twice does no harm."""

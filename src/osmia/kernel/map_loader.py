@@ -6,7 +6,7 @@ import errno
 import os
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -187,7 +187,7 @@ class MapLoader:
         if tc_layout and pins.is_on_bpffs(directory):
             self.undo.callback(tc_pins.remove_layout, tc_pins.make_layout(tc_pins.tc_root()))
         for made in pins.make_directories(directory):
-            self.undo.callback(_remove_empty, made)
+            self.undo.callback(pins.remove_empty, made)
 
     def _new(self, definition: model.Map) -> FileDescriptor:
         what = f"map {definition.name!r}"
@@ -328,12 +328,6 @@ class MapLoader:
 def _is_tc_place(definition: model.Map) -> bool:
     untold = bool(definition.pin_path) or definition.pinning in (Pinning.NONE, Pinning.BY_NAME)
     return not untold
-
-
-def _remove_empty(directory: Path) -> None:
-    """Remove a directory, unless somebody else put something in it meanwhile."""
-    with suppress(OSError):
-        directory.rmdir()
 
 
 def _explained(definition: model.Map, error: KernelError) -> OsmiaError:

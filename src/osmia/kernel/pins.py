@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
@@ -108,6 +108,38 @@ def pin(fd: int, path: str | os.PathLike[str], *, what: str = "object") -> None:
             hint = f"'{_existing(target.parent)}' is not in a bpffs"
             raise KernelError(error.errno or 0, error.what, hint=hint) from None
         raise
+
+
+def pin_all(things: Iterable[tuple[int, Path, str]]) -> None:
+    """Pin each (descriptor, path, what it is), all or none: as for `pin`."""
+    with ExitStack() as undo:
+        for fd, path, what in things:
+            for directory in make_directories(path.parent):
+                undo.callback(remove_empty, directory)
+            pin(fd, path, what=what)
+            undo.callback(path.unlink, missing_ok=True)
+        undo.pop_all()
+
+
+def remove_empty(directory: Path) -> None:
+    """Remove a directory, unless somebody else put something in it meanwhile."""
+    with suppress(OSError):
+        directory.rmdir()
+
+
+def unpin_all(paths: Iterable[Path]) -> None:
+    """Remove pins; what is gone already is passed over, and so are directories in use.
+
+    KernelError for what is in no bpffs, before anything is removed.
+    """
+    there = [path for path in paths if path.exists()]
+    for path in there:
+        if not is_on_bpffs(path):
+            raise KernelError(errno.EPERM, f"remove pin '{path}'", hint="it is not in a bpffs")
+    for path in there:
+        unpin(path)
+    for directory in {path.parent for path in there}:
+        remove_empty(directory)
 
 
 def unpin(path: str | os.PathLike[str]) -> None:
