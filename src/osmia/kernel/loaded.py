@@ -99,6 +99,20 @@ class LoadedObject:
             raise error_of(Command.MAP_UPDATE_ELEM, error, f"write struct_ops {name!r}")
         return struct_ops.attach_struct_ops(ops, name)
 
+    def register_struct_ops(self, name: str) -> None:
+        """Register the struct_ops of that name until `osmia struct_ops unregister` or a delete
+        of its map's value ends it, beyond this process (since 5.6).
+
+        Raises ValueError for those that are registered by links (section `.struct_ops.link`):
+        pin the link that `attach_struct_ops` gives.
+        """
+        from osmia.kernel.links import struct_ops
+
+        ops, value = self.maps[name], self._struct_ops[name]
+        if ops.flags & MapFlag.LINK:
+            raise ValueError(f"struct_ops {name!r} is registered by a link; pin that")
+        struct_ops.register_for_good(ops, value, name)
+
     def pin(
         self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
     ) -> list[Path]:

@@ -68,6 +68,39 @@ def attach_cgroup(
     return HookLink(what, detacher(program, directory, hook, what))
 
 
+def attach_for_good(
+    program: Program,
+    cgroup: str | os.PathLike[str] | int,
+    attach_type: AttachType,
+    sharing: str = "exclusive",
+) -> None:
+    """Attach without a link: until `detach_cgroup`, or the cgroup is gone (since 4.10).
+
+    `sharing`: whether cgroups below may have programs of their own on this hook instead
+    ("override") or as well ("multi").
+    """
+    what = f"program {program.name!r} on {attach_type.name.lower()} of cgroup {_words(cgroup)}"
+    with _open(cgroup) as directory:
+        _attach(program, directory, attach_type, _LEGACY[sharing], what)
+
+
+def detach_cgroup(
+    program: Program, cgroup: str | os.PathLike[str] | int, attach_type: AttachType
+) -> None:
+    """Take off what was attached without a link; KernelError ENOENT when it is not there."""
+    what = f"program {program.name!r} from {attach_type.name.lower()} of cgroup {_words(cgroup)}"
+    with _open(cgroup) as directory:
+        try:
+            syscall.prog_detach(
+                program.fileno(),
+                target=directory.fileno(),
+                attach_type=attach_type,
+                what=f"detach {what}",
+            )
+        except KernelError as error:
+            raise _explained(error) from None
+
+
 def _hook(program: Program, attach_type: AttachType | None) -> AttachType:
     if attach_type is not None:
         return attach_type
@@ -86,7 +119,10 @@ def _open(cgroup: str | os.PathLike[str] | int) -> FileDescriptor:
     if isinstance(cgroup, int):
         return FileDescriptor(os.dup(cgroup), "cgroup")
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    return FileDescriptor(os.open(cgroup, flags), f"cgroup {_words(cgroup)}")
+    try:
+        return FileDescriptor(os.open(cgroup, flags), f"cgroup {_words(cgroup)}")
+    except OSError as error:
+        raise KernelError(error.errno or 0, f"open cgroup {_words(cgroup)}") from None
 
 
 def _words(cgroup: str | os.PathLike[str] | int) -> str:
@@ -132,6 +168,9 @@ def _attach(
 
 
 def _explained(error: KernelError) -> KernelError:
+    if error.errno == errno.ENOENT:
+        hint = "it is not attached there, or by a link (osmia link detach)"
+        return KernelError(errno.ENOENT, error.what, hint=hint)
     if error.errno == errno.EBADF:
         hint = "the directory is not one of a cgroup v2 file system"
         return KernelError(errno.EBADF, error.what, hint=hint)

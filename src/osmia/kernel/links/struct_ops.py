@@ -42,21 +42,31 @@ def attach_struct_ops(struct_ops: HasFileno, name: str = "") -> StructOpsLink:
 def register_struct_ops(struct_ops: HasFileno, value: bytes, name: str = "") -> Link:
     """Register by writing the value to a map made without BPF_F_LINK (since 5.6).
 
-    The registration lasts until `detach` deletes the value again, or the map is gone.
+    The registration lasts until `detach` deletes the value again.
     """
+    register_for_good(struct_ops, value, name)
     what = f"struct_ops {name!r}"
+    # A descriptor of its own: the map may be closed before it is unregistered.
+    registered = FileDescriptor(os.dup(struct_ops.fileno()), what)
+
+    def unregister() -> None:
+        with registered:
+            unregister_struct_ops(registered, name)
+
+    return HookLink(what, unregister)
+
+
+def register_for_good(struct_ops: HasFileno, value: bytes, name: str = "") -> None:
+    """Register as `register_struct_ops` does, until somebody unregisters it by the map."""
     fd = struct_ops.fileno()
     error = -syscall.map_element(Command.MAP_UPDATE_ELEM, fd, key=_KEY, value=value)
     if error > 0:
-        raise syscall.error_of(Command.MAP_UPDATE_ELEM, error, f"register {what}")
+        raise syscall.error_of(Command.MAP_UPDATE_ELEM, error, f"register struct_ops {name!r}")
 
-    # A descriptor of its own: the map may be closed before it is unregistered.
-    registered = FileDescriptor(os.dup(fd), what)
 
-    def unregister() -> None:
-        with registered as own:
-            failure = -syscall.map_element(Command.MAP_DELETE_ELEM, own.fileno(), key=_KEY)
-        if failure > 0:
-            raise syscall.error_of(Command.MAP_DELETE_ELEM, failure, f"unregister {what}")
-
-    return HookLink(what, unregister)
+def unregister_struct_ops(struct_ops: HasFileno, name: str = "") -> None:
+    """Unregister what was registered without a link. KernelError ENOENT when it was not."""
+    fd = struct_ops.fileno()
+    error = -syscall.map_element(Command.MAP_DELETE_ELEM, fd, key=_KEY)
+    if error > 0:
+        raise syscall.error_of(Command.MAP_DELETE_ELEM, error, f"unregister struct_ops {name!r}")
