@@ -139,6 +139,21 @@ def test_queues_stacks_and_filters(any_vm: Vm) -> None:
     assert sum(value in bloom for value in range(1, 2000, 2)) < 100
 
 
+def test_what_is_taken_leaves_the_map(any_vm: Vm) -> None:
+    table = any_vm.create_map(MapType.HASH, value_size=4, max_entries=8)
+    table.update({1: 10, 2: 20})
+    assert sorted(table.take_all()) == [(1, 10), (2, 20)]
+    assert not table
+    table[3] = 30
+    assert table.to_numpy(take=True).tolist() == [(3, 30)]
+    assert not table
+    array = any_vm.create_map(MapType.ARRAY, value_size=4, max_entries=2)
+    array[1] = 10
+    with pytest.raises(KernelError):
+        array.take_all()
+    assert array[1] == 10
+
+
 def test_per_cpu_values_are_lists(any_vm: Vm) -> None:
     array = any_vm.create_map(MapType.PERCPU_ARRAY, value_size=4, max_entries=2)
     table = any_vm.create_map(MapType.PERCPU_HASH, value_size=4, max_entries=2)

@@ -120,6 +120,22 @@ def test_lpm_tries_become_arrays(make_map: MakeMap) -> None:
     assert sorted(trie.to_numpy()["value"].tolist()) == list(range(200))
 
 
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("map_type", [MapType.HASH, MapType.PERCPU_HASH])
+def test_arrays_of_what_is_taken(make_map: MakeMap, map_type: MapType) -> None:
+    counts = make_map(map_type, max_entries=1000)
+    for number in range(700):
+        counts[number] = [number] * possible_cpus() if counts.cpus else number
+    entries = counts.to_numpy(take=True)
+    assert np.array_equal(np.sort(entries["key"]), np.arange(700))
+    assert np.array_equal(entries["value"].reshape(700, -1)[:, 0], entries["key"])
+    assert not counts
+    counts[5] = [50] * possible_cpus() if counts.cpus else 50
+    keys, values = counts.to_arrays(take=True)
+    assert (keys.tolist(), values.ravel()[0]) == ([5], 50)
+    assert not counts
+
+
 def test_maps_alone_do_not_import_numpy() -> None:
     program = "import osmia.kernel.maps, sys; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -62,6 +62,10 @@ def test_a_missing_key_is_a_key_error_that_names_map_and_key(make_map: MakeMap) 
         del counts[77]
     with pytest.raises(KeyError):
         counts.lookup_and_delete(77)
+    counts[78] = 1
+    with pytest.raises(KernelError, match="EINVAL"):
+        counts.lookup_and_delete(78, ElementFlag.LOCK)  # there is no lock in the value
+    assert 78 in counts
 
 
 def test_deleting_removes_an_entry(make_map: MakeMap) -> None:
@@ -291,6 +295,56 @@ def test_clear_leaves_nothing(make_map: MakeMap, map_type: MapType) -> None:
     assert not counts
 
 
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize(
+    "map_type", [*HASHES, MapType.PERCPU_HASH, MapType.LPM_TRIE], ids=lambda kind: kind.name
+)
+def test_take_all_gives_what_leaves_the_map(make_map: MakeMap, map_type: MapType) -> None:
+    trie = map_type is MapType.LPM_TRIE
+    options = {"key_size": 8, "flags": MapFlag.NO_PREALLOC} if trie else {}
+    counts = make_map(map_type, max_entries=4096, **options)
+    counts.update(
+        {f"10.{n >> 8}.{n & 255}.0/24" if trie else n: _value(counts, n) for n in range(900)}
+    )
+    expected = dict(counts.items())
+    taken = counts.take_all()
+    assert len(taken) == 900
+    assert dict(taken) == expected
+    assert not counts
+    assert counts.take_all() == []
+
+
+def _value(counts: Any, number: int) -> Any:
+    return [number] * counts.cpus if counts.cpus else number
+
+
+def test_entries_stored_while_all_are_taken_are_not_lost(make_map: MakeMap) -> None:
+    counts = make_map(MapType.HASH, max_entries=1 << 16)
+    done = threading.Event()
+
+    def store() -> None:
+        for key in range(20_000):
+            counts.update(key, key, ElementFlag.NOEXIST)
+        done.set()
+
+    writer = threading.Thread(target=store)
+    writer.start()
+    taken: list[tuple[int, int]] = []
+    while not done.is_set():
+        taken += counts.take_all()
+    writer.join()
+    taken += counts.take_all()
+    assert sorted(taken) == [(key, key) for key in range(20_000)]
+
+
+def test_what_cannot_be_deleted_cannot_be_taken(make_map: MakeMap) -> None:
+    values = make_map(MapType.ARRAY)
+    values[3] = 30
+    with pytest.raises(KernelError):
+        values.take_all()
+    assert values[3] == 30
+
+
 def test_a_bucket_larger_than_the_buffers_gets_room(
     make_map: MakeMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +353,7 @@ def test_a_bucket_larger_than_the_buffers_gets_room(
     expected = {key: key for key in range(2000)}
     counts.update(expected)
     assert dict(counts.items()) == expected
+    assert dict(counts.take_all()) == expected
 
 
 def test_a_frozen_map_can_be_read_and_not_written(make_map: MakeMap) -> None:

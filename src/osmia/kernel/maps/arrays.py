@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-def separate(source: KeyedMap) -> tuple[Array, Array]:
-    """All keys and all values, in the same order."""
+def separate(source: KeyedMap, *, take: bool = False) -> tuple[Array, Array]:
+    """All keys and all values, in the same order; with `take` they leave the map."""
     keys, values = _Growing(source.max_entries), _Growing(source.max_entries)
-    for some_keys, some_values in _steps(source):
+    for some_keys, some_values in _steps(source, take):
         keys.append(some_keys)
         values.append(some_values)
     no_keys, no_values = _typed(source, b"", b"")
     return keys.array(no_keys), values.array(no_values)
 
 
-def structured(source: KeyedMap) -> Array:
-    """All entries as one array with the fields `key` and `value`."""
+def structured(source: KeyedMap, *, take: bool = False) -> Array:
+    """All entries as one array with the fields `key` and `value`; `take` as for `separate`."""
     entries = _Growing(source.max_entries)
     no_keys, no_values = _typed(source, b"", b"")
     dtype = np.dtype([("key", *_field(no_keys)), ("value", *_field(no_values))])
-    for keys, values in _steps(source):
+    for keys, values in _steps(source, take):
         rows = entries.rows(len(keys), dtype, ())
         rows["key"] = keys
         rows["value"] = values
@@ -90,17 +90,16 @@ class _Growing:
         return self._memory[: self._used]
 
 
-def _steps(source: KeyedMap) -> Iterator[tuple[Array, Array]]:
+def _steps(source: KeyedMap, take: bool) -> Iterator[tuple[Array, Array]]:
     """Keys and values of some entries at a time; valid until the next step."""
-    if source.type in batches.BATCH_TYPES:
-        reader = batches.BatchReader(source, batches.chunk_entries(source))
-        if reader.supported:
-            for count in reader:
-                keys = memoryview(reader.keys)[: count * source.key_size]
-                values = memoryview(reader.values)[: count * source.entry_value_size]
-                yield _typed(source, keys, values)
-            return
-    for key, value in batches.read(source):
+    reader = batches.start(source, batches.chunk_entries(source), take=take)
+    if reader is not None:
+        for count in reader:
+            keys = memoryview(reader.keys)[: count * source.key_size]
+            values = memoryview(reader.values)[: count * source.entry_value_size]
+            yield _typed(source, keys, values)
+        return
+    for key, value in batches.read(source, take=take):
         yield _typed(source, key, value)
 
 

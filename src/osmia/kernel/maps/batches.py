@@ -45,18 +45,29 @@ BATCH_TYPES = frozenset(
 )
 
 
-def read(source: KeyedMap) -> Iterator[tuple[bytes, bytes]]:
-    """All entries, as undecoded keys and values of several entries at a time."""
-    if source.type in BATCH_TYPES:
-        reader = BatchReader(source, chunk_entries(source))
-        if reader.supported:
-            for count in reader:
-                yield reader.keys_of(count), reader.values_of(count)
-            return
+def read(source: KeyedMap, *, take: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    """All entries, as undecoded keys and values of several entries at a time.
+
+    With `take` they are taken out of the map in the same step.
+    """
+    reader = start(source, chunk_entries(source), take=take)
+    if reader is not None:
+        for count in reader:
+            yield reader.keys_of(count), reader.values_of(count)
+        return
     for key in KeyWalk(source):
-        value = source.read_encoded(key)
+        value = source.take_encoded(key) if take else source.read_encoded(key)
         if value is not None:  # else deleted since its key was found
             yield key, value
+
+
+def start(source: KeyedMap, entries: int, *, take: bool = False) -> BatchReader | None:
+    """A reader, or taker, of so many entries a step; None where the kernel has no batches."""
+    if source.type not in BATCH_TYPES:
+        return None
+    command = Command.MAP_LOOKUP_AND_DELETE_BATCH if take else Command.MAP_LOOKUP_BATCH
+    reader = BatchReader(source, entries, command)
+    return reader if reader.supported else None
 
 
 def chunk_entries(source: KeyedMap) -> int:
@@ -66,7 +77,8 @@ def chunk_entries(source: KeyedMap) -> int:
 
 
 class BatchReader:
-    """BPF_MAP_LOOKUP_BATCH over a whole map; iterating gives the entries read in a step.
+    """BPF_MAP_LOOKUP_BATCH, or BPF_MAP_LOOKUP_AND_DELETE_BATCH, over a whole map; iterating
+    gives how many entries a step got.
 
     The entries of a step are in the buffers until the next one. The first step is made at
     construction: `supported` is False where the kernel knows no batches for this map.
@@ -76,7 +88,7 @@ class BatchReader:
         self,
         source: KeyedMap,
         entries: int,
-        command: Command = Command.MAP_LOOKUP_BATCH,
+        command: Command,
     ) -> None:
         self._source = source
         self._command = command
@@ -224,13 +236,11 @@ def clear(target: KeyedMap) -> None:
     if target.type in (MapType.ARRAY, MapType.PERCPU_ARRAY):
         _zero(target)
         return
-    if target.type in BATCH_TYPES:
-        command = Command.MAP_LOOKUP_AND_DELETE_BATCH
-        reader = BatchReader(target, chunk_entries(target), command)
-        if reader.supported:
-            for _ in reader:
-                pass
-            return
+    taker = start(target, chunk_entries(target), take=True)
+    if taker is not None:
+        for _ in taker:
+            pass
+        return
     delete(target, b"".join(keys for keys, _ in read(target)))
 
 

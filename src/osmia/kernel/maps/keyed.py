@@ -145,12 +145,12 @@ class KeyedMap(
         """Remove an entry; the same as `del map[key]`."""
         del self[key]
 
-    def lookup_and_delete(self, key: Any) -> Any:
-        """Take an entry out in one step; hashes since 5.14.
+    def lookup_and_delete(self, key: Any, flags: int = 0) -> Any:
+        """Take an entry out in one step; hashes since 5.14. `flags` may be ElementFlag.LOCK.
 
         KernelError EOPNOTSUPP where the map type cannot.
         """
-        value = self._read(_TAKE, key)
+        value = self._read(_TAKE, key, flags)
         if isinstance(value, int):
             raise element_error(self, Command.MAP_LOOKUP_AND_DELETE_ELEM, value, key)
         return self._decode_value(value)
@@ -227,6 +227,16 @@ class KeyedMap(
             return None if error else value
         raise element_error(self, Command.MAP_LOOKUP_ELEM, error)
 
+    def take_encoded(self, key: bytes) -> bytes | None:
+        """`read_encoded`, and the entry is gone: in one step where the kernel can."""
+        error, value = self._call(_TAKE, key)
+        if error not in batches.UNSUPPORTED:
+            if error in (0, errno.ENOENT):
+                return None if error else value
+            raise element_error(self, Command.MAP_LOOKUP_AND_DELETE_ELEM, error)
+        found = self.read_encoded(key)
+        return found if found is not None and batches.delete(self, key) else None
+
     def update_many(
         self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | numpy.ndarray, flags: int = 0
     ) -> None:
@@ -256,24 +266,38 @@ class KeyedMap(
         """Delete the keys that are there; how many were."""
         return batches.delete(self, b"".join(map(self._key_bytes, keys)))
 
+    def take_all(self) -> list[tuple[Any, Any]]:
+        """Take all entries out: what programs store meanwhile is in the list or in the map.
+
+        That holds for hashes since 5.6 (per-CPU ones too), for other hashes since 5.14; where
+        the kernel cannot, an entry is read and then deleted.
+        """
+        decode = self._key_decoder()
+        return [
+            entry
+            for keys, values in batches.read(self, take=True)
+            for entry in zip(decode(keys), self.decode_values(values), strict=True)
+        ]
+
     def clear(self) -> None:
         """Delete all entries; those that come meanwhile may stay."""
         batches.clear(self)
 
-    def to_numpy(self) -> numpy.ndarray:
+    def to_numpy(self, *, take: bool = False) -> numpy.ndarray:
         """All entries as one structured array with the fields `key` and `value`.
 
-        Per-CPU values have a row of one value per possible CPU. Imports numpy.
+        Per-CPU values have a row of one value per possible CPU. With `take` the entries leave
+        the map, as with `take_all`. Imports numpy.
         """
         from osmia.kernel.maps import arrays
 
-        return arrays.structured(self)
+        return arrays.structured(self, take=take)
 
-    def to_arrays(self) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def to_arrays(self, *, take: bool = False) -> tuple[numpy.ndarray, numpy.ndarray]:
         """All keys and all values as two arrays: `to_numpy` without the interleaving copy."""
         from osmia.kernel.maps import arrays
 
-        return arrays.separate(self)
+        return arrays.separate(self, take=take)
 
     def close(self) -> None:
         """Let go of the map; the kernel frees it when nobody else holds it."""

@@ -178,6 +178,13 @@ class KeyedMap(VmMap, MutableMapping[Any, Any]):
             except KeyExistsError:
                 continue
 
+    def take_all(self) -> list[tuple[Any, Any]]:
+        """Take all entries out."""
+        entries = list(self.items())
+        for key, _ in entries:
+            del self[key]
+        return entries
+
     def clear(self) -> None:
         """Delete all entries; in an array, set them to 0."""
         self._check_not_frozen()
@@ -198,9 +205,15 @@ class KeyedMap(VmMap, MutableMapping[Any, Any]):
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
-    def to_numpy(self) -> numpy.ndarray[Any, Any]:
-        """All entries as one structured array with the fields `key` and `value`."""
+    def to_numpy(self, *, take: bool = False) -> numpy.ndarray[Any, Any]:
+        """All entries as one structured array with the fields `key` and `value`; with `take`
+        they leave the map."""
         import numpy
+
+        if take:
+            taken = self.to_numpy()
+            self.take_all()
+            return taken
 
         assert self.key_codec is not None and self.value_codec is not None
         value: Any = self.value_codec.dtype()
