@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from osmia.kernel import features
 from osmia.kernel.programs import Program
 
 from .conftest import Result
@@ -159,3 +160,18 @@ def test_log_shows_what_the_verifier_says(osmia: Cli, compiled: Path, tmp_path: 
 def test_an_unknown_program_of_an_object_is_named(osmia: Cli, compiled: Path, bpffs: Path) -> None:
     wrong = osmia("prog", "load", compiled, bpffs / "x", "--prog", "coun")
     assert wrong.status == 1 and "did you mean 'count'" in wrong.err
+
+
+def test_output_of_a_program_is_printed(
+    osmia: Cli, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert osmia("prog", "tracelog", "program", program).status == 2
+    if features.kernel_is_older_than("6.17"):
+        assert "6.17" in osmia("prog", "tracelog", "stdout", program).err
+    else:
+        assert osmia("prog", "tracelog", "stderr", program, "-j").json == {"stderr": ""}
+    # Whether a kernel has memory for a program's output depends on more than its version.
+    monkeypatch.setattr(Program, "read_output", lambda self: f"{self.name}\t1\nand\x1b[2J\n")
+    assert osmia("prog", "tracelog", "stdout", program).lines == ["count   1", "and\\x1b[2J"]
+    told = osmia("prog", "tracelog", "stdout", program, "-j").json
+    assert told == {"stdout": "count\t1\nand\x1b[2J\n"}

@@ -114,8 +114,10 @@ def test_a_full_ring_refuses_and_what_it_took_is_read(senders: Any, numbers: Rin
     senders.numbered()(5000)
     assert senders.refused > 0
     assert numbers.pending == 24 * senders.sent
+    assert (numbers.consumed, numbers.produced) == (0, 24 * senders.sent)
     assert numbers.read() == list(range(senders.sent))
     assert numbers.pending == 0
+    assert numbers.consumed == numbers.produced == 24 * senders.sent
 
 
 def test_reading_gives_room_back(senders: Any, numbers: RingBuffer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,42 @@ def test_what_is_in_no_bpffs_is_not_removed(obj: osmia.Object, tmp_path: Path) -
     with obj.load() as bpf, pytest.raises(KernelError, match="not in a bpffs"):
         bpf.unpin(tmp_path)
     assert names(tmp_path) == {"flows"}
+
+
+TRACING = """
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+char LICENSE[] SEC("license") = "GPL";
+SEC("tp/sched/sched_process_exit") int first(void *ctx) { return 0; }
+SEC("raw_tp/sched_process_exit") int second(void *ctx) { return 0; }
+SEC("struct_ops") __u32 BPF_PROG(ssthresh, struct sock *sk) { return 2; }
+SEC("struct_ops") __u32 BPF_PROG(undo, struct sock *sk) { return 10; }
+SEC("struct_ops") void BPF_PROG(avoid, struct sock *sk, __u32 ack, __u32 acked) { }
+SEC(".struct_ops") struct tcp_congestion_ops control = {
+    .ssthresh = (void *)ssthresh, .undo_cwnd = (void *)undo, .cong_avoid = (void *)avoid,
+    .name = "osmia_loaded",
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("without", "attached"),
+    [
+        ([], ["'first'", "'second'", "'control'"]),
+        (["control"], ["'first'", "'second'"]),
+        (["first", "control"], ["'second'"]),
+    ],
+)
+def test_what_is_left_out_is_not_attached(without: list[str], attached: list[str]) -> None:
+    with osmia.compile(TRACING).load() as bpf, ExitStack() as stack:
+        links = [stack.enter_context(link) for link in bpf.attach(without=without)]
+        assert [link.what.split()[1] for link in links] == attached
+
+
+def test_a_name_that_is_nothing_cannot_be_left_out() -> None:
+    with (
+        osmia.compile(TRACING).load() as bpf,
+        pytest.raises(KeyError, match="did you mean 'first'"),
+    ):
+        bpf.attach(without=["firts"])

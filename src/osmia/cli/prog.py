@@ -11,6 +11,7 @@ from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable
+from osmia.cli.sockmaps import attach_program, detach_program
 from osmia.cli.sources import open_source, select_programs, set_globals
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
 from osmia.errors import OsmiaError, VerifierError
@@ -261,11 +262,27 @@ def _print_log(output: Output, name: str, log: str) -> None:
 
 
 @prog_command.command("tracelog", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="[stdout|stderr PROG]")
 @pass_output
-def trace_log(output: Output) -> None:
-    """Print what programs say with bpf_printk, until Ctrl-C."""
+def trace_log(output: Output, words: tuple[str, ...]) -> None:
+    """Print what programs say with bpf_printk, until Ctrl-C.
+
+    `stdout PROG`: what PROG wrote to its output since somebody read it last; `stderr PROG`:
+    what it, or the kernel about it, wrote to its errors (since Linux 6.17).
+    """
     from osmia.events import TracePipe
 
+    if words:
+        if words[0] not in ("stdout", "stderr"):
+            raise click.UsageError(f"`stdout` or `stderr`, not {words[0]!r}")
+        with open_program(only_target(words[1:])) as program:
+            text = program.read_output() if words[0] == "stdout" else program.read_errors()
+        if output.json:
+            output.document({words[0]: text})
+            return
+        for each in text.splitlines():
+            output.line(printable(each.expandtabs()))
+        return
     with TracePipe() as pipe:
         for line in pipe:
             if output.json:
@@ -275,3 +292,7 @@ def trace_log(output: Output) -> None:
                     printable(f"{line.timestamp:.6f} {line.task}-{line.pid}: {line.message}")
                 )
                 output.flush()
+
+
+prog_command.add_command(attach_program)
+prog_command.add_command(detach_program)

@@ -85,6 +85,20 @@ class RingBuffer(EventSource[Any]):
             self._check_open()
             return self._ring.pending
 
+    @property
+    def produced(self) -> int:
+        """How many bytes were ever reserved in it, headers included; it only grows."""
+        with self._lock:
+            self._check_open()
+            return self._ring.produced
+
+    @property
+    def consumed(self) -> int:
+        """How many of those were taken: `produced` less `pending`, at one moment."""
+        with self._lock:
+            self._check_open()
+            return self._ring.position
+
     def fileno(self) -> int:
         """The map's descriptor, readable when records are there; -1 when there is none."""
         self._check_open()

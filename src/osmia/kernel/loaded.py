@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -67,19 +67,26 @@ class LoadedObject:
         loaded = self._sections.get(section.name)
         return loaded.memory if loaded is not None else None
 
-    def attach(self) -> list[Link]:
-        """Attach every program whose section says where; the links, in program order.
+    def attach(self, *, without: Collection[str] = ()) -> list[Link]:
+        """Attach every program whose section says where, and every struct_ops; the links, in
+        the object's order.
 
-        Programs that need to be told (an interface, a cgroup) are left alone. When one
+        Programs that need to be told (an interface, a cgroup) are left alone, and so are
+        programs and struct_ops named in `without` (KeyError for names of neither). When one
         cannot be attached, those attached before are detached again.
         """
+        for name in without:
+            if name not in self._struct_ops:
+                self.programs[name]
         with ExitStack() as undo:
             links = []
-            for program in self.programs.values():
-                if program.definition is not None and program.definition.auto_attach:
+            for name, program in self.programs.items():
+                wanted = program.definition is not None and program.definition.auto_attach
+                if wanted and name not in without:
                     links.append(undo.enter_context(program.attach()))
             for name in self._struct_ops:
-                links.append(undo.enter_context(self.attach_struct_ops(name)))
+                if name not in without:
+                    links.append(undo.enter_context(self.attach_struct_ops(name)))
             undo.pop_all()
         return links
 

@@ -111,8 +111,11 @@ def test_a_pinned_link_outlives_its_object_until_it_is_detached(
 def test_detach_removes_the_pins_it_made(xdp: Program, network, bpffs: Path) -> None:
     link = attach_xdp(xdp, "left")
     link.pin(bpffs / "link")
+    link.pin(bpffs / "again")
+    assert link.pin_paths == (bpffs / "link", bpffs / "again")
     link.detach()
-    assert not (bpffs / "link").exists()
+    assert not list(bpffs.iterdir())
+    assert link.pin_paths == ()
 
 
 def test_a_closed_link_is_refused(xdp: Program, network) -> None:

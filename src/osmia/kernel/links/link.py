@@ -147,6 +147,11 @@ class KernelLink(Link):
         pins.pin(self.fileno(), path, what=f"the link of {self.what}")
         self._pins.append(Path(path))
 
+    @property
+    def pin_paths(self) -> tuple[Path, ...]:
+        """Where this object pinned the link; `osmia.kernel.holders.pinned` finds all pins."""
+        return tuple(self._pins)
+
     def unpin(self) -> None:
         """Remove the pins that this object made."""
         while self._pins:
