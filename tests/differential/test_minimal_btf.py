@@ -77,12 +77,17 @@ def test_libbpf_takes_it_too(
     assert {name: seen.tag for name, seen in theirs.programs.items()} == loaded_tags(obj)
 
 
+@pytest.mark.parametrize("peer", ["bpftool", "newer bpftool"])
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_about_as_small_as_bpftools_and_either_serves(
-    case: str, corpus_object: Callable[[str], Path], peers: dict[str, Any], tmp_path: Path
+    case: str,
+    peer: str,
+    corpus_object: Callable[[str], Path],
+    peers: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     path, theirs = corpus_object(case), tmp_path / "theirs.btf"
-    command = [peers["bpftool"].command, "gen", "min_core_btf", "/sys/kernel/btf/vmlinux"]
+    command = [peers[peer].command, "gen", "min_core_btf", "/sys/kernel/btf/vmlinux"]
     subprocess.run([*command, theirs, path], check=True, capture_output=True)
     obj = osmia.open(path)
     assert obj.btf is not None

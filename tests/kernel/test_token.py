@@ -216,8 +216,9 @@ def test_the_command_loads_and_lists(by_default: UserNamespace, compiled: Path) 
     }
     table = by_default.run("-m", "osmia", "token", "list", delegated=some)
     assert "sched_cls,xdp" in table
-    pins = ["prog", "load", str(compiled), "/sys/fs/bpf/mine"]
-    by_default.run("-m", "osmia", *pins, delegated=ALL)
+    by_default.run("-m", "osmia", "prog", "load", str(compiled), "/sys/fs/bpf/x", delegated=ALL)
+    created = ["map", "create", "/sys/fs/bpf/x", "--type", "hash", "--key", "4", "--value", "4"]
+    by_default.run("-m", "osmia", *created, "--entries", "4", "--name", "x", delegated=ALL)
 
 
 def test_probes_ask_with_the_token(by_default: UserNamespace) -> None:

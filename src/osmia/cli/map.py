@@ -26,6 +26,7 @@ from osmia.errors import OsmiaError
 from osmia.kernel.maps import BloomFilter, ElementFlag, EventMap, KeyedMap, Map, QueueMap
 from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.programs import Program
+from osmia.kernel.token import with_token
 from osmia.object import MapType
 from osmia.values.names import unknown_name
 
@@ -260,14 +261,17 @@ def create(
         raise click.UsageError(unknown_name("the kernel", kind, map(enum_name, MapType)))
     with ExitStack() as held:
         template = held.enter_context(open_map(only_target([inner]))) if inner else None
-        made = Map.create(
-            MapType[kind.upper()],
-            key_size=key_size,
-            value_size=value_size,
-            max_entries=entries,
-            name=name,
-            flags=flags,
-            inner=template,
+        made = with_token(
+            lambda token_fd: Map.create(
+                MapType[kind.upper()],
+                key_size=key_size,
+                value_size=value_size,
+                max_entries=entries,
+                name=name,
+                flags=flags,
+                inner=template,
+                token_fd=token_fd,
+            )
         )
         held.enter_context(made).pin(path)
 
