@@ -17,7 +17,7 @@ def test_every_type_has_a_version() -> None:
     assert set(since.PROGRAM_TYPES) == set(ProgramType) - {ProgramType.UNSPEC}
     assert set(since.MAP_TYPES) == set(MapType) - {MapType.UNSPEC}
     assert set(since.LINK_TYPES) == set(LinkType) - {LinkType.UNSPEC}
-    assert set(since.ATTACH_TYPES) <= set(AttachType)
+    assert set(since.ATTACH_TYPES) == set(AttachType)
 
 
 def test_this_kernel_has_what_every_kernel_of_the_decade_has() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import osmia
+from osmia.kernel import features
 from osmia.passes.target import running_version
 
 pytestmark = pytest.mark.kernel
@@ -110,6 +111,21 @@ def test_an_unknown_section_is_an_error_at_load() -> None:
     obj = osmia.compile(HEADERS + 'SEC("xpd") int p(struct xdp_md *c) { return 0; }')
     with pytest.raises(osmia.ObjectFormatError, match="did you mean 'xdp'"):
         obj.load()
+
+
+@pytest.mark.parametrize(
+    ("section", "since"),
+    [("fsession/bpf_fentry_test1", "7.0"), ("fentry.multi.s/bpf_fentry_test*", "7.1")],
+)
+def test_a_section_that_is_newer_than_the_kernel_says_since_when_it_is(
+    section: str, since: str
+) -> None:
+    obj = osmia.compile(HEADERS + f'SEC("{section}") int p(void *ctx) {{ return 0; }}')
+    if features.kernel_is_older_than(since):
+        with pytest.raises(osmia.NotSupportedError, match=f"needs Linux {since} or newer"):
+            obj.load()
+    else:
+        obj.load().close()
 
 
 def test_maps_are_pinned_reused_and_compared(bpffs: Path) -> None:

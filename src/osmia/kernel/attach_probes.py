@@ -24,7 +24,7 @@ from osmia.kernel.feature_probes import (
     must_be_privileged,
 )
 from osmia.kernel.token import current_token
-from osmia.object.uapi import AttachType, LinkType, MapFlag, MapType, ProgramType
+from osmia.object.uapi import MULTI_TRACING, AttachType, LinkType, MapFlag, MapType, ProgramType
 
 #: A descriptor number that is never open, and no interface's index.
 _NOWHERE = 0x7FFF_FFFF
@@ -65,6 +65,7 @@ _BY_ATTACH = {
 _TRAMPOLINES = {
     AttachType.TRACE_FENTRY: ProgramType.TRACING,
     AttachType.TRACE_FEXIT: ProgramType.TRACING,
+    AttachType.TRACE_FSESSION: ProgramType.TRACING,
     AttachType.MODIFY_RETURN: ProgramType.TRACING,
     AttachType.LSM_MAC: ProgramType.LSM,
     AttachType.LSM_CGROUP: ProgramType.LSM,
@@ -73,6 +74,7 @@ _TRAMPOLINES = {
 _TRACED = {
     AttachType.TRACE_FENTRY: "bpf_fentry_test1",
     AttachType.TRACE_FEXIT: "bpf_fentry_test1",
+    AttachType.TRACE_FSESSION: "bpf_fentry_test1",
     AttachType.MODIFY_RETURN: "security_file_open",
     AttachType.LSM_MAC: "bpf_lsm_file_open",
     AttachType.LSM_CGROUP: "bpf_lsm_socket_create",
@@ -92,6 +94,10 @@ def attach_type(kind: AttachType) -> bool:
             return _attach_finds_no_target(kind, _BY_ATTACH[kind])
         case AttachType.FLOW_DISSECTOR:
             return _with_program(ProgramType.FLOW_DISSECTOR, kind, lambda fd: None) == 0
+        case _ if kind in MULTI_TRACING:
+            answer = load(ProgramType.TRACING, expected=kind)
+            must_be_privileged(answer.error)
+            return answer.error == 0
         case _ if kind in _TRACED:
             program = _TRAMPOLINES.get(kind, ProgramType.TRACING)
             target = kernel_btf_id(_TRACED[kind])

@@ -7,16 +7,10 @@ from typing import NamedTuple
 from osmia.btf import BTF, Kind
 from osmia.errors import NotSupportedError, RelocationError
 from osmia.object.model import Program
-from osmia.object.uapi import AttachType, ProgramType
+from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramType
 from osmia.passes.target import Target
 
 _BTF_PROGRAMS = (ProgramType.TRACING, ProgramType.LSM, ProgramType.EXT)
-#: These name their functions when they are attached.
-_MANY_TARGETS = (
-    AttachType.TRACE_FENTRY_MULTI,
-    AttachType.TRACE_FEXIT_MULTI,
-    AttachType.TRACE_FSESSION_MULTI,
-)
 #: What the kernel puts before the name that a program's section says.
 _PREFIXES = {
     AttachType.TRACE_RAW_TP: ("btf_trace_", Kind.TYPEDEF),
@@ -35,7 +29,7 @@ class AttachTarget(NamedTuple):
 
 def needs_target(program: Program) -> bool:
     """Whether BPF_PROG_LOAD wants to know the target."""
-    return program.type in _BTF_PROGRAMS and program.expected_attach_type not in _MANY_TARGETS
+    return program.type in _BTF_PROGRAMS and program.expected_attach_type not in MULTI_TRACING
 
 
 def find_in_kernel(program: Program, target: Target) -> AttachTarget:

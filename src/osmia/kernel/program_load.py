@@ -23,6 +23,9 @@ _LOG_GROWTH = 16
 FUNC_INFO_SIZE = 8
 LINE_INFO_SIZE = 16
 
+#: What the verifier's log says of a program that was refused for what it is, not for its code.
+_NOTHING_VERIFIED = "processed 0 insns"
+
 _MAX_INSTRUCTIONS = 1_000_000
 
 
@@ -79,6 +82,8 @@ def load(image: ProgramImage, log_level: int = 0) -> tuple[FileDescriptor, str]:
     if log.strip():
         from osmia.kernel.verifier_log import verifier_error
 
+        if _NOTHING_VERIFIED in log and (unsupported := _unsupported(image)) is not None:
+            raise unsupported
         raise verifier_error(-result, image.name, log, image.source_lines())
     raise _refusal(image, -result)
 

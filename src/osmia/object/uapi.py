@@ -156,6 +156,17 @@ class AttachType(IntEnum):
     TRACE_FSESSION_MULTI = 61
 
 
+#: Attach types of tracing programs that are told their functions when they are attached, not
+#: at load.
+MULTI_TRACING = frozenset(
+    {
+        AttachType.TRACE_FENTRY_MULTI,
+        AttachType.TRACE_FEXIT_MULTI,
+        AttachType.TRACE_FSESSION_MULTI,
+    }
+)
+
+
 class LinkType(IntEnum):
     """enum bpf_link_type."""
 

@@ -22,7 +22,7 @@ from osmia.kernel.links import (
     xdp,
 )
 from osmia.kernel.links.link import Link
-from osmia.object.uapi import AttachType, ProgramType
+from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramType
 
 if TYPE_CHECKING:
     from osmia.kernel.programs import Program
@@ -38,11 +38,6 @@ _CGROUP_TYPES = (
 )
 _MULTI_KPROBES = (AttachType.TRACE_KPROBE_MULTI, AttachType.TRACE_KPROBE_SESSION)
 _MULTI_UPROBES = (AttachType.TRACE_UPROBE_MULTI, AttachType.TRACE_UPROBE_SESSION)
-_MANY_FUNCTIONS = (
-    AttachType.TRACE_FENTRY_MULTI,
-    AttachType.TRACE_FEXIT_MULTI,
-    AttachType.TRACE_FSESSION_MULTI,
-)
 _NETKIT = (AttachType.NETKIT_PRIMARY, AttachType.NETKIT_PEER)
 
 _NOT_ATTACHED = {
@@ -95,7 +90,7 @@ def attach(program: Program, target: Any = None, **options: Any) -> Link:
             return iterators.attach_iterator(program, **_with(options, map=target))
         case ProgramType.LSM if program.expected_attach_type == AttachType.LSM_CGROUP:
             return cgroup.attach_cgroup(program, _needed(program, target, "a cgroup"), **options)
-        case ProgramType.TRACING if program.expected_attach_type in _MANY_FUNCTIONS:
+        case ProgramType.TRACING if program.expected_attach_type in MULTI_TRACING:
             raise NotSupportedError("osmia attaches no trampoline to many functions (fentry.multi)")
         case ProgramType.TRACING | ProgramType.LSM:
             return tracing.attach_tracing(program, **options)
