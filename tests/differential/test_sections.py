@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import osmia
-from osmia.kernel import attach_target
+from osmia.kernel import attach_target, attributes, syscall
+from osmia.kernel.fd import FileDescriptor
+from osmia.kernel.programs import Program
 from osmia.kernel.target import kernel_target
 from osmia.object.sections import find_section, section_definitions
 from osmia.object.uapi import ProgramType
@@ -146,19 +148,23 @@ class Recorded(NamedTuple):
     has_target: bool
 
 
-def recorded(bpftool: str, path: Path, bpffs: Path, directory: Path) -> dict[str, Recorded]:
-    preloaded, record = directory / "record_loads.so", directory / "loads"
+def record(bpftool: str, path: Path, bpffs: Path, directory: Path, *words: str) -> list[list[str]]:
+    """The lines, word by word, that loading the object with bpftool leaves (record_loads.c)."""
+    preloaded, lines = directory / "record_loads.so", directory / "loads"
     c = Path(__file__).parent / "record_loads.c"
     compiler = [sys.executable, "-m", "ziglang", "cc"]
     subprocess.run([*compiler, "-shared", "-fPIC", "-O1", "-o", preloaded, c], check=True)
-    environment = os.environ | {"LD_PRELOAD": str(preloaded), "RECORD_LOADS": str(record)}
+    environment = os.environ | {"LD_PRELOAD": str(preloaded), "RECORD_LOADS": str(lines)}
     # It fails in the end: what it takes for programs cannot be pinned.
     subprocess.run(
-        [bpftool, "prog", "loadall", path, bpffs / "programs"],
+        [bpftool, "prog", "loadall", path, bpffs / "programs", *words],
         env=environment,
         stderr=subprocess.DEVNULL,
     )
-    lines = [line.split() for line in record.read_text().splitlines()]
+    return [line.split() for line in lines.read_text().splitlines()]
+
+
+def recorded(lines: list[list[str]]) -> dict[str, Recorded]:
     return {
         name: Recorded(int(kind), int(attach), int(flags), btf_id != "0")
         for name, kind, attach, flags, btf_id in lines
@@ -173,7 +179,7 @@ def test_the_newest_libbpf_loads_every_section_with_the_same_arguments(
     text, sections = source()
     path = compile_text(text)
     obj = osmia.open(path)
-    theirs = recorded(bpftool, path, bpffs, tmp_path)
+    theirs = recorded(record(bpftool, path, bpffs, tmp_path))
     assert theirs.keys() == sections.keys()
     for name, section in sections.items():
         program, asked = obj.programs[name], theirs[name]
@@ -185,3 +191,45 @@ def test_the_newest_libbpf_loads_every_section_with_the_same_arguments(
             assert attach_target.find_in_kernel(program, kernel_target())
         mine = Recorded(int(program.type), int(expected), program.flags, has_target)
         assert mine == asked, section
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("section", "pattern"),
+    [("fentry.multi", "vfs_*"), ("fexit.multi.s", "*printk*"), ("fsession.multi", "s?n*_m*")],
+)
+def test_the_newest_libbpf_attaches_to_the_same_functions(
+    section: str,
+    pattern: str,
+    peers: Any,
+    compile_text: Callable[[str], Path],
+    bpffs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bpftool = peers["newer bpftool"].command
+    path = compile_text(f'SEC("{section}/{pattern}") int case_1(void *ctx) {{ return 0; }}')
+    _load, theirs = record(bpftool, path, bpffs, tmp_path, "autoattach")
+    mine: list[str] = []
+
+    def invoke(command: int, attribute: attributes.LinkCreate) -> int:
+        assert command == syscall.Command.LINK_CREATE
+        asked = attributes.LinkTracingMultiOptions.from_buffer(attribute.options)
+        ids = (ctypes.c_uint32 * asked.cnt).from_address(asked.ids)
+        words = (attribute.target_fd, attribute.attach_type, attribute.flags, asked.cookies, *ids)
+        mine.extend(["link", *map(str, words)])
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    definition = osmia.open(path).programs["case_1"]
+    monkeypatch.setattr(syscall, "invoke", invoke)
+    nothing = FileDescriptor(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), "program")
+    with Program(
+        nothing,
+        type=definition.type,
+        name="case_1",
+        expected_attach_type=definition.expected_attach_type,
+        definition=definition,
+    ) as program:
+        program.attach().close()
+    assert mine == theirs
+    assert len(mine) > 10

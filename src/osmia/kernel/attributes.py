@@ -280,6 +280,12 @@ class LinkTracingOptions(Structure):
     _fields_ = [("target_btf_id", c_uint32), ("cookie", c_uint64)]
 
 
+class LinkTracingMultiOptions(Structure):
+    """BPF_TRACE_FENTRY_MULTI, FEXIT_MULTI and FSESSION_MULTI; since 7.1."""
+
+    _fields_ = [("ids", c_uint64), ("cookies", c_uint64), ("cnt", c_uint32)]
+
+
 class LinkNetfilterOptions(Structure):
     """BPF_NETFILTER; since 6.4."""
 

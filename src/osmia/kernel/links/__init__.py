@@ -27,6 +27,7 @@ from osmia.kernel.links.struct_ops import StructOpsLink, attach_struct_ops, regi
 from osmia.kernel.links.symbols import SymbolNotFoundError
 from osmia.kernel.links.tcx import attach_netkit, attach_tcx, attached_tcx
 from osmia.kernel.links.tracing import attach_freplace, attach_raw_tracepoint, attach_tracing
+from osmia.kernel.links.tracing_multi import attach_tracing_multi
 from osmia.kernel.links.usdt import UsdtLink, attach_usdt
 from osmia.kernel.links.xdp import attach_xdp
 
@@ -65,6 +66,7 @@ __all__ = [
     "attach_tcx",
     "attach_tracepoint",
     "attach_tracing",
+    "attach_tracing_multi",
     "attach_uprobe",
     "attach_uprobe_multi",
     "attach_usdt",

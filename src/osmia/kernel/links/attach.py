@@ -18,6 +18,7 @@ from osmia.kernel.links import (
     sockets,
     tcx,
     tracing,
+    tracing_multi,
     usdt,
     xdp,
 )
@@ -69,6 +70,7 @@ def attach(program: Program, target: Any = None, **options: Any) -> Link:
     - sk_lookup, flow_dissector: a network namespace (default: the current one);
     - netfilter: ("ipv4", "input");
     - freplace: another program, with `function`;
+    - fentry.multi, fexit.multi, fsession.multi: a pattern or list of kernel functions;
     - fentry, fexit, fmod_ret, lsm, tp_btf: nothing, it was said at load.
 
     Without a target the section of the object file tells it ("kprobe/do_unlinkat").
@@ -91,7 +93,8 @@ def attach(program: Program, target: Any = None, **options: Any) -> Link:
         case ProgramType.LSM if program.expected_attach_type == AttachType.LSM_CGROUP:
             return cgroup.attach_cgroup(program, _needed(program, target, "a cgroup"), **options)
         case ProgramType.TRACING if program.expected_attach_type in MULTI_TRACING:
-            raise NotSupportedError("osmia attaches no trampoline to many functions (fentry.multi)")
+            functions = _needed(program, target or _section(program)[1], "functions")
+            return tracing_multi.attach_tracing_multi(program, functions, **options)
         case ProgramType.TRACING | ProgramType.LSM:
             return tracing.attach_tracing(program, **options)
         case ProgramType.EXT:
