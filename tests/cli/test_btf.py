@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from osmia import compile as compile_source
-from osmia.btf import BTF, Kind, kernel_btf
+from osmia.btf import BTF, BTFBuilder, Kind, kernel_btf
 from osmia.cli.btf_text import record_lines, records
 from osmia.elf import ElfFile
 from osmia.kernel.target import kernel_target
@@ -152,3 +152,46 @@ def test_a_minimise_that_fails_leaves_what_was_there(osmia: Cli, tmp_path: Path)
     assert "broken.bpf.o" in done.err
     assert (tmp_path / "small.btf").read_bytes() == b"mine"
     assert osmia("btf", "minimise", good).status == 2
+
+
+def test_target_btf_answers_core_in_place_of_the_kernels_types(
+    osmia: Cli, tmp_path: Path, bpffs: Path
+) -> None:
+    tasks = source(tmp_path / "tasks.bpf.c", READS_TASKS)
+    small, other = tmp_path / "small.btf", tmp_path / "other.btf"
+    assert osmia("btf", "minimise", tasks, "-o", small).status == 0
+    builder = BTFBuilder()
+    number = builder.add_int("int", 4, 1)
+    builder.add_struct("task_struct", 64, [("pid", number, 8 * 12)])
+    other.write_bytes(builder.build().to_bytes())
+    for name, options in {"plain": [], "small": [small], "other": [other]}.items():
+        btf = ["--target-btf", *options] if options else []
+        loaded = osmia("prog", "load", tasks, bpffs / name, *btf)
+        assert loaded.status == 0, loaded.err
+    tags = {path.name: osmia("prog", "show", path, "-j").json["tag"] for path in bpffs.iterdir()}
+    assert tags["small"] == tags["plain"] != tags["other"]
+    log = osmia("prog", "log", tasks, "--target-btf", other)
+    assert (log.status, "+12" in log.out or "= 12" in log.out) == (0, True)
+    ran = osmia("run", tasks, "--target-btf", small, "--duration", "0.1")
+    assert ran.status == 0, ran.err
+    nothing = osmia("run", tasks, "--target-btf", tmp_path / "nothing.btf", "--duration", "0.1")
+    assert (nothing.status, "nothing.btf" in nothing.err) == (1, True)
+
+
+def test_target_btf_goes_for_the_engine_in_this_process_too(osmia: Cli, tmp_path: Path) -> None:
+    reads = source(
+        tmp_path / "reads.bpf.c",
+        """
+struct there { int x; } __attribute__((preserve_access_index));
+SEC("xdp") int p(struct xdp_md *ctx) {
+    return bpf_core_field_exists(struct there, x) ? XDP_TX : XDP_PASS;
+}
+""",
+    )
+    builder = BTFBuilder()
+    builder.add_struct("there", 4, [("x", builder.add_int("int", 4, 1), 0)])
+    (tmp_path / "there.btf").write_bytes(builder.build().to_bytes())
+    packets = ["--engine", "vm", "--packet", "00" * 64]
+    assert "XDP_PASS" in osmia("run", reads, *packets).out
+    found = osmia("run", reads, *packets, "--target-btf", tmp_path / "there.btf")
+    assert "XDP_TX" in found.out

@@ -28,7 +28,7 @@ VERBS = {
     "struct_ops": "Structs of functions that the kernel calls: list, register, unregister.",
     "iter": "Programs that are run by reading a file: pin.",
     "perf": "Programs on perf events and raw tracepoints: list.",
-    "btf": "Types in the kernel or in a file: list, dump as C, vmlinux.h.",
+    "btf": "Types in the kernel or in a file: list, dump as C, minimise, vmlinux.h.",
     "token": "BPF tokens: what is delegated to processes without privileges.",
     "features": "What this kernel can do, and which version brought it.",
     "selftest": "Check that osmia works on this kernel; prints TAP if asked.",

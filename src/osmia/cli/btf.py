@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, Minimiser, dump_c, kernel_btf, module_btf
+from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, Minimiser, dump_c, kernel_btf
 from osmia.cli import btf_text
 from osmia.cli.listings import Description, show
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, note, printable
-from osmia.cli.sources import open_source
+from osmia.cli.sources import open_source, types_in
 from osmia.cli.targets import Target, open_map, open_program, take_target
-from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
 from osmia.files import write_whole
 from osmia.kernel import iterate
@@ -31,7 +30,6 @@ _COLUMNS = {
     "held by": "pids",
 }
 _file = click.Path(path_type=Path)
-_KERNEL_FILES = Path("/sys/kernel/btf")
 
 
 @click.group("btf", cls=Noun)
@@ -117,11 +115,10 @@ def vmlinux() -> None:
 def minimise(output: Output, files: tuple[Path, ...], target: Path, kernel: Path | None) -> None:
     """Write the few of a kernel's types that the CO-RE records of objects (or C sources) need.
 
-    For machines whose kernel shows no BTF: an object is loaded against what is written, as
-    against all of the kernel's types (`osmia.kernel.target.kernel_target(core_btf=…)`, libbpf's
-    btf_custom_path, bpftool's kernel_btf).
+    For machines whose kernel shows no BTF: `osmia run` and `prog load` take what is written with
+    --target-btf, Python with `osmia.kernel.target.kernel_target(core_btf=…)`.
     """
-    types = kernel_btf() if kernel is None else _of_file(kernel)
+    types = kernel_btf() if kernel is None else types_in(kernel)
     minimiser = Minimiser(types)
     for file in files:
         obj = open_source(file)
@@ -146,24 +143,11 @@ def _read(words: tuple[str, ...]) -> tuple[BTF, list[int] | None]:
             target, which = take_target(rest)
             return _of_map(target, which[0] if which else "kv")
         case "file" if rest:
-            return _of_file(Path(rest[0])), None
+            return types_in(Path(rest[0])), None
     target, _ = take_target(words)
     if target.how == "id":
         return btf_from_id(target.identifier), None
-    return _of_file(Path(target.what)), None
-
-
-def _of_file(path: Path) -> BTF:
-    """Raw BTF, that of an object, or a kernel module's in /sys/kernel/btf."""
-    if path.parent == _KERNEL_FILES:
-        return kernel_btf() if path.name == "vmlinux" else module_btf(path.name)
-    data = path.read_bytes()
-    if not data.startswith(b"\x7fELF"):
-        return BTF(data, name=str(path))
-    section = ElfFile.parse(data, str(path)).section(".BTF")
-    if section is None:
-        raise OsmiaError(f"{path} has no BTF")
-    return BTF(bytes(section.data), name=str(path))
+    return types_in(Path(target.what)), None
 
 
 def _of_program(target: Target) -> BTF:

@@ -18,7 +18,13 @@ from osmia.cli.compile import given, takes_compiler_options
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
-from osmia.cli.sources import open_source, select_programs, set_globals
+from osmia.cli.sources import (
+    open_source,
+    select_programs,
+    set_globals,
+    takes_target_btf,
+    target_of,
+)
 from osmia.cli.watching import Watcher, print_final_state
 from osmia.events.packets import read_packets, run_packets, verdict_name
 from osmia.object import Object, ProgramType
@@ -58,6 +64,7 @@ _file = click.Path(path_type=Path)
 @click.option("--count", type=int, default=0, help="End after so many events.")
 @click.option("--engine", type=click.Choice(["kernel", "vm"]), default="kernel", show_default=True)
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_target_btf
 @takes_compiler_options
 @pass_output
 def run_command(
@@ -78,6 +85,7 @@ def run_command(
     count: int,
     engine: str,
     pin_root: Path,
+    target_btf: Path | None,
     **compiler: Any,
 ) -> int:
     """Load FILE (C source or an object), attach what its sections say, print what it says.
@@ -97,7 +105,9 @@ def run_command(
     with ExitStack() as undo:
         undo.enter_context(_clean_termination())
         undo.enter_context(_own_pins_removed(obj, pin_root))
-        options = {"pin_root": pin_root} if engine == "kernel" else {}
+        options: dict[str, Any] = {"target": target_of(target_btf, engine)}
+        if engine == "kernel":
+            options["pin_root"] = pin_root
         loaded = undo.enter_context(obj.load(engine, **options))
         watching = undo.enter_context(ExitStack())
         watcher = Watcher(

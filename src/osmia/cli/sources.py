@@ -9,10 +9,16 @@ from typing import Any
 
 import click
 
+from osmia.btf import BTF, kernel_btf, module_btf
 from osmia.cli.literals import parse_literal
+from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
+from osmia.kernel.target import kernel_target
 from osmia.object import Object
+from osmia.passes.target import Target
 from osmia.values.names import unknown_name
+
+_KERNEL_TYPES = Path("/sys/kernel/btf")
 
 
 def open_source(path: Path, **compile_options: Any) -> Object:
@@ -24,6 +30,34 @@ def open_source(path: Path, **compile_options: Any) -> Object:
     from osmia.formats import open_object
 
     return open_object(path)
+
+
+def types_in(path: Path) -> BTF:
+    """Raw BTF, that of an object or of a kernel image, or a kernel's own in /sys/kernel/btf."""
+    if path.parent == _KERNEL_TYPES:
+        return kernel_btf() if path.name == "vmlinux" else module_btf(path.name)
+    data = path.read_bytes()
+    if not data.startswith(b"\x7fELF"):
+        return BTF(data, name=str(path))
+    section = ElfFile.parse(data, str(path)).section(".BTF")
+    if section is None:
+        raise OsmiaError(f"{path} has no BTF")
+    return BTF(bytes(section.data), name=str(path))
+
+
+takes_target_btf = click.option(
+    "--target-btf",
+    type=click.Path(path_type=Path),
+    help="Answer CO-RE from these types (raw BTF, a kernel image), not the running kernel's.",
+)
+
+
+def target_of(target_btf: Path | None, engine: str = "kernel") -> Target | None:
+    """The kernel to resolve against with `--target-btf`; None without."""
+    if target_btf is None:
+        return None
+    types = types_in(target_btf)
+    return kernel_target(core_btf=types) if engine == "kernel" else Target(core_btf=types)
 
 
 def is_source(path: Path) -> bool:
