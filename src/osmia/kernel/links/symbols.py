@@ -124,7 +124,9 @@ def _mapped_by(name: str, pid: int) -> Path | None:
     for line in maps.splitlines():
         path = line.partition("/")[2]
         if path and pattern.fullmatch(path.rpartition("/")[2]):
-            mapped = f"/{path}"
             # The process may live in a container, with other files at the same paths.
-            return Path(mapped) if pid == os.getpid() else Path(f"/proc/{pid}/root{mapped}")
+            root = Path("/") if pid == os.getpid() else Path(f"/proc/{pid}/root")
+            # After a chroot the kernel may show paths from a root that is not the process's.
+            if (root / path).exists():
+                return root / path
     return None
