@@ -16,7 +16,7 @@ from osmia.kernel import syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.object.jump_tables import JumpTable
 from osmia.object.model import Object, RelocationKind
-from osmia.object.uapi import MapFlag, MapType
+from osmia.object.uapi import MapType
 from osmia.passes.layout import ProgramLayout
 
 #: What libbpf calls these maps.
@@ -60,7 +60,6 @@ def _create(table: JumpTable, token_fd: int) -> int:
             key_size=KEY.size,
             value_size=VALUE.size,
             max_entries=len(table.targets),
-            flags=MapFlag.TOKEN_FD if token_fd else 0,
             name=MAP_NAME,
             token_fd=token_fd,
             what=f"create {_what(table)} of function {table.function!r}",
