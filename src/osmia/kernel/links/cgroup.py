@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.features import needs
-from osmia.kernel.links.detach import detacher
-from osmia.kernel.links.link import HookLink, KernelLink, Link
+from osmia.kernel.links.link import KernelLink, Link
 from osmia.kernel.links.order import LinkId, Place, ProgramId
+from osmia.kernel.links.prog_attach import attach_to
 from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
@@ -63,9 +64,10 @@ def attach_cgroup(
                 return link
         if place.given:
             raise NotSupportedError("an order on cgroups needs a link", since="6.17")
-        _attach(program, directory, hook, _LEGACY[legacy or "multi"], what)
         undo.pop_all()
-    return HookLink(what, detacher(program, directory, hook, what))
+    flags = _LEGACY[legacy or "multi"]
+    attach = partial(_attach, program, directory, hook, flags, what)
+    return attach_to(directory, program, hook, what, attach)
 
 
 def attach_for_good(

@@ -80,6 +80,7 @@ def attach_clsact(
     index = interface_index(interface)
     side = direction or _direction(program)
     what = f"program {program.name!r} on clsact {side} of {interface_words(interface)}"
+    identifier = program.id
     with ExitStack() as undo:
         route = undo.enter_context(RouteSocket())
         undo.push(_on_error(lambda: _remove_qdisc(route, index)))
@@ -87,7 +88,7 @@ def attach_clsact(
         flags = NetlinkFlag.CREATE | (NetlinkFlag.REPLACE if replace else NetlinkFlag.EXCL)
         wanted = _Place(index, parent, priority, handle)
         place = _put(route, wanted, program, flags, what)
-        hook = _Filter(route, place, program.id, what)
+        hook = _Filter(route, place, identifier, what)
         undo.pop_all()
     return HookLink(what, hook.remove, hook.replace)
 
@@ -102,9 +103,9 @@ class _Filter:
         self._what = what
 
     def replace(self, program: Program) -> None:
-        what = f"update {self._what}"
+        what, identifier = f"update {self._what}", program.id
         _put(self._route, self._place, program, NetlinkFlag.CREATE | NetlinkFlag.REPLACE, what)
-        self._program_id = program.id
+        self._program_id = identifier
 
     def remove(self) -> None:
         with self._route:

@@ -12,9 +12,9 @@ from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel import syscall
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.features import needs
-from osmia.kernel.links.detach import detacher
 from osmia.kernel.links.iterators import HasFileno
 from osmia.kernel.links.link import HookLink, KernelLink, Link
+from osmia.kernel.links.prog_attach import attach_to
 from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
@@ -112,12 +112,15 @@ def _sockmap_hook(program: Program) -> AttachType:
 
 
 def _attach_to_map(program: Program, sockmap: HasFileno, hook: AttachType, what: str) -> HookLink:
-    syscall.prog_attach(
-        program.fileno(), target=sockmap.fileno(), attach_type=hook, what=f"attach {what}"
-    )
     # A descriptor of its own: the map may be closed before the program is detached.
     target = FileDescriptor(os.dup(sockmap.fileno()), "sockmap")
-    return HookLink(what, detacher(program, target, hook, what))
+
+    def attach() -> None:
+        syscall.prog_attach(
+            program.fileno(), target=target.fileno(), attach_type=hook, what=f"attach {what}"
+        )
+
+    return attach_to(target, program, hook, what, attach)
 
 
 def _set_option(target: socket.socket, option: int, value: int, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from osmia.kernel import syscall
@@ -44,10 +45,13 @@ def register_struct_ops(struct_ops: HasFileno, value: bytes, name: str = "") -> 
 
     The registration lasts until `detach` deletes the value again.
     """
-    register_for_good(struct_ops, value, name)
     what = f"struct_ops {name!r}"
-    # A descriptor of its own: the map may be closed before it is unregistered.
-    registered = FileDescriptor(os.dup(struct_ops.fileno()), what)
+    with ExitStack() as undo:
+        # A descriptor of its own: the map may be closed before it is unregistered.
+        registered = FileDescriptor(os.dup(struct_ops.fileno()), what)
+        undo.enter_context(registered)
+        register_for_good(registered, value, name)
+        undo.pop_all()
 
     def unregister() -> None:
         with registered:
