@@ -16,7 +16,7 @@ from typing import Any
 
 from osmia.events import PerfBuffer, RingBuffer
 from osmia.isa import assemble
-from osmia.kernel import syscall
+from osmia.kernel import perf_events, syscall
 from osmia.kernel.attributes import PerfEventAttr
 from osmia.kernel.programs import Program
 from osmia.object.uapi import MapType, ProgramType
@@ -146,7 +146,7 @@ def bench_perf() -> None:
     attribute = PerfEventAttr(
         type=software, config=bpf_output, sample_type=raw, sample_period=1, wakeup_events=1
     )
-    event = syscall.perf_event_open(attribute, cpu=0)
+    event = perf_events.perf_event_open(attribute, cpu=0)
     ways: list[tuple[str, Any]] = [
         ("for, typed", _one_by_one),
         ("to_numpy()", lambda buffer: len(buffer.to_numpy()[0])),

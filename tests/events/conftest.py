@@ -12,7 +12,7 @@ import pytest
 
 from osmia.events import PerfBuffer, RingBuffer
 from osmia.isa import assemble
-from osmia.kernel import syscall
+from osmia.kernel import perf_events, syscall
 from osmia.kernel.attributes import PerfEventAttr
 from osmia.kernel.programs import Program
 from osmia.object.uapi import MapFlag, MapType, ProgramType
@@ -195,7 +195,7 @@ def perf_fds(stack: ExitStack) -> dict[int, int]:
             sample_period=1,
             wakeup_events=1,
         )
-        fds[cpu] = syscall.perf_event_open(attribute, cpu=cpu)
+        fds[cpu] = perf_events.perf_event_open(attribute, cpu=cpu)
         stack.callback(os.close, fds[cpu])
     return fds
 
@@ -213,7 +213,7 @@ def open_perf(
                 key=struct.pack("=I", cpu),
                 value=struct.pack("=I", fd),
             )
-            syscall.perf_event_ioctl(fd, syscall.PerfIoctl.ENABLE)
+            perf_events.perf_event_ioctl(fd, perf_events.PerfIoctl.ENABLE)
         return buffer
 
     return make

@@ -502,7 +502,7 @@ class PerfEventAttr(Structure):
         ("sample_period", c_uint64),  # 16, also sample_freq
         ("sample_type", c_uint64),  # 24
         ("read_format", c_uint64),  # 32
-        ("flags", c_uint64),  # 40: the bit fields, see syscall.PerfFlag
+        ("flags", c_uint64),  # 40: the bit fields, see perf_events.PerfFlag
         ("wakeup_events", c_uint32),  # 48, also wakeup_watermark
         ("bp_type", c_uint32),  # 52
         ("config1", c_uint64),  # 56, also kprobe_func, uprobe_path

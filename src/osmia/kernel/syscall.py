@@ -1,4 +1,4 @@
-"""The door to the kernel: the only module that calls bpf(2) and perf_event_open(2).
+"""The door to the kernel: the only module that calls bpf(2).
 
 One function a command, with named arguments; results are numbers and bytes. Whatever
 the kernel refuses is a KernelError whose `what` says what was attempted ("create map
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import errno as _errno
-import fcntl
 import functools
 import os
 import struct
@@ -86,18 +85,16 @@ class ElementFlag(IntFlag):
     LOCK = 4  # since 5.1: take the value's bpf_spin_lock
 
 
+#: The numbers of bpf(2) and perf_event_open(2), by machine.
 _MACHINES = {"x86_64": (321, 298), "aarch64": (280, 241), "riscv64": (280, 241)}
 
 _libc_syscall = CDLL(None, use_errno=True).syscall
 _libc_syscall.restype = c_long
 _libc_syscall.argtypes = (c_long, c_long, c_void_p, c_long)
-_perf_syscall = CDLL(None, use_errno=True).syscall
-_perf_syscall.restype = c_long
-_perf_syscall.argtypes = (c_long, c_void_p, c_long, c_long, c_long, c_long)
 
 
 @functools.cache
-def _numbers() -> tuple[int, int]:
+def numbers() -> tuple[int, int]:
     """The numbers of bpf(2) and perf_event_open(2) on this machine."""
     machine = os.uname().machine
     if machine not in _MACHINES or struct.calcsize("P") != 8:
@@ -154,7 +151,7 @@ def invoke(command: int, attribute: Structure) -> int:
 
 def _attempt(command: int, attribute: Structure) -> int:
     """One bpf(2) call without repetition; the result, or the negative errno."""
-    result: int = _libc_syscall(_numbers()[0], command, byref(attribute), sizeof(attribute))
+    result: int = _libc_syscall(numbers()[0], command, byref(attribute), sizeof(attribute))
     if result >= 0:
         return result
     error = ctypes.get_errno()
@@ -338,7 +335,7 @@ class ElementCall:
         )
         size = sizeof(self._attribute)
         reference = byref(self._attribute)
-        number = _numbers()[0]
+        number = numbers()[0]
         # partial objects call without a Python frame and without looking anything up.
         self.lookup = partial(self._syscall, number, int(Command.MAP_LOOKUP_ELEM), reference, size)
         self.update = partial(self._syscall, number, int(Command.MAP_UPDATE_ELEM), reference, size)
@@ -672,29 +669,29 @@ def link_get_next_id(start: int) -> int | None:
     return _next_id(Command.LINK_GET_NEXT_ID, start)
 
 
-def _fd_by_id(command: Command, identifier: int, flags: int, token_fd: int) -> int:
-    attribute = layout.ObjectId(id=identifier, open_flags=flags, fd_by_id_token_fd=token_fd)
+def _fd_by_id(command: Command, identifier: int, flags: int = 0) -> int:
+    attribute = layout.ObjectId(id=identifier, open_flags=flags)
     return bpf(command, attribute, f"open {command.name.split('_')[0].lower()} {identifier}")
 
 
-def prog_get_fd_by_id(identifier: int, *, token_fd: int = 0) -> int:
+def prog_get_fd_by_id(identifier: int) -> int:
     """BPF_PROG_GET_FD_BY_ID, since 4.13; ENOENT when there is none."""
-    return _fd_by_id(Command.PROG_GET_FD_BY_ID, identifier, 0, token_fd)
+    return _fd_by_id(Command.PROG_GET_FD_BY_ID, identifier)
 
 
-def map_get_fd_by_id(identifier: int, *, flags: int = 0, token_fd: int = 0) -> int:
+def map_get_fd_by_id(identifier: int, *, flags: int = 0) -> int:
     """BPF_MAP_GET_FD_BY_ID, since 4.13; `flags` BPF_F_RDONLY or BPF_F_WRONLY."""
-    return _fd_by_id(Command.MAP_GET_FD_BY_ID, identifier, flags, token_fd)
+    return _fd_by_id(Command.MAP_GET_FD_BY_ID, identifier, flags)
 
 
-def btf_get_fd_by_id(identifier: int, *, token_fd: int = 0) -> int:
+def btf_get_fd_by_id(identifier: int) -> int:
     """BPF_BTF_GET_FD_BY_ID, since 4.18; ENOENT when there is none."""
-    return _fd_by_id(Command.BTF_GET_FD_BY_ID, identifier, 0, token_fd)
+    return _fd_by_id(Command.BTF_GET_FD_BY_ID, identifier)
 
 
-def link_get_fd_by_id(identifier: int, *, token_fd: int = 0) -> int:
+def link_get_fd_by_id(identifier: int) -> int:
     """BPF_LINK_GET_FD_BY_ID, since 5.8; ENOENT when there is none."""
-    return _fd_by_id(Command.LINK_GET_FD_BY_ID, identifier, 0, token_fd)
+    return _fd_by_id(Command.LINK_GET_FD_BY_ID, identifier)
 
 
 def obj_get_info(fd: int, info: Structure, *, what: str = "read information") -> int:
@@ -798,67 +795,3 @@ def link_detach(fd: int, *, what: str = "detach link") -> None:
 def iter_create(link_fd: int, *, flags: int = 0, what: str = "start iterator") -> int:
     """BPF_ITER_CREATE, since 5.8: a descriptor whose read(2) runs the iterator."""
     return bpf(Command.ITER_CREATE, layout.IterCreate(link_fd=link_fd, flags=flags), what)
-
-
-class PerfIoctl(IntEnum):
-    """PERF_EVENT_IOC_*, include/uapi/linux/perf_event.h, with the generic _IOC encoding
-    that x86-64, arm64 and riscv64 use."""
-
-    ENABLE = 0x2400
-    DISABLE = 0x2401
-    SET_OUTPUT = 0x2405
-    SET_BPF = 0x40042408  # since 4.1
-    QUERY_BPF = 0xC008240A  # since 4.16
-
-
-class PerfFlag(IntFlag):
-    """The bit fields of perf_event_attr that attachments use."""
-
-    DISABLED = 1 << 0
-    INHERIT = 1 << 1
-    EXCLUDE_KERNEL = 1 << 5
-    FREQUENCY = 1 << 10
-    WATERMARK = 1 << 14
-
-
-#: perf_event_open's flag PERF_FLAG_FD_CLOEXEC, since 3.14.
-PERF_FLAG_FD_CLOEXEC = 8
-
-
-def perf_event_open(
-    attribute: layout.PerfEventAttr,
-    *,
-    pid: int = -1,
-    cpu: int = -1,
-    group_fd: int = -1,
-    what: str = "open perf event",
-) -> int:
-    """perf_event_open(2): a descriptor. Sets the attribute's size itself."""
-    attribute.size = sizeof(attribute)
-    result: int = _perf_syscall(
-        _numbers()[1], byref(attribute), pid, cpu, group_fd, PERF_FLAG_FD_CLOEXEC
-    )
-    if result >= 0:
-        return result
-    raise _perf_error(ctypes.get_errno(), what)
-
-
-def perf_event_ioctl(
-    fd: int,
-    request: PerfIoctl,
-    argument: int | bytearray = 0,
-    *,
-    what: str = "control perf event",
-) -> None:
-    """One ioctl(2) of a perf event: ENABLE, DISABLE, SET_BPF (a program's descriptor), …"""
-    try:
-        fcntl.ioctl(fd, request, argument)
-    except OSError as error:
-        raise _perf_error(error.errno or 0, what) from None
-
-
-def _perf_error(error: int, what: str) -> KernelError:
-    if error in (_errno.EPERM, _errno.EACCES):
-        hint = permission_hint((Capability.CAP_PERFMON,))
-        return BpfPermissionError(error, what, hint=hint)
-    return KernelError(error, what)

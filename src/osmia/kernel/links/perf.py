@@ -8,14 +8,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from osmia.errors import NotSupportedError
-from osmia.kernel import syscall
+from osmia.kernel import perf_events, syscall
 from osmia.kernel.attributes import LinkPerfEventOptions, PerfEventAttr
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.features import needs
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import HookLink, KernelLink, Link, LinkGroup
 from osmia.kernel.maps.info import online_cpus
-from osmia.kernel.syscall import PerfFlag, PerfIoctl
+from osmia.kernel.perf_events import PerfFlag, PerfIoctl
 from osmia.object.uapi import AttachType
 from osmia.tracefs import tracepoint_id
 
@@ -140,7 +140,7 @@ def open_event(
 ) -> FileDescriptor:
     """A perf event for a program to hang on."""
     return FileDescriptor(
-        syscall.perf_event_open(
+        perf_events.perf_event_open(
             attribute, pid=-1 if pid is None else pid, cpu=cpu, what=f"attach {what}"
         ),
         f"perf event of {what}",
@@ -153,7 +153,7 @@ def attach_to_event(program: Program, event: FileDescriptor, what: str, cookie: 
         undo.enter_context(event)
         link = _link(program, event, what, cookie)
         if link is None:
-            syscall.perf_event_ioctl(
+            perf_events.perf_event_ioctl(
                 event.fileno(), PerfIoctl.SET_BPF, program.fileno(), what=f"attach {what}"
             )
             undo.pop_all()

@@ -9,14 +9,15 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import KernelError
-from osmia.kernel import syscall
+from osmia.kernel import perf_events, syscall
 from osmia.kernel.attributes import PerfEventAttr
 from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps.base import Map
 from osmia.kernel.maps.descriptors import descriptor_of
 from osmia.kernel.maps.errors import element_error
 from osmia.kernel.maps.info import MapInfo, online_cpus
-from osmia.kernel.syscall import Command, PerfFlag, PerfIoctl
+from osmia.kernel.perf_events import PerfFlag, PerfIoctl
+from osmia.kernel.syscall import Command
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
@@ -162,7 +163,7 @@ class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
         try:
             for cpu, event in events.items():
                 self[cpu] = event
-                syscall.perf_event_ioctl(event.fileno(), PerfIoctl.ENABLE)
+                perf_events.perf_event_ioctl(event.fileno(), PerfIoctl.ENABLE)
         except BaseException:
             buffer.close()
             raise
@@ -186,4 +187,4 @@ def _output_event(cpu: int) -> FileDescriptor:
         flags=PerfFlag.DISABLED,
     )
     what = f"open the perf event of CPU {cpu}"
-    return FileDescriptor(syscall.perf_event_open(attribute, cpu=cpu, what=what), what)
+    return FileDescriptor(perf_events.perf_event_open(attribute, cpu=cpu, what=what), what)
