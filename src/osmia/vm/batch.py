@@ -39,14 +39,14 @@ from osmia.vm.native import (
     call_raw,
     copy,
     cpu_state,
-    load16,
-    load32,
+    interrupt,
     load64,
     native,
     store32,
     store64,
     zero,
 )
+from osmia.vm.sk_buff import LOOPBACK, skb_place
 
 if TYPE_CHECKING:
     from osmia.vm.programs import Program
@@ -63,6 +63,7 @@ XDP_ROOM = 4096 - PACKET_HEADROOM - 320
 PACKET_ROOM = CPU_PACKET_SIZE - PACKET_HEADROOM
 _TAIL_CALL = int(Interrupt.TAIL_CALL)
 SHORTEST = 14
+SKB_SIZE = 192
 
 
 @native
@@ -85,33 +86,6 @@ def batch_state(frame: int, kind: int, context: int, data: int, size: int, limit
 
 
 @native
-def batch_skb(context: int, data: int, size: int, begin: int) -> int:
-    """Fill in an skb's context."""
-    zero(context, 192)
-    store32(context + 0, data + size - begin)
-    store32(context + 4, batch_packet_type(data))
-    store32(context + 16, load16(data + 12))
-    store32(context + 40, 1)
-    store32(context + 76, begin)
-    store32(context + 80, data + size)
-    store32(context + 140, begin)
-    store32(context + 160, data + size - begin)
-    return 0
-
-
-@native
-def batch_packet_type(data: int) -> int:
-    """As `osmia.vm.runs` tells the packet type."""
-    low = load32(data)
-    high = load16(data + 4)
-    if low == 0xFFFF_FFFF and high == 0xFFFF:
-        return 1
-    if low & 1:
-        return 2
-    return 0 if low == 0 and high == 0 else 3
-
-
-@native
 def batch_one(frame: int, entry: int, kind: int, size: int, limit: int) -> int:
     """Run the packet that lies in the CPU's block."""
     context = frame + _CONTEXT_AT
@@ -125,13 +99,15 @@ def batch_one(frame: int, entry: int, kind: int, size: int, limit: int) -> int:
         store32(context + 0, data)
         store32(context + 4, data + size)
         store32(context + 8, data)
-        store64(context + 12, 0)
+        store64(context + 12, LOOPBACK)
         store32(context + 20, 0)
     else:
         store32(state + STATE_DATA, 76)
         store32(state + STATE_DATA_END, 80)
         begin = data + SHORTEST if kind == KIND_SKB_L3 else data
-        batch_skb(context, data, size, begin)
+        zero(context, SKB_SIZE)
+        if skb_place(state, context, data, size, begin) != 0:
+            return interrupt(frame, Interrupt.PACKET, size)
     verdict = call_program(entry, frame, context)
     while load64(state + STATE_INTERRUPT) == _TAIL_CALL:
         store64(state + STATE_INTERRUPT, 0)

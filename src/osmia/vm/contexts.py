@@ -7,20 +7,21 @@ and data_end fields hold real pointers. What a test run sets is what the kernel'
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from osmia.object.uapi import ProgramType
+from osmia.object.uapi import AttachType, ProgramType
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a context: where it is, and whether programs may write it (in bytes)."""
+    """A field of a context: where it is, and how many bytes at a time programs may read and
+    write of it (none: not at all), at multiples of that size."""
 
     offset: int
     size: int
-    writable: bool = False
-    whole: bool = False  # only as a whole: the pointers
+    reads: tuple[int, ...] = ()
+    writes: tuple[int, ...] = ()
 
     def covers(self, offset: int, size: int) -> bool:
         """Whether an access lies in this field."""
@@ -58,15 +59,20 @@ class Layout:
         return data
 
 
+_PARTS = (1, 2, 4)
+_ANY_PARTS = (1, 2, 4, 8)
+
+
 def _fields(text: str) -> Iterator[tuple[str, Field]]:
-    """Fields from "name:size[flags]" words: w(ritable), p(ointer), _ (a hole, no name)."""
+    """Fields from "name:size[flag]" words: readable in parts, or (w) only in whole words of 4
+    bytes; those of 8 bytes, only whole. A name of _ is a hole."""
     offset = 0
     for word in text.split():
         name, _, rest = word.partition(":")
-        digits = "".join(c for c in rest if c.isdigit())
-        size = int(digits)
+        size = int(rest.removesuffix("w"))
         if name != "_":
-            yield name, Field(offset, size, "w" in rest, "p" in rest)
+            narrow = (4,) if rest.endswith("w") else _PARTS
+            yield name, Field(offset, size, (8,) if size == 8 else narrow)
         offset += size
 
 
@@ -75,51 +81,77 @@ XDP_MD = Layout(
     24,
     dict(
         _fields(
-            "data:4p data_end:4p data_meta:4p ingress_ifindex:4 rx_queue_index:4 egress_ifindex:4"
+            "data:4w data_end:4w data_meta:4w ingress_ifindex:4w rx_queue_index:4w "
+            "egress_ifindex:4w"
         )
     ),
     packet=True,
 )
-
-_SKB = dict(
+SKB_FIELDS: Mapping[str, Field] = dict(
     _fields(
-        "len:4 pkt_type:4 mark:4w queue_mapping:4w protocol:4 vlan_present:4 vlan_tci:4 "
-        "vlan_proto:4 priority:4w ingress_ifindex:4 ifindex:4 tc_index:4w cb:20w hash:4 "
-        "tc_classid:4w data:4p data_end:4p napi_id:4 family:4 remote_ip4:4 local_ip4:4 "
-        "remote_ip6:16 local_ip6:16 remote_port:4 local_port:4 data_meta:4p flow_keys:8 "
-        "tstamp:8w wire_len:4 gso_segs:4 sk:8 gso_size:4 tstamp_type:1 _:3 hwtstamp:8"
+        "len:4 pkt_type:4 mark:4 queue_mapping:4 protocol:4 vlan_present:4 vlan_tci:4 "
+        "vlan_proto:4 priority:4 ingress_ifindex:4 ifindex:4 tc_index:4 cb:20 hash:4 "
+        "tc_classid:4 data:4w data_end:4w napi_id:4 family:4 remote_ip4:4w local_ip4:4w "
+        "remote_ip6:16w local_ip6:16w remote_port:4 local_port:4 data_meta:4w flow_keys:8 "
+        "tstamp:8 wire_len:4 gso_segs:4 sk:8 gso_size:4 tstamp_type:1 _:3 hwtstamp:8"
     )
 )
+"""Every field of struct __sk_buff, as far as any program type may read it."""
+
+_SOCKET = "family remote_ip4 local_ip4 remote_ip6 local_ip6 remote_port local_port"
+_LINK = "tc_classid data_meta wire_len tstamp_type flow_keys"
 
 
-def _skb(writable: str, *, l2: bool, direct: bool) -> Layout:
-    names = writable.split()
-    fields = {
-        name: Field(f.offset, f.size, f.writable and name in names, f.whole)
-        for name, f in _SKB.items()
-    }
+def _skb(*, hidden: str, writable: str, l2: bool = False, direct: bool = True) -> Layout:
+    """struct __sk_buff with the access rules of one program type (is_valid_access in
+    net/core/filter.c)."""
+    fields = {}
+    for name, place in SKB_FIELDS.items():
+        if name in hidden.split():
+            fields[name] = replace(place, reads=())
+        elif name in writable.split():
+            fields[name] = replace(place, writes=(place.size,))
+        else:
+            fields[name] = place
+    if "cb" in writable.split():
+        fields["cb"] = replace(fields["cb"], reads=_ANY_PARTS, writes=_ANY_PARTS)
     return Layout("__sk_buff", 192, fields, packet=True, l2=l2, direct=direct)
 
 
-_TC = _skb("mark queue_mapping priority tc_index cb tc_classid tstamp", l2=True, direct=True)
+_TC = _skb(
+    hidden=f"{_SOCKET} flow_keys",
+    writable="mark queue_mapping priority tc_index cb tc_classid tstamp",
+    l2=True,
+)
+_LWT = _skb(hidden=f"{_SOCKET} {_LINK} tstamp hwtstamp", writable="mark priority cb")
+
+_XDP = replace(
+    XDP_MD,
+    fields=dict(XDP_MD.fields)
+    | {"egress_ifindex": replace(XDP_MD.fields["egress_ifindex"], reads=())},
+)
 
 LAYOUTS: Mapping[ProgramType, Layout] = {
-    ProgramType.XDP: XDP_MD,
+    ProgramType.XDP: _XDP,
     ProgramType.SCHED_CLS: _TC,
     ProgramType.SCHED_ACT: _TC,
-    ProgramType.SOCKET_FILTER: _skb("cb", l2=False, direct=False),
-    ProgramType.CGROUP_SKB: _skb("mark priority cb tstamp", l2=False, direct=True),
-    ProgramType.LWT_IN: _skb("cb", l2=False, direct=True),
-    ProgramType.LWT_OUT: _skb("cb", l2=False, direct=True),
-    ProgramType.LWT_XMIT: _skb("mark priority cb", l2=False, direct=True),
+    ProgramType.SOCKET_FILTER: _skb(
+        hidden=f"{_SOCKET} {_LINK} tstamp hwtstamp data data_end", writable="cb", direct=False
+    ),
+    ProgramType.CGROUP_SKB: _skb(hidden=_LINK, writable="mark priority cb tstamp"),
+    ProgramType.LWT_IN: _LWT,
+    ProgramType.LWT_OUT: _LWT,
+    ProgramType.LWT_XMIT: _LWT,
 }
 """Types whose context is a packet's. All others take the bytes, or u64 arguments, given."""
 
 PLAIN = Layout("", 0)
 
 
-def layout_for(program_type: ProgramType | None) -> Layout:
-    """The context of a program type."""
+def layout_for(program_type: ProgramType | None, attach_type: AttachType | None = None) -> Layout:
+    """The context of a program type, as programs of an attach type may use it."""
+    if attach_type is AttachType.XDP_DEVMAP:
+        return XDP_MD
     return LAYOUTS.get(program_type, PLAIN) if program_type is not None else PLAIN
 
 

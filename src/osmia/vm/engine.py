@@ -333,6 +333,9 @@ class Vm:
         if own is None:
             at = f" (instruction {slot})" if slot is not None else ""
             raise NotSupportedError(f"the vm has no helper bpf_{name}{at}")
+        if own.types and program_type is not None and program_type not in own.types:
+            at = f" (instruction {slot})" if slot is not None else ""
+            raise NotSupportedError(f"{program_type.name} programs cannot call bpf_{name}{at}")
         return own
 
     def has_function(self, name: str) -> bool:

@@ -160,5 +160,7 @@ def describe(why: int, detail: int) -> str:
             return f"no program has the handle {detail}"
         case Interrupt.JUMP:
             return describe_jump(detail)
+        case Interrupt.PACKET:
+            return f"an IP packet of {detail} bytes is without its whole header"
         case _:
             return "a helper failed"

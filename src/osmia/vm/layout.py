@@ -74,7 +74,11 @@ STATE_RANDOM = 80  # u64: state of the pseudo-random generator
 STATE_TIME = 96  # u64: added to the clock's reading
 STATE_DATA = 104  # u32: where in the context the packet's start is; NO_PACKET for none
 STATE_DATA_END = 108  # u32: and its end
-STATE_SCRATCH = 128
+STATE_MAC = 112  # u64: address of an skb's link-layer header
+STATE_NETWORK = 120  # u64: and of its network header
+STATE_CHECKSUM = 128  # u32: 0, or how many checksums are known to be right (at most 4)
+STATE_ENCAPSULATED = 132  # u32: 1 once an skb got an outer header
+STATE_SCRATCH = 144
 
 NO_PACKET = 0xFFFF_FFFF
 

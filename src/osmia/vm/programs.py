@@ -90,7 +90,7 @@ class Program:
             raise ValueError("repeat counts from 1")
         compiled = self._is_compiled(executor, repeat, hook)
         with self.vm.cpus.take() as cpu:
-            given = Input(self.vm.memory, cpu, self.type)
+            given = Input(self.vm, cpu, self)
             given.place(bytes(data), ctx)
             begin = time.perf_counter_ns()
             if compiled:

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.errors import KernelError
 from osmia.object.uapi import ProgramType
-from osmia.vm import layout
+from osmia.vm import layout, sk_buff
 from osmia.vm.contexts import PLAIN, Context, Layout, layout_for
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
-    from osmia.vm.memory import Memory
+    from osmia.vm.engine import Vm
+    from osmia.vm.programs import Program
 
 ETHERNET_HEADER = 14
 XDP_TAILROOM = 320
 """Bytes of a page that the kernel keeps behind an XDP frame (struct skb_shared_info)."""
 PAGE = 4096
+LARGEST_META = 252
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,12 @@ class Input:
     """The input of one run, in a CPU's block. It is also what strict mode asks about the
     context and the packet (`osmia.vm.access.Owner`)."""
 
-    def __init__(self, memory: Memory, cpu: Cpu, program_type: ProgramType | None) -> None:
-        self.memory = memory
+    def __init__(self, vm: Vm, cpu: Cpu, program: Program) -> None:
+        self.natives = vm.natives
+        self.memory = vm.memory
         self.cpu = cpu
-        self.type = program_type
-        self.layout = layout_for(program_type)
+        self.type = program.type
+        self.layout = layout_for(program.type, program.expected_attach_type)
         self.start = cpu.packet
         self.size = 0
         self.context_size = 0
@@ -80,6 +83,7 @@ class Input:
         first, last = offsets or (layout.NO_PACKET, layout.NO_PACKET)
         memory.store32(state + layout.STATE_DATA, first)
         memory.store32(state + layout.STATE_DATA_END, last)
+        memory.zero(self.start - layout.PACKET_HEADROOM, layout.PACKET_HEADROOM)
         memory.write(self.start, data)
         if self.type is None:
             self.arguments = (self.start if data else 0, len(data))
@@ -98,39 +102,52 @@ class Input:
 
     def _place_packet(self, data: bytes, ctx: Any) -> None:
         if len(data) < ETHERNET_HEADER:
-            hint = f"the packet has {len(data)} bytes; an Ethernet header of 14 is the least"
-            raise KernelError(errno.EINVAL, "run a packet program", hint=hint)
-        if isinstance(ctx, bytes | bytearray | memoryview):
-            raw = bytearray(ctx).ljust(self.layout.size, b"\0")[: self.layout.size]
-        else:
-            raw = self.layout.encode(ctx or {})
+            raise _refused(f"it has {len(data)} bytes; an Ethernet header of 14 is the least")
+        self._raw = raw = self._given_context(ctx)
         self.memory.write(self.cpu.context, raw)
         self.context_size = self.layout.size
         if self.type is ProgramType.XDP:
-            self._set_xdp(int.from_bytes(raw[:4], "little") if ctx else 0)
-        else:
-            self._set_skb(data)
+            if ctx is not None:
+                self._place_metadata(raw)
+            self._set("data_meta", self.start)
+            self._set("data", self.start + self._get("data"))
+            self._set("data_end", self.start + self.size)
+            if not self._get("ingress_ifindex"):
+                self._set("ingress_ifindex", sk_buff.LOOPBACK)
+            return
+        hidden = 0 if self.layout.l2 else ETHERNET_HEADER
+        begin = self.start + hidden
+        arguments = (self.cpu.state, self.cpu.context, self.start, self.size, begin)
+        if self.natives.call("skb_place", *arguments):
+            raise _refused("an IP packet without its whole header")
+        sk_buff.check_given(raw, self.size - hidden)
 
-    def _set_xdp(self, meta: int) -> None:
+    def _given_context(self, ctx: Any) -> bytearray:
+        if not isinstance(ctx, bytes | bytearray | memoryview):
+            values = dict(ctx or {})
+            if self.type is ProgramType.XDP:
+                values.setdefault("data_end", self.size)
+            return self.layout.encode(values)
+        raw = bytearray(ctx)
+        if any(raw[self.layout.size :]):
+            hint = f"struct {self.layout.name} has {self.layout.size} bytes"
+            raise KernelError(errno.E2BIG, "run a packet program", hint=hint)
+        return raw[: self.layout.size].ljust(self.layout.size, b"\0")
+
+    def _place_metadata(self, raw: bytes | bytearray) -> None:
         """A context that is given says in `data` how much of the data is metadata."""
-        if meta > min(self.size, 252) or meta % 4:
-            raise KernelError(errno.EINVAL, "run an XDP program: the metadata is too long")
-        self._set("data", self.start + meta)
-        self._set("data_meta", self.start)
-        self._set("data_end", self.start + self.size)
-
-    def _set_skb(self, data: bytes) -> None:
-        self._set("protocol", int.from_bytes(data[12:14], "little"))
-        self._set("pkt_type", _packet_type(data))
-        if not self._get("ifindex"):
-            self._set("ifindex", 1)
-        begin = self.start if self.layout.l2 else self.start + ETHERNET_HEADER
-        self._set("data", begin)
-        self._set("data_meta", begin)
-        self._set("data_end", self.start + self.size)
-        self._set("len", self.start + self.size - begin)
-        if not self._get("wire_len"):
-            self._set("wire_len", self.start + self.size - begin)
+        data, end, meta, ifindex, queue, egress = struct.unpack("<6I", raw)
+        if meta or egress or end != self.size:
+            raise _refused("data_meta and egress_ifindex are 0, data_end is the data's length")
+        if data > LARGEST_META or data % 4 or self.size - data < ETHERNET_HEADER:
+            raise _refused(
+                f"{data} bytes of metadata: at most {LARGEST_META}, by four, before a packet"
+            )
+        if queue and not ifindex:
+            raise _refused("rx_queue_index without ingress_ifindex")
+        # Metadata takes head room, the packet behind it stays where it is.
+        self.memory.write(self.start - data, self.memory.read(self.start, self.size))
+        self.start -= data
 
     def _place_plain(self, ctx: Any) -> None:
         if ctx is None:
@@ -192,14 +209,14 @@ class Input:
 
     def _context(self) -> bytes:
         """The context, its pointers as offsets into the data, as the kernel gives it."""
+        if self.type is not ProgramType.XDP:
+            return sk_buff.told(self.memory.read(self.cpu.context, self.layout.size), self._raw)
         meta, data, end = self._bounds()
-        if self.type is ProgramType.XDP:
-            self._set("data", data - meta)
-            self._set("data_end", end - meta)
-        else:
-            self._set("data", 0)
-            self._set("data_end", 0)
+        self._set("data", data - meta)
+        self._set("data_end", end - meta)
         self._set("data_meta", 0)
+        given = self.layout.fields["ingress_ifindex"]
+        self.memory.write(self.cpu.context + given.offset, self._raw[given.offset :][: given.size])
         return self.memory.read(self.cpu.context, self.layout.size)
 
     def _redirect(self) -> tuple[int, int | None, int] | None:
@@ -225,11 +242,10 @@ class Input:
             return self._forbids_plain(write)
         for name, place in self.layout.fields.items():
             if place.covers(offset, size):
-                if write and not place.writable:
-                    return f"a write to {self.layout.name}.{name}"
-                if place.whole and (size != place.size or not self.layout.direct):
-                    return f"invalid access to {self.layout.name}.{name}"
-                return None
+                if size in (place.writes if write else place.reads) and offset % size == 0:
+                    return None
+                what = "write to" if write else "read of"
+                return f"a {what} {size} bytes in {self.layout.name}.{name}"
         return f"an access of {size} bytes at {offset} of struct {self.layout.name}"
 
     def _forbids_plain(self, write: bool) -> str | None:
@@ -248,12 +264,5 @@ class Input:
         return None
 
 
-def _packet_type(data: bytes) -> int:
-    """PACKET_HOST (0), BROADCAST (1), MULTICAST (2) or OTHERHOST (3), as for a device whose
-    address is all zero: the loopback device, on which test runs happen."""
-    destination = data[:6]
-    if destination == b"\xff" * 6:
-        return 1
-    if destination[0] & 1:
-        return 2
-    return 0 if destination == bytes(6) else 3
+def _refused(why: str) -> KernelError:
+    return KernelError(errno.EINVAL, "run a packet program", hint=why)

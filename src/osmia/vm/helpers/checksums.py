@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from osmia.vm.helpers.packets import packet_holds, packet_start
-from osmia.vm.helpers.table import Argument, native_helper
+from osmia.vm.helpers.skb import skb_at
+from osmia.vm.helpers.table import LWT, SENDERS, TC, XDP, Argument, native_helper
+from osmia.vm.layout import STATE_CHECKSUM
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, M32, failure
-from osmia.vm.native import load8, load16, load32, native, reachable, store16
+from osmia.vm.native import (
+    cpu_state,
+    load8,
+    load16,
+    load32,
+    native,
+    reachable,
+    store16,
+    store32,
+)
 
 FIELD_SIZE = 15
 PSEUDO_HEADER = 16
 MARK_MANGLED_0 = 32
 ENFORCE = 64
 IPV6 = 128
+LARGEST_OFFSET = 0xFFFF
+LEVEL_QUERY = 0
+LEVEL_UP = 1
+LEVEL_DOWN = 2
+LEVEL_RESET = 3
+MOST_KNOWN = 4
 E_NOTSUPP = failure(524)
+E_ACCES = failure(13)
 
 
 @native
@@ -52,22 +69,21 @@ def csum_sum(at: int, size: int) -> int:
 def helper_csum_diff(
     frame: int, old: int, old_size: int, new: int, new_size: int, seed: int
 ) -> int:
-    """bpf_csum_diff, since 4.6: the seed without the old bytes and with the new ones."""
+    """bpf_csum_diff, since 4.6: the seed without the old bytes and with the new ones. Sizes
+    that are no multiples of 4 are an error in older kernels."""
     old_size = old_size & M32
     new_size = new_size & M32
-    if (old_size | new_size) & 3 or old_size + new_size > 512:
-        return E_INVAL
     total = seed & M32
+    source = reachable(frame, old, old_size)
+    target = reachable(frame, new, new_size)
+    if (source == 0 and old_size) or (target == 0 and new_size):
+        return E_INVAL
     if new_size:
-        data = reachable(frame, new, new_size)
-        if data == 0:
-            return E_INVAL
-        total = csum_add(csum_sum(data, new_size), total)
-    if old_size:
-        data = reachable(frame, old, old_size)
-        if data == 0:
-            return E_INVAL
-        total = csum_add(total, csum_sum(data, old_size) ^ M32)
+        total = csum_add(csum_sum(target, new_size), total)
+        if old_size:
+            total = csum_add(total, csum_sum(source, old_size) ^ M32)
+    elif old_size:
+        total = csum_add(csum_sum(source, old_size), total ^ M32) ^ M32
     return csum_from32(total)
 
 
@@ -79,17 +95,30 @@ def csum_from32(total: int) -> int:
 
 
 @native
-def csum_replace(place: int, difference: int) -> int:
-    """Correct a checksum in the packet by a 32-bit difference of sums."""
-    total = csum_add(load16(place) ^ 0xFFFF, difference)
+def csum_replace(place: int, old: int, new: int) -> int:
+    """Correct a checksum in the packet: sums of 32 bits, of the bytes before and after."""
+    total = csum_add(load16(place) ^ M32, csum_add(new, old ^ M32))
     store16(place, csum_fold(total))
     return 0
 
 
 @native
-def csum_change(old: int, new: int) -> int:
-    """The difference that replacing a value makes."""
-    return csum_add(new, old ^ M32)
+def csum_replace_by(place: int, difference: int) -> int:
+    """Correct a checksum in the packet by a difference, as bpf_csum_diff gives it."""
+    store16(place, csum_fold(csum_add(load16(place) ^ M32, difference)))
+    return 0
+
+
+@native
+def csum_replace_field(place: int, old: int, new: int, size: int) -> int:
+    """Correct a checksum for a field of 2 or 4 bytes; with size 0, by the difference `new`."""
+    if size == 0 and old == 0:
+        return csum_replace_by(place, new & M32)
+    if size == 2:
+        return csum_replace(place, old & 0xFFFF, new & 0xFFFF)
+    if size == 4:
+        return csum_replace(place, old & M32, new & M32)
+    return E_INVAL
 
 
 @native
@@ -98,19 +127,12 @@ def helper_l3_csum_replace(
 ) -> int:
     """bpf_l3_csum_replace, since 4.1."""
     offset = offset & M32
-    if flags & ~FIELD_SIZE or offset & 1:
-        return E_INVAL if flags & ~FIELD_SIZE else E_FAULT
-    if packet_holds(frame, offset, 2) == 0:
+    if flags & ~FIELD_SIZE:
+        return E_INVAL
+    place = skb_at(frame, offset, 2)
+    if offset > LARGEST_OFFSET or offset & 1 or place == 0:
         return E_FAULT
-    place = packet_start(frame) + offset
-    size = flags & FIELD_SIZE
-    if size == 0 and old == 0:
-        return csum_replace(place, new & M32)
-    if size == 2:
-        return csum_replace(place, csum_change(old & 0xFFFF, new & 0xFFFF))
-    if size == 4:
-        return csum_replace(place, csum_change(old & M32, new & M32))
-    return E_INVAL
+    return csum_replace_field(place, old, new, flags)
 
 
 @native
@@ -119,25 +141,17 @@ def helper_l4_csum_replace(
 ) -> int:
     """bpf_l4_csum_replace, since 4.1; a UDP checksum of 0 stays when the flags say so."""
     offset = offset & M32
-    size = flags & FIELD_SIZE
     if flags & ~(FIELD_SIZE | PSEUDO_HEADER | MARK_MANGLED_0 | ENFORCE | IPV6):
         return E_INVAL
-    if offset & 1 or packet_holds(frame, offset, 2) == 0:
+    place = skb_at(frame, offset, 2)
+    if offset > LARGEST_OFFSET or offset & 1 or place == 0:
         return E_FAULT
-    place = packet_start(frame) + offset
     if flags & MARK_MANGLED_0 and flags & ENFORCE == 0 and load16(place) == 0:
         return 0
-    if size == 0 and old == 0:
-        csum_replace(place, new & M32)
-    elif size == 2:
-        csum_replace(place, csum_change(old & 0xFFFF, new & 0xFFFF))
-    elif size == 4:
-        csum_replace(place, csum_change(old & M32, new & M32))
-    else:
-        return E_INVAL
-    if flags & MARK_MANGLED_0 and load16(place) == 0:
+    failed = csum_replace_field(place, old, new, flags & FIELD_SIZE)
+    if failed == 0 and flags & MARK_MANGLED_0 and load16(place) == 0:
         store16(place, 0xFFFF)
-    return 0
+    return failed
 
 
 @native
@@ -148,13 +162,26 @@ def helper_csum_update(frame: int, ctx: int, difference: int) -> int:
 
 @native
 def helper_csum_level(frame: int, ctx: int, level: int) -> int:
-    """bpf_csum_level, since 5.8: packets here carry no sum of their own."""
-    return E_FAULT
+    """bpf_csum_level, since 5.8: how many checksums, from the outside, are known to be right."""
+    place = cpu_state(frame) + STATE_CHECKSUM
+    known = load32(place)
+    if level == LEVEL_QUERY:
+        return known - 1 if known != 0 else E_ACCES
+    if level == LEVEL_UP:
+        store32(place, known + 1 if known < MOST_KNOWN else MOST_KNOWN)
+    elif level == LEVEL_DOWN:
+        store32(place, known - 1 if known != 0 else 0)
+    elif level == LEVEL_RESET:
+        store32(place, 0)
+    else:
+        return E_INVAL
+    return 0
 
 
 _CTX, _ANY = Argument.CONTEXT, Argument.ANY
-native_helper("csum_diff", Argument.READ, Argument.SIZE, Argument.READ, Argument.SIZE, Argument.ANY)
-native_helper("l3_csum_replace", _CTX, _ANY, _ANY, _ANY, _ANY)
-native_helper("l4_csum_replace", _CTX, _ANY, _ANY, _ANY, _ANY)
-native_helper("csum_update", _CTX, _ANY)
-native_helper("csum_level", _CTX, _ANY)
+_READ, _SIZE = Argument.READ, Argument.SIZE
+native_helper("csum_diff", _READ, _SIZE, _READ, _SIZE, _ANY, types=TC | LWT | XDP)
+native_helper("l3_csum_replace", _CTX, _ANY, _ANY, _ANY, _ANY, types=SENDERS)
+native_helper("l4_csum_replace", _CTX, _ANY, _ANY, _ANY, _ANY, types=SENDERS)
+native_helper("csum_update", _CTX, _ANY, types=SENDERS)
+native_helper("csum_level", _CTX, _ANY, types=SENDERS)

@@ -6,7 +6,7 @@ from osmia.vm.errors import Interrupt
 from osmia.vm.helpers.map_access import the_map
 from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
 from osmia.vm.layout import MAP_TYPE
-from osmia.vm.maps.constants import E_2BIG, E_INVAL, E_NOENT, M32, M64
+from osmia.vm.maps.constants import E_2BIG, E_FAULT, E_INVAL, E_NOENT, M32, M64
 from osmia.vm.maps.ring import ring_commit, ring_output, ring_query, ring_reserve
 from osmia.vm.maps.special import PerfEventArray
 from osmia.vm.native import field32, interrupt, native, reachable
@@ -98,5 +98,8 @@ def perf_event_output(
         return E_2BIG
     if cpu != call.cpu.number:
         return E_NOENT
-    payload = call.read(data, size) + call.packet(flags >> 32 & 0xFFFFF)
-    return target.put(cpu, payload) & M64
+    wanted = flags >> 32 & 0xFFFFF
+    packet = call.packet(wanted)
+    if len(packet) < wanted:
+        return E_FAULT
+    return target.put(cpu, call.read(data, size) + packet) & M64

@@ -94,6 +94,12 @@ KFUNCS = frozenset(
 )
 """The kfuncs that the vm has, without "bpf_"; they are in the table like helpers."""
 
+TC = frozenset({ProgramType.SCHED_CLS, ProgramType.SCHED_ACT})
+LWT = frozenset({ProgramType.LWT_IN, ProgramType.LWT_OUT, ProgramType.LWT_XMIT})
+SENDERS = TC | {ProgramType.LWT_XMIT}
+XDP = frozenset({ProgramType.XDP})
+"""Program types that have helpers in common."""
+
 PythonHelper = Callable[..., int]
 
 
@@ -101,12 +107,14 @@ PythonHelper = Callable[..., int]
 class Helper:
     """One helper. `native` names the native function: it takes the frame, then as many
     arguments as `arguments` has. `python` takes an Invocation instead of the frame; where
-    both are there, `python` is for interpreted programs only."""
+    both are there, `python` is for interpreted programs only. `types` are the program types
+    that may call it; none: all. Raw programs may call everything."""
 
     name: str
     arguments: tuple[Argument, ...]
     native: str = ""
     python: PythonHelper | None = None
+    types: frozenset[ProgramType] = frozenset()
 
 
 _TABLE: dict[str, Helper] = {}
@@ -114,7 +122,11 @@ _VARIANTS: dict[tuple[str, ProgramType], Helper] = {}
 _MODULES = (
     "map_access",
     "system",
-    "packets",
+    "skb",
+    "skb_room",
+    "skb_vlan",
+    "xdp",
+    "redirects",
     "checksums",
     "text",
     "events",
@@ -136,14 +148,20 @@ def helper(name: str, *arguments: Argument, native: str = "") -> Callable[[_Func
     return register
 
 
-def native_helper(name: str, *arguments: Argument, function: str = "") -> None:
+def native_helper(
+    name: str,
+    *arguments: Argument,
+    function: str = "",
+    types: frozenset[ProgramType] = frozenset(),
+) -> None:
     """Register a helper whose code is a native function, `helper_<name>` if not said."""
-    _TABLE[name] = Helper(name, arguments, function or f"helper_{name}")
+    _TABLE[name] = Helper(name, arguments, function or f"helper_{name}", types=types)
 
 
 def native_variant(name: str, program_type: ProgramType, function: str) -> None:
     """Register what a helper is for one program type."""
-    _VARIANTS[name, program_type] = Helper(name, _TABLE[name].arguments, function)
+    held = _TABLE[name]
+    _VARIANTS[name, program_type] = Helper(name, held.arguments, function, types=held.types)
 
 
 def variant(name: str, program_type: ProgramType | None) -> Helper | None:

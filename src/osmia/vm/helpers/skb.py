@@ -1,0 +1,370 @@
+"""The bytes of an skb: legacy loads, bpf_skb_load_bytes and its family, hash, type, ECN.
+
+Where the packet is, the context says, and a compiled program may have written anything
+there: every bound is masked to the region before it is used, and what moves bytes asks
+`skb_room` first.
+"""
+
+from __future__ import annotations
+
+from osmia.object.uapi import ProgramType
+from osmia.vm.contexts import SKB_FIELDS
+from osmia.vm.helpers.table import LWT, SENDERS, TC, Argument, native_helper
+from osmia.vm.layout import (
+    STATE_CONTEXT,
+    STATE_MAC,
+    STATE_NETWORK,
+    STATE_PACKET_END,
+    STATE_PACKET_START,
+)
+from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, E_OPNOTSUPP, M32
+from osmia.vm.native import (
+    cpu_state,
+    load8,
+    load16,
+    load32,
+    load64,
+    move,
+    native,
+    reachable,
+    region_size,
+    store8,
+    store16,
+    store32,
+    store64,
+    zero,
+)
+
+SKB_LEN = SKB_FIELDS["len"].offset
+SKB_PKT_TYPE = SKB_FIELDS["pkt_type"].offset
+SKB_PROTOCOL = SKB_FIELDS["protocol"].offset
+SKB_HASH = SKB_FIELDS["hash"].offset
+SKB_DATA = SKB_FIELDS["data"].offset
+SKB_DATA_END = SKB_FIELDS["data_end"].offset
+SKB_DATA_META = SKB_FIELDS["data_meta"].offset
+SKB_TSTAMP = SKB_FIELDS["tstamp"].offset
+SKB_TSTAMP_TYPE = SKB_FIELDS["tstamp_type"].offset
+
+MAC_HEADER = 0
+NETWORK_HEADER = 1
+RECOMPUTE_OR_INVALIDATE = 3
+INVALIDATE_HASH = 2
+LARGEST_RELATIVE = 0xFFFF
+LARGEST_OFFSET = 0x7FFF_FFFF
+LEGACY_LINK = 0xFFE0_0000  # SKF_LL_OFF, -0x200000
+LEGACY_NETWORK = 0xFFF0_0000  # SKF_NET_OFF, -0x100000
+OTHER_HOST = 3
+PROTOCOL_IP = 0x0008
+PROTOCOL_IPV6 = 0xDD86
+PROTOCOL_VLAN = 0x0081  # 802.1Q, and 802.1AD, in network order
+PROTOCOL_SERVICE_VLAN = 0xA888
+MOST_TAGS = 8
+ETHERNET = 14
+IP_HEADER = 20
+IPV6_HEADER = 40
+CLOCK_TAI = 2
+
+
+@native
+def run_context(frame: int) -> int:
+    """The address of the run's context."""
+    return load64(cpu_state(frame) + STATE_CONTEXT)
+
+
+@native
+def bound(frame: int, offset: int) -> int:
+    """A pointer to the packet from the run's context, inside the region."""
+    return load32(run_context(frame) + offset) & (region_size() - 1)
+
+
+@native
+def skb_start(frame: int) -> int:
+    """The address of an skb's first byte."""
+    return bound(frame, SKB_DATA)
+
+
+@native
+def skb_size(frame: int) -> int:
+    """How many bytes an skb has."""
+    start = bound(frame, SKB_DATA)
+    end = bound(frame, SKB_DATA_END)
+    return end - start if end > start else 0
+
+
+@native
+def skb_room(frame: int) -> int:
+    """Whether an skb's bounds lie where packets do (1 or 0): then its bytes may be moved."""
+    state = cpu_state(frame)
+    start = bound(frame, SKB_DATA)
+    if start < load64(state + STATE_PACKET_START):
+        return 0
+    return 1 if start + skb_size(frame) <= load64(state + STATE_PACKET_END) else 0
+
+
+@native
+def skb_at(frame: int, offset: int, size: int) -> int:
+    """The address of `size` bytes at an offset of an skb, or 0."""
+    return skb_start(frame) + offset if offset + size <= skb_size(frame) else 0
+
+
+@native
+def skb_protocol(frame: int) -> int:
+    """An skb's protocol, in network order."""
+    return load16(run_context(frame) + SKB_PROTOCOL)
+
+
+@native
+def is_vlan(protocol: int) -> int:
+    """Whether a protocol (in network order) says that a tag follows."""
+    if protocol == PROTOCOL_VLAN:
+        return 1
+    return 1 if protocol == PROTOCOL_SERVICE_VLAN else 0
+
+
+@native
+def inner_protocol(frame: int) -> int:
+    """The protocol behind the VLAN tags that are in the packet; 0 when they do not end."""
+    protocol = skb_protocol(frame)
+    at = skb_start(frame) + ETHERNET
+    end = skb_start(frame) + skb_size(frame)
+    tags = 0
+    while is_vlan(protocol):
+        tags = tags + 1
+        if at + 4 > end or tags == MOST_TAGS:
+            return 0
+        protocol = load16(at + 2)
+        at = at + 4
+    return protocol
+
+
+@native
+def legacy_at(frame: int, offset: int, size: int) -> int:
+    """The address that a legacy load of a 32-bit offset means, or 0: negative ones count from
+    the link-layer or the network header."""
+    if offset <= LARGEST_OFFSET:
+        return skb_at(frame, offset, size)
+    state = cpu_state(frame)
+    if offset >= LEGACY_NETWORK:
+        place = load64(state + STATE_NETWORK) + offset - LEGACY_NETWORK
+    elif offset >= LEGACY_LINK:
+        place = load64(state + STATE_MAC) + offset - LEGACY_LINK
+    else:
+        return 0
+    return place if place + size <= skb_start(frame) + skb_size(frame) else 0
+
+
+@native
+def packet_holds(frame: int, offset: int, size: int) -> int:
+    """Whether a legacy load finds its bytes: 1 or 0."""
+    return 1 if legacy_at(frame, offset, size) != 0 else 0
+
+
+@native
+def packet_word(frame: int, offset: int, size: int) -> int:
+    """What a legacy load of 1, 2 or 4 bytes gives, in network order."""
+    at = legacy_at(frame, offset, size)
+    value = 0
+    while size != 0:
+        value = (value << 8) | load8(at)
+        at = at + 1
+        size = size - 1
+    return value
+
+
+@native
+def helper_skb_load_bytes(frame: int, ctx: int, offset: int, to: int, size: int) -> int:
+    """bpf_skb_load_bytes, since 4.5: the buffer is cleared when the packet is too short."""
+    size = size & M32
+    target = reachable(frame, to, size)
+    if target == 0:
+        return E_FAULT
+    source = skb_at(frame, offset & M32, size)
+    if source == 0:
+        zero(target, size)
+        return E_FAULT
+    move(target, source, size)
+    return 0
+
+
+@native
+def helper_skb_load_bytes_relative(
+    frame: int, ctx: int, offset: int, to: int, size: int, start: int
+) -> int:
+    """bpf_skb_load_bytes_relative, since 4.18: from the MAC (0) or network (1) header."""
+    size = size & M32
+    offset = offset & M32
+    start = start & M32
+    target = reachable(frame, to, size)
+    if target == 0:
+        return E_FAULT
+    state = cpu_state(frame)
+    source = load64(state + STATE_NETWORK if start == NETWORK_HEADER else state + STATE_MAC)
+    end = skb_start(frame) + skb_size(frame)
+    if start > NETWORK_HEADER or offset > LARGEST_RELATIVE or source + offset + size > end:
+        zero(target, size)
+        return E_FAULT
+    move(target, source + offset, size)
+    return 0
+
+
+@native
+def helper_skb_store_bytes(
+    frame: int, ctx: int, offset: int, source: int, size: int, flags: int
+) -> int:
+    """bpf_skb_store_bytes, since 4.1. Checksums that flags ask for are the device's matter."""
+    size = size & M32
+    if flags & ~RECOMPUTE_OR_INVALIDATE:
+        return E_INVAL
+    data = reachable(frame, source, size)
+    target = skb_at(frame, offset & M32, size)
+    if data == 0 or target == 0:
+        return E_FAULT
+    move(target, data, size)
+    if flags & INVALIDATE_HASH:
+        store32(run_context(frame) + SKB_HASH, 0)
+    return 0
+
+
+@native
+def helper_skb_pull_data(frame: int, ctx: int, size: int) -> int:
+    """bpf_skb_pull_data, since 4.9: packets are always linear here."""
+    return 0 if size & M32 <= skb_size(frame) else E_NOMEM
+
+
+@native
+def helper_skb_change_type(frame: int, ctx: int, kind: int) -> int:
+    """bpf_skb_change_type, since 4.8: PACKET_HOST to PACKET_OTHERHOST."""
+    place = run_context(frame) + SKB_PKT_TYPE
+    if load32(place) > OTHER_HOST or kind & M32 > OTHER_HOST:
+        return E_INVAL
+    store32(place, kind & M32)
+    return 0
+
+
+@native
+def mixed(value: int, more: int) -> int:
+    """A 32-bit hash of a hash and 32 more bits."""
+    value = ((value ^ more) * 0x9E37_79B1) & M32
+    return value ^ (value >> 15)
+
+
+@native
+def flow_hash(frame: int) -> int:
+    """A hash of an IP packet's addresses, protocol and ports; 0 of any other packet."""
+    protocol = skb_protocol(frame)
+    at = load64(cpu_state(frame) + STATE_NETWORK)
+    end = skb_start(frame) + skb_size(frame)
+    address = at + 12
+    behind = at + IP_HEADER
+    kind = at + 9
+    if protocol == PROTOCOL_IPV6:
+        address = at + 8
+        behind = at + IPV6_HEADER
+        kind = at + 6
+    elif protocol != PROTOCOL_IP:
+        return 0
+    if behind > end:
+        return 0
+    value = mixed(protocol, load8(kind))
+    while address < behind:
+        value = mixed(value, load32(address))
+        address = address + 4
+    if (load8(kind) == 6 or load8(kind) == 17) and behind + 4 <= end:
+        value = mixed(value, load32(behind))
+    return value if value != 0 else 1
+
+
+@native
+def helper_get_hash_recalc(frame: int, ctx: int) -> int:
+    """bpf_get_hash_recalc, since 4.8: the hash that is there, or a new one of the flow. The
+    kernel's is keyed at random; this one is the same in every process."""
+    place = run_context(frame) + SKB_HASH
+    if load32(place) == 0:
+        store32(place, flow_hash(frame))
+    return load32(place)
+
+
+@native
+def helper_set_hash_invalid(frame: int, ctx: int) -> int:
+    """bpf_set_hash_invalid, since 4.9."""
+    store32(run_context(frame) + SKB_HASH, 0)
+    return 0
+
+
+@native
+def helper_set_hash(frame: int, ctx: int, value: int) -> int:
+    """bpf_set_hash, since 4.13."""
+    store32(run_context(frame) + SKB_HASH, value & M32)
+    return 0
+
+
+@native
+def ip_ecn_set_ce(at: int) -> int:
+    """Mark an IPv4 packet as having met congestion, where its sender can be told."""
+    following = (load8(at + 1) + 1) & 3
+    if following & 2 == 0:
+        return 1 if following == 0 else 0
+    check = load16(at + 10) + 0xFBFF + (following << 8)
+    check = (check & 0xFFFF) + (check >> 16)
+    store16(at + 10, 0 if check == 0xFFFF else check)
+    store8(at + 1, load8(at + 1) | 3)
+    return 1
+
+
+@native
+def helper_skb_ecn_set_ce(frame: int, ctx: int) -> int:
+    """bpf_skb_ecn_set_ce, since 5.1: 1 when the packet is marked now."""
+    protocol = inner_protocol(frame)
+    at = load64(cpu_state(frame) + STATE_NETWORK)
+    end = skb_start(frame) + skb_size(frame)
+    if protocol == PROTOCOL_IP and at + IP_HEADER <= end:
+        return ip_ecn_set_ce(at)
+    if protocol == PROTOCOL_IPV6 and at + IPV6_HEADER <= end:
+        if load8(at + 1) & 0x30 == 0:
+            return 0
+        store8(at + 1, load8(at + 1) | 0x30)
+        return 1
+    return 0
+
+
+@native
+def helper_skb_set_tstamp(frame: int, ctx: int, time: int, kind: int) -> int:
+    """bpf_skb_set_tstamp, since 5.18: real time (0), monotonic (1) or TAI (2)."""
+    protocol = skb_protocol(frame)
+    kind = kind & M32
+    if protocol != PROTOCOL_IP and protocol != PROTOCOL_IPV6:
+        return E_OPNOTSUPP
+    if kind > CLOCK_TAI or (kind != 0 and time == 0):
+        return E_INVAL
+    store64(run_context(frame) + SKB_TSTAMP, time)
+    store8(run_context(frame) + SKB_TSTAMP_TYPE, kind)
+    return 0
+
+
+@native
+def helper_get_cgroup_classid(frame: int, ctx: int) -> int:
+    """bpf_get_cgroup_classid, since 4.3: there is no cgroup, so no class: 0."""
+    return 0
+
+
+@native
+def helper_get_route_realm(frame: int, ctx: int) -> int:
+    """bpf_get_route_realm, since 4.4: there is no route, so no realm: 0."""
+    return 0
+
+
+_CTX, _ANY, _SIZE = Argument.CONTEXT, Argument.ANY, Argument.SIZE
+_WRITE, _READ = Argument.WRITE, Argument.READ
+_FILTERS = TC | {ProgramType.SOCKET_FILTER, ProgramType.CGROUP_SKB}
+native_helper("skb_load_bytes", _CTX, _ANY, _WRITE, _SIZE, types=_FILTERS | LWT)
+native_helper("skb_load_bytes_relative", _CTX, _ANY, _WRITE, _SIZE, _ANY, types=_FILTERS)
+native_helper("skb_store_bytes", _CTX, _ANY, _READ, _SIZE, _ANY, types=SENDERS)
+native_helper("skb_pull_data", _CTX, _ANY, types=TC | LWT)
+native_helper("skb_change_type", _CTX, _ANY, types=TC)
+native_helper("get_hash_recalc", _CTX, types=TC | LWT)
+native_helper("set_hash_invalid", _CTX, types=SENDERS)
+native_helper("set_hash", _CTX, _ANY, types=TC)
+native_helper("skb_ecn_set_ce", _CTX, types=TC | {ProgramType.CGROUP_SKB})
+native_helper("skb_set_tstamp", _CTX, _ANY, _ANY, types=TC)
+native_helper("get_cgroup_classid", _CTX)
+native_helper("get_route_realm", _CTX, types=TC | LWT)
