@@ -15,6 +15,8 @@ from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.passes.core import POISON
+from osmia.passes.externs import POISONED_KFUNC
 from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.code import TAIL_CALL, Code, check
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 assert _operations  # imported for the native functions it registers
 
+_POISONED_KFUNCS = range(POISONED_KFUNC, POISONED_KFUNC + (1 << 16))
 TailCalls = Literal["subprogram", "program"]
 _MAP_LOADS = (op.LoadKind.MAP_FD, op.LoadKind.MAP_VALUE)
 
@@ -325,7 +328,7 @@ class Vm:
         if i.src == op.CallKind.KFUNC and 0 < i.imm <= len(self._functions):
             name = self._functions[i.imm - 1]
         else:
-            name = known.name.removeprefix("bpf_") if known else f"#{i.imm}"
+            name = known.name.removeprefix("bpf_") if known else _unknown(i.imm)
         own = variant(name, program_type) or self._supported.get(name)
         mock = self.helpers.get(name)
         if mock is not None:
@@ -384,3 +387,9 @@ class Vm:
     def _check_open(self) -> None:
         if self.closed:
             raise ClosedError("the vm is closed")
+
+
+def _unknown(number: int) -> str:
+    """The name of a helper that has none: what relocations without an answer leave can be
+    called where nobody comes by."""
+    return "poison" if number == POISON or number in _POISONED_KFUNCS else f"#{number}"

@@ -136,6 +136,8 @@ class Execution:
                     case Argument.READ | Argument.WRITE:
                         size = arguments[position + 1]
                         access.check(value, size, kind is Argument.WRITE)
+                    case Argument.BUFFER if value:
+                        access.check(value, arguments[position + 1], True)
                     case Argument.CONTEXT:
                         if value != self.cpu.context:
                             raise AccessError("not the context")
@@ -160,6 +162,8 @@ def describe(why: int, detail: int) -> str:
             return f"no program has the handle {detail}"
         case Interrupt.JUMP:
             return describe_jump(detail)
+        case Interrupt.POISON:
+            return "a field, type, map or function is used that is not there"
         case Interrupt.PACKET:
             return f"an IP packet of {detail} bytes is without its whole header"
         case _:

@@ -107,7 +107,8 @@ class Interpreter:
         """Go on until the program, or the function at `depth` frames, has returned."""
         while len(self.frames) > depth:
             self.step()
-        assert self.result is not None
+        if self.result is None:
+            raise self.fault("r0 is read before it is written")
         return self.result
 
     def step(self) -> bool:
@@ -299,13 +300,14 @@ class Interpreter:
             frame.slot += i.offset
 
     def _exit(self, i: Instruction) -> None:
-        value = self._read(0)
+        # A subprogram may return nothing: then r0 holds nothing afterwards.
+        value = self._read(0) if len(self.frames) == 1 else self.registers[0]
         self.frames.pop()
         if self.strict:
             self.access.stack.frames.pop()
         self.result = value
         if self.frames:
-            self._write(0, value)
+            self.registers[0] = value
 
     def _push(self, code: Code, slot: int, program: int, arguments: tuple[int | None, ...]) -> None:
         pointer = self.frame.pointer - layout.FRAME_STRIDE

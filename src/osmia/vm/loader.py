@@ -16,6 +16,7 @@ from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import MapFlag, MapType, ProgramType
 from osmia.passes import prepare
+from osmia.passes.core import POISON
 from osmia.passes.layout import ProgramLayout, lay_out
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
@@ -30,6 +31,7 @@ from osmia.vm.signatures import return_type, signature
 
 _MAP_FD, _MAP_VALUE = 1, 2
 _KFUNC_CALL, _PROGRAM_CALL = 2, 5
+_CALL = 0x85
 _SMALLEST_RING = 4096
 
 
@@ -262,6 +264,9 @@ class _Loader:
         for relocation in layout.relocations:
             name, at = relocation.target, relocation.offset
             match relocation.kind:
+                case RelocationKind.MAP if name in self.obj.maps and name not in self.maps:
+                    # A map that was not wanted: no harm where nobody comes by.
+                    layout.code[at : at + 16] = 2 * struct.pack("<BBhi", _CALL, 0, 0, POISON)
                 case RelocationKind.MAP if name in self.maps:
                     _patch(layout.code, at, _MAP_FD, self.maps[name].id)
                 case RelocationKind.DATA if name in self.sections:
@@ -270,6 +275,8 @@ class _Loader:
                     _patch(layout.code, at, _MAP_VALUE, tables[name].id, relocation.addend)
                 case RelocationKind.EXTERN_CALL if name in self.linked:
                     _patch(layout.code, at, _PROGRAM_CALL, self._link(name))
+                case RelocationKind.EXTERN if self.vm.has_function(name):
+                    _patch(layout.code, at, 0, self.vm.function_number(name), 0)
                 case RelocationKind.EXTERN_CALL:
                     _patch(layout.code, at, _KFUNC_CALL, self.vm.function_number(name))
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:

@@ -93,7 +93,7 @@ def dynptr_from_skb(call: Invocation, ctx: int, flags: int, place: int) -> int:
     return _from_packet(call, flags, place, read_only=False)
 
 
-@helper("dynptr_slice", Argument.DYNPTR, Argument.ANY, Argument.ANY, Argument.ANY)
+@helper("dynptr_slice", Argument.DYNPTR, Argument.ANY, Argument.BUFFER, Argument.SIZE)
 def dynptr_slice(call: Invocation, place: int, offset: int, buffer: int, size: int) -> int:
     """bpf_dynptr_slice, since 6.4: memory is linear here, the buffer is never needed."""
     address, length, _ = load_dynptr(call, place)
@@ -101,7 +101,7 @@ def dynptr_slice(call: Invocation, place: int, offset: int, buffer: int, size: i
     return address + offset if address and offset + size <= length else 0
 
 
-@helper("dynptr_slice_rdwr", Argument.DYNPTR, Argument.ANY, Argument.ANY, Argument.ANY)
+@helper("dynptr_slice_rdwr", Argument.DYNPTR, Argument.ANY, Argument.BUFFER, Argument.SIZE)
 def dynptr_slice_rdwr(call: Invocation, place: int, offset: int, buffer: int, size: int) -> int:
     """bpf_dynptr_slice_rdwr, since 6.4."""
     if load_dynptr(call, place)[2] >> 31:

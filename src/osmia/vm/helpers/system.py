@@ -6,10 +6,11 @@ import os
 import threading
 from pathlib import Path
 
+from osmia.vm.errors import Interrupt
 from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
 from osmia.vm.layout import STATE_CPU, STATE_RANDOM, STATE_TIME
 from osmia.vm.maps.constants import M32, M64
-from osmia.vm.native import clock, cpu_state, load32, load64, native, store64
+from osmia.vm.native import clock, cpu_state, interrupt, load32, load64, native, store64
 
 MONOTONIC = 1
 MONOTONIC_COARSE = 6
@@ -71,7 +72,14 @@ def helper_get_numa_node_id(frame: int) -> int:
     return 0
 
 
+@native
+def helper_poison(frame: int) -> int:
+    """No helper: what stands where a relocation found nothing. Coming by ends the run."""
+    return interrupt(frame, Interrupt.POISON, 0)
+
+
 for _name in (
+    "poison",
     "ktime_get_ns",
     "ktime_get_boot_ns",
     "ktime_get_coarse_ns",

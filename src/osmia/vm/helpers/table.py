@@ -33,6 +33,7 @@ class Argument(Enum):
     RESULT = auto()  # writes the map's value size
     READ = auto()  # reads as many bytes as the next argument says
     WRITE = auto()  # writes as many bytes as the next argument says
+    BUFFER = auto()  # may be 0; else writes as many bytes as the next argument says
     SIZE = auto()
     STRING = auto()  # reads up to a NUL
     READ4 = auto()  # reads 4 bytes
