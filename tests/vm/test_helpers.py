@@ -122,6 +122,34 @@ def test_a_program_prints_to_the_vm(vm: Vm, executor: Any) -> None:
     assert vm.trace[-1] == "-5 is ff"
 
 
+@pytest.mark.parametrize("kind", [MapType.CGROUP_STORAGE, MapType.PERCPU_CGROUP_STORAGE])
+def test_a_control_group_has_a_value_that_stays(vm: Vm, executor: Any, kind: MapType) -> None:
+    storage = vm.create_map(kind, key_size=16, value_size=8, max_entries=0)
+    count = load(
+        vm,
+        f"r1 = map[fd:{storage.id}]\nr2 = 0\ncall bpf_get_local_storage\n"
+        "r1 = *(u64 *)(r0 +0)\nr1 += 5\n*(u64 *)(r0 +0) = r1\nr0 = r1\nexit",
+        type=ProgramType.CGROUP_SKB,
+    )
+    frame = bytes(12) + b"\x88\xb5"
+    assert [count.run(frame, executor=executor).retval for _ in range(3)] == [5, 10, 15]
+    assert len(storage) == 1
+
+
+def test_poison_is_a_fault_where_somebody_comes_by(vm: Vm, executor: Any) -> None:
+    """What relocations without an answer leave does no harm in dead code."""
+    guarded = load(vm, "r0 = 1\nif r0 == 1 goto out\ncall 195896080\nout: exit")
+    assert guarded.run(executor=executor).retval == 1
+    with pytest.raises(ProgramFault, match="not there"):
+        load(vm, "call 195896080\nexit").run(executor=executor)
+
+
+def test_a_subprogram_may_return_nothing(vm: Vm) -> None:
+    assert load(vm, "call nothing\nr0 = 3\nexit\nnothing: exit").run().retval == 3
+    with pytest.raises(ProgramFault, match="r0 is read before"):
+        load(vm, "call nothing\nexit\nnothing: exit").run()
+
+
 def packet() -> bytes:
     header = bytes.fromhex("4500003200000000401100000a0000010a000002")[:20]
     return bytes(12) + b"\x08\x00" + header + bytes(40)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from osmia.vm.errors import Interrupt
-from osmia.vm.helpers.table import Argument, native_helper
+from osmia.vm.helpers.table import GROUPS, Argument, native_helper
 from osmia.vm.layout import (
     MAP_CPUS,
     MAP_FLAGS,
     MAP_KEY_SIZE,
     MAP_VALUE_SIZE,
     STATE_CPU,
+    STATE_SCRATCH,
 )
 from osmia.vm.maps.constants import E_INVAL, E_PERM, M32
 from osmia.vm.maps.operations import (
@@ -32,11 +33,13 @@ from osmia.vm.native import (
     region_size,
     release32,
     swap32,
+    zero,
 )
 
 SPIN_LIMIT = 1 << 24
 READ_ONLY = 128  # BPF_F_RDONLY_PROG
 WRITE_ONLY = 256  # BPF_F_WRONLY_PROG
+STORAGE_KEY = 16  # struct bpf_cgroup_storage_key
 
 
 @native
@@ -144,6 +147,24 @@ def helper_map_peek_elem(frame: int, handle: int, value: int) -> int:
 
 
 @native
+def helper_get_local_storage(frame: int, handle: int, flags: int) -> int:
+    """bpf_get_local_storage, since 4.19: all runs are in one control group, whose key is 0;
+    its value is there when it is first asked for."""
+    header = the_map(frame, handle)
+    if header == 0:
+        return 0
+    key = cpu_state(frame) + STATE_SCRATCH
+    zero(key, STORAGE_KEY)
+    cpu = current_cpu(frame)
+    found = map_lookup(header, key, cpu)
+    if found == 0:
+        zero(key + STORAGE_KEY, field32(header, MAP_VALUE_SIZE))
+        map_update(header, key, key + STORAGE_KEY, 0, cpu)
+        found = map_lookup(header, key, cpu)
+    return found
+
+
+@native
 def lock_word(frame: int, address: int) -> int:
     """The aligned word of a program's spin lock."""
     return address & (region_size() - 1) & ~3
@@ -175,5 +196,6 @@ native_helper("map_lookup_percpu_elem", Argument.MAP, Argument.KEY, Argument.ANY
 native_helper("map_push_elem", Argument.MAP, Argument.VALUE, Argument.ANY)
 native_helper("map_pop_elem", Argument.MAP, Argument.RESULT)
 native_helper("map_peek_elem", Argument.MAP, Argument.RESULT)
+native_helper("get_local_storage", Argument.MAP, Argument.ANY, types=GROUPS)
 native_helper("spin_lock", Argument.READ4)
 native_helper("spin_unlock", Argument.READ4)

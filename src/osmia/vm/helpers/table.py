@@ -99,6 +99,7 @@ TC = frozenset({ProgramType.SCHED_CLS, ProgramType.SCHED_ACT})
 LWT = frozenset({ProgramType.LWT_IN, ProgramType.LWT_OUT, ProgramType.LWT_XMIT})
 SENDERS = TC | {ProgramType.LWT_XMIT}
 XDP = frozenset({ProgramType.XDP})
+GROUPS = frozenset(t for t in ProgramType if t.name.startswith("CGROUP_"))
 """Program types that have helpers in common."""
 
 PythonHelper = Callable[..., int]

@@ -41,6 +41,9 @@ _STORAGE = frozenset(
         MapType.PERCPU_CGROUP_STORAGE,
     }
 )
+_OF_GROUPS = frozenset({MapType.CGROUP_STORAGE, MapType.PERCPU_CGROUP_STORAGE})
+MAX_GROUP_VALUE = 3584
+"""Bytes: what bpf_get_local_storage can make on its own."""
 STORAGE_ENTRIES = 4096
 """How many owners a storage map holds at most, where its definition does not say."""
 
@@ -223,6 +226,8 @@ def normalised(definition: Definition, cpus: int) -> Definition:
     if d.type not in _BUILD:
         raise NotSupportedError(f"the vm has no maps of type {MapType(d.type).name}")
     if d.type in _STORAGE:
+        if d.type in _OF_GROUPS and d.value_size > MAX_GROUP_VALUE:
+            raise KernelError(errno.E2BIG, f"create a map of type {d.type.name}")
         entries = d.max_entries or STORAGE_ENTRIES
         return Definition(d.type, d.key_size or 4, d.value_size, entries, d.flags, 0, d.lock_offset)
     if d.type is MapType.PERF_EVENT_ARRAY and d.max_entries == 0:
