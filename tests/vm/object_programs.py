@@ -28,7 +28,7 @@ RUN: Mapping[str, str] = {
     f"{SELFTEST}basics.bpf.c": "globals calls callbacks packets",
     f"{SELFTEST}maps.bpf.c": (
         "called hash count_per_cpu maps_in_maps tail_calls queues longest_prefix send_samples "
-        "use_pinned"
+        "take_orders use_pinned"
     ),
     f"{SELFTEST}types.bpf.c": "questions configuration symbols",
     "tests/cli/counter.bpf.c": "count",
@@ -97,7 +97,6 @@ _DEVMAP = "the kernel runs no tests of programs for device and CPU maps"
 
 REASONS: Mapping[str, Mapping[str, str]] = {
     f"{SELFTEST}basics.bpf.c": {"refused": "made for the verifier to refuse"},
-    f"{SELFTEST}maps.bpf.c": {"take_orders": "user ring buffers are not in the vm"},
     f"{SELFTEST}probes.bpf.c": {"raw_tracepoint": _COOKIE},
     f"{SELFTEST}types.bpf.c": {"fields": _TASK},
     f"{CORPUS}arena.bpf.c": {"grow": "arenas are not in the vm"},

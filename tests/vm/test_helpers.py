@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from osmia.errors import NotSupportedError
+from osmia.events.user_ring_buffer import RingFullError
 from osmia.isa import assemble
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
@@ -134,6 +135,58 @@ def test_a_control_group_has_a_value_that_stays(vm: Vm, executor: Any, kind: Map
     frame = bytes(12) + b"\x88\xb5"
     assert [count.run(frame, executor=executor).retval for _ in range(3)] == [5, 10, 15]
     assert len(storage) == 1
+
+
+def test_records_sent_to_programs_are_taken_once_and_in_order(vm: Vm, executor: Any) -> None:
+    """Until the callback says that it is enough; what was discarded does not count."""
+    ring: Any = vm.create_map(MapType.USER_RINGBUF, key_size=0, value_size=0, max_entries=4096)
+    program = load(
+        vm,
+        f"""
+        *(u64 *)(r10 -8) = 0
+        r1 = map[fd:{ring.id}]
+        r2 = subprog[take]
+        r3 = r10
+        r3 += -8
+        r4 = 0
+        call bpf_user_ringbuf_drain
+        r1 = *(u64 *)(r10 -8)
+        r1 <<= 32
+        r0 |= r1
+        exit
+        take: r6 = r2
+        r2 = 0
+        r3 = 4
+        call bpf_dynptr_data
+        if r0 == 0 goto enough
+        r0 = *(u32 *)(r0 +0)
+        *(u64 *)(r6 +0) = r0
+        if r0 == 99 goto enough
+        r0 = 0
+        exit
+        enough: r0 = 1
+        exit
+        """,
+    )
+
+    def drain() -> tuple[int, int]:
+        retval = program.run(executor=executor).retval
+        return retval & 0xFFFF_FFFF, retval >> 32
+
+    assert drain() == (0, 0)
+    for value in (3, 99, 5):
+        ring.send(value.to_bytes(4, "little"))
+    ring.reserve(4).discard()
+    ring.send((7).to_bytes(4, "little"))
+    assert drain() == (2, 99)
+    assert drain() == (2, 7)
+    assert ring.records.pending == 0
+    for value in range(300):  # many times around
+        ring.send((value + 100).to_bytes(4, "little") + bytes(value % 50))
+        assert drain() == (1, value + 100)
+    with pytest.raises(RingFullError):
+        for _ in range(4096):
+            ring.send(bytes(64))
 
 
 def test_poison_is_a_fault_where_somebody_comes_by(vm: Vm, executor: Any) -> None:

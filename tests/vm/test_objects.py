@@ -148,6 +148,8 @@ def contents(held: Any) -> Any:
             return [
                 bytes(e).ljust((len(bytes(e)) + 11) // 8 * 8 - 4, b"\0") for _, e in held.read()
             ]
+        case MapType.USER_RINGBUF:
+            return held.records.pending
         case MapType.QUEUE | MapType.STACK:
             return list(held.drain())
         case MapType.PROG_ARRAY | MapType.ARRAY_OF_MAPS | MapType.HASH_OF_MAPS:
@@ -159,7 +161,11 @@ def contents(held: Any) -> Any:
 
 
 def configure(path: str, maps: Any) -> list[bytes]:
-    """Fill the maps of an example as its control plane does; packets for it."""
+    """Fill maps as an object's control plane does; packets for it."""
+    if "orders" in maps:
+        for amount in (5, 6, 7):
+            maps["orders"].send(amount.to_bytes(8, "little"))
+        maps["orders"].reserve(8).discard()
     if path != f"{LEGACY}container.c":
         return []
     packets = []

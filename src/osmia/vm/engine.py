@@ -27,7 +27,7 @@ from osmia.vm.helpers.mocks import Mocks, mocked
 from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
 from osmia.vm.maps.build import Definition, normalised
-from osmia.vm.maps.special import EventMap, ProgramArray
+from osmia.vm.maps.special import ProgramArray
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native import Natives
 from osmia.vm.programs import Program
@@ -110,8 +110,7 @@ class Vm:
     def close(self) -> None:
         """Give everything back. Maps and programs of this vm are closed with it."""
         for held in self.maps.values():
-            if isinstance(held, EventMap):
-                held.close_reader()
+            held.let_go()
         self.memory.close()
 
     @property

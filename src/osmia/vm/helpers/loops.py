@@ -1,7 +1,10 @@
-"""Helpers that call back: bpf_loop, bpf_for_each_map_elem."""
+"""Helpers that call back: bpf_loop, bpf_for_each_map_elem, bpf_user_ringbuf_drain."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from osmia.object.uapi import MapType
 from osmia.vm.errors import Interrupt, ProgramFault
 from osmia.vm.helpers.map_access import current_cpu, the_map
 from osmia.vm.helpers.table import Argument, Invocation, helper
@@ -10,13 +13,17 @@ from osmia.vm.layout import (
     FUNCTION_HANDLE,
     FUNCTION_HANDLE_SHIFT,
     MAP_KEY_SIZE,
+    MAP_LOCK,
     MAP_MAX_ENTRIES,
     MAP_NODE_COUNT,
+    MAP_TYPE,
     STATE_BUDGET,
 )
-from osmia.vm.maps.constants import E_2BIG, E_INVAL, M32
+from osmia.vm.maps.constants import E_2BIG, E_AGAIN, E_BUSY, E_INVAL, FAILURES, M32
 from osmia.vm.maps.hash import NODE_KEY, NODE_LIVE, hash_node, hash_value
 from osmia.vm.maps.operations import KIND_ARRAY, KIND_HASH, KIND_LRU, map_kind, map_lookup
+from osmia.vm.maps.ring import HEADER_SIZE
+from osmia.vm.maps.user_ring import E_NODATA, user_ring_peek, user_ring_take
 from osmia.vm.native import (
     call_function,
     copy,
@@ -24,13 +31,21 @@ from osmia.vm.native import (
     field32,
     interrupt,
     load8,
+    load32,
     load64,
     native,
+    release32,
     store32,
     store64,
+    swap32,
 )
 
+if TYPE_CHECKING:
+    from osmia.vm.interpreter import Interpreter
+
 MAX_LOOPS = 8 * 1024 * 1024
+MAX_SAMPLES = 128 * 1024
+USER_RINGBUF = 31
 KEY_DISTANCE = 2 * FRAME_STRIDE
 """Keys are handed over in the gap under the callback's frame, which holds FRAME_SIZE bytes."""
 
@@ -145,6 +160,56 @@ def helper_for_each_map_elem(frame: int, handle: int, callback: int, data: int, 
     return E_INVAL
 
 
+@native
+def the_user_ring(frame: int, handle: int) -> int:
+    """The header of a user ring buffer; 0 after an interrupt if it is none."""
+    header = the_map(frame, handle)
+    if header != 0 and field32(header, MAP_TYPE) != USER_RINGBUF:
+        return interrupt(frame, Interrupt.HANDLE, handle)
+    return header
+
+
+@native
+def user_ring_sample(frame: int, header: int) -> int:
+    """Put a dynptr of the next record under the callback's frame: its size, or a failure."""
+    record = user_ring_peek(header)
+    if record >= FAILURES:
+        return record
+    size = load32(record)
+    dynptr = frame - KEY_DISTANCE
+    store64(dynptr, record + HEADER_SIZE)
+    store64(dynptr + 8, size)
+    return size
+
+
+@native
+def helper_user_ringbuf_drain(frame: int, handle: int, callback: int, data: int, flags: int) -> int:
+    """bpf_user_ringbuf_drain, since 6.1: how many records were taken."""
+    header = the_user_ring(frame, handle)
+    if header == 0 or flags & ~3:
+        return E_INVAL
+    if swap32(header + MAP_LOCK, 0, 1) != 0:
+        return E_BUSY
+    result = 0
+    tried = 0
+    stop = 0
+    while tried < MAX_SAMPLES and stop == 0:
+        tried = tried + 1
+        size = user_ring_sample(frame, header)
+        if size == E_AGAIN:
+            continue
+        if size == E_NODATA or pay(frame, 8) == 0:
+            break
+        if size >= FAILURES:
+            result = size
+            break
+        stop = call_function(frame, callback, frame - KEY_DISTANCE, data, 0, 0)
+        user_ring_take(header, size)
+        result = result + 1
+    release32(header + MAP_LOCK, 0)
+    return result
+
+
 class _Key:
     """The key that a callback may read, as strict mode asks for it."""
 
@@ -186,3 +251,50 @@ def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, f
             break
     stack.frames.pop()
     return done
+
+
+@helper(
+    "user_ringbuf_drain",
+    Argument.MAP,
+    Argument.CALLBACK,
+    Argument.ANY,
+    Argument.ANY,
+    native="helper_user_ringbuf_drain",
+)
+def user_ringbuf_drain(call: Invocation, handle: int, callback: int, data: int, flags: int) -> int:
+    """bpf_user_ringbuf_drain of an interpreted program."""
+    target = call.vm.map_of(handle)
+    if target is None or target.type is not MapType.USER_RINGBUF or call.interpreter is None:
+        raise ProgramFault(f"{handle:#x} is no user ring buffer")
+    if flags & ~3:
+        return E_INVAL
+    header = target.raw.header
+    if call.vm.natives.call("exchange32", header + MAP_LOCK, 0, 1):
+        return E_BUSY
+    try:
+        return _drain(call, call.interpreter, header, callback, data)
+    finally:
+        call.vm.memory.store32(header + MAP_LOCK, 0)
+
+
+def _drain(
+    call: Invocation, interpreter: Interpreter, header: int, callback: int, data: int
+) -> int:
+    natives, stack = call.vm.natives, interpreter.access.stack
+    dynptr = call.frame - KEY_DISTANCE
+    stack.frames.append(_Key(dynptr, 16))
+    taken = 0
+    for _ in range(MAX_SAMPLES):
+        size = natives.call("user_ring_sample", call.frame, header)
+        if size == E_AGAIN:
+            continue
+        if size >= FAILURES:
+            taken = taken if size == E_NODATA else size
+            break
+        stop = back(call, callback, dynptr, data)
+        natives.call("user_ring_take", header, size)
+        taken += 1
+        if stop:
+            break
+    stack.frames.pop()
+    return taken

@@ -186,6 +186,8 @@ class RawMap:
         """See `osmia.vm.access.Owner`."""
         if self.type is MapType.RINGBUF:
             return self._forbids_record(address, size)
+        if self.type is MapType.USER_RINGBUF:
+            return self._forbids_sample(address, size)
         offset = address - self.values_address
         step = self.definition.stride
         number = offset // (step * self.cpus)
@@ -219,3 +221,13 @@ class RawMap:
                 return None if address + size <= start + length else "runs over the record"
             position += (length + ring.HEADER_SIZE + 7) // 8 * 8
         return "an access to a ring buffer outside of a reservation"
+
+    def _forbids_sample(self, address: int, size: int) -> str | None:
+        """Of a user ring buffer, programs see the record that they are called back with."""
+        memory = self.vm.memory
+        position = memory.load64(self._built.nodes + ring.CONSUMER) & (self.max_entries - 1)
+        record = self.values_address + position
+        start = record + ring.HEADER_SIZE
+        if start <= address and address + size <= start + memory.load32(record):
+            return None
+        return "an access to a user ring buffer outside of the record"

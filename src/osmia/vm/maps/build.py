@@ -211,6 +211,7 @@ _BUILD: dict[MapType, Callable[[_Builder], None]] = {
     MapType.BLOOM_FILTER: _Builder.bloom,
     MapType.PROG_ARRAY: _Builder.prog_array,
     MapType.RINGBUF: _Builder.ring,
+    MapType.USER_RINGBUF: _Builder.ring,
     MapType.PERF_EVENT_ARRAY: _Builder.nothing,
 }
 
@@ -241,7 +242,7 @@ def normalised(definition: Definition, cpus: int) -> Definition:
 def _refusal(d: Definition) -> int | None:
     if d.max_entries <= 0 or d.max_entries > MAX_ENTRIES:
         return errno.EINVAL if d.max_entries <= 0 else errno.E2BIG
-    if d.type is MapType.RINGBUF:
+    if d.type in (MapType.RINGBUF, MapType.USER_RINGBUF):
         bad = d.key_size or d.value_size or d.max_entries & (d.max_entries - 1)
         return errno.EINVAL if bad or d.max_entries % 4096 else None
     if d.type in (MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER):

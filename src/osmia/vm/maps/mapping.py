@@ -69,6 +69,9 @@ class VmMap:
         """Take the map out of the vm. Programs that name it fail from then on."""
         self.vm.forget_map(self.raw.number)
 
+    def let_go(self) -> None:
+        """Release what Python holds of the vm's memory: it is about to go."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -307,6 +310,7 @@ def open_map(
 ) -> VmMap:
     """Make a map and give the class for its type."""
     from osmia.vm.maps import special
+    from osmia.vm.maps.user_ring import UserRingMap
 
     kinds: dict[MapType, type[VmMap]] = {
         MapType.ARRAY: ArrayMap,
@@ -315,6 +319,7 @@ def open_map(
         MapType.INODE_STORAGE: StorageMap,
         MapType.TASK_STORAGE: StorageMap,
         MapType.CGRP_STORAGE: StorageMap,
+        MapType.USER_RINGBUF: UserRingMap,
         **special.KINDS,
     }
     kind = kinds.get(definition.type, KeyedMap)

@@ -263,11 +263,11 @@ class EventMap(VmMap):
 
     def close(self) -> None:
         """Close the reader and take the map out of the vm."""
-        self.close_reader()
+        self.let_go()
         super().close()
 
-    def close_reader(self) -> None:
-        """Close the reader alone: what it holds of the vm's memory is released."""
+    def let_go(self) -> None:
+        """See `VmMap.let_go`."""
         if self._source is not None:
             self._source.close()
 
