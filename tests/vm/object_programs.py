@@ -119,6 +119,9 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     f"{CORPUS}sections_network.bpf.c": dict.fromkeys(
         ("b_devmap", "c_cpumap", "e_frags_devmap", "f_frags_cpumap"), _DEVMAP
     ),
+    "tests/vm/packet_dynptrs.bpf.c": dict.fromkeys(
+        ("of_link", "of_group"), "test_packet_dynptrs runs them, on numbers of its own"
+    ),
     "tests/elf/object.bpf.c": {"entry": "half a program: its extern is in no other object"},
     "tests/formats/everything.bpf.c": dict.fromkeys(
         ("packets", "task"), "no kernel loads the object: it has a struct_ops of nobody"

@@ -85,6 +85,20 @@ def test_strict_mode_allows_the_accesses_that_the_verifier_allows(
     assert not different
 
 
+@pytest.mark.parametrize("program_type", [*SKB_TYPES, ProgramType.XDP])
+@pytest.mark.parametrize("access", ["r0 = *(u8 *)(r2 +4)", "*(u8 *)(r2 +4) = 1"])
+def test_packets_are_read_and_written_where_the_verifier_allows_it(
+    vm: Vm, program_type: ProgramType, access: str
+) -> None:
+    data, end = (0, 4) if program_type is ProgramType.XDP else (76, 80)
+    code = assemble(
+        f"r2 = *(u32 *)(r1 +{data})\nr3 = *(u32 *)(r1 +{end})\nr4 = r2\nr4 += 8\n"
+        f"if r4 > r3 goto out\n{access}\nout: r0 = 1\nexit"
+    )
+    taken = kernel_takes(program_type, code, None)
+    assert strict_mode_takes(vm, program_type, code, None) == taken
+
+
 CONTEXTS: list[dict[str, Any] | None] = [
     None,
     {},

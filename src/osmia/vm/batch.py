@@ -31,6 +31,7 @@ from osmia.vm.layout import (
     STATE_INTERRUPT,
     STATE_PACKET_END,
     STATE_PACKET_START,
+    STATE_READ_ONLY,
     STATE_TAIL_CALLS,
     XDP_FRAME,
 )
@@ -55,6 +56,7 @@ KIND_RAW = 0
 KIND_XDP = 1
 KIND_SKB = 2
 KIND_SKB_L3 = 3
+KIND_SKB_READ = 4  # from the network header on, and not to be written to
 
 _CONTEXT_AT = CPU_CONTEXT - (CPU_STACK_SIZE - FRAME_SIZE)
 _PACKET_AT = CPU_PACKET + PACKET_HEADROOM - (CPU_STACK_SIZE - FRAME_SIZE)
@@ -80,6 +82,7 @@ def batch_state(frame: int, kind: int, context: int, data: int, size: int, limit
         lowest = lowest + XDP_FRAME
         if size <= XDP_ROOM:
             room = XDP_ROOM
+    store32(state + STATE_READ_ONLY, 1 if kind == KIND_SKB_READ else 0)
     store64(state + STATE_PACKET_START, lowest)
     store64(state + STATE_PACKET_END, data + room)
     return state
@@ -104,7 +107,7 @@ def batch_one(frame: int, entry: int, kind: int, size: int, limit: int) -> int:
     else:
         store32(state + STATE_DATA, 76)
         store32(state + STATE_DATA_END, 80)
-        begin = data + SHORTEST if kind == KIND_SKB_L3 else data
+        begin = data + SHORTEST if kind >= KIND_SKB_L3 else data
         zero(context, SKB_SIZE)
         if skb_place(state, context, data, size, begin) != 0:
             return interrupt(frame, Interrupt.PACKET, size)
@@ -155,6 +158,8 @@ def kind_of(program_type: ProgramType | None) -> int:
     layout = layout_for(program_type)
     if layout is PLAIN:
         raise NotSupportedError(f"programs of type {program_type} take no packets")
+    if not layout.changes:
+        return KIND_SKB_READ
     return KIND_SKB if layout.l2 else KIND_SKB_L3
 
 

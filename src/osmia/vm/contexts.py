@@ -38,6 +38,7 @@ class Layout:
     packet: bool = False
     l2: bool = True  # whether the packet starts with its Ethernet header
     direct: bool = True  # whether data and data_end may be used
+    changes: bool = True  # whether the packet may be written to
 
     def encode(self, values: Mapping[str, Any]) -> bytearray:
         """The struct's bytes for values by field name."""
@@ -102,9 +103,11 @@ _SOCKET = "family remote_ip4 local_ip4 remote_ip6 local_ip6 remote_port local_po
 _LINK = "tc_classid data_meta wire_len tstamp_type flow_keys"
 
 
-def _skb(*, hidden: str, writable: str, l2: bool = False, direct: bool = True) -> Layout:
+def _skb(
+    *, hidden: str, writable: str, l2: bool = False, direct: bool = True, changes: bool = False
+) -> Layout:
     """struct __sk_buff with the access rules of one program type (is_valid_access in
-    net/core/filter.c)."""
+    net/core/filter.c; may_access_direct_pkt_data in kernel/bpf/verifier.c)."""
     fields = {}
     for name, place in SKB_FIELDS.items():
         if name in hidden.split():
@@ -115,13 +118,14 @@ def _skb(*, hidden: str, writable: str, l2: bool = False, direct: bool = True) -
             fields[name] = place
     if "cb" in writable.split():
         fields["cb"] = replace(fields["cb"], reads=_ANY_PARTS, writes=_ANY_PARTS)
-    return Layout("__sk_buff", 192, fields, packet=True, l2=l2, direct=direct)
+    return Layout("__sk_buff", 192, fields, packet=True, l2=l2, direct=direct, changes=changes)
 
 
 _TC = _skb(
     hidden=f"{_SOCKET} flow_keys",
     writable="mark queue_mapping priority tc_index cb tc_classid tstamp",
     l2=True,
+    changes=True,
 )
 _LWT = _skb(hidden=f"{_SOCKET} {_LINK} tstamp hwtstamp", writable="mark priority cb")
 
@@ -141,7 +145,7 @@ LAYOUTS: Mapping[ProgramType, Layout] = {
     ProgramType.CGROUP_SKB: _skb(hidden=_LINK, writable="mark priority cb tstamp"),
     ProgramType.LWT_IN: _LWT,
     ProgramType.LWT_OUT: _LWT,
-    ProgramType.LWT_XMIT: _LWT,
+    ProgramType.LWT_XMIT: replace(_LWT, changes=True),
 }
 """Types whose context is a packet's. All others take the bytes, or u64 arguments, given."""
 

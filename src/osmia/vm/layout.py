@@ -78,6 +78,7 @@ STATE_MAC = 112  # u64: address of an skb's link-layer header
 STATE_NETWORK = 120  # u64: and of its network header
 STATE_CHECKSUM = 128  # u32: 0, or how many checksums are known to be right (at most 4)
 STATE_ENCAPSULATED = 132  # u32: 1 once an skb got an outer header
+STATE_READ_ONLY = 136  # u32: 1 when the program may not write to the packet
 STATE_SCRATCH = 144
 
 NO_PACKET = 0xFFFF_FFFF

@@ -83,6 +83,7 @@ class Input:
         first, last = offsets or (layout.NO_PACKET, layout.NO_PACKET)
         memory.store32(state + layout.STATE_DATA, first)
         memory.store32(state + layout.STATE_DATA_END, last)
+        memory.store32(state + layout.STATE_READ_ONLY, not self.layout.changes)
         memory.zero(self.start - layout.PACKET_HEADROOM, layout.PACKET_HEADROOM)
         memory.write(self.start, data)
         if self.type is None:
@@ -234,7 +235,7 @@ class Input:
     def forbids(self, address: int, size: int, write: bool) -> str | None:
         """See `osmia.vm.access.Owner`."""
         if address >= self.cpu.block + layout.CPU_PACKET:
-            return self._forbids_packet(address, size)
+            return self._forbids_packet(address, size, write)
         offset = address - self.cpu.context
         if offset + size > self.context_size:
             return f"an access of {size} bytes at {offset} runs over the context"
@@ -252,7 +253,9 @@ class Input:
         writable = self.type in (ProgramType.SYSCALL, ProgramType.RAW_TRACEPOINT_WRITABLE)
         return "a write to a context that is read-only" if write and not writable else None
 
-    def _forbids_packet(self, address: int, size: int) -> str | None:
+    def _forbids_packet(self, address: int, size: int, write: bool) -> str | None:
+        if write and not self.layout.changes:
+            return "a write to a packet that is read-only"
         if self.type is None:
             start, end = self.start, self.start + self.size
         elif self.layout.packet and self.layout.direct:

@@ -13,6 +13,9 @@ from osmia.vm.maps.constants import E_2BIG, E_INVAL, M32
 from osmia.vm.maps.special import RingBufferMap
 
 _RING = 1
+SKB = 2
+_STORE_FLAGS = 3  # of bpf_skb_store_bytes
+_INVALIDATE_HASH = 2
 _READ_ONLY = 1 << 31
 _MAX_SIZE = (1 << 24) - 1
 
@@ -95,10 +98,14 @@ def dynptr_write(
     """bpf_dynptr_write, since 5.19."""
     address, length, kind = load_dynptr(call, place)
     size, offset = size & M32, offset & M32
-    if not address or flags or kind & _READ_ONLY:
+    if not address or kind & _READ_ONLY:
         return E_INVAL
     if offset + size > length:
         return E_2BIG
+    if flags & ~(_STORE_FLAGS if kind & SKB else 0):
+        return E_INVAL
+    if flags & _INVALIDATE_HASH:
+        call.vm.natives.call("helper_set_hash_invalid", call.frame, 0)
     call.write(address + offset, call.read(source, size))
     return 0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from osmia.vm.helpers.dynptr import load_dynptr, store_dynptr
+from osmia.vm.helpers.dynptr import SKB, load_dynptr, store_dynptr
 from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
+from osmia.vm.layout import STATE_READ_ONLY
 from osmia.vm.maps.constants import E_2BIG, E_INVAL, E_RANGE, M32, M64
 from osmia.vm.native import load32, native, reachable, store32
 
@@ -72,25 +73,26 @@ for _name in ("rcu_read_lock", "rcu_read_unlock", "preempt_disable", "preempt_en
     native_helper(_name, function="helper_nothing")
 
 
-def _from_packet(call: Invocation, flags: int, place: int, *, read_only: bool) -> int:
+def _from_packet(call: Invocation, flags: int, place: int, kind: int = 0) -> int:
     start, end = call.vm.packet_bounds(call.cpu)
     if flags:
         store_dynptr(call, place, 0, 0)
         return E_INVAL
-    store_dynptr(call, place, start, end - start, read_only=read_only)
+    read_only = bool(call.state(STATE_READ_ONLY) & M32)
+    store_dynptr(call, place, start, end - start, kind, read_only=read_only)
     return 0
 
 
 @helper("dynptr_from_xdp", Argument.CONTEXT, Argument.ANY, Argument.NEW_DYNPTR)
 def dynptr_from_xdp(call: Invocation, ctx: int, flags: int, place: int) -> int:
     """bpf_dynptr_from_xdp, since 6.4."""
-    return _from_packet(call, flags, place, read_only=False)
+    return _from_packet(call, flags, place)
 
 
 @helper("dynptr_from_skb", Argument.CONTEXT, Argument.ANY, Argument.NEW_DYNPTR)
 def dynptr_from_skb(call: Invocation, ctx: int, flags: int, place: int) -> int:
-    """bpf_dynptr_from_skb, since 6.4."""
-    return _from_packet(call, flags, place, read_only=False)
+    """bpf_dynptr_from_skb, since 6.4; read-only where the packet is."""
+    return _from_packet(call, flags, place, SKB)
 
 
 @helper("dynptr_slice", Argument.DYNPTR, Argument.ANY, Argument.BUFFER, Argument.SIZE)

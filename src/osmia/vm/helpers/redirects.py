@@ -6,16 +6,19 @@ from osmia.object.uapi import ProgramType
 from osmia.vm.helpers.map_access import the_map
 from osmia.vm.helpers.table import SENDERS, TC, XDP, Argument, native_helper, native_variant
 from osmia.vm.layout import (
+    MAP_TYPE,
     STATE_REDIRECT_FLAGS,
     STATE_REDIRECT_MAP,
     STATE_REDIRECT_TARGET,
     STATE_SCRATCH,
 )
 from osmia.vm.maps.constants import E_INVAL, M32
-from osmia.vm.maps.operations import map_lookup
-from osmia.vm.native import cpu_state, load32, native, store32, store64
+from osmia.vm.maps.operations import DEVMAP, DEVMAP_HASH, map_lookup
+from osmia.vm.native import cpu_state, field32, load32, native, store32, store64
 
+VERDICTS = 3
 BROADCAST = 8
+EXCLUDE_INGRESS = 16
 REDIRECT_SET = 1 << 63
 TC_ACT_SHOT = 2
 TC_ACT_REDIRECT = 7
@@ -85,11 +88,16 @@ def helper_redirect_map(frame: int, handle: int, key: int, flags: int) -> int:
     header = the_map(frame, handle)
     if header == 0:
         return XDP_ABORTED
+    known = VERDICTS
+    if field32(header, MAP_TYPE) in (DEVMAP, DEVMAP_HASH):
+        known = VERDICTS | BROADCAST | EXCLUDE_INGRESS
+    if flags & ~known:
+        return XDP_ABORTED
     place = cpu_state(frame) + STATE_SCRATCH
     store32(place, key & M32)
     value = map_lookup(header, place, 0)
     if flags & BROADCAST == 0 and (value == 0 or load32(value) == 0):
-        return flags & 3
+        return flags & VERDICTS
     record_redirect(frame, key & M32, handle, flags)
     return XDP_REDIRECT
 
