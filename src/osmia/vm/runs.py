@@ -61,6 +61,7 @@ class Input:
         self.start = cpu.packet
         self.size = 0
         self.context_size = 0
+        self._raw = bytearray()
         self.arguments: tuple[int, ...] = (cpu.context,)
 
     # Before the run.
