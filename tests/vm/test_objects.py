@@ -41,6 +41,7 @@ TRAFFIC = [
     *PACKETS.values(),
     *(data for _, data in islice(read_packets(ROOT / "examples" / "traffic.pcap"), 0, 600, 40)),
 ]
+TCP_PACKET = next(packet for packet in TRAFFIC if packet[12:24:11] == b"\x08\x06")
 LEGACY = "examples/legacy/"
 ENDPOINTS = {"10.7.0.10": 10, "10.7.0.20": 20, "fd07::10": 10, "fd07::20": 20}
 
@@ -100,6 +101,8 @@ def only(obj: Object, programs: Sequence[str]) -> Object:
         - used
     ):
         used |= more
+    if any(definition.inner for definition in obj.maps.values() if definition.name in used):
+        used |= obj.maps.keys()  # any may be put into the others
     for name, definition in obj.maps.items():
         result.maps[name] = replace(
             definition, autocreate=name in used, pinning=Pinning.NONE, pin_path=""
@@ -166,6 +169,17 @@ def configure(path: str, maps: Any) -> list[bytes]:
         for amount in (5, 6, 7):
             maps["orders"].send(amount.to_bytes(8, "little"))
         maps["orders"].reserve(8).discard()
+    if "sources4" in maps:
+        prefix = TCP_PACKET[26:29]
+        maps["sources4"][struct.pack("=I", 24) + prefix + b"\0"] = struct.pack("=2I", 3, 1)
+        maps["ports"][struct.unpack(">H", TCP_PACKET[36:38])[0]] = struct.pack("=2I", 9, 1)
+    if "services" in maps:
+        service = TCP_PACKET[30:34] + TCP_PACKET[36:38] + bytes([6, 0])
+        for place in range(maps["first_ring"].max_entries):
+            maps["first_ring"][place] = place % 2
+        for backend in range(2):
+            maps["backends"][backend] = bytes([10, 9, 8, backend, *range(6), 0, 0])
+        maps["services"][service] = maps["first_ring"]
     if path != f"{LEGACY}container.c":
         return []
     packets = []
