@@ -26,6 +26,7 @@ from osmia.passes.layout import lay_out
 from .object_programs import (
     COMPILED_ONLY,
     HEAVY,
+    NEWER,
     NOT_COMPARED,
     REASONS,
     ROOT,
@@ -48,7 +49,8 @@ ENDPOINTS = {"10.7.0.10": 10, "10.7.0.20": 20, "fd07::10": 10, "fd07::20": 20}
 
 @cache
 def compiled(path: str) -> Object:
-    obj = osmia.compile(ROOT / path, includes=[(ROOT / path).parent])
+    newer = {"cpu": "v4", "compiler": "zig"} if path in NEWER else {}
+    obj = osmia.compile(ROOT / path, includes=[(ROOT / path).parent], **newer)
     if path.startswith(LEGACY):
         entry = "entry" if path.endswith("container.c") else "to_container"
         obj, _ = for_attachment(obj, ProgramType.SCHED_CLS, entry)
