@@ -159,10 +159,11 @@ class Calls:
     def tail_call(self) -> None:
         """Jump to the program in a slot; go on when there is none or the limit is reached."""
         array, key = self.function.read(2), self.function.read(3)
+        context = text(self.function.read(1))
         natives = self.context.natives
         header = natives.call(self.body, "map_at", [array])
         if isinstance(header, int) and isinstance(key, int) and header and self.context.direct:
-            self._direct(header, key & 0xFFFF_FFFF)
+            self._direct(header, key & 0xFFFF_FFFF, context)
             return
         body = self.body
         if isinstance(key, int):
@@ -176,10 +177,10 @@ class Calls:
         taken, failed = body.label("taken"), body.label("failed")
         body.branch(body.value(f"icmp ne i64 {text(entry)}, 0"), taken, failed)
         body.block(taken)
-        self._jump(text(entry), body.value(f"inttoptr i64 {text(entry)} to ptr"))
+        self._jump(text(entry), body.value(f"inttoptr i64 {text(entry)} to ptr"), context)
         body.block(failed)
 
-    def _direct(self, header: int, key: int) -> None:
+    def _direct(self, header: int, key: int, context: str) -> None:
         """A slot that is known now: whether it is filled is looked up, where it leads is in
         the stub."""
         body = self.body
@@ -194,10 +195,10 @@ class Calls:
         counted = self.context.natives.call(body, "count_tail_call", ["%frame"])
         body.branch(body.value(f"icmp ne i64 {text(counted)}, 0"), taken, failed)
         body.block(taken)
-        self._jump(entry, f"@{self.context.stub(header, key)}")
+        self._jump(entry, f"@{self.context.stub(header, key)}", context)
         body.block(failed)
 
-    def _jump(self, entry: str, target: str) -> None:
+    def _jump(self, entry: str, target: str, context: str) -> None:
         """Replace this function's frame, or the whole program, by a program."""
         body, function = self.body, self.function
         if function.counts:
@@ -211,7 +212,6 @@ class Calls:
             self.interrupt(Interrupt.TAIL_CALL, entry)
             body.ret(0)
             body.block(stay)
-        context = text(function.read(1))
         passed = f"ptr %base, i64 %frame, i64 {context}" + ", i64 0" * 4
         result = body.value(f"musttail call i64 {target}({passed})")
         body.ret(result)

@@ -29,6 +29,10 @@ from osmia.vm.jit.emitter import PARAMETERS, Emitter, Value, function, text
 LARGE = 256
 """Functions of more slots are never copied into their callers: it would double the time that
 compiling takes."""
+SPLIT = 256
+"""After as many slots the next block pays for them, even if nothing jumps back. LLVM makes
+one of blocks that are joined by short conditions, and the time that some of its passes take
+grows with the square of a block's length."""
 
 _CONDITIONS = {
     op.JmpOp.JEQ: "eq",
@@ -74,14 +78,17 @@ class FunctionTranslation:
         self.frame = ""
         self.top = 0
         self.known: dict[int, int] = {}
+        self.values: dict[int, Value] = {}
+        self.unsaved: set[int] = set()
+        self.paid = this.start  # straight code up to here is paid for
         self.state = ""
         self.counts = self._counts()
         self.calls = Calls(self)
 
     def _counts(self) -> bool:
         """Whether the function must count instructions: it has loops, or calls something
-        that may have, or may itself be called many times."""
-        if self.this.start or self.this.calls:
+        that may have, or may itself be called many times, or is long."""
+        if self.this.start or self.this.calls or self.this.end - self.this.start > SPLIT:
             return True
         return any(s <= b.start for b in self.blocks.values() for s in b.successors)
 
@@ -93,6 +100,7 @@ class FunctionTranslation:
         self.state = body.cpu_state(self.context.layout, "%frame")
         for register in range(10):
             self.write(register, f"%a{register}" if 1 <= register <= 5 else 0)
+        self.save()
         if Form.MAY_GOTO in self.code.forms[self.this.start : self.this.end]:
             self.may_goto = body.value("alloca i64")
             body.line(f"store i64 {layout.MAY_GOTO_LIMIT}, ptr {self.may_goto}")
@@ -127,11 +135,19 @@ class FunctionTranslation:
     def block(self, block: Block) -> None:
         """One basic block."""
         self.body.block(f"L{block.start}")
+        if block.start - self.paid > SPLIT:
+            self.pay(block.start - self.paid, f"P{block.start}")
+            self.body.block(f"P{block.start}")
+            self.paid = block.start
         self.known = dict(block.constants or {})
+        self.values.clear()
         for slot, instruction, form in instructions(self.code, block.start, block.end):
+            if slot + 1 == block.end:  # it may jump
+                self.save()
             self.instruction(slot, instruction, form)
             follow(self.known, instruction, form, slot, self.context.immediate)
         if not self.body.closed:
+            self.save()
             self.body.jump(f"L{block.end}")
 
     def pay(self, cost: int, label: str) -> None:
@@ -187,11 +203,21 @@ class FunctionTranslation:
             return "%frame"
         if register in self.known:
             return self.known[register]
-        return self.body.value(f"load i64, ptr {self.registers[register]}")
+        if register not in self.values:
+            self.values[register] = self.body.value(f"load i64, ptr {self.registers[register]}")
+        return self.values[register]
 
     def write(self, register: int, value: Value) -> None:
-        """Set a register."""
-        self.body.line(f"store i64 {text(value)}, ptr {self.registers[register]}")
+        """Set a register; inside a block its variable is not needed."""
+        self.values[register] = value
+        self.unsaved.add(register)
+
+    def save(self) -> None:
+        """Put what was written into the variables, for the blocks that follow."""
+        for register in sorted(self.unsaved):
+            value = text(self.values[register])
+            self.body.line(f"store i64 {value}, ptr {self.registers[register]}")
+        self.unsaved.clear()
 
     def operand(self, i: Instruction) -> Value:
         """The second operand of arithmetic and jumps."""
