@@ -1,6 +1,6 @@
 """Hostile programs for the userspace engine: whatever they do, nothing of ours breaks.
 
-    python fuzz/vm_hostile.py --count 100000 --seed 1
+    python fuzz/vm_hostile.py --count 100000 --seed 1 --jobs 2
 
 Random bytes, and structured garbage: jumps everywhere, registers that do not exist, endless
 loops, deep and recursive calls, wild pointers, helpers with any arguments. Each program goes
@@ -13,17 +13,11 @@ Programs run in a child process, so that the run outlives what it finds.
 
 from __future__ import annotations
 
-import argparse
-import collections
-import faulthandler
 import hashlib
-import mmap
-import multiprocessing
-import os
 import random
 import sys
-import time
-import traceback
+
+import campaign
 
 from osmia.errors import OsmiaError
 from osmia.isa import opcodes as op
@@ -34,8 +28,6 @@ from osmia.vm.engine import Vm
 from osmia.vm.helpers import supported
 
 BUDGET = 2000
-PATIENCE = 60
-"""Seconds that one program may take on all executors, compiling included."""
 MAPS = (
     (MapType.ARRAY, 4, 16, 4),
     (MapType.HASH, 8, 16, 8),
@@ -304,66 +296,17 @@ def _flags(kind: MapType) -> int:
     return 1 if kind is MapType.LPM_TRIE else 0
 
 
-def worker(start: int, end: int, place: mmap.mmap, results: multiprocessing.SimpleQueue) -> None:
-    """Run the seeds from `start` on; `place` always holds the one at work."""
-    os.environ["OSMIA_CACHE"] = ""
-    target = Target()
-    counts: collections.Counter[str] = collections.Counter()
-    problems = []
-    for seed in range(start, end):
-        place[:8] = seed.to_bytes(8, "little")
-        faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        try:
-            counts.update(target.attempt(seed))
-        except Exception:
-            problems.append(f"seed {seed}\n{traceback.format_exc()}")
-            target = Target()
-    faulthandler.cancel_dump_traceback_later()
-    results.put((counts, problems))
-
-
-def run(start: int, count: int, *, minutes: float = 0, chunk: int = 2500) -> list[str]:
-    """Try `count` programs, the report on standard output; gives what is wrong."""
-    end = start + count
-    stop = time.monotonic() + 60 * minutes if minutes else float("inf")
-    counts: collections.Counter[str] = collections.Counter()
-    problems: list[str] = []
-    context = multiprocessing.get_context("fork")
-    seed = start
-    while seed < end and time.monotonic() < stop:
-        until = min(seed + chunk, end)
-        with mmap.mmap(-1, 8) as place:
-            results = context.SimpleQueue()
-            child = context.Process(target=worker, args=(seed, until, place, results))
-            child.start()
-            child.join()
-            if child.exitcode == 0:
-                found, wrong = results.get()
-                counts += found
-                problems += wrong
-                seed = until
-            else:
-                at = int.from_bytes(place[:8], "little")
-                problems.append(f"seed {at}: the process ended with {child.exitcode}")
-                print(problems[-1], flush=True)
-                seed = at + 1
-        if (seed - start) % (4 * chunk) == 0:
-            print(f"{seed - start} programs, {len(problems)} problems", flush=True)
-    print("\n".join(problems))
-    for outcome, number in sorted(counts.items()):
-        print(f"{number:8} {outcome}")
-    print(f"{seed - start} programs, {len(problems)} problems")
-    return problems
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=0, help="stop after that time")
-    options = parser.parse_args()
-    print(f"seeds from {options.seed} on", flush=True)
-    return 1 if run(options.seed, options.count, minutes=options.minutes) else 0
+    given = campaign.options(__doc__ or "").parse_args()
+    report = campaign.run(
+        lambda: Target().attempt,
+        given.seed,
+        given.count,
+        jobs=given.jobs,
+        minutes=given.minutes,
+        chunk=2500,
+    )
+    return 1 if report.problems else 0
 
 
 if __name__ == "__main__":

@@ -1,33 +1,34 @@
 """Differential fuzzing of the userspace engine: random valid programs, three executors.
 
     python fuzz/vm_programs.py --count 20000 --seed 1
-    python fuzz/vm_programs.py --accepted 20000 --minutes 60
+    python fuzz/vm_programs.py --accepted 20000 --jobs 2
 
 Each program that the kernel's verifier accepts runs on the kernel, the interpreter (strict)
 and compiled, on the same random packet and maps. Return value, packet and map contents must
 be equal. A difference prints the seed and the program, and the exit status is 1.
+
+Programs run in child processes, so that the run outlives what it finds.
 """
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import os
 import random
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from osmia.errors import OsmiaError
+import campaign
+
+from osmia.errors import OsmiaError, VerifierError
 from osmia.isa import assemble
 from osmia.object.uapi import MapType, ProgramType
 
 PACKET = 64
 STACK = 64
 VALUE = 64
+PROGRAMS = 100
+"""As many stay loaded in a vm."""
 SCALARS = (1, 2, 3, 4, 5)
 MAPS = {
     "out": (MapType.ARRAY, 4, 64, 1),
@@ -51,11 +52,12 @@ class Generator:
     lines: list[str] = field(default_factory=list)
     labels: int = 0
     functions: int = 0
+    called: set[int] = field(default_factory=set)
 
     def program(self) -> str:
         """The text of a program; maps are written {name}."""
         r = self.random
-        self.functions = r.randrange(3)
+        self.functions = r.randrange(4)
         self.emit(
             "r6 = r1",
             "r7 = *(u32 *)(r1 +0)",
@@ -63,7 +65,7 @@ class Generator:
             "r3 = r7",
             f"r3 += {PACKET}",
             "if r3 > r2 goto out",
-            "r9 = map[fd:{array}][0]+0" if r.random() < 0 else "r9 = map[fd:{out}][0]+0",
+            "r9 = map[fd:{out}][0]+0",
         )
         for offset in range(8, STACK + 1, 8):
             self.emit(f"*(u64 *)(r10 -{offset}) = {self.immediate()}")
@@ -75,7 +77,8 @@ class Generator:
             self.emit(f"*(u64 *)(r9 +{8 * register}) = r{register}")
         self.emit("r0 = r1", "r0 ^= r3", "exit", "out: r0 = 0", "exit")
         for number in range(self.functions):
-            self.function(number)
+            if number in self.called:  # others are unreachable: the verifier refuses them
+                self.function(number)
         return "\n".join(self.lines)
 
     def emit(self, *lines: str) -> None:
@@ -113,7 +116,9 @@ class Generator:
             (self.moves, 4),
             (self.stack, 4),
             (self.packet, 4),
+            (self.indexed_packet, 1),
             (self.value, 3),
+            (self.indexed_value, 1),
             (self.atomic, 3),
             (self.lookup, 3),
             (self.update, 2),
@@ -184,6 +189,39 @@ class Generator:
     def packet(self) -> None:
         self.access("r7", PACKET, 0)
 
+    def indexed_packet(self) -> None:
+        """An access at an offset known only when it runs, checked against the packet's end."""
+        skip = self.label()
+        self.emit(
+            f"r1 &= {self.random.choice((7, 31, 127))}",
+            "r2 = r7",
+            "r2 += r1",
+            "r3 = r2",
+            "r3 += 8",
+            "r4 = *(u32 *)(r6 +4)",
+            f"if r3 > r4 goto {skip}",
+        )
+        self.indexed(skip)
+
+    def indexed_value(self) -> None:
+        """An access at an offset into a value that is known only when it runs."""
+        self.emit(f"r1 &= {VALUE // 2 - 1}", "r2 = r9", "r2 += r1")
+        self.indexed(self.label())
+
+    def indexed(self, end: str) -> None:
+        size = self.random.choice((1, 2, 4, 8))
+        self.emit(
+            self.random.choice(
+                [
+                    f"r1 = *({_SIZES[size]} *)(r2 +0)",
+                    f"*({_SIZES[size]} *)(r2 +0) = r5",
+                    f"*({_SIZES[size]} *)(r2 +0) = {self.immediate()}",
+                ]
+            ),
+            f"{end}:",
+        )
+        self.scalars(1, 5)
+
     def value(self) -> None:
         self.access("r9", VALUE, 0)
 
@@ -250,8 +288,12 @@ class Generator:
     def call(self) -> None:
         r = self.random
         if self.functions and r.random() < 0.8:
-            self.emit(f"call f{r.randrange(self.functions)}", "r1 = r0")
+            self.call_of(r.randrange(self.functions))
             self.scalars(1)
+
+    def call_of(self, number: int) -> None:
+        self.called.add(number)
+        self.emit(f"call f{number}", "r1 = r0")
 
     def tail_call(self) -> None:
         r = self.random
@@ -301,6 +343,9 @@ class Generator:
             self.emit(f"*(u64 *)(r10 -{offset}) = r{self.scalar()}")
         for _ in range(self.random.randrange(2, 10)):
             self.random.choice((self.arithmetic, self.moves, self.stack, self.arithmetic))()
+        if number + 1 < self.functions and self.random.random() < 0.4:
+            self.call_of(self.random.randrange(number + 1, self.functions))
+            self.scalars(1)
         self.emit(f"r0 = r{self.scalar()}", f"r0 += r{self.scalar()}", "exit")
 
 
@@ -361,28 +406,32 @@ class Engines:
             for name, (kind, k, v, n) in MAPS.items():
                 made = Map.create(kind, key_size=k, value_size=v, max_entries=n, name=name)
                 self.kernel_maps[name] = stack.enter_context(made)
-
-    @contextmanager
-    def loaded(self, text: str, *, kernel: bool) -> Iterator[Any]:
-        """A program, with the tail call targets in the prog array."""
-        maps = self.kernel_maps if kernel else self.vm_maps
-        with ExitStack() as stack:
-            maps["progs"].clear()
             for index, target in enumerate(TAIL_TARGETS):
-                maps["progs"][index] = self._load(stack, target, kernel=kernel)
-            yield self._load(stack, text, kernel=kernel)
+                program = stack.enter_context(self.kernel_load(target))
+                self.kernel_maps["progs"][index] = program
 
-    def _load(self, stack: ExitStack, text: str, *, kernel: bool) -> Any:
-        if not kernel:
-            numbers = {name: held.id for name, held in self.vm_maps.items()}
-            return self.vm.load_program(assemble(text.format(**numbers)), type=ProgramType.XDP)
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget the vm's programs but the tail call targets."""
+        self.vm.forget_programs()
+        for index, target in enumerate(TAIL_TARGETS):
+            self.vm_maps["progs"][index] = self.load(target)
+
+    def load(self, text: str) -> Any:
+        """A program in the vm; its tail calls find the targets in the prog array."""
+        numbers = {name: held.id for name, held in self.vm_maps.items()}
+        return self.vm.load_program(assemble(text.format(**numbers)), type=ProgramType.XDP)
+
+    def kernel_load(self, text: str) -> Any:
+        """The same in the kernel. Raises VerifierError."""
         from osmia.kernel.programs import Program
 
         numbers = {name: held.fileno() for name, held in self.kernel_maps.items()}
         code = assemble(text.format(**numbers))
-        return stack.enter_context(Program.load(ProgramType.XDP, code, license="GPL"))
+        return Program.load(ProgramType.XDP, code, license="GPL")
 
-    def run(self, text: str, seed: int, executor: str) -> Outcome:
+    def run(self, program: Any, seed: int, executor: str) -> Outcome:
         """Run a program from the state that a seed gives."""
         values = random.Random(seed)
         kernel = executor == "kernel"
@@ -391,9 +440,7 @@ class Engines:
             maps[name].clear()
         seeded(maps, values)
         packet = values.randbytes(values.randrange(PACKET, 128))
-        options = {} if kernel else {"executor": executor}
-        with self.loaded(text, kernel=kernel) as program:
-            result = program.run(packet, **options)
+        result = program.run(packet, **({} if kernel else {"executor": executor}))
         return Outcome(result.retval, result.data, contents(maps))
 
 
@@ -403,52 +450,52 @@ def check(engines: Engines, seed: int) -> str | None:
     text = Generator(random.Random(seed)).program()
     outcomes: dict[str, Any] = {}
     if engines.kernel:
-        from osmia.errors import VerifierError
-
         try:
-            outcomes["kernel"] = engines.run(text, seed, "kernel")
+            with engines.kernel_load(text) as program:
+                outcomes["kernel"] = engines.run(program, seed, "kernel")
         except VerifierError:
             return None
+    program = engines.load(text)
     for executor in ("interpreter", "jit"):
         try:
-            outcomes[executor] = engines.run(text, seed, executor)
+            outcomes[executor] = engines.run(program, seed, executor)
         except OsmiaError as error:
             outcomes[executor] = error
     first = next(iter(outcomes.values()))
     if all(outcome == first for outcome in outcomes.values()):
         return ""
-    return "\n".join([f"seed {seed}", text, *(f"{n}: {o}" for n, o in outcomes.items())])
+    return "\n".join([text, *(f"{n}: {o}" for n, o in outcomes.items())])
+
+
+def attempts(*, kernel: bool) -> campaign.Attempt:
+    """What checks seeds in one process."""
+    engines = Engines(ExitStack(), kernel=kernel)
+
+    def attempt(seed: int) -> list[str]:
+        difference = check(engines, seed)
+        if len(engines.vm.programs) > PROGRAMS:
+            engines.renew()
+        if difference:
+            raise campaign.Difference(difference)
+        return ["refused by the verifier" if difference is None else "accepted"]
+
+    return attempt
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = campaign.options(__doc__ or "")
     parser.add_argument("--accepted", type=int, default=0, help="go on until so many were taken")
-    parser.add_argument("--minutes", type=float, default=0, help="stop after that time")
     parser.add_argument("--no-kernel", action="store_true")
-    options = parser.parse_args()
-    os.environ.setdefault("OSMIA_CACHE", "")  # every program is new: nothing is worth keeping
-    end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
-    tried = accepted = different = 0
-    print(f"seeds from {options.seed} on", flush=True)
-    with ExitStack() as stack:
-        engines = Engines(stack, kernel=not options.no_kernel)
-        for seed in itertools.count(options.seed):
-            enough = accepted >= options.accepted if options.accepted else tried >= options.count
-            if enough or time.monotonic() > end:
-                break
-            tried += 1
-            outcome = check(engines, seed)
-            accepted += outcome is not None
-            if outcome:
-                different += 1
-                print(outcome, flush=True)
-            engines.vm.forget_programs()
-            if tried % 1000 == 0:
-                print(f"{tried} programs, {accepted} accepted, {different} different", flush=True)
-    print(f"{tried} programs, {accepted} accepted, {different} different")
-    return 1 if different else 0
+    given = parser.parse_args()
+    report = campaign.run(
+        lambda: attempts(kernel=not given.no_kernel),
+        given.seed,
+        None if given.accepted else given.count,
+        enough=lambda report: 0 < given.accepted <= report.outcomes["accepted"],
+        jobs=given.jobs,
+        minutes=given.minutes,
+    )
+    return 1 if report.problems else 0
 
 
 if __name__ == "__main__":

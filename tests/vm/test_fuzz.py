@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import random
-import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -21,14 +21,11 @@ WILD = 400
 
 
 @pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    path = Path(__file__).parents[2] / "fuzz" / "vm_programs.py"
-    spec = importlib.util.spec_from_file_location("vm_programs", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def generator() -> Iterator[ModuleType]:
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "fuzz"))
+    yield importlib.import_module("vm_programs")
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("kernel", [False, pytest.param(True, marks=pytest.mark.kernel)])
@@ -43,7 +40,6 @@ def test_valid_programs_give_the_same_everywhere(generator: ModuleType, kernel: 
             difference = generator.check(engines, seed)
             assert not difference, difference
             accepted += difference is not None
-            engines.vm.forget_programs()
     assert accepted > PROGRAMS / 3
 
 

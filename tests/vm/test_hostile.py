@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,14 +21,11 @@ PROGRAMS = 300
 
 
 @pytest.fixture(scope="module")
-def hostile() -> ModuleType:
-    path = Path(__file__).parents[2] / "fuzz" / "vm_hostile.py"
-    spec = importlib.util.spec_from_file_location("vm_hostile", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def hostile() -> Iterator[ModuleType]:
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "fuzz"))
+    yield importlib.import_module("vm_hostile")
+    monkeypatch.undo()
 
 
 def test_hostile_programs_do_no_harm(hostile: ModuleType) -> None:

@@ -34,7 +34,7 @@ Run = Callable[[int, int, int, int, int, int], int]
 EXPORTED = frozenset(
     (
         *("map_lookup", "map_peek", "map_update", "map_delete", "map_push", "map_take"),
-        *("take_tail_call", "exchange32", "exchange64"),
+        *("take_tail_call", "exchange32", "exchange64", "helper_spin_lock"),
     )
 )
 """The native functions that Python calls most: compiled in one module. Others stay Python."""

@@ -49,6 +49,16 @@ def _parsed(target: FunctionType) -> ast.FunctionDef:
     return definition
 
 
+@cache
+def _assigned(target: FunctionType) -> list[str]:
+    """The variables that a function assigns, once for each time."""
+    return [
+        node.id
+        for node in ast.walk(_parsed(target))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    ]
+
+
 class NativeCode:
     """The native functions of one module, compiled as they are asked for."""
 
@@ -61,24 +71,33 @@ class NativeCode:
         self.texts: list[str] = []
         self.declarations: set[str] = set()
         self.has_callbacks = False
-        self._symbols: dict[tuple[str, tuple[Value | None, ...]], str] = {}
+        self._versions: dict[tuple[str, tuple[int | None, ...]], Value] = {}
 
     def call(self, body: Emitter, name: str, arguments: list[Value]) -> Value:
         """Emit a call; known arguments select a version of their own."""
         if name == "map_at" and isinstance(arguments[0], int):
             return self._map_at(arguments[0])
-        known = tuple(a if isinstance(a, int) else None for a in arguments)
-        symbol = self.symbol(name, known)
+        version = self.version(name, tuple(a if isinstance(a, int) else None for a in arguments))
+        if isinstance(version, int):
+            return version
         passed = [f"i64 {text(a)}" for a in arguments if not isinstance(a, int)]
-        return body.value(f"call i64 @{symbol}({', '.join(['ptr %base', *passed])})")
+        return body.value(f"call i64 @{version}({', '.join(['ptr %base', *passed])})")
 
-    def symbol(self, name: str, known: tuple[Value | None, ...]) -> str:
-        """The symbol of a native function for known parameters."""
+    def version(self, name: str, known: tuple[int | None, ...]) -> Value:
+        """The symbol of a native function for known parameters; or its result, where that is
+        all there is to it: what the caller does with it is then known too."""
         key = (name, known)
-        if key not in self._symbols:
-            self._symbols[key] = f"{name}.{len(self._symbols)}"
-            self.texts.append(_Translation(self, self._symbols[key], name, known).text())
-        return self._symbols[key]
+        if key not in self._versions:
+            symbol = f"{name}.{len(self._versions)}"
+            self._versions[key] = symbol
+            translation = _Translation(self, symbol, name, known)
+            text = translation.text()
+            result = translation.result()
+            if result is None:
+                self.texts.append(text)
+            else:
+                self._versions[key] = result
+        return self._versions[key]
 
     def exported(self, name: str) -> str:
         """A function that Python calls: with all its parameters, by its own name."""
@@ -101,7 +120,7 @@ class _Translation:
     """One function with some parameters known."""
 
     def __init__(
-        self, code: NativeCode, symbol: str, name: str, known: tuple[Value | None, ...]
+        self, code: NativeCode, symbol: str, name: str, known: tuple[int | None, ...]
     ) -> None:
         self.code = code
         self.symbol = symbol
@@ -111,11 +130,7 @@ class _Translation:
         self.constants: dict[str, int] = {}
         self.parameters: list[str] = []
         self.loops: list[tuple[str, str]] = []
-        stored = [
-            node.id
-            for node in ast.walk(self.definition)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        ]
+        stored = _assigned(self.target)
         self.stored = set(stored)
         names = [argument.arg for argument in self.definition.args.args]
         self.once = {name for name in stored if stored.count(name) == 1} - set(names)
@@ -140,6 +155,13 @@ class _Translation:
         body.ret(0)
         signature = ", ".join(["ptr %base", *(f"i64 %a_{p}" for p in self.parameters)])
         return function(self.symbol, signature, body)
+
+    def result(self) -> int | None:
+        """What the translated function returns if it does nothing else."""
+        *rest, last = self.body.lines[1:]
+        plain = all(line.endswith("= alloca i64") for line in rest)
+        number = last.removeprefix("  ret i64 ")
+        return int(number) if plain and number.isdecimal() else None
 
     def statements(self, nodes: list[ast.stmt]) -> None:
         """Statements one after the other; what follows a return is dropped."""

@@ -84,22 +84,26 @@ def mix(value: int) -> int:
     return product ^ (product >> 32)
 
 
+# A map's key size is known where compiled code calls these: of what follows on it, only what
+# is needed remains.
+
+
 @native
 def hash_bytes(key: int, size: int) -> int:
     """A 32-bit hash of `size` bytes."""
     result = size
     at = key
-    end = key + size
-    while at + 8 <= end:
-        result = mix(result ^ load64(at))
-        at = at + 8
-    if at + 4 <= end:
+    if size >= 8:
+        while at + 8 <= key + size:
+            result = mix(result ^ load64(at))
+            at = at + 8
+    if size % 8 >= 4:
         result = mix(result ^ load32(at))
         at = at + 4
-    if at + 2 <= end:
+    if size % 4 >= 2:
         result = mix(result ^ load16(at))
         at = at + 2
-    if at < end:
+    if size % 2:
         result = mix(result ^ load8(at))
     return result & M32
 
@@ -108,18 +112,21 @@ def hash_bytes(key: int, size: int) -> int:
 def equal_bytes(a: int, b: int, size: int) -> int:
     """Whether two ranges of bytes are equal: 1 or 0."""
     at = 0
-    while at + 8 <= size:
-        if load64(a + at) != load64(b + at):
-            return 0
-        at = at + 8
-    if at + 4 <= size:
+    if size >= 8:
+        while at + 8 <= size:
+            if load64(a + at) != load64(b + at):
+                return 0
+            at = at + 8
+    if size % 8 >= 4:
         if load32(a + at) != load32(b + at):
             return 0
         at = at + 4
-    while at < size:
-        if load8(a + at) != load8(b + at):
+    if size % 4 >= 2:
+        if load16(a + at) != load16(b + at):
             return 0
-        at = at + 1
+        at = at + 2
+    if size % 2 and load8(a + at) != load8(b + at):
+        return 0
     return 1
 
 
