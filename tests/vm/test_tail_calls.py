@@ -116,15 +116,3 @@ def test_a_program_that_uses_an_array_owns_it(vm: Vm) -> None:
     load(vm, f"{call_of(array)}r0 = 1\nexit", type=ProgramType.XDP)
     with pytest.raises(KernelError, match="EINVAL"):
         array[0] = load(vm, FIVE, type=ProgramType.SCHED_CLS)
-
-
-def test_programs_call_each_other_by_handle(vm: Vm, executor: Any) -> None:
-    add = load(vm, "r0 = r1\nr0 += r2\nexit", signature="u64(u64, u64)")
-    handle = vm.link(add)
-    call = bytes([0x85, 0x50, 0, 0]) + handle.to_bytes(4, "little")
-    caller = vm.load_program(assemble("r1 = 40\nr2 = 2") + call + assemble("exit"))
-    assert caller.run(executor=executor).retval == 42
-    vm.relink(handle, load(vm, "r0 = r1\nr0 -= r2\nexit", signature="u64(u64, u64)"))
-    assert caller.run(executor=executor).retval == 38
-    with pytest.raises(KernelError, match="EINVAL"):
-        vm.relink(handle, load(vm, FIVE, signature="u32()"))

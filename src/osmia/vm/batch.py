@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import array
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from osmia.errors import KernelError, NotSupportedError
+from osmia.errors import ClosedError, KernelError, NotSupportedError
 from osmia.object.uapi import ProgramType
 from osmia.vm.contexts import PLAIN, layout_for
 from osmia.vm.errors import Interrupt
@@ -43,14 +44,16 @@ from osmia.vm.native import (
     interrupt,
     load64,
     native,
+    replaces_program,
     store32,
     store64,
     zero,
 )
 from osmia.vm.sk_buff import LOOPBACK, skb_place
+from osmia.vm.programs import JIT_BUDGET, Program
 
 if TYPE_CHECKING:
-    from osmia.vm.programs import Program
+    from osmia.vm.dispatcher import Dispatcher
 
 KIND_RAW = 0
 KIND_XDP = 1
@@ -112,7 +115,7 @@ def batch_one(frame: int, entry: int, kind: int, size: int, limit: int) -> int:
         if skb_place(state, context, data, size, begin) != 0:
             return interrupt(frame, Interrupt.PACKET, size)
     verdict = call_program(entry, frame, context)
-    while load64(state + STATE_INTERRUPT) == _TAIL_CALL:
+    while replaces_program() and load64(state + STATE_INTERRUPT) == _TAIL_CALL:
         store64(state + STATE_INTERRUPT, 0)
         verdict = call_program(load64(state + STATE_DETAIL), frame, context)
     return verdict
@@ -181,28 +184,44 @@ class Batch:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __iter__(self) -> Iterator[bytes]:
+        for start, end in pairwise(self.offsets):
+            yield self.data[start:end]
+
 
 def run(
-    program: Program, packets: Batch | Iterable[bytes], budget: int, repeat: int
+    program: Program,
+    packets: Batch | Iterable[bytes],
+    budget: int | None,
+    repeat: int,
+    dispatcher: Dispatcher | None = None,
 ) -> Sequence[int]:
-    """The verdicts of a program on each packet, in order (of the last time with `repeat`)."""
+    """The verdicts of a program, or of what a dispatcher has when a packet's turn comes, in
+    order (of the last time with `repeat`)."""
+    if program.vm.closed:
+        raise ClosedError("the vm is closed")
     batch = packets if isinstance(packets, Batch) else Batch(packets)
     kind = kind_of(program.type)
     if kind != KIND_RAW and batch.shortest < SHORTEST:
         raise KernelError(22, f"run program {program.name!r}: a packet shorter than 14 bytes")
-    vm = program.vm
-    jit = vm.need_jit()
+    jit = program.vm.jit
+    if jit is None:
+        return _interpreted(program, batch, budget, repeat, dispatcher)
+    memory = program.vm.memory
     verdicts = (ctypes.c_uint32 * len(batch))()
     data = ctypes.create_string_buffer(batch.data, max(len(batch.data), 1))
     offsets = (ctypes.c_uint64 * len(batch.offsets)).from_buffer(batch.offsets)
 
     def distance(buffer: Any) -> int:
-        return (ctypes.addressof(buffer) - vm.memory.base) & 0xFFFF_FFFF_FFFF_FFFF
+        return (ctypes.addressof(buffer) - memory.base) & 0xFFFF_FFFF_FFFF_FFFF
 
-    with vm.cpus.take() as cpu:
-        entry = jit.program(program).entry
+    with program.vm.cpus.take() as cpu:
+        if dispatcher is None:
+            loop, entry = jit.native("batch_run"), jit.program(program).entry
+        else:
+            loop, entry = jit.batch(dispatcher, kind), 0
         for _ in range(repeat):
-            done = jit.native("batch_run")(
+            done = loop(
                 cpu.stack_top,
                 entry,
                 kind,
@@ -210,8 +229,24 @@ def run(
                 distance(offsets),
                 len(batch),
                 distance(verdicts),
-                budget,
+                budget or JIT_BUDGET,
             )
             if done < len(batch):
                 program.raise_fault(cpu, jit, f" (packet {done})")
     return array.array("I", bytes(verdicts))
+
+
+def _interpreted(
+    program: Program,
+    batch: Batch,
+    budget: int | None,
+    repeat: int,
+    dispatcher: Dispatcher | None,
+) -> Sequence[int]:
+    verdicts = array.array("I", bytes(4 * len(batch)))
+    for _ in range(repeat):
+        for number, packet in enumerate(batch):
+            runner = program if dispatcher is None else dispatcher.program
+            result = runner.run(packet, executor="interpreter", budget=budget)
+            verdicts[number] = result.retval & 0xFFFF_FFFF
+    return verdicts

@@ -57,6 +57,11 @@ class Cpus:
     def __len__(self) -> int:
         return len(self._all)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no run has a CPU now."""
+        return len(self._free) == len(self._all)
+
     def state_of(self, frame: int) -> int:
         """The state of the CPU whose block an address lies in."""
         number = (frame - self.first_block) >> layout.CPU_SHIFT

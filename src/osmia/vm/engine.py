@@ -21,6 +21,7 @@ from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.code import TAIL_CALL, Code, check
 from osmia.vm.cpu import Cpu, Cpus
+from osmia.vm.dispatcher import Dispatcher, check_depth
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import KFUNCS, Helper, supported, variant
 from osmia.vm.helpers.mocks import Mocks, mocked
@@ -78,8 +79,7 @@ class Vm:
         self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)
         self.maps: dict[int, VmMap] = {}
         self.programs: list[Program] = []
-        self.linked: dict[int, Program] = {}
-        self._link_slots: dict[int, int] = {}
+        self.dispatchers: dict[int, Dispatcher] = {}
         self.helpers = Mocks(self._recompile)
         self._functions: list[str] = sorted(KFUNCS)
         self.trace: deque[str] = deque(maxlen=10_000)
@@ -106,6 +106,11 @@ class Vm:
             if self._jit is None:
                 self._jit = Jit(self)
             return self._jit
+
+    @property
+    def jit_in_use(self) -> Jit | None:
+        """The compiler once something was compiled: what it must be told of changes."""
+        return self._jit
 
     def close(self) -> None:
         """Give everything back. Maps and programs of this vm are closed with it."""
@@ -189,7 +194,7 @@ class Vm:
     def _set_entry(self, array: ProgramArray, index: int, program: Program) -> None:
         assert self._jit is not None
         entry = self._jit.program(program).entry
-        self._jit.point(array.raw.header, index, entry)
+        self._jit.point((array.raw.header, index), entry)
         self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, entry)
 
     def fill_entries(self) -> None:
@@ -200,33 +205,14 @@ class Vm:
                     if not self.memory.load64(array.slot(index) + slots.SLOT_ENTRY):
                         self._set_entry(array, index, array.open(index))
 
-    # Calls of other programs.
-
-    def link(self, program: Program) -> int:
-        """A handle for call instructions (source register 5) that call this program."""
+    def dispatcher(self, program: Program) -> Dispatcher:
+        """A place with this program attached, to run it, or call it from others, and to replace
+        it meanwhile."""
+        self._check_open()
         with self.lock:
-            handle = len(self.linked) + 1
-            self._link_slots[handle] = self.memory.control.allocate(8)
-            self.linked[handle] = program
-            self.relink(handle, program)
-        return handle
-
-    def relink(self, handle: int, program: Program) -> None:
-        """Make the calls of a handle call another program from now on. Raises KernelError
-        (EINVAL) when its signature is another one."""
-        with self.lock:
-            if program.signature != self.linked[handle].signature:
-                hint = f"{program.signature!r} is not {self.linked[handle].signature!r}"
-                raise KernelError(22, f"call program {program.name!r}", hint=hint)
-            self.linked[handle] = program
-            if self._jit is not None:
-                entry = self._jit.program(program).entry
-                self.memory.store64(self._link_slots[handle], entry)
-
-    def link_slot(self, handle: int) -> int:
-        """Where the machine address of a handle's program is."""
-        self.relink(handle, self.linked[handle])
-        return self._link_slots[handle]
+            made = Dispatcher(self, len(self.dispatchers) + 1, program)
+            self.dispatchers[made.handle] = made
+        return made
 
     def map_of(self, handle: int) -> VmMap | None:
         """The map that a program's pointer names."""
@@ -269,12 +255,13 @@ class Vm:
                 return_type=return_type,
                 signature=signature,
             )
+            check_depth(program)
             self._claim_arrays(program)
             self.programs.append(program)
         return program
 
     def forget_programs(self) -> None:
-        """Drop all programs: prog arrays are emptied, handles are gone. For long sessions that
+        """Drop all programs: prog arrays are emptied, dispatchers are gone. For long sessions that
         load many; nothing may be running."""
         with self.lock:
             for array in self.maps.values():
@@ -282,7 +269,7 @@ class Vm:
                     array.clear()
                     array.owner = None
             self.programs.clear()
-            self.linked.clear()
+            self.dispatchers.clear()
             if self._jit is not None:
                 self._jit.forget()
 
@@ -310,7 +297,7 @@ class Vm:
                 continue
             if i.is_helper_call and i.imm == TAIL_CALL:
                 continue
-            if i.src == op.CallKind.PROGRAM and i.imm not in self.linked:
+            if i.src == op.CallKind.PROGRAM and i.imm not in self.dispatchers:
                 raise KernelError(9, f"load program {code.name!r}: no program {i.imm} to call")
             if i.src in (op.CallKind.HELPER, op.CallKind.KFUNC):
                 self.resolve(i, program_type, slot)

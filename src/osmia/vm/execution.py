@@ -71,10 +71,10 @@ class Execution:
 
     def linked_program(self, handle: int) -> Program:
         """The program that a call names."""
-        program = self.vm.linked.get(handle)
-        if program is None:
-            raise ProgramFault(f"no program has the handle {handle}")
-        return program
+        dispatcher = self.vm.dispatchers.get(handle)
+        if dispatcher is None:
+            raise ProgramFault(f"no dispatcher has the handle {handle}")
+        return dispatcher.program
 
     def tail_call_target(self, array: int, key: int) -> Program | None:
         """The program of a slot, counted as a tail call taken; None when it cannot be."""
@@ -158,8 +158,6 @@ def describe(why: int, detail: int) -> str:
             return f"{detail:#x} is no map that this helper takes"
         case Interrupt.DEADLOCK:
             return f"the spin lock at {detail:#x} is never released"
-        case Interrupt.CALL:
-            return f"no program has the handle {detail}"
         case Interrupt.JUMP:
             return describe_jump(detail)
         case Interrupt.POISON:

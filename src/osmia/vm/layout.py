@@ -26,6 +26,9 @@ FRAME_STRIDE = 1024
 CALL_DEPTH = 8
 """Frames of one program's deepest call chain (MAX_CALL_FRAMES)."""
 
+PROGRAM_DEPTH = 4
+"""Programs that call each other by handle, one in the other."""
+
 TAIL_CALL_LIMIT = 33
 """Tail calls taken in one run (MAX_TAIL_CALL_CNT)."""
 
@@ -39,7 +42,8 @@ that a frame's address tells the CPU."""
 
 CPU_STACK = 0
 CPU_STACK_SIZE = 300 * FRAME_STRIDE
-"""34 programs in one chain of tail calls, seven callers each, and the last one's eight."""
+"""34 programs in one chain of tail calls, seven callers each, and the last one's eight; and
+eight of each further program that is called by handle."""
 
 CPU_CONTEXT = CPU_STACK + CPU_STACK_SIZE
 CPU_CONTEXT_SIZE = 1 << 17

@@ -21,6 +21,7 @@ from osmia.passes.layout import ProgramLayout, lay_out
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
+from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
 from osmia.vm.maps.build import Definition
@@ -41,7 +42,7 @@ def load(
     vm: Vm | None = None,
     target: Target | None = None,
     maps: Mapping[str, VmMap] | None = None,
-    programs: Mapping[str, Program] | None = None,
+    programs: Mapping[str, Program | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
     **options: Any,
 ) -> LoadedObject:
@@ -50,9 +51,9 @@ def load(
     `vm` is a machine to share with other objects; without one the object gets its own, made
     with `options` (see `osmia.vm.engine.Vm`). `target` is the kernel to resolve CO-RE and
     externs against: the running one, or where it tells no types the object's own. `maps`
-    gives maps of the vm to use instead of new ones, `programs` loaded programs of the vm
-    that the object's extern functions stand for, `helpers` Python callables for helpers and
-    kfuncs.
+    gives maps of the vm to use instead of new ones, `programs` loaded programs of the vm,
+    or dispatchers, that the object's extern functions stand for, `helpers` Python callables
+    for helpers and kfuncs.
 
     Raises what `osmia.errors` says; NotSupportedError names a helper that the vm lacks.
     """
@@ -74,7 +75,7 @@ class _Loader:
         obj: Object,
         vm: Vm,
         target: Target | None,
-        programs: Mapping[str, Program],
+        programs: Mapping[str, Program | Dispatcher],
         undo: ExitStack,
     ) -> None:
         if obj.byteorder != "little":
@@ -291,12 +292,13 @@ class _Loader:
     def _link(self, name: str) -> int:
         extern = self.source.externs[name]
         wanted = signature(self.source.btf, extern.type_id)
-        program = self.linked[name]
+        linked = self.linked[name]
+        program = linked.program if isinstance(linked, Dispatcher) else linked
         if wanted and program.signature and wanted != program.signature:
             raise RelocationError(
                 f"{name!r} is declared as {wanted}, program {program.name!r} is {program.signature}"
             )
-        return self.vm.link(program)
+        return (linked if isinstance(linked, Dispatcher) else self.vm.dispatcher(linked)).handle
 
     def _kernel_name(self, relocation: Relocation) -> str:
         kind = "kfunc" if relocation.kind is RelocationKind.KERNEL_FUNCTION else "kernel variable"

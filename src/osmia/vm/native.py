@@ -162,13 +162,19 @@ def clock(which: int) -> int:
     raise NotImplementedError
 
 
+def replaces_program() -> int:
+    """Whether a tail call replaces the whole program: 1 or 0."""
+    raise NotImplementedError
+
+
 def call_program(entry: int, frame: int, context: int) -> int:
-    """Run a compiled program at its entry (a machine address)."""
+    """Run a compiled program at its entry (a machine address), or the program of a dispatcher
+    whose handle is known when this is compiled."""
     raise NotImplementedError
 
 
 def call_raw(entry: int, frame: int, data: int, size: int) -> int:
-    """Run a compiled raw program at its entry."""
+    """The same for a raw program."""
     raise NotImplementedError
 
 
@@ -233,6 +239,10 @@ class Intrinsics:
         import time
 
         return time.clock_gettime_ns(which)
+
+    def replaces_program(self) -> int:
+        """Compiled code only."""
+        raise NotImplementedError
 
     def call_program(self, entry: int, frame: int, context: int) -> int:
         """Compiled code only."""

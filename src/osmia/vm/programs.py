@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from osmia.errors import ClosedError
+from osmia.isa.opcodes import CallKind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
@@ -34,7 +35,8 @@ HOT = 64
 class Program:
     """A program of a vm; it stays loaded until the vm is closed.
 
-    `number` is its handle for prog arrays and calls. `type` is None for a raw program.
+    `number` is its handle for prog arrays, `calls` are the handles of the dispatchers that it
+    calls. `type` is None for a raw program.
     """
 
     def __init__(
@@ -56,6 +58,9 @@ class Program:
         self.return_type = return_type
         self.signature = signature
         self.definition: model.Program | None = None
+        self.calls = frozenset(
+            i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
+        )
         self._runs = 0
 
     @property
@@ -136,17 +141,16 @@ class Program:
         budget: int | None = None,
         repeat: int = 1,
     ) -> Sequence[int]:
-        """Run the compiled program once on each packet, in one native loop; an array of the
-        return values (u32). Contexts are as `run` sets them when it is given none.
+        """Run the program once on each packet; an array of the return values (u32). Compiled,
+        that is one native loop; without llvmlite packets are interpreted one by one. Contexts
+        are as `run` sets them when it is given none.
 
-        Raises NotSupportedError without llvmlite and for types that take no packets,
-        ProgramFault at the first packet at which a run goes wrong.
+        Raises NotSupportedError for types that take no packets, ProgramFault at the first
+        packet at which a run goes wrong.
         """
         from osmia.vm import batch
 
-        if self.vm.closed:
-            raise ClosedError("the vm is closed")
-        return batch.run(self, packets, budget or JIT_BUDGET, repeat)
+        return batch.run(self, packets, budget, repeat)
 
     def _interpret(self, given: Input, budget: int, strict: bool, hook: Hook | None) -> int:
         self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)

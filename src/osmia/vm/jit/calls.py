@@ -8,13 +8,14 @@ from the slot.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Helper
+from osmia.vm.jit import stubs
 from osmia.vm.jit.emitter import Value, VmLayout, text
 from osmia.vm.jit.native_code import NativeCode
 from osmia.vm.maps import slots
@@ -33,14 +34,7 @@ class Context:
     natives: NativeCode
     immediate: Callable[[Instruction, int], int]
     resolve: Callable[[Instruction], Helper]
-    link: Callable[[int], int]  # the address of the entry slot of a linked program's handle
     top: int  # offset of a program's frame in its CPU's block
-    stubs: dict[tuple[int, int], str] = field(default_factory=dict)  # (header, key): symbol
-    direct: bool = True
-
-    def stub(self, header: int, key: int) -> str:
-        """The stub of a slot of a prog array."""
-        return self.stubs.setdefault((header, key), f"slot_{len(self.stubs)}")
 
 
 class Calls:
@@ -92,19 +86,11 @@ class Calls:
         self._leave_if_replaced()
 
     def program(self, handle: int) -> None:
-        """Call another loaded program through its entry slot."""
+        """Call the program that a dispatcher has, in the next frame."""
         body = self.body
-        slot = self.context.link(handle)
-        entry = body.load(body.pointer(slot), 8)
-        there, gone = body.label("there"), body.label("gone")
-        body.branch(body.value(f"icmp ne i64 {entry}, 0"), there, gone)
-        body.block(gone)
-        self.interrupt(Interrupt.CALL, handle)
-        self.function.leave(0)
-        body.block(there)
-        pointer = body.value(f"inttoptr i64 {entry} to ptr")
+        target = self.context.natives.attached(body, handle)
         frame = body.binary("sub", "%frame", layout.FRAME_STRIDE)
-        call = f"call i64 {pointer}(ptr %base, i64 {frame}, {self._arguments()})"
+        call = f"call i64 {target}(ptr %base, i64 {frame}, {self._arguments()})"
         self.function.write(0, self._around(lambda: body.value(call)))
         self._leave_if_replaced()
 
@@ -162,7 +148,7 @@ class Calls:
         context = text(self.function.read(1))
         natives = self.context.natives
         header = natives.call(self.body, "map_at", [array])
-        if isinstance(header, int) and isinstance(key, int) and header and self.context.direct:
+        if isinstance(header, int) and isinstance(key, int) and header and stubs.supported():
             self._direct(header, key & 0xFFFF_FFFF, context)
             return
         body = self.body
@@ -195,7 +181,7 @@ class Calls:
         counted = self.context.natives.call(body, "count_tail_call", ["%frame"])
         body.branch(body.value(f"icmp ne i64 {text(counted)}, 0"), taken, failed)
         body.block(taken)
-        self._jump(entry, f"@{self.context.stub(header, key)}", context)
+        self._jump(entry, f"@{self.context.natives.stubs.symbol((header, key))}", context)
         body.block(failed)
 
     def _jump(self, entry: str, target: str, context: str) -> None:

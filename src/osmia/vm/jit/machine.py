@@ -22,6 +22,7 @@ from osmia.vm.jit.native_code import NativeCode
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
+    from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.engine import Vm
     from osmia.vm.programs import Program
 
@@ -40,14 +41,21 @@ EXPORTED = frozenset(
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
 
-class CompiledProgram:
-    """A program's machine code, and the stubs in it by (map header, key)."""
+class Module:
+    """Machine code, and where the stubs in it are."""
 
-    def __init__(self, code: compiler.LoadedCode, symbols: Mapping[tuple[int, int], str]) -> None:
+    def __init__(self, code: compiler.LoadedCode, symbols: Mapping[stubs.Place, str]) -> None:
         self.code = code
+        self.stubs = {place: code.address(symbol) for place, symbol in symbols.items()}
+
+
+class CompiledProgram(Module):
+    """A program's machine code."""
+
+    def __init__(self, code: compiler.LoadedCode, symbols: Mapping[stubs.Place, str]) -> None:
+        super().__init__(code, symbols)
         self.entry = code.address("program")
         self.run: Run = _RUN(code.address("run"))
-        self.stubs = {place: code.address(symbol) for place, symbol in symbols.items()}
 
 
 class Jit:
@@ -70,9 +78,9 @@ class Jit:
             vm.retpoline,
         )
         self._compiled: dict[int, CompiledProgram] = {}
-        self._retired: list[CompiledProgram] = []
-        self._targets: dict[tuple[int, int], int] = {}
-        self._direct = stubs.supported()
+        self._loops: dict[tuple[int, int], tuple[Module, Callable[..., int]]] = {}
+        self._retired: list[Module] = []
+        self._targets: dict[stubs.Place, int] = {}
         self._failures = threading.local()
         self._natives = self._compile_natives(sorted(EXPORTED))
         self._extra: dict[str, Callable[..., int]] = {}
@@ -92,42 +100,75 @@ class Jit:
         context = self.context(program.type, program.code)
         text = module_text(context, program.code)
         code = compiler.LoadedCode(compiler.object_code(text, retpoline=self.vm.retpoline))
-        found = CompiledProgram(code, {} if not self._direct else context.stubs)
-        self._compiled[program.number] = found
+        found = CompiledProgram(code, context.natives.stubs.symbols)
         for place, stub in found.stubs.items():
             stubs.point(stub, self._targets.get(place, found.entry))
+        self._compiled[program.number] = found
         if program.code.has_tail_calls:
             self.vm.fill_entries()
         return found
 
     def forget(self) -> None:
         """Compile all programs anew. Whoever runs the old code may go on: it is kept until
-        the next time."""
-        self._retired = list(self._compiled.values())
+        a next time when nobody runs anything."""
+        if self.vm.cpus.idle:
+            self._retired.clear()
+        self._retired += self._compiled.values()
+        self._retired += (module for module, _ in self._loops.values())
         self._compiled.clear()
+        self._loops.clear()
         self._targets.clear()
 
     def context(self, program_type: ProgramType | None, code: Code | None = None) -> Context:
         """What a new module needs to know."""
         return Context(
             self.layout,
-            NativeCode(
-                self.vm.memory, self.layout, frozenset(code.functions if code else ()) - {0}
-            ),
+            self._native_code(frozenset(code.functions if code else ()) - {0}),
             self.vm.immediate,
             lambda i: self.vm.resolve(i, program_type),
-            self.vm.link_slot,
             layout.CPU_STACK_SIZE - layout.FRAME_SIZE,
-            direct=self._direct,
         )
 
-    def point(self, header: int, key: int, entry: int) -> None:
-        """Make every direct jump of a slot go to an entry."""
-        self._targets[header, key] = entry
-        for code in self._compiled.values():
-            stub = code.stubs.get((header, key))
+    def _native_code(self, functions: frozenset[int] = frozenset()) -> NativeCode:
+        return NativeCode(self.vm.memory, self.layout, functions, self._entry_slot)
+
+    def point(self, place: stubs.Place, entry: int) -> None:
+        """Make every direct jump of a place go to an entry, also in code that is retired but
+        may still run."""
+        self._targets[place] = entry
+        loops = (module for module, _ in self._loops.values())
+        for module in (*self._compiled.values(), *loops, *self._retired):
+            stub = module.stubs.get(place)
             if stub is not None:
                 stubs.point(stub, entry)
+
+    # Dispatchers.
+
+    def attach(self, dispatcher: Dispatcher, program: Program) -> None:
+        """Make all that call a dispatcher call a program."""
+        entry = self.program(program).entry
+        self.vm.memory.store64(dispatcher.slot, entry)
+        self.point((stubs.DISPATCHER, dispatcher.handle), entry)
+
+    def _entry_slot(self, handle: int) -> int:
+        """Where the entry of a dispatcher's program is, which is there from now on."""
+        dispatcher = self.vm.dispatchers[handle]
+        if (stubs.DISPATCHER, handle) not in self._targets:
+            self.attach(dispatcher, dispatcher.program)
+        return dispatcher.slot
+
+    def batch(self, dispatcher: Dispatcher, kind: int) -> Callable[..., int]:
+        """The native function `batch_run`, with calls of a dispatcher in it."""
+        key = dispatcher.handle, kind
+        with self.vm.lock:
+            if key not in self._loops:
+                code = self._native_code()
+                exported = code.exported("batch_run", entry=dispatcher.handle, kind=kind)
+                module = Module(self._load(code, [exported], 2), code.stubs.symbols)
+                for place, stub in module.stubs.items():
+                    stubs.point(stub, self._targets[place])
+                self._loops[key] = module, self._callable(module.code, "batch_run")
+            return self._loops[key][1]
 
     def run(
         self, program: Program, cpu: Cpu, arguments: tuple[int, ...], budget: int, repeat: int
@@ -140,10 +181,12 @@ class Jit:
     # Natives for Python.
 
     def _compile_natives(self, names: Iterable[str], level: int = 1) -> compiler.LoadedCode:
-        code = NativeCode(self.vm.memory, self.layout)
-        exported = [code.exported(name) for name in names]
+        code = self._native_code()
+        return self._load(code, [code.exported(name) for name in names], level)
+
+    def _load(self, code: NativeCode, exported: list[str], level: int) -> compiler.LoadedCode:
         head = "".join(f"{declaration}\n" for declaration in sorted(code.declarations))
-        text = head + "".join([*exported, *code.texts])
+        text = "".join([code.stubs.text(), head, *exported, *code.texts])
         return compiler.LoadedCode(compiler.object_code(text, level=level))
 
     def _native(self, name: str) -> Callable[..., int] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from osmia.vm import layout
 from osmia.vm.code import Code
 from osmia.vm.errors import Interrupt
-from osmia.vm.jit import stubs
 from osmia.vm.jit.calls import Context
 from osmia.vm.jit.emitter import Emitter, function
 from osmia.vm.jit.translate import FunctionTranslation
@@ -24,9 +23,9 @@ def module_text(context: Context, code: Code) -> str:
         *([_dispatch(code)] if context.natives.has_callbacks else []),
         *context.natives.texts,
     ]
-    slots = [stubs.text(symbol) for symbol in context.stubs.values()]
     head = "".join(f"{declaration}\n" for declaration in sorted(context.natives.declarations))
-    return "".join([*slots, head, *parts]) + '!0 = !{!"branch_weights", i32 1, i32 1048576}\n'
+    weights = '!0 = !{!"branch_weights", i32 1, i32 1048576}\n'
+    return "".join([context.natives.stubs.text(), head, *parts, weights])
 
 
 def _one_run(context: Context) -> str:

@@ -16,6 +16,8 @@ from types import FunctionType
 
 from osmia.vm import native
 from osmia.vm.jit.emitter import MASK, Emitter, Value, VmLayout, function, text
+from osmia.vm.jit.stubs import DISPATCHER, Stubs
+from osmia.vm.jit.stubs import supported as stubs_supported
 from osmia.vm.layout import FRAME_STRIDE
 from osmia.vm.memory import Memory
 
@@ -63,11 +65,17 @@ class NativeCode:
     """The native functions of one module, compiled as they are asked for."""
 
     def __init__(
-        self, memory: Memory, layout: VmLayout, functions: frozenset[int] = frozenset()
+        self,
+        memory: Memory,
+        layout: VmLayout,
+        functions: frozenset[int] = frozenset(),
+        entry_slot: Callable[[int], int] | None = None,
     ) -> None:
         self.functions = functions  # the first slots of those that helpers may call back
         self.memory = memory
         self.layout = layout
+        self.entry_slot = entry_slot  # where a dispatcher's program's address is, by handle
+        self.stubs = Stubs()
         self.texts: list[str] = []
         self.declarations: set[str] = set()
         self.has_callbacks = False
@@ -99,13 +107,23 @@ class NativeCode:
                 self._versions[key] = result
         return self._versions[key]
 
-    def exported(self, name: str) -> str:
-        """A function that Python calls: with all its parameters, by its own name."""
+    def exported(self, name: str, **known: int) -> str:
+        """A function that Python calls: with all its parameters, by its own name. Those that
+        are known it ignores."""
         parameters = [a.arg for a in _parsed(native.NATIVE[name]).args.args]
         body = Emitter(["entry:"])
-        body.ret(self.call(body, name, [f"%a_{p}" for p in parameters]))
+        body.ret(self.call(body, name, [known.get(p, f"%a_{p}") for p in parameters]))
         signature = ", ".join(["ptr %base", *(f"i64 %a_{p}" for p in parameters)])
         return function(f"native_{name}", signature, body, linkage="")
+
+    def attached(self, body: Emitter, handle: int) -> str:
+        """What to call for the program of a dispatcher."""
+        assert self.entry_slot is not None
+        slot = self.entry_slot(handle)
+        if stubs_supported():
+            return f"@{self.stubs.symbol((DISPATCHER, handle))}"
+        entry = body.value(f"load atomic i64, ptr {body.pointer(slot)} acquire, align 8")
+        return body.value(f"inttoptr i64 {entry} to ptr")
 
     def _map_at(self, handle: int) -> int:
         from osmia.vm.layout import MAP_HANDLE, MAP_HANDLE_SHIFT, MAX_MAPS
@@ -444,16 +462,24 @@ def _clock(t: _Translation, arguments: list[Value]) -> Value:
     return body.binary("add", body.binary("mul", seconds, 1_000_000_000), rest)
 
 
+def _entry(t: _Translation, entry: Value) -> str:
+    """What to call at an entry: a machine address, or, when it is known, the number of
+    a dispatcher."""
+    if isinstance(entry, int):
+        return t.code.attached(t.body, entry)
+    return t.body.value(f"inttoptr i64 {entry} to ptr")
+
+
 def _call_program(t: _Translation, arguments: list[Value]) -> Value:
-    entry, frame, context = (text(argument) for argument in arguments)
-    target = t.body.value(f"inttoptr i64 {entry} to ptr")
+    target = _entry(t, arguments[0])
+    frame, context = (text(argument) for argument in arguments[1:])
     passed = f"ptr %base, i64 {frame}, i64 {context}" + ", i64 0" * 4
     return t.body.value(f"call i64 {target}({passed})")
 
 
 def _call_raw(t: _Translation, arguments: list[Value]) -> Value:
-    entry, frame, data, size = (text(argument) for argument in arguments)
-    target = t.body.value(f"inttoptr i64 {entry} to ptr")
+    target = _entry(t, arguments[0])
+    frame, data, size = (text(argument) for argument in arguments[1:])
     passed = f"ptr %base, i64 {frame}, i64 {data}, i64 {size}" + ", i64 0" * 3
     return t.body.value(f"call i64 {target}({passed})")
 
@@ -489,6 +515,7 @@ _INTRINSICS: Mapping[str, _Intrinsic] = {
     "zero": _zero,
     "region_size": lambda t, arguments: t.code.layout.region_size,
     "map_table": lambda t, arguments: t.code.layout.map_table,
+    "replaces_program": lambda t, arguments: int(t.code.layout.tail_calls == "program"),
     "cpu_state": lambda t, arguments: t.body.cpu_state(t.code.layout, arguments[0]),
     "clock": _clock,
     "call_program": _call_program,

@@ -1,4 +1,7 @@
-"""Slot stubs: jumps in compiled code that are repointed while other threads run them.
+"""Stubs: jumps in compiled code that are repointed while other threads run them.
+
+Callers call or jump to a stub directly. There is one for each slot of a prog array that a
+module tail-calls with a known map and key, and for each dispatcher that it calls.
 
 A stub is 24 bytes, 8-byte aligned, in the code of the module that uses it (x86-64):
 
@@ -7,7 +10,11 @@ A stub is 24 bytes, 8-byte aligned, in the code of the module that uses it (x86-
     16  the target's address
 
 Repointing stores the word, then the first 8 bytes, each with one aligned store: whoever
-runs the stub meanwhile goes to the old target or to the new one.
+runs the stub meanwhile goes to the old target or to the new one. Both targets are code that
+stays: see `osmia.vm.jit.machine`.
+
+Elsewhere callers load the target and call it. On arm64 a stub would be `b imm26` to targets
+within 128 MiB, `ldr x16, 8; br x16` to others, repointed in the same way.
 """
 
 from __future__ import annotations
@@ -15,6 +22,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import platform
+import threading
 from functools import cache
 from typing import Any
 
@@ -23,6 +31,11 @@ from osmia.vm.jit.emitter import PARAMETERS
 _JUMP = 0xE9
 _PADDING = b"\x0f\x1f\x00"
 _NEAR = 1 << 31
+_lock = threading.Lock()  # a page is writable while its stubs change, and only then
+DISPATCHER = 0
+
+Place = tuple[int, int]
+"""What a stub is for: (a map's header, a key), or (DISPATCHER, a handle): no map is at 0."""
 _PROTECTION = 1 | 2 | 4, 1 | 4  # read, write, execute; read, execute
 
 
@@ -41,7 +54,22 @@ def _mprotect() -> Any:
     return function
 
 
-def text(symbol: str) -> str:
+class Stubs:
+    """The stubs of one module: a symbol for each place."""
+
+    def __init__(self) -> None:
+        self.symbols: dict[Place, str] = {}
+
+    def symbol(self, place: Place) -> str:
+        """The symbol of a place's stub, which the module then has."""
+        return self.symbols.setdefault(place, f"stub_{len(self.symbols)}")
+
+    def text(self) -> str:
+        """Their IR."""
+        return "".join(_text(symbol) for symbol in self.symbols.values())
+
+
+def _text(symbol: str) -> str:
     """The IR of a stub that traps until it is pointed somewhere."""
     lines = (
         ".text",
@@ -63,16 +91,17 @@ def point(stub: int, target: int) -> None:
     start = stub // page * page
     size = -(-(stub + 24) // page) * page - start
     writable, executable = _PROTECTION
-    _protect(start, size, writable)
-    try:
-        ctypes.c_uint64.from_address(stub + 16).value = target
-        distance = target - (stub + 5)
-        if not -_NEAR <= distance < _NEAR:
-            distance = 8 - 5
-        jump = bytes([_JUMP]) + (distance & 0xFFFF_FFFF).to_bytes(4, "little") + _PADDING
-        ctypes.c_uint64.from_address(stub).value = int.from_bytes(jump, "little")
-    finally:
-        _protect(start, size, executable)
+    distance = target - (stub + 5)
+    if not -_NEAR <= distance < _NEAR:
+        distance = 8 - 5
+    jump = bytes([_JUMP]) + (distance & 0xFFFF_FFFF).to_bytes(4, "little") + _PADDING
+    with _lock:
+        _protect(start, size, writable)
+        try:
+            ctypes.c_uint64.from_address(stub + 16).value = target
+            ctypes.c_uint64.from_address(stub).value = int.from_bytes(jump, "little")
+        finally:
+            _protect(start, size, executable)
 
 
 def _protect(start: int, size: int, protection: int) -> None:

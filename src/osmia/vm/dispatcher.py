@@ -1,0 +1,116 @@
+"""A place that a program is attached to: callers keep calling it while programs change.
+
+What calls a dispatcher in compiled code calls a stub of its own module, which jumps to the
+attached program (`osmia.vm.jit.stubs`): no caller ever takes an indirect call, as with the
+kernel's dispatcher for XDP. Attaching another program repoints the stubs.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from osmia.errors import KernelError
+from osmia.vm.layout import PROGRAM_DEPTH
+from osmia.vm.programs import Program
+from osmia.vm.runs import RunResult
+
+if TYPE_CHECKING:
+    from osmia.vm.batch import Batch
+    from osmia.vm.engine import Vm
+
+
+class Dispatcher:
+    """One attached program of a vm, made by `Vm.dispatcher`; it stays until the vm is closed.
+
+    `handle` is what a call instruction with source register 5 has as its immediate to call
+    the attached program from another one. `slot` is where in control memory the attached
+    program's machine address is, for callers without stubs.
+    """
+
+    def __init__(self, vm: Vm, handle: int, program: Program) -> None:
+        self.vm = vm
+        self.handle = handle
+        self.slot = vm.memory.control.allocate(8)
+        self._program = program
+
+    @property
+    def program(self) -> Program:
+        """The attached program."""
+        return self._program
+
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
+        """Attach another program in this one's place, atomically, also while it runs.
+
+        Each call goes to the old program or to the new one; every call that begins after
+        `update` has returned, on any thread, goes to the new one. With `expected` only when
+        that one is attached now: KernelError EPERM otherwise.
+
+        Raises KernelError (EINVAL) for a program of another vm, another type, expected attach
+        type or signature, and (ELOOP) for one through which programs would call each other
+        too deeply, or in a circle.
+        """
+        with self.vm.lock:
+            if expected is not None and expected is not self._program:
+                hint = f"{self._program.name!r} is attached, not {expected.name!r}"
+                raise KernelError(errno.EPERM, f"attach program {program.name!r}", hint=hint)
+            self._check(program)
+            self.point(program)
+            self._program = program
+
+    def point(self, program: Program | None = None) -> None:
+        """Make compiled callers call a program, the attached one if not told."""
+        jit = self.vm.jit_in_use
+        if jit is not None:
+            jit.attach(self, program or self._program)
+
+    def _check(self, program: Program) -> None:
+        mine, other = _described(self._program), _described(program)
+        wrong = [f"{what} {other[what]}, not {mine[what]}" for what in mine if mine != other]
+        if program.vm is not self.vm:
+            wrong = ["it is a program of another vm"]
+        if wrong:
+            hint = "; ".join(wrong)
+            raise KernelError(errno.EINVAL, f"attach program {program.name!r}", hint=hint)
+        for caller in self.vm.programs:
+            check_depth(caller, {self.handle: program})
+
+    def run(self, data: bytes = b"", ctx: Any = None, **options: Any) -> RunResult:
+        """Run the program that is attached now: see `Program.run`."""
+        return self._program.run(data, ctx, **options)
+
+    def run_batch(
+        self, packets: Batch | Iterable[bytes], *, budget: int | None = None, repeat: int = 1
+    ) -> Sequence[int]:
+        """As `Program.run_batch`; each packet goes to the program that is attached when its
+        turn comes."""
+        from osmia.vm import batch
+
+        return batch.run(self._program, packets, budget, repeat, self)
+
+    def __repr__(self) -> str:
+        return f"<Dispatcher {self.handle} of {self._program!r}>"
+
+
+def _described(program: Program) -> dict[str, str]:
+    """What the programs of one dispatcher have in common."""
+    return {
+        "type": program.type.name if program.type is not None else "raw",
+        "attach type": repr(program.expected_attach_type),
+        "signature": repr(program.signature),
+    }
+
+
+def check_depth(program: Program, instead: dict[int, Program] | None = None) -> None:
+    """See that a program and those it calls by handle, with some of them replaced, do not nest
+    too deeply for the stack. Raises KernelError (ELOOP)."""
+    pending = [(program, 1)]
+    while pending:
+        this, depth = pending.pop()
+        if depth > PROGRAM_DEPTH:
+            hint = f"program {this.name!r} would be call {depth}; {PROGRAM_DEPTH} are possible"
+            raise KernelError(errno.ELOOP, f"call programs from {program.name!r}", hint=hint)
+        for handle in this.calls:
+            called = (instead or {}).get(handle) or this.vm.dispatchers[handle].program
+            pending.append((called, depth + 1))

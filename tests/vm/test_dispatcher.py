@@ -1,0 +1,302 @@
+"""Dispatchers: a program is replaced while others call it and threads run it; what fits."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from osmia.errors import KernelError
+from osmia.isa import assemble
+from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.vm.batch import Batch, kind_of
+from osmia.vm.dispatcher import Dispatcher
+from osmia.vm.engine import Vm
+from osmia.vm.jit import compiler, stubs
+from osmia.vm.programs import Program
+
+PACKET = bytes(64)
+SIGNATURE = "u64(u64, u64)"
+needs_stubs = pytest.mark.skipif(not stubs.supported(), reason="stubs are for x86-64")
+
+
+def verdict(vm: Vm, number: int, **options: Any) -> Program:
+    """An XDP program that always gives this number."""
+    return vm.load_program(assemble(f"r0 = {number}\nexit"), type=ProgramType.XDP, **options)
+
+
+def raw(vm: Vm, text: str) -> Program:
+    return vm.load_program(assemble(text), signature=SIGNATURE)
+
+
+def call(dispatcher: Dispatcher) -> bytes:
+    return bytes([0x85, 0x50, 0, 0]) + dispatcher.handle.to_bytes(4, "little")
+
+
+def calling(vm: Vm, dispatcher: Dispatcher) -> Program:
+    code = assemble("r1 = 40\nr2 = 2") + call(dispatcher) + assemble("exit")
+    return vm.load_program(code, signature=SIGNATURE)
+
+
+@pytest.fixture(params=[True, False], ids=["compiled", "interpreted"])
+def machine(request: pytest.FixtureRequest) -> Iterator[Vm]:
+    with Vm(memory=1 << 25, cpus=4, jit=request.param) as made:
+        yield made
+
+
+def test_runs_and_batches_go_to_the_attached_program(machine: Vm) -> None:
+    first, second = verdict(machine, 1), verdict(machine, 2)
+    dispatcher = machine.dispatcher(first)
+    seen = [dispatcher.run(PACKET).retval, *dispatcher.run_batch([PACKET] * 2)]
+    dispatcher.update(second)
+    seen += [dispatcher.run(PACKET).retval, *dispatcher.run_batch([PACKET] * 2)]
+    assert seen == [1, 1, 1, 2, 2, 2]
+    assert dispatcher.program is second
+
+
+def test_batches_of_raw_programs_too(machine: Vm) -> None:
+    dispatcher = machine.dispatcher(raw(machine, "r0 = r2\nexit"))
+    assert list(dispatcher.run_batch([bytes(3), bytes(5)])) == [3, 5]
+
+
+def test_a_program_calls_another_by_handle(vm: Vm, executor: Any) -> None:
+    dispatcher = vm.dispatcher(raw(vm, "r0 = r1\nr0 += r2\nexit"))
+    caller = calling(vm, dispatcher)
+    assert caller.run(executor=executor).retval == 42
+    dispatcher.update(raw(vm, "r0 = r1\nr0 -= r2\nexit"))
+    assert caller.run(executor=executor).retval == 38
+
+
+def test_threads_that_run_a_batch_see_the_old_program_or_the_new_one() -> None:
+    """And when `update` has returned, every batch that begins sees only the new one."""
+    packets, threads, rounds = Batch([PACKET] * 20_000), 3, 200
+    with Vm(memory=1 << 25, cpus=threads + 1) as vm:
+        programs = [verdict(vm, number) for number in (1, 2)]
+        dispatcher = vm.dispatcher(programs[0])
+        dispatcher.run_batch([PACKET])
+        wrong: list[set[int]] = []
+        mixed = 0
+        done = threading.Event()
+
+        def work() -> None:
+            nonlocal mixed
+            while not done.is_set():
+                seen = set(dispatcher.run_batch(packets))
+                mixed += len(seen) == 2
+                if seen - {1, 2}:
+                    wrong.append(seen)
+
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        try:
+            for number in range(rounds):
+                expected = number % 2
+                dispatcher.update(programs[expected])
+                if set(dispatcher.run_batch([PACKET] * 10)) != {expected + 1}:
+                    wrong.append({expected + 1})
+        finally:
+            done.set()
+            for worker in workers:
+                worker.join()
+    assert not wrong
+    assert mixed  # programs did change inside a batch
+
+
+def test_threads_that_call_by_handle_see_the_old_program_or_the_new_one() -> None:
+    with Vm(memory=1 << 25, cpus=2) as vm:
+        programs = [raw(vm, f"r0 = {number}\nexit") for number in (1, 2)]
+        dispatcher = vm.dispatcher(programs[0])
+        again = assemble("r6 = 100000\nr7 = 0") + call(dispatcher)
+        caller = vm.load_program(
+            again
+            + assemble("if r0 == 1 goto pc+2\nif r0 == 2 goto pc+1\nr7 += 1\n")
+            + assemble("r6 += -1\nif r6 != 0 goto pc-6\nr0 = r7\nexit")
+        )
+        results: list[int] = []
+        worker = threading.Thread(
+            target=lambda: results.extend(caller.run(executor="jit").retval for _ in range(30))
+        )
+        worker.start()
+        count = 0
+        while worker.is_alive():
+            count += 1
+            dispatcher.update(programs[count % 2])
+        worker.join()
+    assert results == [0] * 30
+    assert count > 10
+
+
+def test_a_batch_goes_on_in_the_old_code_when_programs_are_compiled_anew() -> None:
+    """A mock has every program compiled again; who is in the old code may stay there."""
+    with Vm(memory=1 << 25, cpus=2) as vm:
+        slow = "r1 = 20000\nagain: r1 += -1\nif r1 != 0 goto again\n"
+        programs = [
+            vm.load_program(assemble(f"{slow}r0 = {n}\nexit"), type=ProgramType.XDP) for n in (1, 2)
+        ]
+        dispatcher = vm.dispatcher(programs[0])
+        dispatcher.run_batch([PACKET])
+        results: list[int] = []
+        packets = Batch([PACKET] * 20_000)
+        worker = threading.Thread(target=lambda: results.extend(dispatcher.run_batch(packets)))
+        worker.start()
+        for number in range(20):
+            vm.helpers["ktime_get_ns"] = lambda: 1
+            dispatcher.update(programs[number % 2])
+        worker.join()
+        assert set(results) <= {1, 2}
+        assert set(dispatcher.run_batch([PACKET])) == {2}
+
+
+@needs_stubs
+def test_the_batch_loop_and_call_sites_call_their_stub_directly() -> None:
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        dispatcher = vm.dispatcher(verdict(vm, 1))
+        dispatcher.run_batch([PACKET])
+        jit = vm.need_jit()
+        function = raw(vm, "r0 = r1\nexit")
+        other = vm.dispatcher(function)
+        caller = jit.program(calling(vm, other))
+        loop, _ = jit._loops[dispatcher.handle, kind_of(ProgramType.XDP)]
+        for module, symbol, handle, program in (
+            (loop, "native_batch_run", dispatcher.handle, dispatcher.program),
+            (caller, "program", other.handle, function),
+        ):
+            stub = module.stubs[stubs.DISPATCHER, handle]
+            assert stub in direct_calls(module.code.address(symbol))
+            assert jump_target(stub) == jit.program(program).entry
+
+
+@needs_stubs
+def test_the_batch_loop_has_no_indirect_call() -> None:
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        code = vm.need_jit()._native_code()
+        handle = vm.dispatcher(verdict(vm, 1)).handle
+        exported = code.exported("batch_run", entry=handle, kind=kind_of(ProgramType.XDP))
+        parts = [code.stubs.text(), *sorted(code.declarations), exported, *code.texts]
+        text = assembly("\n".join(parts))
+    assert re.search(r"\bcallq?\s+stub_0\b", text)
+    assert not re.search(r"\b(callq?|jmpq?)\s+\*", text)
+
+
+def assembly(text: str) -> str:
+    """The assembly text that LLVM makes of a module, optimised as programs are."""
+    import llvmlite.binding as llvm
+
+    machine = compiler.host()
+    module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{text}')
+    builder = llvm.create_pass_builder(
+        machine.target, llvm.create_pipeline_tuning_options(speed_level=2)
+    )
+    builder.getModulePassManager().run(module, builder)
+    return str(machine.target.emit_assembly(module))
+
+
+def direct_calls(function: int, size: int = 4096) -> set[int]:
+    """Where the bytes behind an address could call or jump to with a rel32."""
+    found = set()
+    for at in range(function, function + size):
+        if ctypes.c_uint8.from_address(at).value in (0xE8, 0xE9):
+            found.add(at + 5 + ctypes.c_int32.from_address(at + 1).value)
+    return found
+
+
+def jump_target(stub: int) -> int:
+    """Where a stub jumps to, near or through its word."""
+    assert ctypes.c_uint8.from_address(stub).value == 0xE9
+    target = stub + 5 + ctypes.c_int32.from_address(stub + 1).value
+    return target if target != stub + 8 else ctypes.c_uint64.from_address(stub + 16).value
+
+
+@needs_stubs
+def test_a_stub_reaches_any_distance() -> None:
+    """Programs too far for a near jump: the stub goes through its word, and back again."""
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        program = verdict(vm, 1)
+        dispatcher = vm.dispatcher(program)
+        dispatcher.run_batch([PACKET])
+        jit = vm.need_jit()
+        loop, _ = jit._loops[dispatcher.handle, kind_of(ProgramType.XDP)]
+        stub = loop.stubs[stubs.DISPATCHER, dispatcher.handle]
+        far = stub + (1 << 40)
+        stubs.point(stub, far)
+        assert jump_target(stub) == far
+        dispatcher.update(program)
+        assert list(dispatcher.run_batch([PACKET])) == [1]
+
+
+@pytest.mark.parametrize(
+    "options,what",
+    [
+        ({"type": ProgramType.SCHED_CLS}, "type SCHED_CLS, not XDP"),
+        ({"type": None}, "type raw, not XDP"),
+        ({"expected_attach_type": AttachType.XDP_DEVMAP}, "attach type"),
+        ({"signature": "u32(u64)"}, r"signature 'u32\(u64\)', not ''"),
+    ],
+    ids=["type", "raw", "attach type", "signature"],
+)
+def test_a_program_that_differs_is_refused(vm: Vm, options: dict[str, Any], what: str) -> None:
+    first = verdict(vm, 1)
+    dispatcher = vm.dispatcher(first)
+    other = vm.load_program(assemble("r0 = 2\nexit"), **{"type": ProgramType.XDP, **options})
+    with pytest.raises(KernelError, match=what) as caught:
+        dispatcher.update(other)
+    assert caught.value.errno == 22
+    assert dispatcher.program is first
+    assert list(dispatcher.run_batch([PACKET])) == [1]
+
+
+def test_a_program_of_another_vm_is_refused(vm: Vm) -> None:
+    dispatcher = vm.dispatcher(verdict(vm, 1))
+    with Vm(memory=1 << 25, cpus=1) as other, pytest.raises(KernelError, match="another vm"):
+        dispatcher.update(verdict(other, 1))
+
+
+def test_an_update_can_expect_what_it_replaces(vm: Vm) -> None:
+    first, second = verdict(vm, 1), verdict(vm, 2)
+    dispatcher = vm.dispatcher(first)
+    with pytest.raises(KernelError, match="EPERM"):
+        dispatcher.update(second, expected=second)
+    assert dispatcher.program is first
+    dispatcher.update(second, expected=first)
+    assert dispatcher.program is second
+
+
+def test_programs_cannot_call_each_other_in_a_circle(vm: Vm, executor: Any) -> None:
+    dispatcher = vm.dispatcher(raw(vm, "r0 = 3\nexit"))
+    caller = calling(vm, dispatcher)
+    with pytest.raises(KernelError, match="ELOOP"):
+        dispatcher.update(caller)
+    assert caller.run(executor=executor).retval == 3
+
+
+def test_programs_nest_four_deep(vm: Vm, executor: Any) -> None:
+    """Also when the deepest of them comes in by an update."""
+    program = raw(vm, "r0 = 3\nexit")
+    dispatchers = []
+    for _ in range(3):
+        dispatchers.append(vm.dispatcher(program))
+        program = calling(vm, dispatchers[-1])
+    assert program.run(executor=executor).retval == 3
+    with pytest.raises(KernelError, match="ELOOP"):
+        calling(vm, vm.dispatcher(program))
+    deeper = calling(vm, vm.dispatcher(raw(vm, "r0 = 4\nexit")))
+    with pytest.raises(KernelError, match="ELOOP"):
+        dispatchers[0].update(deeper)
+    assert program.run(executor=executor).retval == 3
+
+
+def test_tail_calls_of_an_attached_program_work_in_both_semantics(executor: Any) -> None:
+    for semantics in ("subprogram", "program"):
+        with Vm(memory=1 << 25, cpus=1, tail_calls=semantics) as vm:  # type: ignore[arg-type]
+            array = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
+            tail = f"r2 = map[fd:{array.id}]\nr3 = 0\ncall bpf_tail_call\nr0 = 9\nexit"
+            program = vm.load_program(assemble(tail), type=ProgramType.XDP)
+            array[0] = verdict(vm, 5)
+            dispatcher = vm.dispatcher(program)
+            assert dispatcher.run(PACKET, executor=executor).retval == 5
+            assert list(dispatcher.run_batch([PACKET] * 2)) == [5, 5]
