@@ -35,6 +35,7 @@ class Context:
     immediate: Callable[[Instruction, int], int]
     resolve: Callable[[Instruction], Helper]
     top: int  # offset of a program's frame in its CPU's block
+    typed: bool  # whether the program has a type, and with it one argument: the context
 
 
 class Calls:
@@ -161,7 +162,7 @@ class Calls:
         else:
             entry = natives.call(body, "tail_entry_of", ["%frame", header, key])
         taken, failed = body.label("taken"), body.label("failed")
-        body.branch(body.value(f"icmp ne i64 {text(entry)}, 0"), taken, failed)
+        body.unlikely(body.value(f"icmp eq i64 {text(entry)}, 0"), failed, taken)
         body.block(taken)
         self._jump(text(entry), body.value(f"inttoptr i64 {text(entry)} to ptr"), context)
         body.block(failed)
@@ -176,11 +177,15 @@ class Calls:
         filled = body.pointer(slot + key * slots.SLOT_SIZE + slots.SLOT_ENTRY)
         entry = body.value(f"load atomic i64, ptr {filled} acquire, align 8")
         there, taken, failed = body.label("there"), body.label("taken"), body.label("failed")
-        body.branch(body.value(f"icmp ne i64 {entry}, 0"), there, failed)
+        body.unlikely(body.value(f"icmp eq i64 {entry}, 0"), failed, there)
         body.block(there)
-        counted = self.context.natives.call(body, "count_tail_call", ["%frame"])
-        body.branch(body.value(f"icmp ne i64 {text(counted)}, 0"), taken, failed)
+        # As `osmia.vm.maps.slots.count_tail_call` does, which hides from LLVM what is likely.
+        counter = body.pointer(self.function.state, layout.STATE_TAIL_CALLS)
+        count = body.load(counter, 4)
+        over = body.value(f"icmp uge i64 {count}, {layout.TAIL_CALL_LIMIT}")
+        body.unlikely(over, failed, taken)
         body.block(taken)
+        body.store(counter, 4, body.binary("add", count, 1))
         self._jump(entry, f"@{self.context.natives.stubs.symbol((header, key))}", context)
         body.block(failed)
 
@@ -198,6 +203,10 @@ class Calls:
             self.interrupt(Interrupt.TAIL_CALL, entry)
             body.ret(0)
             body.block(stay)
-        passed = f"ptr %base, i64 %frame, i64 {context}" + ", i64 0" * 4
+        # The target finds 0 in r2 to r5. So did a typed program that is not called by another
+        # one: it passes on what it got, which takes no instruction.
+        kept = self.context.typed and not function.this.start
+        rest = ", ".join(f"i64 {f'%a{n}' if kept else 0}" for n in ARGUMENTS[1:])
+        passed = f"ptr %base, i64 %frame, i64 {context}, {rest}"
         result = body.value(f"musttail call i64 {target}({passed})")
         body.ret(result)

@@ -93,6 +93,11 @@ class Emitter:
         self.line(f"br i1 {condition}, label %{yes}, label %{no}")
         self.closed = True
 
+    def unlikely(self, condition: str, yes: str, no: str) -> None:
+        """The same, where the condition hardly ever holds; in modules of programs."""
+        self.line(f"br i1 {condition}, label %{yes}, label %{no}, !prof !0")
+        self.closed = True
+
     def ret(self, value: Value) -> None:
         """Return from the function."""
         self.line(f"ret i64 {text(value)}")
@@ -135,9 +140,9 @@ class Emitter:
         """The address of the state of the CPU whose frame this is."""
         from osmia.vm.layout import CPU_SHIFT, CPU_STATE_SIZE
 
-        number = self.binary("lshr", self.binary("sub", frame, layout.first_block), CPU_SHIFT)
-        offset = self.binary("mul", number, CPU_STATE_SIZE)
-        return self.binary("add", offset, layout.first_state)
+        offset = self.binary("mul", self.binary("lshr", frame, CPU_SHIFT), CPU_STATE_SIZE)
+        first = (layout.first_block >> CPU_SHIFT) * CPU_STATE_SIZE  # blocks are aligned
+        return self.binary("add", offset, layout.first_state - first)
 
 
 def function(

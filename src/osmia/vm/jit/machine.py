@@ -127,6 +127,7 @@ class Jit:
             self.vm.immediate,
             lambda i: self.vm.resolve(i, program_type),
             layout.CPU_STACK_SIZE - layout.FRAME_SIZE,
+            program_type is not None,
         )
 
     def _native_code(self, functions: frozenset[int] = frozenset()) -> NativeCode:

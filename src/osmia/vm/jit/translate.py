@@ -155,9 +155,7 @@ class FunctionTranslation:
         body = self.body
         left = body.binary("sub", body.value(f"load i64, ptr {self.calls.budget}"), cost)
         body.line(f"store i64 {left}, ptr {self.calls.budget}")
-        over = body.value(f"icmp slt i64 {left}, 0")
-        body.line(f"br i1 {over}, label %exhausted, label %{label}, !prof !0")
-        body.closed = True
+        body.unlikely(body.value(f"icmp slt i64 {left}, 0"), "exhausted", label)
 
     def exhausted(self) -> None:
         """The end of a run whose budget is used up, or was taken by what interrupts it."""
