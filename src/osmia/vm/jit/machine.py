@@ -32,11 +32,9 @@ _DOOR = ctypes.CFUNCTYPE(_U64, *[_U64] * 7)
 
 Run = Callable[[int, int, int, int, int, int], int]
 
+MAP_OPERATIONS = ("map_lookup", "map_peek", "map_update", "map_delete", "map_push", "map_take")
 EXPORTED = frozenset(
-    (
-        *("map_lookup", "map_peek", "map_update", "map_delete", "map_push", "map_take"),
-        *("take_tail_call", "exchange32", "exchange64", "helper_spin_lock"),
-    )
+    (*MAP_OPERATIONS, "take_tail_call", "exchange32", "exchange64", "helper_spin_lock")
 )
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
@@ -82,7 +80,9 @@ class Jit:
         self._retired: list[Module] = []
         self._targets: dict[stubs.Place, int] = {}
         self._failures = threading.local()
+        self._shared: dict[str, int] = {}
         self._natives = self._compile_natives(sorted(EXPORTED))
+        self._shared = {name: self._share(name) for name in MAP_OPERATIONS}
         self._extra: dict[str, Callable[..., int]] = {}
         vm.natives.use_compiled(self._native)
 
@@ -131,7 +131,13 @@ class Jit:
         )
 
     def _native_code(self, functions: frozenset[int] = frozenset()) -> NativeCode:
-        return NativeCode(self.vm.memory, self.layout, functions, self._entry_slot)
+        return NativeCode(self.vm.memory, self.layout, functions, self._entry_slot, self._shared)
+
+    def _share(self, name: str) -> int:
+        """Where other modules find the address of an exported native function."""
+        slot = self.vm.memory.control.allocate(8)
+        self.vm.memory.store64(slot, self._natives.address(f"native_{name}"))
+        return slot
 
     def point(self, place: stubs.Place, entry: int) -> None:
         """Make every direct jump of a place go to an entry, also in code that is retired but

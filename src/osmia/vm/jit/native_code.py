@@ -2,7 +2,8 @@
 
 A function is compiled once for each set of parameters that are known numbers: with a map's
 header known, the fields that never change are constants, conditions on them disappear, and
-so do the branches not taken.
+so do the branches not taken. Operations on a map that is not known, with code for every type
+of map, are compiled once for a vm.
 """
 
 from __future__ import annotations
@@ -70,11 +71,13 @@ class NativeCode:
         layout: VmLayout,
         functions: frozenset[int] = frozenset(),
         entry_slot: Callable[[int], int] | None = None,
+        shared: Mapping[str, int] | None = None,
     ) -> None:
         self.functions = functions  # the first slots of those that helpers may call back
         self.memory = memory
         self.layout = layout
         self.entry_slot = entry_slot  # where a dispatcher's program's address is, by handle
+        self.shared = shared or {}  # where the address of a map operation for any map is
         self.stubs = Stubs()
         self.texts: list[str] = []
         self.declarations: set[str] = set()
@@ -85,6 +88,11 @@ class NativeCode:
         """Emit a call; known arguments select a version of their own."""
         if name == "map_at" and isinstance(arguments[0], int):
             return self._map_at(arguments[0])
+        if name in self.shared and not isinstance(arguments[0], int):
+            entry = body.load(body.pointer(self.shared[name]), 8)
+            target = body.value(f"inttoptr i64 {entry} to ptr")
+            passed = [f"i64 {text(a)}" for a in arguments]
+            return body.value(f"call i64 {target}({', '.join(['ptr %base', *passed])})")
         version = self.version(name, tuple(a if isinstance(a, int) else None for a in arguments))
         if isinstance(version, int):
             return version
