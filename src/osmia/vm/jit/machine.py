@@ -76,6 +76,7 @@ class Jit:
             vm.retpoline,
         )
         self._compiled: dict[int, CompiledProgram] = {}
+        self._unfinished: dict[int, CompiledProgram] = {}  # what they tail-call is not there yet
         self._loops: dict[tuple[int, int], tuple[Module, Callable[..., int]]] = {}
         self._retired: list[Module] = []
         self._targets: dict[stubs.Place, int] = {}
@@ -93,7 +94,8 @@ class Jit:
         found = self._compiled.get(program.number)
         if found is None:
             with self.vm.lock:
-                found = self._compiled.get(program.number) or self._add(program)
+                found = self._compiled.get(program.number) or self._unfinished.get(program.number)
+                found = found or self._add(program)
         return found
 
     def _add(self, program: Program) -> CompiledProgram:
@@ -103,9 +105,13 @@ class Jit:
         found = CompiledProgram(code, context.natives.stubs.symbols)
         for place, stub in found.stubs.items():
             stubs.point(stub, self._targets.get(place, found.entry))
+        self._unfinished[program.number] = found
+        try:
+            if program.code.has_tail_calls:
+                self.vm.fill_entries()
+        finally:
+            del self._unfinished[program.number]
         self._compiled[program.number] = found
-        if program.code.has_tail_calls:
-            self.vm.fill_entries()
         return found
 
     def forget(self) -> None:
@@ -144,7 +150,8 @@ class Jit:
         may still run."""
         self._targets[place] = entry
         loops = (module for module, _ in self._loops.values())
-        for module in (*self._compiled.values(), *loops, *self._retired):
+        programs = (*self._compiled.values(), *self._unfinished.values())
+        for module in (*programs, *loops, *self._retired):
             stub = module.stubs.get(place)
             if stub is not None:
                 stubs.point(stub, entry)
