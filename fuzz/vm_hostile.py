@@ -304,7 +304,7 @@ def main() -> int:
         given.count,
         jobs=given.jobs,
         minutes=given.minutes,
-        chunk=2500,
+        chunk=1000,
     )
     return 1 if report.problems else 0
 
