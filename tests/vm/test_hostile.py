@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -87,3 +88,21 @@ def test_a_deadlock_in_a_loop_ends_the_run_at_its_first_round(vm: Vm) -> None:
     with pytest.raises(ProgramFault, match="never released"):
         program.run(executor="jit", budget=1_000_000)
     assert time.monotonic() - begin < 30  # one round of waiting, not 200,000
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["call bpf_get_current_comm", "r3 = 0\ncall bpf_probe_read_kernel"],
+    ids=["get_current_comm", "probe_read_kernel"],
+)
+def test_a_size_that_a_program_makes_up_allocates_nothing(vm: Vm, executor: str, call: str) -> None:
+    text = f"r1 = r10\nr1 += -8\nr2 = 0xffffffff ll\n{call}\nr0 = 0\nexit"
+    program = vm.load_program(assemble(text))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProgramFault, match="outside the region"):
+            program.run(executor=executor, strict=False)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 26

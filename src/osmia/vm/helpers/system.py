@@ -115,7 +115,8 @@ def get_current_comm(call: Invocation, buffer: int, size: int) -> int:
     except OSError:
         name = threading.current_thread().name.encode()
     if size:
-        call.write(buffer, name[: min(size, 16) - 1].ljust(size, b"\0"))
+        call.zero(buffer, size)
+        call.write(buffer, name[: min(size, 16) - 1])
     return 0
 
 

@@ -64,6 +64,10 @@ class Invocation:
         """Write to the program's memory; raises ProgramFault when it is not all there."""
         self.vm.memory.write(self.vm.reachable(address, len(data)), data)
 
+    def zero(self, address: int, size: int) -> None:
+        """Set bytes of the program's memory to 0; raises ProgramFault as above."""
+        self.vm.memory.zero(self.vm.reachable(address, size), size)
+
     def string(self, address: int, limit: int = 4096) -> bytes:
         """The bytes from an address up to the first NUL, at most `limit`."""
         start = self.vm.reachable(address, 1)

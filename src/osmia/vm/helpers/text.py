@@ -186,7 +186,7 @@ def probe_read_kernel(call: Invocation, to: int, size: int, source: int) -> int:
     """bpf_probe_read_kernel, since 5.5: of the vm's own memory; elsewhere it fails."""
     size &= M32
     if not 1 << 16 <= source <= call.vm.memory.size - size:
-        call.write(to, bytes(size))
+        call.zero(to, size)
         return E_FAULT
     call.write(to, call.read(source, size))
     return 0
