@@ -25,7 +25,7 @@ class Machine:
 
 
 @functools.cache
-def host(retpoline: bool = False) -> Machine:
+def host(retpoline: bool = False, optimised: bool = True) -> Machine:
     """This machine; with `retpoline` indirect jumps never speculate.
 
     Raises NotSupportedError where llvmlite is not installed.
@@ -44,7 +44,12 @@ def host(retpoline: bool = False) -> Machine:
     if retpoline:
         features += ",+retpoline-indirect-calls,+retpoline-indirect-branches"
     target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small", jit=True
+        cpu=cpu,
+        features=features,
+        opt=2 if optimised else 0,
+        reloc="pic",
+        codemodel="small",
+        jit=True,
     )
     triple = llvm.get_default_triple()
     version = ".".join(str(part) for part in llvm.llvm_version_info)
@@ -55,9 +60,10 @@ def host(retpoline: bool = False) -> Machine:
 def object_code(text: str, *, retpoline: bool = False, level: int = 2) -> bytes:
     """The object file of a module's IR, optimised; from the cache when it is there.
 
-    `level` 1 is for code that is called from Python and need not be inlined.
+    `level` 1 is for code that is called from Python and need not be inlined, 0 for tests of
+    many programs: a tenth of the time.
     """
-    machine = host(retpoline)
+    machine = host(retpoline, level > 0)
     name = cache.key(text, machine.description, machine.data_layout, str(level))
     known = cache.read(name)
     if known is None:

@@ -57,7 +57,9 @@ class CompiledProgram(Module):
 
 
 class Jit:
-    """Compiles for one vm."""
+    """Compiles for one vm; programs at LLVM's optimisation `level`, see `compiler.object_code`."""
+
+    level = 2
 
     def __init__(self, vm: Vm) -> None:
         compiler.host()
@@ -101,7 +103,8 @@ class Jit:
     def _add(self, program: Program) -> CompiledProgram:
         context = self.context(program.type, program.code)
         text = module_text(context, program.code)
-        code = compiler.LoadedCode(compiler.object_code(text, retpoline=self.vm.retpoline))
+        compiled = compiler.object_code(text, retpoline=self.vm.retpoline, level=self.level)
+        code = compiler.LoadedCode(compiled)
         found = CompiledProgram(code, context.natives.stubs.symbols)
         for place, stub in found.stubs.items():
             stubs.point(stub, self._targets.get(place, found.entry))
