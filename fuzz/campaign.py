@@ -144,7 +144,7 @@ def _work(
     problems = []
     for seed in range(start, end):
         place[:8] = seed.to_bytes(8, "little")
-        faulthandler.dump_traceback_later(PATIENCE, exit=True)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True, file=sys.__stderr__)
         try:
             outcomes.update(attempt(seed))
         except Difference as difference:

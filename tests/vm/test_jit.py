@@ -7,13 +7,16 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from osmia.isa import assemble
 from osmia.object.uapi import MapType
 from osmia.vm.engine import Vm
+from osmia.vm.errors import BudgetExceededError
 from osmia.vm.jit import cache, compiler, near
+from osmia.vm.jit.module import module_text
 
 
 def test_threads_run_one_program_at_once() -> None:
@@ -149,3 +152,64 @@ def test_code_and_its_constants_are_loaded_beside_a_large_vm() -> None:
     they are too far away."""
     run = subprocess.run([sys.executable, "-c", BESIDE_A_LARGE_VM], capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("77\n", "")
+
+
+def text_of(vm: Vm, program: str) -> str:
+    loaded = vm.load_program(assemble(program))
+    return module_text(vm.need_jit().context(None, loaded.code), loaded.code)
+
+
+def test_a_known_map_brings_only_its_own_operations(vm: Vm) -> None:
+    table = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    key = "*(u64 *)(r10 -8) = 1\nr2 = r10\nr2 += -8\n"
+    lookup = f"{key}r1 = map[fd:{table.id}]\ncall bpf_map_lookup_elem\nr0 = 0\nexit"
+    text = text_of(vm, lookup)
+    assert "@hash_lookup" in text
+    for other in ("@array_", "@lru_", "@lpm_", "@map_kind", "@map_at"):
+        assert other not in text
+
+
+def test_an_unknown_map_brings_none(vm: Vm) -> None:
+    """Its operations are there already, compiled once."""
+    lookup = "r2 = r10\nr2 += -8\ncall bpf_map_lookup_elem\nr0 = 0\nexit"
+    assert "@hash_" not in text_of(vm, lookup)
+
+
+def test_operations_on_an_unknown_map_work(vm: Vm, executor: Any) -> None:
+    table = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    table[7] = 35
+    handle = f"*(u64 *)(r10 -16) = r2\nr6 = map[fd:{table.id}]\n*(u64 *)(r10 -24) = r6\n"
+    lookup = (
+        f"{handle}*(u64 *)(r10 -8) = 7\nr1 = *(u64 *)(r10 -24)\nr2 = r10\nr2 += -8\n"
+        "call bpf_map_lookup_elem\nif r0 == 0 goto none\nr0 = *(u64 *)(r0 +0)\nexit\n"
+        "none: r0 = 1\nexit"
+    )
+    assert vm.load_program(assemble(lookup)).run(executor=executor).retval == 35
+
+
+LONG = "\n".join(
+    f"r0 += {number}\nif r0 s> {number * 100} goto pc+1\nr0 ^= {number}" for number in range(1, 900)
+)
+
+
+def test_long_straight_code_computes_what_the_interpreter_does(vm: Vm) -> None:
+    program = vm.load_program(assemble(f"r0 = r2\n{LONG}\nexit"))
+    for size in (0, 1, 1000):
+        results = {
+            program.run(bytes(size), executor=executor).retval
+            for executor in ("interpreter", "jit")
+        }
+        assert len(results) == 1
+
+
+def test_long_straight_code_has_a_budget_too(vm: Vm, executor: Any) -> None:
+    program = vm.load_program(assemble(f"r0 = r2\n{LONG}\nexit"))
+    with pytest.raises(BudgetExceededError):
+        program.run(executor=executor, budget=500)
+
+
+def test_code_without_optimisations_computes_the_same(vm: Vm) -> None:
+    vm.need_jit().level = 0
+    program = vm.load_program(assemble(f"r0 = r2\n{LONG}\nexit"))
+    expected = program.run(bytes(5), executor="interpreter").retval
+    assert program.run(bytes(5), executor="jit").retval == expected
