@@ -7,11 +7,13 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from osmia.errors import KernelError
+import osmia
+from osmia.errors import ClosedError, KernelError
 from osmia.isa import assemble
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm.batch import Batch, kind_of
@@ -76,6 +78,39 @@ def slow(vm: Vm, number: int) -> Program:
     """The same after a thousand rounds of a loop, so that updates happen inside a batch."""
     text = f"r1 = 1000\nagain: r1 += -1\nif r1 != 0 goto again\nr0 = {number}\nexit"
     return vm.load_program(assemble(text), type=ProgramType.XDP)
+
+
+def test_objects_loaded_separately_call_each_other(tmp_path: Path, vm: Vm, executor: Any) -> None:
+    """An extern function stands for what a dispatcher has."""
+    sources = {
+        "policies": 'SEC("xdp") int one(struct xdp_md *ctx) { return 1; }\n'
+        'SEC("xdp") int two(struct xdp_md *ctx) { return 2; }',
+        "ingress": "extern int policy(struct xdp_md *ctx) __ksym;\n"
+        'SEC("xdp") int ingress(struct xdp_md *ctx) { return policy(ctx) + 10; }',
+    }
+    head = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+    for name, source in sources.items():
+        (tmp_path / f"{name}.bpf.c").write_text(head + source)
+    policies = osmia.compile(tmp_path / "policies.bpf.c").load(engine="vm", vm=vm)
+    dispatcher = vm.dispatcher(policies.programs["one"])
+    caller = osmia.compile(tmp_path / "ingress.bpf.c").load(
+        engine="vm", vm=vm, programs={"policy": dispatcher}
+    )
+    ingress = caller.programs["ingress"]
+    assert ingress.run(PACKET, executor=executor).retval == 11
+    dispatcher.update(policies.programs["two"])
+    assert ingress.run(PACKET, executor=executor).retval == 12
+
+
+def test_a_vm_that_forgot_its_programs_closed_its_dispatchers(vm: Vm) -> None:
+    old = vm.dispatcher(verdict(vm, 1))
+    old.run_batch([PACKET])
+    vm.forget_programs()
+    new = vm.dispatcher(verdict(vm, 2))
+    assert list(new.run_batch([PACKET])) == [2]
+    for use in (lambda: old.run_batch([PACKET]), lambda: old.update(new.program)):
+        with pytest.raises(ClosedError):
+            use()
 
 
 def test_threads_that_run_a_batch_see_the_old_program_or_the_new_one() -> None:

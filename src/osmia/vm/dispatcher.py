@@ -11,7 +11,7 @@ import errno
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osmia.errors import KernelError
+from osmia.errors import ClosedError, KernelError
 from osmia.vm.layout import PROGRAM_DEPTH
 from osmia.vm.programs import Program
 from osmia.vm.runs import RunResult
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class Dispatcher:
-    """One attached program of a vm, made by `Vm.dispatcher`; it stays until the vm is closed.
+    """One attached program of a vm, made by `Vm.dispatcher`; it stays until the vm is closed,
+    or forgets its programs: ClosedError from then on.
 
     `handle` is what a call instruction with source register 5 has as its immediate to call
     the attached program from another one. `slot` is where in control memory the attached
@@ -52,6 +53,7 @@ class Dispatcher:
         too deeply, or in a circle.
         """
         with self.vm.lock:
+            self._check_open()
             if expected is not None and expected is not self._program:
                 hint = f"{self._program.name!r} is attached, not {expected.name!r}"
                 raise KernelError(errno.EPERM, f"attach program {program.name!r}", hint=hint)
@@ -64,6 +66,10 @@ class Dispatcher:
         jit = self.vm.jit_in_use
         if jit is not None:
             jit.attach(self, program or self._program)
+
+    def _check_open(self) -> None:
+        if self.vm.closed or self.vm.dispatchers.get(self.handle) is not self:
+            raise ClosedError(f"dispatcher {self.handle} is closed")
 
     def _check(self, program: Program) -> None:
         mine, other = _described(self._program), _described(program)
@@ -78,6 +84,7 @@ class Dispatcher:
 
     def run(self, data: bytes = b"", ctx: Any = None, **options: Any) -> RunResult:
         """Run the program that is attached now: see `Program.run`."""
+        self._check_open()
         return self._program.run(data, ctx, **options)
 
     def run_batch(
@@ -87,6 +94,7 @@ class Dispatcher:
         turn comes."""
         from osmia.vm import batch
 
+        self._check_open()
         return batch.run(self._program, packets, budget, repeat, self)
 
     def __repr__(self) -> str:

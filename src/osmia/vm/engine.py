@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections import deque
@@ -80,6 +81,7 @@ class Vm:
         self.maps: dict[int, VmMap] = {}
         self.programs: list[Program] = []
         self.dispatchers: dict[int, Dispatcher] = {}
+        self._handles = itertools.count(1)
         self.helpers = Mocks(self._recompile)
         self._functions: list[str] = sorted(KFUNCS)
         self.trace: deque[str] = deque(maxlen=10_000)
@@ -210,7 +212,7 @@ class Vm:
         it meanwhile."""
         self._check_open()
         with self.lock:
-            made = Dispatcher(self, len(self.dispatchers) + 1, program)
+            made = Dispatcher(self, next(self._handles), program)
             self.dispatchers[made.handle] = made
         return made
 
@@ -269,6 +271,8 @@ class Vm:
                     array.clear()
                     array.owner = None
             self.programs.clear()
+            for dispatcher in self.dispatchers.values():
+                self.memory.control.free(dispatcher.slot)
             self.dispatchers.clear()
             if self._jit is not None:
                 self._jit.forget()
