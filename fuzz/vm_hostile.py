@@ -252,7 +252,8 @@ class Hostile:
 class Target:
     """A vm with one map of each kind, and what must never change in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, optimised: int = 1) -> None:
+        self.optimised = optimised  # the compiled code of one program in so many
         self.vm = Vm(memory=1 << 25, cpus=1)
         made = [
             self.vm.create_map(kind, key_size=k, value_size=v, max_entries=n, flags=_flags(kind))
@@ -272,6 +273,7 @@ class Target:
     def attempt(self, seed: int) -> list[str]:
         """What became of a program, on each executor."""
         values = random.Random(~seed)
+        self.vm.need_jit().level = 0 if seed % self.optimised else 2
         code = Hostile(seed, self.maps).program()
         kind = values.choice(TYPES)
         data = values.randbytes(64)
@@ -299,7 +301,7 @@ def _flags(kind: MapType) -> int:
 def main() -> int:
     given = campaign.options(__doc__ or "").parse_args()
     report = campaign.run(
-        lambda: Target().attempt,
+        lambda: Target(given.optimised).attempt,
         given.seed,
         given.count,
         jobs=given.jobs,

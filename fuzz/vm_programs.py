@@ -7,9 +7,6 @@ Each program that the kernel's verifier accepts runs on the kernel, the interpre
 and compiled, on the same random packet and maps. Return value, packet and map contents must
 be equal. A difference prints the seed and the program, and the exit status is 1.
 
-Most of the time goes into LLVM's optimisations: with `--optimised 4` one program in four is
-compiled as users' are, and the others without.
-
 Programs run in child processes, so that the run outlives what it finds.
 """
 
@@ -491,7 +488,6 @@ def attempts(*, kernel: bool, optimised: int) -> campaign.Attempt:
 def main() -> int:
     parser = campaign.options(__doc__ or "")
     parser.add_argument("--accepted", type=int, default=0, help="go on until so many were taken")
-    parser.add_argument("--optimised", type=int, default=1, help="one program in so many")
     parser.add_argument("--no-kernel", action="store_true")
     given = parser.parse_args()
     report = campaign.run(
