@@ -336,3 +336,24 @@ def test_tail_calls_of_an_attached_program_work_in_both_semantics(executor: Any)
             dispatcher = vm.dispatcher(program)
             assert dispatcher.run(PACKET, executor=executor).retval == 5
             assert list(dispatcher.run_batch([PACKET] * 2)) == [5, 5]
+
+
+def test_without_stubs_callers_load_what_they_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on machines other than x86-64."""
+    monkeypatch.setattr(stubs, "supported", lambda: False)
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        dispatcher = vm.dispatcher(raw(vm, "r0 = 3\nexit"))
+        caller = calling(vm, dispatcher)
+        seen = [caller.run(executor="jit").retval, *dispatcher.run_batch([PACKET])]
+        dispatcher.update(raw(vm, "r0 = 4\nexit"))
+        seen += [caller.run(executor="jit").retval, *dispatcher.run_batch([PACKET])]
+        assert seen == [3, 3, 4, 4]
+        array = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
+        tail = f"r2 = map[fd:{array.id}]\nr3 = {{key}}\ncall bpf_tail_call\nr0 = 9\nexit"
+        array[0] = raw(vm, "r0 = 5\nexit")
+        taken, *failing = (
+            vm.load_program(assemble(tail.format(key=key)), signature=SIGNATURE)
+            for key in (0, 1, 2)
+        )
+        assert taken.run(executor="jit").retval == 5
+        assert [program.run(executor="jit").retval for program in failing] == [9, 9]

@@ -16,10 +16,9 @@ from functools import cache
 from types import FunctionType
 
 from osmia.vm import native
+from osmia.vm.jit import stubs
 from osmia.vm.jit.emitter import MASK, Emitter, Value, VmLayout, function, text
 from osmia.vm.jit.intrinsics import INTRINSICS
-from osmia.vm.jit.stubs import DISPATCHER, Stubs
-from osmia.vm.jit.stubs import supported as stubs_supported
 from osmia.vm.memory import Memory
 
 _BINARY: Mapping[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
@@ -78,7 +77,7 @@ class NativeCode:
         self.layout: VmLayout = layout
         self.entry_slot = entry_slot  # where a dispatcher's program's address is, by handle
         self.shared = shared or {}  # where the address of a map operation for any map is
-        self.stubs = Stubs()
+        self.stubs = stubs.Stubs()
         self.texts: list[str] = []
         self.declarations: set[str] = set()
         self.has_callbacks = False
@@ -128,8 +127,8 @@ class NativeCode:
         """What to call for the program of a dispatcher."""
         assert self.entry_slot is not None
         slot = self.entry_slot(handle)
-        if stubs_supported():
-            return f"@{self.stubs.symbol((DISPATCHER, handle))}"
+        if stubs.supported():
+            return f"@{self.stubs.symbol((stubs.DISPATCHER, handle))}"
         entry = body.value(f"load atomic i64, ptr {body.pointer(slot)} acquire, align 8")
         return body.value(f"inttoptr i64 {entry} to ptr")
 
