@@ -106,3 +106,27 @@ def test_a_size_that_a_program_makes_up_allocates_nothing(vm: Vm, executor: str,
     finally:
         tracemalloc.stop()
     assert peak < 1 << 26
+
+
+@pytest.mark.parametrize("template", ["%99999999999d", "%9999999d"])
+def test_a_width_that_a_program_makes_up_is_refused(vm: Vm, executor: str, template: str) -> None:
+    table = vm.create_map(MapType.ARRAY, value_size=64)
+    table[0] = template.encode().ljust(64, b"\0")
+    printing = f"r1 = map[fd:{table.id}][0]+0\nr2 = 64\nr3 = 1\ncall bpf_trace_printk\nexit"
+    result = vm.load_program(assemble(printing)).run(executor=executor)
+    assert result.retval == 2**64 - 22
+    assert not vm.trace
+
+
+@pytest.mark.parametrize("length", [4, 104, 0xFFFF_FFF8])
+def test_more_arguments_than_the_kernel_prints_are_refused(
+    vm: Vm, executor: str, length: int
+) -> None:
+    table = vm.create_map(MapType.ARRAY, value_size=256)
+    table[0] = b"%d".ljust(256, b"\0")
+    printing = (
+        f"r1 = map[fd:{table.id}][0]+0\nr2 = 64\nr3 = r1\nr4 = {length:#x} ll\n"
+        "call bpf_trace_vprintk\nexit"
+    )
+    result = vm.load_program(assemble(printing)).run(executor=executor, strict=False)
+    assert result.retval == 2**64 - 22

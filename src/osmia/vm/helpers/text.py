@@ -11,6 +11,11 @@ _DIRECTIVE = re.compile(
     rb"%(?:%|(?P<flags>[-+ #0]*)(?P<width>\d*)(?:\.(?P<precision>\d+))?"
     rb"(?P<length>hh|h|ll|l|z)?(?P<kind>p[iIKksSB]?[46b]?|[diuxXcs]))"
 )
+LONGEST = 4096
+"""Bytes of a format that are looked at."""
+WIDEST = 6
+"""Digits of a field's width."""
+_MAX_ARGUMENTS = 12
 _BITS = {b"hh": 8, b"h": 16, b"l": 64, b"ll": 64, b"z": 64, None: 32}
 
 
@@ -38,6 +43,8 @@ def formatted(call: Invocation, template: bytes, values: list[int]) -> bytes:
 
 def _directive(call: Invocation, match: re.Match[bytes], kind: bytes, value: int) -> bytes:
     flags, width = match["flags"].decode(), match["width"].decode()
+    if len(width) > WIDEST:
+        raise FormatError("a field is too wide")
     if kind == b"s":
         text = call.string(value).decode("latin-1")
         return f"{text:{'<' if '-' in flags else '>'}{width or 0}}".encode("latin-1")
@@ -80,15 +87,20 @@ def _pointer(call: Invocation, kind: bytes, value: int) -> bytes:
 )
 def trace_printk(call: Invocation, template: int, size: int, *values: int) -> int:
     """bpf_trace_printk, since 4.1: a line for `Vm.trace`; its length."""
-    text = call.read(template, size & M32).split(b"\0", 1)[0]
-    return _print(call, text, list(values))
+    return _print(call, _format(call, template, size), list(values))
 
 
 @helper("trace_vprintk", Argument.READ, Argument.SIZE, Argument.READ, Argument.SIZE)
 def trace_vprintk(call: Invocation, template: int, size: int, data: int, length: int) -> int:
-    """bpf_trace_vprintk, since 5.16: as many arguments as `length` bytes hold."""
-    text = call.read(template, size & M32).split(b"\0", 1)[0]
-    return _print(call, text, _words(call, data, length & M32))
+    """bpf_trace_vprintk, since 5.16: as many arguments as `length` bytes hold, at most 12."""
+    length &= M32
+    if length % 8 or length > 8 * _MAX_ARGUMENTS:
+        return E_INVAL
+    return _print(call, _format(call, template, size), _words(call, data, length))
+
+
+def _format(call: Invocation, template: int, size: int) -> bytes:
+    return call.string(template, min(size & M32, LONGEST))
 
 
 def _words(call: Invocation, data: int, length: int) -> list[int]:
@@ -112,7 +124,7 @@ def snprintf(
     """bpf_snprintf, since 5.13: the length the whole text needs, its NUL included."""
     size &= M32
     length &= M32
-    if length % 8 or length > 96:
+    if length % 8 or length > 8 * _MAX_ARGUMENTS:
         return E_INVAL
     try:
         text = formatted(call, call.string(template), _words(call, data, length))
