@@ -130,3 +130,28 @@ def test_more_arguments_than_the_kernel_prints_are_refused(
     )
     result = vm.load_program(assemble(printing)).run(executor=executor, strict=False)
     assert result.retval == 2**64 - 22
+
+
+def test_strings_are_read_as_far_as_they_go(vm: Vm, executor: str) -> None:
+    """Not as far as the program says, in a loop."""
+    table = vm.create_map(MapType.ARRAY, value_size=64)
+    table[0] = b"text".ljust(64, b"\0")
+    again = (
+        f"r6 = 300\nagain: r1 = r10\nr1 += -8\nr2 = 8\nr3 = map[fd:{table.id}][0]+0\n"
+        "call bpf_probe_read_kernel_str\nr7 = r0\n"
+        f"r1 = map[fd:{table.id}][0]+0\nr2 = 0xffffffff ll\nr3 = r1\ncall bpf_strncmp\n"
+        "r7 += r0\nr6 += -1\nif r6 != 0 goto again\nr0 = r7\nexit"
+    )
+    program = vm.load_program(assemble(again))
+    assert program.run(executor=executor, strict=False).retval == 5
+
+
+def test_a_string_may_be_longer_than_a_page(vm: Vm, executor: str) -> None:
+    table = vm.create_map(MapType.ARRAY, value_size=8192)
+    table[0] = b"x" * 5000 + bytes(3192)
+    copied = (
+        f"r1 = map[fd:{table.id}][0]+5096\nr2 = 3000\nr3 = map[fd:{table.id}][0]+0\n"
+        "r3 += 1000\ncall bpf_probe_read_kernel_str\nexit"
+    )
+    program = vm.load_program(assemble(copied))
+    assert program.run(executor=executor, strict=False).retval == 3000

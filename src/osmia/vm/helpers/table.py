@@ -71,8 +71,14 @@ class Invocation:
     def string(self, address: int, limit: int = 4096) -> bytes:
         """The bytes from an address up to the first NUL, at most `limit`."""
         start = self.vm.reachable(address, 1)
-        limit = min(limit, self.vm.memory.size - start)
-        return self.vm.memory.read(start, limit).split(b"\0", 1)[0]
+        end = min(start + limit, self.vm.memory.size)
+        parts = []
+        for at in range(start, end, 4096):  # a limit that a program made up costs nothing
+            part, found, _ = self.vm.memory.read(at, min(4096, end - at)).partition(b"\0")
+            parts.append(part)
+            if found:
+                break
+        return b"".join(parts)
 
     def packet(self, size: int) -> bytes:
         """The first `size` bytes of the run's packet, as far as there are any."""

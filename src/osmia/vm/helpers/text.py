@@ -12,7 +12,7 @@ _DIRECTIVE = re.compile(
     rb"(?P<length>hh|h|ll|l|z)?(?P<kind>p[iIKksSB]?[46b]?|[diuxXcs]))"
 )
 LONGEST = 4096
-"""Bytes of a format that are looked at."""
+"""Bytes of a format, or of a number's text, that are looked at."""
 WIDEST = 6
 """Digits of a field's width."""
 _MAX_ARGUMENTS = 12
@@ -140,7 +140,7 @@ def _parsed(call: Invocation, data: int, size: int, flags: int, signed: bool) ->
     base = flags & 31
     if base not in (0, 8, 10, 16) or flags >> 5:
         return E_INVAL, 0
-    text = call.read(data, size)
+    text = call.read(data, min(size & M32, LONGEST))
     pattern = {0: rb"0[xX][0-9a-fA-F]+|[0-9]+", 8: rb"[0-7]+", 10: rb"[0-9]+"}.get(
         base, rb"(?:0[xX])?[0-9a-fA-F]+"
     )
@@ -188,7 +188,7 @@ def strtoul(call: Invocation, data: int, size: int, flags: int, result: int) -> 
 def strncmp(call: Invocation, first: int, size: int, second: int) -> int:
     """bpf_strncmp, since 5.17."""
     size &= M32
-    a = call.read(first, size).split(b"\0", 1)[0]
+    a = call.string(first, size)
     b = call.string(second, size).split(b"\0", 1)[0]
     return ((a > b) - (a < b)) & M64
 
