@@ -49,8 +49,8 @@ from osmia.vm.native import (
     store64,
     zero,
 )
-from osmia.vm.sk_buff import LOOPBACK, skb_place
 from osmia.vm.programs import JIT_BUDGET, Program
+from osmia.vm.sk_buff import LOOPBACK, skb_place
 
 if TYPE_CHECKING:
     from osmia.vm.dispatcher import Dispatcher
