@@ -52,7 +52,7 @@ def _shape(btf: BTF, type_id: int) -> str | None:
             return "char"
         case Int(size=size) if size in (2, 4, 8):
             return "int"
-        case Enum(name="libbpf_tristate") | Enum64(name="libbpf_tristate"):
+        case Enum(name="libbpf_tristate", size=4) | Enum64(name="libbpf_tristate", size=8):
             return "tristate"
         case Array(count=count, element=element) if 0 < count <= _MAX_STRING:
             inner = _shape(btf, btf.resolve(element))
