@@ -18,7 +18,12 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666, durable: bool 
         return
     path = path.resolve()
     temporary = path.with_name(f".{path.name[:200]}.{os.urandom(6).hex()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(temporary, flags, mode)
+    except OSError as error:
+        error.filename = os.fspath(path)  # nobody knows the temporary one
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

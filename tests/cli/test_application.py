@@ -177,3 +177,50 @@ def test_completion_offers_verbs() -> None:
         OSMIA, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     assert "plain,features" in run.stdout
+
+
+UNBUFFERED = os.environ | {"PYTHONUNBUFFERED": "1"}
+
+
+@pytest.mark.parametrize("environment", [dict(os.environ), UNBUFFERED])
+def test_what_does_not_fit_is_not_lost_in_silence(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A write that takes a part is no error yet; Python does not try the rest unbuffered."""
+    limited = f"ulimit -f 1024; exec {sys.executable} -m osmia btf vmlinux"  # in KiB
+    with (tmp_path / "vmlinux.h").open("w") as file:
+        done = subprocess.run(
+            ["bash", "-c", limited], stdout=file, stderr=-1, text=True, env=environment
+        )
+    assert done.returncode == 1
+    assert done.stderr == "osmia: [Errno 27] File too large\n"
+
+
+@pytest.mark.parametrize("arguments", [["features", "--help"], ["completion", "bash"]])
+@pytest.mark.parametrize("environment", [dict(os.environ), UNBUFFERED])
+def test_output_that_cannot_be_written_is_an_error_in_one_line(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*OSMIA, *arguments], stdout=full, stderr=-1, text=True, env=environment
+        )
+    assert done.returncode == 1
+    assert done.stderr == "osmia: [Errno 28] No space left on device\n"
+
+
+def test_ctrl_c_while_modules_are_imported_is_no_traceback() -> None:
+    code = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "osmia.cli.application":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from osmia.cli import main
+sys.exit(main(["features"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], stderr=-1, text=True)
+    assert (done.returncode, done.stderr) == (130, "")

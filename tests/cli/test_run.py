@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from osmia.events import TracePipe
+
 from .conftest import OSMIA, SOURCE, Result
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
@@ -92,6 +94,27 @@ def test_the_vm_runs_packets_too(osmia: Cli, compiled: Path, capture: Path) -> N
 def test_bpf_printk_is_shown(osmia: Cli, compiled: Path) -> None:
     run = osmia("run", compiled, "--packet", "00" * 99)
     assert any(line.endswith(": a packet of 99 bytes") for line in run.lines)
+
+
+def test_another_reader_of_the_trace_pipe_stops_no_run(osmia: Cli, compiled: Path) -> None:
+    with TracePipe():
+        run = osmia("run", compiled, "--packet", "00" * 99)
+    assert run.status == 0
+    assert "bpf_printk is not shown: somebody else reads the trace pipe" in run.err
+
+
+def test_programs_without_a_place_are_named(osmia: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "two.bpf.c"
+    source.write_text(
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+        'SEC("raw_tp/sched_switch") int switched(void *ctx) { return 0; }\n'
+        'SEC("xdp") int packet(struct xdp_md *ctx) { return XDP_PASS; }\n'
+        'char LICENSE[] SEC("license") = "GPL";\n'
+    )
+    run = osmia("run", source, "--duration", "0")
+    assert run.status == 0
+    assert "not attached: program 'packet' (xdp) needs --iface" in run.err
+    assert osmia("run", source, "--duration", "-1").status == 2
 
 
 def test_events_get_the_type_that_is_named(osmia: Cli, compiled: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from osmia.errors import KernelError, NotSupportedError
+from osmia.errors import ClosedError, KernelError, NotSupportedError
 from osmia.isa import assemble
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm.engine import Vm
@@ -243,3 +244,16 @@ def test_impossible_maps_are_refused_as_a_kernel_does(
 def test_a_type_that_the_vm_lacks_is_named(vm: Vm) -> None:
     with pytest.raises(NotSupportedError, match="SOCKMAP"):
         vm.create_map(MapType.SOCKMAP)
+
+
+@pytest.mark.parametrize("use", [lambda m: m[1], lambda m: m.update(1, 2), lambda m: m.delete(1)])
+def test_a_closed_map_says_so(use: Callable[[Any], object]) -> None:
+    """Also where another map has its memory by then."""
+    with Vm(jit=False) as vm:
+        table = vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=4)
+        table.close()
+        other = vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=4)
+        with pytest.raises(ClosedError):
+            use(table)
+    with pytest.raises(ClosedError):
+        use(other)

@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"osmia {__version__}\n")
         return 0
-    from osmia.cli.application import run
+    try:
+        from osmia.cli.application import run
+    except KeyboardInterrupt:
+        return 130
 
     return run(given)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -112,22 +114,62 @@ def run(arguments: Sequence[str]) -> int:
         instruction = os.environ[COMPLETION_VARIABLE]
         return shell_complete(application, {}, "osmia", COMPLETION_VARIABLE, instruction)
     output = Output()
+    with _buffered_output():
+        status = _status_of(lambda: _invoke(arguments, output), output)
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            _forget_output()
+            if not status:  # else it was said already
+                broken = isinstance(error, BrokenPipeError)
+                status = BROKEN_PIPE if broken else _report(error, output)
+    return status
+
+
+def _invoke(arguments: Sequence[str], output: Output) -> object:
+    # Not click's main(), which has exit statuses of its own for signals and pipes.
+    with application.make_context("osmia", list(arguments), obj=output) as context:
+        return application.invoke(context)
+
+
+@contextmanager
+def _buffered_output() -> Iterator[None]:
+    """Put a buffer over an unbuffered stdout (PYTHONUNBUFFERED): without one, what does not
+    fit into a pipe or onto a disk at once is lost in silence."""
+    before = sys.stdout
+    raw = getattr(before, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        yield
+        return
     try:
-        # Not click's main(), which has exit statuses of its own for signals and pipes.
-        with application.make_context("osmia", list(arguments), obj=output) as context:
-            status = application.invoke(context)
-        sys.stdout.flush()
+        with open(
+            raw.fileno(), "w", encoding=before.encoding, errors=before.errors, closefd=False
+        ) as sys.stdout:
+            yield
+    finally:
+        sys.stdout = before
+
+
+def _status_of(work: Callable[[], object], output: Output) -> int:
+    """The exit status of some work; errors are said on stderr."""
+    try:
+        status = work()
     except click.exceptions.Exit as done:
         return done.exit_code
     except BrokenPipeError:
-        # Nobody reads any more. The interpreter would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception as error:
         return _report(error, output)
     return status if isinstance(status, int) else 0
+
+
+def _forget_output() -> None:
+    """Let stdout lead nowhere: the interpreter would complain when it flushes at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: Exception, output: Output) -> int:

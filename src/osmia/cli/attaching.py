@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from osmia.cli.output import note
 from osmia.errors import OsmiaError
 from osmia.kernel.links import IteratorLink, Link
 from osmia.kernel.loaded import LoadedObject
@@ -44,7 +45,8 @@ class MissingPlaceError(OsmiaError):
 def attach_all(loaded: LoadedObject, places: Places, undo: ExitStack) -> list[Link]:
     """Attach all programs and struct_ops that can be; `undo` detaches them.
 
-    Programs without a place are left alone, unless that leaves nothing attached: UsageError.
+    Programs without a place are left alone with a note, unless that leaves nothing attached:
+    UsageError.
     """
     links: list[Link] = []
     missing: list[str] = []
@@ -60,6 +62,8 @@ def attach_all(loaded: LoadedObject, places: Places, undo: ExitStack) -> list[Li
             links.append(undo.enter_context(loaded.attach_struct_ops(name)))
     if not links:
         raise click.UsageError("; ".join(missing) or "there is no program to attach")
+    for reason in missing:
+        note(f"not attached: {reason}")
     return links
 
 

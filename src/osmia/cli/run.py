@@ -46,6 +46,7 @@ _PACKET_TYPES = (
     ProgramType.NETFILTER,
 )
 _file = click.Path(path_type=Path)
+_seconds = click.FloatRange(0)
 
 
 @click.command("run", cls=Verb, json=True)
@@ -60,8 +61,8 @@ _file = click.Path(path_type=Path)
 @click.option("--pcap", type=_file, help="Run on the packets of this pcap or pcapng file.")
 @click.option("--packet", "packets", multiple=True, metavar="HEX", help="Run on this packet.")
 @click.option("--event", "types", multiple=True, metavar="[MAP=]TYPE", help="The events' type.")
-@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
-@click.option("--count", type=int, default=0, help="End after so many events.")
+@click.option("--duration", type=_seconds, metavar="SECONDS", help="End after this time.")
+@click.option("--count", type=click.IntRange(0), default=0, help="End after so many events.")
 @click.option("--engine", type=click.Choice(["kernel", "vm"]), default="kernel", show_default=True)
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
 @takes_target_btf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -10,9 +11,9 @@ from typing import Any
 
 import click
 
-from osmia.cli.output import Output, printable
+from osmia.cli.output import Output, note, printable
 from osmia.cli.typed_text import print_entries, typed_text
-from osmia.errors import OsmiaError
+from osmia.errors import KernelError, OsmiaError
 from osmia.events import EventSource, TraceLine, TracePipe
 from osmia.events.merged import merged
 from osmia.events.record_types import PresumedCodec, presumed_record_codec
@@ -73,9 +74,18 @@ class Watcher:
         # A vm keeps the lines itself.
         self._vm_lines: deque[str] | None = loaded.vm.trace if hasattr(loaded, "vm") else None
         if self._vm_lines is None and prints(loaded.object):
+            self._watch_trace_pipe(undo)
+
+    def _watch_trace_pipe(self, undo: ExitStack) -> None:
+        try:
             pipe = undo.enter_context(TracePipe())
-            pipe.read()  # what others printed before
-            self._sources[_PRINTK] = pipe
+        except OsmiaError as error:
+            busy = isinstance(error, KernelError) and error.errno == errno.EBUSY
+            reason = "somebody else reads the trace pipe" if busy else str(error)
+            note(f"what programs print with bpf_printk is not shown: {reason}")
+            return
+        pipe.read()  # what others printed before
+        self._sources[_PRINTK] = pipe
 
     def watch(self, duration: float | None) -> None:
         """Print events as they come, for `duration` seconds, or until `count` were there."""

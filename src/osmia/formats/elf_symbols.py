@@ -16,7 +16,7 @@ SHT_PROGBITS = 1
 SHT_NOBITS = 8
 #: bytes that all sections with contents of a file may have together, those included that are
 #: only zeros and take no room in the file (.bss): they are allocated when it is read.
-MAX_CONTENTS = 1 << 30
+MAX_CONTENTS = 1 << 28
 HIDDEN = (Visibility.HIDDEN, Visibility.INTERNAL)
 
 

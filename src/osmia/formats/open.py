@@ -13,7 +13,8 @@ from osmia.object.strict_btf import check_types
 from osmia.object.uapi import ProgramType
 
 DIALECTS = ("libbpf", "iproute2")
-#: How many of the objects read last are remembered, and up to which size of the file, in bytes.
+#: How many of the objects read last are remembered, and up to which size of the file and of
+#: its data, in bytes.
 _REMEMBERED_OBJECTS = 16
 _REMEMBERED_SIZE = 1 << 20
 
@@ -66,7 +67,7 @@ def read_elf(
     if dialect not in (None, *DIALECTS):
         raise ValueError(f"dialect is one of {', '.join(map(repr, DIALECTS))}, not {dialect!r}")
     read = _read if len(data) > _REMEMBERED_SIZE else _read_once
-    obj = read(data, path, name, dialect, program_type).copy()
+    obj = read(data, path, name, dialect, program_type)
     kind = LegacyObjectWarning if obj.dialect == "iproute2" else OsmiaWarning
     for remark in obj.remarks:
         warnings.warn(f"{path or obj.name}: {remark}", kind, stacklevel=3)
@@ -100,16 +101,19 @@ def _read_once(
     data: bytes, path: str, name: str, dialect: str | None, program_type: ProgramType | None
 ) -> Object:
     """`_read`; who opens a file again (a test suite, a supervisor, one object for many
-    interfaces) gets what was read the first time.
+    interfaces) gets a copy of what was read the first time.
 
-    Attributes of maps beyond libbpf's are for functions that want to see them each time.
+    Attributes of maps beyond libbpf's are for functions that want to see them each time, and
+    large zeroed sections are made faster than copied.
     """
     key = (data, path, name, dialect, program_type)
-    found = _remembered.get(key)
-    if found is None:
-        found = _read(data, path, name, dialect, program_type)
-        if not any(each.attributes for each in found.maps.values()):
-            _remembered[key] = found
-            for oldest in list(_remembered)[:-_REMEMBERED_OBJECTS]:
-                _remembered.pop(oldest, None)
+    known = _remembered.get(key)
+    if known is not None:
+        return known.copy()
+    found = _read(data, path, name, dialect, program_type)
+    size = sum(len(section.contents) for section in found.data_sections.values())
+    if size <= _REMEMBERED_SIZE and not any(each.attributes for each in found.maps.values()):
+        _remembered[key] = found.copy()
+        for oldest in list(_remembered)[:-_REMEMBERED_OBJECTS]:
+            _remembered.pop(oldest, None)
     return found

@@ -106,6 +106,8 @@ def pin(fd: int, path: str | os.PathLike[str], *, what: str = "object") -> None:
                 directory.rmdir()
         if not is_on_bpffs(target.parent):
             hint = f"'{_existing(target.parent)}' is not in a bpffs"
+            if not bpffs_mounts():
+                hint += f"; none is mounted: mount -t bpf bpf {BPFFS}"
             raise KernelError(error.errno or 0, error.what, hint=hint) from None
         raise
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from osmia.errors import ClosedError
+from osmia.errors import ClosedError, NotSupportedError
 from osmia.isa.opcodes import CallKind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
@@ -91,8 +91,9 @@ class Program:
         """
         if self.vm.closed:
             raise ClosedError("the vm is closed")
-        if repeat < 1:
-            raise ValueError("repeat counts from 1")
+        if repeat < 0:
+            raise ValueError(f"a program cannot run {repeat} times")
+        repeat = repeat or 1  # as the kernel takes it
         compiled = self._is_compiled(executor, repeat, hook)
         with self.vm.cpus.take() as cpu:
             given = Input(self.vm, cpu, self)
@@ -133,6 +134,10 @@ class Program:
         if error is not None:
             raise ProgramFault(f"a helper raised {error!r}{where}", program=self.name) from error
         raise kind(describe(why, detail) + where, program=self.name) from error
+
+    def attach(self, target: Any = None, **options: Any) -> NoReturn:
+        """The vm has no places to attach to: NotSupportedError."""
+        raise NotSupportedError(f"program {self.name!r} is in a vm, which attaches nothing: run it")
 
     def run_batch(
         self,

@@ -32,7 +32,7 @@ class RawMap:
         self.flags = definition.flags
         self._built = build.build(vm.memory, len(vm.cpus), number, definition)
         scratch = 2 * layout.MAP_HEADER_SIZE + definition.key_size + definition.stride
-        self._scratch = vm.memory.control.allocate(scratch, 64)
+        self._arguments = vm.memory.control.allocate(scratch, 64)
         self._lock = threading.Lock()
         self.frozen = False
         self._closed = False
@@ -43,6 +43,14 @@ class RawMap:
         if self._closed or self.vm.closed:
             raise ClosedError("the map is closed")
         return self._built.header
+
+    @property
+    def _scratch(self) -> int:
+        """Where keys and values are put for native functions; ClosedError after `close`: the
+        memory may be somebody else's by then."""
+        if self._closed or self.vm.closed:
+            raise ClosedError("the map is closed")
+        return self._arguments
 
     @property
     def handle(self) -> int:
@@ -73,7 +81,7 @@ class RawMap:
         """Give the map's memory back; programs must not use it any more."""
         if not self._closed and not self.vm.closed:
             build.release(self.vm.memory, self._built)
-            self.vm.memory.control.free(self._scratch)
+            self.vm.memory.control.free(self._arguments)
         self._closed = True
 
     # Operations. Keys and values have exactly the map's sizes.
