@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from osmia.isa import assemble
 from osmia.kernel.links import KernelLink
 from osmia.kernel.programs import Program
+from osmia.object.uapi import ProgramType
 
 from .conftest import Result
 
@@ -34,6 +36,15 @@ def test_list_and_show(osmia: Cli, link: KernelLink) -> None:
     assert "devname:" in osmia("link", "show", "id", link.id).out
     (line,) = [each for each in osmia("link", "list").lines if each.split()[0] == str(link.id)]
     assert "ifindex=1 devname=lo" in line
+
+
+def test_the_names_are_those_of_bpftool(osmia: Cli) -> None:
+    with (
+        Program.load(ProgramType.RAW_TRACEPOINT, assemble("r0 = 0\nexit")) as program,
+        program.attach("sched_process_fork") as link,
+    ):
+        shown = osmia("link", "show", "id", link.info.id, "-j").json
+    assert shown["tp_name"] == "sched_process_fork"
 
 
 def test_pin_and_detach(osmia: Cli, link: KernelLink, pinned: Path) -> None:

@@ -152,6 +152,7 @@ def test_tries_take_networks_and_prog_arrays_programs(osmia: Cli, pinned: Path) 
     program = osmia("prog", "show", pinned / "count", "-j").json["id"]
     found = osmia("map", "lookup", tails, "key", 1, "-j").json
     assert found["formatted"]["value"] == program
+    assert osmia("map", "show", tails, "-j").json["owner_prog_type"] == "xdp"
 
 
 def test_events_of_a_pinned_ring_buffer(osmia: Cli, pinned: Path) -> None:

@@ -28,7 +28,7 @@ class NameColumn:
     @classmethod
     def gathered(cls, words: memoryview, positions: memoryview) -> NameColumn:
         """The column of the records that start at `positions`."""
-        return cls(array("I", map(words.__getitem__, positions)).tobytes())
+        return cls(array("I", [words[position] for position in positions]).tobytes())
 
     def offset_of(self, row: int) -> int:
         """The name offset in one row."""

@@ -15,12 +15,17 @@ from osmia.cli.output import Output, enum_name
 from osmia.cli.targets import only_target, open_link, take_target
 from osmia.kernel import iterate, pins, syscall
 from osmia.kernel.links import LinkInfo
+from osmia.object.uapi import LinkType
 
 #: What bpftool calls details that have another name here.
 _BPFTOOL_NAMES = {
     "interface_index": "ifindex",
     "netns_inode": "netns_ino",
     "target_object_id": "target_obj_id",
+}
+_NAMES_BY_TYPE: dict[int, dict[str, str]] = {
+    LinkType.RAW_TRACEPOINT: {"name": "tp_name"},
+    LinkType.ITER: {"name": "target_name"},
 }
 _COLUMNS = {
     "id": "id",
@@ -63,8 +68,9 @@ def describe(info: LinkInfo) -> Description:
     described: Description = {"id": info.id, "type": enum_name(info.type)}
     if info.program_id:
         described["prog_id"] = info.program_id
+    names = _BPFTOOL_NAMES | _NAMES_BY_TYPE.get(info.type, {})
     for name, value in info.details.items():
-        described[_BPFTOOL_NAMES.get(name, name)] = _plain(value)
+        described[names.get(name, name)] = _plain(value)
         if name == "interface_index":
             described["devname"] = _interface(value)
     return described

@@ -23,6 +23,7 @@ from osmia.cli.targets import (
     take_target,
 )
 from osmia.errors import OsmiaError
+from osmia.kernel.info import known_program_type
 from osmia.kernel.maps import BloomFilter, ElementFlag, EventMap, KeyedMap, Map, QueueMap
 from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.programs import Program
@@ -92,11 +93,12 @@ def describe(info: MapInfo) -> Description:
         "bytes_memlock": info.memlock,
         "frozen": int(info.frozen),
     }
+    owner = info.owner_prog_type
     optional = {
         "map_extra": info.map_extra,
         "ifindex": info.ifindex,
         "btf_id": info.btf_id,
-        "owner_prog_type": info.owner_prog_type,
+        "owner_prog_type": enum_name(known_program_type(owner)) if owner else "",
         "owner_jited": info.owner_jited,
     }
     return described | {name: value for name, value in optional.items() if value}
