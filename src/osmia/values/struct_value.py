@@ -67,7 +67,7 @@ class Struct:
         return default if reader is None else reader(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and lists all the way down."""
+        """Plain dictionaries and lists all the way down; byte arrays stay `bytes`."""
         return {name: _plain(value) for name, value in self.items()}
 
     def replace(self, **changes: Any) -> Struct:
