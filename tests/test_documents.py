@@ -109,11 +109,27 @@ def test_comments_are_compared() -> None:
         run(document, "if True:\n    1 + 1    # 3; three", {})
 
 
+def test_links_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *DOCS.glob("*.md")):
+        text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for path, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", text):
+            target = document.parent / path if path else document
+            assert target.exists(), f"{document.name}: {path}"
+            if anchor:
+                assert anchor in anchors(target), f"{document.name}: {path}#{anchor}"
+
+
+def anchors(document: Path) -> set[str]:
+    """Those of its headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.kernel
-def test_python(here: Path, interface: str) -> None:
+def test_python(here: Path, interface: str, bpffs: Path) -> None:
     document = DOCS / "python.md"
     write_programs(document, here)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"pins": bpffs / "flows"}
     try:
         for block in blocks(document, "python"):
             run(document, block, names)
