@@ -75,8 +75,9 @@ class Hostile:
 
     def program(self) -> bytes:
         r = self.random
-        kinds = (self.noise, self.flipped, self.structured, self.calls, self.loops, self.pointers)
-        return r.choices(kinds, (40, 10, 15, 10, 10, 15))[0]()
+        common = (self.noise, self.flipped, self.structured)
+        kinds = (*common, self.calls, self.loops, self.pointers, self.tails)
+        return r.choices(kinds, (40, 10, 15, 10, 10, 15, 10))[0]()
 
     def noise(self) -> bytes:
         """Random bytes."""
@@ -217,6 +218,20 @@ class Hostile:
                 code += one
                 slot += 1
         return code
+
+    def tails(self) -> bytes:
+        """Tail calls through maps of any kind and through no maps, known to the compiler or not;
+        where a slot could be taken for filled, there are numbers."""
+        r = self.random
+        code = instruction(0xB7, 4, 0, 0, 0)
+        for _ in range(r.randrange(3)):
+            code += instruction(0x7A, 4, 0, r.choice((0, 8, 12, 16, 56)), r.getrandbits(31))
+        code += self.map(2) if r.random() < 0.8 else self.load(2, r.choice(_WILD) & (2**64 - 1))
+        code += instruction(0xB7, 3, 0, 0, r.choice((0, 1, 4, 4096, -1)))
+        if r.random() < 0.7:
+            code += instruction(0x79, 4, 10, -8, 0) + instruction(0x57, 4, 0, 0, 0)
+            code += instruction(0x0F, r.choice((2, 3)), 4, 0, 0)
+        return code + instruction(0x85, 0, 0, 0, 12) + instruction(0xB7, 0, 0, 0, 0) + _EXIT
 
     def loops(self) -> bytes:
         """Loops, mostly endless, that store, call helpers and jump into each other."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from osmia.errors import KernelError
+from osmia.errors import KernelError, VerifierError
 from osmia.isa import assemble
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm.engine import Vm
+from osmia.vm.errors import ProgramFault
 
 FIVE = "r0 = 5\nexit"
 
@@ -116,3 +117,43 @@ def test_a_program_that_uses_an_array_owns_it(vm: Vm) -> None:
     load(vm, f"{call_of(array)}r0 = 1\nexit", type=ProgramType.XDP)
     with pytest.raises(KernelError, match="EINVAL"):
         array[0] = load(vm, FIVE, type=ProgramType.SCHED_CLS)
+
+
+@pytest.mark.parametrize("kind", [MapType.ARRAY, MapType.HASH], ids=["array", "hash"])
+@pytest.mark.parametrize("key", ["r3 = 0", "r3 = r1"], ids=["direct", "indirect"])
+def test_a_tail_call_through_another_map_is_refused_when_it_is_loaded(
+    vm: Vm, kind: MapType, key: str
+) -> None:
+    other = vm.create_map(kind, value_size=8, max_entries=4, name="other")
+    with pytest.raises(VerifierError, match=r"map 'other', a (ARRAY|HASH), no PROG_ARRAY"):
+        load(vm, f"{call_of(other, key)}r0 = 1\nexit")
+
+
+#: Something in r2 that is no prog array, as only the run tells; and a number that is no map.
+NO_ARRAYS = {
+    "array": "r2 = map[fd:{array}]\nr4 = r1\nr4 &= 0\nr2 += r4\n",
+    "hash": "r2 = map[fd:{hash}]\nr4 = r1\nr4 &= 0\nr2 += r4\n",
+    "no map": "r2 = 0xffff80000000f000 ll\n",
+    "number": "r2 = 0\n",
+    "unknown number": "r2 = r1\n",
+}
+
+
+@pytest.mark.parametrize("key", ["r3 = {key}", "r3 = {key}\nr4 = r1\nr4 &= 0\nr3 += r4"])
+@pytest.mark.parametrize("what", NO_ARRAYS)
+def test_a_tail_call_through_no_prog_array_jumps_nowhere(
+    vm: Vm, executor: Any, what: str, key: str
+) -> None:
+    """Slots are looked for at address 0 where there are none: the program has put a filled
+    one, and a map's header with one, there."""
+    array = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1 << 16)
+    hashed = vm.create_map(MapType.HASH, value_size=8, max_entries=1 << 16)
+    header = "".join(
+        f"r5 = {value}\n*(u32 *)(r4 +{offset}) = r5\n"
+        for offset, value in ((0, 3), (12, 4096), (56, 0), (0x100, 0x1000), (0x108, 1))
+    )
+    find = NO_ARRAYS[what].format(array=array.id, hash=hashed.id)
+    text = f"r4 = 0\n{header}{find}{key.format(key=0x10)}\ncall bpf_tail_call\nr0 = 1\nexit"
+    program = load(vm, text)
+    with pytest.raises(ProgramFault, match=r"no prog array|is no map"):
+        program.run(b"x" * 16, executor=executor, strict=False)

@@ -33,6 +33,7 @@ from osmia.vm.maps.special import ProgramArray
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native import Natives
 from osmia.vm.programs import Program
+from osmia.vm.tail_calls import check_tail_calls
 
 if TYPE_CHECKING:
     from osmia.values import Codec
@@ -308,6 +309,7 @@ class Vm:
         for number in code.map_numbers:
             if number not in self.maps:
                 raise KernelError(9, f"load program {code.name!r}: no map has number {number}")
+        check_tail_calls(self, code)
 
     def resolve(
         self, i: Instruction, program_type: ProgramType | None = None, slot: int | None = None

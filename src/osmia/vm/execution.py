@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction
-from osmia.object.uapi import ProgramType
+from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, Areas, Owner
 from osmia.vm.errors import Interrupt, ProgramFault, describe_jump
@@ -79,8 +79,8 @@ class Execution:
     def tail_call_target(self, array: int, key: int) -> Program | None:
         """The program of a slot, counted as a tail call taken; None when it cannot be."""
         header = self.vm.natives.call("map_at", array)
-        if not header:
-            raise AccessError(f"r2 is no map: {array:#x}")
+        if not header or self.memory.load32(header + layout.MAP_TYPE) != MapType.PROG_ARRAY:
+            raise AccessError(f"r2 is no prog array: {array:#x}")
         number = self.vm.natives.call("take_tail_call", self.cpu.stack_top, header, key)
         return self.vm.programs[number - 1] if number else None
 

@@ -148,8 +148,8 @@ class Calls:
         array, key = self.function.read(2), self.function.read(3)
         context = text(self.function.read(1))
         natives = self.context.natives
-        header = natives.call(self.body, "map_at", [array])
-        if isinstance(header, int) and isinstance(key, int) and header and stubs.supported():
+        header = natives.call(self.body, "map_at", [array]) if isinstance(array, int) else 0
+        if isinstance(header, int) and isinstance(key, int) and self._is_direct(header):
             self._direct(header, key & 0xFFFF_FFFF, context)
             return
         body = self.body
@@ -157,15 +157,20 @@ class Calls:
             key &= 0xFFFF_FFFF
         else:
             key = body.binary("and", key, 0xFFFF_FFFF)
-        if isinstance(header, int):
-            entry = natives.call(body, "take_tail_entry", ["%frame", header, key])
-        else:
-            entry = natives.call(body, "tail_entry_of", ["%frame", header, key])
+        arguments: list[Value] = ["%frame", array, key]
+        entry = self._around(lambda: natives.call(body, "take_tail_entry", arguments))
         taken, failed = body.label("taken"), body.label("failed")
         body.unlikely(body.value(f"icmp eq i64 {text(entry)}, 0"), failed, taken)
         body.block(taken)
         self._jump(text(entry), body.value(f"inttoptr i64 {text(entry)} to ptr"), context)
         body.block(failed)
+
+    def _is_direct(self, header: int) -> bool:
+        """Whether a map's slots can have stubs: the map is a prog array, and known to be."""
+        if header == 0 or not stubs.supported():
+            return False
+        kind = self.context.natives.memory.load32(header + layout.MAP_TYPE)
+        return kind == slots.PROG_ARRAY
 
     def _direct(self, header: int, key: int, context: str) -> None:
         """A slot that is known now: whether it is filled is looked up, where it leads is in

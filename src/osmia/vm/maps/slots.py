@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from osmia.vm.errors import Interrupt
 from osmia.vm.layout import (
     MAP_MAX_ENTRIES,
     MAP_NODES,
@@ -9,7 +10,17 @@ from osmia.vm.layout import (
     STATE_TAIL_CALLS,
     TAIL_CALL_LIMIT,
 )
-from osmia.vm.native import acquire64, cpu_state, field32, field64, load32, native, store32
+from osmia.vm.maps.operations import map_at
+from osmia.vm.native import (
+    acquire64,
+    cpu_state,
+    field32,
+    field64,
+    interrupt,
+    load32,
+    native,
+    store32,
+)
 
 PROG_ARRAY = 3
 
@@ -20,7 +31,10 @@ SLOT_PROGRAM = 8  # u64: its number in the vm + 1, 0 for an empty slot
 
 @native
 def slot_address(header: int, key: int) -> int:
-    """The address of a slot, or 0 when the key is out of range."""
+    """The address of a slot; 0 when the key is out of range, or the map is no prog array: where
+    the slots are, only the header of one tells."""
+    if header == 0 or field32(header, MAP_TYPE) != PROG_ARRAY:
+        return 0
     if key >= field32(header, MAP_MAX_ENTRIES):
         return 0
     return field64(header, MAP_NODES) + key * SLOT_SIZE
@@ -50,8 +64,12 @@ def take_tail_call(frame: int, header: int, key: int) -> int:
 
 
 @native
-def take_tail_entry(frame: int, header: int, key: int) -> int:
-    """The entry of the compiled program in a slot, counted; 0 when it is not taken."""
+def take_tail_entry(frame: int, handle: int, key: int) -> int:
+    """The entry of the compiled program in a slot, counted; 0 when it is not taken, after an
+    interrupt if the handle is none of a prog array."""
+    header = map_at(handle)
+    if header == 0 or field32(header, MAP_TYPE) != PROG_ARRAY:
+        return interrupt(frame, Interrupt.HANDLE, handle)
     slot = slot_address(header, key)
     if slot == 0:
         return 0
@@ -59,11 +77,3 @@ def take_tail_entry(frame: int, header: int, key: int) -> int:
     if entry == 0 or count_tail_call(frame) == 0:
         return 0
     return entry
-
-
-@native
-def tail_entry_of(frame: int, header: int, key: int) -> int:
-    """As `take_tail_entry`, of a header that may be 0."""
-    if header == 0 or field32(header, MAP_TYPE) != PROG_ARRAY:
-        return 0
-    return take_tail_entry(frame, header, key)

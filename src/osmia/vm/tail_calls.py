@@ -1,0 +1,43 @@
+"""What loading checks of a program's tail calls: the map, where the code tells it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from osmia.errors import VerifierError
+from osmia.object.uapi import MapType
+from osmia.vm import layout
+from osmia.vm.code import TAIL_CALL, Code
+from osmia.vm.jit.blocks import blocks, find_constants, follow, instructions
+
+if TYPE_CHECKING:
+    from osmia.vm.engine import Vm
+    from osmia.vm.maps.mapping import VmMap
+
+
+def check_tail_calls(vm: Vm, code: Code) -> None:
+    """Raise VerifierError for a tail call through a map that is no prog array. Where only a run
+    tells which map it is, the run is checked."""
+    if not code.has_tail_calls:
+        return
+    for function in code.functions.values():
+        found = blocks(code, function)
+        find_constants(code, found, vm.immediate)
+        for block in found.values():
+            known = dict(block.constants or {})
+            for slot, instruction, form in instructions(code, block.start, block.end):
+                if instruction.is_helper_call and instruction.imm == TAIL_CALL:
+                    _check_array(vm.maps, code, slot, known.get(2))
+                follow(known, instruction, form, slot, vm.immediate)
+
+
+def _check_array(maps: Mapping[int, VmMap], code: Code, slot: int, handle: int | None) -> None:
+    if handle is None:
+        return
+    target = maps.get((handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT)
+    if target is not None and target.type is not MapType.PROG_ARRAY:
+        why = f"bpf_tail_call through map {target.name!r}, a {target.type.name}, no PROG_ARRAY"
+        summary = f"{why} (instruction {slot})"
+        raise VerifierError(errno.EINVAL, code.name, summary, summary)
