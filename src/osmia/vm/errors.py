@@ -18,6 +18,7 @@ class Interrupt(IntEnum):
     CALLBACK = 4  # a Python helper raised
     DEADLOCK = 5  # a spin lock that nobody releases
     TAIL_CALL = 6  # not an error: a tail call replaces the whole program; the detail says which
+    STACK = 7  # no room for one more function that is entered by handle
     PACKET = 8  # an IP packet without its whole header; the detail is its size
     JUMP = 9  # a gotox to what its jump tables do not have; the detail is the value
     POISON = 10  # an instruction for which a relocation found nothing

@@ -69,6 +69,11 @@ class Execution:
             return None
         return natives.call("packet_word", frame, offset, size)
 
+    def check_entry(self, frame: int) -> None:
+        """See that a function that has this frame may enter another one by handle."""
+        if not self.vm.natives.call("may_enter", frame):
+            raise ProgramFault(describe(Interrupt.STACK, 0))
+
     def linked_program(self, handle: int) -> Program:
         """The program that a call names."""
         dispatcher = self.vm.dispatchers.get(handle)
@@ -162,6 +167,8 @@ def describe(why: int, detail: int) -> str:
             return describe_jump(detail)
         case Interrupt.POISON:
             return "a field, type, map or function is used that is not there"
+        case Interrupt.STACK:
+            return "the stack has no room for one more call of a program or a callback"
         case Interrupt.PACKET:
             return f"an IP packet of {detail} bytes is without its whole header"
         case _:

@@ -149,6 +149,7 @@ class Interpreter:
 
     def call_function(self, slot: int, *arguments: int) -> int:
         """Call a function of the running program, for a helper that takes a callback."""
+        self.execution.check_entry(self.frame.pointer)
         depth = len(self.frames)
         self._push(self.frame.code, slot, self.frame.program, arguments)
         caller = self.frames[depth - 1]
@@ -344,6 +345,7 @@ class Interpreter:
                 self._push(frame.code, frame.slot + i.imm, frame.program, arguments)
             case op.CallKind.PROGRAM:
                 target = self.execution.linked_program(i.imm)
+                self.execution.check_entry(frame.pointer)
                 arguments = tuple(frame.registers[1:6])
                 self._clobber()
                 self._push(target.code, 0, target.number, arguments)

@@ -32,6 +32,13 @@ PROGRAM_DEPTH = 4
 TAIL_CALL_LIMIT = 33
 """Tail calls taken in one run (MAX_TAIL_CALL_CNT)."""
 
+CHAIN_ROOM = CALL_DEPTH * FRAME_STRIDE
+"""Stack bytes that a function and those it calls directly take, at most."""
+
+TAIL_CALL_ROOM = (CALL_DEPTH - 1) * FRAME_STRIDE
+"""Stack bytes that one more tail call can add: it is made in the last frame of a chain, and
+begins a chain there."""
+
 MAY_GOTO_LIMIT = 8 * 1024 * 1024
 """How often a frame's may_goto goes on (BPF_MAX_LOOPS)."""
 
@@ -43,7 +50,8 @@ that a frame's address tells the CPU."""
 CPU_STACK = 0
 CPU_STACK_SIZE = 300 * FRAME_STRIDE
 """34 programs in one chain of tail calls, seven callers each, and the last one's eight; and
-eight of each further program that is called by handle."""
+eight of each further program that is called by handle. Nothing else than the depth of those
+calls is unbounded: `osmia.vm.native.may_enter` stops them."""
 
 CPU_CONTEXT = CPU_STACK + CPU_STACK_SIZE
 CPU_CONTEXT_SIZE = 1 << 17

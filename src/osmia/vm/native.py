@@ -329,6 +329,16 @@ def interrupt(frame: int, why: int, detail: int) -> int:
 
 
 @native
+def may_enter(frame: int) -> int:
+    """Whether a function that has this frame may enter another one by handle, a program or a
+    callback: 1 while the stack has room for the frames that can follow until the next such
+    call, those of all tail calls that are left included."""
+    left = layout.TAIL_CALL_LIMIT - load32(cpu_state(frame) + layout.STATE_TAIL_CALLS)
+    needed = layout.FRAME_STRIDE + layout.CHAIN_ROOM + left * layout.TAIL_CALL_ROOM
+    return 1 if frame & (layout.CPU_BLOCK - 1) >= needed else 0
+
+
+@native
 def reachable(frame: int, address: int, size: int) -> int:
     """An address that a program gave for `size` bytes, masked; 0 after an interrupt if the
     bytes do not lie in the region."""

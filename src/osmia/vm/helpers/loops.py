@@ -33,6 +33,7 @@ from osmia.vm.native import (
     load8,
     load32,
     load64,
+    may_enter,
     native,
     release32,
     store32,
@@ -64,6 +65,13 @@ def pay(frame: int, cost: int) -> int:
 
 
 @native
+def may_call_back(frame: int) -> int:
+    """Whether the stack has room for a callback: 0 after an interrupt. Nothing that callbacks do
+    changes that for the next one."""
+    return 1 if may_enter(frame) else interrupt(frame, Interrupt.STACK, 0)
+
+
+@native
 def helper_loop(frame: int, count: int, callback: int, data: int, flags: int) -> int:
     """bpf_loop, since 5.17: how often the callback ran."""
     count = count & M32
@@ -71,6 +79,8 @@ def helper_loop(frame: int, count: int, callback: int, data: int, flags: int) ->
         return E_INVAL
     if count > MAX_LOOPS:
         return E_2BIG
+    if may_call_back(frame) == 0:
+        return 0
     done = 0
     while done < count:
         if pay(frame, 8) == 0:
@@ -152,6 +162,8 @@ def helper_for_each_map_elem(frame: int, handle: int, callback: int, data: int, 
     header = the_map(frame, handle)
     if header == 0 or flags != 0:
         return E_INVAL
+    if may_call_back(frame) == 0:
+        return 0
     kind = map_kind(header)
     if kind == KIND_ARRAY:
         return for_each_index(frame, header, handle, callback, data)
@@ -188,6 +200,8 @@ def helper_user_ringbuf_drain(frame: int, handle: int, callback: int, data: int,
     header = the_user_ring(frame, handle)
     if header == 0 or flags & ~3:
         return E_INVAL
+    if may_call_back(frame) == 0:
+        return 0
     if swap32(header + MAP_LOCK, 0, 1) != 0:
         return E_BUSY
     result = 0
@@ -239,6 +253,7 @@ def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, f
     kind = call.vm.natives.call("map_kind", target.raw.header)
     if flags or kind not in (KIND_ARRAY, KIND_HASH, KIND_LRU):
         return E_INVAL
+    call.interpreter.execution.check_entry(call.frame)
     key = call.frame - KEY_DISTANCE
     stack = call.interpreter.access.stack
     offset = target.raw.definition.stride * call.cpu.number if target.cpus else 0
@@ -280,6 +295,7 @@ def user_ringbuf_drain(call: Invocation, handle: int, callback: int, data: int, 
 def _drain(
     call: Invocation, interpreter: Interpreter, header: int, callback: int, data: int
 ) -> int:
+    interpreter.execution.check_entry(call.frame)
     natives, stack = call.vm.natives, interpreter.access.stack
     dynptr = call.frame - KEY_DISTANCE
     stack.frames.append(_Key(dynptr, 16))

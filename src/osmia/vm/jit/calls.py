@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from osmia.vm.jit.translate import FunctionTranslation
 
 ARGUMENTS = range(1, 6)
+ROOM = layout.FRAME_STRIDE + layout.CHAIN_ROOM + layout.TAIL_CALL_LIMIT * layout.TAIL_CALL_ROOM
+"""What `osmia.vm.native.may_enter` ever asks for."""
 
 
 @dataclass
@@ -90,10 +92,31 @@ class Calls:
         """Call the program that a dispatcher has, in the next frame."""
         body = self.body
         target = self.context.natives.attached(body, handle)
+        if self.function.counts:
+            self.save_budget()
+        self._check_entry()
         frame = body.binary("sub", "%frame", layout.FRAME_STRIDE)
         call = f"call i64 {target}(ptr %base, i64 {frame}, {self._arguments()})"
-        self.function.write(0, self._around(lambda: body.value(call)))
+        self.function.write(0, body.value(call))
+        if self.function.counts:
+            self.load_budget()
         self._leave_if_replaced()
+
+    def _check_entry(self) -> None:
+        """Return from the function where the stack has no room for what is entered by handle;
+        near its top it has room for everything."""
+        body = self.body
+        offset = body.binary("and", "%frame", layout.CPU_BLOCK - 1)
+        deep, full, enters = body.label("deep"), body.label("full"), body.label("enters")
+        body.unlikely(body.value(f"icmp ult i64 {offset}, {ROOM}"), deep, enters)
+        body.block(deep)
+        holds = self.context.natives.call(body, "may_enter", ["%frame"])
+        body.unlikely(body.value(f"icmp eq i64 {text(holds)}, 0"), full, enters)
+        body.block(full)
+        self.interrupt(Interrupt.STACK, 0)
+        body.store(body.pointer(self.function.state, layout.STATE_BUDGET), 8, 0)
+        body.ret(0)
+        body.block(enters)
 
     def _leave_if_replaced(self) -> None:
         """Where a tail call replaces the whole program, callers return at once."""

@@ -103,6 +103,10 @@ class Jit:
     def _add(self, program: Program) -> CompiledProgram:
         context = self.context(program.type, program.code)
         text = module_text(context, program.code)
+        # What it calls by handle was compiled with that, and may have needed this one too.
+        found = self._compiled.get(program.number)
+        if found is not None:
+            return found
         compiled = compiler.object_code(text, retpoline=self.vm.retpoline, level=self.level)
         code = compiler.LoadedCode(compiled)
         found = CompiledProgram(code, context.natives.stubs.symbols)
