@@ -14,6 +14,7 @@ import pytest
 from osmia.errors import OsmiaError
 from osmia.isa import assemble
 from osmia.object.uapi import MapType, ProgramType
+from osmia.vm import layout
 from osmia.vm.engine import Vm
 from osmia.vm.errors import ProgramFault
 
@@ -155,3 +156,78 @@ def test_a_string_may_be_longer_than_a_page(vm: Vm, executor: str) -> None:
     )
     program = vm.load_program(assemble(copied))
     assert program.run(executor=executor, strict=False).retval == 3000
+
+
+#: A TC program that says where its packet lies, then asks for room there, again and again.
+DRIVEN = """
+    r6 = r1
+    r7 = {times}
+    again:
+    w2 = {data}
+    *(u32 *)(r6 +76) = r2
+    w2 += 1000
+    *(u32 *)(r6 +80) = r2
+    w2 = 8
+    *(u32 *)(r6 +16) = r2
+    r1 = r6
+    {shift}
+    r7 += -1
+    if r7 != 0 goto again
+    w2 = {data}
+    *(u32 *)(r6 +76) = r2
+    w2 += 1000
+    *(u32 *)(r6 +80) = r2
+    {use}
+    exit
+"""
+SHIFTS = {
+    "grow": "r2 = 4000\nr3 = 1\nr4 = 0\ncall bpf_skb_adjust_room",
+    "tag": "r2 = 129\nr3 = 7\ncall bpf_skb_vlan_push",
+}
+HEADER_USES = {
+    "relative": "r1 = r6\nr2 = 0\nr3 = 0x300000\nr4 = 0x4000\nr5 = {header}\n"
+    "call bpf_skb_load_bytes_relative",
+    "legacy": "r0 = *(u32 *)skb[{legacy}]",
+    "hash": "w2 = 0\n*(u32 *)(r6 +44) = r2\nr1 = r6\ncall bpf_get_hash_recalc",
+    "congestion": "r1 = r6\ncall bpf_skb_ecn_set_ce",
+}
+
+
+@pytest.mark.parametrize("header", [0, 1], ids=["link", "network"])
+@pytest.mark.parametrize("use", HEADER_USES)
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_headers_stay_where_packets_lie(vm: Vm, shift: str, use: str, header: int) -> None:
+    """Driven out of the region, they would have helpers read what is before it: as far as a
+    size reaches, for the sum wraps in compiled code."""
+    with vm.cpus.take() as cpu:
+        data, state = cpu.packet + 8192, cpu.state
+        low, high = cpu.packet - layout.PACKET_HEADROOM, cpu.block + layout.CPU_BLOCK
+    uses = HEADER_USES[use].format(header=header, legacy=-0x200000 + header * 0x100000)
+    text = DRIVEN.format(times=600, data=data, shift=SHIFTS[shift], use=uses)
+    program = vm.load_program(assemble(text), type=ProgramType.SCHED_CLS)
+    seen = []
+    for options in ({"executor": "jit"}, {"executor": "interpreter", "strict": False}):
+        result = program.run(bytes(12) + b"\x08\x00" + bytes(60), **options)
+        places = [vm.memory.load64(state + n) for n in (layout.STATE_MAC, layout.STATE_NETWORK)]
+        assert all(low <= place <= high for place in places)
+        seen.append((result.retval, result.data, *places))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("use", HEADER_USES)
+def test_headers_outside_of_the_region_are_not_read(vm: Vm, executor: str, use: str) -> None:
+    """Whatever brings them there."""
+    uses = HEADER_USES[use].format(header=1, legacy=-0x100000)
+    text = f"r6 = r1\ncall bpf_ktime_get_ns\n{uses}\nexit"
+    state = vm.cpus.state_of(vm.cpus.first_block)
+
+    def drive() -> int:
+        vm.memory.store64(state + layout.STATE_NETWORK, 2**64 - 64)
+        return 0
+
+    vm.helpers["ktime_get_ns"] = drive
+    program = vm.load_program(assemble(text), type=ProgramType.SCHED_CLS)
+    packet = bytes(12) + b"\x08\x00" + bytes(60)
+    result = program.run(packet, executor=executor, strict=False)
+    assert result.retval in ((-14 & 0xFFFF_FFFF,) if use == "relative" else (0, 1))
+    assert result.data == packet

@@ -108,6 +108,21 @@ def skb_at(frame: int, offset: int, size: int) -> int:
 
 
 @native
+def header_at(frame: int, header: int, offset: int, size: int) -> int:
+    """The address of `size` bytes at an offset (32 bits both) from the link-layer header
+    (`STATE_MAC`) or the network header (`STATE_NETWORK`). 0 if they do not lie where packets do,
+    or not before this packet's end. Every access by these headers asks here."""
+    state = cpu_state(frame)
+    start = load64(state + header)
+    highest = load64(state + STATE_PACKET_END)
+    if start < load64(state + STATE_PACKET_START) or start > highest:
+        return 0
+    behind = start + offset + size  # which cannot wrap: the header lies in the region
+    end = skb_start(frame) + skb_size(frame)
+    return start + offset if behind <= end and behind <= highest else 0
+
+
+@native
 def skb_protocol(frame: int) -> int:
     """An skb's protocol, in network order."""
     return load16(run_context(frame) + SKB_PROTOCOL)
@@ -143,14 +158,11 @@ def legacy_at(frame: int, offset: int, size: int) -> int:
     the link-layer or the network header."""
     if offset <= LARGEST_OFFSET:
         return skb_at(frame, offset, size)
-    state = cpu_state(frame)
     if offset >= LEGACY_NETWORK:
-        place = load64(state + STATE_NETWORK) + offset - LEGACY_NETWORK
-    elif offset >= LEGACY_LINK:
-        place = load64(state + STATE_MAC) + offset - LEGACY_LINK
-    else:
-        return 0
-    return place if place + size <= skb_start(frame) + skb_size(frame) else 0
+        return header_at(frame, STATE_NETWORK, offset - LEGACY_NETWORK, size)
+    if offset >= LEGACY_LINK:
+        return header_at(frame, STATE_MAC, offset - LEGACY_LINK, size)
+    return 0
 
 
 @native
@@ -197,13 +209,12 @@ def helper_skb_load_bytes_relative(
     target = reachable(frame, to, size)
     if target == 0:
         return E_FAULT
-    state = cpu_state(frame)
-    source = load64(state + STATE_NETWORK if start == NETWORK_HEADER else state + STATE_MAC)
-    end = skb_start(frame) + skb_size(frame)
-    if start > NETWORK_HEADER or offset > LARGEST_RELATIVE or source + offset + size > end:
+    header = STATE_NETWORK if start == NETWORK_HEADER else STATE_MAC
+    source = header_at(frame, header, offset, size)
+    if start > NETWORK_HEADER or offset > LARGEST_RELATIVE or source == 0:
         zero(target, size)
         return E_FAULT
-    move(target, source + offset, size)
+    move(target, source, size)
     return 0
 
 
@@ -252,25 +263,20 @@ def mixed(value: int, more: int) -> int:
 def flow_hash(frame: int) -> int:
     """A hash of an IP packet's addresses, protocol and ports; 0 of any other packet."""
     protocol = skb_protocol(frame)
-    at = load64(cpu_state(frame) + STATE_NETWORK)
-    end = skb_start(frame) + skb_size(frame)
-    address = at + 12
-    behind = at + IP_HEADER
-    kind = at + 9
-    if protocol == PROTOCOL_IPV6:
-        address = at + 8
-        behind = at + IPV6_HEADER
-        kind = at + 6
-    elif protocol != PROTOCOL_IP:
+    size = IPV6_HEADER if protocol == PROTOCOL_IPV6 else IP_HEADER
+    at = header_at(frame, STATE_NETWORK, 0, size)
+    if at == 0 or (protocol != PROTOCOL_IP and protocol != PROTOCOL_IPV6):
         return 0
-    if behind > end:
-        return 0
+    address = at + (8 if protocol == PROTOCOL_IPV6 else 12)
+    kind = at + (6 if protocol == PROTOCOL_IPV6 else 9)
+    behind = at + size
     value = mixed(protocol, load8(kind))
     while address < behind:
         value = mixed(value, load32(address))
         address = address + 4
-    if (load8(kind) == 6 or load8(kind) == 17) and behind + 4 <= end:
-        value = mixed(value, load32(behind))
+    ports = header_at(frame, STATE_NETWORK, size, 4)
+    if (load8(kind) == 6 or load8(kind) == 17) and ports != 0:
+        value = mixed(value, load32(ports))
     return value if value != 0 else 1
 
 
@@ -315,11 +321,12 @@ def ip_ecn_set_ce(at: int) -> int:
 def helper_skb_ecn_set_ce(frame: int, ctx: int) -> int:
     """bpf_skb_ecn_set_ce, since 5.1: 1 when the packet is marked now."""
     protocol = inner_protocol(frame)
-    at = load64(cpu_state(frame) + STATE_NETWORK)
-    end = skb_start(frame) + skb_size(frame)
-    if protocol == PROTOCOL_IP and at + IP_HEADER <= end:
+    at = header_at(frame, STATE_NETWORK, 0, IPV6_HEADER if protocol == PROTOCOL_IPV6 else IP_HEADER)
+    if at == 0:
+        return 0
+    if protocol == PROTOCOL_IP:
         return ip_ecn_set_ce(at)
-    if protocol == PROTOCOL_IPV6 and at + IPV6_HEADER <= end:
+    if protocol == PROTOCOL_IPV6:
         if load8(at + 1) & 0x30 == 0:
             return 0
         store8(at + 1, load8(at + 1) | 0x30)

@@ -91,6 +91,20 @@ def shift_headers(frame: int, distance: int) -> int:
 
 
 @native
+def headers_fit(frame: int, distance: int) -> int:
+    """Whether an skb's headers, so far from where they are, still lie where packets do (1 or 0).
+    Those of a packet do; a program that moves its bounds about can move headers anywhere."""
+    state = cpu_state(frame)
+    low = load64(state + STATE_PACKET_START)
+    high = load64(state + STATE_PACKET_END)
+    mac = (load64(state + STATE_MAC) + distance) & M64
+    network = (load64(state + STATE_NETWORK) + distance) & M64
+    if mac < low or mac > high:
+        return 0
+    return 1 if low <= network and network <= high else 0
+
+
+@native
 def skb_push(frame: int, size: int) -> int:
     """Let an skb start `size` bytes earlier; 0, or a failure where there is no room. Headers
     stay where they are, the packet moves as a whole when its head room is too small."""
@@ -102,7 +116,7 @@ def skb_push(frame: int, size: int) -> int:
     end = start + skb_size(frame)
     if start - low < size:
         shift = size - (start - low)
-        if end + shift > load64(state + STATE_PACKET_END):
+        if end + shift > load64(state + STATE_PACKET_END) or headers_fit(frame, shift) == 0:
             return E_NOMEM
         move(low + shift, low, end - low)
         shift_headers(frame, shift)
@@ -112,21 +126,35 @@ def skb_push(frame: int, size: int) -> int:
 
 
 @native
+def skb_push_headers(frame: int, size: int) -> int:
+    """As `skb_push`, and the headers move with the packet's start."""
+    start = skb_start(frame)
+    low = load64(cpu_state(frame) + STATE_PACKET_START)
+    above = start - low if start > low else 0
+    if headers_fit(frame, M64 + 1 - (size if size < above else above)) == 0:
+        return E_NOMEM
+    failed = skb_push(frame, size)
+    return failed if failed != 0 else shift_headers(frame, M64 + 1 - size)
+
+
+@native
 def open_gap(frame: int, offset: int, size: int) -> int:
     """Put `size` zero bytes at an offset of an skb; the headers move with what is before."""
-    failed = skb_push(frame, size)
+    failed = skb_push_headers(frame, size)
     if failed != 0:
         return failed
     start = skb_start(frame)
     move(start, start + size, offset)
     zero(start + offset, size)
-    return shift_headers(frame, M64 + 1 - size)
+    return 0
 
 
 @native
 def close_gap(frame: int, offset: int, size: int) -> int:
     """Take `size` bytes at an offset out of an skb."""
     if skb_room(frame) == 0 or offset + size > skb_size(frame):
+        return E_NOMEM
+    if headers_fit(frame, size) == 0:
         return E_NOMEM
     start = skb_start(frame)
     end = start + skb_size(frame)
@@ -280,7 +308,9 @@ def helper_skb_adjust_room(frame: int, ctx: int, delta: int, mode: int, flags: i
         if shrinks == 0 or flags & (DECAP_IPV4 | DECAP_IPV6) == DECAP_IPV4 | DECAP_IPV6:
             return E_INVAL
         header = IPV6_HEADER if flags & DECAP_IPV6 else IP_HEADER
-    held = skb_size(frame) - network_offset(frame)
+    held = skb_size(frame)
+    before = network_offset(frame)
+    held = held - before if held > before else 0
     if shrinks:
         if size >= held or held - size < header:
             return E_NOTSUPP

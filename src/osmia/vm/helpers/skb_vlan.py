@@ -14,10 +14,10 @@ from osmia.vm.helpers.skb import (
     skb_size,
     skb_start,
 )
-from osmia.vm.helpers.skb_room import set_skb_bounds, shift_headers, skb_push
+from osmia.vm.helpers.skb_room import set_skb_bounds, skb_push_headers
 from osmia.vm.helpers.table import TC, Argument, native_helper
 from osmia.vm.layout import STATE_MAC, STATE_NETWORK
-from osmia.vm.maps.constants import E_NOMEM, M64
+from osmia.vm.maps.constants import E_NOMEM
 from osmia.vm.native import (
     cpu_state,
     load8,
@@ -59,7 +59,7 @@ def helper_skb_vlan_push(frame: int, ctx: int, protocol: int, tag: int) -> int:
         protocol = PROTOCOL_VLAN
     ctx = run_context(frame)
     if load32(ctx + SKB_VLAN_PRESENT) != 0:
-        failed = skb_push(frame, VLAN_TAG)
+        failed = skb_push_headers(frame, VLAN_TAG)
         if failed != 0:
             return failed
         start = skb_start(frame)
@@ -69,7 +69,6 @@ def helper_skb_vlan_push(frame: int, ctx: int, protocol: int, tag: int) -> int:
         store8(start + 14, held >> 8)
         store8(start + 15, held)
         store32(ctx + SKB_PROTOCOL, load16(start + 12))
-        shift_headers(frame, M64 + 1 - VLAN_TAG)
     return put_tag(frame, protocol, tag & 0xFFFF)
 
 
