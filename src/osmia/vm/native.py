@@ -329,6 +329,12 @@ def interrupt(frame: int, why: int, detail: int) -> int:
 
 
 @native
+def interrupted(frame: int) -> int:
+    """What the run was interrupted for: 0 while it goes on."""
+    return load64(cpu_state(frame) + layout.STATE_INTERRUPT)
+
+
+@native
 def may_enter(frame: int) -> int:
     """Whether a function that has this frame may enter another one by handle, a program or a
     callback: 1 while the stack has room for the frames that can follow until the next such

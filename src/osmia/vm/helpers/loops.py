@@ -30,6 +30,7 @@ from osmia.vm.native import (
     cpu_state,
     field32,
     interrupt,
+    interrupted,
     load8,
     load32,
     load64,
@@ -87,7 +88,7 @@ def helper_loop(frame: int, count: int, callback: int, data: int, flags: int) ->
             return done
         stop = call_function(frame, callback, done, data, 0, 0)
         done = done + 1
-        if stop != 0:
+        if stop != 0 or interrupted(frame):
             return done
     return done
 
@@ -128,7 +129,7 @@ def for_each_index(frame: int, header: int, handle: int, callback: int, data: in
         value = map_lookup(header, key, current_cpu(frame))
         stop = call_function(frame, callback, handle, key, value, data)
         done = done + 1
-        if stop != 0:
+        if stop != 0 or interrupted(frame):
             return done
     return done
 
@@ -150,7 +151,7 @@ def for_each_node(frame: int, header: int, handle: int, callback: int, data: int
             value = hash_value(header, number, current_cpu(frame))
             stop = call_function(frame, callback, handle, key, value, data)
             done = done + 1
-            if stop != 0:
+            if stop != 0 or interrupted(frame):
                 return done
         number = number + 1
     return done
@@ -220,6 +221,8 @@ def helper_user_ringbuf_drain(frame: int, handle: int, callback: int, data: int,
         stop = call_function(frame, callback, frame - KEY_DISTANCE, data, 0, 0)
         user_ring_take(header, size)
         result = result + 1
+        if interrupted(frame):
+            break
     release32(header + MAP_LOCK, 0)
     return result
 

@@ -86,7 +86,7 @@ class Calls:
         frame = self.body.binary("sub", "%frame", layout.FRAME_STRIDE)
         call = f"call i64 @function_{start}(ptr %base, i64 {frame}, {self._arguments()})"
         self.function.write(0, self._around(lambda: self.body.value(call)))
-        self._leave_if_replaced()
+        self._leave_if_interrupted()
 
     def program(self, handle: int) -> None:
         """Call the program that a dispatcher has, in the next frame."""
@@ -100,7 +100,7 @@ class Calls:
         self.function.write(0, body.value(call))
         if self.function.counts:
             self.load_budget()
-        self._leave_if_replaced()
+        self._leave_if_interrupted()
 
     def _check_entry(self) -> None:
         """Return from the function where the stack has no room for what is entered by handle;
@@ -118,14 +118,13 @@ class Calls:
         body.ret(0)
         body.block(enters)
 
-    def _leave_if_replaced(self) -> None:
-        """Where a tail call replaces the whole program, callers return at once."""
-        if self.context.layout.tail_calls != "program":
-            return
+    def _leave_if_interrupted(self) -> None:
+        """Where what was called has ended the run, or a tail call in it has replaced the whole
+        program, callers return at once."""
         body = self.body
         why = body.load(body.pointer(self.function.state, layout.STATE_INTERRUPT), 8)
-        leave, stay = body.label("replaced"), body.label("goes_on")
-        body.branch(body.value(f"icmp ne i64 {why}, 0"), leave, stay)
+        leave, stay = body.label("interrupted"), body.label("goes_on")
+        body.unlikely(body.value(f"icmp ne i64 {why}, 0"), leave, stay)
         body.block(leave)
         self.function.leave(0)
         body.block(stay)
@@ -143,11 +142,13 @@ class Calls:
             known = isinstance(value, int) and value >= layout.MAP_HANDLE
             passed.append(value if known else self._variable(value))
         natives, before = self.context.natives, self.context.natives.has_callbacks
-        natives.has_callbacks = False
+        natives.has_callbacks = natives.interrupts = False
         call = self.context.natives.call
         result = self._around(lambda: call(self.body, found.native, passed))
         natives.has_callbacks |= before
         self.function.write(0, result)
+        if natives.interrupts:
+            self._leave_if_interrupted()
 
     def _variable(self, value: Value) -> str:
         if isinstance(value, str):
@@ -163,6 +164,7 @@ class Calls:
         number = i.src << 32 | i.imm & 0xFFFF_FFFF
         call = f"call i64 {pointer}(i64 {number}, i64 %frame, {passed})"
         self.function.write(0, self._around(lambda: body.value(call)))
+        self._leave_if_interrupted()
 
     # Tail calls.
 
@@ -181,12 +183,15 @@ class Calls:
         else:
             key = body.binary("and", key, 0xFFFF_FFFF)
         arguments: list[Value] = ["%frame", array, key]
+        natives.interrupts = False
         entry = self._around(lambda: natives.call(body, "take_tail_entry", arguments))
         taken, failed = body.label("taken"), body.label("failed")
         body.unlikely(body.value(f"icmp eq i64 {text(entry)}, 0"), failed, taken)
         body.block(taken)
         self._jump(text(entry), body.value(f"inttoptr i64 {text(entry)} to ptr"), context)
         body.block(failed)
+        if natives.interrupts:
+            self._leave_if_interrupted()
 
     def _is_direct(self, header: int) -> bool:
         """Whether a map's slots can have stubs: the map is a prog array, and known to be."""

@@ -131,7 +131,7 @@ def _call_raw(t: Translation, arguments: list[Value]) -> Value:
 
 
 def _call_function(t: Translation, arguments: list[Value]) -> Value:
-    t.code.has_callbacks = True
+    t.code.has_callbacks = t.code.interrupts = True
     frame = t.body.binary("sub", arguments[0], FRAME_STRIDE)
     rest = ", ".join(f"i64 {text(argument)}" for argument in arguments[2:])
     handle = arguments[1]

@@ -19,7 +19,7 @@ def module_text(context: Context, code: Code) -> str:
     parts = [
         *functions,
         _one_run(context),
-        _run(),
+        _run(context),
         *([_dispatch(code)] if context.natives.has_callbacks else []),
         *context.natives.texts,
     ]
@@ -59,14 +59,18 @@ def _one_run(context: Context) -> str:
     return function("one_run", _RUN.rpartition(",")[0], body)
 
 
-def _run() -> str:
-    """Run the program a number of times; gives the last result."""
+def _run(context: Context) -> str:
+    """Run the program a number of times, or until a run is interrupted; gives the last result."""
     body = Emitter(["entry:"])
     body.block("again")
-    body.line("%left = phi i64 [ %times, %entry ], [ %next, %again ]")
+    body.line("%left = phi i64 [ %times, %entry ], [ %next, %more ]")
     result = body.value("call i64 @one_run(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit)")
     body.line("%next = sub i64 %left, 1")
-    body.branch(body.value("icmp sgt i64 %next, 0"), "again", "end")
+    body.branch(body.value("icmp sgt i64 %next, 0"), "more", "end")
+    body.block("more")
+    state = body.cpu_state(context.layout, "%frame")
+    why = body.load(body.pointer(state, layout.STATE_INTERRUPT), 8)
+    body.unlikely(body.value(f"icmp ne i64 {why}, 0"), "end", "again")
     body.block("end")
     body.ret(result)
     return function("run", _RUN, body, linkage="")

@@ -81,6 +81,8 @@ class NativeCode:
         self.texts: list[str] = []
         self.declarations: set[str] = set()
         self.has_callbacks = False
+        self.interrupts = False  # whether what was called since this was reset may end the run
+        self._interrupting: set[Value] = set()  # the versions that may
         self._versions: dict[tuple[str, tuple[int | None, ...]], Value] = {}
 
     def call(self, body: Emitter, name: str, arguments: list[Value]) -> Value:
@@ -105,6 +107,7 @@ class NativeCode:
         if key not in self._versions:
             symbol = f"{name}.{len(self._versions)}"
             self._versions[key] = symbol
+            before, self.interrupts = self.interrupts, name == "interrupt"
             translation = Translation(self, symbol, name, known)
             text = translation.text()
             result = translation.result()
@@ -112,6 +115,10 @@ class NativeCode:
                 self.texts.append(text)
             else:
                 self._versions[key] = result
+            if self.interrupts:
+                self._interrupting.add(symbol)
+            self.interrupts = before
+        self.interrupts |= self._versions[key] in self._interrupting
         return self._versions[key]
 
     def exported(self, name: str, **known: int) -> str:
