@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from osmia.errors import ClosedError, KernelError, NotSupportedError
+from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import ProgramType
 from osmia.vm.contexts import PLAIN, layout_for
 from osmia.vm.errors import Interrupt
@@ -198,8 +198,7 @@ def run(
 ) -> Sequence[int]:
     """The verdicts of a program, or of what a dispatcher has when a packet's turn comes, in
     order (of the last time with `repeat`)."""
-    if program.vm.closed:
-        raise ClosedError("the vm is closed")
+    program.check_open()
     batch = packets if isinstance(packets, Batch) else Batch(packets)
     kind = kind_of(program.type)
     if kind != KIND_RAW and batch.shortest < SHORTEST:
@@ -216,6 +215,7 @@ def run(
         return (ctypes.addressof(buffer) - memory.base) & 0xFFFF_FFFF_FFFF_FFFF
 
     with program.vm.cpus.take() as cpu:
+        program.check_open()
         if dispatcher is None:
             loop, entry = jit.native("batch_run"), jit.program(program).entry
         else:

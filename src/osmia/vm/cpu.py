@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from osmia.errors import ClosedError, KernelError
 from osmia.vm import layout
 from osmia.vm.memory import Memory
 
@@ -53,6 +55,8 @@ class Cpus:
             memory.store64(cpu.state + layout.STATE_RANDOM, 0x9E37_79B9_7F4A_7C15 + cpu.number)
         self._free = list(reversed(self._all))
         self._changed = threading.Condition()
+        self._takers: list[int] = []
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._all)
@@ -73,14 +77,35 @@ class Cpus:
 
     @contextmanager
     def take(self) -> Iterator[Cpu]:
-        """A CPU for this run; the lowest free number."""
+        """A CPU for this run; the lowest free number. ClosedError after `close`."""
+        taker = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: self._free)
+            self._changed.wait_for(lambda: self._free or self._closed)
+            if self._closed:
+                raise ClosedError("the vm is closed")
             cpu = min(self._free, key=lambda free: free.number)
             self._free.remove(cpu)
+            self._takers.append(taker)
         try:
             yield cpu
         finally:
             with self._changed:
+                self._takers.remove(taker)
                 self._free.append(cpu)
-                self._changed.notify()
+                self._changed.notify_all()
+
+    @contextmanager
+    def paused(self) -> Iterator[bool]:
+        """Nobody is given a CPU meanwhile; whether nobody has one."""
+        with self._changed:
+            yield self.idle
+
+    def close(self) -> None:
+        """Wait for those who have a CPU, and give none any more. Raises KernelError (EBUSY) in
+        a run's own callback, which would wait for itself."""
+        with self._changed:
+            if threading.get_ident() in self._takers:
+                raise KernelError(errno.EBUSY, "close a vm from a run of its programs")
+            self._closed = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self.idle)

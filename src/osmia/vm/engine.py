@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -26,6 +28,7 @@ from osmia.vm.dispatcher import Dispatcher, check_depth
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import KFUNCS, Helper, supported, variant
 from osmia.vm.helpers.mocks import Mocks, mocked
+from osmia.vm.lifetimes import Lifetimes
 from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
 from osmia.vm.maps.build import Definition, normalised
@@ -81,6 +84,9 @@ class Vm:
         self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)
         self.maps: dict[int, VmMap] = {}
         self.programs: list[Program] = []
+        self.lifetimes = Lifetimes(self)
+        self._map_numbers = itertools.count(1)
+        self._program_numbers = itertools.count(1)
         self.dispatchers: dict[int, Dispatcher] = {}
         self._handles = itertools.count(1)
         self.helpers = Mocks(self._recompile)
@@ -116,10 +122,14 @@ class Vm:
         return self._jit
 
     def close(self) -> None:
-        """Give everything back. Maps and programs of this vm are closed with it."""
-        for held in self.maps.values():
-            held.let_go()
-        self.memory.close()
+        """Give everything back. Maps and programs of this vm are closed with it. Waits for
+        programs that run; KernelError (EBUSY) from a helper or hook of one."""
+        self.cpus.close()
+        with self.lock, ExitStack() as held:
+            for each in self.lifetimes.maps.values():
+                held.enter_context(each.raw.in_use())
+                each.let_go()
+            self.memory.close()
 
     @property
     def closed(self) -> bool:
@@ -161,25 +171,34 @@ class Vm:
         wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra, lock_offset)
         definition = normalised(wanted, len(self.cpus))
         with self.lock:
-            number = next((n for n in range(1, layout.MAX_MAPS) if n not in self.maps), None)
-            if number is None:
-                raise KernelError(24, "create one more map in this vm")
+            self._check_open()
+            self.lifetimes.sweep()
+            number = next(self._map_numbers)
+            if number >= layout.MAX_MAPS:
+                hint = f"it had {layout.MAX_MAPS - 1}; numbers are not used again"
+                raise KernelError(24, "create one more map in this vm", hint=hint)
             made = open_map(self, number, definition, name, key_codec, value_codec)
-            self.maps[number] = made
+            self.maps[number] = self.lifetimes.maps[number] = made
             self.memory.store64(self.map_table + 8 * number, made.raw.header)
             if made.raw.values_size:
                 self.areas.add(made.raw.values_address, made.raw.values_size, made.raw)
         return made
 
     def forget_map(self, number: int) -> None:
-        """Take a map out of the vm: its memory is free again."""
+        """Close a map. Its memory is free again once no program and no map names it."""
         with self.lock:
             gone = self.maps.pop(number, None)
             if gone is not None and not self.closed:
-                self.memory.store64(self.map_table + 8 * number, 0)
-                if gone.raw.values_size:
-                    self.areas.remove(gone.raw.values_address)
-                gone.raw.release()
+                kept = copy.copy(gone)
+                gone.raw = gone.raw.closed_copy()
+                self.lifetimes.close_map(number, kept)
+
+    def free_map(self, gone: VmMap) -> None:
+        """Give back the memory of a map that nothing names any more."""
+        self.memory.store64(self.map_table + 8 * gone.id, 0)
+        if gone.raw.values_size:
+            self.areas.remove(gone.raw.values_address)
+        gone.raw.release()
 
     def fill_slot(self, array: ProgramArray, index: int, program: Program | None) -> None:
         """Point a slot of a prog array at a program, or at none."""
@@ -202,7 +221,7 @@ class Vm:
 
     def fill_entries(self) -> None:
         """Compile the programs in all prog arrays: compiled code is about to jump there."""
-        for array in list(self.maps.values()):
+        for array in list(self.lifetimes.maps.values()):
             if isinstance(array, ProgramArray):
                 for index in array:
                     if not self.memory.load64(array.slot(index) + slots.SLOT_ENTRY):
@@ -213,15 +232,20 @@ class Vm:
         it meanwhile."""
         self._check_open()
         with self.lock:
+            program.check_open()
             made = Dispatcher(self, next(self._handles), program)
             self.dispatchers[made.handle] = made
         return made
+
+    def forget_dispatcher(self, handle: int) -> None:
+        """Take a dispatcher away that no program calls."""
+        self.memory.control.free(self.dispatchers.pop(handle).slot)
 
     def map_of(self, handle: int) -> VmMap | None:
         """The map that a program's pointer names."""
         if handle & ((1 << layout.MAP_HANDLE_SHIFT) - 1):
             return None
-        return self.maps.get((handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT)
+        return self.lifetimes.maps.get((handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT)
 
     # Programs.
 
@@ -247,11 +271,12 @@ class Vm:
         """
         self._check_open()
         checked = check(name or "program", code, names=function_names, lines=lines, jumps=jumps)
-        self._check_uses(checked, type)
         with self.lock:
+            self._check_open()
+            self._check_uses(checked, type)
             program = Program(
                 self,
-                len(self.programs) + 1,
+                next(self._program_numbers),
                 checked,
                 type,
                 expected_attach_type=expected_attach_type,
@@ -261,20 +286,27 @@ class Vm:
             check_depth(program)
             self._claim_arrays(program)
             self.programs.append(program)
+            self.lifetimes.programs[program.number] = program
         return program
+
+    def unload(self, programs: Iterable[Program]) -> None:
+        """Drop programs, each as soon as no prog array and no dispatcher has it and nothing
+        runs."""
+        with self.lock:
+            self.lifetimes.unload({program.number for program in programs})
 
     def forget_programs(self) -> None:
         """Drop all programs: prog arrays are emptied, dispatchers are gone. For long sessions that
-        load many; nothing may be running."""
+        load many; nothing may be running. Programs are closed: ClosedError."""
         with self.lock:
-            for array in self.maps.values():
+            for array in self.lifetimes.maps.values():
                 if isinstance(array, ProgramArray):
                     array.clear()
                     array.owner = None
-            self.programs.clear()
-            for dispatcher in self.dispatchers.values():
-                self.memory.control.free(dispatcher.slot)
-            self.dispatchers.clear()
+            for handle in list(self.dispatchers):
+                self.forget_dispatcher(handle)
+            self.lifetimes.linked.clear()
+            self.lifetimes.unload({program.number for program in self.programs})
             if self._jit is not None:
                 self._jit.forget()
 
@@ -347,7 +379,7 @@ class Vm:
     def immediate(self, i: Instruction, slot: int) -> int:
         """The value that an ld_imm64 at a slot leaves in its register."""
         if i.src in _MAP_LOADS:
-            target = self.maps.get(i.imm)
+            target = self.lifetimes.maps.get(i.imm)
             if target is None:
                 raise ProgramFault(f"map {i.imm} is closed")
             if i.src == op.LoadKind.MAP_FD:

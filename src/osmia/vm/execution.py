@@ -87,7 +87,7 @@ class Execution:
         if not header or self.memory.load32(header + layout.MAP_TYPE) != MapType.PROG_ARRAY:
             raise AccessError(f"r2 is no prog array: {array:#x}")
         number = self.vm.natives.call("take_tail_call", self.cpu.stack_top, header, key)
-        return self.vm.programs[number - 1] if number else None
+        return self.vm.lifetimes.programs[number] if number else None
 
     def call(self, interpreter: Interpreter, i: Instruction) -> int:
         """Call a helper or kfunc: check its arguments, then run it."""

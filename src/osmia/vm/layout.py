@@ -95,7 +95,8 @@ STATE_SCRATCH = 144
 
 NO_PACKET = 0xFFFF_FFFF
 
-MAX_MAPS = 1 << 12
+MAX_MAPS = 1 << 16
+"""The maps that a vm can have in its life: a number is never used again."""
 MAP_HANDLE = 0xFFFF_8000_0000_0000
 MAP_HANDLE_SHIFT = 8
 """What a program sees as a map's address: `MAP_HANDLE + (number << MAP_HANDLE_SHIFT)`."""

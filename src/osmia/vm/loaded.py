@@ -85,6 +85,7 @@ class LoadedObject:
         if self._owns_vm:
             self.vm.close()
             return
+        self.vm.unload(self.programs.values())
         for name, held in self.maps.items():
             if name not in self._borrowed:
                 held.close()

@@ -88,6 +88,7 @@ class _Loader:
         self.maps: dict[str, VmMap] = {}
         self.sections: dict[str, VmMap] = {}
         self.jump_tables: list[VmMap] = []
+        self.links: list[int] = []  # dispatchers of its own, which go with its programs
 
     def load(self, given: Mapping[str, VmMap], *, owns_vm: bool) -> LoadedObject:
         self.obj = self._prepared()
@@ -104,6 +105,7 @@ class _Loader:
                 self._create_section(section)
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self._fill_slots(programs)
+        self.vm.lifetimes.linked.update(self.links)
         return LoadedObject(
             self.obj,
             self.vm,
@@ -236,6 +238,7 @@ class _Loader:
             return_type=return_type(text),
             signature=text,
         )
+        self.undo.callback(self.vm.unload, [loaded])
         loaded.definition = program
         return loaded
 
@@ -298,7 +301,12 @@ class _Loader:
             raise RelocationError(
                 f"{name!r} is declared as {wanted}, program {program.name!r} is {program.signature}"
             )
-        return (linked if isinstance(linked, Dispatcher) else self.vm.dispatcher(linked)).handle
+        if isinstance(linked, Dispatcher):
+            return linked.handle
+        handle = self.vm.dispatcher(linked).handle
+        self.links.append(handle)
+        self.undo.callback(self.vm.lifetimes.release, handle)
+        return handle
 
     def _kernel_name(self, relocation: Relocation) -> str:
         kind = "kfunc" if relocation.kind is RelocationKind.KERNEL_FUNCTION else "kernel variable"

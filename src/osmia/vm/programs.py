@@ -33,7 +33,8 @@ HOT = 64
 
 
 class Program:
-    """A program of a vm; it stays loaded until the vm is closed.
+    """A program of a vm; it stays loaded until the vm is closed, or forgets its programs:
+    `closed`, ClosedError from then on.
 
     `number` is its handle for prog arrays, `calls` are the handles of the dispatchers that it
     calls. `type` is None for a raw program.
@@ -62,6 +63,14 @@ class Program:
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
         self._runs = 0
+        self.closed = False
+
+    def check_open(self) -> None:
+        """Raise ClosedError for a program that is no more."""
+        if self.vm.closed:
+            raise ClosedError("the vm is closed")
+        if self.closed:
+            raise ClosedError(f"program {self.name!r} is closed")
 
     @property
     def name(self) -> str:
@@ -89,13 +98,13 @@ class Program:
         Raises ProgramFault when the program does what it may not do, BudgetExceededError
         when it does not end; ClosedError.
         """
-        if self.vm.closed:
-            raise ClosedError("the vm is closed")
+        self.check_open()
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
         compiled = self._is_compiled(executor, repeat, hook)
         with self.vm.cpus.take() as cpu:
+            self.check_open()
             given = Input(self.vm, cpu, self)
             given.place(bytes(data), ctx)
             begin = time.perf_counter_ns()

@@ -121,6 +121,12 @@ class Jit:
         self._compiled[program.number] = found
         return found
 
+    def drop(self, program: Program) -> None:
+        """Forget the code of a program that is closed."""
+        gone = self._compiled.pop(program.number, None)
+        if gone is not None:
+            self._retired.append(gone)
+
     def forget(self) -> None:
         """Compile all programs anew. Whoever runs the old code may go on: it is kept until
         a next time when nobody runs anything."""

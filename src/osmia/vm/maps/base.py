@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from osmia.errors import ClosedError
 from osmia.object.uapi import MapType
@@ -37,19 +38,33 @@ class RawMap:
         self.frozen = False
         self._closed = False
 
+    def check_open(self) -> None:
+        """Raise ClosedError after `close`."""
+        if self._closed or self.vm.closed:
+            raise ClosedError("the map is closed")
+
+    def in_use(self) -> threading.Lock:
+        """The lock that every native operation of Python holds: none goes on meanwhile."""
+        return self._lock
+
+    def closed_copy(self) -> Self:
+        """What is left to Python of a map that programs go on with."""
+        with self._lock:
+            left = copy.copy(self)
+            left._closed = True
+        return left
+
     @property
     def header(self) -> int:
         """The address of the map's header; ClosedError after `close`."""
-        if self._closed or self.vm.closed:
-            raise ClosedError("the map is closed")
+        self.check_open()
         return self._built.header
 
     @property
     def _scratch(self) -> int:
         """Where keys and values are put for native functions; ClosedError after `close`: the
         memory may be somebody else's by then."""
-        if self._closed or self.vm.closed:
-            raise ClosedError("the map is closed")
+        self.check_open()
         return self._arguments
 
     @property
@@ -60,11 +75,13 @@ class RawMap:
     @property
     def values_address(self) -> int:
         """The address of the first value."""
+        self.check_open()
         return self._built.values
 
     @property
     def nodes_address(self) -> int:
         """The address of the first node or slot, in control memory."""
+        self.check_open()
         return self._built.nodes
 
     @property
@@ -79,10 +96,11 @@ class RawMap:
 
     def release(self) -> None:
         """Give the map's memory back; programs must not use it any more."""
-        if not self._closed and not self.vm.closed:
-            build.release(self.vm.memory, self._built)
-            self.vm.memory.control.free(self._arguments)
-        self._closed = True
+        with self._lock:
+            if not self._closed and not self.vm.closed:
+                build.release(self.vm.memory, self._built)
+                self.vm.memory.control.free(self._arguments)
+            self._closed = True
 
     # Operations. Keys and values have exactly the map's sizes.
 

@@ -66,7 +66,8 @@ class VmMap:
         self.raw.frozen = True
 
     def close(self) -> None:
-        """Take the map out of the vm. Programs that name it fail from then on."""
+        """Take the map out of the vm: ClosedError from then on. Programs that name it keep it:
+        its memory is free again when the last of them is unloaded."""
         self.vm.forget_map(self.raw.number)
 
     def let_go(self) -> None:

@@ -81,6 +81,7 @@ class MapOfMaps(KeyedMap):
         """A map's number; it must agree with the template in type and sizes."""
         if not isinstance(value, VmMap) or value.vm is not self.vm:
             raise KernelError(errno.EINVAL, f"store {value!r} in map {self.name!r}")
+        value.raw.check_open()
         given = value.raw.definition
         if self.template is None:
             self.template = given
@@ -122,6 +123,10 @@ class MapOfMaps(KeyedMap):
             if self.vm.memory.load32(where):
                 yield self.decode_key(key)
 
+    def numbers(self) -> set[int]:
+        """The numbers of the maps in it."""
+        return {self.vm.memory.load32(where) for _, where in self.raw.entries()} - {0}
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
@@ -146,6 +151,8 @@ class ProgramArray(KeyedMap):
             raise KernelError(errno.EINVAL, f"store {value!r} in map {self.name!r}")
         index = self._index(key)
         with self.vm.lock:
+            value.check_open()
+            self.slot(index)  # ClosedError, before anything is done
             self.claim(value)
             self.vm.fill_slot(self, index, value)
 
@@ -184,7 +191,7 @@ class ProgramArray(KeyedMap):
     def open(self, key: Any) -> Program:
         """The program under a key."""
         number: int = self[key]
-        return self.vm.programs[number - 1]
+        return self.vm.lifetimes.programs[number]
 
     def clear(self) -> None:
         """Empty all slots."""
@@ -196,6 +203,10 @@ class ProgramArray(KeyedMap):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def numbers(self) -> set[int]:
+        """The numbers of the programs in it."""
+        return {self._number(index) for index in self}
 
     def _index(self, key: Any) -> int:
         index = int.from_bytes(self._key_bytes(key), "little")

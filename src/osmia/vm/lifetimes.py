@@ -1,0 +1,97 @@
+"""What of a vm is in use: programs keep the maps they name, as in the kernel.
+
+What was closed goes when nothing names it any more: a map no program and no map of maps, a
+program no prog array and no dispatcher. Until then it is there for those that do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osmia.vm.maps.mapping import VmMap
+from osmia.vm.maps.special import MapOfMaps, ProgramArray
+
+if TYPE_CHECKING:
+    from osmia.vm.engine import Vm
+    from osmia.vm.programs import Program
+
+
+class Lifetimes:
+    """All maps and programs of a vm, the closed ones too that something still names."""
+
+    def __init__(self, vm: Vm) -> None:
+        self._vm = vm
+        self.maps: dict[int, VmMap] = {}
+        self.programs: dict[int, Program] = {}
+        self.linked: set[int] = set()
+        """Handles of dispatchers that go with the last program that calls them."""
+        self._unloaded: set[int] = set()
+        self._closed_maps: set[int] = set()
+
+    def close_map(self, number: int, kept: VmMap) -> None:
+        """The user is done with a map: `kept` is what programs go on with."""
+        self.maps[number] = kept
+        self._closed_maps.add(number)
+        self.sweep()
+
+    def unload(self, programs: set[int]) -> None:
+        """The user is done with programs."""
+        self._unloaded |= programs & self.programs.keys()
+        self.sweep()
+
+    def release(self, handle: int) -> None:
+        """The user is done with a dispatcher, which programs may call."""
+        self.linked.add(handle)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Free what is closed and not named any more; at another time while programs run."""
+        if not self._closed_maps and not self._unloaded and not self.linked:
+            return
+        with self._vm.lock, self._vm.cpus.paused() as idle:
+            if not idle or self._vm.closed:
+                return
+            maps, programs, handles = self._in_use()
+            for number in self._unloaded - programs:
+                self._drop_program(self.programs.pop(number))
+            self._unloaded &= programs
+            for handle in self.linked - handles:
+                self._vm.forget_dispatcher(handle)
+            self.linked &= handles
+            for number in self._closed_maps - maps:
+                self._vm.free_map(self.maps.pop(number))
+            self._closed_maps &= maps
+
+    def _drop_program(self, program: Program) -> None:
+        program.closed = True
+        self._vm.programs.remove(program)
+        if self._vm.jit_in_use is not None:
+            self._vm.jit_in_use.drop(program)
+
+    def _in_use(self) -> tuple[set[int], set[int], set[int]]:
+        """The numbers of maps and programs and the handles that can still be reached."""
+        vm = self._vm
+        maps: set[int] = set()
+        programs: set[int] = set()
+        handles = vm.dispatchers.keys() - self.linked
+        pending: list[VmMap | Program] = [vm.dispatchers[handle].program for handle in handles]
+        pending += (p for number, p in self.programs.items() if number not in self._unloaded)
+        pending += vm.maps.values()
+        while pending:
+            this = pending.pop()
+            if isinstance(this, ProgramArray):
+                if this.id not in maps:
+                    pending += (self.programs[number] for number in this.numbers())
+                maps.add(this.id)
+            elif isinstance(this, MapOfMaps):
+                if this.id not in maps:
+                    pending += (self.maps[n] for n in this.numbers() if n in self.maps)
+                maps.add(this.id)
+            elif isinstance(this, VmMap):
+                maps.add(this.id)
+            elif this.number not in programs:
+                programs.add(this.number)
+                pending += (self.maps[n] for n in this.code.map_numbers if n in self.maps)
+                pending += (vm.dispatchers[handle].program for handle in this.calls)
+                handles |= this.calls
+        return maps, programs, handles

@@ -1,0 +1,176 @@
+"""What is closed, and who still has it: programs keep their maps; numbers are never used again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from osmia.errors import ClosedError, KernelError
+from osmia.isa import assemble
+from osmia.object.uapi import MapType, ProgramType
+from osmia.vm.engine import Vm
+from osmia.vm.maps.special import MapOfMaps, ProgramArray
+from osmia.vm.programs import Program
+
+COUNT = """
+    r1 = 7
+    *(u64 *)(r10 - 8) = r1
+    r1 = map[fd:{number}]
+    r2 = r10
+    r2 += -8
+    r3 = r10
+    r3 += -8
+    r4 = 0
+    call bpf_map_update_elem
+    exit
+"""
+FOREVER = """
+    r2 = map[fd:{number}][0]+0
+top: r3 = 1
+    lock *(u64 *)(r2 + 0) += r3
+    goto top
+    exit
+"""
+
+
+def returning(vm: Vm, value: int) -> Program:
+    return vm.load_program(assemble(f"r0 = {value}\nexit"), type=ProgramType.XDP)
+
+
+def free_bytes(vm: Vm) -> int:
+    return sum(end - start for start, end in vm.memory.control._free)
+
+
+def test_a_program_keeps_the_maps_it_names(vm: Vm, executor: Any) -> None:
+    table: Any = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    program = vm.load_program(assemble(COUNT.format(number=table.id)))
+    if executor == "jit":
+        assert program.run(executor="jit").retval == 0
+    closed = table.id
+    table.close()
+    others: list[Any] = [
+        vm.create_map(MapType.PROG_ARRAY, max_entries=64),
+        vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4),
+    ]
+    assert program.run(executor=executor).retval == 0
+    assert [len(other) for other in others] == [0, 0]
+    assert closed not in {other.id for other in others}
+    assert closed not in vm.maps
+    with pytest.raises(ClosedError):
+        len(table)
+    for other in others:
+        other.close()
+    used = free_bytes(vm)
+    vm.forget_programs()
+    assert free_bytes(vm) > used
+    assert not vm.lifetimes.maps
+    assert vm.memory.load64(vm.map_table + 8 * closed) == 0
+
+
+def test_a_map_of_maps_keeps_its_maps(vm: Vm) -> None:
+    outer = vm.create_map(MapType.ARRAY_OF_MAPS, max_entries=2)
+    assert isinstance(outer, MapOfMaps)
+    inner = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    outer[0] = inner
+    inner.close()
+    assert inner.id in vm.lifetimes.maps
+    with pytest.raises(ClosedError):
+        outer[1] = inner
+    outer.close()
+    assert not vm.lifetimes.maps
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda array, program: array.update(0, program),
+        lambda array, program: array.get(0),
+        lambda array, program: list(array),
+        lambda array, program: array.clear(),
+    ],
+)
+def test_a_closed_prog_array_says_so(
+    vm: Vm, use: Callable[[ProgramArray, Program], object]
+) -> None:
+    array = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
+    assert isinstance(array, ProgramArray)
+    program = returning(vm, 1)
+    array.close()
+    with pytest.raises(ClosedError):
+        use(array, program)
+
+
+def test_forgotten_programs_are_closed_and_never_taken_for_new_ones(vm: Vm, executor: Any) -> None:
+    old = returning(vm, 1)
+    assert old.run(bytes(64), executor=executor).retval == 1
+    vm.forget_programs()
+    new = returning(vm, 2)
+    assert new.number != old.number
+    assert new.run(bytes(64), executor=executor).retval == 2
+    for use in (lambda: old.run(bytes(64)), lambda: old.run_batch([bytes(64)])):
+        with pytest.raises(ClosedError, match="program"):
+            use()
+    with pytest.raises(ClosedError):
+        vm.dispatcher(old)
+
+
+def test_an_unloaded_program_stays_where_it_is_attached(vm: Vm, executor: Any) -> None:
+    array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=1)
+    text = f"r2 = map[fd:{array.id}]\nr3 = 0\ncall bpf_tail_call\nr0 = 9\nexit"
+    caller = vm.load_program(assemble(text), type=ProgramType.XDP)
+    callee, attached = returning(vm, 5), returning(vm, 6)
+    array[0] = callee
+    dispatcher = vm.dispatcher(attached)
+    vm.unload([callee, attached])
+    assert caller.run(bytes(64), executor=executor).retval == 5
+    assert dispatcher.run(bytes(64), executor=executor).retval == 6
+    del array[0]
+    vm.unload([callee])
+    assert callee.closed and not attached.closed
+    assert caller.run(bytes(64), executor=executor).retval == 9
+
+
+def test_closing_a_vm_waits_for_its_runs() -> None:
+    vm = Vm(memory=1 << 23, cpus=2)
+    words: Any = vm.create_map(MapType.ARRAY, value_size=8)
+    program = vm.load_program(assemble(FOREVER.format(number=words.id)))
+    vm.need_jit().program(program)
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            program.run(bytes(8), executor="jit", budget=1 << 27)
+        except Exception as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while vm.cpus.idle and thread.is_alive():
+        time.sleep(0.001)
+    vm.close()
+    thread.join()
+    assert [type(error).__name__ for error in ended] == ["BudgetExceededError"]
+    with pytest.raises(ClosedError):
+        program.run(bytes(8))
+    with pytest.raises(ClosedError):
+        words[0]
+
+
+def test_a_run_cannot_close_its_own_vm(vm: Vm, executor: Any) -> None:
+    refusals: list[int | None] = []
+
+    def clock() -> int:
+        try:
+            vm.close()
+        except KernelError as error:
+            refusals.append(error.errno)
+        return 1
+
+    vm.helpers["ktime_get_ns"] = clock
+    program = vm.load_program(assemble("call bpf_ktime_get_ns\nexit"))
+    assert program.run(executor=executor).retval == 1
+    assert refusals == [16]
