@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from osmia.errors import KernelError, VerifierError
 from osmia.isa import assemble
 from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.vm.batch import Batch
 from osmia.vm.engine import Vm
 from osmia.vm.errors import ProgramFault
 
@@ -157,3 +161,65 @@ def test_a_tail_call_through_no_prog_array_jumps_nowhere(
     program = load(vm, text)
     with pytest.raises(ProgramFault, match=r"no prog array|is no map"):
         program.run(b"x" * 16, executor=executor, strict=False)
+
+
+def test_compiled_tail_calls_go_on_while_a_helper_is_replaced(vm: Vm) -> None:
+    array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=1)
+    tail = f"r2 = map[fd:{array.id}]\nr3 = 0\ncall bpf_tail_call\nr0 = 1\nexit"
+    caller = vm.load_program(assemble(tail), type=ProgramType.XDP)
+    array[0] = vm.load_program(assemble("r0 = 2\nexit"), type=ProgramType.XDP)
+    batch = Batch([bytes(64)] * 20_000)
+    caller.run_batch(batch)
+    verdicts: list[int] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            verdicts.extend(set(caller.run_batch(batch, repeat=20)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    for _ in range(5):
+        vm.helpers["anything"] = lambda: 0
+        time.sleep(0.02)
+    stop.set()
+    thread.join()
+    assert set(verdicts) == {2}
+
+
+def test_replacing_a_helper_leaves_the_slots_of_prog_arrays_filled(vm: Vm) -> None:
+    array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=1)
+    vm.need_jit()
+    array[0] = vm.load_program(assemble("r0 = 2\nexit"), type=ProgramType.XDP)
+    entry = vm.memory.load64(array.slot(0))
+    assert entry
+    vm.helpers["anything"] = lambda: 0
+    assert vm.memory.load64(array.slot(0)) == entry
+
+
+def test_a_long_chain_of_programs_is_compiled(vm: Vm, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 60
+    array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=count + 1)
+    programs = []
+    for number in range(count):
+        text = (
+            f"r2 = map[fd:{array.id}]\nr3 = {number + 1}\ncall bpf_tail_call\nr0 = {number}\nexit"
+        )
+        programs.append(vm.load_program(assemble(text), type=ProgramType.XDP))
+        array[number] = programs[-1]
+    jit = vm.need_jit()
+    monkeypatch.setattr(jit, "level", 0)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(_depth() + 120)
+    try:
+        jit.program(programs[0])
+    finally:
+        sys.setrecursionlimit(limit)
+    assert programs[0].run(bytes(64), executor="jit").retval == 33
+
+
+def _depth() -> int:
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth

@@ -7,7 +7,7 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -219,13 +219,14 @@ class Vm:
         self._jit.point((array.raw.header, index), entry)
         self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, entry)
 
-    def fill_entries(self) -> None:
-        """Compile the programs in all prog arrays: compiled code is about to jump there."""
+    def filled_slots(self) -> Iterator[tuple[int, int, int, Program]]:
+        """The programs in all prog arrays: the array's header, the index, where in its slot the
+        program's entry belongs, the program."""
         for array in list(self.lifetimes.maps.values()):
             if isinstance(array, ProgramArray):
                 for index in array:
-                    if not self.memory.load64(array.slot(index) + slots.SLOT_ENTRY):
-                        self._set_entry(array, index, array.open(index))
+                    word = array.slot(index) + slots.SLOT_ENTRY
+                    yield array.raw.header, index, word, array.open(index)
 
     def dispatcher(self, program: Program) -> Dispatcher:
         """A place with this program attached, to run it, or call it from others, and to replace
@@ -315,10 +316,6 @@ class Vm:
         with self.lock:
             if self._jit is not None:
                 self._jit.forget()
-                for array in self.maps.values():
-                    if isinstance(array, ProgramArray):
-                        for index in array:
-                            self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, 0)
 
     def _claim_arrays(self, program: Program) -> None:
         """A program that tail-calls through an array owns it, or agrees with its owner."""

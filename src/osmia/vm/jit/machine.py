@@ -78,7 +78,6 @@ class Jit:
             vm.retpoline,
         )
         self._compiled: dict[int, CompiledProgram] = {}
-        self._unfinished: dict[int, CompiledProgram] = {}  # what they tail-call is not there yet
         self._loops: dict[tuple[int, int], tuple[Module, Callable[..., int]]] = {}
         self._retired: list[Module] = []
         self._targets: dict[stubs.Place, int] = {}
@@ -96,11 +95,37 @@ class Jit:
         found = self._compiled.get(program.number)
         if found is None:
             with self.vm.lock:
-                found = self._compiled.get(program.number) or self._unfinished.get(program.number)
-                found = found or self._add(program)
+                if program.number not in self._compiled:
+                    self._build(program)
+                found = self._compiled[program.number]
         return found
 
-    def _add(self, program: Program) -> CompiledProgram:
+    def _build(self, program: Program) -> None:
+        """Compile a program and all that it can get to, then let jumps go there: nobody comes
+        to code whose own jumps lead nowhere yet."""
+        made: dict[int, CompiledProgram] = {}
+        words: dict[int, int] = {}  # what callers without stubs load: by address, the program
+        places: dict[stubs.Place, int] = {}
+        pending = [program]
+        with_arrays = False
+        while pending:
+            this = pending.pop()
+            if this.number in self._compiled or this.number in made:
+                continue
+            made[this.number] = self._compile(this)
+            for handle in this.calls:
+                dispatcher = self.vm.dispatchers[handle]
+                places[stubs.DISPATCHER, handle] = dispatcher.program.number
+                words[dispatcher.slot] = dispatcher.program.number
+                pending.append(dispatcher.program)
+            if this.code.has_tail_calls and not with_arrays:
+                with_arrays = True
+                for header, index, slot, target in self.vm.filled_slots():
+                    places[header, index] = words[slot] = target.number
+                    pending.append(target)
+        self._publish(made, places, words)
+
+    def _compile(self, program: Program) -> CompiledProgram:
         context = self.context(program.type, program.code)
         text = module_text(context, program.code)
         # What it calls by handle was compiled with that, and may have needed this one too.
@@ -109,27 +134,35 @@ class Jit:
             return found
         compiled = compiler.object_code(text, retpoline=self.vm.retpoline, level=self.level)
         code = compiler.LoadedCode(compiled)
-        found = CompiledProgram(code, context.natives.stubs.symbols)
-        for place, stub in found.stubs.items():
-            stubs.point(stub, self._targets.get(place, found.entry))
-        self._unfinished[program.number] = found
-        try:
-            if program.code.has_tail_calls:
-                self.vm.fill_entries()
-        finally:
-            del self._unfinished[program.number]
-        self._compiled[program.number] = found
-        return found
+        return CompiledProgram(code, context.natives.stubs.symbols)
+
+    def _publish(
+        self,
+        made: dict[int, CompiledProgram],
+        places: dict[stubs.Place, int],
+        words: dict[int, int],
+    ) -> None:
+        """New code becomes what its callers jump to; of its own jumps first."""
+        compiled = self._compiled | made
+        targets = {place: compiled[number].entry for place, number in places.items()}
+        known = self._targets | targets
+        for module in made.values():
+            for place, stub in module.stubs.items():
+                stubs.point(stub, known.get(place, module.entry))
+        for place, entry in targets.items():
+            if self._targets.get(place) != entry:
+                self.point(place, entry)
+        for address, number in words.items():
+            self.vm.memory.store64(address, compiled[number].entry)
+        self._compiled.update(made)
 
     def drop(self, program: Program) -> None:
-        """Forget the code of a program that is closed."""
-        gone = self._compiled.pop(program.number, None)
-        if gone is not None:
-            self._retired.append(gone)
+        """Give back the code of a program that is closed and that nothing leads to."""
+        self._compiled.pop(program.number, None)
 
     def forget(self) -> None:
-        """Compile all programs anew. Whoever runs the old code may go on: it is kept until
-        a next time when nobody runs anything."""
+        """Compile all programs anew. Whoever runs the old code may go on, and where it jumps to
+        stays until there is new code: it is kept until a next time when nobody runs anything."""
         if self.vm.cpus.idle:
             self._retired.clear()
         self._retired += self._compiled.values()
@@ -163,8 +196,7 @@ class Jit:
         may still run."""
         self._targets[place] = entry
         loops = (module for module, _ in self._loops.values())
-        programs = (*self._compiled.values(), *self._unfinished.values())
-        for module in (*programs, *loops, *self._retired):
+        for module in (*self._compiled.values(), *loops, *self._retired):
             stub = module.stubs.get(place)
             if stub is not None:
                 stubs.point(stub, entry)
@@ -178,17 +210,16 @@ class Jit:
         self.point((stubs.DISPATCHER, dispatcher.handle), entry)
 
     def _entry_slot(self, handle: int) -> int:
-        """Where the entry of a dispatcher's program is, which is there from now on."""
-        dispatcher = self.vm.dispatchers[handle]
-        if (stubs.DISPATCHER, handle) not in self._targets:
-            self.attach(dispatcher, dispatcher.program)
-        return dispatcher.slot
+        """Where the entry of a dispatcher's program is put."""
+        return self.vm.dispatchers[handle].slot
 
     def batch(self, dispatcher: Dispatcher, kind: int) -> Callable[..., int]:
         """The native function `batch_run`, with calls of a dispatcher in it."""
         key = dispatcher.handle, kind
         with self.vm.lock:
             if key not in self._loops:
+                if (stubs.DISPATCHER, dispatcher.handle) not in self._targets:
+                    self.attach(dispatcher, dispatcher.program)
                 code = self._native_code()
                 exported = code.exported("batch_run", entry=dispatcher.handle, kind=kind)
                 module = Module(self._load(code, [exported], 2), code.stubs.symbols)
