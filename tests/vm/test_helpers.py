@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
@@ -238,3 +239,103 @@ def test_xdp_packets_grow_and_shrink_as_in_the_kernel(
     with Program.load(ProgramType.XDP, code, license="GPL") as program:
         real = program.run(packet())
     assert (real.retval, real.data) == (found.retval, found.data)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    "template",
+    [
+        "%#x",
+        "%.3d",
+        "%hd",
+        "%zu",
+        "%hhd",
+        "%lc",
+        "%ls",
+        "%q",
+        "%d%",
+        "%5d",
+        "%-5d|",
+        "%05d",
+        "%+d",
+        "%li",
+        "%lld",
+        "%llX",
+        "%lu",
+        "%c",
+        "%5c",
+        "%i",
+        "%px",
+        "%pK",
+        "%pI5",
+        "%lp",
+        "%%",
+    ],
+)
+def test_formats_are_those_of_the_kernel(vm: Vm, executor: Any, template: str) -> None:
+    from osmia.kernel.programs import Program
+
+    word = int.from_bytes(template.encode().ljust(8, b"\0"), "little")
+    code = assemble(
+        f"r1 = {word} ll\n*(u64 *)(r10 - 8) = r1\nr1 = r10\nr1 += -8\nr2 = 8\nr3 = 5\n"
+        "call bpf_trace_printk\nexit"
+    )
+    found = vm.load_program(code, type=ProgramType.XDP).run(packet(), executor=executor)
+    with Program.load(ProgramType.XDP, code, license="GPL") as program:
+        real = program.run(packet())
+    if "%p" in template and real.retval < 1 << 31:  # the kernel prints no addresses
+        assert found.retval < 1 << 31
+    else:
+        assert found.retval == real.retval
+
+
+@pytest.mark.kernel
+def test_a_record_larger_than_the_ring_finds_no_room_as_in_the_kernel(
+    vm: Vm, executor: Any
+) -> None:
+    from osmia.kernel.maps import Map
+    from osmia.kernel.programs import Program
+
+    text = (
+        "r1 = map[fd:{ring}]\nr2 = map[fd:{value}][0]+0\nr3 = {size}\nr4 = 0\n"
+        "call bpf_ringbuf_output\nexit"
+    )
+    ring = vm.create_map(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096)
+    value = vm.create_map(MapType.ARRAY, value_size=16384)
+    with (
+        Map.create(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096) as theirs,
+        Map.create(MapType.ARRAY, key_size=4, value_size=16384, max_entries=1) as their_value,
+    ):
+        for size in (4000, 4096, 8192):
+            code = assemble(text.format(ring=ring.id, value=value.id, size=size))
+            found = vm.load_program(code, type=ProgramType.XDP).run(packet(), executor=executor)
+            numbers = {"ring": theirs.fileno(), "value": their_value.fileno()}
+            code = assemble(text.format(size=size, **numbers))
+            with Program.load(ProgramType.XDP, code, license="GPL") as program:
+                assert program.run(packet()).retval == found.retval
+
+
+@pytest.mark.parametrize(("size", "result"), [(65516, 0), (65517, -errno.E2BIG)])
+def test_a_perf_event_is_no_larger_than_a_record(
+    vm: Vm, executor: Any, size: int, result: int
+) -> None:
+    events: Any = vm.create_map(MapType.PERF_EVENT_ARRAY, max_entries=2)
+    value = vm.create_map(MapType.ARRAY, value_size=1 << 17)
+    code = assemble(
+        f"r2 = map[fd:{events.id}]\nr3 = 0xffffffff ll\nr4 = map[fd:{value.id}][0]+0\n"
+        f"r5 = {size}\ncall bpf_perf_event_output\nexit"
+    )
+    program = vm.load_program(code, type=ProgramType.XDP)
+    assert program.run(packet(), executor=executor).retval == result & 0xFFFFFFFF
+    assert [len(data) for _, data in events.read()] == [size] * (not result)
+
+
+def test_perf_events_that_nobody_reads_are_lost_by_their_bytes(
+    vm: Vm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: Any = vm.create_map(MapType.PERF_EVENT_ARRAY, max_entries=2)
+    monkeypatch.setattr(events, "LIMIT_BYTES", 100)
+    assert [events.put(0, bytes(40)) for _ in range(3)] == [0, 0, -errno.ENOSPC]
+    assert events.lost == 1
+    assert len(events.read()) == 2
+    assert events.put(0, bytes(100)) == 0

@@ -12,6 +12,7 @@ from osmia.errors import ClosedError, KernelError, NotSupportedError
 from osmia.isa import assemble
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm.engine import Vm
+from osmia.vm.layout import MAP_BUCKETS, MAP_SPARE
 from osmia.vm.maps.errors import EmptyMapError, KeyExistsError, MapFullError, MissingKeyError
 
 
@@ -257,3 +258,59 @@ def test_a_closed_map_says_so(use: Callable[[Any], object]) -> None:
             use(table)
     with pytest.raises(ClosedError):
         use(other)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("length", [0, 8, 32, 33, 1 << 31])
+def test_a_prefix_longer_than_the_key_covers_nothing(any_vm: Vm, length: int) -> None:
+    from osmia.kernel.maps import Map
+
+    options = {"key_size": 8, "value_size": 4, "max_entries": 4, "flags": int(MapFlag.NO_PREALLOC)}
+    mine: Any = any_vm.create_map(MapType.LPM_TRIE, **options)
+    with Map.create(MapType.LPM_TRIE, **options) as theirs:
+        for trie in (mine, theirs):
+            trie[b"\x08\0\0\0\x0a\0\0\0"] = 5
+        key = length.to_bytes(4, "little") + bytes([10, 0, 0, 1])
+        assert mine.get(key) == theirs.get(key)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("map_type", "size"),
+    [
+        (MapType.ARRAY, 8 << 20),
+        (MapType.HASH, 8 << 20),
+        (MapType.QUEUE, 8 << 20),
+        (MapType.LPM_TRIE, 8 << 20),
+        (MapType.PERCPU_ARRAY, 1 << 15),
+        (MapType.PERCPU_ARRAY, (1 << 15) + 1),
+        (MapType.PERCPU_HASH, (1 << 15) + 1),
+        (MapType.ARRAY, 1 << 31),
+    ],
+)
+def test_values_are_as_large_as_in_the_kernel(vm: Vm, map_type: MapType, size: int) -> None:
+    from osmia.kernel.maps import Map
+
+    key_size = {MapType.QUEUE: 0, MapType.LPM_TRIE: 8}.get(map_type, 4)
+    flags = int(MapFlag.NO_PREALLOC) if map_type is MapType.LPM_TRIE else 0
+    found = []
+    for create in (vm.create_map, Map.create):
+        try:
+            create(map_type, key_size=key_size, value_size=size, max_entries=1, flags=flags).close()
+            found.append(0)
+        except KernelError as error:
+            found.append(error.errno)
+    assert found[0] == found[1]
+
+
+def test_a_replaced_entry_is_put_first_in_its_chain(any_vm: Vm) -> None:
+    """So whoever goes along the chain meanwhile comes by the old one, or by both: a node that
+    leaves the middle of a chain never leads to another one's place."""
+    table: Any = any_vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=1)
+    memory, bucket = any_vm.memory, any_vm.memory.load64(table.raw.header + MAP_BUCKETS)
+    spare = any_vm.memory.load64(table.raw.header + MAP_SPARE)
+    table[1] = 1
+    first, waiting = memory.load32(bucket), memory.load32(spare)
+    table[1] = 2
+    assert (memory.load32(bucket), memory.load32(spare)) == (waiting, first)
+    assert dict(table) == {1: 2}

@@ -13,6 +13,8 @@ from osmia.vm.native import field32, interrupt, native, reachable
 
 RINGBUF = 27
 CURRENT_CPU = M32
+LARGEST_EVENT = 65516
+"""Bytes: a perf record's size, its header of 12 bytes included, is a multiple of 8 in a u16."""
 
 
 @native
@@ -85,12 +87,17 @@ def perf_event_output(
     call: Invocation, ctx: int, handle: int, flags: int, data: int, size: int
 ) -> int:
     """bpf_perf_event_output, since 4.4. Bits 32 to 51 of the flags ask for that many bytes
-    of the packet behind the data, in packet programs."""
+    of the packet behind the data, in packet programs. E2BIG for more than a perf record holds,
+    ENOSPC for what finds no room."""
     target = call.vm.map_of(handle)
     if not isinstance(target, PerfEventArray):
         return E_INVAL
     if flags >> 52:
         return E_INVAL
+    size &= M32
+    wanted = flags >> 32 & 0xFFFFF
+    if size + wanted > LARGEST_EVENT:
+        return E_2BIG
     cpu = flags & M32
     if cpu == CURRENT_CPU:
         cpu = call.cpu.number
@@ -98,7 +105,6 @@ def perf_event_output(
         return E_2BIG
     if cpu != call.cpu.number:
         return E_NOENT
-    wanted = flags >> 32 & 0xFFFFF
     packet = call.packet(wanted)
     if len(packet) < wanted:
         return E_FAULT

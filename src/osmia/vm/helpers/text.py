@@ -8,15 +8,15 @@ from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_RANGE, M32, M64
 
 _DIRECTIVE = re.compile(
-    rb"%(?:%|(?P<flags>[-+ #0]*)(?P<width>\d*)(?:\.(?P<precision>\d+))?"
-    rb"(?P<length>hh|h|ll|l|z)?(?P<kind>p[iIKksSB]?[46b]?|[diuxXcs]))"
+    rb"%(?:%|(?P<flags>[-+ 0]*)(?P<width>(?:[1-9]\d*)?)"
+    rb"(?:(?P<kind>p(?:[iI][46]|[ku]s|[xKsSB]|(?![a-zA-Z0-9]))|[cs])|(?P<length>ll|l)?(?P<number>[diuxX])))"
 )
 LONGEST = 4096
 """Bytes of a format, or of a number's text, that are looked at."""
 WIDEST = 6
 """Digits of a field's width."""
 _MAX_ARGUMENTS = 12
-_BITS = {b"hh": 8, b"h": 16, b"l": 64, b"ll": 64, b"z": 64, None: 32}
+_BITS = {b"l": 64, b"ll": 64, None: 32}
 
 
 class FormatError(ValueError):
@@ -28,7 +28,7 @@ def formatted(call: Invocation, template: bytes, values: list[int]) -> bytes:
     rest = iter(values)
 
     def one(match: re.Match[bytes]) -> bytes:
-        kind = match["kind"]
+        kind = match["kind"] or match["number"]
         if kind is None:
             return b"%"
         value = next(rest, None)
@@ -49,7 +49,8 @@ def _directive(call: Invocation, match: re.Match[bytes], kind: bytes, value: int
         text = call.string(value).decode("latin-1")
         return f"{text:{'<' if '-' in flags else '>'}{width or 0}}".encode("latin-1")
     if kind == b"c":
-        return bytes([value & 0xFF])
+        padded = bytes([value & 0xFF]).ljust if "-" in flags else bytes([value & 0xFF]).rjust
+        return padded(int(width or 0))
     if kind[:1] == b"p":
         return _pointer(call, kind, value)
     value &= (1 << _BITS[match["length"]]) - 1

@@ -21,7 +21,16 @@ from osmia.vm.memory import Memory
 MAX_KEY = 512
 """Bytes: MAX_BPF_STACK, a key has to fit a program's stack."""
 MAX_VALUE = 1 << 22
+"""Bytes: what the kernel's allocator gives in one piece."""
 MAX_ENTRIES = 1 << 27
+_LARGEST = {
+    MapType.ARRAY: (1 << 31) - 1,
+    MapType.PERCPU_ARRAY: 1 << 15,
+    MapType.PERCPU_HASH: 1 << 15,
+    MapType.LRU_PERCPU_HASH: 1 << 15,
+}
+"""Bytes of a value, where it is not `MAX_VALUE`: an array is in virtual memory, what is by CPU
+in units of its own."""
 
 _PER_CPU = frozenset(
     {
@@ -247,7 +256,9 @@ def _refusal(d: Definition) -> int | None:
         return errno.EINVAL if bad or d.max_entries % 4096 else None
     if d.type in (MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER):
         bad_rounds = d.type is MapType.BLOOM_FILTER and d.map_extra > 15
-        return errno.EINVAL if d.key_size or not d.value_size or bad_rounds else None
+        if d.key_size or not d.value_size or bad_rounds:
+            return errno.EINVAL
+        return errno.E2BIG if d.value_size > MAX_VALUE else None
     if d.type in _HANDLES and (d.value_size != 4 or d.key_size != 4):
         return errno.EINVAL
     if d.type is MapType.HASH_OF_MAPS and d.value_size != 4:
@@ -260,7 +271,9 @@ def _refusal(d: Definition) -> int | None:
         return errno.EINVAL
     if not d.key_size or not d.value_size:
         return errno.EINVAL
-    if d.key_size > MAX_KEY or d.value_size > MAX_VALUE:
+    if d.type is MapType.LPM_TRIE and d.value_size > MAX_VALUE:
+        return errno.EINVAL
+    if d.key_size > MAX_KEY or d.value_size > _LARGEST.get(d.type, MAX_VALUE):
         return errno.E2BIG
     return None
 

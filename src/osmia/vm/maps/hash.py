@@ -3,11 +3,12 @@
 A node in control memory holds link, hash, mark and key; its value lies in the region under
 the node's number. As in the kernel:
 
-- a plain map's update of a key that exists puts a new node in the old one's place, so that
+- a plain map's update of a key that exists takes a new node for the old one, so that
   whoever holds the old value's address still sees the old value; one spare node a CPU makes
   that possible when the map is full;
 - lookups take no lock. A chain ends with its bucket's own number: a reader whom a recycled
-  node led into another chain sees a foreign end and starts again.
+  node led into another chain, or among the free ones, sees a foreign end or none and starts
+  again; a node that is used again comes first in its chain, so nothing is passed over.
 
 LRU maps (since 4.10) evict when no node is free: a hand goes round the nodes, in the order
 in which they came; it passes those that a program accessed since its last visit, once.
@@ -157,7 +158,7 @@ def hash_find(header: int, key: int, hashed: int) -> int:
     end = END | (hashed & field32(header, MAP_BUCKET_MASK))
     link = acquire32(hash_bucket(header, hashed))
     while link != end:
-        if link >= END:
+        if link >= END or link == 0:
             link = acquire32(hash_bucket(header, hashed))
             continue
         node = hash_node(header, link - 1)
@@ -298,7 +299,8 @@ def hash_insert(header: int, key: int, hashed: int, value: int, cpu: int) -> int
 
 @native
 def hash_replace(header: int, number: int, value: int, cpu: int) -> int:
-    """Put the CPU's spare node, with a new value, in a live node's place. Under the lock."""
+    """Put the CPU's spare node, with a new value, before a live node in its chain, then take
+    that out: those who look at the chain meanwhile find one of them. Under the lock."""
     slot = load64(header + MAP_SPARE) + cpu * 4
     spare = load32(slot) - 1
     old = hash_node(header, number)
@@ -308,9 +310,10 @@ def hash_replace(header: int, number: int, value: int, cpu: int) -> int:
     store8(node + NODE_MARK, 1)
     store8(node + NODE_LIVE, 1)
     copy(hash_value(header, spare, 0), value, field32(header, MAP_VALUE_SIZE))
-    store32(node + NODE_NEXT, load32(old + NODE_NEXT))
-    release32(hash_link_of(header, number), spare + 1)
-    store8(old + NODE_LIVE, 0)
+    bucket = hash_bucket(header, load32(old + NODE_HASH))
+    store32(node + NODE_NEXT, load32(bucket))
+    release32(bucket, spare + 1)
+    hash_unlink(header, number)
     store32(slot, number + 1)
     return 0
 

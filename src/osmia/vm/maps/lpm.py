@@ -90,7 +90,7 @@ def lpm_bits(header: int) -> int:
 @native
 def lpm_find(header: int, key: int) -> int:
     """The link of the longest prefix that covers a key's, or 0. Under the lock."""
-    length = lpm_smaller(load32(key), lpm_bits(header))
+    length = load32(key)
     best = 0
     link = load32(header + MAP_ROOT)
     while link != 0:
@@ -109,6 +109,8 @@ def lpm_find(header: int, key: int) -> int:
 @native
 def lpm_lookup(header: int, key: int) -> int:
     """The address of the value of the longest matching prefix, or 0."""
+    if load32(key) > lpm_bits(header):
+        return 0
     lock(header + MAP_LOCK)
     link = lpm_find(header, key)
     unlock(header + MAP_LOCK)

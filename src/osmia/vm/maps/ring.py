@@ -9,7 +9,7 @@ begins near the end runs on into it. Positions lie in control memory.
 from __future__ import annotations
 
 from osmia.vm.layout import MAP_LOCK, MAP_MAX_ENTRIES, MAP_NODES, MAP_VALUES
-from osmia.vm.maps.constants import E_2BIG, E_AGAIN, E_INVAL
+from osmia.vm.maps.constants import E_AGAIN, E_INVAL
 from osmia.vm.native import (
     acquire64,
     copy,
@@ -93,8 +93,6 @@ def ring_output(header: int, data: int, size: int, flags: int) -> int:
     """Copy a whole record in."""
     if flags & ~3:
         return E_INVAL
-    if size > field32(header, MAP_MAX_ENTRIES):
-        return E_2BIG
     record = ring_reserve(header, size)
     if record == 0:
         return E_AGAIN

@@ -324,7 +324,7 @@ class PerfEvents(EventSource[tuple[int, Any]]):
 
     def _refill(self) -> int:
         codec = self._owner.event_codec
-        taken = [self._owner.queue.popleft() for _ in range(len(self._owner.queue))]
+        taken = self._owner.take()
         counter = iter(taken)
         events = ((cpu, data if codec is None else codec.decode(data)) for cpu, data in counter)
         self._batch = Batch(events, counter)
@@ -338,23 +338,32 @@ class PerfEvents(EventSource[tuple[int, Any]]):
 
 
 class PerfEventArray(EventMap):
-    """Events by CPU. At most `LIMIT` wait to be read; `lost` counts the rest."""
+    """Events by CPU. At most `LIMIT` of `LIMIT_BYTES` wait to be read; `lost` counts the rest."""
 
     LIMIT = 1 << 16
+    LIMIT_BYTES = 1 << 26
 
     def __init__(self, raw: RawMap, name: str, *codecs: Codec | None) -> None:
         super().__init__(raw, name)
         self.event_codec = None
         self.queue: deque[tuple[int, bytes]] = deque()
+        self.waiting = 0  # bytes
         self.lost = 0
 
     def put(self, cpu: int, data: bytes) -> int:
         """Store an event; 0, or -ENOSPC when nobody reads them."""
-        if len(self.queue) >= self.LIMIT:
+        if len(self.queue) >= self.LIMIT or self.waiting + len(data) > self.LIMIT_BYTES:
             self.lost += 1
             return -errno.ENOSPC
         self.queue.append((cpu, data))
+        self.waiting += len(data)
         return 0
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """The events that wait: they do no more."""
+        taken = [self.queue.popleft() for _ in range(len(self.queue))]
+        self.waiting -= sum(len(data) for _, data in taken)
+        return taken
 
     def _open(self) -> PerfEvents:
         return PerfEvents(self)
