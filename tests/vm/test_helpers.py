@@ -339,3 +339,12 @@ def test_perf_events_that_nobody_reads_are_lost_by_their_bytes(
     assert events.lost == 1
     assert len(events.read()) == 2
     assert events.put(0, bytes(100)) == 0
+
+
+def test_helpers_are_replaced_by_any_way_of_a_mapping(vm: Vm, executor: Any) -> None:
+    program = load(vm, ASK_TIME)
+    vm.helpers.update(bpf_ktime_get_ns=lambda: 42)
+    assert program.run(executor=executor).retval == 42
+    vm.helpers.pop("ktime_get_ns")
+    assert program.run(executor=executor).retval != 42
+    assert "bpf_ktime_get_ns" not in vm.helpers

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from osmia.errors import ClosedError, KernelError, NotSupportedError
+from osmia.errors import ClosedError, CodecError, KernelError, NotSupportedError
 from osmia.isa import assemble
 from osmia.object.uapi import MapFlag, MapType
+from osmia.values import plain_codec
 from osmia.vm.engine import Vm
 from osmia.vm.layout import MAP_BUCKETS, MAP_SPARE
 from osmia.vm.maps.errors import EmptyMapError, KeyExistsError, MapFullError, MissingKeyError
@@ -314,3 +315,30 @@ def test_a_replaced_entry_is_put_first_in_its_chain(any_vm: Vm) -> None:
     table[1] = 2
     assert (memory.load32(bucket), memory.load32(spare)) == (waiting, first)
     assert dict(table) == {1: 2}
+
+
+def test_a_map_that_is_refused_for_its_codec_leaves_nothing(vm: Vm) -> None:
+    before = list(vm.memory.control._free), list(vm.memory.region._free)
+    with pytest.raises(CodecError):
+        vm.create_map(MapType.HASH, key_size=4, value_size=4, key_codec=plain_codec(8))
+    assert (vm.memory.control._free, vm.memory.region._free) == before
+
+
+def test_taking_all_passes_over_what_went_meanwhile(
+    vm: Vm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table: Any = vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=4)
+    table.update({1: 10, 2: 20, 3: 30})
+    get = table.get
+
+    def racing(key: int, default: Any = None) -> Any:
+        if key == 1:
+            del table[2]
+        found = get(key, default)
+        if key == 3:
+            del table[3]
+        return found
+
+    monkeypatch.setattr(table, "get", racing)
+    assert sorted(table.take_all()) == [(1, 10), (3, 30)]
+    assert not len(table)

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 
 from osmia.isa.helper_functions import HelperFunction
 from osmia.vm.helpers.table import Argument, Helper, Invocation
 
 
-class Mocks(dict[str, Callable[..., int]]):
+class Mocks(MutableMapping[str, Callable[..., int]]):
     """Callables by helper name; tells when one is set or taken away, for compiled programs
     have decided by then what they call."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        super().__init__()
+        self._callables: dict[str, Callable[..., int]] = {}
         self._changed = changed
 
+    def __getitem__(self, name: str) -> Callable[..., int]:
+        return self._callables[name.removeprefix("bpf_")]
+
     def __setitem__(self, name: str, function: Callable[..., int]) -> None:
-        super().__setitem__(name.removeprefix("bpf_"), function)
+        self._callables[name.removeprefix("bpf_")] = function
         self._changed()
 
     def __delitem__(self, name: str) -> None:
-        super().__delitem__(name.removeprefix("bpf_"))
+        del self._callables[name.removeprefix("bpf_")]
         self._changed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._callables)
+
+    def __len__(self) -> int:
+        return len(self._callables)
 
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -183,10 +184,16 @@ class KeyedMap(VmMap, MutableMapping[Any, Any]):
                 continue
 
     def take_all(self) -> list[tuple[Any, Any]]:
-        """Take all entries out."""
-        entries = list(self.items())
-        for key, _ in entries:
-            del self[key]
+        """Take all entries out, one by one: what a program stores under a key meanwhile may go
+        with it; what it deletes is taken all the same."""
+        self._check_not_frozen()
+        entries = []
+        for key in list(self):
+            value = self.get(key, _MISSING)
+            if value is not _MISSING:
+                entries.append((key, value))
+                with contextlib.suppress(KeyError):
+                    del self[key]
         return entries
 
     def clear(self) -> None:
@@ -324,4 +331,9 @@ def open_map(
         **special.KINDS,
     }
     kind = kinds.get(definition.type, KeyedMap)
-    return kind(RawMap(vm, number, definition), name, key_codec, value_codec)
+    raw = RawMap(vm, number, definition)
+    try:
+        return kind(raw, name, key_codec, value_codec)
+    except CodecError:
+        raw.release()
+        raise
