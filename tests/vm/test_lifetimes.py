@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import osmia
 from osmia.errors import ClosedError, KernelError
 from osmia.isa import assemble
 from osmia.object.uapi import MapType, ProgramType
@@ -16,6 +18,7 @@ from osmia.vm.engine import Vm
 from osmia.vm.maps.special import MapOfMaps, ProgramArray
 from osmia.vm.programs import Program
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 COUNT = """
     r1 = 7
     *(u64 *)(r10 - 8) = r1
@@ -174,3 +177,12 @@ def test_a_run_cannot_close_its_own_vm(vm: Vm, executor: Any) -> None:
     program = vm.load_program(assemble("call bpf_ktime_get_ns\nexit"))
     assert program.run(executor=executor).retval == 1
     assert refusals == [16]
+
+
+def test_an_object_leaves_nothing_in_a_vm_that_goes_on(vm: Vm) -> None:
+    obj = osmia.compile(EXAMPLES / "flows.bpf.c")
+    loaded = obj.load(engine="vm", vm=vm)
+    program = next(iter(loaded.programs.values()))
+    loaded.close()
+    assert program.closed
+    assert not vm.programs and not vm.lifetimes.maps and not vm.lifetimes.programs
