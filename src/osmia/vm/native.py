@@ -272,7 +272,8 @@ class Natives:
 
     `call` is the one door: it runs the Python form under a lock, or the compiled form once
     `use_compiled` gave one (compiled code runs on other threads without Python's lock, so
-    from then on everybody must use the same atomics).
+    from then on everybody must use the same atomics). What has no compiled form stays Python,
+    whose lock does not keep compiled code out.
     """
 
     def __init__(self, memory: Memory, map_table: int, cpu_state: Callable[[int], int]) -> None:
