@@ -213,3 +213,15 @@ def test_code_without_optimisations_computes_the_same(vm: Vm) -> None:
     program = vm.load_program(assemble(f"r0 = r2\n{LONG}\nexit"))
     expected = program.run(bytes(5), executor="interpreter").retval
     assert program.run(bytes(5), executor="jit").retval == expected
+
+
+def test_interpreted_programs_take_the_locks_that_compiled_ones_take(vm: Vm) -> None:
+    program = vm.load_program(assemble("call bpf_ktime_get_ns\nr0 = 0\nexit"))
+    vm.need_jit().program(program)
+    table = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    text = (
+        f"r1 = 1\n*(u64 *)(r10 - 8) = r1\nr1 = map[fd:{table.id}]\nr2 = r10\nr2 += -8\nr3 = r2\n"
+        "r4 = 0\ncall bpf_map_update_elem\nexit"
+    )
+    assert vm.load_program(assemble(text)).run(executor="interpreter").retval == 0
+    assert "helper_map_update_elem" in vm.natives._compiled

@@ -33,9 +33,23 @@ _DOOR = ctypes.CFUNCTYPE(_U64, *[_U64] * 7)
 Run = Callable[[int, int, int, int, int, int], int]
 
 MAP_OPERATIONS = ("map_lookup", "map_peek", "map_update", "map_delete", "map_push", "map_take")
-EXPORTED = frozenset(
-    (*MAP_OPERATIONS, "take_tail_call", "exchange32", "exchange64", "helper_spin_lock")
+MAP_HELPERS = (
+    "helper_map_lookup_elem",
+    "helper_map_update_elem",
+    "helper_map_delete_elem",
+    "helper_map_push_elem",
+    "helper_map_pop_elem",
+    "helper_map_peek_elem",
+    "helper_ringbuf_reserve",
+    "helper_ringbuf_submit",
+    "helper_ringbuf_discard",
+    "helper_ringbuf_output",
+    "helper_spin_lock",
+    "helper_spin_unlock",
+    "ring_reserve",
 )
+"""Helpers that take a map's lock, or a lock in it: interpreted programs take the same."""
+EXPORTED = frozenset((*MAP_OPERATIONS, *MAP_HELPERS, "take_tail_call", "exchange32", "exchange64"))
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
 
