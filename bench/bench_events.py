@@ -16,9 +16,9 @@ from typing import Any
 
 from osmia.events import PerfBuffer, RingBuffer
 from osmia.isa import assemble
-from osmia.kernel import perf_events, syscall
-from osmia.kernel.attributes import PerfEventAttr
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import perf_events, syscall
+from osmia.kernel.sys.attributes import PerfEventAttr
 from osmia.object.uapi import MapType, ProgramType
 from osmia.values import IntCodec, StructCodec
 from osmia.values.fields import Field

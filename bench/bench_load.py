@@ -170,8 +170,9 @@ def medians(times: list[tuple[int, int]]) -> tuple[float, float]:
 def explain(path: Path) -> None:
     """Where a warm load's time goes: calls of bpf(2), their time, and the steps around."""
     import osmia
-    from osmia.kernel import loader, syscall
-    from osmia.kernel.map_loader import MapLoader
+    from osmia.kernel.load import loader
+    from osmia.kernel.load.map_loader import MapLoader
+    from osmia.kernel.sys import syscall
 
     obj = osmia.open(path)
     obj.load().close()

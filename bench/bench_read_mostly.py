@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import osmia
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
 
 SOURCE = """
 #include <linux/bpf.h>

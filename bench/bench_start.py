@@ -22,7 +22,7 @@ _FIND = "from osmia.btf import kernel_btf; kernel_btf().find('task_struct')"
 _STARTS: dict[str, tuple[list[str], float | None]] = {
     "import osmia": ([sys.executable, "-c", "import osmia"], 30),
     "osmia.open, imported": ([sys.executable, "-c", "import osmia; osmia.open"], None),
-    "osmia.kernel.loader": ([sys.executable, "-c", "import osmia.kernel.loader"], None),
+    "osmia.kernel.load.loader": ([sys.executable, "-c", "import osmia.kernel.load.loader"], None),
     "a kernel type found by name": ([sys.executable, "-c", _FIND], None),
     "osmia --version": ([str(_OSMIA), "--version"], 80),
     "osmia --help": ([str(_OSMIA), "--help"], None),

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 import osmia
-from osmia.events.packets import read_packets
+from osmia.captures.packets import read_packets
 
 HERE = Path(__file__).parent
 VERDICTS = {0: "XDP_ABORTED", 1: "XDP_DROP", 2: "XDP_PASS", 3: "XDP_TX", 4: "XDP_REDIRECT"}

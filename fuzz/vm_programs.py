@@ -425,7 +425,7 @@ class Engines:
 
     def kernel_load(self, text: str) -> Any:
         """The same in the kernel. Raises VerifierError."""
-        from osmia.kernel.programs import Program
+        from osmia.kernel.programs.program import Program
 
         numbers = {name: held.fileno() for name, held in self.kernel_maps.items()}
         code = assemble(text.format(**numbers))

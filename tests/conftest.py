@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from osmia.errors import OsmiaError
-from osmia.kernel import attributes, pins, syscall
-from osmia.kernel.syscall import Command
+from osmia.kernel.sys import attributes, pins, syscall
+from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import MapType
 from osmia.tracefs import tracefs
 

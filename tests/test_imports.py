@@ -21,10 +21,10 @@ UNUSED_BY_LOAD = {
     "gzip",  # /proc/config.gz
     "osmia.events",
     "osmia.formats.iproute2",
-    "osmia.kernel.features",
+    "osmia.kernel.probes.features",
     "osmia.kernel.links",
-    "osmia.kernel.runs",
-    "osmia.kernel.verifier_log",
+    "osmia.kernel.programs.test_runs",
+    "osmia.kernel.programs.verifier_log",
     "osmia.passes.core",
     "osmia.passes.externs",
     "osmia.toolchain",
@@ -54,7 +54,7 @@ def imported_by(statement: str) -> frozenset[str]:
     [
         "import osmia",
         "import osmia; osmia.open, osmia.Map, osmia.Program",
-        "import osmia.kernel.loader",
+        "import osmia.kernel.load.loader",
         "import osmia.vm.loader",
         "from osmia.btf import kernel_btf",
         "import osmia.cli",
@@ -71,7 +71,7 @@ def test_osmia_alone_is_next_to_nothing() -> None:
 
 
 def test_loading_imports_what_loading_uses() -> None:
-    assert imported_by("import osmia.kernel.loader") & UNUSED_BY_LOAD == set()
+    assert imported_by("import osmia.kernel.load.loader") & UNUSED_BY_LOAD == set()
 
 
 def test_opening_needs_no_engine() -> None:

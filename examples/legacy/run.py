@@ -29,9 +29,9 @@ from typing import Any
 import osmia
 from osmia.formats.convert import convert
 from osmia.formats.elf_writer import write_object
-from osmia.kernel import pins
-from osmia.kernel.links import tc_filters
-from osmia.kernel.loaded import LoadedObject
+from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.rtnetlink import tc_filters
+from osmia.kernel.sys import pins
 from osmia.object import Object, ProgramType
 from osmia.passes.attachment import for_attachment
 

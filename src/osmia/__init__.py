@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from osmia.formats import open_object as open  # noqa: A004
     from osmia.kernel.links import Link
     from osmia.kernel.maps import Map
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
     from osmia.object import Object
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
 
@@ -74,7 +74,7 @@ _HOMES = {
     "Link": ("osmia.kernel.links", "Link"),
     "Map": ("osmia.kernel.maps", "Map"),
     "Object": ("osmia.object", "Object"),
-    "Program": ("osmia.kernel.programs", "Program"),
+    "Program": ("osmia.kernel.programs.program", "Program"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "open": ("osmia.formats", "open_object"),
 }

@@ -20,7 +20,7 @@ from osmia.btf import (
     dump_c,
     format_type,
 )
-from osmia.btf.core_match import fields_are_compatible, types_are_compatible, types_match
+from osmia.btf.core.match import fields_are_compatible, types_are_compatible, types_match
 from osmia.errors import ObjectFormatError
 
 MATCHES = (fields_are_compatible, types_are_compatible, types_match)

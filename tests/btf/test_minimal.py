@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from osmia.btf import BTF, Array, BTFBuilder, Kind, Minimiser, Ptr, Struct, Typedef, minimise
-from osmia.btf.core_kinds import CoreKind
+from osmia.btf.core.kinds import CoreKind
 from osmia.errors import ObjectFormatError
 
 

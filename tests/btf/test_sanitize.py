@@ -17,7 +17,7 @@ from osmia.btf.sanitize import (
     TYPE_TAG,
     sanitized,
 )
-from osmia.kernel.btf_objects import load_btf
+from osmia.kernel.sys.btf_objects import load_btf
 
 
 @pytest.fixture

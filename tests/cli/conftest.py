@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from osmia.cli import main
-from osmia.kernel import iterate
+from osmia.kernel.inventory import iterate
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "counter.bpf.c"

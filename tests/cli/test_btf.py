@@ -15,7 +15,7 @@ from osmia import compile as compile_source
 from osmia.btf import BTF, BTFBuilder, Kind, kernel_btf
 from osmia.cli.btf_text import record_lines, records
 from osmia.elf import ElfFile
-from osmia.kernel.target import kernel_target
+from osmia.kernel.load.target import kernel_target
 
 from .conftest import Result
 

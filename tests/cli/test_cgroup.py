@@ -13,7 +13,7 @@ import pytest
 
 from osmia import compile as compile_source
 from osmia.errors import NotSupportedError
-from osmia.kernel.links.cgroup_programs import cgroup_root
+from osmia.kernel.inventory.cgroup_programs import cgroup_root
 
 from .conftest import Result
 

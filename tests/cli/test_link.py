@@ -10,7 +10,7 @@ import pytest
 
 from osmia.isa import assemble
 from osmia.kernel.links import KernelLink
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
 from osmia.object.uapi import ProgramType
 
 from .conftest import Result

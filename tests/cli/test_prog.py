@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from osmia.kernel import features
-from osmia.kernel.programs import Program
+from osmia.kernel.probes import features
+from osmia.kernel.programs.program import Program
 
 from .conftest import Result
 

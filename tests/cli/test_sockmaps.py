@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from osmia import compile as compile_source
-from osmia.kernel.loaded import LoadedObject
+from osmia.kernel.load.loaded import LoadedObject
 
 from .conftest import Result
 

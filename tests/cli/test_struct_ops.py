@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from osmia.kernel import features, iterate
+from osmia.kernel.inventory import iterate
+from osmia.kernel.probes import features
 from osmia.object import MapType
 
 from .conftest import Result

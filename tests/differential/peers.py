@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from osmia.kernel import syscall
+from osmia.kernel.sys import syscall
 
 from .seen import Seen, see_map, see_program
 

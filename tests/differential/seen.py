@@ -9,10 +9,10 @@ from pathlib import Path
 
 import osmia
 from osmia.btf import BTF
-from osmia.kernel import info as program_info
-from osmia.kernel import syscall
-from osmia.kernel.btf_objects import btf_from_id
 from osmia.kernel.maps.info import read_info
+from osmia.kernel.programs import info as program_info
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.object.model import DataKind
 from osmia.object.uapi import MapType
 from osmia.passes.target import Target

@@ -11,7 +11,7 @@ import pytest
 
 import osmia
 from osmia.btf import BTF, kernel_btf, minimise
-from osmia.kernel.target import kernel_target
+from osmia.kernel.load.target import kernel_target
 from osmia.object.model import CoreKind, CoreRelocation
 
 pytestmark = pytest.mark.kernel

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import pytest
 
 import osmia
-from osmia.kernel import attach_target, attributes, syscall
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.programs import Program
-from osmia.kernel.target import kernel_target
+from osmia.kernel.load import attach_target
+from osmia.kernel.load.target import kernel_target
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import attributes, syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.sections import find_section, section_definitions
 from osmia.object.uapi import ProgramType
 

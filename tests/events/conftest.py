@@ -12,9 +12,9 @@ import pytest
 
 from osmia.events import PerfBuffer, RingBuffer
 from osmia.isa import assemble
-from osmia.kernel import perf_events, syscall
-from osmia.kernel.attributes import PerfEventAttr
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import perf_events, syscall
+from osmia.kernel.sys.attributes import PerfEventAttr
 from osmia.object.uapi import MapFlag, MapType, ProgramType
 
 PACKET = bytes(64)

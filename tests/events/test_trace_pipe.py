@@ -17,7 +17,7 @@ from osmia.errors import ClosedError, NotSupportedError
 from osmia.events import TraceLine, TracePipe
 from osmia.events.trace_pipe import parse
 from osmia.isa import assemble
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
 from osmia.object.uapi import ProgramType
 
 

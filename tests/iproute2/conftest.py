@@ -23,7 +23,7 @@ from osmia.elf import (
     SymbolHandle,
     SymbolType,
 )
-from osmia.kernel import pins
+from osmia.kernel.sys import pins
 
 CODE = SectionFlag.ALLOC | SectionFlag.EXECINSTR
 DATA = SectionFlag.ALLOC | SectionFlag.WRITE

@@ -11,8 +11,8 @@ import pytest
 
 import osmia
 from osmia.errors import MapMismatchError, OsmiaError, RelocationError
-from osmia.kernel import tc_pins
-from osmia.kernel.pins import PinNameError
+from osmia.kernel.load import tc_pins
+from osmia.kernel.sys.pins import PinNameError
 from osmia.object import ProgramType
 
 HASH, ARRAY, PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 1, 2, 3, 12, 13

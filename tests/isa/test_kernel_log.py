@@ -15,7 +15,7 @@ import pytest
 from osmia.isa import assemble, control_flow, disassemble, live_registers
 from osmia.isa.liveness import registers
 from osmia.isa.opcodes import FRAME_POINTER
-from osmia.kernel import syscall
+from osmia.kernel.sys import syscall
 from osmia.object.uapi import ProgramType
 
 pytestmark = pytest.mark.kernel

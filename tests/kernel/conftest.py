@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
 
 

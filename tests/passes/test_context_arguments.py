@@ -8,7 +8,7 @@ import pytest
 
 import osmia
 from osmia.btf import BTF, FuncProto, Kind, Ptr
-from osmia.kernel.btf_objects import load_btf
+from osmia.kernel.sys.btf_objects import load_btf
 from osmia.passes.context_arguments import with_context_types
 
 SOURCE = Path(__file__).parents[1] / "differential" / "corpus" / "context_arguments.bpf.c"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from osmia.kernel import features
+from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType
 from osmia.selftest import CASES, Case, Outcome, run_cases
 

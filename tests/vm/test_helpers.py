@@ -231,7 +231,7 @@ def packet() -> bytes:
 def test_xdp_packets_grow_and_shrink_as_in_the_kernel(
     vm: Vm, executor: Any, helper: str, delta: int, result: int, size: int
 ) -> None:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
     code = assemble(f"r2 = {delta}\ncall bpf_{helper}\nexit")
     found = vm.load_program(code, type=ProgramType.XDP).run(packet(), executor=executor)
@@ -273,7 +273,7 @@ def test_xdp_packets_grow_and_shrink_as_in_the_kernel(
     ],
 )
 def test_formats_are_those_of_the_kernel(vm: Vm, executor: Any, template: str) -> None:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
     word = int.from_bytes(template.encode().ljust(8, b"\0"), "little")
     code = assemble(
@@ -294,7 +294,7 @@ def test_a_record_larger_than_the_ring_finds_no_room_as_in_the_kernel(
     vm: Vm, executor: Any
 ) -> None:
     from osmia.kernel.maps import Map
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
     text = (
         "r1 = map[fd:{ring}]\nr2 = map[fd:{value}][0]+0\nr3 = {size}\nr4 = 0\n"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import osmia
+from osmia.captures.packets import read_packets
 from osmia.errors import NotSupportedError
-from osmia.events.packets import read_packets
 from osmia.vm.batch import Batch
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

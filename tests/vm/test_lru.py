@@ -43,7 +43,7 @@ def lru(request: pytest.FixtureRequest, vm: Vm, one_cpu: None) -> Iterator[tuple
         yield held, vm.load_program(code, type=ProgramType.XDP)
         return
     from osmia.kernel.maps import Map
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
     with ExitStack() as stack:
         possible = os.cpu_count() or 1

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import osmia
+from osmia.captures.packets import read_packets
 from osmia.errors import KernelError
-from osmia.events.packets import read_packets
 from osmia.isa import opcodes as op
 from osmia.object import Object
 from osmia.object.model import Pinning

@@ -8,7 +8,7 @@ import pytest
 
 from osmia.isa import assemble
 from osmia.kernel.maps import Map
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
 

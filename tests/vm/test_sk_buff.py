@@ -9,7 +9,7 @@ import pytest
 from osmia.errors import VerifierError
 from osmia.isa import assemble
 from osmia.kernel.maps import Map
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.engine import Vm

@@ -10,7 +10,7 @@ import pytest
 from osmia.errors import NotSupportedError
 from osmia.isa import assemble
 from osmia.isa.helper_functions import HELPERS
-from osmia.kernel import features
+from osmia.kernel.probes import features
 from osmia.object.uapi import ProgramType
 from osmia.vm.engine import Vm
 from osmia.vm.helpers import supported

@@ -48,8 +48,8 @@ from osmia.btf.types import (
 
 if TYPE_CHECKING:
     from osmia.btf.builder import BTFBuilder
-    from osmia.btf.c_dump import dump_c
-    from osmia.btf.c_format import declaration, definition, format_type
+    from osmia.btf.c.dump import dump_c
+    from osmia.btf.c.format import declaration, definition, format_type
     from osmia.btf.dedup import Deduplicated, deduplicate
     from osmia.btf.minimal import Minimiser, minimise
 
@@ -111,10 +111,10 @@ _LAZY = {
     "BTFBuilder": "builder",
     "Deduplicated": "dedup",
     "deduplicate": "dedup",
-    "declaration": "c_format",
-    "definition": "c_format",
-    "dump_c": "c_dump",
-    "format_type": "c_format",
+    "declaration": "c.format",
+    "definition": "c.format",
+    "dump_c": "c.dump",
+    "format_type": "c.format",
     "Minimiser": "minimal",
     "minimise": "minimal",
 }

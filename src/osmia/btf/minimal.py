@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from osmia.btf.builder import BTFBuilder
-from osmia.btf.core_kinds import CoreKind
-from osmia.btf.core_match import Candidates, essential_name
-from osmia.btf.core_records import CORE_KINDS, FIELD_KINDS, CoreRecord, match_record, parse_record
-from osmia.btf.core_spec import Spec
+from osmia.btf.core.kinds import CoreKind
+from osmia.btf.core.match import Candidates, essential_name
+from osmia.btf.core.records import CORE_KINDS, FIELD_KINDS, CoreRecord, match_record, parse_record
+from osmia.btf.core.spec import Spec
 from osmia.btf.reader import BTF
 from osmia.btf.sizes import LONG_NAMES
 from osmia.btf.types import MODIFIERS, Array, FuncProto, Kind, Ptr, Struct, Union

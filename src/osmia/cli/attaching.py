@@ -11,8 +11,8 @@ import click
 from osmia.cli.output import note
 from osmia.errors import OsmiaError
 from osmia.kernel.links import IteratorLink, Link
-from osmia.kernel.loaded import LoadedObject
-from osmia.kernel.programs import Program
+from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.programs.program import Program
 from osmia.object import AttachType, MapType, ProgramType
 
 _CLASSIC_CLASSIFIERS = ("tc", "classifier")

@@ -17,8 +17,8 @@ from osmia.cli.sources import open_source, types_in
 from osmia.cli.targets import Target, open_map, open_program, take_target
 from osmia.errors import OsmiaError
 from osmia.files import write_whole
-from osmia.kernel import iterate
-from osmia.kernel.btf_objects import BtfObjectInfo, btf_from_id
+from osmia.kernel.inventory import iterate
+from osmia.kernel.sys.btf_objects import BtfObjectInfo, btf_from_id
 from osmia.toolchain import vmlinux_header
 
 _COLUMNS = {
@@ -116,7 +116,7 @@ def minimise(output: Output, files: tuple[Path, ...], target: Path, kernel: Path
     """Write the few of a kernel's types that the CO-RE records of objects (or C sources) need.
 
     For machines whose kernel shows no BTF: `osmia run` and `prog load` take what is written with
-    --target-btf, Python with `osmia.kernel.target.kernel_target(core_btf=…)`.
+    --target-btf, Python with `osmia.kernel.load.target.kernel_target(core_btf=…)`.
     """
     types = kernel_btf() if kernel is None else types_in(kernel)
     minimiser = Minimiser(types)

@@ -10,14 +10,14 @@ from osmia.cli.listings import Description
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name
 from osmia.cli.targets import only_target, open_program, take_target
-from osmia.kernel.links.cgroup_programs import (
+from osmia.kernel.inventory.cgroup_programs import (
     HOOKS,
     CgroupProgram,
     cgroup_programs,
     cgroup_root,
     cgroup_tree,
 )
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
 from osmia.object import AttachType
 
 _directory = click.Path(path_type=Path)

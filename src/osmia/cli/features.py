@@ -11,9 +11,9 @@ import click
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, enum_name
 from osmia.errors import NotSupportedError
-from osmia.kernel import features
-from osmia.kernel.features import Feature
-from osmia.kernel.token import with_token
+from osmia.kernel.probes import features
+from osmia.kernel.probes.features import Feature
+from osmia.kernel.sys.token import with_token
 from osmia.object import ProgramType
 
 _PARTS: dict[str, Callable[[], Iterator[Feature]]] = {

@@ -25,7 +25,7 @@ def graft_command(
     MAP is a path, a name in tc/globals, or `m:globals/NAME`. KEY `-` takes the one in the
     section's name (ID/KEY). A program of another type is refused before it is loaded.
     """
-    from osmia.kernel.graft import graft, pinned_map_path
+    from osmia.kernel.load.graft import graft, pinned_map_path
 
     path, section = _split(source)
     said = program_type(kind)

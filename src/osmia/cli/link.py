@@ -13,8 +13,9 @@ from osmia.cli.listings import Description, show
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name
 from osmia.cli.targets import only_target, open_link, take_target
-from osmia.kernel import iterate, pins, syscall
+from osmia.kernel.inventory import iterate
 from osmia.kernel.links import LinkInfo
+from osmia.kernel.sys import pins, syscall
 from osmia.object.uapi import LinkType
 
 #: What bpftool calls details that have another name here.

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from osmia.cli.output import Output, printable
-from osmia.kernel import holders
+from osmia.kernel.inventory import holders
 
 Description = dict[str, Any]
 

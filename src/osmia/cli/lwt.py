@@ -37,7 +37,7 @@ def attach(
     replace: bool,
 ) -> None:
     """Make a route to PREFIX out of DEVICE whose packets go through a section of FILE."""
-    from osmia.kernel.links import lwt
+    from osmia.kernel.rtnetlink import lwt
     from osmia.passes.attachment import for_attachment
 
     obj, name = for_attachment(open_legacy(file), TYPES[f"lwt_{hook}"], section)
@@ -59,6 +59,6 @@ def attach(
 @click.argument("device")
 def detach(prefix: str, device: str) -> None:
     """Remove the route."""
-    from osmia.kernel.links import lwt
+    from osmia.kernel.rtnetlink import lwt
 
     lwt.remove_route(prefix, device)

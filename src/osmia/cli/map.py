@@ -23,11 +23,11 @@ from osmia.cli.targets import (
     take_target,
 )
 from osmia.errors import OsmiaError
-from osmia.kernel.info import known_program_type
 from osmia.kernel.maps import BloomFilter, ElementFlag, EventMap, KeyedMap, Map, QueueMap
 from osmia.kernel.maps.info import MapInfo
-from osmia.kernel.programs import Program
-from osmia.kernel.token import with_token
+from osmia.kernel.programs.info import known_program_type
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys.token import with_token
 from osmia.object import MapType
 from osmia.values.names import unknown_name
 

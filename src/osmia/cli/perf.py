@@ -7,7 +7,7 @@ import click
 from osmia.cli.listings import Description
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name
-from osmia.kernel.perf_programs import EventKind, PerfProgram, perf_programs
+from osmia.kernel.inventory.perf_programs import EventKind, PerfProgram, perf_programs
 
 _PROBES_OF_FILES = (EventKind.UPROBE, EventKind.URETPROBE)
 

@@ -21,8 +21,8 @@ from osmia.cli.sources import (
 )
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
 from osmia.errors import OsmiaError, VerifierError
-from osmia.kernel import pins
-from osmia.kernel.info import ProgramInfo, native_addresses, native_lengths
+from osmia.kernel.programs.info import ProgramInfo, native_addresses, native_lengths
+from osmia.kernel.sys import pins
 
 _COLUMNS = {
     "id": "id",
@@ -102,7 +102,9 @@ def dump_xlated(
     output: Output, words: tuple[str, ...], file: Path | None, opcodes: bool, linum: bool
 ) -> None:
     """Dump the instructions with their source lines."""
-    from osmia.kernel.listing import listing  # much to import, which other verbs do without
+    from osmia.kernel.inventory.code_listing import (
+        listing,  # much to import, which other verbs do without
+    )
 
     with open_program(only_target(words)) as program:
         if file is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
 from osmia.cli.literals import parse_hex
@@ -26,7 +27,6 @@ from osmia.cli.sources import (
     target_of,
 )
 from osmia.cli.watching import Watcher, print_final_state
-from osmia.events.packets import read_packets, run_packets, verdict_name
 from osmia.object import Object, ProgramType
 
 _INTERRUPTED = 130

@@ -70,8 +70,8 @@ def _list(output: Output, cases: list[Case], engine: str) -> None:
 
 def _obstacle(engine: str) -> str:
     """Why no case can be run here, "" when nothing stands in the way."""
-    from osmia.kernel import syscall
-    from osmia.kernel.fd import FileDescriptor
+    from osmia.kernel.sys import syscall
+    from osmia.kernel.sys.fd import FileDescriptor
     from osmia.object import MapType
     from osmia.toolchain import find_compiler
 

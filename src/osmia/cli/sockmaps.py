@@ -8,7 +8,7 @@ import click
 
 from osmia.cli.options import Verb
 from osmia.cli.targets import only_target, open_map, open_program, take_target
-from osmia.kernel import syscall
+from osmia.kernel.sys import syscall
 from osmia.object import AttachType
 
 _SOCKMAP_HOOKS = (

@@ -13,7 +13,7 @@ from osmia.btf import BTF, kernel_btf, module_btf
 from osmia.cli.literals import parse_literal
 from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
-from osmia.kernel.target import kernel_target
+from osmia.kernel.load.target import kernel_target
 from osmia.object import Object
 from osmia.passes.target import Target
 from osmia.values.names import unknown_name

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import click
 
 from osmia.errors import OsmiaError
-from osmia.kernel import iterate
-from osmia.kernel.info import ProgramInfo
+from osmia.kernel.inventory import iterate
 from osmia.kernel.maps import Map
 from osmia.kernel.maps.info import MapInfo
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.info import ProgramInfo
+from osmia.kernel.programs.program import Program
 
 if TYPE_CHECKING:
     from osmia.kernel.links import KernelLink

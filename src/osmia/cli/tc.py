@@ -54,7 +54,8 @@ def attach(
     dialect: str | None,
 ) -> None:
     """Load a section of FILE, with all that its prog arrays hold, and attach it to DEVICE."""
-    from osmia.kernel.links import attach_tcx, tc_filters
+    from osmia.kernel.links import attach_tcx
+    from osmia.kernel.rtnetlink import tc_filters
     from osmia.passes.attachment import for_attachment
 
     if kind not in (None, "tc"):
@@ -108,7 +109,7 @@ def detach(
     device: str, direction: str, prio: int | None, handle: int | None, everything: bool
 ) -> None:
     """Remove a filter of DEVICE; with several there, say which."""
-    from osmia.kernel.links import tc_filters
+    from osmia.kernel.rtnetlink import tc_filters
 
     found = [
         each
@@ -125,8 +126,9 @@ def detach(
 
 def _rows(device: str) -> list[dict[str, object]]:
     from osmia.errors import NotSupportedError
-    from osmia.kernel.links import attached_tcx, tc_filters
-    from osmia.kernel.programs import Program
+    from osmia.kernel.links import attached_tcx
+    from osmia.kernel.programs.program import Program
+    from osmia.kernel.rtnetlink import tc_filters
 
     rows: list[dict[str, object]] = [
         {

@@ -6,7 +6,7 @@ import click
 
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output
-from osmia.kernel.token import delegations
+from osmia.kernel.sys.token import delegations
 
 _OPTIONS = ("cmds", "maps", "progs", "attachs")
 

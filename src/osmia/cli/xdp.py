@@ -38,7 +38,8 @@ def attach(
     dialect: str | None,
 ) -> None:
     """Load a section of FILE, with all that its prog arrays hold, and attach it to DEVICE."""
-    from osmia.kernel.links import attach_xdp, xdp_netlink
+    from osmia.kernel.links import attach_xdp
+    from osmia.kernel.rtnetlink import xdp as xdp_netlink
     from osmia.passes.attachment import for_attachment
 
     obj, name = for_attachment(open_legacy(file, dialect=dialect), ProgramType.XDP, section)
@@ -57,8 +58,8 @@ def attach(
 @pass_output
 def list_programs(output: Output, device: str) -> None:
     """List the XDP programs of DEVICE, or of all devices."""
-    from osmia.kernel.links import xdp_netlink
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
+    from osmia.kernel.rtnetlink import xdp as xdp_netlink
 
     rows = []
     for each in xdp_netlink.attached_xdp(device):
@@ -80,6 +81,6 @@ xdp_command.add_command(list_programs, "show")
 @click.option("--mode", type=_mode, help="Of this mode only.")
 def detach(device: str, mode: str | None) -> None:
     """Take the program off DEVICE's XDP hook. Programs attached by links stay: see osmia link."""
-    from osmia.kernel.links import xdp_netlink
+    from osmia.kernel.rtnetlink import xdp as xdp_netlink
 
     xdp_netlink.remove_xdp(device, mode=mode or "")

@@ -14,7 +14,7 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from osmia.btf import BTF, Kind, Struct
-from osmia.btf.core_kinds import CoreKind as CoreKind
+from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
@@ -22,12 +22,12 @@ from osmia.values.variables import MemoryStore, Slot, Store, Variables
 
 if TYPE_CHECKING:
     # What `Object.load` gives: known by name only when it runs, as the engines are above.
-    from osmia.kernel.loaded import LoadedObject as KernelObject
+    from osmia.kernel.load.loaded import LoadedObject as KernelObject
     from osmia.vm.loaded import LoadedObject as VmObject
 
 #: The engines' modules, by name. Each has `load(object, **options)`; they are above this
 #: layer, so they are found by name when somebody loads.
-ENGINES = {"kernel": "osmia.kernel.loader", "vm": "osmia.vm.loader"}
+ENGINES = {"kernel": "osmia.kernel.load.loader", "vm": "osmia.vm.loader"}
 
 
 #: Kinds of types that can be values and have names.
@@ -303,7 +303,7 @@ class Object:
     def load(self, engine: str = "kernel", **options: Any) -> KernelObject | VmObject:
         """Load into an engine: "kernel" (bpf(2)) or "vm" (this process, no privileges).
 
-        The options are those of the engine's `load`: `osmia.kernel.loader.load` and
+        The options are those of the engine's `load`: `osmia.kernel.load.loader.load` and
         `osmia.vm.loader.load`. Gives a LoadedObject, which looks the same from either:
         `.programs`, `.maps`, `.data`, `close()`, a context manager.
         """

@@ -13,9 +13,9 @@ import struct
 from dataclasses import dataclass, replace
 
 from osmia.btf import BTF, Int, IntEncoding, Kind
-from osmia.btf.core_match import Candidates
-from osmia.btf.core_records import CORE_KINDS, match_record, parse_record
-from osmia.btf.core_spec import (
+from osmia.btf.core.match import Candidates
+from osmia.btf.core.records import CORE_KINDS, match_record, parse_record
+from osmia.btf.core.spec import (
     FieldShape,
     Spec,
     element_of,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from osmia.btf import BTF, Func, Kind, Var
-from osmia.btf.core_match import essential_name, types_are_compatible
+from osmia.btf.core.match import essential_name, types_are_compatible
 from osmia.errors import RelocationError
 from osmia.object.model import Extern, ExternKind, Function, Object, Relocation, RelocationKind
 from osmia.passes.kconfig import SECTION, config_value, lay_out_config, layout_order

@@ -89,7 +89,7 @@ def _user_ring_buffer(bench: Workbench) -> None:
 
 def _pinning(bench: Workbench) -> None:
     from osmia.errors import KernelError, OsmiaError
-    from osmia.kernel import pins
+    from osmia.kernel.sys import pins
 
     try:
         directory = pins.find_bpffs() / f"osmia-selftest-{os.getpid()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from osmia.kernel.features import kernel_is_older_than, kernel_version
+from osmia.kernel.probes.features import kernel_is_older_than, kernel_version
 from osmia.selftest.runner import Case, Skip, Workbench
 
 _SOURCE = "types.bpf.c"

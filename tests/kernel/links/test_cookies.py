@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 import osmia
-from osmia.kernel import features
 from osmia.kernel.links import SoftwareEvent
-from osmia.kernel.loaded import LoadedObject
+from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType
 
 pytestmark = pytest.mark.kernel

@@ -12,15 +12,15 @@ import pytest
 
 from osmia.btf import IntEncoding, Kind, kernel_btf
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel import features
-from osmia.kernel.btf_objects import load_btf
 from osmia.kernel.links import (
     SymbolNotFoundError,
     attach_freplace,
     attach_kprobe,
     syscall_function,
 )
-from osmia.kernel.programs import Program
+from osmia.kernel.probes import features
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys.btf_objects import load_btf
 from osmia.object import model
 from osmia.object.uapi import AttachType, LinkType, ProgramType
 

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel import features, syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.links import (
     HookLink,
     attach_cgroup,
@@ -25,8 +23,11 @@ from osmia.kernel.links import (
     attach_socket_filter,
     attach_sockmap,
 )
-from osmia.kernel.programs import Program
-from osmia.kernel.syscall import Command
+from osmia.kernel.probes import features
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 
 pytestmark = pytest.mark.kernel

@@ -12,11 +12,12 @@ import pytest
 from osmia.btf import BTF, Kind, kernel_btf
 from osmia.btf import types as kinds
 from osmia.errors import KernelError
-from osmia.kernel import btf_probes, features, syscall
-from osmia.kernel.btf_objects import load_btf
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.links import attach_struct_ops, register_struct_ops
-from osmia.kernel.programs import Program
+from osmia.kernel.probes import btf_probes, features
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.btf_objects import load_btf
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import LinkType, MapFlag, MapType, ProgramType
 
 pytestmark = pytest.mark.kernel

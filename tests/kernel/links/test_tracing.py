@@ -15,8 +15,6 @@ import pytest
 
 from osmia.btf import Kind, kernel_btf
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel import features, syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.links import (
     LinkGroup,
     SoftwareEvent,
@@ -29,7 +27,10 @@ from osmia.kernel.links import (
     attach_uprobe_multi,
 )
 from osmia.kernel.links.symbols import find_binary, function_offset, matching_functions
-from osmia.kernel.programs import Program
+from osmia.kernel.probes import features
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object import model
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 

@@ -11,11 +11,12 @@ import pytest
 
 from osmia.btf import Kind, kernel_btf
 from osmia.errors import NotSupportedError
-from osmia.kernel import attributes, features, syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.links import SymbolNotFoundError, attach_tracing_multi
 from osmia.kernel.links.tracing_multi import matching_ids
-from osmia.kernel.programs import Program
+from osmia.kernel.probes import features
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import attributes, syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, ProgramType
 
 pytestmark = pytest.mark.kernel

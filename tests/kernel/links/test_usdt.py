@@ -13,9 +13,10 @@ import osmia
 from osmia.elf import ElfFile
 from osmia.elf.static_probes import static_probes
 from osmia.errors import NotSupportedError
-from osmia.kernel import features, loader
 from osmia.kernel.links import KernelLink, SymbolNotFoundError
-from osmia.kernel.loaded import LoadedObject
+from osmia.kernel.load import loader
+from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType, LinkType, ProgramType
 
 SOURCE = Path(__file__).with_name("sources") / "marked.c"

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from osmia.errors import BpfPermissionError, ClosedError, CodecError, KernelError
-from osmia.kernel import syscall
 from osmia.kernel.maps import (
     ElementFlag,
     KeyedMap,
@@ -21,7 +20,8 @@ from osmia.kernel.maps import (
     MissingKeyError,
     batches,
 )
-from osmia.kernel.syscall import Command
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import MapFlag, MapType
 
 pytestmark = pytest.mark.kernel

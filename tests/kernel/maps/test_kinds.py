@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 
 from osmia.errors import BpfPermissionError, CodecError, KernelError, NotSupportedError
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps import (
     BloomFilter,
     EmptyMapError,
@@ -28,6 +26,8 @@ from osmia.kernel.maps import (
     possible_cpus,
 )
 from osmia.kernel.maps.info import cpus_in
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapFlag, MapType, ProgramType
 
 pytestmark = pytest.mark.kernel

@@ -14,7 +14,7 @@ import pytest
 
 from osmia.errors import ClosedError
 from osmia.kernel.maps import EventMap, PerfEventArray, RingBufferMap, online_cpus
-from osmia.kernel.programs import Program
+from osmia.kernel.programs.program import Program
 from osmia.object.uapi import MapType, ProgramType
 from osmia.values import plain_codec
 

@@ -26,7 +26,7 @@ from osmia.kernel.links.link import Link
 from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 _CGROUP_TYPES = (
     ProgramType.CGROUP_SKB,

@@ -9,16 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
 from osmia.kernel.links.link import KernelLink, Link
 from osmia.kernel.links.order import LinkId, Place, ProgramId
 from osmia.kernel.links.prog_attach import attach_to
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 #: How programs of one hook share it with those of other cgroups, without links
 #: (BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI).

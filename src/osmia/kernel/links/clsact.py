@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
-from osmia.kernel.links.interfaces import interface_index, interface_words
 from osmia.kernel.links.link import HookLink
-from osmia.kernel.links.tc_messages import (
+from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
+from osmia.kernel.rtnetlink.tc_messages import (
     BPF_FD,
     BPF_FLAGS,
     BPF_ID,
@@ -35,11 +35,11 @@ from osmia.kernel.links.tc_messages import (
     make_qdisc,
     remove_qdisc,
 )
-from osmia.kernel.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
+from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 #: Qdiscs that this process made: (network namespace, interface index).
 _made: set[tuple[int, int]] = set()

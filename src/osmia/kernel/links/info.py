@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from osmia.errors import KernelError
-from osmia.kernel import syscall
-from osmia.kernel.attributes import LinkInfo as RawLinkInfo
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import LinkInfo as RawLinkInfo
 from osmia.object.uapi import AttachType, LinkType
 
 _NAME_BYTES = 256

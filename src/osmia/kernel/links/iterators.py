@@ -8,20 +8,20 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from osmia.kernel import syscall
-from osmia.kernel.attributes import (
+from osmia.kernel.links.link import KernelLink
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import (
     IterCgroupInfo,
     IterMapInfo,
     IterTaskInfo,
     LinkIterOptions,
 )
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
-from osmia.kernel.links.link import KernelLink
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 _CHUNK = 1 << 16
 

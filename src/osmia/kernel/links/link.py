@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from osmia.errors import ClosedError, KernelError, NotSupportedError
-from osmia.kernel import pins, syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.links.info import LinkInfo, link_info
+from osmia.kernel.sys import pins, syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import LinkType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 #: BPF_F_REPLACE
 _REPLACE = 4
@@ -149,7 +149,7 @@ class KernelLink(Link):
 
     @property
     def pin_paths(self) -> tuple[Path, ...]:
-        """Where this object pinned the link; `osmia.kernel.holders.pinned` finds all pins."""
+        """Where this object pinned the link; `inventory.holders.pinned` finds all."""
         return tuple(self._pins)
 
     def unpin(self) -> None:

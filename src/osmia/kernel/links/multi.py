@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
-from osmia.kernel import syscall
-from osmia.kernel.attributes import LinkKprobeMultiOptions, LinkUprobeMultiOptions
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import missing, needs
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.symbols import (
     SymbolNotFoundError,
@@ -23,11 +19,15 @@ from osmia.kernel.links.symbols import (
     function_offset,
     matching_functions,
 )
+from osmia.kernel.probes.features import missing, needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import LinkKprobeMultiOptions, LinkUprobeMultiOptions
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 from osmia.tracefs import tracefs
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 #: BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN
 _RETURN = 1

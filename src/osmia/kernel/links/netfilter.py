@@ -6,15 +6,15 @@ import errno
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
-from osmia.kernel import syscall
-from osmia.kernel.attributes import LinkNetfilterOptions
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
 from osmia.kernel.links.link import KernelLink
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import LinkNetfilterOptions
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 #: NFPROTO_*, NF_INET_* and BPF_F_NETFILTER_IP_DEFRAG (include/uapi/linux/netfilter.h, bpf.h)
 FAMILIES = {"ipv4": 2, "ipv6": 10}

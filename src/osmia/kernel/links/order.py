@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from osmia.kernel.attributes import LinkOrderOptions
 from osmia.kernel.links.link import Link
+from osmia.kernel.sys.attributes import LinkOrderOptions
 from osmia.object.uapi import MapFlag
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 # BPF_F_* of include/uapi/linux/bpf.h
 _BEFORE, _AFTER, _ID = 8, 16, 32

@@ -8,19 +8,19 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from osmia.errors import NotSupportedError
-from osmia.kernel import perf_events, syscall
-from osmia.kernel.attributes import LinkPerfEventOptions, PerfEventAttr
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import HookLink, KernelLink, Link, LinkGroup
 from osmia.kernel.maps.info import online_cpus
-from osmia.kernel.perf_events import PerfFlag, PerfIoctl
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import perf_events, syscall
+from osmia.kernel.sys.attributes import LinkPerfEventOptions, PerfEventAttr
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.perf_events import PerfFlag, PerfIoctl
 from osmia.object.uapi import AttachType
 from osmia.tracefs import tracepoint_id
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 
 class PerfType(IntEnum):

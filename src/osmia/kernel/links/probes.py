@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel import syscall
-from osmia.kernel.attributes import PerfEventAttr
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import missing
 from osmia.kernel.links.link import HookLink, Link
 from osmia.kernel.links.perf import PerfType, attach_to_event, open_event
 from osmia.kernel.links.symbols import find_binary, function_offset
+from osmia.kernel.probes.features import missing
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import PerfEventAttr
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.tracefs import tracefs
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 _SOURCES = Path("/sys/bus/event_source/devices")
 _SYSCALL_PREFIXES = {"x86_64": "__x64_", "aarch64": "__arm64_", "riscv64": "__riscv_"}

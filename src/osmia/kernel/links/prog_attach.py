@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.links.link import HookLink
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 
 def attach_to(

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
 from osmia.kernel.links.iterators import HasFileno
 from osmia.kernel.links.link import HookLink, KernelLink, Link
 from osmia.kernel.links.prog_attach import attach_to
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 # include/uapi/asm-generic/socket.h
 _ATTACH_BPF, _DETACH_FILTER = 50, 27

@@ -6,11 +6,11 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
 from osmia.kernel.links.link import HookLink, KernelLink, Link
-from osmia.kernel.syscall import Command
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:

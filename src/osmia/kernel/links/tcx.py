@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import missing, needs
-from osmia.kernel.links.interfaces import interface_index, interface_words
 from osmia.kernel.links.link import KernelLink, Link
 from osmia.kernel.links.order import LinkId, Place, ProgramId
+from osmia.kernel.probes.features import missing, needs
+from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 _NETKIT = {"primary": AttachType.NETKIT_PRIMARY, "peer": AttachType.NETKIT_PEER}
@@ -70,7 +70,7 @@ def attach_netkit(
         with needs("6.7", "netkit"):
             return _attach(program, interface, attach_type, place)
     except KernelError:
-        from osmia.kernel import features
+        from osmia.kernel.probes import features
 
         if features.has_attach_type(attach_type):
             raise

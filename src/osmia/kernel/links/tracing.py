@@ -7,14 +7,14 @@ import errno
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, RelocationError
-from osmia.kernel import syscall
-from osmia.kernel.attributes import LinkTargetBtfOptions, LinkTracingOptions
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
 from osmia.kernel.links.link import KernelLink
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import LinkTargetBtfOptions, LinkTracingOptions
+from osmia.kernel.sys.fd import FileDescriptor
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 
 def attach_raw_tracepoint(program: Program, name: str, *, cookie: int = 0) -> KernelLink:

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from osmia.btf import BTF, FuncProto, Kind, kernel_btf
-from osmia.kernel import syscall
-from osmia.kernel.attributes import LinkTracingMultiOptions
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.symbols import SymbolNotFoundError
+from osmia.kernel.probes.features import needs
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import LinkTracingMultiOptions
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.tracefs import tracefs
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 #: What a trampoline can hand on: at most so many arguments, and structs by value of at most
 #: so many bytes (kernel/bpf/btf.c, btf_distill_func_proto).

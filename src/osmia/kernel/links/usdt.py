@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.elf.static_probes import StaticProbe, static_probes
 from osmia.errors import NotSupportedError
-from osmia.kernel import features
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import Link, LinkGroup
 from osmia.kernel.links.multi import attach_uprobe_multi
 from osmia.kernel.links.probes import attach_uprobe
 from osmia.kernel.links.symbols import SymbolNotFoundError, find_binary, open_binary
 from osmia.kernel.links.usdt_arguments import Argument, ArgumentKind, parse_arguments
+from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
     from osmia.elf import ElfFile
-    from osmia.kernel.programs import Program
-    from osmia.kernel.usdt_specs import UsdtSpecs
+    from osmia.kernel.load.usdt_specs import UsdtSpecs
+    from osmia.kernel.programs.program import Program
 
 _WORD_BITS = 64
 _INDEX_FIELDS = frozenset({"idx_reg_off", "scale_bitshift"})

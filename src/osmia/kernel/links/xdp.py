@@ -6,15 +6,15 @@ import errno
 from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
-from osmia.kernel.features import needs
-from osmia.kernel.links.interfaces import interface_index, interface_words
 from osmia.kernel.links.link import KernelLink
+from osmia.kernel.probes.features import needs
+from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 #: XDP_FLAGS_*_MODE, include/uapi/linux/if_link.h
 _MODES = {"": 0, "generic": 2, "native": 4, "offload": 8}

@@ -22,7 +22,7 @@ from osmia.kernel.maps.per_cpu import PerCpuMap
 from osmia.kernel.maps.queues import BloomFilter, QueueMap
 from osmia.kernel.maps.streams import EventMap, PerfEventArray, RingBufferMap
 from osmia.kernel.maps.user_ring import UserRingBufferMap
-from osmia.kernel.syscall import ElementFlag
+from osmia.kernel.sys.syscall import ElementFlag
 
 __all__ = [
     "ArenaMap",

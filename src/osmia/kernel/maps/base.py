@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
 from osmia.errors import CodecError
-from osmia.kernel import pins, syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps.info import MapInfo, read_info, round_up
+from osmia.kernel.sys import pins, syscall
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapType
 from osmia.values import Codec, plain_codec
 

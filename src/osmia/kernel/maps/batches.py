@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from osmia.errors import OsmiaError
-from osmia.kernel import syscall
 from osmia.kernel.maps.errors import element_error
-from osmia.kernel.syscall import Command, ElementCall
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.syscall import Command, ElementCall
 from osmia.object.uapi import MapType
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from osmia.object.uapi import MapType
 from osmia.values import Codec
 
 if TYPE_CHECKING:
-    from osmia.kernel.programs import Program
+    from osmia.kernel.programs.program import Program
 
 
 def descriptor_of(value: Any) -> int:
@@ -79,7 +79,7 @@ class ProgramArray(DescriptorMap, types=(MapType.PROG_ARRAY,)):
 
     def open(self, key: Any) -> Program:
         """The program under `key`; the caller closes it."""
-        from osmia.kernel.programs import Program  # programs know maps
+        from osmia.kernel.programs.program import Program  # programs know maps
 
         return Program.from_id(self[key])
 

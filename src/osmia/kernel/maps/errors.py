@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import ClosedError, KernelError, OsmiaError
-from osmia.kernel.syscall import Command, error_of
+from osmia.kernel.sys.syscall import Command, error_of
 from osmia.object.uapi import MapType
 
 if TYPE_CHECKING:

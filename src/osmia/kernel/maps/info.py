@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import NamedTuple
 
-from osmia.kernel import attributes, syscall
+from osmia.kernel.sys import attributes, syscall
 from osmia.object.uapi import PER_CPU_MAPS, MapFlag, MapType
 
 

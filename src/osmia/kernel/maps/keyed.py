@@ -18,13 +18,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from osmia.errors import CodecError
-from osmia.kernel import syscall
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps import batches
 from osmia.kernel.maps.base import Map
 from osmia.kernel.maps.errors import KeyExistsError, element_error
 from osmia.kernel.maps.info import MapInfo
-from osmia.kernel.syscall import Command, ElementCall, ElementFlag
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.syscall import Command, ElementCall, ElementFlag
 from osmia.object.uapi import MapType
 from osmia.values import Codec, IntCodec, PointerCodec
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from osmia.errors import CodecError, KernelError
-from osmia.kernel import syscall
 from osmia.kernel.maps.base import Map
 from osmia.kernel.maps.errors import EmptyMapError, MapFullError
-from osmia.kernel.syscall import Command, ElementFlag
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.syscall import Command, ElementFlag
 from osmia.object.uapi import MapType
 
 

@@ -9,15 +9,15 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import KernelError
-from osmia.kernel import perf_events, syscall
-from osmia.kernel.attributes import PerfEventAttr
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps.base import Map
 from osmia.kernel.maps.descriptors import descriptor_of
 from osmia.kernel.maps.errors import element_error
 from osmia.kernel.maps.info import MapInfo, online_cpus
-from osmia.kernel.perf_events import PerfFlag, PerfIoctl
-from osmia.kernel.syscall import Command
+from osmia.kernel.sys import perf_events, syscall
+from osmia.kernel.sys.attributes import PerfEventAttr
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.perf_events import PerfFlag, PerfIoctl
+from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 

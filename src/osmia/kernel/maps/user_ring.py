@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from osmia.kernel.fd import FileDescriptor
 from osmia.kernel.maps.base import Map
 from osmia.kernel.maps.info import MapInfo
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 

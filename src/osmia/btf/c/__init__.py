@@ -1,0 +1,1 @@
+"""BTF as C source."""

@@ -1,0 +1,1 @@
+"""CO-RE: compile once, run everywhere; the rules that libbpf set."""

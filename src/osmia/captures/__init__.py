@@ -1,0 +1,1 @@
+"""Captured packets, and programs run over them."""

@@ -1,0 +1,1 @@
+"""What the kernel holds besides what this process loaded."""

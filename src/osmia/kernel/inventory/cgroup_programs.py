@@ -1,0 +1,94 @@
+"""What programs hang on cgroups, hook by hook."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from osmia.errors import KernelError, NotSupportedError
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.object.uapi import AttachType
+
+#: BPF_F_QUERY_EFFECTIVE: those of the cgroups above, too.
+_EFFECTIVE = 1
+_SHARING = {0: "exclusive", 1: "override", 2: "multi"}
+
+#: The hooks that cgroups have.
+HOOKS = tuple(kind for kind in AttachType if kind.name.startswith(("CGROUP_", "LSM_CGROUP")))
+
+
+class CgroupProgram(NamedTuple):
+    """A program on a cgroup's hook; `sharing` is what it leaves to cgroups below
+    ("exclusive", "override", "multi"), "" where the kernel does not tell."""
+
+    hook: AttachType
+    program_id: int
+    sharing: str
+
+
+def cgroup_programs(
+    cgroup: str | os.PathLike[str], *, effective: bool = False
+) -> list[CgroupProgram]:
+    """What is attached to a cgroup (v2 directory), in the order in which it runs (since 4.15).
+
+    `effective`: also what cgroups above have attached to it. KernelError for a directory
+    that is no cgroup's.
+    """
+    what = f"query cgroup {os.fspath(cgroup)}"
+    try:
+        number = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelError(error.errno or 0, what) from None
+    with FileDescriptor(number, what) as directory:
+        return [each for hook in HOOKS for each in _on(directory, hook, effective, what)]
+
+
+def cgroup_root() -> Path:
+    """Where cgroup v2 is mounted. NotSupportedError when it is not."""
+    for line in Path("/proc/self/mounts").read_text("utf-8", "surrogateescape").splitlines():
+        _source, place, kind, *_ = line.split(" ")
+        if kind == "cgroup2":
+            return Path(place)
+    raise NotSupportedError("no cgroup v2 is mounted: mount -t cgroup2 none DIRECTORY")
+
+
+def cgroup_tree(
+    root: str | os.PathLike[str], *, effective: bool = False
+) -> Iterator[tuple[Path, list[CgroupProgram]]]:
+    """`root` and the cgroups below it that have programs, from the top."""
+    for directory, below, _files in os.walk(root):
+        below.sort()
+        try:
+            found = cgroup_programs(directory, effective=effective)
+        except KernelError as error:
+            if error.errno == errno.ENOENT:  # removed meanwhile
+                continue
+            raise
+        if found:
+            yield Path(directory), found
+
+
+def _on(
+    directory: FileDescriptor, hook: AttachType, effective: bool, what: str
+) -> list[CgroupProgram]:
+    try:
+        found = syscall.prog_query(
+            target=directory.fileno(),
+            attach_type=hook,
+            flags=_EFFECTIVE if effective else 0,
+            what=f"{what} for {hook.name.lower()}",
+        )
+    except KernelError as error:
+        if error.errno == errno.EINVAL:  # a hook that this kernel lacks
+            return []
+        if error.errno == errno.EBADF:
+            hint = "the directory is not one of a cgroup v2 file system"
+            raise KernelError(errno.EBADF, what, hint=hint) from None
+        raise
+    told = not effective and hook is not AttachType.LSM_CGROUP
+    sharing = _SHARING.get(found.attach_flags, "") if told else ""
+    return [CgroupProgram(hook, identifier, sharing) for identifier in found.prog_ids]

@@ -1,0 +1,1 @@
+"""From an Object to a LoadedObject of the kernel."""

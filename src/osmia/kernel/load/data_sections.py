@@ -1,0 +1,108 @@
+"""Data sections while an object is loaded: the memory behind `LoadedObject.data`."""
+
+from __future__ import annotations
+
+import mmap
+
+from osmia.errors import ClosedError
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.object.uapi import MapFlag
+
+
+class MappedSection:
+    """A section shared with the kernel through mmap (since 5.5): reads and writes are direct."""
+
+    def __init__(self, fd: FileDescriptor, size: int, *, writable: bool) -> None:
+        length = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        access = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
+        self._memory = mmap.mmap(fd.fileno(), length, mmap.MAP_SHARED, access)
+        self._view: memoryview | None = memoryview(self._memory)
+
+    def view(self) -> memoryview:
+        """The section's memory. ClosedError after `close`."""
+        if self._view is None:
+            raise ClosedError("the object is closed")
+        return self._view
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes now."""
+        return bytes(self.view()[offset : offset + size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Replace bytes; programs on other CPUs may see them one by one."""
+        self.view()[offset : offset + len(data)] = data
+
+    def close(self) -> None:
+        """Unmap it."""
+        if self._view is not None:
+            self._view.release()
+            self._view = None
+            self._memory.close()
+
+
+class ArenaSection:
+    """Variables at the start of an arena; the arena's map owns the memory."""
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory: memoryview | None = memory
+
+    def _view(self) -> memoryview:
+        if self._memory is None:
+            raise ClosedError("the object is closed")
+        return self._memory
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes now."""
+        return bytes(self._view()[offset : offset + size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Replace bytes; programs on other CPUs may see them one by one."""
+        self._view()[offset : offset + len(data)] = data
+
+    def close(self) -> None:
+        """Forget the memory."""
+        self._memory = None
+
+
+class CopiedSection:
+    """A section that the kernel does not map: each read and write copies all of it."""
+
+    def __init__(self, fd: FileDescriptor, size: int) -> None:
+        self._fd = fd
+        self._size = size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes now."""
+        return bytes(self._all()[offset : offset + size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Replace bytes. What programs write to the section meanwhile is overwritten."""
+        contents = self._all()
+        contents[offset : offset + len(data)] = data
+        call = syscall.ElementCall(self._fd.fileno(), 4, self._size)
+        call.value.raw = bytes(contents)
+        _operate(call, syscall.Command.MAP_UPDATE_ELEM, "write global data")
+
+    def _all(self) -> bytearray:
+        call = syscall.ElementCall(self._fd.fileno(), 4, self._size)
+        _operate(call, syscall.Command.MAP_LOOKUP_ELEM, "read global data")
+        return bytearray(call.value.raw)
+
+    def close(self) -> None:
+        """Nothing to give back: the descriptor is somebody else's."""
+
+
+def _operate(call: syscall.ElementCall, command: syscall.Command, what: str) -> None:
+    error = call(command)
+    if error:
+        raise syscall.error_of(command, error, what)
+
+
+def open_section(
+    fd: FileDescriptor, size: int, flags: int, *, writable: bool
+) -> MappedSection | CopiedSection:
+    """The memory of a section's map: mapped where the map allows it."""
+    if flags & MapFlag.MMAPABLE:
+        return MappedSection(fd, size, writable=writable)
+    return CopiedSection(fd, size)

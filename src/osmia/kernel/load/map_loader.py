@@ -1,0 +1,359 @@
+"""Make an object's maps in the kernel: create or reuse, initialise, pin, and fill slots."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from osmia.errors import KernelError, OsmiaError, RelocationError
+from osmia.kernel.load import tc_pins
+from osmia.kernel.load.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
+from osmia.kernel.load.definitions import check_reuse, effective, section_map
+from osmia.kernel.load.held_maps import HeldMap
+from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
+from osmia.kernel.load.target import module_btf_descriptor
+from osmia.kernel.maps import ArenaMap, Map
+from osmia.kernel.maps.info import read_info
+from osmia.kernel.maps.opening import MapTypes, create_descriptor
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys import pins, syscall
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.pins import safe_name
+from osmia.object import model
+from osmia.object.model import DataKind, DataSection, Object, Pinning
+from osmia.object.uapi import MapFlag, MapType
+from osmia.passes.target import Target
+
+
+class LoadedSection(NamedTuple):
+    """A data section in the kernel: its map's descriptor and its memory."""
+
+    section: DataSection
+    definition: model.Map
+    fd: FileDescriptor
+    memory: MappedSection | CopiedSection | ArenaSection
+
+    def close(self) -> None:
+        """Unmap the memory and give the map up."""
+        self.memory.close()
+        self.fd.close()
+
+
+class MapLoader:
+    """The maps of one load. What is made is registered with `undo` until the load succeeds."""
+
+    def __init__(
+        self,
+        obj: Object,
+        btf: FileDescriptor | None,
+        pin_root: str | os.PathLike[str],
+        undo: ExitStack,
+        target: Target,
+        token_fd: int = 0,
+    ) -> None:
+        self.obj = obj
+        self.token_fd = token_fd
+        self.target = target
+        self.btf = btf
+        self.pin_root = pin_root
+        self.undo = undo
+        self.user_maps: dict[str, HeldMap] = {}
+        self.sections: dict[str, LoadedSection] = {}
+        self.skipped: dict[str, int] = {}
+        self.struct_ops: dict[str, StructOps] = {}
+        self.pin_paths: dict[str, str] = {}
+
+    def create(self, given: Mapping[str, Map]) -> None:
+        """Make every map of the object, but those that `given` has, and its data sections."""
+        unknown = given.keys() - self.obj.maps.keys()
+        if unknown:
+            raise RelocationError(f"{self.obj.name} has no map {sorted(unknown)[0]!r}")
+        self._find_pins(given)
+        for number, definition in enumerate(self.obj.maps.values()):
+            if not definition.autocreate:
+                self.skipped[definition.name] = number
+            elif definition.name in given:
+                self._use(effective(definition), given[definition.name])
+            else:
+                self._create(effective(definition))
+        for section in self.obj.data_sections.values():
+            if section.kind is DataKind.ARENA:
+                self._fill_arena(section)
+            elif section.contents and section.kind is not DataKind.STRUCT_OPS:
+                self._create_section(section)
+        for ops in find_struct_ops(self.obj, self.target) if self._has_struct_ops() else ():
+            self._create_struct_ops(ops)
+
+    def _has_struct_ops(self) -> bool:
+        return any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
+
+    def _create_struct_ops(self, ops: StructOps) -> None:
+        with ExitStack() as descriptors:
+            flags, module = int(ops.definition.flags), 0
+            if ops.module != "vmlinux":
+                flags |= MapFlag.VTYPE_BTF_OBJ_FD
+                module = descriptors.enter_context(module_btf_descriptor(ops.module)).fileno()
+            fd = syscall.map_create(
+                MapType.STRUCT_OPS,
+                key_size=ops.definition.key_size,
+                value_size=ops.definition.value_size,
+                max_entries=1,
+                flags=flags,
+                name=ops.definition.name,
+                btf_fd=self.btf.fileno() if self.btf is not None else 0,
+                btf_vmlinux_value_type_id=ops.value_type_id,
+                value_type_btf_obj_fd=module,
+                token_fd=self.token_fd,
+            )
+        self._add(ops.definition, FileDescriptor(fd, f"struct_ops {ops.definition.name!r}"))
+        self.struct_ops[ops.definition.name] = ops
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        """The maps' descriptors, by name."""
+        return {name: made.fileno() for name, made in self.user_maps.items()}
+
+    @property
+    def data_descriptors(self) -> dict[str, int]:
+        """The descriptors of the data sections' maps, by section."""
+        return {name: loaded.fd.fileno() for name, loaded in self.sections.items()}
+
+    @property
+    def constants(self) -> list[LoadedSection]:
+        """The `.rodata` sections."""
+        return [s for s in self.sections.values() if s.section.kind is DataKind.RODATA]
+
+    def _use(self, definition: model.Map, given: Map) -> None:
+        check_reuse(definition, given.info, f"the map {given.name!r} that was given")
+        self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
+
+    def _find_pins(self, given: Mapping[str, Map]) -> None:
+        """Where maps are to be pinned; what is there already is opened and compared.
+
+        This comes before anything is made, so that a name that is no file's, an unknown
+        place and a pinned map of another shape leave nothing to undo.
+        """
+        for definition in self.obj.maps.values():
+            path = self._pin_path(definition) if definition.autocreate else None
+            if path is None or definition.name in given:
+                continue
+            self.pin_paths[definition.name] = path
+            if os.path.lexists(path):
+                self._reuse(effective(definition), path)
+
+    def _reuse(self, definition: model.Map, path: str) -> None:
+        fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
+        self._add(definition, fd, pinned=path)
+
+    def _create(self, definition: model.Map) -> None:
+        if definition.name in self.user_maps:
+            # Reused; keep the order of the object.
+            self.user_maps[definition.name] = self.user_maps.pop(definition.name)
+            return
+        self._add(definition, self._new(definition))
+        if definition.name in self.pin_paths:
+            self._pin(definition, self.pin_paths[definition.name])
+
+    def _pin_path(self, definition: model.Map) -> str | None:
+        if definition.pin_path:
+            return definition.pin_path
+        match definition.pinning:
+            case Pinning.NONE:
+                return None
+            case Pinning.BY_NAME:
+                return os.path.join(self.pin_root, safe_name(definition.name))  # noqa: PTH118
+        return os.fspath(tc_pins.pin_path(definition, self.obj.digest))
+
+    def _pin(self, definition: model.Map, path: str) -> None:
+        self._make_directories(Path(path).parent, tc_layout=_is_tc_place(definition))
+        made = self.user_maps[definition.name]
+        try:
+            made.pin(path)
+        except KernelError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            # Somebody else was first: theirs is the one to use.
+            made.close()
+            self._reuse(definition, path)
+            return
+        self.undo.callback(Path(path).unlink, missing_ok=True)
+
+    def _make_directories(self, directory: Path, *, tc_layout: bool) -> None:
+        """Make a pin's directories, mode 0700; those made here go when the load fails."""
+        if tc_layout and pins.is_on_bpffs(directory):
+            self.undo.callback(tc_pins.remove_layout, tc_pins.make_layout(tc_pins.tc_root()))
+        for made in pins.make_directories(directory):
+            self.undo.callback(pins.remove_empty, made)
+
+    def _new(self, definition: model.Map) -> FileDescriptor:
+        what = f"map {definition.name!r}"
+        if definition.inner is None:
+            return FileDescriptor(self._create_fd(definition, 0), what)
+        inner = effective(definition.inner)
+        with FileDescriptor(self._create_fd(inner, 0), f"inner map of {what}") as template:
+            return FileDescriptor(self._create_fd(definition, template.fileno()), what)
+
+    def _create_fd(self, definition: model.Map, inner_fd: int) -> int:
+        types = MapTypes()
+        if self.btf is not None and (definition.key_type_id or definition.value_type_id):
+            types = MapTypes(self.btf.fileno(), definition.key_type_id, definition.value_type_id)
+        try:
+            return create_descriptor(
+                definition.type,
+                types,
+                key_size=definition.key_size,
+                value_size=definition.value_size,
+                max_entries=definition.max_entries,
+                flags=int(definition.flags),
+                name=definition.name,
+                inner_map_fd=inner_fd,
+                numa_node=definition.numa_node or 0,
+                map_extra=definition.map_extra,
+                excl_prog_hash=self._exclusive_hash(definition),
+                token_fd=self.token_fd,
+            )
+        except KernelError as error:
+            raise _explained(definition, error) from None
+
+    def _exclusive_hash(self, definition: model.Map) -> bytes:
+        if not definition.exclusive_to:
+            return b""
+        program = self.obj.programs.get(definition.exclusive_to)
+        if program is None:
+            raise RelocationError(
+                f"map {definition.name!r} is exclusive to {definition.exclusive_to!r}, which is"
+                " no program"
+            )
+        from osmia.kernel.load.exclusive import code_hash
+
+        return code_hash(self.obj, program)
+
+    def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
+        held = HeldMap(definition, fd, self.obj.btf)
+        self.undo.callback(held.close)
+        if pinned is not None:
+            check_reuse(definition, read_info(fd.fileno()), f"the one pinned at {pinned!r}")
+        self.user_maps[definition.name] = held
+
+    def _create_section(self, section: DataSection) -> None:
+        definition = section_map(self.obj.name, section, self.obj.btf)
+        fd = self.undo.enter_context(
+            FileDescriptor(self._create_fd(definition, 0), f"section {section.name!r}")
+        )
+        if section.kind is not DataKind.BSS or any(section.contents):
+            self._write_section(fd, section)
+        if section.kind in (DataKind.RODATA, DataKind.KCONFIG):
+            syscall.map_freeze(fd.fileno(), what=f"freeze section {section.name!r}")
+        memory = open_section(
+            fd, len(section.contents), definition.flags, writable=section.writable
+        )
+        self.undo.callback(memory.close)
+        self.sections[section.name] = LoadedSection(section, definition, fd, memory)
+
+    def _fill_arena(self, section: DataSection) -> None:
+        """Global variables of an arena lie at its start."""
+        maps = self.user_maps.values()
+        arenas = [m.map for m in maps if m.definition.type is MapType.ARENA]
+        if len(arenas) != 1:
+            raise RelocationError(
+                f"section {section.name!r} needs an arena among the maps, and there are"
+                f" {len(arenas)}"
+            )
+        assert isinstance(arenas[0], ArenaMap)
+        memory = arenas[0].memory()
+        if len(section.contents) > len(memory):
+            raise RelocationError(
+                f"section {section.name!r} has {len(section.contents)} bytes, arena"
+                f" {arenas[0].name!r} {len(memory)}"
+            )
+        memory[: len(section.contents)] = section.contents
+        fd = FileDescriptor(os.dup(arenas[0].fileno()), f"section {section.name!r}")
+        self.undo.enter_context(fd)
+        definition = self.obj.maps[arenas[0].name]
+        loaded = LoadedSection(section, definition, fd, ArenaSection(memory))
+        self.sections[section.name] = loaded
+        self.undo.callback(loaded.memory.close)
+
+    def _write_section(self, fd: FileDescriptor, section: DataSection) -> None:
+        result = syscall.map_element(
+            syscall.Command.MAP_UPDATE_ELEM,
+            fd.fileno(),
+            key=bytes(4),
+            value=bytes(section.contents),
+        )
+        if result:
+            raise syscall.error_of(
+                syscall.Command.MAP_UPDATE_ELEM, -result, f"write section {section.name!r}"
+            )
+
+    def fill_slots(self, programs: Mapping[str, Program]) -> None:
+        """Store initial values: inner maps, and the programs of prog arrays."""
+        for definition in self.obj.maps.values():
+            for index, target in definition.slots if definition.autocreate else ():
+                fd = self._slot_target(definition, target, programs)
+                if fd is not None:
+                    self._store(definition, index, target, fd)
+
+    def _slot_target(
+        self, definition: model.Map, target: str, programs: Mapping[str, Program]
+    ) -> int | None:
+        if definition.type is MapType.PROG_ARRAY:
+            program = programs.get(target)
+            return program.fileno() if program is not None else None
+        inner = self.user_maps.get(target)
+        if inner is None:
+            raise RelocationError(f"map {definition.name!r}: its value {target!r} is no map")
+        return inner.fileno()
+
+    def _store(self, definition: model.Map, index: int, target: str, fd: int) -> None:
+        key, value = struct.pack("=I", index), struct.pack("=I", fd)
+        result = syscall.map_element(
+            syscall.Command.MAP_UPDATE_ELEM,
+            self.user_maps[definition.name].fileno(),
+            key=key,
+            value=value,
+        )
+        if result:
+            raise syscall.error_of(
+                syscall.Command.MAP_UPDATE_ELEM,
+                -result,
+                f"store {target!r} at {index} of map {definition.name!r}",
+            )
+
+
+def _is_tc_place(definition: model.Map) -> bool:
+    untold = bool(definition.pin_path) or definition.pinning in (Pinning.NONE, Pinning.BY_NAME)
+    return not untold
+
+
+def _explained(definition: model.Map, error: KernelError) -> OsmiaError:
+    """The refusal of a map with what is likely to be the reason."""
+    from osmia.kernel.probes import features
+
+    if error.errno in (errno.EINVAL, errno.E2BIG):
+        if not definition.max_entries and definition.type not in _UNCOUNTED:
+            error.hint = "max_entries is 0; set it before load"
+            return error
+        missing = features.missing_map_type(definition.type)
+        if missing is not None:
+            return missing
+    return error
+
+
+#: Map types that have no max_entries.
+_UNCOUNTED = frozenset(
+    {
+        MapType.SK_STORAGE,
+        MapType.INODE_STORAGE,
+        MapType.TASK_STORAGE,
+        MapType.CGRP_STORAGE,
+        MapType.CGROUP_STORAGE,
+        MapType.PERCPU_CGROUP_STORAGE,
+        MapType.STRUCT_OPS,
+    }
+)

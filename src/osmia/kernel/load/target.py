@@ -1,0 +1,73 @@
+"""The running kernel as the target of passes, and descriptors of its modules' BTF."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from osmia.btf import BTF, Kind, kernel_btf
+from osmia.errors import KernelError, NotSupportedError, RelocationError
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.btf_objects import btf_info
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.passes.target import Target, read_symbols
+from osmia.tracefs import tracefs
+
+_ENOENT = 2
+_KPROBE_EVENTS = Path("/sys/bus/event_source/devices/kprobe/type")
+#: What the kernel's system calls are called, by machine, where they take struct pt_regs.
+_SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+
+
+def kernel_target(btf: BTF | None = None, *, core_btf: BTF | None = None) -> Target:
+    """The running kernel, its features probed when asked; `btf` replaces its types, `core_btf`
+    only those for CO-RE (see `Target`)."""
+    return Target(btf=btf, core_btf=core_btf, feature=_has_feature)
+
+
+def _has_feature(name: str) -> bool:
+    match name:
+        case "LINUX_HAS_BPF_COOKIE":
+            from osmia.kernel.probes import features
+
+            return features.has("BPF cookies")
+        case "LINUX_HAS_SYSCALL_WRAPPER":
+            return _has_kprobes() and _has_syscall_wrapper()
+    return False
+
+
+def _has_kprobes() -> bool:
+    """Without them libbpf, which asks by making a probe, says that there are no wrappers."""
+    return _KPROBE_EVENTS.exists() or (tracefs() / "kprobe_events").exists()
+
+
+def _has_syscall_wrapper() -> bool:
+    prefix = _SYSCALL_PREFIX.get(os.uname().machine)
+    if prefix is None:
+        return False
+    try:
+        return bool(kernel_btf().find(f"{prefix}bpf", Kind.FUNC))
+    except NotSupportedError:
+        return f"{prefix}bpf" in read_symbols()
+
+
+def module_btf_descriptor(name: str) -> FileDescriptor:
+    """A descriptor of a loaded module's BTF. RelocationError when there is none."""
+    identifier = 0
+    while (following := syscall.btf_get_next_id(identifier)) is not None:
+        identifier = following
+        try:
+            fd = FileDescriptor(syscall.btf_get_fd_by_id(identifier), f"BTF of module {name!r}")
+        except KernelError as error:
+            if error.errno == _ENOENT:  # gone in the meantime
+                continue
+            raise
+        try:
+            info = btf_info(fd.fileno())
+            if info.is_kernel and info.name == name:
+                return fd
+        except BaseException:
+            fd.close()
+            raise
+        fd.close()
+    raise RelocationError(f"kernel module {name!r} is not loaded or has no BTF")

@@ -1,0 +1,1 @@
+"""Programs that the kernel holds: loading, information, test runs."""

@@ -1,0 +1,298 @@
+"""Programs in the kernel: load, inspect, run, pin, attach."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from osmia.kernel.programs import info as info_of
+from osmia.kernel.programs import loading as program_load
+from osmia.kernel.programs.info import ProgramInfo
+from osmia.kernel.programs.loading import FUNC_INFO_SIZE, LINE_INFO_SIZE, ProgramImage, no_lines
+from osmia.kernel.sys import pins, syscall
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.object import model
+from osmia.object.uapi import AttachType, ProgramType
+
+if TYPE_CHECKING:
+    from osmia.btf import BTF
+    from osmia.kernel.links import Link
+    from osmia.kernel.load.usdt_specs import UsdtSpecs
+    from osmia.kernel.programs.test_runs import RunFlag, RunResult
+
+_STREAM_BYTES = 64 << 10
+
+
+class Program:
+    """A program that the kernel holds; it stays loaded while this object (or a link, a pin,
+    a prog array, another descriptor) refers to it.
+
+    `type`, `name` and `expected_attach_type` are as they were at load; the kernel does not
+    tell the attach type, so it is None for programs opened by id or pin.
+    `definition` is what the object file said, for programs that come from one. `log` is
+    the verifier's log where one was asked for.
+    """
+
+    def __init__(
+        self,
+        fd: FileDescriptor,
+        *,
+        type: ProgramType | int,  # noqa: A002 - the field's word
+        name: str,
+        expected_attach_type: AttachType | int | None = None,
+        definition: model.Program | None = None,
+        log: str = "",
+    ) -> None:
+        self._fd = fd
+        self.type = type
+        self.name = name
+        self.expected_attach_type = expected_attach_type
+        self.definition = definition
+        self.log = log
+        #: What static probes are described in, for programs whose object has it.
+        self.usdt_specs: UsdtSpecs | None = None
+
+    @classmethod
+    def load(
+        cls,
+        type: ProgramType | int,  # noqa: A002
+        code: bytes,
+        *,
+        license: str = "",  # noqa: A002
+        name: str = "",
+        expected_attach_type: AttachType | int | None = None,
+        flags: int = 0,
+        kernel_version: int = 0,
+        attach_btf_id: int = 0,
+        attach_fd: int = 0,
+        btf_fd: int = 0,
+        func_info: bytes = b"",
+        func_info_size: int = FUNC_INFO_SIZE,
+        line_info: bytes = b"",
+        line_info_size: int = LINE_INFO_SIZE,
+        fd_array: Sequence[int] = (),
+        ifindex: int = 0,
+        token_fd: int = 0,
+        log_level: int = 0,
+        source_lines: Callable[[], Sequence[model.SourceLine]] = no_lines,
+        definition: model.Program | None = None,
+    ) -> Program:
+        """Load code whose relocations are already numbers (BPF_PROG_LOAD).
+
+        The first attempt writes no log; when the kernel refuses, a second one does.
+        `log_level` asks for a log of success too (`Program.log`): 1 the instructions on
+        the last path, 2 all paths, plus 4 statistics. `attach_fd` belongs to the BTF
+        object that `attach_btf_id` counts in (0: vmlinux), or to the program that is
+        replaced or traced. `source_lines` gives the lines of the whole code, by slot.
+
+        Raises VerifierError, NotSupportedError for types that this kernel lacks,
+        BpfPermissionError, else KernelError.
+        """
+        image = ProgramImage(
+            type=type,
+            code=code,
+            license=license,
+            name=name,
+            expected_attach_type=expected_attach_type,
+            flags=flags,
+            kernel_version=kernel_version,
+            attach_btf_id=attach_btf_id,
+            attach_fd=attach_fd,
+            btf_fd=btf_fd,
+            func_info=func_info,
+            func_info_size=func_info_size,
+            line_info=line_info,
+            line_info_size=line_info_size,
+            fd_array=fd_array,
+            ifindex=ifindex,
+            token_fd=token_fd,
+            source_lines=source_lines,
+        )
+        return cls.from_image(image, definition=definition, log_level=log_level)
+
+    @classmethod
+    def from_image(
+        cls, image: ProgramImage, *, definition: model.Program | None = None, log_level: int = 0
+    ) -> Program:
+        """`load` of what is put together already."""
+        fd, log = program_load.load(image, log_level)
+        return cls(
+            fd,
+            type=image.type,
+            name=image.name,
+            expected_attach_type=image.expected_attach_type,
+            definition=definition,
+            log=log,
+        )
+
+    @classmethod
+    def from_fd(cls, fd: FileDescriptor) -> Program:
+        """Take over a descriptor of a program; it is closed when it is none."""
+        try:
+            info_of.require_program(fd.fileno(), fd.what)
+            told = info_of.program_info(fd.fileno())
+        except BaseException:
+            fd.close()
+            raise
+        fd.what = f"program {told.name!r}"
+        return cls(fd, type=told.type, name=told.name)
+
+    @classmethod
+    def from_id(cls, identifier: int) -> Program:
+        """Open a loaded program by id, since 4.13. KernelError ENOENT when there is none."""
+        return cls.from_fd(
+            FileDescriptor(syscall.prog_get_fd_by_id(identifier), f"program {identifier}")
+        )
+
+    @classmethod
+    def from_pin(cls, path: str | os.PathLike[str]) -> Program:
+        """Open a pinned program. KernelError when nothing, or something else, is pinned."""
+        name = os.fspath(path)
+        return cls.from_fd(FileDescriptor(syscall.obj_get(name), f"pin {name!r}"))
+
+    @property
+    def info(self) -> ProgramInfo:
+        """What the kernel tells of the program now."""
+        return info_of.program_info(self.fileno())
+
+    @property
+    def id(self) -> int:
+        """The kernel's number for the program, as bpftool shows it."""
+        return self.info.id
+
+    @property
+    def run_statistics(self) -> tuple[int, int]:
+        """(ns spent in the program, runs), counted while `enable_run_statistics` is on."""
+        return info_of.run_statistics(self.fileno())
+
+    def btf(self) -> BTF | None:
+        """The types that the program was loaded with; None when it came without."""
+        from osmia.kernel.sys.btf_objects import btf_from_id
+
+        identifier = self.info.btf_id
+        return btf_from_id(identifier) if identifier else None
+
+    def xlated(self) -> bytes:
+        """The instructions as the verifier rewrote them."""
+        return info_of.translated_code(self.fileno())
+
+    def jited(self) -> bytes:
+        """The machine code, subprograms included; empty when the JIT is off."""
+        return info_of.native_code(self.fileno())
+
+    def run(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        repeat: int = 1,
+        flags: RunFlag | int = 0,
+        cpu: int = 0,
+        batch_size: int = 0,
+    ) -> RunResult:
+        """Run the program once, or `repeat` times, without attaching it (since 4.12).
+
+        `data` is a packet from its Ethernet header on, for the types that take packets.
+        `ctx` is the context: bytes, a mapping of field names to values (XDP, skb and
+        sk_lookup programs), or the arguments of a raw tracepoint as numbers.
+        `flags`: RunFlag; with XDP_LIVE_FRAMES the kernel carries verdicts out, `batch_size`
+        packets at a time.
+
+        Raises NotSupportedError for program types without test runs, KernelError.
+        """
+        from osmia.kernel.programs import test_runs as runs
+
+        return runs.run(
+            self.fileno(),
+            self.type,
+            data,
+            ctx=ctx,
+            repeat=repeat,
+            flags=flags,
+            cpu=cpu,
+            batch_size=batch_size,
+            what=f"run program {self.name!r}",
+        )
+
+    def attach(self, target: Any = None, **options: Any) -> Link:
+        """Attach the program where its type and attach type say; see `osmia.kernel.links`.
+
+        `target` is an interface, a cgroup path, a function, a map …; without one
+        the section name of the object file tells it.
+        """
+        from osmia.kernel import links
+
+        return links.attach(self, target, **options)
+
+    def pin(self, path: str | os.PathLike[str]) -> None:
+        """Keep the program loaded under a path in a bpffs (since 4.4); missing directories
+        are made, mode 0700."""
+        pins.pin(self.fileno(), path, what=f"program {self.name!r}")
+
+    def unpin(self, path: str | os.PathLike[str]) -> None:
+        """Remove a pin."""
+        pins.unpin(path)
+
+    def bind_map(self, map_fd: int) -> None:
+        """Keep a map alive as long as the program (since 5.10)."""
+        syscall.prog_bind_map(self.fileno(), map_fd, what=f"bind a map to program {self.name!r}")
+
+    def read_output(self) -> str:
+        """What the program wrote to its standard output since the last read (since 6.17)."""
+        return self._read_stream(1)
+
+    def read_errors(self) -> str:
+        """What the program, or the kernel about it, wrote to its standard error (since 6.17)."""
+        return self._read_stream(2)
+
+    def _read_stream(self, stream: int) -> str:
+        from osmia.kernel.probes import features
+
+        what = f"read the output of program {self.name!r}"
+        chunks = []
+        with features.needs("6.17", "program streams"):
+            while chunk := syscall.prog_stream_read(
+                self.fileno(), stream=stream, size=_STREAM_BYTES, what=what
+            ):
+                chunks.append(chunk)
+        return b"".join(chunks).decode("utf-8", "replace")
+
+    def fileno(self) -> int:
+        """The descriptor. ClosedError after `close`."""
+        return self._fd.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._fd.closed
+
+    def close(self) -> None:
+        """Give up this reference; the kernel unloads the program when it was the last."""
+        self._fd.close()
+
+    def __enter__(self) -> Program:
+        self.fileno()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        kind = getattr(self.type, "name", self.type)
+        state = "closed" if self.closed else f"fd {self._fd.fileno()}"
+        return f"<Program {self.name!r}, {kind}, {state}>"
+
+
+def enable_run_statistics() -> FileDescriptor:
+    """Count run times of all programs while the descriptor is open (since 5.8).
+
+    Use it in a `with` block; before 5.8 set the sysctl kernel.bpf_stats_enabled.
+    """
+    return FileDescriptor(syscall.enable_stats(), "run statistics")

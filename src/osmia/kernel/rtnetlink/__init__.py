@@ -1,0 +1,1 @@
+"""Attachments that rtnetlink makes and links do not stand for."""

@@ -1,0 +1,55 @@
+"""Traffic control over netlink: the numbers, and the messages about clsact and bpf filters."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+from osmia.errors import KernelError
+from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes
+
+# include/uapi/linux/rtnetlink.h
+NEW_FILTER, DELETE_FILTER, GET_FILTER = 44, 45, 46
+_NEW_QDISC, _DELETE_QDISC = 36, 37
+TC_MESSAGE = struct.Struct("=BxxxiIII")  # struct tcmsg: family, interface, handle, parent, info
+TCA_KIND, TCA_OPTIONS = 1, 2
+NESTED = 0x8000
+# include/uapi/linux/pkt_sched.h
+_CLSACT_PARENT, _CLSACT_HANDLE = 0xFFFF_FFF1, 0xFFFF_0000
+PARENTS = {"ingress": 0xFFFF_FFF2, "egress": 0xFFFF_FFF3}
+# include/uapi/linux/pkt_cls.h
+BPF_CLASS_ID, BPF_FD, BPF_NAME, BPF_FLAGS, BPF_TAG, BPF_ID = 3, 6, 7, 8, 10, 11
+DIRECT_ACTION = 1
+
+ALL_PROTOCOLS = 3  # ETH_P_ALL
+
+
+def filter_message(
+    index: int, parent: int, priority: int, handle: int, protocol: int = ALL_PROTOCOLS
+) -> bytes:
+    """The head of a message about one filter of an interface."""
+    info = priority << 16 | struct.unpack("=H", struct.pack("!H", protocol))[0]
+    return TC_MESSAGE.pack(0, index, handle, parent, info)
+
+
+def _qdisc_message(index: int) -> bytes:
+    message = TC_MESSAGE.pack(0, index, _CLSACT_HANDLE, _CLSACT_PARENT, 0)
+    return message + attributes([(TCA_KIND, b"clsact\0")])
+
+
+def make_qdisc(route: RouteSocket, index: int, what: str) -> bool:
+    """Make an interface's clsact qdisc for `what`; False when there was one."""
+    flags = NetlinkFlag.CREATE | NetlinkFlag.EXCL
+    try:
+        request = _qdisc_message(index)
+        route.request(_NEW_QDISC, flags, request, f"add a clsact qdisc for {what}")
+    except KernelError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        return False
+    return True
+
+
+def remove_qdisc(route: RouteSocket, index: int) -> None:
+    """Remove an interface's clsact qdisc."""
+    route.request(_DELETE_QDISC, NetlinkFlag(0), _qdisc_message(index), "remove the clsact qdisc")

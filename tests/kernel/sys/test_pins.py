@@ -1,0 +1,146 @@
+"""Pins: names that stay in their directory, directories made and removed, bpffs found."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from osmia.errors import KernelError, NotSupportedError, OsmiaError
+from osmia.kernel.maps import KeyedMap, Map
+from osmia.kernel.sys import pins
+from osmia.object.uapi import MapType
+
+
+@pytest.mark.parametrize("name", ["flows", "my.map", "..flows", "a" * 255, "é" * 127])
+def test_file_names_are_safe(name: str) -> None:
+    assert pins.safe_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../x", "/etc", "a\0b", "a" * 256, "é" * 128]
+)
+def test_names_that_leave_the_directory_are_refused(name: str) -> None:
+    with pytest.raises(pins.PinNameError, match="the pin name") as caught:
+        pins.safe_name(name)
+    assert isinstance(caught.value, OsmiaError)
+
+
+def new_map(name: str = "flows") -> KeyedMap:
+    made = Map.create(MapType.HASH, key_size=4, value_size=8, max_entries=8, name=name)
+    assert isinstance(made, KeyedMap)
+    return made
+
+
+@pytest.mark.kernel
+def test_a_pinned_map_can_be_opened_again(bpffs: Path) -> None:
+    with new_map() as flows:
+        flows[1] = 10
+        flows.pin(bpffs / "flows")
+        identifier = flows.id
+    with Map.from_pin(bpffs / "flows") as again:
+        assert isinstance(again, KeyedMap)
+        assert again.id == identifier
+        assert again[1] == 10
+        again.unpin(bpffs / "flows")
+    assert not (bpffs / "flows").exists()
+
+
+@pytest.mark.kernel
+def test_missing_directories_are_made_private(bpffs: Path) -> None:
+    with new_map() as flows:
+        flows.pin(bpffs / "a" / "b" / "flows")
+    for directory in (bpffs / "a", bpffs / "a" / "b"):
+        assert directory.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.kernel
+def test_a_failed_pin_leaves_no_directories(bpffs: Path) -> None:
+    with new_map() as flows, pytest.raises(KernelError, match=r"pin map 'flows' to"):
+        flows.pin(bpffs / "a" / "b" / "dots.are.refused.here")
+    assert not (bpffs / "a").exists()
+
+
+@pytest.mark.kernel
+def test_when_one_of_several_cannot_be_pinned_none_is(bpffs: Path) -> None:
+    with new_map() as flows:
+        places = [bpffs / "new/first", bpffs / "new/deep/second", bpffs / "other/with.dot"]
+        with pytest.raises(KernelError, match=r"with\.dot"):
+            pins.pin_all((flows.fileno(), place, "map") for place in places)
+    assert not list(bpffs.iterdir())
+
+
+@pytest.mark.kernel
+def test_a_second_pin_of_the_same_name_is_refused(bpffs: Path) -> None:
+    with new_map() as flows:
+        flows.pin(bpffs / "flows")
+        with pytest.raises(KernelError, match="EEXIST"):
+            flows.pin(bpffs / "flows")
+
+
+@pytest.mark.kernel
+def test_pinning_elsewhere_says_that_it_is_no_bpffs(tmp_path: Path) -> None:
+    with new_map() as flows:
+        for path in (tmp_path / "flows", tmp_path / "deep" / "flows"):
+            with pytest.raises(KernelError, match="is not in a bpffs"):
+                flows.pin(path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.kernel
+def test_unpinning_removes_pins_only(bpffs: Path, tmp_path: Path) -> None:
+    with pytest.raises(KernelError, match="ENOENT"):
+        pins.unpin(bpffs / "nothing")
+    precious = tmp_path / "precious"
+    precious.touch()
+    with pytest.raises(KernelError, match="not in a bpffs"):
+        pins.unpin(precious)
+    assert precious.exists()
+
+
+@pytest.mark.kernel
+def test_opening_what_is_no_map_says_so(bpffs: Path, tmp_path: Path) -> None:
+    with pytest.raises(KernelError, match=r"open pin .*nothing.*ENOENT"):
+        Map.from_pin(bpffs / "nothing")
+    precious = tmp_path / "precious"
+    precious.touch()
+    with pytest.raises(KernelError, match="open pin"):
+        Map.from_pin(precious)
+
+
+@pytest.mark.kernel
+def test_the_bpffs_is_found(bpffs: Path) -> None:
+    assert pins.find_bpffs() in pins.bpffs_mounts()
+    assert pins.is_on_bpffs(bpffs / "not" / "there")
+    assert not pins.is_on_bpffs("/proc")
+
+
+def test_without_a_bpffs_the_error_says_how_to_mount_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "bpffs_mounts", list)
+    with pytest.raises(NotSupportedError, match="mount -t bpf bpf /sys/fs/bpf"):
+        pins.find_bpffs()
+
+
+def test_mount_points_with_spaces_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = (
+        "25 1 0:22 / /sys rw - sysfs sysfs rw\n"
+        "31 25 0:27 / /sys/fs/bpf rw shared:9 - bpf bpf rw\n"
+        "32 25 0:28 / /mnt/my\\040bpf rw - bpf none rw\n"
+    )
+    monkeypatch.setattr(Path, "read_text", lambda *_: table)
+    assert pins.bpffs_mounts() == [Path("/sys/fs/bpf"), Path("/mnt/my bpf")]
+
+
+@pytest.mark.kernel
+def test_mounting_needs_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(KernelError, match=r"mount a bpffs on .*ENOENT"):
+        pins.mount_bpffs(tmp_path / "nothing")
+    pins.mount_bpffs(tmp_path)
+    try:
+        assert pins.is_on_bpffs(tmp_path)
+        with new_map() as flows:
+            flows.pin(tmp_path / "flows")
+        (tmp_path / "flows").unlink()
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
