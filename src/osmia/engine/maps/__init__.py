@@ -1,0 +1,1 @@
+"""Maps as users see them, written once over an engine's `RawMap`."""
