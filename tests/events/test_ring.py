@@ -118,6 +118,36 @@ def test_a_length_that_leads_out_of_the_ring_is_an_error(
             reader.read()
 
 
+def corrupt(memory: Any, length: int, produced: int) -> None:
+    """A first record of this length, and a producer's position beyond what a ring holds."""
+    memory.send(bytes(8))
+    struct.pack_into("=I", memory.data, 0, length)
+    struct.pack_into("=Q", memory.producer, 0, produced)
+
+
+@pytest.mark.parametrize("beyond", [8, 4096, 3 * 4096])
+def test_a_record_larger_than_the_ring_is_an_error_even_if_it_was_produced(
+    memory_ring: MakeRing, beyond: int
+) -> None:
+    """Where the producer's position lies too: more than the ring's bytes are there to read."""
+    memory = memory_ring(4096)
+    with memory.reader() as reader:
+        corrupt(memory, 4096 - 8 + beyond, produced=1 << 20)
+        with pytest.raises(OsmiaError, match="the ring buffer is corrupt at position 0x0"):
+            reader.read()
+
+
+def test_a_record_that_fills_the_ring_is_read(memory_ring: MakeRing) -> None:
+    memory = memory_ring(4096)
+    with memory.reader() as reader:
+        for fill in (1, 2):  # the second one's data wraps
+            whole = bytes([fill]) * (4096 - 8)
+            assert memory.send(whole)
+            assert reader.read() == [whole]
+            memory.send(bytes(24))
+            assert reader.read() == [bytes(24)]
+
+
 def test_equal_lengths_that_lead_past_the_producer_are_an_error(memory_ring: MakeRing) -> None:
     memory = memory_ring(4096)
     with memory.reader() as reader:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from osmia.errors import KernelError, VerifierError
+from osmia.errors import ClosedError, KernelError, VerifierError
 from osmia.isa import assemble
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm.batch import Batch
@@ -114,6 +114,27 @@ def test_the_owner_of_an_array_decides_who_may_enter(vm: Vm, other: dict[str, An
     with pytest.raises(KernelError, match="EINVAL"):
         array[1] = load(vm, FIVE, **{"return_type": "s32", **other})
     assert 1 not in array
+
+
+@pytest.mark.parametrize("what", ["nothing", "a number", "a program of another vm"])
+def test_only_programs_of_the_same_vm_go_into_a_slot(vm: Vm, what: str) -> None:
+    array = programs(vm)
+    array[0] = first = load(vm, FIVE)
+    with Vm(memory=1 << 25, cpus=1) as other:
+        value = {"nothing": None, "a number": 1}.get(what, load(other, FIVE))
+        for key in (0, 1):
+            with pytest.raises(KernelError, match=r"in map 'programs'.*EINVAL"):
+                array[key] = value
+    assert dict(array) == {0: first.number}
+
+
+def test_a_program_that_is_gone_goes_into_no_slot(vm: Vm) -> None:
+    array = programs(vm)
+    gone = load(vm, FIVE)
+    vm.unload([gone])
+    with pytest.raises(ClosedError):
+        array[0] = gone
+    assert not list(array)
 
 
 def test_a_program_that_uses_an_array_owns_it(vm: Vm) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import itertools
 import os
 import threading
@@ -200,18 +201,27 @@ class Vm:
             self.areas.remove(gone.raw.values_address)
         gone.raw.release()
 
-    def fill_slot(self, array: ProgramArray, index: int, program: Program | None) -> None:
-        """Point a slot of a prog array at a program, or at none."""
-        slot = array.slot(index)
-        if program is None:
+    def fill_slot(self, array: ProgramArray, index: int, program: object) -> None:
+        """Point a slot of a prog array at a program. KernelError (EINVAL) for what is no program
+        of this vm, or does not agree with the array's owner."""
+        if not isinstance(program, Program) or program.vm is not self:
+            raise KernelError(errno.EINVAL, f"store {program!r} in map {array.name!r}")
+        with self.lock:
+            program.check_open()
+            slot = array.slot(index)  # ClosedError, before anything is done
+            array.claim(program)
+            self.memory.store64(slot + slots.SLOT_PROGRAM, program.number)
+            if self._jit is not None:
+                self._set_entry(array, index, program)
+
+    def empty_slot(self, array: ProgramArray, index: int) -> None:
+        """Point a slot of a prog array at nothing."""
+        with self.lock:
+            slot = array.slot(index)
             # What sites test goes first; where they would jump to stays, for those who
             # tested just before.
             self.memory.store64(slot + slots.SLOT_ENTRY, 0)
             self.memory.store64(slot + slots.SLOT_PROGRAM, 0)
-            return
-        self.memory.store64(slot + slots.SLOT_PROGRAM, program.number)
-        if self._jit is not None:
-            self._set_entry(array, index, program)
 
     def _set_entry(self, array: ProgramArray, index: int, program: Program) -> None:
         assert self._jit is not None

@@ -44,7 +44,7 @@ def native(function: _Function) -> _Function:
 
 
 # The intrinsics. Those below only give the names a type: `Intrinsics` implements them for
-# Python, `osmia.vm.jit.native_code` for compiled code.
+# Python, `osmia.vm.jit.intrinsics` for compiled code.
 
 
 def load8(address: int) -> int:

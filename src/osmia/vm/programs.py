@@ -11,6 +11,7 @@ from osmia.isa.opcodes import CallKind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
+from osmia.vm.budgets import HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
 from osmia.vm.execution import Execution, describe
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
     from osmia.vm.jit.machine import Jit
 
 Executor = Literal["auto", "interpreter", "jit"]
-
-INTERPRETER_BUDGET = 1 << 24
-JIT_BUDGET = 1 << 32
-"""Instructions of one run, where none are given: some 20 s and some 2 s."""
-HOT = 64
-"""As many runs are worth compiling for."""
 
 
 class Program:
@@ -92,8 +87,9 @@ class Program:
 
         `data` is a packet from its Ethernet header on (of a raw program: its memory), `ctx`
         the context: bytes, a mapping of field names, or numbers for raw tracepoints.
-        `budget` is the number of instructions each run may take. `strict` and `hook` are
-        for interpreted runs, see `osmia.vm.interpreter`.
+        `budget` is the number of instructions each run may take, at least 1; None stands
+        for what `osmia.vm.budgets` has for the executor. `strict` and `hook` are for
+        interpreted runs, see `osmia.vm.interpreter`.
 
         Raises ProgramFault when the program does what it may not do, BudgetExceededError
         when it does not end; ClosedError.
@@ -103,15 +99,15 @@ class Program:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
         compiled = self._is_compiled(executor, repeat, hook)
+        limit = budget_of(budget, JIT_BUDGET if compiled else INTERPRETER_BUDGET)
         with self.vm.cpus.take() as cpu:
             self.check_open()
             given = Input(self.vm, cpu, self)
             given.place(bytes(data), ctx)
             begin = time.perf_counter_ns()
             if compiled:
-                retval = self._run_compiled(given, budget or JIT_BUDGET, repeat)
+                retval = self._run_compiled(given, limit, repeat)
             else:
-                limit = INTERPRETER_BUDGET if budget is None else budget
                 for _ in range(repeat):
                     retval = self._interpret(given, limit, strict, hook)
             return given.result(retval, (time.perf_counter_ns() - begin) // repeat)

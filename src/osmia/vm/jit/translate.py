@@ -14,6 +14,7 @@ from osmia.vm import layout
 from osmia.vm.alu import M64
 from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.errors import Interrupt
+from osmia.vm.jit.arithmetic import CONDITIONS, arithmetic
 from osmia.vm.jit.blocks import (
     Block,
     blocks,
@@ -34,27 +35,6 @@ SPLIT = 256
 one of blocks that are joined by short conditions, and the time that some of its passes take
 grows with the square of a block's length."""
 
-_CONDITIONS = {
-    op.JmpOp.JEQ: "eq",
-    op.JmpOp.JNE: "ne",
-    op.JmpOp.JGT: "ugt",
-    op.JmpOp.JGE: "uge",
-    op.JmpOp.JLT: "ult",
-    op.JmpOp.JLE: "ule",
-    op.JmpOp.JSGT: "sgt",
-    op.JmpOp.JSGE: "sge",
-    op.JmpOp.JSLT: "slt",
-    op.JmpOp.JSLE: "sle",
-}
-_SIMPLE = {
-    op.AluOp.ADD: "add",
-    op.AluOp.SUB: "sub",
-    op.AluOp.MUL: "mul",
-    op.AluOp.OR: "or",
-    op.AluOp.AND: "and",
-    op.AluOp.XOR: "xor",
-}
-_SHIFTS = {op.AluOp.LSH: "shl", op.AluOp.RSH: "lshr", op.AluOp.ARSH: "ashr"}
 _ATOMICS = {
     op.AtomicOp.ADD: "add",
     op.AtomicOp.OR: "or",
@@ -236,40 +216,9 @@ class FunctionTranslation:
         bits = 64 if i.class_ is op.Class.ALU64 else 32
         a = self.body.narrow(self.read(i.dst), bits)
         b = self.body.narrow(self.operand(i), bits)
-        self.write(i.dst, self.body.wide(self.arithmetic(i, bits, a, b), bits))
+        self.write(i.dst, self.body.wide(arithmetic(self.body, i, bits, a, b), bits))
 
     _signed_division = _alu
-
-    def arithmetic(self, i: Instruction, bits: int, a: str, b: str) -> str:
-        """An operation on two operands of `bits`."""
-        body = self.body
-        operation = i.operation
-        if operation in _SIMPLE:
-            return body.value(f"{_SIMPLE[op.AluOp(operation)]} i{bits} {a}, {b}")
-        if operation in _SHIFTS:
-            amount = body.value(f"and i{bits} {b}, {bits - 1}")
-            return body.value(f"{_SHIFTS[op.AluOp(operation)]} i{bits} {a}, {amount}")
-        return self.division(i, bits, a, b)
-
-    def division(self, i: Instruction, bits: int, a: str, b: str) -> str:
-        """Division and remainder, defined for every operand: by zero, and the smallest
-        number by -1."""
-        body = self.body
-        signed = bool(i.offset)
-        zero = body.value(f"icmp eq i{bits} {b}, 0")
-        wraps = zero
-        if signed:
-            minus_one = body.value(f"icmp eq i{bits} {b}, -1")
-            wraps = body.value(f"or i1 {zero}, {minus_one}")
-        safe = body.value(f"select i1 {wraps}, i{bits} 1, i{bits} {b}")
-        divides = i.operation == op.AluOp.DIV
-        operation = ("s" if signed else "u") + ("div" if divides else "rem")
-        result = body.value(f"{operation} i{bits} {a}, {safe}")
-        if signed:
-            special = body.value(f"sub i{bits} 0, {a}") if divides else "0"
-            result = body.value(f"select i1 {minus_one}, i{bits} {special}, i{bits} {result}")
-        by_zero = "0" if divides else a
-        return body.value(f"select i1 {zero}, i{bits} {by_zero}, i{bits} {result}")
 
     def _move(self, i: Instruction) -> None:
         value = self.operand(i)
@@ -393,7 +342,7 @@ class FunctionTranslation:
             common = body.value(f"and i{bits} {a}, {b}")
             condition = body.value(f"icmp ne i{bits} {common}, 0")
         else:
-            condition = body.value(f"icmp {_CONDITIONS[op.JmpOp(i.operation)]} i{bits} {a}, {b}")
+            condition = body.value(f"icmp {CONDITIONS[op.JmpOp(i.operation)]} i{bits} {a}, {b}")
         taken = self.go(self.slot, target(i, self.slot))
         body.branch(condition, taken, f"L{self.slot + 1}")
 

@@ -145,16 +145,7 @@ class ProgramArray(KeyedMap):
 
     def update(self, key: Any, value: Any = None, flags: int = 0) -> None:  # type: ignore[override]
         """Store a program. A vm with compiled programs repoints their direct jumps."""
-        from osmia.vm.programs import Program
-
-        if not isinstance(value, Program) or value.vm is not self.vm:
-            raise KernelError(errno.EINVAL, f"store {value!r} in map {self.name!r}")
-        index = self._index(key)
-        with self.vm.lock:
-            value.check_open()
-            self.slot(index)  # ClosedError, before anything is done
-            self.claim(value)
-            self.vm.fill_slot(self, index, value)
+        self.vm.fill_slot(self, self._index(key), value)
 
     def claim(self, program: Program) -> None:
         """Make a program the array's owner, or see that it agrees with the owner."""
@@ -171,8 +162,7 @@ class ProgramArray(KeyedMap):
     def __delitem__(self, key: Any) -> None:
         index = self._index(key)
         self.lookup(key)
-        with self.vm.lock:
-            self.vm.fill_slot(self, index, None)
+        self.vm.empty_slot(self, index)
 
     def lookup(self, key: Any, *, mark: bool = False) -> int:
         """The number of the program under a key."""
