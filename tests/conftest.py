@@ -51,13 +51,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests for the second kernel run when asked for (`-m vm`, `make test-kernels`)."""
-    if "vm" in config.getoption("markexpr"):
+    """Tests for the second kernel run when asked for (`-m second_kernel`, `make test-kernels`)."""
+    if "second_kernel" in config.getoption("markexpr"):
         return
-    others = [item for item in items if item.get_closest_marker("vm")]
+    others = [item for item in items if item.get_closest_marker("second_kernel")]
     if others:
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if not item.get_closest_marker("vm")]
+        items[:] = [item for item in items if not item.get_closest_marker("second_kernel")]
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def corpus_object(pytestconfig: pytest.Config) -> Callable[[str], Path]:
     machine's files, the first one's objects are taken: that is what CO-RE is for.
     """
     store = pytestconfig.cache.mkdir("differential")
-    second = "vm" in pytestconfig.getoption("markexpr")
+    second = "second_kernel" in pytestconfig.getoption("markexpr")
 
     def find(name: str) -> Path:
         source = CORPUS / f"{name}.bpf.c"
