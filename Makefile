@@ -29,17 +29,17 @@ bench: $(VENV)/dev packages
 # The suite's second half: what Debian's 6.1 has and this kernel may lack.
 test-kernels: $(VENV)/dev packages
 	$(BIN)/python -m pytest tests/differential
-	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m vm
+	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m second_kernel
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/osmia: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,jit]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,jit,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/osmia
 
 # Debian packages the tests use, with the reason for each, in one file; and a newer bpftool in

@@ -65,6 +65,14 @@ class NotSupportedError(OsmiaError):
         super().__init__(f"{message} (needs Linux {since} or newer)" if since else message)
 
 
+class MissingPackageError(OsmiaError, ImportError):
+    """A package that osmia works without, but not here; `extra` is what brings it."""
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"this needs {package}: pip install 'osmia[{extra}]'", name=package)
+
+
 class KernelError(OsmiaError, OSError):
     """A system call that failed. Has `errno` and `strerror` as every `OSError`.
 

@@ -17,7 +17,11 @@ from osmia.events import TracePipe
 
 from .conftest import OSMIA, SOURCE, Result
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.one_at_a_time("trace-pipe"),
+    pytest.mark.usefixtures("nothing_left"),
+]
 Cli = Callable[..., Result]
 
 SMALL, LARGE = "00" * 64, "00" * 1200

@@ -132,7 +132,7 @@ def _forgiven(maps: list[Any], peer: str) -> list[Any]:
     return sorted(maps, key=repr)
 
 
-@pytest.mark.vm
+@pytest.mark.second_kernel
 @pytest.mark.parametrize("peer", ["libbpf", "newer bpftool"])
 @pytest.mark.parametrize("case", SECOND_KERNEL)
 def test_the_second_kernel_sees_the_same(

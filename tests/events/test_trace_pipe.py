@@ -91,6 +91,7 @@ def _mine(lines: list[TraceLine], text: str) -> list[str]:
 
 
 @pytest.mark.kernel
+@pytest.mark.one_at_a_time("trace-pipe")
 def test_messages_come_with_who_and_when(
     tracefs: Path, printing: Callable[[str], Callable[[int], None]]
 ) -> None:
@@ -109,6 +110,7 @@ def test_messages_come_with_who_and_when(
 
 
 @pytest.mark.kernel
+@pytest.mark.one_at_a_time("trace-pipe")
 def test_iteration_waits_and_ends_after_the_timeout(
     tracefs: Path, printing: Callable[[str], Callable[[int], None]]
 ) -> None:
@@ -130,6 +132,7 @@ def test_iteration_waits_and_ends_after_the_timeout(
 
 
 @pytest.mark.kernel
+@pytest.mark.one_at_a_time("trace-pipe")
 def test_messages_of_other_threads_can_be_left_out(
     tracefs: Path, printing: Callable[[str], Callable[[int], None]]
 ) -> None:
@@ -144,6 +147,7 @@ def test_messages_of_other_threads_can_be_left_out(
 
 
 @pytest.mark.kernel
+@pytest.mark.one_at_a_time("trace-pipe")
 def test_a_closed_pipe_refuses(tracefs: Path) -> None:
     pipe = TracePipe(path=tracefs / "trace_pipe")
     pipe.close()

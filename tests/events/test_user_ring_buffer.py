@@ -233,6 +233,7 @@ def fill(orders: UserRingBufferMap) -> None:
         orders.send(struct.pack("=IxxxxQ", 1, 0))
 
 
+@pytest.mark.alone
 @pytest.mark.kernel
 def test_a_full_ring_waits_until_a_program_drains_it(loaded: LoadedObject) -> None:
     orders = orders_of(loaded)
@@ -247,6 +248,7 @@ def test_a_full_ring_waits_until_a_program_drains_it(loaded: LoadedObject) -> No
     assert loaded.data.sum == 99
 
 
+@pytest.mark.alone
 @pytest.mark.kernel
 def test_waiting_for_room_ends_with_its_timeout(loaded: LoadedObject) -> None:
     orders = orders_of(loaded)

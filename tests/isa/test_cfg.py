@@ -168,6 +168,7 @@ def test_hostile_code_gives_blocks_that_cover_it_or_an_exception_of_ours(code: b
     assert [block.start for block in flow.blocks] == edges[:-1]
 
 
+@pytest.mark.alone
 def test_a_jump_into_every_slot_of_large_code_stays_fast() -> None:
     count = 30_000
     branches = [Instruction(0x15, offset=-(i % 32_000)) for i in range(1, count)]

@@ -81,6 +81,7 @@ def test_forged_packet_bounds_lead_nowhere(
     assert vm.memory.read(vm.map_table, 4096) == control
 
 
+@pytest.mark.alone
 def test_a_deadlock_in_a_loop_ends_the_run_at_its_first_round(vm: Vm) -> None:
     table = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
     again = f"again: r1 = map[fd:{table.id}][0]+0\ncall bpf_spin_lock\ngoto again"

@@ -174,7 +174,7 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
         Imports numpy.
         """
         self._check_open()
-        import numpy
+        from osmia.numpy_extra import numpy
 
         dtype = self._record_type.resolve(dtype)
         size = dtype.itemsize

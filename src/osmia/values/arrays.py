@@ -63,7 +63,7 @@ class BytesCodec(Codec):
         return self._exact_bytes(bytes(number & 0xFF for number in numbers))
 
     def dtype(self) -> numpy.dtype[Any]:
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(("u1", (self.size,)))
 
@@ -111,7 +111,7 @@ class StringCodec(BytesCodec):
 
     def dtype(self) -> numpy.dtype[Any]:
         """Bytes up to trailing NULs ("S"); what follows the first NUL stays visible."""
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(f"S{self.size}") if self.size else np.dtype(("S1", (0,)))
 
@@ -182,7 +182,7 @@ class ArrayCodec(Codec):
         return b"".join(encoded)
 
     def dtype(self) -> numpy.dtype[Any]:
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype((self.element.dtype(), (self.count,)))
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
+from osmia.numpy_extra import numpy as np
 from osmia.values.fields import Bits, Field
 from osmia.values.names import unknown_name
 from osmia.values.scalars import BoolCodec

@@ -45,7 +45,7 @@ class ScalarCodec(Codec):
         return decode
 
     def dtype(self) -> numpy.dtype[Any]:
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(self.order + self.code)
 
@@ -155,7 +155,7 @@ class WideIntCodec(Codec):
 
     def dtype(self) -> numpy.dtype[Any]:
         """Raw bytes: numpy has no such integer."""
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(f"V{self.size}")
 

@@ -24,7 +24,7 @@ from osmia.kernel.sys.btf_objects import load_btf
 from osmia.object import model
 from osmia.object.uapi import AttachType, LinkType, ProgramType
 
-pytestmark = [pytest.mark.kernel, pytest.mark.vm]
+pytestmark = [pytest.mark.kernel, pytest.mark.second_kernel]
 
 Make = Callable[..., Program]
 GETPGID = "__x64_sys_getpgid"

@@ -20,7 +20,7 @@ from osmia.kernel.sys.btf_objects import load_btf
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import LinkType, MapFlag, MapType, ProgramType
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.one_at_a_time("congestion-control")]
 
 Make = Callable[..., Program]
 NAME = b"osmia_test"

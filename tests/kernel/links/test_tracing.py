@@ -213,7 +213,7 @@ def test_as_many_cookies_as_functions(counting: Make) -> None:
 def test_a_clock_runs_the_program_while_this_process_computes(counting: Make, counter) -> None:
     program = counting(ProgramType.PERF_EVENT)
     with attach_perf_event(program, SoftwareEvent.CPU_CLOCK, frequency=1000, pid=0):
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 20
         while counter.value < 3 and time.monotonic() < deadline:
             sum(range(10_000))
     assert counter.value >= 3
@@ -225,7 +225,7 @@ def test_a_perf_event_runs_on_every_cpu(counting: Make, counter) -> None:
         if os.cpu_count() != 1:
             assert isinstance(link, LinkGroup)
             assert len(link.links) == os.cpu_count()
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 20
         while counter.value < 3 and time.monotonic() < deadline:
             sum(range(10_000))
     assert counter.value >= 3

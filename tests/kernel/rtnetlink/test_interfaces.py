@@ -316,7 +316,7 @@ def test_an_interface_that_went_away_detaches_silently(classifier: Program, netw
     link.detach()
 
 
-@pytest.mark.vm
+@pytest.mark.second_kernel
 def test_without_tcx_attach_falls_back_to_clsact(counting: Make, network, counter) -> None:
     program = counting(ProgramType.SCHED_CLS, TCX_PASS)
     with program.attach("left", direction="ingress"):

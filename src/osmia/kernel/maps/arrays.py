@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from osmia.errors import CodecError
 from osmia.kernel.maps import batches
+from osmia.numpy_extra import numpy as np
 
 if TYPE_CHECKING:
     from osmia.kernel.maps.keyed import KeyedMap

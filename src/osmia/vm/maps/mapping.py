@@ -219,7 +219,7 @@ class KeyedMap(VmMap, MutableMapping[Any, Any]):
     def to_numpy(self, *, take: bool = False) -> numpy.ndarray[Any, Any]:
         """All entries as one structured array with the fields `key` and `value`; with `take`
         they leave the map."""
-        import numpy
+        from osmia.numpy_extra import numpy
 
         if take:
             taken = self.to_numpy()
