@@ -48,6 +48,39 @@ def test_numpy_stops_at_a_reserved_record(memory_ring: MakeRing, count: int) -> 
         assert reader.to_numpy("u8").tolist() == [count + 1]
 
 
+def test_two_readers_share_the_events_between_them(memory_ring: MakeRing) -> None:
+    memory = memory_ring(4096)
+    with memory.reader() as first, memory.reader() as second:
+        for index in range(4):
+            memory.send(struct.pack("=Q", index))
+        assert first.to_numpy("u8").tolist() == [0, 1, 2, 3]
+        assert second.read() == []
+        assert second.pending == 0
+        for index in range(1000):  # more than the ring holds, all of it to the other one
+            memory.send(struct.pack("=Q", index))
+            assert len(second.read()) == 1
+        memory.send(struct.pack("=Q", 7))
+        assert first.pending == 16
+        assert first.consumed == second.consumed
+        assert first.read() == [struct.pack("=Q", 7)]
+
+
+def test_an_interrupt_before_the_position_is_stored_gives_nothing_twice(
+    memory_ring: MakeRing,
+) -> None:
+    memory = memory_ring(4096)
+    with memory.reader() as reader:
+        memory.send(b"one")
+        memory.send(b"two")
+        reader.read()
+        before = bytes(memory.consumer[:8])
+        memory.send(b"three")
+        reader.read()
+        memory.consumer[:8] = before  # as if it had not been stored
+        memory.send(b"four")
+        assert reader.read() == [b"four"]
+
+
 def test_without_a_descriptor_iteration_ends_when_the_ring_is_empty(memory_ring: MakeRing) -> None:
     memory = memory_ring(4096)
     with memory.reader() as reader:

@@ -7,11 +7,12 @@ import threading
 import time
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import osmia
-from osmia.errors import ClosedError, CodecError
+from osmia.errors import ClosedError, CodecError, OsmiaError
 from osmia.events import RingFullError, UserRingBuffer
 from osmia.events.ring import BUSY, DISCARDED
 from osmia.kernel.load.loaded import LoadedObject
@@ -117,6 +118,51 @@ def test_a_closed_ring_says_so(memory: Memory) -> None:
     memory.ring.close()
     with pytest.raises(ClosedError):
         memory.ring.send(b"x")
+
+
+def interrupt(ring: UserRingBuffer, monkeypatch: pytest.MonkeyPatch, handler: Any) -> None:
+    """Have `handler` called once, as a signal may do it, while the ring reserves room."""
+    place, calls = ring._place, iter([handler])
+
+    def interrupted(size: int) -> int | None:
+        for call in calls:
+            call()
+        return place(size)
+
+    monkeypatch.setattr(ring, "_place", interrupted)
+
+
+def test_what_a_signal_handler_sends_in_between_goes_behind(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(memory.ring, monkeypatch, lambda: memory.ring.send(b"from the handler"))
+    memory.ring.send(b"interrupted")
+    assert bytes(memory.data[8:19]) == b"interrupted"
+    assert memory.header(24) == 16
+    assert bytes(memory.data[32:48]) == b"from the handler"
+
+
+def test_without_room_for_both_neither_is_sent_and_the_handlers_goes_with_the_next(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.ring.send(bytes(SIZE - 8 - 32))
+    interrupt(memory.ring, monkeypatch, lambda: memory.ring.send(bytes(16)))
+    with pytest.raises(RingFullError):
+        memory.ring.send(bytes(16))
+    memory.consume(SIZE - 32)
+    memory.consume(24)  # the discarded one
+    memory.ring.send(b"x")
+    assert memory.ring.pending == 16 + 24
+
+
+def test_a_signal_handler_cannot_reserve_in_between(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(memory.ring, monkeypatch, lambda: memory.ring.reserve(8))
+    with pytest.raises(OsmiaError, match="reserves while its thread does"):
+        memory.ring.send(b"interrupted")
+    memory.ring.send(b"goes on")
+    assert memory.header(0) == len(b"goes on")
 
 
 def test_what_is_no_bytes_leaves_no_record_behind(memory: Memory) -> None:

@@ -159,6 +159,18 @@ def test_a_function_that_a_file_lacks_is_named(counting: Make) -> None:
         counting(ProgramType.KPROBE).attach("libc:no_such_function")
 
 
+@pytest.mark.parametrize("section", ["uprobe", "uretprobe//bin/true", "uprobe.multi//bin/true"])
+def test_without_a_function_nothing_is_attached(counting: Make, section: str) -> None:
+    multi = AttachType.TRACE_UPROBE_MULTI if "multi" in section else None
+    if multi and not features.has_attach_type(multi):
+        pytest.skip("needs Linux 6.6")
+    program = counting(ProgramType.KPROBE, 0, multi) if multi else counting(ProgramType.KPROBE)
+    said = section.partition("/")[2]
+    program.definition = model.Program("p", "p", section, ProgramType.KPROBE, attach_to=said)
+    with pytest.raises(ValueError, match="function"):
+        program.attach(None if said else "libc:")
+
+
 def test_a_library_that_does_not_exist_is_named() -> None:
     with pytest.raises(SymbolNotFoundError, match="no library or program is called 'libnope'"):
         find_binary("libnope")
@@ -198,7 +210,7 @@ def test_uprobe_multi_takes_a_pattern(counting: Make, counter) -> None:
     if not features.has_attach_type(AttachType.TRACE_UPROBE_MULTI):
         pytest.skip("needs Linux 6.6")
     program = counting(ProgramType.KPROBE, 0, AttachType.TRACE_UPROBE_MULTI)
-    assert "getppid" in matching_functions(find_binary("libc"), "getpp*")
+    assert [each.name for each in matching_functions(find_binary("libc"), "getpp*")] == ["getppid"]
     with program.attach("libc:getpp*", pid=os.getpid()):
         call_getppid(3)
     assert counter.value == 3

@@ -21,6 +21,8 @@ from osmia.kernel.links import (
     attached_tcx,
 )
 from osmia.kernel.programs.program import Program
+from osmia.kernel.rtnetlink.tc_filters import add_filter
+from osmia.kernel.rtnetlink.tc_filters import filters as tc_filters
 from osmia.object.uapi import AttachType, LinkType, ProgramType
 
 pytestmark = pytest.mark.kernel
@@ -249,6 +251,33 @@ def test_a_qdisc_that_was_there_stays(classifier: Program, network) -> None:
         pass
     assert "clsact" in qdiscs("left")
     assert filters("left") == ""
+
+
+def test_egress_filters_are_refused_where_they_would_see_ingress(
+    classifier: Program, network, counter
+) -> None:
+    subprocess.run(["tc", "qdisc", "add", "dev", "left", "ingress"], check=True)
+    with pytest.raises(KernelError, match="left has an ingress qdisc; egress filters need clsact"):
+        attach_clsact(classifier, "left", "egress")
+    with pytest.raises(KernelError, match="egress filters need clsact"):
+        add_filter(classifier, "left", "egress")
+    assert tc_filters("left") == []
+    with attach_clsact(classifier, "left", "ingress"):
+        network.send(3)
+        assert [each.direction for each in tc_filters("left")] == ["ingress"]
+    assert counter.value == 3
+    assert "ingress" in qdiscs("left")
+
+
+@pytest.mark.parametrize("then", ["clsact", "ingress", ""])
+def test_a_qdisc_that_somebody_removed_is_no_matter(
+    classifier: Program, network, then: str
+) -> None:
+    with attach_clsact(classifier, "left", "ingress"):
+        subprocess.run(["tc", "qdisc", "del", "dev", "left", "clsact"], check=True)
+        if then:
+            subprocess.run(["tc", "qdisc", "add", "dev", "left", then], check=True)
+    assert ("ingress" in qdiscs("left")) is (then == "ingress")
 
 
 def test_the_qdisc_goes_with_the_last_filter(classifier: Program, network) -> None:

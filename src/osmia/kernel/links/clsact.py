@@ -73,15 +73,15 @@ def attach_clsact(
     The attachment is no link: it lasts until `detach`, beyond this process. `update` swaps
     the program atomically.
     """
-    parent = PARENTS[direction or _direction(program)]
-    index = interface_index(interface)
     side = direction or _direction(program)
+    parent = PARENTS[side]
+    index = interface_index(interface)
     what = f"program {program.name!r} on clsact {side} of {interface_words(interface)}"
     identifier = program.id
     with ExitStack() as undo:
         route = undo.enter_context(RouteSocket())
         undo.push(_on_error(lambda: _remove_qdisc(route, index)))
-        _add_qdisc(route, index, what)
+        _add_qdisc(route, index, side, what)
         flags = NetlinkFlag.CREATE | (NetlinkFlag.REPLACE if replace else NetlinkFlag.EXCL)
         wanted = _Place(index, parent, priority, handle)
         place = _put(route, wanted, program, flags, what)
@@ -180,8 +180,8 @@ def _namespace() -> int:
     return os.stat("/proc/thread-self/ns/net").st_ino  # noqa: PTH116 - of this thread
 
 
-def _add_qdisc(route: RouteSocket, index: int, what: str) -> None:
-    if make_qdisc(route, index, what):
+def _add_qdisc(route: RouteSocket, index: int, side: str, what: str) -> None:
+    if make_qdisc(route, index, side, what):
         _made.add((_namespace(), index))
 
 
