@@ -16,13 +16,13 @@ import pytest
 import osmia
 from osmia.cli.application import run
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
-from osmia.formats.convert import convert
 from osmia.formats.elf_writer import write_object
 from osmia.kernel.load.graft import graft, pinned_map_path
 from osmia.kernel.rtnetlink import lwt, tc_filters
 from osmia.kernel.rtnetlink import xdp as xdp_netlink
 from osmia.object import ProgramType
 from osmia.passes.attachment import for_attachment
+from osmia.passes.convert import convert
 
 ARRAY, PROG_ARRAY, ARRAY_OF_MAPS = 2, 3, 12
 SHOT, PASS = 2, 0

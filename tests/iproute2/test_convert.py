@@ -12,10 +12,10 @@ import pytest
 
 import osmia
 from osmia import toolchain
-from osmia.formats.convert import convert
 from osmia.formats.elf_writer import write_object
 from osmia.formats.map_source import map_source
 from osmia.object import MapType, Pinning, ProgramType
+from osmia.passes.convert import convert
 
 HASH, ARRAY, PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 1, 2, 3, 12, 13
 BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/local/sbin:/usr/bin")

@@ -17,10 +17,8 @@ from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.legacy_code import complete_functions
-from osmia.formats.legacy_maps import SECTION as MAPS_SECTION
 from osmia.formats.legacy_maps import LegacyMaps, read_maps
 from osmia.formats.libbpf import (
-    TEXT,
     check_bpf,
     object_name,
     program_of,
@@ -28,8 +26,9 @@ from osmia.formats.libbpf import (
     read_license,
     read_version,
 )
-from osmia.object.map_ids import connect, give_tail_call_types
+from osmia.formats.map_ids import connect, give_tail_call_types
 from osmia.object.model import Function, Linkage, Object, Program
+from osmia.object.sections import LEGACY_MAPS, TEXT
 from osmia.object.uapi import ProgramType
 
 DIALECT = "iproute2"
@@ -82,7 +81,7 @@ def read_object(
 
 
 def _read_maps(table: SymbolTable, btf: BTF | None) -> LegacyMaps:
-    section = table.elf.section(MAPS_SECTION)
+    section = table.elf.section(LEGACY_MAPS)
     if section is None:
         return LegacyMaps()
     legacy = read_maps(table, btf, section)

@@ -14,7 +14,7 @@ from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.exception_callbacks import read_exception_callbacks
-from osmia.object.map_ids import connect, give_tail_call_types
+from osmia.formats.map_ids import connect, give_tail_call_types
 from osmia.object.model import (
     DataKind,
     Function,
@@ -24,13 +24,12 @@ from osmia.object.model import (
     Relocation,
     RelocationKind,
 )
-from osmia.object.sections import find_section
+from osmia.object.sections import TEXT, find_section
 from osmia.object.uapi import ProgramType
 
 #: What the kernel's license buffer takes (kernel/bpf/syscall.c, bpf_prog_load).
 MAX_LICENSE = 128
 MAX_OBJECT_NAME = 15
-TEXT = ".text"
 
 
 def object_name(path: str) -> str:

@@ -225,6 +225,9 @@ class ProgramFlag(IntFlag):
     TOKEN_FD = 65536
 
 
+#: Map types whose values are maps.
+MAPS_IN_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
+
 #: Map types whose values the kernel keeps once per possible CPU.
 PER_CPU_MAPS = frozenset(
     {
