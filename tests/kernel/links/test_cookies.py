@@ -88,7 +88,7 @@ def test_each_function_of_a_multi_uprobe_has_its_own(load, section: str) -> None
 
 def test_one_cookie_for_all_functions_of_a_multi_uprobe(load) -> None:
     needs_attach_type(AttachType.TRACE_UPROBE_MULTI)
-    bpf = load("uprobe.multi/libc:getp[pg]*id")
+    bpf = load("uprobe.multi/libc:getp?id")
     with bpf.programs["noting"].attach(cookie=3, pid=os.getpid()):
         libc.getppid()
         libc.getpgid(0)
