@@ -3,15 +3,22 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SHELL  := /bin/bash
+PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test check bench docs test-kernels clean packages
+.PHONY: demo test quick check bench docs test-kernels test-pythons clean packages
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/osmia
 	@$(BIN)/python examples/demo.py
 
+# As many workers as there are CPUs; then, alone, what measures time.
 test: $(VENV)/dev packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) -m "not alone"
+	$(BIN)/python -m pytest -m alone
+
+# A minute, for the inner loop: without what compares engines and libraries at length.
+quick: $(VENV)/dev packages
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not alone"
 
 check: $(VENV)/dev
 	$(BIN)/ruff check
@@ -30,6 +37,10 @@ bench: $(VENV)/dev packages
 test-kernels: $(VENV)/dev packages
 	$(BIN)/python -m pytest tests/differential
 	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m second_kernel
+
+# The quick tests with each Python from 3.11 to 3.13 that is installed here.
+test-pythons:
+	tools/test-pythons
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -180,6 +180,7 @@ def test_python(here: Path, interface: str, bpffs: Path) -> None:
             names["bpf"].close()  # as the last block does
 
 
+@pytest.mark.slow
 def test_testing(here: Path) -> None:
     document = DOCS / "testing.md"
     write_programs(document, here)

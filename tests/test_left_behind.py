@@ -13,6 +13,8 @@ import pytest
 
 from osmia.kernel.sys import pins
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -23,6 +23,8 @@ from osmia.btf import (
 from osmia.btf.core.match import fields_are_compatible, types_are_compatible, types_match
 from osmia.errors import ObjectFormatError
 
+pytestmark = pytest.mark.slow
+
 MATCHES = (fields_are_compatible, types_are_compatible, types_match)
 
 

@@ -19,7 +19,7 @@ from osmia.object.uapi import MapFlag
 
 from .peers import PeerError
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(path.name.removesuffix(".bpf.c") for path in CORPUS.glob("*.bpf.c"))

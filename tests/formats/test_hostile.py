@@ -18,6 +18,8 @@ from osmia.elf import EM_BPF, Binding, ElfFile, ElfWriter, SectionType, SymbolTy
 from osmia.errors import ObjectFormatError, OsmiaError
 from osmia.passes.layout import lay_out
 
+pytestmark = pytest.mark.slow
+
 #: Sections whose bytes are offsets, counts and indexes.
 TABLES = (".symtab", ".BTF", ".BTF.ext", ".maps", ".rel.maps", ".reltc", ".rel.struct_ops.link")
 SECTION_HEADER, FILE_HEADER = 64, 64

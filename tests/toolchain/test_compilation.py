@@ -12,6 +12,8 @@ from osmia.elf import ElfFile
 from osmia.errors import CompileError
 from osmia.toolchain import Compiler
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

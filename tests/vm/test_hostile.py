@@ -18,6 +18,8 @@ from osmia.vm import layout
 from osmia.vm.engine import Vm
 from osmia.vm.errors import ProgramFault
 
+pytestmark = pytest.mark.slow
+
 SEED = 500_000
 PROGRAMS = 300
 

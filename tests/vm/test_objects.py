@@ -36,6 +36,8 @@ from .object_programs import (
 )
 from .packets import PACKETS, ethernet, ipv4, ipv6
 
+pytestmark = pytest.mark.slow
+
 KTIME_GET_NS, GET_PRANDOM_U32 = 5, 7
 SET_R0 = struct.pack("<BBhi", 0xB7, 0, 0, 1000)
 TRAFFIC = [

@@ -24,6 +24,7 @@ from osmia.toolchain import compile as compile_source
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(features.kernel_is_older_than("6.9"), reason="BPF tokens are since 6.9"),
+    pytest.mark.slow,
 ]
 
 BEHIND = Path(__file__).parent / "user_namespace.py"
