@@ -35,7 +35,7 @@ IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 #: Where `ip netns` has its names.
 NETNS = Path("/run/netns")
 CLONE_NEWNS, CLONE_NEWNET = 0x2_0000, 0x4000_0000  # linux/sched.h
-MS_REC, MS_PRIVATE = 1 << 14, 1 << 18  # linux/mount.h
+MS_REC, MS_PRIVATE, MNT_DETACH = 1 << 14, 1 << 18, 2  # linux/mount.h, linux/fs.h
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1  # linux/sockios.h, linux/if.h
 
 GET_NEXT_ID = {
@@ -65,6 +65,7 @@ def move_into_namespaces() -> bool:
         return False
     if libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
         return False
+    libc.umount2(os.fsencode(pins.BPFFS), MNT_DETACH)  # the machine's, if it has one
     with suppress(OsmiaError):
         pins.mount_bpffs(pins.BPFFS)
     with suppress(OsmiaError):
