@@ -212,7 +212,7 @@ def run(minutes: float, count: int, seed: int, target: Target) -> int:
 
 def with_atheris(arguments: list[str], target: Target) -> None:
     """Hand over to libFuzzer."""
-    import atheris  # type: ignore[import-not-found]
+    import atheris
 
     directory = Path("fuzz-corpus")
     directory.mkdir(exist_ok=True)
