@@ -39,7 +39,7 @@ class ScalarCodec(Codec):
             try:
                 raw = unpack_from(buffer, offset)[0]
             except struct.error:
-                raise self._too_short(buffer, offset) from None
+                raise self.too_short(buffer, offset) from None
             return raw if plain else from_raw(raw)
 
         return decode
@@ -137,7 +137,7 @@ class WideIntCodec(Codec):
         def decode(buffer: Buffer, offset: int = 0) -> int:
             data = bytes(buffer[offset : offset + size])
             if len(data) != size:
-                raise self._too_short(buffer, offset)
+                raise self.too_short(buffer, offset)
             return int.from_bytes(data, order, signed=signed)
 
         return decode

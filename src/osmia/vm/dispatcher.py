@@ -50,10 +50,11 @@ class Dispatcher:
 
         Raises KernelError (EINVAL) for a program of another vm, another type, expected attach
         type or signature, and (ELOOP) for one through which programs would call each other
-        too deeply, or in a circle.
+        too deeply, or in a circle; ClosedError for one that is gone.
         """
         with self.vm.lock:
             self._check_open()
+            program.check_open()
             if expected is not None and expected is not self._program:
                 hint = f"{self._program.name!r} is attached, not {expected.name!r}"
                 raise KernelError(errno.EPERM, f"attach program {program.name!r}", hint=hint)
