@@ -323,6 +323,13 @@ def test_replaced_code_has_the_line_of_its_first_instruction() -> None:
     assert lines(edit.apply()[0].functions["f"]) == {0: 10, 2: 11, 4: 12}
 
 
+def test_lines_that_new_code_brings_may_begin_late() -> None:
+    edit = with_lines({0: 10, 3: 11})
+    brought = struct.pack("<4I", 1, 1, 2, 77 << 10)
+    edit.insert_before(edit.label(3), Function("", "", assemble("exit\nexit"), line_info=brought))
+    assert lines(edit.apply()[0].functions["f"]) == {0: 10, 3: 11, 4: 77, 5: 11}
+
+
 def test_a_function_without_lines_gets_none() -> None:
     """The kernel wants one at the first instruction of each function, or none at all."""
     edit = edited(LOOP)
