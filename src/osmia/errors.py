@@ -34,6 +34,10 @@ class AssemblerError(OsmiaError, ValueError):
         super().__init__(f"line {line}: {message}" if line is not None else message)
 
 
+class EditError(OsmiaError, ValueError):
+    """An edit of a function that cannot be right: out of range, a jump to what is taken out."""
+
+
 class CompileError(OsmiaError):
     """No usable compiler, or the compiler refused the source; `output` is what it printed."""
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
+#: As many instructions as the verifier ever accepts (BPF_COMPLEXITY_LIMIT_INSNS, since 5.2).
+MAX_INSTRUCTIONS = 1_000_000
+
 
 class MapType(IntEnum):
     """enum bpf_map_type."""

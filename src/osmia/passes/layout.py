@@ -15,10 +15,9 @@ from sys import byteorder as native_byteorder
 
 from osmia.errors import RelocationError
 from osmia.object.model import Object, Program, Relocation, RelocationKind
+from osmia.object.uapi import MAX_INSTRUCTIONS
 
 SLOT = 8
-#: As many instructions as the verifier ever accepts (BPF_COMPLEXITY_LIMIT_INSNS, since 5.2).
-MAX_INSTRUCTIONS = 1_000_000
 
 
 @dataclass(slots=True)
