@@ -30,8 +30,7 @@ import osmia
 from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
 from osmia.object.jump_targets import jump_targets
-from osmia.passes import Target, prepare
-from osmia.passes.layout import lay_out
+from osmia.passes import Prepared, Target, prepare
 
 TESTS = Path(__file__).parent.parent / "tests"
 CORPUS = TESTS / "differential" / "corpus"
@@ -56,9 +55,9 @@ def examine(data: bytes, target: Target) -> None:
             jump_targets(obj, obj.functions[name])
         for name in obj.data:
             _ignoring_errors(lambda name=name: obj.data[name])
-        prepared = _ignoring_errors(lambda: prepare(obj, target)) or obj
-        for name in prepared.programs:
-            _ignoring_errors(lambda name=name: lay_out(prepared, name))
+        prepared = _ignoring_errors(lambda: prepare(obj, target)) or Prepared(obj)
+        for name in obj.programs:
+            _ignoring_errors(lambda name=name: prepared.layout(name))
     except OsmiaError:
         pass
 
@@ -231,7 +230,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path)
     parser.add_argument("--atheris", action="store_true")
     options, rest = parser.parse_known_args()
-    target = Target()
+    target = Target.running()
     if target.btf is not None:
         target.btf.find("task_struct")  # the index, outside of every input's time
     if options.atheris:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from osmia.kernel.maps import Map
     from osmia.kernel.programs.program import Program
     from osmia.object import Object
+    from osmia.passes.target import Target
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
 
 # Written out, not computed: type checkers read it.
@@ -67,6 +68,7 @@ __all__ = [
     "Program",
     "ReadOnlyError",
     "RelocationError",
+    "Target",
     "VerifierError",
     "__version__",
     "compile",
@@ -79,6 +81,7 @@ _HOMES = {
     "Map": ("osmia.kernel.maps", "Map"),
     "Object": ("osmia.object", "Object"),
     "Program": ("osmia.kernel.programs.program", "Program"),
+    "Target": ("osmia.passes.target", "Target"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "open": ("osmia.formats", "open_object"),
 }

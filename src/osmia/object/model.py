@@ -49,6 +49,9 @@ class RelocationKind(Enum):
     # What the passes turn externs into; `addend` is a type id in the BTF that `target` names.
     KERNEL_VARIABLE = "kernel_variable"  # ld_imm64 of an address in "vmlinux" or a module
     KERNEL_FUNCTION = "kernel_function"  # call of a function of "vmlinux" or a module
+    KERNEL_SYMBOL = "kernel_symbol"  # ld_imm64 of the address of the kernel symbol `target`
+    ENGINE_FUNCTION = "engine_function"  # call of what the engine itself has as `target`
+    ENGINE_ADDRESS = "engine_address"  # ld_imm64 of a number for it: not 0, as it is there
 
 
 class Relocation(NamedTuple):
@@ -68,6 +71,15 @@ class CoreRelocation(NamedTuple):
     type_id: int
     access: str
     number: int = 0  # of the record among those of its ELF section
+
+
+class Unresolved(NamedTuple):
+    """An impossible call that a pass put at `offset` for want of an answer; `what` says what
+    is missing. It does no harm where nobody comes by; engines explain it where somebody does.
+    """
+
+    offset: int
+    what: str
 
 
 class SourceLine(NamedTuple):
@@ -92,6 +104,8 @@ class Linkage(IntEnum):
 class Function:
     """Code with a name. `code` is packed instructions, 8 bytes a slot, in the target's order.
 
+    `relocations`, `core_relocations` and `unresolved` are sorted by offset.
+
     `line_info` is packed too: records of struct bpf_line_info (include/uapi/linux/bpf.h, since
     5.0), instruction offsets in slots from the function's start, strings in `Object.btf`;
     `Object.source_lines` reads them.
@@ -102,6 +116,7 @@ class Function:
     code: bytes
     relocations: tuple[Relocation, ...] = ()
     core_relocations: tuple[CoreRelocation, ...] = ()
+    unresolved: tuple[Unresolved, ...] = ()
     line_info: bytes = b""
     btf_id: int = 0  # of the FUNC in Object.btf; 0: none
     linkage: Linkage = Linkage.GLOBAL

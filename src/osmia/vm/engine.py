@@ -19,8 +19,6 @@ from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapType, ProgramType
-from osmia.passes.core import POISON
-from osmia.passes.externs import POISONED_KFUNC
 from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.code import TAIL_CALL, Code, check
@@ -38,6 +36,7 @@ from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native import Natives
 from osmia.vm.programs import Program
 from osmia.vm.tail_calls import check_tail_calls
+from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 
 if TYPE_CHECKING:
     from osmia.values import Codec
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 assert _operations  # imported for the native functions it registers
 
-_POISONED_KFUNCS = range(POISONED_KFUNC, POISONED_KFUNC + (1 << 16))
 TailCalls = Literal["subprogram", "program"]
 _MAP_LOADS = (op.LoadKind.MAP_FD, op.LoadKind.MAP_VALUE)
 
@@ -90,6 +88,7 @@ class Vm:
         self._program_numbers = itertools.count(1)
         self.dispatchers: dict[int, Dispatcher] = {}
         self._handles = itertools.count(1)
+        self.unresolved = UnresolvedCalls()
         self.helpers = Mocks(self._recompile)
         self._functions: list[str] = sorted(KFUNCS)
         self.trace: deque[str] = deque(maxlen=10_000)
@@ -423,4 +422,4 @@ class Vm:
 def _unknown(number: int) -> str:
     """The name of a helper that has none: what relocations without an answer leave can be
     called where nobody comes by."""
-    return "poison" if number == POISON or number in _POISONED_KFUNCS else f"#{number}"
+    return "poison" if is_unresolved(number) else f"#{number}"

@@ -138,6 +138,8 @@ class Program:
             raise ProgramFault(error.message + where, program=self.name) from error
         if error is not None:
             raise ProgramFault(f"a helper raised {error!r}{where}", program=self.name) from error
+        if why == Interrupt.POISON:
+            raise ProgramFault(self.vm.unresolved.words(detail) + where, program=self.name)
         raise kind(describe(why, detail) + where, program=self.name) from error
 
     def attach(self, target: Any = None, **options: Any) -> NoReturn:

@@ -8,7 +8,7 @@ import pytest
 
 import osmia
 from osmia.kernel.probes import features
-from osmia.passes.target import running_version
+from osmia.passes.running import running_version
 
 pytestmark = pytest.mark.kernel
 

@@ -155,6 +155,8 @@ class Calls:
             return
         # Only what selects a version: maps and callbacks. Other constants LLVM folds.
         passed: list[Value] = ["%frame"]
+        if found.name == "poison":
+            passed.append(self._variable(i.imm))
         for value in arguments:
             known = isinstance(value, int) and value >= layout.MAP_HANDLE
             passed.append(value if known else self._variable(value))
