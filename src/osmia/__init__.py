@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from osmia.errors import (
+        AmbiguousNameError,
         AssemblerError,
         BpfPermissionError,
         ClosedError,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 # Written out, not computed: type checkers read it.
 __all__ = [
+    "AmbiguousNameError",
     "AssemblerError",
     "BpfPermissionError",
     "ClosedError",

@@ -14,10 +14,8 @@ from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, enum_name, printable, shortened
 from osmia.cli.sources import open_source
 from osmia.cli.typed_text import typed_text
-from osmia.errors import OsmiaError
 from osmia.formats.listing import list_function
 from osmia.object import Linkage, Map, Object, Program
-from osmia.values.names import unknown_name
 
 #: Characters of an initial value in a table; -v shows all.
 _VALUE_WIDTH = 60
@@ -66,7 +64,7 @@ def inspect_command(
 def describe(obj: Object) -> Description:
     """An object as JSON has it."""
     entries = {program.function for program in obj.programs.values()}
-    others = [function for function in obj.functions.values() if function.name not in entries]
+    others = {key: each for key, each in obj.functions.items() if key not in entries}
     return {
         "name": obj.name,
         "path": obj.path,
@@ -78,12 +76,12 @@ def describe(obj: Object) -> Description:
         "programs": [_program(obj, program) for program in obj.programs.values()],
         "subprograms": [
             {
-                "name": function.name,
+                "name": key,
                 "section": function.section,
                 "linkage": enum_name(function.linkage) + (" weak" if function.weak else ""),
                 "instructions": function.instruction_count,
             }
-            for function in others
+            for key, function in others.items()
         ],
         "maps": [_map(obj, each) for each in obj.maps.values()],
         "data": [
@@ -113,10 +111,7 @@ def describe(obj: Object) -> Description:
 
 
 def _functions(obj: Object, names: tuple[str, ...]) -> list[str]:
-    for name in names:
-        if name not in obj.functions:
-            raise OsmiaError(unknown_name(obj.path or obj.name, name, obj.functions))
-    return list(names or obj.functions)
+    return [obj.find_function(name) for name in names] or list(obj.functions)
 
 
 def _program(obj: Object, program: Program) -> Description:
@@ -150,16 +145,17 @@ def _map(obj: Object, each: Map) -> Description:
 def _globals(obj: Object) -> Any:
     values = obj.data
     for section in obj.data_sections.values():
-        for variable in section.variables.values():
-            if variable.name not in values:
+        for key, variable in section.variables.items():
+            if key not in values:
                 continue
             yield {
-                "name": variable.name,
+                "name": key,
+                "symbol": variable.name,
                 "section": section.name,
                 "type": _declared(obj, variable.type_id, variable.name) or f"{variable.size} bytes",
                 "size": variable.size,
                 "static": variable.linkage is Linkage.STATIC,
-                "value": values[variable.name],
+                "value": values[key],
             }
 
 
@@ -197,13 +193,17 @@ def _print(output: Output, obj: Object, told: Description) -> None:
     width = None if output.verbose else _VALUE_WIDTH
     variables = [
         {
+            "name": each["name"],
             "declaration": each["type"],
             "section": each["section"],
             "value": shortened(typed_text(obj.data.slot(each["name"]).codec, each["value"]), width),
         }
         for each in told["globals"]
     ]
-    _part(output, variables, ("declaration", "section", "value"), "globals")
+    # A declaration has the symbol's name, which several may have.
+    told_apart = any(each["name"] != each["symbol"] for each in told["globals"])
+    columns = ("declaration", "section", "value")
+    _part(output, variables, ("name", *columns) if told_apart else columns, "globals")
     _part(output, told["externs"], ("name", "kind", "type", "weak"), "externs")
 
 

@@ -102,22 +102,23 @@ def _programs(table: SymbolTable, obj: Object, remarks: list[str]) -> dict[str, 
     for code in table.code.values():
         if code.section.name == TEXT or not code.ranges or code.ranges[0].start:
             continue
-        function = obj.functions[code.ranges[0].key]
+        key = code.ranges[0].key
         # Nobody but the loader calls it, whatever its symbol says.
-        obj.functions[function.name] = replace(function, linkage=Linkage.GLOBAL)
-        programs[function.name] = _program(function)
-        unused = {place.key for place in code.ranges[1:]} - set(obj.callees(function.name))
+        function = replace(obj.functions[key], linkage=Linkage.GLOBAL)
+        obj.functions[key] = function
+        programs[key] = _program(key, function)
+        unused = {place.key for place in code.ranges[1:]} - set(obj.callees(key))
         remarks += [
-            f"section {code.section.name!r}: tc runs what stands first, {function.name!r};"
+            f"section {code.section.name!r}: tc runs what stands first, {key!r};"
             f" {name!r} is never reached"
             for name in sorted(unused)
         ]
     return programs
 
 
-def _program(function: Function) -> Program:
+def _program(key: str, function: Function) -> Program:
     """tc and ip load with no attach type, whatever the section's name."""
-    program = replace(program_of(function), autoload=True, expected_attach_type=None)
+    program = replace(program_of(key, function), autoload=True, expected_attach_type=None)
     kind = _DEFAULT_SECTIONS.get(function.section)
     return replace(program, type=kind) if kind is not None else program
 

@@ -83,16 +83,15 @@ class _Reader:
         return self.found
 
     def _symbols(self) -> list[Symbol]:
-        """The maps' symbols by offset: global ones of no type or of an object's."""
+        """The maps' symbols by offset: global ones of no type or of an object's, and static
+        ones of an object's, which tc does not count."""
+        named = [s for s in self.table.by_section.get(self.section.index, []) if s.name]
         wanted = (SymbolType.NOTYPE, SymbolType.OBJECT)
-        symbols = sorted(
-            (
-                symbol
-                for symbol in self.table.by_section.get(self.section.index, [])
-                if symbol.type in wanted and symbol.binding is not Binding.LOCAL and symbol.name
-            ),
-            key=lambda symbol: symbol.value,
-        )
+        visible = [s for s in named if s.type in wanted and s.binding is not Binding.LOCAL]
+        places = {s.value for s in visible}
+        objects = {s.value: s for s in named if s.type is SymbolType.OBJECT}
+        static = [s for place, s in objects.items() if place not in places]
+        symbols = sorted([*visible, *static], key=lambda symbol: symbol.value)
         if self.section.size and not symbols:
             size = self.section.size
             raise self._error(f"section {LEGACY_MAPS!r} has {size} bytes and no symbol")

@@ -169,18 +169,18 @@ def _read_callbacks(table: SymbolTable, obj: Object) -> None:
 def _programs(obj: Object) -> dict[str, Program]:
     """The functions outside `.text`: each an entry, with what its section's name says."""
     programs = {}
-    for function in obj.functions.values():
+    for key, function in obj.functions.items():
         if function.section == TEXT:
             continue
         if function.linkage is Linkage.STATIC:
             raise ObjectFormatError(
                 f"program {function.name!r} in {function.section!r} is static", file=obj.path
             )
-        programs[function.name] = program_of(function)
+        programs[key] = program_of(key, function)
     return programs
 
 
-def program_of(function: Function) -> Program:
+def program_of(key: str, function: Function) -> Program:
     """A program from its function and section; type UNSPEC where the table lacks the name.
 
     Such a program cannot be loaded until somebody says its type.
@@ -189,13 +189,11 @@ def program_of(function: Function) -> Program:
     autoload = section == function.section
     found = find_section(section)
     if found is None:
-        return Program(
-            function.name, function.name, function.section, ProgramType.UNSPEC, autoload=autoload
-        )
+        return Program(key, key, function.section, ProgramType.UNSPEC, autoload=autoload)
     row, target = found
     return Program(
-        name=function.name,
-        function=function.name,
+        name=key,
+        function=key,
         section=function.section,
         type=row.type,
         expected_attach_type=row.attach_type,
@@ -221,9 +219,9 @@ def _make_hidden_static(obj: Object) -> None:
         return
     hidden = [
         function.btf_id
-        for function in obj.functions.values()
+        for key, function in obj.functions.items()
         if function.hidden
-        and function.name not in obj.programs
+        and key not in obj.programs
         and obj.btf.kind_of(function.btf_id) == Kind.FUNC
     ]
     if hidden:

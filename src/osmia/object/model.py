@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
+from osmia.object.keys import Named, find_key
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
+from osmia.values.names import unknown_name
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ class Function:
     """Code with a name. `code` is packed instructions, 8 bytes a slot, in the target's order.
 
     `relocations`, `core_relocations` and `unresolved` are sorted by offset.
+    `name` is the symbol's; its key in `Object.functions` is another where static functions
+    share a name (see `object.keys`). `file` is the source file of a static one, if told.
 
     `line_info` is packed too: records of struct bpf_line_info (include/uapi/linux/bpf.h, since
     5.0), instruction offsets in slots from the function's start, strings in `Object.btf`;
@@ -122,6 +126,7 @@ class Function:
     linkage: Linkage = Linkage.GLOBAL
     weak: bool = False
     hidden: bool = False
+    file: str = ""
 
     @property
     def instruction_count(self) -> int:
@@ -200,6 +205,9 @@ class Map:
 class Variable:
     """A global variable in a data section; `offset` and `size` in bytes.
 
+    `name` is the symbol's; its key in `DataSection.variables` is another where static
+    variables share a name (see `object.keys`), and no other variable of the object has it.
+    `file` is the source file of a static one, if told.
     `autocreate` counts for struct_ops: whether load makes a map of this one.
     """
 
@@ -211,6 +219,7 @@ class Variable:
     weak: bool = False
     hidden: bool = False
     autocreate: bool = True
+    file: str = ""
 
 
 class DataKind(Enum):
@@ -243,6 +252,14 @@ class DataSection:
         """A copy whose contents and variables can be changed on their own."""
         contents, variables = bytearray(self.contents), dict(self.variables)
         return replace(self, contents=contents, variables=variables)
+
+    def variable_at(self, offset: int) -> str | None:
+        """The key of the variable that byte `offset` lies in; None between variables."""
+        before = [each for each in self.variables.items() if each[1].offset <= offset]
+        if not before:
+            return None
+        key, variable = max(before, key=lambda each: each[1].offset)
+        return key if offset < variable.offset + max(1, variable.size) else None
 
     @property
     def writable(self) -> bool:
@@ -341,8 +358,8 @@ class Object:
         if name in self.maps:
             self.maps[name] = replace(self.maps[name], autocreate=create)
             return
-        section, variable = self._struct_ops(name)
-        section.variables[name] = replace(variable, autocreate=create)
+        section, key = self._struct_ops(name)
+        section.variables[key] = replace(section.variables[key], autocreate=create)
 
     def set_callback(self, struct_ops: str, member: str, program: str | None) -> None:
         """Put a program, or none, into a member of a struct_ops variable before load.
@@ -351,7 +368,8 @@ class Object:
         KeyError when there is no such variable, member or program. Other members are set
         through `data`.
         """
-        section, variable = self._struct_ops(struct_ops)
+        section, key = self._struct_ops(struct_ops)
+        variable = section.variables[key]
         offset = variable.offset + self._member_offset(variable, member)
         replaced = {r.target for r in section.relocations if r.offset == offset}
         kept = [r for r in section.relocations if r.offset != offset]
@@ -363,11 +381,37 @@ class Object:
         for name in replaced - used:
             self.set_autoload(name, False)
 
-    def _struct_ops(self, name: str) -> tuple[DataSection, Variable]:
+    def _struct_ops(self, name: str) -> tuple[DataSection, str]:
+        key = self.find_variable(name)
         for section in self.data_sections.values():
-            if section.kind is DataKind.STRUCT_OPS and name in section.variables:
-                return section, section.variables[name]
+            if section.kind is DataKind.STRUCT_OPS and key in section.variables:
+                return section, key
         raise KeyError(name)
+
+    def find_variable(self, word: str) -> str:
+        """The key of the variable that `word` means: its key, its name, "file:name",
+        "section:name" or "file:section:name". KeyError if there is none, AmbiguousNameError
+        if there are several."""
+        things = {
+            key: Named(each.name, each.file, section.name, each.linkage is Linkage.STATIC)
+            for section in self.data_sections.values()
+            for key, each in section.variables.items()
+        }
+        key = find_key(word, things, "variables")
+        if key is None:
+            raise KeyError(unknown_name(self.path or self.name, word, things, kind="variable "))
+        return key
+
+    def find_function(self, word: str) -> str:
+        """The same for functions: a key of `functions`."""
+        things = {
+            key: Named(each.name, each.file, each.section, each.linkage is Linkage.STATIC)
+            for key, each in self.functions.items()
+        }
+        key = find_key(word, things, "functions")
+        if key is None:
+            raise KeyError(unknown_name(self.path or self.name, word, things, kind="function "))
+        return key
 
     def _member_offset(self, variable: Variable, name: str) -> int:
         """Of a member of the variable's struct, in bytes."""
@@ -443,8 +487,7 @@ def variables(
         if memory is None:
             continue
         writable = section.kind not in read_only
-        for variable in section.variables.values():
+        for key, variable in section.variables.items():
             if variable.size:
-                place = Slot(memory, variable.offset, obj.variable_codec(variable), writable)
-                slots[variable.name] = place
-    return Variables(slots)
+                slots[key] = Slot(memory, variable.offset, obj.variable_codec(variable), writable)
+    return Variables(slots, obj.find_variable)
