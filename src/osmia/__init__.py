@@ -19,6 +19,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from osmia.engine.link import Link
+    from osmia.engine.loaded import LoadedObject
+    from osmia.engine.program import Program
+    from osmia.engine.results import RunResult
     from osmia.errors import (
         AssemblerError,
         BpfPermissionError,
@@ -38,11 +42,10 @@ if TYPE_CHECKING:
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
-    from osmia.kernel.links import Link
     from osmia.kernel.maps import Map
-    from osmia.kernel.programs.program import Program
     from osmia.object import Object
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
+    from osmia.vm.engine import Vm
 
 # Written out, not computed: type checkers read it.
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "KernelError",
     "Link",
     "LinkError",
+    "LoadedObject",
     "Map",
     "MapMismatchError",
     "MissingPackageError",
@@ -65,7 +69,9 @@ __all__ = [
     "Program",
     "ReadOnlyError",
     "RelocationError",
+    "RunResult",
     "VerifierError",
+    "Vm",
     "__version__",
     "compile",
     "open",
@@ -73,10 +79,13 @@ __all__ = [
 
 #: Where the public names live that are no exceptions: (module, name there).
 _HOMES = {
-    "Link": ("osmia.kernel.links", "Link"),
+    "Link": ("osmia.engine.link", "Link"),
+    "LoadedObject": ("osmia.engine.loaded", "LoadedObject"),
     "Map": ("osmia.kernel.maps", "Map"),
     "Object": ("osmia.object", "Object"),
-    "Program": ("osmia.kernel.programs.program", "Program"),
+    "Program": ("osmia.engine.program", "Program"),
+    "RunResult": ("osmia.engine.results", "RunResult"),
+    "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "open": ("osmia.formats", "open_object"),
 }

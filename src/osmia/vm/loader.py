@@ -6,10 +6,10 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Struct, kernel_btf
-from osmia.errors import NotSupportedError, OsmiaError, RelocationError
+from osmia.errors import ClosedError, NotSupportedError, OsmiaError, RelocationError
 from osmia.object import model
 from osmia.object.jump_targets import placed_targets
 from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation, RelocationKind
@@ -30,6 +30,11 @@ from osmia.vm.maps.special import MapOfMaps
 from osmia.vm.programs import Program
 from osmia.vm.signatures import return_type, signature
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from osmia.vm.options import MachineOptions
+
 _MAP_FD, _MAP_VALUE = 1, 2
 _KFUNC_CALL, _PROGRAM_CALL = 2, 5
 _CALL = 0x85
@@ -44,7 +49,7 @@ def load(
     maps: Mapping[str, VmMap] | None = None,
     programs: Mapping[str, Program | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
-    **options: Any,
+    **options: Unpack[MachineOptions],
 ) -> LoadedObject:
     """Load all programs of `obj` that have `autoload` on, with their maps, into this process.
 
@@ -57,6 +62,9 @@ def load(
 
     Raises what `osmia.errors` says; NotSupportedError names a helper that the vm lacks.
     """
+    if vm is not None and options:
+        given = ", ".join(f"{name}=" for name in options)
+        raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
     with ExitStack() as undo:
         machine = vm if vm is not None else undo.enter_context(Vm(**options))
         for name, function in (helpers or {}).items():
@@ -82,6 +90,8 @@ class _Loader:
             raise NotSupportedError(f"{obj.name} is big endian; the vm is a little-endian machine")
         self.source = obj
         self.vm = vm
+        for name, program in programs.items():
+            _check_own(name, program, vm)
         self.linked = programs
         self.undo = undo
         self.target = target or _target(obj)
@@ -313,6 +323,17 @@ class _Loader:
         btf = self.target.btf
         name = btf.name_of(relocation.addend) if btf is not None else f"#{relocation.addend}"
         return f"{kind} {name}"
+
+
+def _check_own(name: str, program: object, vm: Vm) -> None:
+    """See that what an extern is to stand for can be called in this vm."""
+    what = f"{name!r} is to stand for {getattr(program, 'name', program)!r}"
+    if not isinstance(program, Program | Dispatcher):
+        raise RelocationError(f"{what}, which is neither a program nor a dispatcher of a vm")
+    if program.vm is not vm:
+        raise RelocationError(f"{what}, which is in another vm")
+    if program.closed:
+        raise ClosedError(f"{what}, which is closed")
 
 
 def _is_extern(relocation: Relocation) -> bool:

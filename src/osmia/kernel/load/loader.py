@@ -55,11 +55,24 @@ def load(
     descriptor, and no pin that was not there before.
     """
 
+    for name, program in (attach_to or {}).items():
+        _check_own(obj, name, program)
+
     def attempt(token_fd: int) -> LoadedObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
         return loader.load(pin_root, maps or {})
 
     return with_token(attempt, token, obj)
+
+
+def _check_own(obj: Object, name: str, program: object) -> None:
+    """See that a program of the object can be for a program that is given for it."""
+    if name not in obj.programs:
+        raise RelocationError(f"{obj.name} has no program {name!r} that could be attached")
+    if not isinstance(program, Program):
+        other = getattr(program, "name", program)
+        raise RelocationError(f"program {name!r} is for {other!r}, which the kernel does not hold")
+    program.fileno()  # ClosedError
 
 
 class _Loader:
