@@ -19,6 +19,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from osmia.engine.link import Link
+    from osmia.engine.loaded import LoadedObject
+    from osmia.engine.program import Program
+    from osmia.engine.results import RunResult
     from osmia.errors import (
         AmbiguousNameError,
         AssemblerError,
@@ -40,12 +44,11 @@ if TYPE_CHECKING:
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
-    from osmia.kernel.links import Link
     from osmia.kernel.maps import Map
-    from osmia.kernel.programs.program import Program
     from osmia.object import Object
     from osmia.passes.target import Target
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
+    from osmia.vm.engine import Vm
 
 # Written out, not computed: type checkers read it.
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "KernelError",
     "Link",
     "LinkError",
+    "LoadedObject",
     "Map",
     "MapMismatchError",
     "MissingPackageError",
@@ -70,8 +74,10 @@ __all__ = [
     "Program",
     "ReadOnlyError",
     "RelocationError",
+    "RunResult",
     "Target",
     "VerifierError",
+    "Vm",
     "__version__",
     "compile",
     "open",
@@ -79,11 +85,14 @@ __all__ = [
 
 #: Where the public names live that are no exceptions: (module, name there).
 _HOMES = {
-    "Link": ("osmia.kernel.links", "Link"),
+    "Link": ("osmia.engine.link", "Link"),
+    "LoadedObject": ("osmia.engine.loaded", "LoadedObject"),
     "Map": ("osmia.kernel.maps", "Map"),
     "Object": ("osmia.object", "Object"),
-    "Program": ("osmia.kernel.programs.program", "Program"),
+    "Program": ("osmia.engine.program", "Program"),
+    "RunResult": ("osmia.engine.results", "RunResult"),
     "Target": ("osmia.passes.target", "Target"),
+    "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "open": ("osmia.formats", "open_object"),
 }

@@ -61,11 +61,15 @@ class ClosedError(OsmiaError, ValueError):
 class NotSupportedError(OsmiaError):
     """Something that this kernel, engine or machine lacks.
 
-    `since` is the first kernel version that has it, e.g. "6.6", when one is known.
+    `since` is the first kernel version that has it, e.g. "6.6", when one is known;
+    `capability` what the engine declares that it lacks (`Engine.lacks`), when it does.
     """
 
-    def __init__(self, message: str, *, since: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, since: str | None = None, capability: str | None = None
+    ) -> None:
         self.since = since
+        self.capability = capability
         super().__init__(f"{message} (needs Linux {since} or newer)" if since else message)
 
 

@@ -23,14 +23,15 @@ from osmia.values.names import unknown_name
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
 
 if TYPE_CHECKING:
-    # What `Object.load` gives: known by name only when it runs, as the engines are above.
+    from typing import Unpack
+
+    # What `Object.load` takes and gives: the engines are above, and found by name when it runs.
+    from osmia.engine.loaded import LoadedObject
     from osmia.kernel.load.loaded import LoadedObject as KernelObject
+    from osmia.kernel.options import KernelOptions
+    from osmia.passes.options import CommonOptions
     from osmia.vm.loaded import LoadedObject as VmObject
-
-#: The engines' modules, by name. Each has `load(object, **options)`; they are above this
-#: layer, so they are found by name when somebody loads.
-ENGINES = {"kernel": "osmia.kernel.load.loader", "vm": "osmia.vm.loader"}
-
+    from osmia.vm.options import VmOptions
 
 #: Kinds of types that can be values and have names.
 VALUE_KINDS = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT)
@@ -327,22 +328,28 @@ class Object:
         return replace(self, **(own | changes))
 
     @overload
-    def load(self, engine: Literal["kernel"] = "kernel", **options: Any) -> KernelObject: ...
+    def load(
+        self, engine: Literal["kernel"] = "kernel", **options: Unpack[KernelOptions]
+    ) -> KernelObject: ...
     @overload
-    def load(self, engine: Literal["vm"], **options: Any) -> VmObject: ...
+    def load(self, engine: Literal["vm"], **options: Unpack[VmOptions]) -> VmObject: ...
     @overload
-    def load(self, engine: str, **options: Any) -> KernelObject | VmObject: ...
-    def load(self, engine: str = "kernel", **options: Any) -> KernelObject | VmObject:
-        """Load into an engine: "kernel" (bpf(2)) or "vm" (this process, no privileges).
+    def load(self, engine: str, **options: Unpack[CommonOptions]) -> LoadedObject: ...
+    def load(self, engine: str = "kernel", **options: Any) -> LoadedObject:
+        """Load into an engine: "kernel" (bpf(2)), "vm" (this process, no privileges), or one
+        that an installed package brings (entry points `osmia.engines`).
 
-        The options are those of the engine's `load`: `osmia.kernel.load.loader.load` and
-        `osmia.vm.loader.load`. Gives a LoadedObject, which looks the same from either:
-        `.programs`, `.maps`, `.data`, `close()`, a context manager.
+        Options are those of the passes (`osmia.passes.options`), on every engine, and those of
+        the engine's own `load`: `osmia.kernel.load.loader.load`, `osmia.vm.loader.load`. Gives a
+        LoadedObject, which looks the same from each: `.programs`, `.maps`, `.data`, `.links`,
+        `attach()`, `close()`, a context manager.
+
+        Raises ValueError for an engine that is not there, TypeError for an option that nobody
+        has, NotSupportedError for one that another engine has.
         """
-        module = ENGINES.get(engine)
-        if module is None:
-            raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
-        loaded: KernelObject | VmObject = importlib.import_module(module).load(self, **options)
+        loaded: LoadedObject = importlib.import_module("osmia.engine.registry").load(
+            self, engine, options
+        )
         return loaded
 
     def set_autoload(self, program: str, load: bool = True) -> None:

@@ -3,7 +3,17 @@
 `stages` has the list of those that loads run.
 """
 
-from osmia.passes.stages import Pass, PassOptions, Prepared, Setting, Stage, prepare
+from osmia.passes.options import CommonOptions, PassOptions
+from osmia.passes.stages import Pass, Prepared, Setting, Stage, prepare
 from osmia.passes.target import Target
 
-__all__ = ["Pass", "PassOptions", "Prepared", "Setting", "Stage", "Target", "prepare"]
+__all__ = [
+    "CommonOptions",
+    "Pass",
+    "PassOptions",
+    "Prepared",
+    "Setting",
+    "Stage",
+    "Target",
+    "prepare",
+]

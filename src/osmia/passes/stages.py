@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from osmia.object.model import Object
 from osmia.passes.layout import ProgramLayout, lay_out_program
+from osmia.passes.options import PASS_OPTIONS, PassOptions
 from osmia.passes.target import Target
 
 if TYPE_CHECKING:
@@ -29,16 +30,6 @@ class Stage(IntEnum):
     REWRITE = 3  # off unless asked for
     LAYOUT = 4  # a program's functions in a row, once: `Prepared.layout`
     NUMBERS = 5  # the engine's own: descriptors, handles, addresses
-
-
-class PassOptions(TypedDict, total=False):
-    """Options of `Object.load` that are those of passes, on every engine.
-
-    `passes` are further passes: functions from Object to Object, which run in the stage
-    REWRITE in the order given, or a `Pass` for another stage.
-    """
-
-    passes: Sequence[Pass | Callable[[Object], Object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +100,7 @@ def prepare(
 
 def _passes_of(options: PassOptions) -> list[Pass]:
     """The passes of a load with options, in order."""
-    unknown = options.keys() - PassOptions.__optional_keys__
+    unknown = options.keys() - PASS_OPTIONS
     if unknown:
         raise TypeError(f"no pass has an option {min(unknown)!r}")
     further = map(_as_pass, options.get("passes", ()))

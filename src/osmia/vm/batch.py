@@ -199,7 +199,7 @@ def run(
 ) -> Sequence[int]:
     """The verdicts of a program, or of what a dispatcher has when a packet's turn comes, in
     order (of the last time with `repeat`)."""
-    program.check_open()
+    program.check_loaded()
     batch = packets if isinstance(packets, Batch) else Batch(packets)
     kind = kind_of(program.type)
     if kind != KIND_RAW and batch.shortest < SHORTEST:
@@ -217,7 +217,7 @@ def run(
         return (ctypes.addressof(buffer) - memory.base) & 0xFFFF_FFFF_FFFF_FFFF
 
     with program.vm.cpus.take() as cpu:
-        program.check_open()
+        program.check_loaded()
         if dispatcher is None:
             loop, entry = jit.native("batch_run"), jit.program(program).entry
         else:
@@ -249,6 +249,6 @@ def _interpreted(
     for _ in range(repeat):
         for number, packet in enumerate(batch):
             runner = program if dispatcher is None else dispatcher.program
-            result = runner.run(packet, executor="interpreter", budget=budget)
+            result = runner.execute(packet, executor="interpreter", budget=budget)
             verdicts[number] = result.retval & 0xFFFF_FFFF
     return verdicts

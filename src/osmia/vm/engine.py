@@ -23,7 +23,7 @@ from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.code import TAIL_CALL, Code, check
 from osmia.vm.cpu import Cpu, Cpus
-from osmia.vm.dispatcher import Dispatcher, check_depth
+from osmia.vm.dispatcher import Dispatcher, check_depth, foreign
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import KFUNCS, Helper, supported, variant
 from osmia.vm.helpers.mocks import Mocks, mocked
@@ -235,12 +235,14 @@ class Vm:
             if isinstance(array, ProgramArray):
                 for index in array:
                     word = array.slot(index) + slots.SLOT_ENTRY
-                    yield array.raw.header, index, word, array.open(index)
+                    yield array.raw.header, index, word, array.stored(index)
 
     def dispatcher(self, program: Program) -> Dispatcher:
         """A place with this program attached, to run it, or call it from others, and to replace
         it meanwhile."""
         self._check_open()
+        if not isinstance(program, Program) or program.vm is not self:
+            raise foreign(program, "make a dispatcher for")
         with self.lock:
             program.check_open()
             made = Dispatcher(self, next(self._handles), program)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Struct, kernel_btf
-from osmia.errors import NotSupportedError, OsmiaError, RelocationError
+from osmia.errors import ClosedError, NotSupportedError, OsmiaError, RelocationError
 from osmia.object import model
 from osmia.object.jump_targets import placed_targets
 from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation, RelocationKind
@@ -16,8 +16,9 @@ from osmia.object.sections import unknown_section
 from osmia.object.uapi import MapFlag, MapType, ProgramType
 from osmia.passes.binding import Binding
 from osmia.passes.layout import ProgramLayout
+from osmia.passes.options import PASS_OPTIONS
 from osmia.passes.poison import poison
-from osmia.passes.stages import PassOptions, prepare
+from osmia.passes.stages import prepare
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
@@ -30,9 +31,13 @@ from osmia.vm.maps.special import MapOfMaps
 from osmia.vm.programs import Program
 from osmia.vm.signatures import return_type, signature
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from osmia.vm.options import OtherOptions
+
 _MAP_FD, _MAP_VALUE = 1, 2
 _KFUNC_CALL, _PROGRAM_CALL = 2, 5
-_PASS_OPTIONS = PassOptions.__optional_keys__
 _SMALLEST_RING = 4096
 
 
@@ -44,7 +49,7 @@ def load(
     maps: Mapping[str, VmMap] | None = None,
     programs: Mapping[str, Program | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
-    **options: Any,
+    **options: Unpack[OtherOptions],
 ) -> LoadedObject:
     """Load all programs of `obj` that have `autoload` on, with their maps, into this process.
 
@@ -57,9 +62,13 @@ def load(
 
     Raises what `osmia.errors` says; NotSupportedError names a helper that the vm lacks.
     """
+    for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
+    machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
+    if vm is not None and machine_options:
+        given = ", ".join(f"{name}=" for name in machine_options)
+        raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
     with ExitStack() as undo:
-        for_passes = {name: options.pop(name) for name in _PASS_OPTIONS & options.keys()}
-        machine = vm if vm is not None else undo.enter_context(Vm(**options))
+        machine = vm if vm is not None else undo.enter_context(Vm(**machine_options))
         for name, function in (helpers or {}).items():
             machine.helpers[name] = function
         loader = _Loader(obj, machine, target, programs or {}, undo)
@@ -83,6 +92,8 @@ class _Loader:
             raise NotSupportedError(f"{obj.name} is big endian; the vm is a little-endian machine")
         self.source = obj
         self.vm = vm
+        for name, program in programs.items():
+            _check_own(name, program, vm)
         self.linked = programs
         self.undo = undo
         self.target = target or _target(obj)
@@ -305,6 +316,17 @@ class _Loader:
         btf = self.target.btf
         name = btf.name_of(relocation.addend) if btf is not None else f"#{relocation.addend}"
         return f"{kind} {name}"
+
+
+def _check_own(name: str, program: object, vm: Vm) -> None:
+    """See that what an extern is to stand for can be called in this vm."""
+    what = f"{name!r} is to stand for {getattr(program, 'name', program)!r}"
+    if not isinstance(program, Program | Dispatcher):
+        raise RelocationError(f"{what}, which is neither a program nor a dispatcher of a vm")
+    if program.vm is not vm:
+        raise RelocationError(f"{what}, which is in another vm")
+    if program.closed:
+        raise ClosedError(f"{what}, which is closed")
 
 
 def _target(obj: Object) -> Target:

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from osmia.engine.link import Link
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
-from osmia.kernel.links.link import HookLink, Link
+from osmia.kernel.links.link import HookLink
 from osmia.kernel.links.perf import PerfType, attach_to_event, open_event
 from osmia.kernel.links.symbols import find_binary, function_offset
 from osmia.kernel.probes.features import missing

@@ -29,8 +29,9 @@ from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.passes.layout import ProgramLayout
+from osmia.passes.options import PassOptions
 from osmia.passes.running import RunningKernel, running_version
-from osmia.passes.stages import PassOptions, prepare
+from osmia.passes.stages import prepare
 from osmia.passes.target import Target
 
 
@@ -59,11 +60,24 @@ def load(
     descriptor, and no pin that was not there before.
     """
 
+    for name, program in (attach_to or {}).items():
+        _check_own(obj, name, program)
+
     def attempt(token_fd: int) -> LoadedObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
         return loader.load(pin_root, maps or {}, options)
 
     return with_token(attempt, token, obj)
+
+
+def _check_own(obj: Object, name: str, program: object) -> None:
+    """See that a program of the object can be for a program that is given for it."""
+    if name not in obj.programs:
+        raise RelocationError(f"{obj.name} has no program {name!r} that could be attached")
+    if not isinstance(program, Program):
+        other = getattr(program, "name", program)
+        raise RelocationError(f"program {name!r} is for {other!r}, which the kernel does not hold")
+    program.fileno()  # ClosedError
 
 
 class _Loader:

@@ -179,7 +179,11 @@ class ProgramArray(KeyedMap):
         return bool(self._number(self._index(key)))
 
     def open(self, key: Any) -> Program:
-        """The program under a key."""
+        """The program under a key, for the caller to close."""
+        return self.stored(key).borrowed()
+
+    def stored(self, key: Any) -> Program:
+        """The program under a key, as the vm has it."""
         number: int = self[key]
         return self.vm.lifetimes.programs[number]
 
