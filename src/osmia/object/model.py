@@ -121,13 +121,13 @@ class Function:
     code: bytes
     relocations: tuple[Relocation, ...] = ()
     core_relocations: tuple[CoreRelocation, ...] = ()
-    unresolved: tuple[Unresolved, ...] = ()
     line_info: bytes = b""
     btf_id: int = 0  # of the FUNC in Object.btf; 0: none
     linkage: Linkage = Linkage.GLOBAL
     weak: bool = False
     hidden: bool = False
     file: str = ""
+    unresolved: tuple[Unresolved, ...] = ()
 
     @property
     def instruction_count(self) -> int:
