@@ -54,7 +54,6 @@ class Dispatcher:
         """
         with self.vm.lock:
             self._check_open()
-            program.check_open()
             if expected is not None and not self._has(expected):
                 hint = f"{self._program.name!r} is attached, not {expected.name!r}"
                 raise KernelError(errno.EPERM, f"attach program {program.name!r}", hint=hint)
