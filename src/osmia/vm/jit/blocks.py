@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from osmia.isa.alu import M64, arithmetic
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
 from osmia.isa.opcodes import FRAME_POINTER, JA_X
-from osmia.vm.alu import M64, arithmetic
 from osmia.vm.code import Code, CodeFunction
 from osmia.vm.layout import FRAME_SIZE
 

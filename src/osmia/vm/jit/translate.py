@@ -8,10 +8,10 @@ call is a jump. Loops pay for their instructions at the jump back.
 from __future__ import annotations
 
 from osmia.isa import opcodes as op
+from osmia.isa.alu import M64
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
-from osmia.vm.alu import M64
 from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit.arithmetic import CONDITIONS, arithmetic
