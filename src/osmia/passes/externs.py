@@ -13,7 +13,15 @@ from dataclasses import replace
 from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core.match import essential_name, types_are_compatible
 from osmia.errors import RelocationError
-from osmia.object.model import Extern, ExternKind, Function, Object, RelocationKind, Unresolved
+from osmia.object.model import (
+    Extern,
+    ExternKind,
+    Function,
+    Object,
+    Relocation,
+    RelocationKind,
+    Unresolved,
+)
 from osmia.passes.binding import Binding, bound
 from osmia.passes.kconfig import SECTION, config_value, lay_out_config, layout_order
 from osmia.passes.kernel_files import AMBIGUOUS
