@@ -37,7 +37,7 @@ def test_in_the_vm_a_pointer_to_a_map_is_what_code_has_of_it(obj: Object) -> Non
 
 
 def test_a_pointer_to_a_configuration_value_becomes_one_into_its_section(obj: Object) -> None:
-    prepared = prepare(obj, Target())
+    prepared = prepare(obj, Target(version=0x060100)).object
     at = prepared.data_sections[".data"].variables["version"].offset
     (found,) = (r for r in prepared.data_sections[".data"].relocations if r.offset == at)
     assert found.target == ".kconfig"

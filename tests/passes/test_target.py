@@ -61,7 +61,7 @@ def test_an_object_is_made_ready_for_another_machine_alike_on_any(made_up: Targe
     }
     types = kernel_types()
     kinds = RelocationKind
-    assert [each[1:] for each in layout.relocations[5:]] == [
+    assert [each[1:4] for each in layout.relocations[5:]] == [
         (kinds.KERNEL_SYMBOL, "jiffies_64", 0),
         (kinds.KERNEL_VARIABLE, "vmlinux", types.find("a_variable")),
         (kinds.KERNEL_VARIABLE, "extra", len(types) + 2),
