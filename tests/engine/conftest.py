@@ -28,8 +28,8 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     except osmia.NotSupportedError as error:
-        name = item.funcargs.get("engine_name") if isinstance(item, pytest.Function) else None
-        if name is not None and error.capability in registry.find(name).lacks:
+        name = str(getattr(item, "funcargs", {}).get("engine_name", ""))
+        if name and error.capability in registry.find(name).lacks:
             pytest.skip(f"the engine {name!r} declares it: {error}")
         raise
 
