@@ -142,11 +142,12 @@ class Mutator:
 
 
 def compiled_seeds() -> list[bytes]:
-    """The corpus, and jump tables, compiled; what was compiled before comes from the cache."""
+    """The corpus, jump tables and pointers, compiled; what was before comes from the cache."""
     from osmia.toolchain import compile as compile_source
 
     small = [path for path in sorted(CORPUS.glob("*.bpf.c")) if path.name != "big.bpf.c"]
     jumps = compile_source(TESTS / "formats" / "jump_tables.bpf.c", cpu="v4", compiler="zig")
+    small.append(TESTS / "formats" / "pointers.bpf.c")
     return [jumps.data, *(compile_source(path).data for path in small)]
 
 

@@ -42,14 +42,28 @@ def with_no_ops(obj: Object) -> Object:
     return apply_edits(obj, editors)[0]
 
 
-def seen(obj: Object, pin_root: Path) -> dict[str, tuple[SeenProgram, list[tuple[int, ...]]]]:
-    """Each program as the kernel tells of it, and its instructions without numbers in them."""
+#: What an ld_imm64 is when its number is a map's id, or how far away a function was at load.
+NUMBERED = (op.LoadKind.MAP_FD, op.LoadKind.MAP_VALUE, op.LoadKind.FUNCTION)
+KERNEL_ADDRESSES = 0xFFFF_8000_0000_0000
+
+
+def comparable(insn: Instruction) -> Instruction:
+    """Without numbers that every load has its own of."""
+    if not insn.is_load_imm64:
+        return insn
+    if insn.imm64 > KERNEL_ADDRESSES:
+        return replace(insn, imm=0, imm_high=0)
+    return replace(insn, imm=0) if insn.src in NUMBERED else insn
+
+
+def seen(obj: Object, pin_root: Path) -> dict[str, tuple[SeenProgram, list[Instruction]]]:
+    """Each program as the kernel tells of it, and its instructions."""
     pin_root.mkdir()
     found = {}
     with obj.load(pin_root=pin_root) as bpf:
         for name, program in bpf.programs.items():
             code = program_info.translated_code(program.fileno())
-            words = [(i.opcode, i.dst, i.src, i.offset) for _, i in walk(code)]
+            words = [comparable(insn) for _, insn in walk(code)]
             found[name] = replace(see_program(program.fileno()), tag=""), words
     return found
 

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osmia.errors import ObjectFormatError
-from osmia.isa import BasicBlock, ControlFlow, assemble, control_flow, encode, parse_assembly
+from osmia.isa import (
+    BasicBlock,
+    ControlFlow,
+    assemble,
+    cfg,
+    control_flow,
+    encode,
+    parse_assembly,
+    walk,
+)
 from osmia.isa.instruction import Instruction
 
 
@@ -132,6 +141,16 @@ def test_an_indirect_jump_of_which_nothing_is_known_goes_anywhere() -> None:
     assert flow.reachable == {0, 1, 2, 3, 4, 6}
     unreached = flow_of("exit\ngotox r1\nr0 = 1\nexit")
     assert unreached.reachable == {0}
+
+
+def test_one_function_of_some_code_flows_by_itself() -> None:
+    code = assemble("call pc+1\nexit\nif r1 == 0 goto pc+1\nr0 = 1\nexit")
+    own = {slot: insn for slot, insn in walk(code) if slot >= 2}
+    flow = cfg.flow_of(own, roots=(2,), subprograms=False)
+    assert flow.blocks == (BasicBlock(2, 3, (3, 4)), BasicBlock(3, 4, (4,)), BasicBlock(4, 5, ()))
+    assert flow.reachable == {2, 3, 4}
+    with pytest.raises(ObjectFormatError, match="slot 0"):
+        cfg.flow_of({**own, 4: Instruction(0x05, offset=-5)}, roots=(2,), subprograms=False)
 
 
 def test_no_code_has_no_blocks() -> None:

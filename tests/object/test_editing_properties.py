@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hypothesis import given, settings
@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from osmia.isa import Instruction, encode, walk
 from osmia.isa import opcodes as op
 from osmia.isa.jumps import destinations, second_slots
-from osmia.object import CoreRelocation, Function, JumpTable, Object, Relocation, RelocationKind
+from osmia.object import (
+    CoreRelocation,
+    Function,
+    JumpTable,
+    Object,
+    Relocation,
+    RelocationKind,
+    Unresolved,
+)
 from osmia.object.editing import FunctionEditor, Label
 
 ByteOrder = Literal["little", "big"]
@@ -21,6 +29,7 @@ ADD = op.Class.ALU64 | op.AluOp.ADD
 CALL_KINDS = (RelocationKind.CALL, RelocationKind.EXTERN_CALL)
 LOAD_KINDS = (RelocationKind.MAP, RelocationKind.DATA, RelocationKind.FUNCTION)
 
+TABLES = ("relocations", "core_relocations", "unresolved")
 #: What an instruction of a generated function is; weights by repetition.
 WORDS = ("add", "add", "add", "load", "named load", "call", "if", "if", "may_goto", "goto", "gotol")
 
@@ -87,7 +96,8 @@ def functions(
         encode(written.instructions, byteorder),
         tuple(relocations),
         tuple(core),
-        packed_lines({0, *draw(st.sets(place))}, byteorder, 100),
+        tuple(Unresolved(8 * slot, f"what {slot} asks") for slot in sorted(draw(st.sets(place)))),
+        line_info=packed_lines({0, *draw(st.sets(place))}, byteorder, 100),
     )
     return function, tuple(draw(st.lists(place, max_size=6)))
 
@@ -145,7 +155,7 @@ def test_what_is_put_in_and_taken_out_again_leaves_nothing(
     for slot in data.draw(st.lists(st.sampled_from(starts(function)), max_size=8)):
         new, _ = data.draw(functions(byteorder, most=5))
         if data.draw(st.booleans()):
-            new = Function("", "", new.code, new.relocations, new.core_relocations)
+            new = replace(new, line_info=b"")
         edit.insert_before(edit.label(slot), new, takes_jumps=data.draw(st.booleans()))
     longer, moved = edit.apply()
     kept = {at for at in moved if at is not None}
@@ -181,7 +191,7 @@ def test_what_is_replaced_and_put_back_is_as_it_was(
     end = places[places.index(last) + 1]
     edit = FunctionEditor(obj, "f")
     new, _ = data.draw(functions(byteorder, most=5))
-    new = Function("", "", new.code, new.relocations, new.core_relocations)
+    new = replace(new, line_info=b"")
     piece = edit.replace(edit.label(first), edit.label(last), new)
     inner = [slot for slot in places if first < slot <= last]
     for slot in inner:  # so that it can be told apart afterwards who went where
@@ -200,8 +210,8 @@ def test_what_is_replaced_and_put_back_is_as_it_was(
     again, _ = undo.apply()
     result = again.functions["f"]
     assert without_jumps(result, byteorder) == without_jumps(function, byteorder)
-    assert result.relocations == function.relocations
-    assert result.core_relocations == function.core_relocations
+    for name in TABLES:
+        assert getattr(result, name) == getattr(function, name)
     assert result.line_info == function.line_info
     assert back.slots == end - first
     if not any(slot in inner for slot in (*jumps_of(function, byteorder).values(), *targets)):
@@ -217,7 +227,7 @@ def cut(function: Function, first: int, end: int, byteorder: ByteOrder) -> Funct
         if first <= slot < end
     ]
 
-    def part(records: Iterable[Relocation | CoreRelocation]) -> tuple[object, ...]:
+    def part(records: Iterable[Relocation | CoreRelocation | Unresolved]) -> tuple[object, ...]:
         return tuple(
             record._replace(offset=record.offset - 8 * first)
             for record in records
@@ -225,8 +235,8 @@ def cut(function: Function, first: int, end: int, byteorder: ByteOrder) -> Funct
         )
 
     code = function.code[8 * first : 8 * end]
-    tables = part(function.relocations), part(function.core_relocations)
-    return Function("", "", code, *tables, b"".join(lines))  # type: ignore[arg-type]
+    tables = {name: part(getattr(function, name)) for name in TABLES}
+    return Function("", "", code, line_info=b"".join(lines), **tables)  # type: ignore[arg-type]
 
 
 def without_jumps(function: Function, byteorder: ByteOrder) -> list[Instruction]:
@@ -278,14 +288,10 @@ def test_all_that_is_kept_does_what_it_did(data: st.DataObject, byteorder: ByteO
                 assert now[at] == lands(jumps[slot])
             else:
                 assert instructions[at] == insn
-    for before, since in (
-        (function.relocations, result.relocations),
-        (function.core_relocations, result.core_relocations),
-    ):
-        kept = [record for record in before if record.offset // 8 not in gone]
-        assert [record._replace(offset=8 * moved[record.offset // 8]) for record in kept] == list(  # type: ignore[operator]
-            since
-        )
+    for name in TABLES:
+        kept = [record for record in getattr(function, name) if record.offset // 8 not in gone]
+        now_at = [record._replace(offset=8 * moved[record.offset // 8]) for record in kept]  # type: ignore[operator]
+        assert getattr(result, name) == tuple(now_at)
     assert after.jump_tables["t"].targets == tuple(lands(slot) for slot in targets)
     records = [slot for slot, *_ in struct.iter_unpack("4I", result.line_info)]
     if byteorder == "little":

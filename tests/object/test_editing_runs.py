@@ -15,6 +15,7 @@ import pytest
 
 import osmia
 from osmia.errors import VerifierError
+from osmia.formats.elf_writer import write_object
 from osmia.isa import Instruction, assemble, walk
 from osmia.isa import opcodes as op
 from osmia.kernel.programs.program import Program
@@ -118,6 +119,18 @@ def test_switches_with_no_ops_go_where_they_went() -> None:
                 for bpf, executor in zip(after, EXECUTORS, strict=True):
                     result = bpf.programs[name].run(ctx=context, executor=executor)
                     assert result.retval == expected, (name, a)
+
+
+def test_an_edited_object_is_written_to_elf_and_read_back() -> None:
+    obj = osmia.compile(TESTS / "formats" / "jump_tables.bpf.c", cpu="v4", compiler="zig")
+    edited = with_no_ops(obj, random.Random(4))
+    again = osmia.open(write_object(edited))
+    assert again.jump_tables == edited.jump_tables
+    assert again.functions.keys() == edited.functions.keys()
+    for key, function in again.functions.items():
+        assert function.instruction_count == edited.functions[key].instruction_count
+        assert function.relocations == edited.functions[key].relocations
+        assert again.source_lines(key) == edited.source_lines(key)
 
 
 FAR = 33_000

@@ -15,7 +15,7 @@ from osmia.cli.output import Output, enum_name, printable, shortened
 from osmia.cli.sources import open_source
 from osmia.cli.typed_text import typed_text
 from osmia.formats.listing import list_function
-from osmia.object import Linkage, Map, Object, Program
+from osmia.object import DataSection, Extern, Function, Linkage, Map, Object, Program
 
 #: Characters of an initial value in a table; -v shows all.
 _VALUE_WIDTH = 60
@@ -74,39 +74,42 @@ def describe(obj: Object) -> Description:
         "instructions": sum(each.instruction_count for each in obj.functions.values()),
         "btf_types": len(obj.btf) if obj.btf is not None else 0,
         "programs": [_program(obj, program) for program in obj.programs.values()],
-        "subprograms": [
-            {
-                "name": key,
-                "section": function.section,
-                "linkage": enum_name(function.linkage) + (" weak" if function.weak else ""),
-                "instructions": function.instruction_count,
-            }
-            for key, function in others.items()
-        ],
+        "subprograms": [_subprogram(key, each) for key, each in others.items()],
         "maps": [_map(obj, each) for each in obj.maps.values()],
-        "data": [
-            {
-                "name": section.name,
-                "kind": section.kind.value,
-                "size": len(section.contents),
-                "variables": len(section.variables),
-            }
-            for section in obj.data_sections.values()
-        ],
+        "data": [_section(section) for section in obj.data_sections.values()],
         "jump_tables": [
             {"name": table.name, "function": table.function, "targets": list(table.targets)}
             for table in obj.jump_tables.values()
         ],
         "globals": list(_globals(obj)),
-        "externs": [
-            {
-                "name": extern.name,
-                "kind": extern.kind.value,
-                "type": _declared(obj, extern.type_id, extern.name),
-                "weak": extern.weak,
-            }
-            for extern in obj.externs.values()
-        ],
+        "externs": [_extern(obj, extern) for extern in obj.externs.values()],
+    }
+
+
+def _subprogram(key: str, function: Function) -> Description:
+    return {
+        "name": key,
+        "section": function.section,
+        "linkage": enum_name(function.linkage) + (" weak" if function.weak else ""),
+        "instructions": function.instruction_count,
+    }
+
+
+def _section(section: DataSection) -> Description:
+    return {
+        "name": section.name,
+        "kind": section.kind.value,
+        "size": len(section.contents),
+        "variables": len(section.variables),
+    }
+
+
+def _extern(obj: Object, extern: Extern) -> Description:
+    return {
+        "name": extern.name,
+        "kind": extern.kind.value,
+        "type": _declared(obj, extern.type_id, extern.name),
+        "weak": extern.weak,
     }
 
 

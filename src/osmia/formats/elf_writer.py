@@ -33,6 +33,7 @@ from osmia.elf import (
 from osmia.errors import RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
+from osmia.formats.elf_pointer_writer import Pointer, PointerWriter
 from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
 from osmia.formats.map_declarations import Declarations, declare_maps
 from osmia.object.jump_tables import ENTRY_SIZE
@@ -75,6 +76,7 @@ class _ObjectWriter:
         self.symbols = SymbolWriter(self.elf)
         self.functions_at: dict[str, tuple[str, int]] = {}
         self.sections: dict[str, int] = {}
+        self.pointers: dict[int, list[Pointer]] = {}
 
     def write(self) -> bytes:
         by_section: dict[str, dict[str, Function]] = defaultdict(dict)
@@ -92,7 +94,9 @@ class _ObjectWriter:
         for key, function in self.obj.functions.items():
             self._relocate(key, function)
         self._relocate_maps(declarations)
-        self._relocate_data()
+        for index, pointers in self.pointers.items():
+            for each in pointers:
+                self.elf.add_relocation(index, each.offset, each.symbols[each.key], each.type)
         return self.elf.to_bytes()
 
     def _add_section(
@@ -170,10 +174,13 @@ class _ObjectWriter:
             self.symbols.define(self.symbols.jump_tables, table.name, definition)
 
     def _add_data(self) -> None:
+        writer = PointerWriter(self.obj, self.symbols, self.functions_at)
         for section in self.obj.data_sections.values():
             if section.kind is DataKind.KCONFIG:
                 continue  # made at load, from externs
-            index = self._add_contents(section)
+            contents, pointers = writer.write(section)
+            index = self._add_contents(section, contents)
+            self.pointers[index] = pointers
             self.symbols.add_section(section.name, index)
             for key, variable in section.variables.items():
                 definition = Definition(
@@ -189,14 +196,12 @@ class _ObjectWriter:
                 )
                 self.symbols.define(self.symbols.variables, key, definition)
 
-    def _add_contents(self, section: DataSection) -> int:
-        size = len(section.contents)
+    def _add_contents(self, section: DataSection, contents: bytes) -> int:
         flags = SectionFlag.ALLOC if section.kind is DataKind.RODATA else _WRITABLE
         alignment = section.alignment
-        if section.kind is DataKind.BSS and not any(section.contents):
-            kind = SectionType.NOBITS
+        if section.kind is DataKind.BSS and not any(contents):
+            kind, size = SectionType.NOBITS, len(contents)
             return self._add_section(section.name, kind, flags, b"", alignment, size)
-        contents = bytes(section.contents)
         return self._add_section(section.name, SectionType.PROGBITS, flags, contents, alignment)
 
     def _add_btf(self) -> Declarations:
@@ -322,13 +327,6 @@ class _ObjectWriter:
                 symbol = _known(targets, name, f"map {declared.name!r}", "value")
                 index = self.sections[MAPS_SECTION]
                 self.elf.add_relocation(index, offset, symbol, R_BPF_64_ABS64)
-
-    def _relocate_data(self) -> None:
-        for section in self.obj.data_sections.values():
-            for relocation in section.relocations:
-                symbol = self._target(f"section {section.name!r}", relocation)
-                index = self.sections[section.name]
-                self.elf.add_relocation(index, relocation.offset, symbol, R_BPF_64_ABS64)
 
 
 def _known(symbols: Mapping[str, SymbolHandle], name: str, where: str, kind: str) -> SymbolHandle:

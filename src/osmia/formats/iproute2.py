@@ -15,6 +15,7 @@ from osmia.formats.annotations import annotated
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs
+from osmia.formats.elf_pointers import read_pointers
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.legacy_code import complete_functions
 from osmia.formats.legacy_maps import LegacyMaps, read_maps
@@ -72,7 +73,9 @@ def read_object(
         btf=btf,
         dialect=DIALECT,
     )
-    CodeReader(table, obj, _code_info(elf, btf), legacy.places).read()
+    code = CodeReader(table, obj, _code_info(elf, btf), legacy.places)
+    code.read()
+    read_pointers(table, obj, legacy.places, code.jump_tables)
     obj.programs = _programs(table, obj, remarks)
     remarks += connect(obj)
     _give_types(obj, program_type)

@@ -12,18 +12,11 @@ from osmia.formats.btf_maps import MAPS_SECTION, MapReader
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
+from osmia.formats.elf_pointers import read_pointers
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.exception_callbacks import read_exception_callbacks
 from osmia.formats.map_ids import connect, give_tail_call_types
-from osmia.object.model import (
-    DataKind,
-    Function,
-    Linkage,
-    Object,
-    Program,
-    Relocation,
-    RelocationKind,
-)
+from osmia.object.model import Function, Linkage, Object, Program
 from osmia.object.sections import TEXT, find_section
 from osmia.object.uapi import ProgramType
 
@@ -62,10 +55,11 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     places: dict[tuple[int, int], str] = {}
     if maps is not None:
         obj.maps, places = maps.read()
-    CodeReader(table, obj, _code_info(elf, btf), places).read()
+    code = CodeReader(table, obj, _code_info(elf, btf), places)
+    code.read()
     if maps is not None:
         maps.fill_slots(obj.maps, places, lambda index, at: _function_at(table, index, at))
-    _read_callbacks(table, obj)
+    read_pointers(table, obj, places, code.jump_tables)
     obj.programs = _programs(obj)
     read_exception_callbacks(obj)
     _connect_ids(obj)
@@ -143,27 +137,6 @@ def _function_at(table: SymbolTable, section: int, offset: int) -> str | None:
     code = table.code.get(section)
     place = code.starting_at(offset) if code is not None else None
     return place.key if place is not None else None
-
-
-def _read_callbacks(table: SymbolTable, obj: Object) -> None:
-    """Functions whose addresses stand in struct_ops variables."""
-    for index, kind in table.data.items():
-        if kind is not DataKind.STRUCT_OPS:
-            continue
-        section = table.elf.sections[index]
-        relocations = []
-        for entry in table.elf.relocations(section):
-            symbol = table.elf.symbols[entry.symbol]
-            place = symbol.value + (entry.addend or 0)
-            target = _function_at(table, symbol.section, place)
-            if target is None:
-                raise ObjectFormatError(
-                    f"section {section.name!r}: {symbol.name!r} is no program",
-                    file=table.elf.name,
-                    offset=entry.offset,
-                )
-            relocations.append(Relocation(entry.offset, RelocationKind.FUNCTION, target))
-        obj.data_sections[section.name].relocations = tuple(relocations)
 
 
 def _programs(obj: Object) -> dict[str, Program]:

@@ -58,12 +58,17 @@ class RelocationKind(Enum):
 
 
 class Relocation(NamedTuple):
-    """One instruction that names something; `offset` is in bytes into the function's code."""
+    """One instruction that names something; `offset` is in bytes into the function's code.
+
+    Or an address in a data section, `offset` bytes into it, of `size` bytes: that of the
+    target plus the addend. There a FUNCTION may have an addend, too.
+    """
 
     offset: int
     kind: RelocationKind
     target: str
     addend: int = 0
+    size: int = 8
 
 
 class CoreRelocation(NamedTuple):
@@ -121,13 +126,13 @@ class Function:
     code: bytes
     relocations: tuple[Relocation, ...] = ()
     core_relocations: tuple[CoreRelocation, ...] = ()
-    unresolved: tuple[Unresolved, ...] = ()
     line_info: bytes = b""
     btf_id: int = 0  # of the FUNC in Object.btf; 0: none
     linkage: Linkage = Linkage.GLOBAL
     weak: bool = False
     hidden: bool = False
     file: str = ""
+    unresolved: tuple[Unresolved, ...] = ()
 
     @property
     def instruction_count(self) -> int:
@@ -238,7 +243,9 @@ class DataKind(Enum):
 class DataSection:
     """Global data: initial `contents` and the variables in it; at load, a map of its own.
 
-    `relocations` are addresses of functions or programs stored in the data (struct_ops).
+    `relocations` are addresses stored in the data, sorted by place: of data (DATA), functions
+    (FUNCTION), maps (MAP) and externs (EXTERN). In struct_ops they are programs alone. What
+    `contents` have there is what a loader leaves that knows no relocations of data.
     """
 
     name: str
@@ -384,7 +391,8 @@ class Object:
             function = self.programs[program].function
             kept.append(Relocation(offset, RelocationKind.FUNCTION, function))
         section.relocations = tuple(sorted(kept, key=lambda r: r.offset))
-        used = {r.target for each in self.data_sections.values() for r in each.relocations}
+        structs = (s for s in self.data_sections.values() if s.kind is DataKind.STRUCT_OPS)
+        used = {r.target for each in structs for r in each.relocations}
         for name in replaced - used:
             self.set_autoload(name, False)
 

@@ -13,7 +13,15 @@ from dataclasses import replace
 from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core.match import essential_name, types_are_compatible
 from osmia.errors import RelocationError
-from osmia.object.model import Extern, ExternKind, Function, Object, RelocationKind, Unresolved
+from osmia.object.model import (
+    Extern,
+    ExternKind,
+    Function,
+    Object,
+    Relocation,
+    RelocationKind,
+    Unresolved,
+)
 from osmia.passes.binding import Binding, bound
 from osmia.passes.kconfig import SECTION, config_value, lay_out_config, layout_order
 from osmia.passes.kernel_files import AMBIGUOUS
@@ -49,8 +57,25 @@ def resolve_externs(obj: Object, target: Target) -> Object:
         name: bound(_without(function, nowhere, obj.byteorder), bindings)
         for name, function in obj.functions.items()
     }
+    for section in result.data_sections.values():
+        section.relocations = tuple(
+            _resolved_pointer(result, relocation) for relocation in section.relocations
+        )
     result.externs = {}
     return result
+
+
+def _resolved_pointer(obj: Object, relocation: Relocation) -> Relocation:
+    """An address in data: those of configuration values become known, others stay."""
+    extern = obj.externs.get(relocation.target)
+    if relocation.kind is not RelocationKind.EXTERN or extern is None:
+        return relocation
+    if extern.kind is not ExternKind.KCONFIG:
+        return relocation
+    offset = obj.data_sections[SECTION].variables[extern.name].offset
+    return relocation._replace(
+        kind=RelocationKind.DATA, target=SECTION, addend=offset + relocation.addend
+    )
 
 
 def _missing_message(obj: Object, missing: list[str]) -> str:

@@ -38,10 +38,10 @@ def _poisoned(function: Function, numbers: Mapping[str, int], byteorder: str) ->
         return function
     code = bytearray(function.code)
     unresolved = list(function.unresolved)
-    for offset, _, name, _ in gone:
-        what = f"map {name!r} is used here, and autocreate is off"
-        for at in (offset, offset + 8):
-            poison(code, at, POISONED_MAP + numbers[name], byteorder)
+    for each in gone:
+        what = f"map {each.target!r} is used here, and autocreate is off"
+        for at in (each.offset, each.offset + 8):
+            poison(code, at, POISONED_MAP + numbers[each.target], byteorder)
             unresolved.append(Unresolved(at, what))
     return replace(
         function,

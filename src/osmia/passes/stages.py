@@ -32,7 +32,7 @@ class Stage(IntEnum):
     NUMBERS = 5  # the engine's own: descriptors, handles, addresses
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Setting:
     """What a pass may ask beside the Object.
 
@@ -117,10 +117,22 @@ def _as_pass(given: Pass | Callable[[Object], Object]) -> Pass:
     return given
 
 
+def _knows_externs(obj: Object, setting: Setting) -> bool:
+    return bool(obj.externs and setting.resolvers)
+
+
 def _bind_externs(obj: Object, setting: Setting) -> Object:
     from osmia.passes.binding import bind_externs
 
     return bind_externs(obj, setting.resolvers)
+
+
+# Every load asks these, and most have nothing of it: no generator is made for them.
+_autocreate, _core_relocations = attrgetter("autocreate"), attrgetter("core_relocations")
+
+
+def _leaves_out_maps(obj: Object, setting: Setting) -> bool:
+    return not all(map(_autocreate, obj.maps.values()))
 
 
 def _leave_out_maps(obj: Object, setting: Setting) -> Object:
@@ -129,10 +141,18 @@ def _leave_out_maps(obj: Object, setting: Setting) -> Object:
     return leave_out_maps(obj, setting.given_maps)
 
 
+def _has_externs(obj: Object, setting: Setting) -> bool:
+    return bool(obj.externs)
+
+
 def _resolve_externs(obj: Object, setting: Setting) -> Object:
     from osmia.passes.externs import resolve_externs
 
     return resolve_externs(obj, setting.target)
+
+
+def _has_core(obj: Object, setting: Setting) -> bool:
+    return any(map(_core_relocations, obj.functions.values()))
 
 
 def _relocate_core(obj: Object, setting: Setting) -> Object:
@@ -143,20 +163,8 @@ def _relocate_core(obj: Object, setting: Setting) -> Object:
 
 #: The passes of every load, stage by stage. A new one goes in here, with what wants it.
 PASSES = (
-    Pass(
-        "bind_externs", Stage.LINK, _bind_externs, lambda obj, s: bool(obj.externs and s.resolvers)
-    ),
-    Pass(
-        "leave_out_maps",
-        Stage.SPECIALISE,
-        _leave_out_maps,
-        lambda obj, s: any(not each.autocreate for each in obj.maps.values()),
-    ),
-    Pass("resolve_externs", Stage.SPECIALISE, _resolve_externs, lambda obj, s: bool(obj.externs)),
-    Pass(
-        "relocate_core",
-        Stage.SPECIALISE,
-        _relocate_core,
-        lambda obj, s: any(each.core_relocations for each in obj.functions.values()),
-    ),
+    Pass("bind_externs", Stage.LINK, _bind_externs, _knows_externs),
+    Pass("leave_out_maps", Stage.SPECIALISE, _leave_out_maps, _leaves_out_maps),
+    Pass("resolve_externs", Stage.SPECIALISE, _resolve_externs, _has_externs),
+    Pass("relocate_core", Stage.SPECIALISE, _relocate_core, _has_core),
 )

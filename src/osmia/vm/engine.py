@@ -21,7 +21,8 @@ from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Areas
-from osmia.vm.code import TAIL_CALL, Code, check
+from osmia.vm.check import check
+from osmia.vm.code import TAIL_CALL, Code
 from osmia.vm.cpu import Cpu, Cpus
 from osmia.vm.dispatcher import Dispatcher, check_depth, foreign
 from osmia.vm.errors import ProgramFault
@@ -33,7 +34,7 @@ from osmia.vm.maps import slots
 from osmia.vm.maps.build import Definition, normalised
 from osmia.vm.maps.special import ProgramArray
 from osmia.vm.memory import DEFAULT_REGION, Memory
-from osmia.vm.native import Natives
+from osmia.vm.native_python import Natives
 from osmia.vm.programs import Program
 from osmia.vm.tail_calls import check_tail_calls
 from osmia.vm.unresolved import UnresolvedCalls, is_unresolved

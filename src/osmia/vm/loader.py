@@ -22,6 +22,7 @@ from osmia.passes.stages import prepare
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
+from osmia.vm.data_pointers import write_pointers
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
@@ -120,6 +121,8 @@ class _Loader:
         for section in self.obj.data_sections.values():
             if section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
+        if any(section.relocations for section in self.obj.data_sections.values()):
+            write_pointers(self.obj, self.vm, self.maps, self.sections)
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self._fill_slots(programs)
         self.vm.lifetimes.linked.update(self.links)

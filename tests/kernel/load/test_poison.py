@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import osmia
 from osmia.errors import VerifierError
 from osmia.isa import assemble
 from osmia.kernel.load.poison import explained
+from osmia.object.editing import FunctionEditor
 from osmia.object.model import Object, Unresolved
 
 HEADERS = """
@@ -65,8 +67,19 @@ def with_no_ops(obj: Object) -> Object:
     return obj.copy(functions=functions)
 
 
+def edited(obj: Object) -> Object:
+    """The same through the editor, which keeps source lines too."""
+    for name in obj.functions:
+        edit = FunctionEditor(obj, name)
+        edit.insert_before(edit.label(0), "r0 = 0\nr0 = 0")
+        obj, _ = edit.apply()
+    return obj
+
+
 @pytest.mark.kernel
-@pytest.mark.parametrize("rewritten", [False, True], ids=["as it is", "rewritten"])
+@pytest.mark.parametrize(
+    "passes", [[], [with_no_ops], [edited]], ids=["as it is", "rewritten", "edited"]
+)
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -77,13 +90,13 @@ def with_no_ops(obj: Object) -> Object:
     ids=["field", "function", "map"],
 )
 def test_what_is_missing_is_named_also_after_a_rewrite(
-    source: str, words: str, rewritten: bool
+    source: str, words: str, passes: list[Callable[[Object], Object]]
 ) -> None:
     obj = osmia.compile(HEADERS + source)
     if "gone" in obj.maps:
         obj.set_autocreate("gone", False)
     with pytest.raises(VerifierError) as caught:
-        obj.load(passes=[with_no_ops] if rewritten else [])
+        obj.load(passes=passes)
     assert words in caught.value.summary
     assert "invalid func" not in caught.value.summary
 

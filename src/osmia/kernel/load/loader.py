@@ -25,6 +25,7 @@ from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.token import with_token
 from osmia.object import model
+from osmia.object.data_pointers import warn_of_pointers
 from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import AttachType, ProgramType
@@ -112,6 +113,8 @@ class _Loader:
                 self.prepared, self.btf, pin_root, undo, self.target, self.token_fd
             )
             self.maps.create(given)
+            if any(s.relocations for s in self.obj.data_sections.values()):
+                warn_of_pointers(self.obj)
             programs = self._load_programs(undo)
             self.maps.fill_slots(programs)
             loaded = LoadedObject(

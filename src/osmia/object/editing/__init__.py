@@ -13,6 +13,7 @@ of the function stay with their instructions.
 """
 
 from osmia.object.editing.editor import FunctionEditor, apply_edits
-from osmia.object.editing.new_code import Label, NewCode
+from osmia.object.editing.new_code import Code, Label, NewCode
+from osmia.object.editing.rebuild import Moved
 
-__all__ = ["FunctionEditor", "Label", "NewCode", "apply_edits"]
+__all__ = ["Code", "FunctionEditor", "Label", "Moved", "NewCode", "apply_edits"]

@@ -20,12 +20,18 @@ class LineRecords:
     """Records in the order of their slots."""
 
     def __init__(self, packed: bytes = b"", byteorder: str = sys.byteorder) -> None:
+        self.slots: list[int] = []
+        self.lines: list[Line] = []
+        if packed:
+            self._read(packed, byteorder)
+
+    def _read(self, packed: bytes, byteorder: str) -> None:
         words = array("I", packed)
         if byteorder != sys.byteorder:
             words.byteswap()
-        self.slots: list[int] = words[0::_WORDS].tolist()
+        self.slots = words[0::_WORDS].tolist()
         columns = (words[field::_WORDS] for field in range(1, _WORDS))
-        self.lines: list[Line] = list(zip(*columns, strict=True))
+        self.lines = list(zip(*columns, strict=True))
 
     def __bool__(self) -> bool:
         return bool(self.slots)

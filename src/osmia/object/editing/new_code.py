@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from osmia.errors import EditError
@@ -11,12 +11,14 @@ from osmia.isa import Instruction, encode
 from osmia.isa import opcodes as op
 from osmia.isa.jumps import destinations, second_slots
 from osmia.isa.packing import Buffer, ByteOrder
+from osmia.object.editing.line_records import LineRecords
 from osmia.object.model import Function, Relocation, RelocationKind
 
 #: What can be put in: assembly text, packed code, instructions, or a Function with its tables.
 Code: TypeAlias = str | Buffer | Iterable[Instruction] | Function
 
-_CALLS = (RelocationKind.CALL, RelocationKind.EXTERN_CALL, RelocationKind.KERNEL_FUNCTION)
+#: What is called; every other kind of relocation is for an ld_imm64.
+_CALLS = frozenset(kind for kind in RelocationKind if kind.name.endswith(("CALL", "_FUNCTION")))
 #: Classes whose instructions CO-RE changes: an immediate of arithmetic, an offset of memory.
 _CORE_CLASSES = (op.Class.LDX, op.Class.ST, op.Class.STX, op.Class.ALU, op.Class.ALU64)
 
@@ -147,14 +149,12 @@ def tables(function: Function) -> dict[str, tuple[Any, ...]]:
 
     Every field that is a tuple is one.
     """
-    values = ((each.name, getattr(function, each.name)) for each in fields(function))
-    return {name: value for name, value in values if isinstance(value, tuple)}
+    names = type(function).__dataclass_fields__
+    return {name: value for name in names if isinstance(value := getattr(function, name), tuple)}
 
 
 def _check_records(function: Function, second: bytearray, byteorder: ByteOrder) -> None:
     """EditError for a record at no instruction of the new code, or at one that has no place."""
-    from osmia.object.editing.line_records import LineRecords
-
     code = function.code
     for name, records in tables(function).items():
         for record in records:
