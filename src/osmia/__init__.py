@@ -98,13 +98,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'osmia' has no attribute {name!r}")
-    module, attribute = _HOMES.get(name, ("osmia.errors", name))
-    value = getattr(importlib.import_module(module), attribute)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or every name would be one, to type checkers
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'osmia' has no attribute {name!r}")
+        module, attribute = _HOMES.get(name, ("osmia.errors", name))
+        value = getattr(importlib.import_module(module), attribute)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -81,8 +81,8 @@ def test_a_link_that_is_detached_leaves_the_object(bpf: osmia.LoadedObject) -> N
 
 def test_a_link_whose_block_ends_leaves_the_object(bpf: osmia.LoadedObject) -> None:
     with bpf.programs["first"].attach() as link:
-        assert bpf.links == (link,)
-    assert bpf.links == ()
+        assert list(bpf.links) == [link]
+    assert list(bpf.links) == []
     assert calls(bpf) == 0
 
 

@@ -75,7 +75,7 @@ def test_a_misspelt_option_is_a_type_error_that_names_the_nearest(load: Load) ->
 def test_an_option_of_another_engine_is_not_swallowed(obj: osmia.Object, engine: Engine) -> None:
     foreign = "pin_root" if engine.name != "kernel" else "cpus"
     with pytest.raises(osmia.NotSupportedError, match=f"load.{foreign}=. is an option of the eng"):
-        obj.load(engine.name, **{foreign: None})  # type: ignore[arg-type]
+        obj.load(engine.name, **{foreign: None})  # type: ignore[call-overload]
 
 
 def test_options_of_passes_are_options_of_every_engine(load: Load) -> None:
@@ -85,10 +85,10 @@ def test_options_of_passes_are_options_of_every_engine(load: Load) -> None:
 def test_a_closed_object_has_closed_parts(load: Load) -> None:
     bpf = load()
     program = bpf.programs["ingress"]
-    assert not bpf.closed and not program.closed
+    assert [bpf.closed, program.closed] == [False, False]
     bpf.close()
     bpf.close()
-    assert bpf.closed and program.closed
+    assert [bpf.closed, program.closed] == [True, True]
     assert repr(program).endswith("closed>")
     with pytest.raises(osmia.ClosedError):
         program.run(bytes(60))
@@ -106,13 +106,13 @@ def test_the_end_of_a_block_closes(load: Load) -> None:
 def test_a_program_is_closed_alone(load: Load) -> None:
     bpf = load()
     with bpf.programs["ingress"] as ingress:
-        assert not ingress.closed
-    assert ingress.closed and not bpf.programs["add"].closed
+        assert repr(ingress).endswith("closed>") is False
+    assert [ingress.closed, bpf.programs["add"].closed] == [True, False]
     with pytest.raises(osmia.ClosedError), ingress:
         pass
     assert bpf.programs["add"].run(ctx=bytes(24)).retval == 7
 
 
 def test_an_engine_that_is_not_there_is_named_with_those_that_are(obj: osmia.Object) -> None:
-    with pytest.raises(ValueError, match="no engine 'kernle'; there are kernel, vm"):
+    with pytest.raises(ValueError, match=r"no engine 'kernle'; there are kernel, vm, mock$"):
         obj.load("kernle")

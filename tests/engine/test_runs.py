@@ -77,6 +77,6 @@ def test_an_option_of_another_engine_is_not_swallowed(load: Load, engine: Engine
     foreign = "flags" if engine.name != "kernel" else "hook"
     match = rf"run\({foreign}=\) is an option of the engine"
     with pytest.raises(osmia.NotSupportedError, match=match):
-        ingress.run(bytes(60), **{foreign: 0})  # type: ignore[arg-type]
+        ingress.run(bytes(60), **{foreign: 0})
     with pytest.raises(osmia.NotSupportedError, match=match):
         ingress.run_batch([], **{foreign: 0})  # type: ignore[arg-type]

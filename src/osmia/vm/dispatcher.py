@@ -54,6 +54,9 @@ class Dispatcher:
         """
         with self.vm.lock:
             self._check_open()
+            if not isinstance(program, Program) or program.vm is not self.vm:
+                raise foreign(program, "attach")
+            program.check_open()
             if expected is not None and not self._has(expected):
                 hint = f"{self._program.name!r} is attached, not {expected.name!r}"
                 raise KernelError(errno.EPERM, f"attach program {program.name!r}", hint=hint)
@@ -81,9 +84,6 @@ class Dispatcher:
         return mine and program.number == self._program.number
 
     def _check(self, program: Program) -> None:
-        if not isinstance(program, Program) or program.vm is not self.vm:
-            raise foreign(program, "attach")
-        program.check_open()
         mine, other = _described(self._program), _described(program)
         wrong = [f"{what} {other[what]}, not {mine[what]}" for what in mine if mine != other]
         if wrong:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from functools import partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from osmia.engine.results import RunResult
@@ -110,7 +110,7 @@ def run(
         data=_front(data_out, result.data_size) if data_out is not None else b"",
         ctx_data=left,
         duration_ns=result.duration,
-        _read_ctx=partial(_read_context, kind.context) if kind.context else None,
+        _read_ctx=_context_reader(kind.context),
     )
 
 
@@ -134,8 +134,10 @@ def _context_codec(name: str) -> Codec:
     return codec(btf, type_id)
 
 
-def _read_context(name: str, data: bytes) -> Any:
-    return _context_codec(name).decode(data)
+@cache
+def _context_reader(name: str) -> Callable[[bytes], Any] | None:
+    """What reads a context of the named type; None for no name."""
+    return (lambda data: _context_codec(name).decode(data)) if name else None
 
 
 def _encode_context(
