@@ -94,9 +94,11 @@ def functions(
         "f",
         ".text",
         encode(written.instructions, byteorder),
-        tuple(relocations),
-        tuple(core),
-        tuple(Unresolved(8 * slot, f"what {slot} asks") for slot in sorted(draw(st.sets(place)))),
+        relocations=tuple(relocations),
+        core_relocations=tuple(core),
+        unresolved=tuple(
+            Unresolved(8 * slot, f"what {slot} asks") for slot in sorted(draw(st.sets(place)))
+        ),
         line_info=packed_lines({0, *draw(st.sets(place))}, byteorder, 100),
     )
     return function, tuple(draw(st.lists(place, max_size=6)))
