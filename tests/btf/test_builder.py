@@ -100,7 +100,7 @@ def build(found: list[Type], byteorder: ByteOrder, base: BTF | None = None) -> B
 
 @given(st.lists(types, max_size=6), st.sampled_from(["little", "big"]))
 @settings(derandomize=True, deadline=None, max_examples=60)
-def test_types_come_back_as_they_were_added(found: list[Type], byteorder: str) -> None:
+def test_types_come_back_as_they_were_added(found: list[Type], byteorder: ByteOrder) -> None:
     btf = build(found, byteorder)
     read = BTF(btf.to_bytes())
     assert read.byteorder == byteorder
@@ -110,7 +110,7 @@ def test_types_come_back_as_they_were_added(found: list[Type], byteorder: str) -
 
 @given(st.lists(types, max_size=6), st.sampled_from(["little", "big"]))
 @settings(derandomize=True, deadline=None, max_examples=60)
-def test_editing_nothing_changes_no_byte(found: list[Type], byteorder: str) -> None:
+def test_editing_nothing_changes_no_byte(found: list[Type], byteorder: ByteOrder) -> None:
     data = build(found, byteorder).to_bytes()
     assert BTFBuilder.edit(BTF(data)).to_bytes() == data
 

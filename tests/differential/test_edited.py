@@ -45,11 +45,13 @@ def with_no_ops(obj: Object) -> Object:
 def seen(obj: Object, pin_root: Path) -> dict[str, tuple[SeenProgram, list[tuple[int, ...]]]]:
     """Each program as the kernel tells of it, and its instructions without numbers in them."""
     pin_root.mkdir()
-    found = {}
+    found: dict[str, tuple[SeenProgram, list[tuple[int, ...]]]] = {}
     with obj.load(pin_root=pin_root) as bpf:
         for name, program in bpf.programs.items():
             code = program_info.translated_code(program.fileno())
-            words = [(i.opcode, i.dst, i.src, i.offset) for _, i in walk(code)]
+            words: list[tuple[int, ...]] = [
+                (i.opcode, i.dst, i.src, i.offset) for _, i in walk(code)
+            ]
             found[name] = replace(see_program(program.fileno()), tag=""), words
     return found
 

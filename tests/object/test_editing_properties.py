@@ -87,7 +87,7 @@ def functions(
         encode(written.instructions, byteorder),
         tuple(relocations),
         tuple(core),
-        packed_lines({0, *draw(st.sets(place))}, byteorder, 100),
+        line_info=packed_lines({0, *draw(st.sets(place))}, byteorder, 100),
     )
     return function, tuple(draw(st.lists(place, max_size=6)))
 
@@ -226,7 +226,7 @@ def cut(function: Function, first: int, end: int, byteorder: ByteOrder) -> Funct
 
     code = function.code[8 * first : 8 * end]
     tables = part(function.relocations), part(function.core_relocations)
-    return Function("", "", code, *tables, b"".join(lines))  # type: ignore[arg-type]
+    return Function("", "", code, *tables, line_info=b"".join(lines))  # type: ignore[arg-type]
 
 
 def without_jumps(function: Function, byteorder: ByteOrder) -> list[Instruction]:
