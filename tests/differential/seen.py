@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import osmia
 from osmia.btf import BTF
@@ -83,7 +84,7 @@ def see_map(fd: int) -> SeenMap:
     )
 
 
-def _contents(fd: int, info: object) -> tuple[object, ...]:
+def _contents(fd: int, info: Any) -> tuple[object, ...]:
     names: dict[int, Callable[[int], str]] = {
         MapType.ARRAY_OF_MAPS: _map_name,
         MapType.PROG_ARRAY: _program_name,

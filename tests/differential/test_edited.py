@@ -59,7 +59,7 @@ def comparable(insn: Instruction) -> Instruction:
 def seen(obj: Object, pin_root: Path) -> dict[str, tuple[SeenProgram, list[Instruction]]]:
     """Each program as the kernel tells of it, and its instructions."""
     pin_root.mkdir()
-    found = {}
+    found: dict[str, tuple[SeenProgram, list[Instruction]]] = {}
     with obj.load(pin_root=pin_root) as bpf:
         for name, program in bpf.programs.items():
             code = program_info.translated_code(program.fileno())

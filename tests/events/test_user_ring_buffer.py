@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import threading
 import time
 from array import array
@@ -36,13 +37,13 @@ class Memory:
 
     @property
     def produced(self) -> int:
-        return struct.unpack("=Q", self.producer)[0]
+        return int.from_bytes(self.producer, sys.byteorder)
 
     def consume(self, size: int) -> None:
         struct.pack_into("=Q", self.consumer, 0, struct.unpack("=Q", self.consumer)[0] + size)
 
     def header(self, offset: int) -> int:
-        return struct.unpack_from("=I", self.data, offset)[0]
+        return int.from_bytes(self.data[offset : offset + 4], sys.byteorder)
 
 
 @pytest.fixture

@@ -49,6 +49,10 @@ out:
 """
 
 
+def map_at(pin: Path) -> Any:
+    return osmia.Map.from_pin(pin)
+
+
 def bpftool(*words: str) -> Any:
     run = subprocess.run([str(BPFTOOL), "-j", *words], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -156,10 +160,10 @@ def test_slots_are_filled_as_before(legacy: Any, words: Any, bpffs: Path, tmp_pa
     path.write_bytes(write_object(convert(osmia.open(old_file(legacy, words))).object))
     bpftool("prog", "loadall", str(path), str(bpffs / "p"), "pinmaps", str(bpffs / "m"))
     with (
-        osmia.Map.from_pin(bpffs / "m" / "jump") as jump,
-        osmia.Map.from_pin(bpffs / "m" / "outer") as outer,
-        osmia.Map.from_pin(bpffs / "m" / "first") as first,
-        osmia.Map.from_pin(bpffs / "m" / "second") as second,
+        map_at(bpffs / "m" / "jump") as jump,
+        map_at(bpffs / "m" / "outer") as outer,
+        map_at(bpffs / "m" / "first") as first,
+        map_at(bpffs / "m" / "second") as second,
         osmia.Program.from_pin(bpffs / "p" / "f_classifier") as entry,
     ):
         assert entry.run(bytes(64)).retval == 7  # by tail call, from .text

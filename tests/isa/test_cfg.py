@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ from osmia.isa import (
 from osmia.isa.instruction import Instruction
 
 
-def flow_of(source: str, **options) -> ControlFlow:
+def flow_of(source: str, **options: Any) -> ControlFlow:
     return control_flow(assemble(source), **options)
 
 

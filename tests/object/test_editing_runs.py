@@ -22,9 +22,10 @@ from osmia.kernel.programs.program import Program
 from osmia.object import Function, Object, ProgramType
 from osmia.object.editing import FunctionEditor, apply_edits
 from osmia.vm.engine import Vm
+from osmia.vm.programs import Executor
 
 TESTS = Path(__file__).parents[1]
-EXECUTORS = ("interpreter", "jit")
+EXECUTORS: tuple[Executor, ...] = ("interpreter", "jit")
 SEED, PROGRAMS, IN_THE_KERNEL = 41_000, 60, 20
 #: What changes nothing wherever it stands.
 NO_OPS = tuple(map(assemble, ("goto pc+0", "gotol pc+0", "if r10 == 0 goto pc+0")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_a_pass_says_its_stage_and_runs_in_it() -> None:
         return obj
 
     obj = Asking().address("a_variable", ExternKind.KSYM, 1).line("exit").object()
-    passes = [
+    passes: list[Pass | Callable[[Object], Object]] = [
         last,
         noting("rewrite", Stage.REWRITE),
         noting("specialise", Stage.SPECIALISE),
@@ -153,4 +154,4 @@ def test_each_engine_lays_a_program_out_once_and_runs_further_passes(
 @pytest.mark.parametrize("engine", ["kernel", "vm"])
 def test_a_misspelt_option_is_an_error_on_every_engine(engine: str) -> None:
     with pytest.raises(TypeError, match="pases"):
-        returning(0).load(engine, pases=[])
+        returning(0).load(engine, pases=[])  # type: ignore[call-overload]

@@ -23,7 +23,7 @@ from .machines import CONFIG, RELEASE, Asking, asking_everything, files_in, kern
 
 @pytest.fixture
 def made_up(tmp_path: Path) -> Target:
-    files = files_in(tmp_path)
+    files: dict[str, Any] = {**files_in(tmp_path)}
     modules = {"extra": files.pop("extra")}
     return Target.from_files(**files, modules=modules, release=RELEASE)
 
@@ -162,7 +162,8 @@ def test_files_of_something_else_are_errors_that_name_them(
     path = tmp_path / "file"
     path.write_bytes(contents)
     with pytest.raises(ObjectFormatError, match=str(path)):
-        Target.from_files(**{part: path})
+        named: dict[str, Any] = {part: path}
+        Target.from_files(**named)
 
 
 def test_a_release_that_is_no_version_is_an_error() -> None:

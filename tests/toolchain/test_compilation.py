@@ -140,7 +140,8 @@ def test_a_new_header_that_hides_another_is_noticed(
     zig: Compiler, tmp_path: Path, fresh_cache: Path
 ) -> None:
     near, far = tmp_path / "near", tmp_path / "far"
-    near.mkdir(), far.mkdir()
+    near.mkdir()
+    far.mkdir()
     (far / "result.h").write_text("#define RESULT 1\n")
     text = f"#include <result.h>\n{PROGRAM}"
     toolchain.compile(text, compiler=zig, includes=[near, far])

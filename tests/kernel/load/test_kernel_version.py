@@ -25,7 +25,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     versions: list[int] = []
     load = syscall.prog_load
 
-    def noting(*arguments: Any, **named: Any) -> int:
+    def noting(*arguments: Any, **named: Any) -> tuple[int, int]:
         versions.append(named["kern_version"])
         return load(*arguments, **named)
 

@@ -153,7 +153,7 @@ def test_a_bpffs_on_top_of_another_is_one_place(tmp_path: Path) -> None:
     with ExitStack() as mounted:
         for _ in range(2):
             pins.mount_bpffs(tmp_path)
-            mounted.callback(subprocess.run, ["umount", tmp_path], check=True)
+            mounted.callback(lambda: subprocess.run(["umount", tmp_path], check=True))
         assert pins.bpffs_mounts().count(tmp_path) == 1
         with new_map() as flows:
             flows.pin(tmp_path / "flows")
