@@ -117,8 +117,8 @@ def test_addresses_have_a_width_and_an_order(byteorder: str, size: int) -> None:
     again = osmia.open(write_object(obj))
     assert again.data_sections[".data"].relocations == relocations
     contents = again.data_sections[".data"].contents
-    order = "little" if byteorder == "little" else "big"
-    assert int.from_bytes(contents[8 : 8 + size], order) == 12
+    told = bytes(contents[8 : 8 + size])
+    assert int.from_bytes(told, "little" if byteorder == "little" else "big") == 12
     assert not any(contents[8 + size : 16])
 
 

@@ -163,21 +163,25 @@ def test_of_code_that_nobody_verified_any_store_and_any_call_changes_the_stack()
 
 def test_paths_that_meet_give_a_set() -> None:
     text = "r1 = 1\nif r2 == 0 goto here\nr1 = 2\nhere: r1 += 10\nexit"
-    assert at(text).numbers(1) == {1, 2}
+    assert at(text).numbers(1) == frozenset({1, 2})
     assert at(text).number(1) is None
-    assert at(text.replace("r1 += 10", "r1 += 10\nbehind: exit"), "behind").numbers(1) == {11, 12}
+    assert at(text.replace("r1 += 10", "r1 += 10\nbehind: exit"), "behind").numbers(1) == frozenset(
+        {11, 12}
+    )
 
 
 def test_a_comparison_tells_about_its_operands() -> None:
     assert at("if r1 == 7 goto here\nexit\nhere: exit").number(1) == 7
     assert at("if r1 != 7 goto out\nhere: r0 = 0\nout: exit").number(1) == 7
     assert at("r2 = 7\nif r1 == r2 goto here\nexit\nhere: exit").number(1) == 7
-    assert at("if r1 > 3 goto out\nhere: r0 = 0\nout: exit").numbers(1) == {0, 1, 2, 3}
+    assert at("if r1 > 3 goto out\nhere: r0 = 0\nout: exit").numbers(1) == frozenset({0, 1, 2, 3})
     assert at("if r1 < 70000 goto here\nexit\nhere: exit").registers[1] is WORD
     assert at("w1 = w1\nif w1 == 7 goto here\nexit\nhere: exit").number(1) == 7
     assert at("if w1 == 7 goto here\nexit\nhere: exit").registers[1] is ANY
-    assert at("w1 = w1\nif w1 >= 2 goto out\nhere: r0 = 0\nout: exit").numbers(1) == {0, 1}
-    assert at("r1 &= 3\nif r1 s> 1 goto here\nexit\nhere: exit").numbers(1) == {2, 3}
+    assert at("w1 = w1\nif w1 >= 2 goto out\nhere: r0 = 0\nout: exit").numbers(1) == frozenset(
+        {0, 1}
+    )
+    assert at("r1 &= 3\nif r1 s> 1 goto here\nexit\nhere: exit").numbers(1) == frozenset({2, 3})
 
 
 def test_a_way_that_no_value_takes_is_no_way() -> None:
@@ -194,7 +198,7 @@ def test_tokens_say_what_is_loaded() -> None:
     assert r1("r1 = 5 ll", tokens={0: ANY}) is ANY
     both = "r1 = map[fd:1]\nif r2 == 0 goto here\nr1 = map[fd:2]\nhere: exit"
     two: dict[int, Value] = {0: Pointer("one"), 3: Pointer("two")}
-    assert at(both, tokens=two).registers[1] == {Pointer("one"), Pointer("two")}
+    assert at(both, tokens=two).registers[1] == frozenset({Pointer("one"), Pointer("two")})
 
 
 def test_constant_memory_is_read() -> None:
@@ -210,10 +214,12 @@ def test_constant_memory_is_read() -> None:
     options: dict[str, Any] = {"tokens": {0: Pointer("rodata")}, "memory": memory}
     assert r1(f"{text}r1 = *(u32 *)(r2 +4)", **options) == 9
     assert r1(f"{text}r1 = *(u64 *)(r2 +4)", **options) is ANY
-    assert r1(f"{text}r3 &= 1\nr3 <<= 2\nr2 += r3\nr1 = *(u32 *)(r2 +0)", **options) == {7, 9}
+    assert r1(f"{text}r3 &= 1\nr3 <<= 2\nr2 += r3\nr1 = *(u32 *)(r2 +0)", **options) == frozenset(
+        {7, 9}
+    )
     assert r1(f"{text}r2 += r3\nr1 = *(u32 *)(r2 +0)", **options) is WORD
     either = f"{text}if r3 == 0 goto over\nr2 += 4\nover: r1 = *(u32 *)(r2 +0)"
-    assert r1(either, **options) == {7, 9}
+    assert r1(either, **options) == frozenset({7, 9})
     pruned = f"{text}r3 = *(u32 *)(r2 +0)\nr1 = 1\nif r3 == 7 goto here\nr1 = 2\nhere: exit"
     assert at(pruned, **options).number(1) == 1
 
@@ -230,7 +236,7 @@ def test_instructions_that_are_not_settled_are_not_known() -> None:
 
 def test_a_loop_counts_through_a_set_and_a_long_one_is_given_up() -> None:
     text = "r1 = 0\nhere: r1 += 1\nif r1 != {n} goto here\nbehind: exit"
-    assert at(text.format(n=10)).numbers(1) == set(range(10))
+    assert at(text.format(n=10)).numbers(1) == frozenset(range(10))
     assert at(text.format(n=10), "behind").number(1) == 10
     assert at(text.format(n=1000)).registers[1] in (ANY, WORD)
     assert at(text.format(n=1000), "behind").number(1) == 1000
@@ -254,7 +260,7 @@ sub:    r6 = 9
 
 def test_a_subprogram_gets_what_its_calls_pass_and_keeps_what_is_its_callers() -> None:
     inside = at(CALLS, "sub")
-    assert inside.numbers(1) == {1, 2}
+    assert inside.numbers(1) == frozenset({1, 2})
     assert inside.registers[2] is ANY  # 5, or a pointer into another frame
     assert inside.registers[6] is ANY
     assert not inside.stack

@@ -292,7 +292,7 @@ def test_all_that_is_kept_does_what_it_did(data: st.DataObject, byteorder: ByteO
                 assert instructions[at] == insn
     for name in TABLES:
         kept = [record for record in getattr(function, name) if record.offset // 8 not in gone]
-        now_at = [record._replace(offset=8 * moved[record.offset // 8]) for record in kept]  # type: ignore[operator]
+        now_at = [record._replace(offset=8 * moved[record.offset // 8]) for record in kept]
         assert getattr(result, name) == tuple(now_at)
     assert after.jump_tables["t"].targets == tuple(lands(slot) for slot in targets)
     records = [slot for slot, *_ in struct.iter_unpack("4I", result.line_info)]
