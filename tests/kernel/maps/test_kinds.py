@@ -25,7 +25,6 @@ from osmia.kernel.maps import (
     QueueMap,
     possible_cpus,
 )
-from osmia.kernel.maps.info import cpus_in
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapFlag, MapType, ProgramType
@@ -158,11 +157,6 @@ def test_per_cpu_updates_need_a_value_for_each_cpu(make_map: MakeMap) -> None:
         counts[1] = [0] * many
     with pytest.raises(CodecError, match="'flows', value: a list of"):
         counts[1] = 5
-
-
-def test_cpu_lists_are_read_as_the_kernel_writes_them() -> None:
-    assert cpus_in("0\n") == [0]
-    assert cpus_in("0-3,8,10-11\n") == [0, 1, 2, 3, 8, 10, 11]
 
 
 def test_a_trie_finds_the_longest_prefix(make_map: MakeMap) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from osmia.errors import NotSupportedError
 from osmia.kernel.links import (
@@ -22,11 +22,9 @@ from osmia.kernel.links import (
     usdt,
     xdp,
 )
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import Link
 from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramType
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 _CGROUP_TYPES = (
     ProgramType.CGROUP_SKB,
@@ -53,7 +51,7 @@ _NOT_ATTACHED = {
 }
 
 
-def attach(program: Program, target: Any = None, **options: Any) -> Link:
+def attach(program: Attachable, target: Any = None, **options: Any) -> Link:
     """Attach a program where its type, attach type and section say.
 
     `target`, by program type:
@@ -124,7 +122,7 @@ def attach(program: Program, target: Any = None, **options: Any) -> Link:
             )
 
 
-def _attach_classifier(program: Program, interface: str | int, options: dict[str, Any]) -> Link:
+def _attach_classifier(program: Attachable, interface: str | int, options: dict[str, Any]) -> Link:
     """netkit for programs loaded for it; tcx where the kernel has it, else clsact."""
     if program.expected_attach_type in _NETKIT:
         return tcx.attach_netkit(program, interface, **options)
@@ -138,7 +136,7 @@ def _attach_classifier(program: Program, interface: str | int, options: dict[str
         return clsact.attach_clsact(program, interface, **options)
 
 
-def _attach_probe(program: Program, target: Any, options: dict[str, Any]) -> Link:
+def _attach_probe(program: Attachable, target: Any, options: dict[str, Any]) -> Link:
     """kprobes and uprobes: what kind is in the attach type or in the section's name."""
     section, said = _section(program)
     base = section.removesuffix(".s")
@@ -164,7 +162,7 @@ def _attach_probe(program: Program, target: Any, options: dict[str, Any]) -> Lin
     return probes.attach_kprobe(program, _needed(program, target or said, "a function"), **chosen)
 
 
-def _section(program: Program) -> tuple[str, str]:
+def _section(program: Attachable) -> tuple[str, str]:
     """("uprobe", "libc:malloc") of section "?uprobe/libc:malloc"."""
     if program.definition is None:
         return "", ""
@@ -180,7 +178,7 @@ def _means_a_file(target: Any, options: dict[str, Any]) -> bool:
     )
 
 
-def _binary_and_function(program: Program, target: Any) -> tuple[Any, Any]:
+def _binary_and_function(program: Attachable, target: Any) -> tuple[Any, Any]:
     """("libc", "malloc") from a pair, "libc:malloc", or a file alone."""
     match target:
         case (binary, functions):
@@ -194,7 +192,7 @@ def _binary_and_function(program: Program, target: Any) -> tuple[Any, Any]:
 
 
 def _static_probe(
-    program: Program, target: Any, options: dict[str, Any]
+    program: Attachable, target: Any, options: dict[str, Any]
 ) -> tuple[tuple[Any, str, str], dict[str, Any]]:
     """(file, provider, name) from "file:provider:name", all three, or options; the others."""
     others = {name: value for name, value in options.items() if name not in ("provider", "name")}
@@ -213,24 +211,24 @@ def _static_probe(
     )
 
 
-def _interface(program: Program, target: Any) -> str | int:
+def _interface(program: Attachable, target: Any) -> str | int:
     if not isinstance(target, str | int) or target == "":
         raise ValueError(f"program {program.name!r}: attach to which interface?")
     return target
 
 
-def _named(program: Program, target: Any) -> str:
+def _named(program: Attachable, target: Any) -> str:
     """The target, or what the section says behind its slash."""
     return str(_needed(program, target or _section(program)[1], "a tracepoint"))
 
 
-def _needed(program: Program, target: Any, what: str) -> Any:
+def _needed(program: Attachable, target: Any, what: str) -> Any:
     if target is None or target == "":
         raise ValueError(f"program {program.name!r}: attach to what? It needs {what}")
     return target
 
 
-def _socket(program: Program, target: Any) -> socket.socket:
+def _socket(program: Attachable, target: Any) -> socket.socket:
     if not isinstance(target, socket.socket):
         raise ValueError(f"program {program.name!r}: attach to which socket?")
     return target

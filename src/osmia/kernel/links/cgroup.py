@@ -6,9 +6,9 @@ import errno
 import os
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, NotSupportedError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink, Link
 from osmia.kernel.links.order import LinkId, Place, ProgramId
 from osmia.kernel.links.prog_attach import attach_to
@@ -16,9 +16,6 @@ from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, ProgramType
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 #: How programs of one hook share it with those of other cgroups, without links
 #: (BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI).
@@ -34,12 +31,12 @@ _ONLY_HOOK = {
 
 
 def attach_cgroup(
-    program: Program,
+    program: Attachable,
     cgroup: str | os.PathLike[str] | int,
     attach_type: AttachType | None = None,
     *,
-    before: Program | Link | ProgramId | LinkId | None = None,
-    after: Program | Link | ProgramId | LinkId | None = None,
+    before: Attachable | Link | ProgramId | LinkId | None = None,
+    after: Attachable | Link | ProgramId | LinkId | None = None,
     first: bool = False,
     last: bool = False,
     expected_revision: int = 0,
@@ -71,7 +68,7 @@ def attach_cgroup(
 
 
 def attach_for_good(
-    program: Program,
+    program: Attachable,
     cgroup: str | os.PathLike[str] | int,
     attach_type: AttachType,
     sharing: str = "exclusive",
@@ -87,7 +84,7 @@ def attach_for_good(
 
 
 def detach_cgroup(
-    program: Program, cgroup: str | os.PathLike[str] | int, attach_type: AttachType
+    program: Attachable, cgroup: str | os.PathLike[str] | int, attach_type: AttachType
 ) -> None:
     """Take off what was attached without a link; KernelError ENOENT when it is not there."""
     what = f"program {program.name!r} from {attach_type.name.lower()} of cgroup {_words(cgroup)}"
@@ -103,7 +100,7 @@ def detach_cgroup(
             raise _explained(error) from None
 
 
-def _hook(program: Program, attach_type: AttachType | None) -> AttachType:
+def _hook(program: Attachable, attach_type: AttachType | None) -> AttachType:
     if attach_type is not None:
         return attach_type
     if program.expected_attach_type is not None:
@@ -132,7 +129,7 @@ def _words(cgroup: str | os.PathLike[str] | int) -> str:
 
 
 def _link(
-    program: Program, directory: FileDescriptor, hook: AttachType, place: Place, what: str
+    program: Attachable, directory: FileDescriptor, hook: AttachType, place: Place, what: str
 ) -> KernelLink | None:
     """A link, or None on a kernel without cgroup links."""
     try:
@@ -155,7 +152,7 @@ def _link(
 
 
 def _attach(
-    program: Program, directory: FileDescriptor, hook: AttachType, flags: int, what: str
+    program: Attachable, directory: FileDescriptor, hook: AttachType, flags: int, what: str
 ) -> None:
     try:
         syscall.prog_attach(

@@ -12,9 +12,9 @@ import struct
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import HookLink
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
 from osmia.kernel.rtnetlink.tc_messages import (
@@ -38,9 +38,6 @@ from osmia.kernel.rtnetlink.tc_messages import (
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
 from osmia.object.uapi import AttachType
 
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
-
 #: Qdiscs that this process made: (network namespace, interface index).
 _made: set[tuple[int, int]] = set()
 
@@ -59,7 +56,7 @@ class _Place:
 
 
 def attach_clsact(
-    program: Program,
+    program: Attachable,
     interface: str | int,
     direction: str = "",
     *,
@@ -102,7 +99,7 @@ class _Filter:
         self._program_id = program_id
         self._what = what
 
-    def replace(self, program: Program) -> None:
+    def replace(self, program: Attachable) -> None:
         what, identifier = f"update {self._what}", program.id
         _put(self._route, self._place, program, NetlinkFlag.CREATE | NetlinkFlag.REPLACE, what)
         self._program_id = identifier
@@ -130,7 +127,7 @@ def _on_error(action: Callable[[], None]) -> Callable[..., None]:
     return leave
 
 
-def _direction(program: Program) -> str:
+def _direction(program: Attachable) -> str:
     match program.expected_attach_type:
         case AttachType.TCX_INGRESS:
             return "ingress"
@@ -140,7 +137,7 @@ def _direction(program: Program) -> str:
 
 
 def _put(
-    route: RouteSocket, place: _Place, program: Program, flags: NetlinkFlag, what: str
+    route: RouteSocket, place: _Place, program: Attachable, flags: NetlinkFlag, what: str
 ) -> _Place:
     """Add or replace a filter; where the kernel put it."""
     options = attributes(

@@ -6,8 +6,8 @@ import codecs
 import ctypes
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
 
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
@@ -17,11 +17,8 @@ from osmia.kernel.sys.attributes import (
     IterTaskInfo,
     LinkIterOptions,
 )
-from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.fd import FileDescriptor, HasFileno
 from osmia.object.uapi import AttachType
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 _CHUNK = 1 << 16
 
@@ -33,13 +30,6 @@ CGROUP_ORDERS = {
     "ancestors_up": 4,
     "children": 5,  # since 6.19
 }
-
-
-class HasFileno(Protocol):
-    """Something with a descriptor."""
-
-    def fileno(self) -> int:
-        """The number of the descriptor."""
 
 
 class IteratorLink(KernelLink):
@@ -86,7 +76,7 @@ class IteratorLink(KernelLink):
 
 
 def attach_iterator(
-    program: Program,
+    program: Attachable,
     *,
     map: HasFileno | int | None = None,  # noqa: A002 - the kernel's word
     cgroup: str | os.PathLike[str] | int | None = None,

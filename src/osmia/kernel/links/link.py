@@ -9,16 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from osmia.errors import ClosedError, KernelError, NotSupportedError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.info import LinkInfo, link_info
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import LinkType
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 #: BPF_F_REPLACE
 _REPLACE = 4
@@ -55,7 +52,7 @@ class Link(ABC):
         """Keep the program attached under a path in a bpffs; missing directories are made."""
 
     @abstractmethod
-    def update(self, program: Program, *, expected: Program | None = None) -> None:
+    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
         """Put another program of the same type in this one's place, atomically.
 
         With `expected` only when that one is there now: KernelError EPERM otherwise.
@@ -157,7 +154,7 @@ class KernelLink(Link):
         while self._pins:
             self._pins.pop().unlink(missing_ok=True)
 
-    def update(self, program: Program, *, expected: Program | None = None) -> None:
+    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
         try:
             syscall.link_update(
                 self.fileno(),
@@ -196,7 +193,7 @@ class HookLink(Link):
         self,
         what: str,
         undo: Callable[[], None],
-        replace: Callable[[Program], None] | None = None,
+        replace: Callable[[Attachable], None] | None = None,
     ) -> None:
         self.what = what
         self._undo: Callable[[], None] | None = undo
@@ -224,7 +221,7 @@ class HookLink(Link):
     def pin(self, path: str | os.PathLike[str]) -> None:
         raise NotSupportedError(f"{self.what} is attached without a link: it cannot be pinned")
 
-    def update(self, program: Program, *, expected: Program | None = None) -> None:
+    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
         if self.closed:
             raise ClosedError(f"the link of {self.what} is closed")
         if self._replace is None or expected is not None:
@@ -264,7 +261,7 @@ class LinkGroup(Link):
     def pin(self, path: str | os.PathLike[str]) -> None:
         raise NotSupportedError(f"{self.what}: several links; pin each of `links`")
 
-    def update(self, program: Program, *, expected: Program | None = None) -> None:
+    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
         for link in self.links:
             link.update(program, expected=expected)
 

@@ -9,9 +9,9 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.symbols import (
     SymbolNotFoundError,
@@ -26,9 +26,6 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 from osmia.tracefs import tracefs
 
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
-
 #: BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN
 _RETURN = 1
 #: How ftrace lists places that are no functions any more.
@@ -36,7 +33,7 @@ _NO_FUNCTION = "__ftrace_invalid_address_"
 
 
 def attach_kprobe_multi(
-    program: Program,
+    program: Attachable,
     functions: str | Sequence[str] = (),
     *,
     addresses: Sequence[int] = (),
@@ -84,7 +81,7 @@ def attach_kprobe_multi(
 
 
 def attach_uprobe_multi(
-    program: Program,
+    program: Attachable,
     binary: str | os.PathLike[str],
     functions: str | Sequence[str] = (),
     *,

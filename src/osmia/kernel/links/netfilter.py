@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkNetfilterOptions
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 #: NFPROTO_*, NF_INET_* and BPF_F_NETFILTER_IP_DEFRAG (include/uapi/linux/netfilter.h, bpf.h)
 FAMILIES = {"ipv4": 2, "ipv6": 10}
@@ -23,7 +20,7 @@ _DEFRAGMENT = 1
 
 
 def attach_netfilter(
-    program: Program,
+    program: Attachable,
     family: str,
     hook: str,
     *,

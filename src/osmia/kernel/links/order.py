@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import Link
 from osmia.kernel.sys.attributes import LinkOrderOptions
 from osmia.object.uapi import MapFlag
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 # BPF_F_* of include/uapi/linux/bpf.h
 _BEFORE, _AFTER, _ID = 8, 16, 32
@@ -39,8 +36,8 @@ class Place:
     makes the attachment fail with ESTALE when others came or went since it was read.
     """
 
-    before: Program | Link | ProgramId | LinkId | None = None
-    after: Program | Link | ProgramId | LinkId | None = None
+    before: Attachable | Link | ProgramId | LinkId | None = None
+    after: Attachable | Link | ProgramId | LinkId | None = None
     first: bool = False
     last: bool = False
     expected_revision: int = 0
@@ -77,7 +74,7 @@ class Place:
         )
 
     @property
-    def _anchor(self) -> Program | Link | ProgramId | LinkId | None:
+    def _anchor(self) -> Attachable | Link | ProgramId | LinkId | None:
         return self.before if self.before is not None else self.after
 
     @property

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 from osmia.errors import NotSupportedError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import HookLink, KernelLink, Link, LinkGroup
-from osmia.kernel.maps.info import online_cpus
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import perf_events, syscall
 from osmia.kernel.sys.attributes import LinkPerfEventOptions, PerfEventAttr
+from osmia.kernel.sys.cpus import online_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.perf_events import PerfFlag, PerfIoctl
 from osmia.object.uapi import AttachType
 from osmia.tracefs import tracepoint_id
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 
 class PerfType(IntEnum):
@@ -80,7 +77,9 @@ class PerfHookLink(HookLink):
         raise NotSupportedError("links on perf events", since="5.15")
 
 
-def attach_tracepoint(program: Program, category: str, name: str = "", *, cookie: int = 0) -> Link:
+def attach_tracepoint(
+    program: Attachable, category: str, name: str = "", *, cookie: int = 0
+) -> Link:
     """Attach to a tracepoint, "sched", "sched_switch" or in one word "sched:sched_switch".
 
     A link since 5.15, `cookie` too; before, an attachment that ends with its perf event.
@@ -96,7 +95,7 @@ def attach_tracepoint(program: Program, category: str, name: str = "", *, cookie
 
 
 def attach_perf_event(
-    program: Program,
+    program: Attachable,
     event: SoftwareEvent | HardwareEvent | int,
     *,
     type: PerfType | int | None = None,  # noqa: A002 - the kernel's word
@@ -147,7 +146,7 @@ def open_event(
     )
 
 
-def attach_to_event(program: Program, event: FileDescriptor, what: str, cookie: int = 0) -> Link:
+def attach_to_event(program: Attachable, event: FileDescriptor, what: str, cookie: int = 0) -> Link:
     """Hang the program on a perf event, and take the event over: it ends with the link."""
     with ExitStack() as undo:
         undo.enter_context(event)
@@ -161,7 +160,7 @@ def attach_to_event(program: Program, event: FileDescriptor, what: str, cookie: 
     return link  # which holds the event itself: our descriptor is closed
 
 
-def _link(program: Program, event: FileDescriptor, what: str, cookie: int) -> Link | None:
+def _link(program: Attachable, event: FileDescriptor, what: str, cookie: int) -> Link | None:
     """A link, or None on a kernel without links on perf events."""
     try:
         with needs("5.15", "links on perf events"):

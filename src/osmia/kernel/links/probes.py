@@ -9,9 +9,9 @@ import platform
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, NotSupportedError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import HookLink, Link
 from osmia.kernel.links.perf import PerfType, attach_to_event, open_event
 from osmia.kernel.links.symbols import find_binary, function_offset
@@ -21,15 +21,12 @@ from osmia.kernel.sys.attributes import PerfEventAttr
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.tracefs import tracefs
 
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
-
 _SOURCES = Path("/sys/bus/event_source/devices")
 _SYSCALL_PREFIXES = {"x86_64": "__x64_", "aarch64": "__arm64_", "riscv64": "__riscv_"}
 
 
 def attach_kprobe(
-    program: Program,
+    program: Attachable,
     function: str,
     *,
     offset: int = 0,
@@ -67,7 +64,7 @@ def attach_kprobe(
 
 
 def attach_uprobe(
-    program: Program,
+    program: Attachable,
     binary: str | os.PathLike[str],
     function: str = "",
     *,
@@ -141,7 +138,7 @@ def _refuse_legacy(wanted: bool, what: str) -> None:
 
 
 def _legacy_probe(
-    program: Program, kind: str, return_probe: bool, place: str, what: str, cookie: int
+    program: Attachable, kind: str, return_probe: bool, place: str, what: str, cookie: int
 ) -> Link:
     """Make the probe in the trace file system, and remove it again with the attachment."""
     events = tracefs() / f"{kind}_events"

@@ -6,21 +6,18 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import HookLink
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
-
 
 def attach_to(
     target: FileDescriptor,
-    program: Program,
+    program: Attachable,
     hook: AttachType,
     what: str,
     attach: Callable[[], None],

@@ -6,19 +6,15 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel.links.iterators import HasFileno
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import HookLink, KernelLink, Link
 from osmia.kernel.links.prog_attach import attach_to
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
-from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.fd import FileDescriptor, HasFileno
 from osmia.object.uapi import AttachType, ProgramType
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 # include/uapi/asm-generic/socket.h
 _ATTACH_BPF, _DETACH_FILTER = 50, 27
@@ -34,7 +30,7 @@ _NETNS_HOOKS = {
 }
 
 
-def attach_socket_filter(program: Program, target: socket.socket) -> HookLink:
+def attach_socket_filter(program: Attachable, target: socket.socket) -> HookLink:
     """Let the program decide how much of each packet the socket gets (since 3.19).
 
     The socket keeps the program until `detach`, or until it is closed.
@@ -48,7 +44,7 @@ def attach_socket_filter(program: Program, target: socket.socket) -> HookLink:
     )
 
 
-def attach_reuseport(program: Program, target: socket.socket) -> HookLink:
+def attach_reuseport(program: Attachable, target: socket.socket) -> HookLink:
     """Let the program choose the socket of a SO_REUSEPORT group (since 4.19).
 
     `target` is one socket of the group. Detaching needs 5.3; before that the program
@@ -64,7 +60,7 @@ def attach_reuseport(program: Program, target: socket.socket) -> HookLink:
 
 
 def attach_netns(
-    program: Program, netns: str | os.PathLike[str] | int = "/proc/thread-self/ns/net"
+    program: Attachable, netns: str | os.PathLike[str] | int = "/proc/thread-self/ns/net"
 ) -> KernelLink:
     """Attach a socket lookup (since 5.9) or flow dissector program (since 5.8) to a network
     namespace, given as a path or descriptor; the one of this thread by default."""
@@ -81,7 +77,7 @@ def attach_netns(
 
 
 def attach_sockmap(
-    program: Program, sockmap: HasFileno, attach_type: AttachType | None = None
+    program: Attachable, sockmap: HasFileno, attach_type: AttachType | None = None
 ) -> Link:
     """Run the program on what the sockets of a SOCKMAP or SOCKHASH receive (verdict, parser)
     or send (msg verdict).
@@ -105,13 +101,15 @@ def attach_sockmap(
     return KernelLink(FileDescriptor(fd), what)
 
 
-def _sockmap_hook(program: Program) -> AttachType:
+def _sockmap_hook(program: Attachable) -> AttachType:
     if program.expected_attach_type is not None:
         return AttachType(program.expected_attach_type)
     return _SOCKMAP_HOOKS[ProgramType(program.type)]
 
 
-def _attach_to_map(program: Program, sockmap: HasFileno, hook: AttachType, what: str) -> HookLink:
+def _attach_to_map(
+    program: Attachable, sockmap: HasFileno, hook: AttachType, what: str
+) -> HookLink:
     # A descriptor of its own: the map may be closed before the program is detached.
     target = FileDescriptor(os.dup(sockmap.fileno()), "sockmap")
 

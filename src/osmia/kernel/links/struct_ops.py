@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from osmia.kernel.links.link import HookLink, KernelLink, Link
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
-from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.fd import FileDescriptor, HasFileno
 from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import AttachType
-
-if TYPE_CHECKING:
-    from osmia.kernel.links.iterators import HasFileno
 
 _KEY = bytes(4)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink, Link
 from osmia.kernel.links.order import LinkId, Place, ProgramId
 from osmia.kernel.probes.features import missing, needs
@@ -13,9 +13,6 @@ from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 _NETKIT = {"primary": AttachType.NETKIT_PRIMARY, "peer": AttachType.NETKIT_PEER}
@@ -31,12 +28,12 @@ class Attached:
 
 
 def attach_tcx(
-    program: Program,
+    program: Attachable,
     interface: str | int,
     direction: str = "",
     *,
-    before: Program | Link | ProgramId | LinkId | None = None,
-    after: Program | Link | ProgramId | LinkId | None = None,
+    before: Attachable | Link | ProgramId | LinkId | None = None,
+    after: Attachable | Link | ProgramId | LinkId | None = None,
     first: bool = False,
     last: bool = False,
     expected_revision: int = 0,
@@ -53,12 +50,12 @@ def attach_tcx(
 
 
 def attach_netkit(
-    program: Program,
+    program: Attachable,
     interface: str | int,
     side: str = "",
     *,
-    before: Program | Link | ProgramId | LinkId | None = None,
-    after: Program | Link | ProgramId | LinkId | None = None,
+    before: Attachable | Link | ProgramId | LinkId | None = None,
+    after: Attachable | Link | ProgramId | LinkId | None = None,
     first: bool = False,
     last: bool = False,
     expected_revision: int = 0,
@@ -89,7 +86,7 @@ def attached_tcx(interface: str | int, direction: str) -> Attached:
     return Attached(found.prog_ids, found.link_ids, found.revision)
 
 
-def _choose(hooks: dict[str, AttachType], name: str, program: Program) -> AttachType:
+def _choose(hooks: dict[str, AttachType], name: str, program: Attachable) -> AttachType:
     if name:
         if name not in hooks:
             raise ValueError(f"one of {', '.join(map(repr, hooks))}, not {name!r}")
@@ -101,7 +98,7 @@ def _choose(hooks: dict[str, AttachType], name: str, program: Program) -> Attach
 
 
 def _attach(
-    program: Program, interface: str | int, attach_type: AttachType, place: Place
+    program: Attachable, interface: str | int, attach_type: AttachType, place: Place
 ) -> KernelLink:
     side = attach_type.name.lower().replace("_", " ")
     what = f"program {program.name!r} on {side} of {interface_words(interface)}"

@@ -4,20 +4,17 @@ and programs that replace a function of another program (freplace)."""
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError, RelocationError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkTargetBtfOptions, LinkTracingOptions
 from osmia.kernel.sys.fd import FileDescriptor
 
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
-
-def attach_raw_tracepoint(program: Program, name: str, *, cookie: int = 0) -> KernelLink:
+def attach_raw_tracepoint(program: Attachable, name: str, *, cookie: int = 0) -> KernelLink:
     """Attach to a tracepoint without the stable argument layout, by its name without
     category: "sched_switch" (since 4.17). `cookie`: since 6.10.
     """
@@ -36,7 +33,7 @@ def attach_raw_tracepoint(program: Program, name: str, *, cookie: int = 0) -> Ke
     return KernelLink(FileDescriptor(fd), what)
 
 
-def attach_tracing(program: Program, *, cookie: int = 0) -> KernelLink:
+def attach_tracing(program: Attachable, *, cookie: int = 0) -> KernelLink:
     """Attach a tp_btf, fentry, fexit, fmod_ret or LSM program where it was loaded for.
 
     Since 5.5 (fmod_ret, LSM: 5.7). `cookie`: since 5.19 (tp_btf: 6.10).
@@ -56,7 +53,7 @@ def attach_tracing(program: Program, *, cookie: int = 0) -> KernelLink:
 
 
 def attach_freplace(
-    program: Program, target: Program | None = None, function: str = ""
+    program: Attachable, target: Attachable | None = None, function: str = ""
 ) -> KernelLink:
     """Put the program in the place of a global function of another program (since 5.6).
 
@@ -79,7 +76,7 @@ def attach_freplace(
     return KernelLink(FileDescriptor(fd), what)
 
 
-def _function_id(target: Program, function: str) -> int:
+def _function_id(target: Attachable, function: str) -> int:
     from osmia.btf import Kind
 
     btf = target.btf()

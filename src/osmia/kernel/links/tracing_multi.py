@@ -6,9 +6,9 @@ import ctypes
 import fnmatch
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from osmia.btf import BTF, FuncProto, Kind, kernel_btf
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.symbols import SymbolNotFoundError
 from osmia.kernel.probes.features import needs
@@ -17,9 +17,6 @@ from osmia.kernel.sys.attributes import LinkTracingMultiOptions
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.tracefs import tracefs
 
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
-
 #: What a trampoline can hand on: at most so many arguments, and structs by value of at most
 #: so many bytes (kernel/bpf/btf.c, btf_distill_func_proto).
 _MAX_ARGUMENTS, _MAX_STRUCT = 12, 16
@@ -27,7 +24,7 @@ _SCALARS = (Kind.INT, Kind.PTR, Kind.ENUM, Kind.ENUM64)
 
 
 def attach_tracing_multi(
-    program: Program,
+    program: Attachable,
     functions: str | Sequence[str],
     *,
     cookie: int = 0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.elf.static_probes import StaticProbe, static_probes
 from osmia.errors import NotSupportedError
+from osmia.kernel.links.attachable import Attachable, StaticProbeSpecs
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.link import Link, LinkGroup
 from osmia.kernel.links.multi import attach_uprobe_multi
@@ -21,8 +22,6 @@ from osmia.object.uapi import AttachType
 
 if TYPE_CHECKING:
     from osmia.elf import ElfFile
-    from osmia.kernel.load.usdt_specs import UsdtSpecs
-    from osmia.kernel.programs.program import Program
 
 _WORD_BITS = 64
 _INDEX_FIELDS = frozenset({"idx_reg_off", "scale_bitshift"})
@@ -64,7 +63,7 @@ class UsdtLink(LinkGroup):
 
 
 def attach_usdt(
-    program: Program,
+    program: Attachable,
     binary: str | os.PathLike[str],
     provider: str,
     name: str,
@@ -102,7 +101,7 @@ def attach_usdt(
 
 
 def _attach(
-    program: Program,
+    program: Attachable,
     path: Path,
     probes: Sequence[StaticProbe],
     cookies: Sequence[int],
@@ -135,7 +134,7 @@ def _attach(
     return links
 
 
-def _specs(program: Program) -> UsdtSpecs:
+def _specs(program: Attachable) -> StaticProbeSpecs:
     if program.usdt_specs is None:
         raise NotSupportedError(
             f"program {program.name!r} comes from no object that includes <bpf/usdt.bpf.h>,"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
+from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.probes.features import needs
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
@@ -13,14 +13,11 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
 
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
-
 #: XDP_FLAGS_*_MODE, include/uapi/linux/if_link.h
 _MODES = {"": 0, "generic": 2, "native": 4, "offload": 8}
 
 
-def attach_xdp(program: Program, interface: str | int, *, mode: str = "") -> KernelLink:
+def attach_xdp(program: Attachable, interface: str | int, *, mode: str = "") -> KernelLink:
     """Attach to an interface, by name or index (a link, since 5.9).
 
     `mode`: "native" (in the driver), "generic" (in the stack, any device), "offload" (on

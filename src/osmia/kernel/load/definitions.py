@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from osmia.btf import BTF, DataSec, Var, VarLinkage
 from osmia.errors import MapMismatchError, ObjectFormatError
-from osmia.kernel.maps.info import MapInfo, possible_cpus
+from osmia.kernel.maps.info import MapInfo
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object.model import DataKind, DataSection, Map
 from osmia.object.uapi import MapFlag, MapType
 

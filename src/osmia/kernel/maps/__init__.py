@@ -14,7 +14,7 @@ from osmia.kernel.maps.errors import (
     MissingKeyError,
 )
 from osmia.kernel.maps.indexed import ArenaMap, ArrayMap, PerCpuArrayMap, StackTraceMap
-from osmia.kernel.maps.info import MapInfo, online_cpus, possible_cpus
+from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.maps.keyed import KeyedMap
 from osmia.kernel.maps.lpm_trie import LpmTrie
 from osmia.kernel.maps.opening import MapTypes, create_map, map_from_id, map_from_pin
@@ -22,6 +22,7 @@ from osmia.kernel.maps.per_cpu import PerCpuMap
 from osmia.kernel.maps.queues import BloomFilter, QueueMap
 from osmia.kernel.maps.streams import EventMap, PerfEventArray, RingBufferMap
 from osmia.kernel.maps.user_ring import UserRingBufferMap
+from osmia.kernel.sys.cpus import online_cpus, possible_cpus
 from osmia.kernel.sys.syscall import ElementFlag
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,26 +83,6 @@ def map_type(number: int) -> MapType | int:
         return MapType(number)
     except ValueError:
         return number
-
-
-@functools.cache
-def possible_cpus() -> int:
-    """How many CPUs the kernel keeps per-CPU values for, in ascending order and without gaps."""
-    return len(cpus_in(Path("/sys/devices/system/cpu/possible").read_text("utf-8")))
-
-
-def online_cpus() -> list[int]:
-    """The CPUs that run now, ascending."""
-    return cpus_in(Path("/sys/devices/system/cpu/online").read_text("utf-8"))
-
-
-def cpus_in(text: str) -> list[int]:
-    """The numbers in the kernel's list format: "0-3,8"."""
-    cpus: list[int] = []
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        cpus.extend(range(int(first), int(last or first) + 1))
-    return cpus
 
 
 def round_up(size: int, multiple: int) -> int:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from osmia.btf import BTF, kernel_btf
 from osmia.errors import BpfPermissionError, KernelError, OsmiaError
 from osmia.kernel.maps.base import Map
-from osmia.kernel.maps.info import MapInfo, possible_cpus, read_info
+from osmia.kernel.maps.info import MapInfo, read_info
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import try_btf_from_id
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapFlag, MapType
 from osmia.values import Codec, codec

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from osmia.errors import CodecError
-from osmia.kernel.maps.info import possible_cpus
 from osmia.kernel.maps.keyed import KeyedMap
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 

@@ -12,9 +12,10 @@ from osmia.errors import KernelError
 from osmia.kernel.maps.base import Map
 from osmia.kernel.maps.descriptors import descriptor_of
 from osmia.kernel.maps.errors import element_error
-from osmia.kernel.maps.info import MapInfo, online_cpus
+from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.sys import perf_events, syscall
 from osmia.kernel.sys.attributes import PerfEventAttr
+from osmia.kernel.sys.cpus import online_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.perf_events import PerfFlag, PerfIoctl
 from osmia.kernel.sys.syscall import Command

@@ -19,7 +19,7 @@ from osmia.object.uapi import AttachType, ProgramType
 if TYPE_CHECKING:
     from osmia.btf import BTF
     from osmia.kernel.links import Link
-    from osmia.kernel.load.usdt_specs import UsdtSpecs
+    from osmia.kernel.links.attachable import StaticProbeSpecs
     from osmia.kernel.programs.test_runs import RunFlag, RunResult
 
 _STREAM_BYTES = 64 << 10
@@ -52,7 +52,7 @@ class Program:
         self.definition = definition
         self.log = log
         #: What static probes are described in, for programs whose object has it.
-        self.usdt_specs: UsdtSpecs | None = None
+        self.usdt_specs: StaticProbeSpecs | None = None
 
     @classmethod
     def load(

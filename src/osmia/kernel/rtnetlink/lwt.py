@@ -6,13 +6,11 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from osmia.kernel.rtnetlink.interfaces import interface_index
+from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 # include/uapi/linux/rtnetlink.h
 _NEW_ROUTE, _DELETE_ROUTE = 24, 25
@@ -33,7 +31,7 @@ def add_route(
     prefix: str | Network,
     interface: str | int,
     *,
-    programs: dict[str, Program],
+    programs: Mapping[str, NamedDescriptor],
     names: dict[str, str] | None = None,
     gateway: str = "",
     headroom: int = 0,
@@ -67,7 +65,7 @@ def remove_route(prefix: str | Network, interface: str | int) -> None:
         socket_.request(_DELETE_ROUTE, NetlinkFlag(0), body, f"remove the route to {network}")
 
 
-def _program(program: Program, name: str) -> bytes:
+def _program(program: NamedDescriptor, name: str) -> bytes:
     text = name.encode("utf-8", "surrogateescape") + b"\0"
     return attributes([(_FD, struct.pack("=I", program.fileno())), (_NAME, text)])
 

@@ -10,7 +10,6 @@ import errno
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
@@ -34,10 +33,8 @@ from osmia.kernel.rtnetlink.tc_messages import (
     make_qdisc,
     remove_qdisc,
 )
+from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class TcFilter:
 
 
 def add_filter(
-    program: Program,
+    program: NamedDescriptor,
     interface: str | int,
     direction: str,
     *,

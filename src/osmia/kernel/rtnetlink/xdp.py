@@ -8,14 +8,11 @@ from __future__ import annotations
 import errno
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
+from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
-
-if TYPE_CHECKING:
-    from osmia.kernel.programs.program import Program
 
 # include/uapi/linux/rtnetlink.h
 _GET_LINK, _SET_LINK = 18, 19
@@ -42,7 +39,7 @@ class AttachedXdp:
 
 
 def set_xdp(
-    program: Program, interface: str | int, *, mode: str = "", replace: bool = False
+    program: NamedDescriptor, interface: str | int, *, mode: str = "", replace: bool = False
 ) -> None:
     """Put a program on an interface's XDP hook; it stays until it is removed or replaced.
 

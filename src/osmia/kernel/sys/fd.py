@@ -5,12 +5,28 @@ from __future__ import annotations
 import os
 import warnings
 from types import TracebackType
+from typing import Protocol
 
 from osmia.errors import ClosedError
 
 #: Whether to remember where each descriptor is made, for the leak warning; costs a stack walk.
 #: Read once: looking a variable up takes longer than anything else that is done here.
 DEBUG = bool(os.environ.get("OSMIA_DEBUG"))
+
+
+class HasFileno(Protocol):
+    """Something with a descriptor: a map, a socket, an open file."""
+
+    def fileno(self) -> int:
+        """The number of the descriptor."""
+
+
+class NamedDescriptor(HasFileno, Protocol):
+    """Something of the kernel's with a descriptor and a name: a program, a map."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages, and by who lists it."""
 
 
 class FileDescriptor:
