@@ -19,15 +19,20 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from osmia.engine.maps import Map
     from osmia.errors import (
         AssemblerError,
         BpfPermissionError,
         ClosedError,
         CodecError,
         CompileError,
+        EmptyMapError,
         KernelError,
+        KeyExistsError,
         LinkError,
+        MapFullError,
         MapMismatchError,
+        MissingKeyError,
         NotSupportedError,
         ObjectFormatError,
         OsmiaError,
@@ -38,32 +43,55 @@ if TYPE_CHECKING:
     )
     from osmia.formats import open_object as open  # noqa: A004
     from osmia.kernel.links import Link
-    from osmia.kernel.maps import Map
     from osmia.kernel.programs.program import Program
     from osmia.object import Object
+    from osmia.object.model import Pinning
+    from osmia.object.uapi import (
+        AttachType,
+        ElementFlag,
+        MapFlag,
+        MapType,
+        ProgramFlag,
+        ProgramType,
+    )
+    from osmia.passes.target import Target
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
+    from osmia.vm.engine import Vm
 
 # Written out, not computed: type checkers read it.
 __all__ = [
     "AssemblerError",
+    "AttachType",
     "BpfPermissionError",
     "ClosedError",
     "CodecError",
     "CompileError",
+    "ElementFlag",
+    "EmptyMapError",
     "KernelError",
+    "KeyExistsError",
     "Link",
     "LinkError",
     "Map",
+    "MapFlag",
+    "MapFullError",
     "MapMismatchError",
+    "MapType",
+    "MissingKeyError",
     "NotSupportedError",
     "Object",
     "ObjectFormatError",
     "OsmiaError",
     "OsmiaWarning",
+    "Pinning",
     "Program",
+    "ProgramFlag",
+    "ProgramType",
     "ReadOnlyError",
     "RelocationError",
+    "Target",
     "VerifierError",
+    "Vm",
     "__version__",
     "compile",
     "open",
@@ -72,11 +100,18 @@ __all__ = [
 #: Where the public names live that are no exceptions: (module, name there).
 _HOMES = {
     "Link": ("osmia.kernel.links", "Link"),
-    "Map": ("osmia.kernel.maps", "Map"),
+    "Map": ("osmia.engine.maps", "Map"),
     "Object": ("osmia.object", "Object"),
+    "Pinning": ("osmia.object.model", "Pinning"),
     "Program": ("osmia.kernel.programs.program", "Program"),
+    "Target": ("osmia.passes.target", "Target"),
+    "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "open": ("osmia.formats", "open_object"),
+}
+_HOMES |= {
+    name: ("osmia.object.uapi", name)
+    for name in ("AttachType", "ElementFlag", "MapFlag", "MapType", "ProgramFlag", "ProgramType")
 }
 
 

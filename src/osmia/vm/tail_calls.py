@@ -14,7 +14,7 @@ from osmia.vm.jit.blocks import blocks, find_constants, follow, instructions
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
-    from osmia.vm.maps.mapping import VmMap
+    from osmia.vm.maps.body import MapBody
 
 
 def check_tail_calls(vm: Vm, code: Code) -> None:
@@ -29,11 +29,11 @@ def check_tail_calls(vm: Vm, code: Code) -> None:
             known = dict(block.constants or {})
             for slot, instruction, form in instructions(code, block.start, block.end):
                 if instruction.is_helper_call and instruction.imm == TAIL_CALL:
-                    _check_array(vm.maps, code, slot, known.get(2))
+                    _check_array(vm.lifetimes.maps, code, slot, known.get(2))
                 follow(known, instruction, form, slot, vm.immediate)
 
 
-def _check_array(maps: Mapping[int, VmMap], code: Code, slot: int, handle: int | None) -> None:
+def _check_array(maps: Mapping[int, MapBody], code: Code, slot: int, handle: int | None) -> None:
     if handle is None:
         return
     target = maps.get((handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT)

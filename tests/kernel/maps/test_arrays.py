@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from osmia.errors import CodecError
-from osmia.kernel.maps import batches, possible_cpus
+from osmia.kernel.maps import batches
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object.uapi import MapFlag, MapType
 
 pytestmark = pytest.mark.kernel

@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from osmia.errors import BpfPermissionError, ClosedError, CodecError, KernelError
-from osmia.kernel.maps import (
-    ElementFlag,
-    KeyedMap,
+from osmia.engine.maps import KeyedMap, Map
+from osmia.errors import (
+    BpfPermissionError,
+    ClosedError,
+    CodecError,
+    KernelError,
     KeyExistsError,
-    Map,
     MapFullError,
     MissingKeyError,
-    batches,
 )
+from osmia.kernel.maps import batches
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.syscall import Command
-from osmia.object.uapi import MapFlag, MapType
+from osmia.object.uapi import ElementFlag, MapFlag, MapType
 
 pytestmark = pytest.mark.kernel
 MakeMap = Callable[..., Any]
@@ -431,7 +432,7 @@ def test_spin_lock_flags_are_refused_without_a_lock(make_map: MakeMap) -> None:
 def test_closing_stops_calls_that_another_thread_prepared(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH)
     counts[1] = 1
-    (call,) = counts._calls
+    (call,) = counts.raw._calls
     number = counts.fileno()
     counts.close()
     # The number is given away again at once, to a map of the same shape.
@@ -446,9 +447,9 @@ def test_closing_stops_calls_that_another_thread_prepared(make_map: MakeMap) -> 
 def test_a_map_that_is_closed_between_two_steps_says_so(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH)
     counts[1] = 1
-    calls = counts._calls
+    calls = counts.raw._calls
     counts.close()
-    counts._calls = calls  # as a thread still has them
+    counts.raw._calls = calls  # as a thread still has them
     with pytest.raises(ClosedError, match="closed"):
         counts[1]
 

@@ -15,17 +15,19 @@ from typing import Any
 
 import pytest
 
-from osmia.errors import BpfPermissionError, CodecError, KernelError, NotSupportedError
-from osmia.kernel.maps import (
-    BloomFilter,
+from osmia.engine.maps import BloomFilter, QueueMap
+from osmia.errors import (
+    BpfPermissionError,
+    CodecError,
     EmptyMapError,
+    KernelError,
     MapFullError,
-    MapTypes,
     MissingKeyError,
-    QueueMap,
-    possible_cpus,
+    NotSupportedError,
 )
+from osmia.kernel.maps import MapTypes
 from osmia.kernel.sys import syscall
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapFlag, MapType, ProgramType
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from osmia.engine.maps import KeyedMap, Map
 from osmia.errors import KernelError, NotSupportedError, OsmiaError
-from osmia.kernel.maps import KeyedMap, Map
 from osmia.kernel.sys import pins
 from osmia.object.uapi import MapType
 
