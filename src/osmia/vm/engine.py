@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -18,7 +19,7 @@ from osmia.isa import opcodes as op
 from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
-from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
 from osmia.passes.core import POISON
 from osmia.passes.externs import POISONED_KFUNC
 from osmia.vm import layout
@@ -33,8 +34,9 @@ from osmia.vm.lifetimes import Lifetimes
 from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
 from osmia.vm.maps.body import OUTER, MapBody
-from osmia.vm.maps.build import Definition, normalised
+from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
+from osmia.vm.maps.rules import FD_ACCESS, normalised
 from osmia.vm.maps.special import handle_of
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native import Natives
@@ -171,7 +173,9 @@ class Vm:
         would give, NotSupportedError for types that the vm lacks."""
         self._check_open()
         wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra, lock_offset)
-        definition = normalised(wanted, len(self.cpus))
+        allowed = normalised(wanted, len(self.cpus))
+        access = MapFlag(allowed.flags) & FD_ACCESS
+        definition = replace(allowed, flags=allowed.flags & ~FD_ACCESS)
         with self.lock:
             self._check_open()
             self.lifetimes.sweep()
@@ -181,7 +185,7 @@ class Vm:
                 raise KernelError(24, "create one more map in this vm", hint=hint)
             body = MapBody(self, number, name, definition)
             try:
-                made = Map.class_for(type)(handle_of(body), key_codec, value_codec)
+                made = Map.class_for(type)(handle_of(body, access), key_codec, value_codec)
                 if inner is not None and definition.type in OUTER:
                     made.raw.reference(inner)  # the template
             except BaseException:

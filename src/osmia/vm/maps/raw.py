@@ -27,12 +27,13 @@ class VmMap(RawMap):
     """A handle on a map: it ends with `close`, while programs go on with the map itself.
 
     Lookups from here leave no trace: an entry of an LRU map counts as used only by what
-    programs do, unless `lookup_with(…, mark=True)` says otherwise.
+    programs do, unless `lookup_with(…, mark=True)` says otherwise. `access` may be
+    MapFlag.RDONLY or WRONLY: as in the kernel that is the handle's, not the map's.
     """
 
     engine = "vm"
 
-    def __init__(self, body: MapBody) -> None:
+    def __init__(self, body: MapBody, access: MapFlag) -> None:
         self.body = body
         self.vm: Vm = body.vm
         self.name, self.id, self.type, self.flags = body.name, body.number, body.type, body.flags
@@ -43,8 +44,8 @@ class VmMap(RawMap):
         self._lock = body.lock
         self._memory, self._natives = body.vm.memory, body.vm.natives
         self._value = body.arguments + -(-body.key_size // 8) * 8
-        self._readable = MapFlag.WRONLY not in body.flags
-        self._unwritable = MapFlag.RDONLY in body.flags
+        self._readable = MapFlag.WRONLY not in access
+        self._unwritable = MapFlag.RDONLY in access
 
     @property
     def closed(self) -> bool:
@@ -227,12 +228,16 @@ class VmMap(RawMap):
     def count(self) -> int:
         with self._lock:
             self.check_open()
-            return self.body.count()
+            if self._readable:
+                return self.body.count()
+        raise element_error(self, Operation.READ, errno.EPERM)
 
     def read(self, *, take: bool = False) -> Iterator[tuple[Packed, Packed]]:
         self.check_open()
         if not self._readable:
             raise element_error(self, Operation.READ, errno.EPERM)
+        if take and (error := self._unchangeable()):
+            raise element_error(self, Operation.TAKE, error)
         for keys, values in self._chunks():
             yield self._taken(keys) if take else (keys, values)
 
@@ -285,7 +290,7 @@ class VmMap(RawMap):
 
     def clear(self) -> int:
         if self.type not in ARRAYS:
-            return super().clear()
+            return self._unchangeable() or super().clear()
         with self._lock:
             if error := self._unchangeable():
                 return error
@@ -312,9 +317,11 @@ class VmMap(RawMap):
     def hint(self, operation: Operation, error: int) -> str:
         if error != errno.EPERM:
             return ""
-        if operation in (Operation.LOOK_UP, Operation.READ, Operation.WALK, Operation.PEEK):
-            return "it was made write-only (BPF_F_WRONLY)"
-        return "the map is frozen" if self.body.frozen else "it was made read-only (BPF_F_RDONLY)"
+        if self._unwritable:
+            return "it was opened read-only (BPF_F_RDONLY)"
+        if not self._readable:
+            return "it was opened write-only (BPF_F_WRONLY)"
+        return "the map is frozen" if self.body.frozen else ""
 
     def _unchangeable(self) -> int:
         """0, or why nothing may be changed from here. ClosedError after `close`."""

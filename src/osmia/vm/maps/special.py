@@ -209,6 +209,7 @@ class PerfEventQueue(VmMap):
         return errno.ENOENT  # as there are none
 
 
+ANY_ACCESS = MapFlag(0)
 HANDLES: dict[MapType, type[VmMap]] = {
     **dict.fromkeys(SPARSE, SparseMap),
     MapType.ARRAY_OF_MAPS: OuterArray,
@@ -220,6 +221,6 @@ HANDLES: dict[MapType, type[VmMap]] = {
 }
 
 
-def handle_of(body: MapBody) -> VmMap:
+def handle_of(body: MapBody, access: MapFlag = ANY_ACCESS) -> VmMap:
     """A new handle on a map."""
-    return HANDLES.get(body.type, VmMap)(body)
+    return HANDLES.get(body.type, VmMap)(body, access)
