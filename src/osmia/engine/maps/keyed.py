@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from osmia.engine.maps.base import Map
-from osmia.engine.maps.errors import Operation, element_error
+from osmia.engine.maps.errors import INDEXED_MAPS, Operation, element_error
 from osmia.engine.raw_map import RawMap
 from osmia.errors import CodecError, KeyExistsError, OsmiaError
 from osmia.object.uapi import ElementFlag, MapType
@@ -174,12 +174,14 @@ class KeyedMap(
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """The value under `key`; where there is none, `default` is stored first.
 
-        Of several that try at once, one stores, and all get what it stored.
+        Of several that try at once, one stores, and all get what it stored; where keys are
+        indices, which exist to the kernel also without a value, the last one's stays.
         """
+        flags = ElementFlag.ANY if self.type in INDEXED_MAPS else ElementFlag.NOEXIST
         value = self.get(key, _MISSING)
         while value is _MISSING:
             with suppress(KeyExistsError):
-                self.update(key, default, ElementFlag.NOEXIST)
+                self.update(key, default, flags)
             value = self.get(key, _MISSING)
         return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm import layout
@@ -71,8 +71,8 @@ class MapBody:
         self.frozen = False
         self.handles: WeakSet[Any] = WeakSet()
         """Those that keep the map, beside the one that made it."""
-        self.views: WeakSet[Any] = WeakSet()
-        """Writable views of its memory that somebody has."""
+        self.views: list[ref[Any]] = []
+        """Writable views of its memory that were given out."""
         self.readers: WeakSet[Any] = WeakSet()
         """What has views of its memory until it is closed."""
         self.owner: tuple[Any, ...] | None = None
@@ -85,6 +85,12 @@ class MapBody:
     def handle(self) -> int:
         """What a program sees as this map's address."""
         return layout.MAP_HANDLE + (self.number << layout.MAP_HANDLE_SHIFT)
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether somebody has a writable view of the memory."""
+        self.views = [view for view in self.views if view() is not None]
+        return bool(self.views)
 
     def release(self) -> None:
         """Give the map's memory back; programs must not use it any more."""

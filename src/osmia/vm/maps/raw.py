@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import weakref
 from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -83,10 +84,11 @@ class VmMap(RawMap):
     def freeze(self) -> None:
         with self._lock:
             self.check_open()
-            if self._unwritable:
-                raise BpfPermissionError(errno.EPERM, f"freeze map {self.name!r}")
-            if self.body.frozen or len(self.body.views):
-                hint = "it is frozen already" if self.body.frozen else "it is mapped writable"
+            if error := self._unchangeable():
+                hint = self.hint(Operation.UPDATE, error)
+                raise BpfPermissionError(error, f"freeze map {self.name!r}", hint=hint)
+            if self.body.is_mapped:
+                hint = "it is mapped writable"
                 raise KernelError(errno.EBUSY, f"freeze map {self.name!r}", hint=hint)
             self.body.frozen = True
 
@@ -154,10 +156,11 @@ class VmMap(RawMap):
             return self._call("map_delete", self.body.arguments)
 
     def take(self, key: bytes, flags: int = 0) -> bytes | int:
-        if self.type not in _HASHES:
-            return errno.EOPNOTSUPP
+        self.check_open()
         if flags and self._refuses(flags):
             return errno.EINVAL
+        if self.type not in _HASHES:
+            return errno.EOPNOTSUPP
         with self._lock:
             if error := self._unchangeable() or (not self._readable and errno.EPERM):
                 return error
@@ -311,7 +314,7 @@ class VmMap(RawMap):
             if not writable:
                 return values.toreadonly()
             owner = (ctypes.c_char * size).from_buffer(values)  # lives as long as any view
-            self.body.views.add(owner)
+            self.body.views.append(weakref.ref(owner))
             return memoryview(owner).cast("B")
 
     def hint(self, operation: Operation, error: int) -> str:

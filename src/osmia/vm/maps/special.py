@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from osmia.engine.maps import Map
 from osmia.engine.reuse import differences
 from osmia.errors import CodecError, KernelError, NotSupportedError
-from osmia.object.uapi import MapFlag, MapType
+from osmia.object.uapi import ElementFlag, MapFlag, MapType
 from osmia.vm.maps import ring
 from osmia.vm.maps.body import SPARSE, MapBody
 from osmia.vm.maps.build import Definition
@@ -44,7 +44,7 @@ class SparseMap(VmMap):
             return errno.E2BIG if self.type is MapType.ARRAY_OF_MAPS else errno.EINVAL
         if self.type is MapType.ARRAY_OF_MAPS and isinstance(found := self.lookup(key), int):
             return found
-        return super().update(key, bytes(self.value_size))
+        return VmMap.update(self, key, bytes(self.value_size))
 
     def reference(self, value: Any) -> bytes:
         """A socket: a number of the caller's choice, or something with a `fileno()`."""
@@ -52,6 +52,15 @@ class SparseMap(VmMap):
         if not isinstance(number, int) or number >> 8 * self.value_size:
             raise CodecError(f"a number is needed, not {value!r:.80}")
         return number.to_bytes(self.value_size, "little")
+
+
+class DeviceHash(VmMap):
+    """BPF_MAP_TYPE_DEVMAP_HASH, where EXIST asks for nothing and 0 is no interface."""
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        if flags > ElementFlag.EXIST or not any(value[:4]):
+            return self._unchangeable() or errno.EINVAL
+        return super().update(key, value, flags & ElementFlag.NOEXIST)
 
 
 class _Outer(VmMap):
@@ -70,6 +79,15 @@ class _Outer(VmMap):
             what = f"store map {value.name!r} in map {self.name!r}"
             raise KernelError(errno.EINVAL, what, hint=hint)
         return raw.id.to_bytes(4, "little")
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        inner = self.vm.lifetimes.maps.get(int.from_bytes(value, "little"))
+        if inner is None:
+            return errno.EBADF
+        template = self.body.template
+        if template is not None and _unlike(template, inner.definition):
+            return errno.EINVAL
+        return super().update(key, value, flags)
 
     def opened(self, number: int) -> Map:
         return self.vm.open_map(number)
@@ -206,13 +224,14 @@ class PerfEventQueue(VmMap):
         )
 
     def delete(self, key: bytes) -> int:
-        return errno.ENOENT  # as there are none
+        return self._unchangeable() or errno.ENOENT  # as there are none
 
 
 ANY_ACCESS = MapFlag(0)
 HANDLES: dict[MapType, type[VmMap]] = {
     **dict.fromkeys(SPARSE, SparseMap),
     MapType.ARRAY_OF_MAPS: OuterArray,
+    MapType.DEVMAP_HASH: DeviceHash,
     MapType.HASH_OF_MAPS: OuterHash,
     MapType.PROG_ARRAY: ProgramSlots,
     MapType.RINGBUF: Ring,
