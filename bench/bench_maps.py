@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from osmia.kernel.maps import KeyedMap, Map
+from osmia.engine.maps import KeyedMap, Map
 from osmia.object.uapi import MapType
 from osmia.values import plain_codec
 

@@ -401,7 +401,7 @@ class Engines:
         }
         self.kernel_maps: dict[str, Any] = {}
         if kernel:
-            from osmia.kernel.maps import Map
+            from osmia.engine.maps import Map
 
             for name, (kind, k, v, n) in MAPS.items():
                 made = Map.create(kind, key_size=k, value_size=v, max_entries=n, name=name)

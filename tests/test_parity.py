@@ -50,8 +50,8 @@ def test_whatever_is_named_exists() -> None:
     "value",
     [
         "osmia.nowhere",
-        "osmia.kernel.maps.Map.fly",
-        "osmia.kernel.maps.Map.name.more",
+        "osmia.engine.maps.Map.fly",
+        "osmia.engine.maps.Map.name.more",
         "$ osmia fly",
         "$ osmia prog fly",
     ],

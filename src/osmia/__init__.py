@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from osmia.engine.link import Link
     from osmia.engine.loaded import LoadedObject
+    from osmia.engine.maps import Map
     from osmia.engine.program import Program
     from osmia.engine.results import RunResult
     from osmia.errors import (
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
         CodecError,
         CompileError,
         EditError,
+        EmptyMapError,
         KernelError,
+        KeyExistsError,
         LinkError,
+        MapFullError,
         MapMismatchError,
+        MissingKeyError,
         MissingPackageError,
         NotSupportedError,
         ObjectFormatError,
@@ -44,8 +49,16 @@ if TYPE_CHECKING:
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
-    from osmia.kernel.maps import Map
     from osmia.object import Object
+    from osmia.object.model import Pinning
+    from osmia.object.uapi import (
+        AttachType,
+        ElementFlag,
+        MapFlag,
+        MapType,
+        ProgramFlag,
+        ProgramType,
+    )
     from osmia.passes.target import Target
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
     from osmia.vm.engine import Vm
@@ -54,24 +67,35 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousNameError",
     "AssemblerError",
+    "AttachType",
     "BpfPermissionError",
     "ClosedError",
     "CodecError",
     "CompileError",
     "EditError",
+    "ElementFlag",
+    "EmptyMapError",
     "KernelError",
+    "KeyExistsError",
     "Link",
     "LinkError",
     "LoadedObject",
     "Map",
+    "MapFlag",
+    "MapFullError",
     "MapMismatchError",
+    "MapType",
+    "MissingKeyError",
     "MissingPackageError",
     "NotSupportedError",
     "Object",
     "ObjectFormatError",
     "OsmiaError",
     "OsmiaWarning",
+    "Pinning",
     "Program",
+    "ProgramFlag",
+    "ProgramType",
     "ReadOnlyError",
     "RelocationError",
     "RunResult",
@@ -87,14 +111,19 @@ __all__ = [
 _HOMES = {
     "Link": ("osmia.engine.link", "Link"),
     "LoadedObject": ("osmia.engine.loaded", "LoadedObject"),
-    "Map": ("osmia.kernel.maps", "Map"),
+    "Map": ("osmia.engine.maps", "Map"),
     "Object": ("osmia.object", "Object"),
+    "Pinning": ("osmia.object.model", "Pinning"),
     "Program": ("osmia.engine.program", "Program"),
     "RunResult": ("osmia.engine.results", "RunResult"),
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "open": ("osmia.formats", "open_object"),
+}
+_HOMES |= {
+    name: ("osmia.object.uapi", name)
+    for name in ("AttachType", "ElementFlag", "MapFlag", "MapType", "ProgramFlag", "ProgramType")
 }
 
 

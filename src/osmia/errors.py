@@ -117,6 +117,22 @@ class AmbiguousNameError(OsmiaError, KeyError):
         return self.message
 
 
+class MissingKeyError(KernelError, KeyError):
+    """The map has no such key (ENOENT): a `KeyError` that is a `KernelError` too."""
+
+
+class KeyExistsError(KernelError, FileExistsError):
+    """An update with NOEXIST found the key in the map (EEXIST)."""
+
+
+class MapFullError(KernelError):
+    """A new key found no room: the map holds `max_entries` entries (E2BIG)."""
+
+
+class EmptyMapError(KernelError, LookupError):
+    """A pop or peek found the queue or stack empty (ENOENT)."""
+
+
 class CodecError(OsmiaError, ValueError, TypeError):
     """A Python value that its C type cannot hold, or bytes too few for it.
 
@@ -134,7 +150,7 @@ class ReadOnlyError(OsmiaError, TypeError):
 
 
 class MapMismatchError(OsmiaError):
-    """A pinned map is not the one that the object defines; `differences` lists each."""
+    """A map that was pinned or given is not as the object defines it; `differences` lists each."""
 
     def __init__(self, message: str, differences: tuple[str, ...]) -> None:
         self.differences = differences

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from osmia.kernel.maps import KeyedMap, Map
+from osmia.engine.maps import KeyedMap, Map
 from osmia.object import MapType
 
 from .conftest import Result

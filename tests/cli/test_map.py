@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from osmia.kernel.maps import possible_cpus
+from osmia.kernel.sys.cpus import possible_cpus
 
 from .conftest import OSMIA, Result
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 import osmia
+from osmia.engine.maps import UserRingBufferMap
 from osmia.errors import ClosedError, CodecError, OsmiaError
 from osmia.events import RingFullError, UserRingBuffer
 from osmia.events.ring import BUSY, DISCARDED
 from osmia.kernel.load.loaded import LoadedObject
-from osmia.kernel.maps import UserRingBufferMap
 from osmia.kernel.probes import features
 from osmia.object.uapi import MapType
 from osmia.values import plain_codec

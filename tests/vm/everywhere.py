@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from osmia.engine.maps import Map
 from osmia.errors import KernelError
 from osmia.isa import assemble
-from osmia.kernel.maps import Map
 from osmia.kernel.programs.program import Program
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm

@@ -79,7 +79,7 @@ def on_the_kernel(case: Case) -> int | None:
 
     The case is a function there: its memory is a map's value, and so is what it returns.
     """
-    from osmia.kernel.maps import Map
+    from osmia.engine.maps import Map
     from osmia.kernel.programs.program import Program
 
     with ExitStack() as stack:

@@ -293,7 +293,7 @@ def test_formats_are_those_of_the_kernel(vm: Vm, executor: Any, template: str) -
 def test_a_record_larger_than_the_ring_finds_no_room_as_in_the_kernel(
     vm: Vm, executor: Any
 ) -> None:
-    from osmia.kernel.maps import Map
+    from osmia.engine.maps import Map
     from osmia.kernel.programs.program import Program
 
     text = (
@@ -334,11 +334,12 @@ def test_perf_events_that_nobody_reads_are_lost_by_their_bytes(
     vm: Vm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: Any = vm.create_map(MapType.PERF_EVENT_ARRAY, max_entries=2)
-    monkeypatch.setattr(events, "LIMIT_BYTES", 100)
-    assert [events.put(0, bytes(40)) for _ in range(3)] == [0, 0, -errno.ENOSPC]
+    queue = events.raw.queue
+    monkeypatch.setattr(queue, "LIMIT_BYTES", 100)
+    assert [queue.put(0, bytes(40)) for _ in range(3)] == [0, 0, -errno.ENOSPC]
     assert events.lost == 1
     assert len(events.read()) == 2
-    assert events.put(0, bytes(100)) == 0
+    assert queue.put(0, bytes(100)) == 0
 
 
 def test_helpers_are_replaced_by_any_way_of_a_mapping(vm: Vm, executor: Any) -> None:

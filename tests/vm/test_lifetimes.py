@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import osmia
+from osmia.engine.maps import MapOfMaps, ProgramArray
 from osmia.errors import ClosedError, KernelError
 from osmia.isa import assemble
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
-from osmia.vm.maps.special import MapOfMaps, ProgramArray
 from osmia.vm.programs import Program
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

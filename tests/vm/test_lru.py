@@ -42,7 +42,7 @@ def lru(request: pytest.FixtureRequest, vm: Vm, one_cpu: None) -> Iterator[tuple
         code = assemble(LOOK.format(map=held.id))
         yield held, vm.load_program(code, type=ProgramType.XDP)
         return
-    from osmia.kernel.maps import Map
+    from osmia.engine.maps import Map
     from osmia.kernel.programs.program import Program
 
     with ExitStack() as stack:

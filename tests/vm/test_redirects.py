@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from osmia.engine.maps import Map
 from osmia.isa import assemble
-from osmia.kernel.maps import Map
 from osmia.kernel.programs.program import Program
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from osmia.engine.maps import Map
 from osmia.errors import VerifierError
 from osmia.isa import assemble
-from osmia.kernel.maps import Map
 from osmia.kernel.programs.program import Program
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm.contexts import SKB_FIELDS

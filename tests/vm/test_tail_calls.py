@@ -215,10 +215,10 @@ def test_replacing_a_helper_leaves_the_slots_of_prog_arrays_filled(vm: Vm) -> No
     array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=1)
     vm.need_jit()
     array[0] = vm.load_program(assemble("r0 = 2\nexit"), type=ProgramType.XDP)
-    entry = vm.memory.load64(array.slot(0))
+    entry = vm.memory.load64(array.raw.slot(0))
     assert entry
     vm.helpers["anything"] = lambda: 0
-    assert vm.memory.load64(array.slot(0)) == entry
+    assert vm.memory.load64(array.raw.slot(0)) == entry
 
 
 def test_a_long_chain_of_programs_is_compiled(vm: Vm, monkeypatch: pytest.MonkeyPatch) -> None:

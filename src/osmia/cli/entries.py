@@ -7,7 +7,7 @@ from typing import Any
 
 from osmia.cli.output import Output, hex_list
 from osmia.cli.typed_text import print_entries, typed_text
-from osmia.kernel.maps import DescriptorMap, KeyedMap, batches
+from osmia.engine.maps import KeyedMap, ReferenceMap
 from osmia.values import Codec
 
 Pair = tuple[bytes, bytes]
@@ -24,12 +24,12 @@ class Entries:
         #: None where the bytes mean nothing that is known.
         self.key_codec = source.key_codec if typed_key else None
         self.value_codec = source.value_codec if typed_value else None
-        if isinstance(source, DescriptorMap):
+        if isinstance(source, ReferenceMap):
             self.value_codec = source.value_codec  # an id, whatever BTF says
 
     def __iter__(self) -> Iterator[Pair]:
         key_size, value_size = self.map.key_size, self.map.entry_value_size
-        for keys, values in batches.read(self.map):
+        for keys, values in ((bytes(k), bytes(v)) for k, v in self.map.raw.read()):
             for index in range(len(keys) // key_size):
                 key = keys[index * key_size : (index + 1) * key_size]
                 yield key, values[index * value_size : (index + 1) * value_size]

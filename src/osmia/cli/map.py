@@ -22,13 +22,14 @@ from osmia.cli.targets import (
     open_program,
     take_target,
 )
+from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap
+from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
-from osmia.kernel.maps import BloomFilter, ElementFlag, EventMap, KeyedMap, Map, QueueMap
-from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.programs.info import known_program_type
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys.token import with_token
 from osmia.object import MapType
+from osmia.object.uapi import ElementFlag
 from osmia.values.names import unknown_name
 
 _COLUMNS = {

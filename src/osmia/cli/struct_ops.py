@@ -14,9 +14,9 @@ from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, note
 from osmia.cli.sources import open_source, set_globals
 from osmia.cli.targets import Target, map_infos, only_target, open_map
+from osmia.engine.maps import KeyedMap
+from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
-from osmia.kernel.maps import KeyedMap
-from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.sys import pins
 from osmia.kernel.sys.btf_objects import try_btf_from_id
 from osmia.object import DataKind, MapFlag, MapType

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
+from osmia.engine.maps import Map
+from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory import iterate
-from osmia.kernel.maps import Map
-from osmia.kernel.maps.info import MapInfo
 from osmia.kernel.programs.info import ProgramInfo
 from osmia.kernel.programs.program import Program
 

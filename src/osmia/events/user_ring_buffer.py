@@ -131,6 +131,8 @@ class UserRingBuffer:
         size: int,
         *,
         codec: RecordCodec | None = None,
+        close: Callable[[], None] | None = None,
+        name: str = "",
     ) -> Self:
         """A ring in memory that is laid out as the kernel's; it cannot wait for room.
 
@@ -140,8 +142,8 @@ class UserRingBuffer:
         self = cls.__new__(cls)
         self._set(consumer, producer, data, size, codec, ())
         self._fd = -1
-        self._on_close = None
-        self.what = "user ring buffer"
+        self._on_close = close
+        self.what = f"user ring buffer {name!r}" if name else "user ring buffer"
         return self
 
     def _set(

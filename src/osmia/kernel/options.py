@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypedDict
 from osmia.passes.options import CommonOptions
 
 if TYPE_CHECKING:
+    from osmia.engine.maps import Map
     from osmia.engine.program import Program
-    from osmia.kernel.maps import Map
     from osmia.object import model
     from osmia.object.uapi import AttachType
 

@@ -214,6 +214,15 @@ class MapFlag(IntFlag):
     NO_USER_CONV = 262144
 
 
+class ElementFlag(IntFlag):
+    """Flags of map element operations: BPF_ANY and its family."""
+
+    ANY = 0
+    NOEXIST = 1
+    EXIST = 2
+    LOCK = 4  # since 5.1: take the value's bpf_spin_lock
+
+
 class ProgramFlag(IntFlag):
     """BPF_F_* flags of BPF_PROG_LOAD."""
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from osmia.engine.maps import Map
 from osmia.object.data_pointers import Pointer, pointers, warn_of_pointers
 from osmia.object.model import Object, Relocation, RelocationKind
 from osmia.vm.engine import Vm
-from osmia.vm.maps.mapping import VmMap
+from osmia.vm.maps.raw import VmMap
 
 
 def write_pointers(
-    obj: Object, vm: Vm, maps: Mapping[str, VmMap], sections: Mapping[str, VmMap]
+    obj: Object, vm: Vm, maps: Mapping[str, Map], sections: Mapping[str, VmMap]
 ) -> None:
     """Write the addresses that the data of `obj` names into its sections' memory."""
     unknown: list[Pointer] = []
@@ -29,17 +30,19 @@ def write_pointers(
             unknown.append((section, relocation))
             continue
         number = address % (1 << 8 * relocation.size)
-        place = held.raw.values_address + relocation.offset
+        place = held.values_address + relocation.offset
         vm.memory.write(place, number.to_bytes(relocation.size, "little"))
     warn_of_pointers(obj, unknown, "vm")
 
 
 def _address(
-    relocation: Relocation, maps: Mapping[str, VmMap], sections: Mapping[str, VmMap]
+    relocation: Relocation, maps: Mapping[str, Map], sections: Mapping[str, VmMap]
 ) -> int | None:
     match relocation.kind:
         case RelocationKind.DATA if relocation.target in sections:
-            return int(sections[relocation.target].raw.values_address) + relocation.addend
+            return sections[relocation.target].values_address + relocation.addend
         case RelocationKind.MAP if relocation.target in maps:
-            return int(maps[relocation.target].raw.handle) + relocation.addend
+            raw = maps[relocation.target].raw
+            assert isinstance(raw, VmMap)  # the loader took no other
+            return raw.body.handle + relocation.addend
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import itertools
 import os
@@ -10,15 +9,17 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-from osmia.errors import ClosedError, KernelError, NotSupportedError
+from osmia.engine.maps import Map
+from osmia.errors import ClosedError, CodecError, KernelError, NotSupportedError
 from osmia.isa import opcodes as op
 from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
-from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.check import check
@@ -31,8 +32,11 @@ from osmia.vm.helpers.mocks import Mocks, mocked
 from osmia.vm.lifetimes import Lifetimes
 from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
-from osmia.vm.maps.build import Definition, normalised
-from osmia.vm.maps.special import ProgramArray
+from osmia.vm.maps.body import OUTER, MapBody
+from osmia.vm.maps.build import Definition
+from osmia.vm.maps.raw import VmMap
+from osmia.vm.maps.rules import FD_ACCESS, normalised
+from osmia.vm.maps.special import handle_of
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native_python import Natives
 from osmia.vm.programs import Program
@@ -42,7 +46,6 @@ from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 if TYPE_CHECKING:
     from osmia.values import Codec
     from osmia.vm.jit.machine import Jit
-    from osmia.vm.maps.mapping import VmMap
 
 assert _operations  # imported for the native functions it registers
 
@@ -82,7 +85,7 @@ class Vm:
         self.areas = Areas()
         self.map_table = self.memory.control.allocate(8 * layout.MAX_MAPS, 64)
         self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)
-        self.maps: dict[int, VmMap] = {}
+        self.maps: dict[int, Map] = {}
         self.programs: list[Program] = []
         self.lifetimes = Lifetimes(self)
         self._map_numbers = itertools.count(1)
@@ -128,7 +131,7 @@ class Vm:
         self.cpus.close()
         with self.lock, ExitStack() as held:
             for each in self.lifetimes.maps.values():
-                held.enter_context(each.raw.in_use())
+                held.enter_context(each.lock)
                 each.let_go()
             self.memory.close()
 
@@ -161,16 +164,18 @@ class Vm:
         map_extra: int = 0,
         name: str = "",
         lock_offset: int | None = None,
+        inner: Map | None = None,
         key_codec: Codec | None = None,
         value_codec: Codec | None = None,
-    ) -> VmMap:
-        """Make a map; sizes in bytes. Raises KernelError with the errno value that a kernel
+    ) -> Map:
+        """Make a map; sizes in bytes. `inner` is the template of a map in maps: without one the
+        first map that is stored. Raises KernelError with the errno value that a kernel
         would give, NotSupportedError for types that the vm lacks."""
-        from osmia.vm.maps.mapping import open_map
-
         self._check_open()
         wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra, lock_offset)
-        definition = normalised(wanted, len(self.cpus))
+        allowed = normalised(wanted, len(self.cpus))
+        access = MapFlag(allowed.flags) & FD_ACCESS
+        definition = replace(allowed, flags=allowed.flags & ~FD_ACCESS)
         with self.lock:
             self._check_open()
             self.lifetimes.sweep()
@@ -178,65 +183,106 @@ class Vm:
             if number >= layout.MAX_MAPS:
                 hint = f"it had {layout.MAX_MAPS - 1}; numbers are not used again"
                 raise KernelError(24, "create one more map in this vm", hint=hint)
-            made = open_map(self, number, definition, name, key_codec, value_codec)
-            self.maps[number] = self.lifetimes.maps[number] = made
-            self.memory.store64(self.map_table + 8 * number, made.raw.header)
-            if made.raw.values_size:
-                self.areas.add(made.raw.values_address, made.raw.values_size, made.raw)
+            body = MapBody(self, number, name, definition)
+            try:
+                made = Map.class_for(type)(handle_of(body, access), key_codec, value_codec)
+                if inner is not None and definition.type in OUTER:
+                    made.raw.reference(inner)  # the template
+            except BaseException:
+                body.release()
+                raise
+            self.maps[number], self.lifetimes.maps[number] = made, body
+            self.memory.store64(self.map_table + 8 * number, body.header)
+            if body.values_size:
+                self.areas.add(body.values_address, body.values_size, body)
         return made
 
-    def forget_map(self, number: int) -> None:
-        """Close a map. Its memory is free again once no program and no map names it."""
+    def open_map(self, number: int) -> Map:
+        """Another handle on a map by its number, also on one that was closed and that programs
+        or other maps still have; the caller closes it. KernelError (ENOENT): there is none."""
         with self.lock:
-            gone = self.maps.pop(number, None)
-            if gone is not None and not self.closed:
-                kept = copy.copy(gone)
-                gone.raw = gone.raw.closed_copy()
-                self.lifetimes.close_map(number, kept)
+            body = self.lifetimes.maps.get(number)
+            if body is None:
+                raise KernelError(errno.ENOENT, f"open map {number} of this vm")
+            known = self.maps.get(number)
+            codecs = (known.key_codec, known.value_codec) if known is not None else (None, None)
+            opened = Map.class_for(body.type)(handle_of(body), *codecs)
+            body.handles.add(opened.raw)
+        return opened
 
-    def free_map(self, gone: VmMap) -> None:
+    def forget_map(self, handle: VmMap) -> None:
+        """A handle was closed. The map's memory is free again once nothing names it."""
+        with self.lock:
+            held = self.maps.get(handle.id)
+            if held is not None and held.raw is handle:
+                del self.maps[handle.id]
+            handle.body.handles.discard(handle)
+            if not self.closed:
+                self.lifetimes.close_map(handle.id)
+
+    def free_map(self, gone: MapBody) -> None:
         """Give back the memory of a map that nothing names any more."""
-        self.memory.store64(self.map_table + 8 * gone.id, 0)
-        if gone.raw.values_size:
-            self.areas.remove(gone.raw.values_address)
-        gone.raw.release()
+        self.memory.store64(self.map_table + 8 * gone.number, 0)
+        if gone.values_size:
+            self.areas.remove(gone.values_address)
+        gone.release()
 
-    def fill_slot(self, array: ProgramArray, index: int, program: object) -> None:
-        """Point a slot of a prog array at a program. KernelError (EINVAL) for what is no program
-        of this vm, or does not agree with the array's owner."""
+    def number_of(self, program: object) -> int:
+        """The number that stands for a program in prog arrays; CodecError for what is none of
+        this vm, ClosedError for one that is closed."""
         if not isinstance(program, Program) or program.vm is not self:
-            raise KernelError(errno.EINVAL, f"store {program!r} in map {array.name!r}")
+            raise CodecError(f"a program of this vm is needed, not {program!r:.80}")
+        program.check_open()
+        return program.number
+
+    def fill_slot(self, array: MapBody, index: int, program: Program) -> None:
+        """Point a slot of a prog array at a program. KernelError (EINVAL) for one that does not
+        agree with the array's owner."""
         with self.lock:
             program.check_open()
-            slot = array.slot(index)  # ClosedError, before anything is done
-            array.claim(program)
-            self.memory.store64(slot + slots.SLOT_PROGRAM, program.number)
+            self._claim(array, program)
+            self.memory.store64(array.slot(index) + slots.SLOT_PROGRAM, program.number)
             if self._jit is not None:
                 self._set_entry(array, index, program)
 
-    def empty_slot(self, array: ProgramArray, index: int) -> None:
+    def empty_slot(self, array: MapBody, index: int) -> None:
         """Point a slot of a prog array at nothing."""
         with self.lock:
-            slot = array.slot(index)
             # What sites test goes first; where they would jump to stays, for those who
             # tested just before.
-            self.memory.store64(slot + slots.SLOT_ENTRY, 0)
-            self.memory.store64(slot + slots.SLOT_PROGRAM, 0)
+            self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, 0)
+            self.memory.store64(array.slot(index) + slots.SLOT_PROGRAM, 0)
 
-    def _set_entry(self, array: ProgramArray, index: int, program: Program) -> None:
+    def _set_entry(self, array: MapBody, index: int, program: Program) -> None:
         assert self._jit is not None
         entry = self._jit.program(program).entry
-        self._jit.point((array.raw.header, index), entry)
+        self._jit.point((array.header, index), entry)
         self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, entry)
+
+    def _prog_arrays(self) -> list[MapBody]:
+        return [each for each in self.lifetimes.maps.values() if each.type is MapType.PROG_ARRAY]
 
     def filled_slots(self) -> Iterator[tuple[int, int, int, Program]]:
         """The programs in all prog arrays: the array's header, the index, where in its slot the
         program's entry belongs, the program."""
-        for array in list(self.lifetimes.maps.values()):
-            if isinstance(array, ProgramArray):
-                for index in array:
+        for array in self._prog_arrays():
+            for index in range(array.max_entries):
+                if number := array.program_number(index):
                     word = array.slot(index) + slots.SLOT_ENTRY
-                    yield array.raw.header, index, word, array.stored(index)
+                    yield array.header, index, word, self.lifetimes.programs[number]
+
+    @staticmethod
+    def _claim(array: MapBody, program: Program) -> None:
+        """Make a program the array's owner, or see that it agrees with the owner."""
+        wanted = (program.type, program.expected_attach_type, program.return_type)
+        if array.owner is None:
+            array.owner = wanted
+        elif array.owner != wanted:
+            hint = f"its owner is of type {array.owner[0]}, attach type {array.owner[1]}"
+            if array.owner[:2] == wanted[:2]:
+                hint = f"its programs return {array.owner[2]!r}, this one {program.return_type!r}"
+            what = f"store program {program.name!r} in map {array.name!r}"
+            raise KernelError(errno.EINVAL, what, hint=hint)
 
     def dispatcher(self, program: Program) -> Dispatcher:
         """A place with this program attached, to run it, or call it from others, and to replace
@@ -254,7 +300,7 @@ class Vm:
         """Take a dispatcher away that no program calls."""
         self.memory.control.free(self.dispatchers.pop(handle).slot)
 
-    def map_of(self, handle: int) -> VmMap | None:
+    def map_of(self, handle: int) -> MapBody | None:
         """The map that a program's pointer names."""
         if handle & ((1 << layout.MAP_HANDLE_SHIFT) - 1):
             return None
@@ -312,10 +358,10 @@ class Vm:
         """Drop all programs: prog arrays are emptied, dispatchers are gone. For long sessions that
         load many; nothing may be running. Programs are closed: ClosedError."""
         with self.lock:
-            for array in self.lifetimes.maps.values():
-                if isinstance(array, ProgramArray):
-                    array.clear()
-                    array.owner = None
+            for array in self._prog_arrays():
+                for index in range(array.max_entries):
+                    self.empty_slot(array, index)
+                array.owner = None
             for handle in list(self.dispatchers):
                 self.forget_dispatcher(handle)
             self.lifetimes.linked.clear()
@@ -333,9 +379,9 @@ class Vm:
         """A program that tail-calls through an array owns it, or agrees with its owner."""
         if program.code.has_tail_calls:
             for number in program.code.map_numbers:
-                array = self.maps[number]
-                if isinstance(array, ProgramArray):
-                    array.claim(program)
+                array = self.lifetimes.maps[number]
+                if array.type is MapType.PROG_ARRAY:
+                    self._claim(array, program)
 
     def _check_uses(self, code: Code, program_type: ProgramType | None) -> None:
         for slot, i in enumerate(code.instructions):
@@ -392,8 +438,8 @@ class Vm:
             if target is None:
                 raise ProgramFault(f"map {i.imm} is closed")
             if i.src == op.LoadKind.MAP_FD:
-                return target.raw.handle
-            return target.raw.values_address + (i.imm_high & 0xFFFF_FFFF)
+                return target.handle
+            return target.values_address + (i.imm_high & 0xFFFF_FFFF)
         if i.src == op.LoadKind.FUNCTION:
             start = slot + 1 + i.imm
             return layout.FUNCTION_HANDLE + (start << layout.FUNCTION_HANDLE_SHIFT)

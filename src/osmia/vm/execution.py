@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.interpreter import Interpreter
-    from osmia.vm.maps.mapping import VmMap
+    from osmia.vm.maps.body import MapBody
     from osmia.vm.programs import Program
 
 _FIXED_SIZES = {
@@ -125,7 +125,7 @@ class Execution:
         return result
 
     def _check(self, access: Access, found: Helper, arguments: list[int]) -> None:
-        of_map: VmMap | None = None
+        of_map: MapBody | None = None
         for position, kind in enumerate(found.arguments):
             value = arguments[position]
             try:

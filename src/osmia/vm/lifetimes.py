@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osmia.vm.maps.mapping import VmMap
-from osmia.vm.maps.special import MapOfMaps, ProgramArray
+from osmia.object.uapi import MapType
+from osmia.vm.maps.body import OUTER, MapBody
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
@@ -21,16 +21,15 @@ class Lifetimes:
 
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
-        self.maps: dict[int, VmMap] = {}
+        self.maps: dict[int, MapBody] = {}
         self.programs: dict[int, Program] = {}
         self.linked: set[int] = set()
         """Handles of dispatchers that go with the last program that calls them."""
         self._unloaded: set[int] = set()
         self._closed_maps: set[int] = set()
 
-    def close_map(self, number: int, kept: VmMap) -> None:
-        """The user is done with a map: `kept` is what programs go on with."""
-        self.maps[number] = kept
+    def close_map(self, number: int) -> None:
+        """The user is done with a handle on a map; programs go on with the map itself."""
         self._closed_maps.add(number)
         self.sweep()
 
@@ -73,21 +72,19 @@ class Lifetimes:
         maps: set[int] = set()
         programs: set[int] = set()
         handles = vm.dispatchers.keys() - self.linked
-        pending: list[VmMap | Program] = [vm.dispatchers[handle].program for handle in handles]
+        pending: list[MapBody | Program] = [vm.dispatchers[handle].program for handle in handles]
         pending += (p for number, p in self.programs.items() if number not in self._unloaded)
-        pending += vm.maps.values()
+        pending += (each for each in self.maps.values() if each.number in vm.maps or each.handles)
         while pending:
             this = pending.pop()
-            if isinstance(this, ProgramArray):
-                if this.id not in maps:
+            if isinstance(this, MapBody):
+                if this.number in maps:
+                    continue
+                maps.add(this.number)
+                if this.type is MapType.PROG_ARRAY:
                     pending += (self.programs[number] for number in this.numbers())
-                maps.add(this.id)
-            elif isinstance(this, MapOfMaps):
-                if this.id not in maps:
+                elif this.type in OUTER:
                     pending += (self.maps[n] for n in this.numbers() if n in self.maps)
-                maps.add(this.id)
-            elif isinstance(this, VmMap):
-                maps.add(this.id)
             elif this.number not in programs:
                 programs.add(this.number)
                 pending += (self.maps[n] for n in this.code.map_numbers if n in self.maps)

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from osmia.engine import loaded as engine
+from osmia.engine.maps import Map
 from osmia.errors import ClosedError
 from osmia.object.model import DataSection, Object
 from osmia.values.names import PartsByName
 from osmia.values.variables import Store
 from osmia.vm.engine import Vm
-from osmia.vm.maps.mapping import VmMap
+from osmia.vm.maps.raw import VmMap
 from osmia.vm.programs import Program
 
 
@@ -20,20 +21,20 @@ class SectionStore:
     """A data section's bytes, where programs see them."""
 
     def __init__(self, section: VmMap) -> None:
-        self._map = section
+        self._section = section
 
     def _address(self) -> int:
-        if self._map.vm.closed:
+        if self._section.closed:
             raise ClosedError("the object is closed")
-        return self._map.raw.values_address
+        return self._section.values_address
 
     def read(self, offset: int, size: int) -> bytes:
         """The bytes now."""
-        return self._map.vm.memory.read(self._address() + offset, size)
+        return self._section.vm.memory.read(self._address() + offset, size)
 
     def write(self, offset: int, data: bytes) -> None:
         """Replace bytes; programs that run meanwhile may see them one by one."""
-        self._map.vm.memory.write(self._address() + offset, data)
+        self._section.vm.memory.write(self._address() + offset, data)
 
 
 class LoadedObject(engine.LoadedObject):
@@ -48,7 +49,7 @@ class LoadedObject(engine.LoadedObject):
         obj: Object,
         vm: Vm,
         programs: Mapping[str, Program],
-        maps: Mapping[str, VmMap],
+        maps: Mapping[str, Map],
         sections: Mapping[str, VmMap],
         borrowed: frozenset[str],
         jump_tables: Iterable[VmMap],

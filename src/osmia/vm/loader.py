@@ -8,7 +8,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Struct, kernel_btf
-from osmia.errors import ClosedError, NotSupportedError, OsmiaError, RelocationError
+from osmia.engine.maps import Map
+from osmia.engine.reuse import check_reuse, effective
+from osmia.errors import (
+    ClosedError,
+    MapMismatchError,
+    NotSupportedError,
+    OsmiaError,
+    RelocationError,
+)
 from osmia.object import model
 from osmia.object.jump_targets import placed_targets
 from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation, RelocationKind
@@ -27,8 +35,7 @@ from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
 from osmia.vm.maps.build import Definition
-from osmia.vm.maps.mapping import VmMap
-from osmia.vm.maps.special import MapOfMaps
+from osmia.vm.maps.raw import VmMap
 from osmia.vm.programs import Program
 from osmia.vm.signatures import return_type, signature
 
@@ -39,7 +46,6 @@ if TYPE_CHECKING:
 
 _MAP_FD, _MAP_VALUE = 1, 2
 _KFUNC_CALL, _PROGRAM_CALL = 2, 5
-_SMALLEST_RING = 4096
 
 
 def load(
@@ -47,7 +53,7 @@ def load(
     *,
     vm: Vm | None = None,
     target: Target | None = None,
-    maps: Mapping[str, VmMap] | None = None,
+    maps: Mapping[str, Map] | None = None,
     programs: Mapping[str, Program | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
     **options: Unpack[OtherOptions],
@@ -98,13 +104,13 @@ class _Loader:
         self.linked = programs
         self.undo = undo
         self.target = target or _target(obj)
-        self.maps: dict[str, VmMap] = {}
+        self.maps: dict[str, Map] = {}
         self.sections: dict[str, VmMap] = {}
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
 
     def load(
-        self, given: Mapping[str, VmMap], options: Mapping[str, Any], *, owns_vm: bool
+        self, given: Mapping[str, Map], options: Mapping[str, Any], *, owns_vm: bool
     ) -> LoadedObject:
         self.prepared = prepare(
             self.source, self.target, [self], given_maps=given.keys(), **options
@@ -115,7 +121,7 @@ class _Loader:
             raise RelocationError(f"{self.obj.name} has no map {min(unknown)!r}")
         for definition in self.obj.maps.values():
             if definition.name in given:
-                self.maps[definition.name] = given[definition.name]
+                self._use(self._effective(definition), given[definition.name])
             elif definition.autocreate:
                 self._create(definition)
         for section in self.obj.data_sections.values():
@@ -146,24 +152,42 @@ class _Loader:
 
     # Maps.
 
+    def _use(self, definition: model.Map, given: Map) -> None:
+        which = f"the map {given.name!r} that was given"
+        given.raw.check_open()
+        if not isinstance(given.raw, VmMap) or given.raw.vm is not self.vm:
+            whose = "another vm" if given.raw.engine == "vm" else f"the {given.raw.engine}"
+            why = f"it is a map of {whose}"
+            raise MapMismatchError(f"map {definition.name!r} cannot be {which}", (why,))
+        check_reuse(definition, given.info, which)
+        self.maps[definition.name] = given
+
+    def _effective(self, definition: model.Map) -> model.Map:
+        return effective(definition, len(self.vm.cpus))
+
     def _create(self, definition: model.Map) -> None:
-        wanted = _definition(definition)
+        wanted = self._effective(definition)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
             value_size=wanted.value_size,
             max_entries=wanted.max_entries,
-            flags=wanted.flags,
+            flags=int(wanted.flags),
             map_extra=wanted.map_extra,
-            name=definition.name,
-            lock_offset=self._lock_offset(definition.value_type_id),
-            key_codec=self._codec(definition.key_type_id),
-            value_codec=self._codec(definition.value_type_id),
+            name=wanted.name,
+            lock_offset=self._lock_offset(wanted.value_type_id),
+            key_codec=self._codec(wanted.key_type_id),
+            value_codec=self._codec(wanted.value_type_id),
         )
         self.undo.callback(made.close)
-        if isinstance(made, MapOfMaps) and definition.inner is not None:
-            made.template = _definition(definition.inner)
-        self.maps[definition.name] = made
+        if wanted.inner is not None:
+            self._raw(made).body.template = _template(self._effective(wanted.inner))
+        self.maps[wanted.name] = made
+
+    @staticmethod
+    def _raw(made: Map) -> VmMap:
+        assert isinstance(made.raw, VmMap)
+        return made.raw
 
     def _codec(self, type_id: int) -> Codec | None:
         if self.obj.btf is None or not type_id:
@@ -197,10 +221,11 @@ class _Loader:
         flags = MapFlag.MMAPABLE | (MapFlag.RDONLY_PROG if read_only else MapFlag(0))
         made = self.vm.create_map(MapType.ARRAY, value_size=len(contents), flags=flags, name=name)
         self.undo.callback(made.close)
-        self.vm.memory.write(made.raw.values_address, contents)
+        raw = self._raw(made)
+        self.vm.memory.write(raw.values_address, contents)
         if read_only:
             made.freeze()
-        return made
+        return raw
 
     def _fill_slots(self, programs: Mapping[str, Program]) -> None:
         for definition in self.obj.maps.values():
@@ -341,13 +366,10 @@ def _target(obj: Object) -> Target:
     return Target.running()
 
 
-def _definition(definition: model.Map) -> Definition:
-    """A definition as the vm takes it: ring buffers of a possible size, no keys."""
-    d = definition
-    if d.type in (MapType.RINGBUF, MapType.USER_RINGBUF):
-        size = d.max_entries and max(_SMALLEST_RING, 1 << (d.max_entries - 1).bit_length())
-        return Definition(d.type, 0, 0, size, d.flags)
-    return Definition(d.type, d.key_size, d.value_size, d.max_entries, int(d.flags), d.map_extra)
+def _template(d: model.Map) -> Definition:
+    """What inner maps must agree with."""
+    size = (d.key_size, d.value_size, d.max_entries)
+    return Definition(MapType(d.type), *size, int(d.flags), d.map_extra)
 
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypedDict
 from osmia.passes.options import CommonOptions, PassOptions
 
 if TYPE_CHECKING:
+    from osmia.engine.maps import Map
     from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.engine import TailCalls, Vm
-    from osmia.vm.maps.mapping import VmMap
     from osmia.vm.programs import Program
 
 
@@ -32,7 +32,7 @@ class LoadOptions(MachineOptions, total=False):
     """What `osmia.vm.loader.load` takes beside the options of passes."""
 
     vm: Vm | None
-    maps: Mapping[str, VmMap] | None
+    maps: Mapping[str, Map] | None
     programs: Mapping[str, Program | Dispatcher] | None
     helpers: Mapping[str, Callable[..., int]] | None
 

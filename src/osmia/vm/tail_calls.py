@@ -14,7 +14,7 @@ from osmia.vm.jit.blocks import frame_is_private, function_flow, known_numbers
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
-    from osmia.vm.maps.mapping import VmMap
+    from osmia.vm.maps.body import MapBody
 
 
 def check_tail_calls(vm: Vm, code: Code) -> None:
@@ -27,10 +27,10 @@ def check_tail_calls(vm: Vm, code: Code) -> None:
         flow = function_flow(code, function)
         known = known_numbers(flow, vm.immediate, private=private)
         for slot, state in known.calls(TAIL_CALL):
-            _check_array(vm.maps, code, slot, state.number(2))
+            _check_array(vm.lifetimes.maps, code, slot, state.number(2))
 
 
-def _check_array(maps: Mapping[int, VmMap], code: Code, slot: int, handle: int | None) -> None:
+def _check_array(maps: Mapping[int, MapBody], code: Code, slot: int, handle: int | None) -> None:
     if handle is None:
         return
     target = maps.get((handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT)

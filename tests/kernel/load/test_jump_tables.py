@@ -21,13 +21,12 @@ import pytest
 import osmia
 from osmia import toolchain
 from osmia.elf import ElfFile
+from osmia.engine.maps import InstructionArrayMap, Map
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.formats.listing import list_code
 from osmia.isa import assemble
 from osmia.kernel.load.jump_tables import VALUE, create_tables
-from osmia.kernel.maps import Map
-from osmia.kernel.maps.indexed import InstructionArrayMap
-from osmia.kernel.maps.info import read_info
+from osmia.kernel.maps import KernelMap, read_info
 from osmia.kernel.probes import features
 from osmia.kernel.sys import attributes, syscall
 from osmia.kernel.sys.fd import FileDescriptor
@@ -282,7 +281,8 @@ def test_a_table_can_be_looked_at(obj: Object, newer: Newer) -> None:
         made = create_tables(obj, lay_out(obj, "everything"), descriptors)
         (table,) = (t for t in obj.jump_tables.values() if t.function == "machine")
         fd = FileDescriptor(os.dup(made[table.name]), "copy")
-        with InstructionArrayMap(fd, read_info(fd.fileno()), "copy", None, None) as held:
+        raw = KernelMap(fd, read_info(fd.fileno()), "copy")
+        with InstructionArrayMap(raw) as held:
             slots = [VALUE.unpack(value)[0] for value in held.values()]
             (start,) = (s for s, name in lay_out(obj, "everything").functions if name == "machine")
             assert slots == [start + target for target in table.targets]

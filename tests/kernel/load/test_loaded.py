@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import osmia
+from osmia.engine.maps import Map
 from osmia.errors import KernelError
-from osmia.kernel.maps import Map
 from osmia.kernel.programs.program import Program
 
 pytestmark = pytest.mark.kernel

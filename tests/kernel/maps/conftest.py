@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from osmia.kernel.maps import Map
+from osmia.engine.maps import Map
 from osmia.object.uapi import MapType
 
 MakeMap = Callable[..., Any]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from osmia.engine.maps import Map
 from osmia.errors import CodecError, KernelError
-from osmia.kernel.maps import Map, possible_cpus
 from osmia.kernel.maps.info import read_info
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object.uapi import MapFlag, MapType
 from osmia.values import plain_codec
 

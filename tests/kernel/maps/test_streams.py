@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from osmia.engine.maps import EventMap, PerfEventArray, RingBufferMap
 from osmia.errors import ClosedError
-from osmia.kernel.maps import EventMap, PerfEventArray, RingBufferMap, online_cpus
 from osmia.kernel.programs.program import Program
+from osmia.kernel.sys.cpus import online_cpus
 from osmia.object.uapi import MapType, ProgramType
 from osmia.values import plain_codec
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from osmia.btf import BTF, Struct, kernel_btf
+from osmia.engine.maps import KeyedMap, Map
 from osmia.errors import KernelError
-from osmia.kernel.maps import KeyedMap, Map, MapTypes
+from osmia.kernel.maps import MapTypes
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import BtfLoadError, btf_from_id, btf_info, load_btf
 from osmia.object.uapi import MapType

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from osmia.engine.maps import KeyedMap, Map
 from osmia.errors import KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.inventory import holders
-from osmia.kernel.maps import KeyedMap, Map
 from osmia.kernel.sys import pins
 from osmia.object.uapi import MapType
 

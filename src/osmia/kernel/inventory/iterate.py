@@ -10,9 +10,10 @@ import errno
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from osmia.engine.maps.info import MapInfo
 from osmia.errors import KernelError
 from osmia.kernel.links.info import LinkInfo, link_info
-from osmia.kernel.maps.info import MapInfo, read_info
+from osmia.kernel.maps.info import read_info
 from osmia.kernel.programs.info import ProgramInfo, program_info
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import BtfObjectInfo, btf_info

@@ -8,10 +8,10 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+from osmia.engine.maps import Map
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
 from osmia.kernel.load import loader
 from osmia.kernel.load.tc_pins import tc_root
-from osmia.kernel.maps import Map
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import syscall
 from osmia.object.model import Object

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from osmia.btf import BTF
-from osmia.kernel.maps import Map
-from osmia.kernel.maps.info import read_info
+from osmia.engine.maps import Map
+from osmia.kernel.maps import KernelMap, read_info
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.pins import pin
 from osmia.object import model
@@ -41,11 +41,9 @@ class HeldMap:
     def map(self) -> Map:
         """The map with its types; the same object every time."""
         if self._map is None:
-            info = read_info(self.fileno())
-            kind = Map.class_for(info.type)
+            raw = KernelMap(self._fd, read_info(self.fileno()), self.definition.name)
             key, value = self.definition.key_type_id, self.definition.value_type_id
-            name = self.definition.name
-            self._map = kind(self._fd, info, name, self._codec(key), self._codec(value))
+            self._map = Map.class_for(raw.type)(raw, self._codec(key), self._codec(value))
         return self._map
 
     def _codec(self, type_id: int) -> Codec | None:

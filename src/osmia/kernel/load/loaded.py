@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from osmia.engine import loaded as engine
+from osmia.engine.maps import Map
 from osmia.kernel.load.held_maps import HeldMap, LoadedMaps
 from osmia.kernel.load.map_loader import LoadedSection
 from osmia.kernel.load.usdt_specs import SPECS_MAP, UsdtSpecs
-from osmia.kernel.maps import Map
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import pins
 from osmia.kernel.sys.syscall import Command, error_of, map_element

@@ -10,6 +10,7 @@ from typing import Unpack
 
 from osmia.btf import BTF
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
+from osmia.engine.maps import Map
 from osmia.errors import KernelError, RelocationError, VerifierError
 from osmia.kernel.load import attach_target, image
 from osmia.kernel.load.loaded import LoadedObject
@@ -17,7 +18,6 @@ from osmia.kernel.load.map_loader import MapLoader
 from osmia.kernel.load.object_btf import load_object_btf
 from osmia.kernel.load.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.load.target import kernel_target, module_btf_descriptor
-from osmia.kernel.maps import Map
 from osmia.kernel.programs.loading import ProgramImage
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import syscall

@@ -10,18 +10,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from osmia.errors import KernelError, OsmiaError, RelocationError
+from osmia.engine.maps import ArenaMap, Map
+from osmia.engine.reuse import check_reuse, effective
+from osmia.errors import KernelError, MapMismatchError, OsmiaError, RelocationError
 from osmia.kernel.load import image, tc_pins
 from osmia.kernel.load.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
-from osmia.kernel.load.definitions import check_reuse, effective, section_map
+from osmia.kernel.load.definitions import section_map
 from osmia.kernel.load.held_maps import HeldMap
 from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
 from osmia.kernel.load.target import module_btf_descriptor
-from osmia.kernel.maps import ArenaMap, Map
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.opening import MapTypes, create_descriptor
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import pins, syscall
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.pins import safe_name
 from osmia.object import model
@@ -77,9 +79,9 @@ class MapLoader:
         self._find_pins(given)
         for definition in self.obj.maps.values():
             if definition.name in given:
-                self._use(effective(definition), given[definition.name])
+                self._use(_effective(definition), given[definition.name])
             elif definition.autocreate:
-                self._create(effective(definition))
+                self._create(_effective(definition))
         for section in self.obj.data_sections.values():
             if section.kind is DataKind.ARENA:
                 self._fill_arena(section)
@@ -128,7 +130,11 @@ class MapLoader:
         return [s for s in self.sections.values() if s.section.kind is DataKind.RODATA]
 
     def _use(self, definition: model.Map, given: Map) -> None:
-        check_reuse(definition, given.info, f"the map {given.name!r} that was given")
+        which = f"the map {given.name!r} that was given"
+        if given.raw.engine != "kernel":
+            why = f"it is a map of the {given.raw.engine}"
+            raise MapMismatchError(f"map {definition.name!r} cannot be {which}", (why,))
+        check_reuse(definition, given.info, which)
         self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
 
     def _find_pins(self, given: Mapping[str, Map]) -> None:
@@ -143,7 +149,7 @@ class MapLoader:
                 continue
             self.pin_paths[definition.name] = path
             if os.path.lexists(path):
-                self._reuse(effective(definition), path)
+                self._reuse(_effective(definition), path)
 
     def _reuse(self, definition: model.Map, path: str) -> None:
         fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
@@ -193,7 +199,7 @@ class MapLoader:
         what = f"map {definition.name!r}"
         if definition.inner is None:
             return FileDescriptor(self._create_fd(definition, 0), what)
-        inner = effective(definition.inner)
+        inner = _effective(definition.inner)
         with FileDescriptor(self._create_fd(inner, 0), f"inner map of {what}") as template:
             return FileDescriptor(self._create_fd(definition, template.fileno()), what)
 
@@ -324,6 +330,10 @@ class MapLoader:
                 -result,
                 f"store {target!r} at {index} of map {definition.name!r}",
             )
+
+
+def _effective(definition: model.Map) -> model.Map:
+    return effective(definition, possible_cpus())
 
 
 def _is_tc_place(definition: model.Map) -> bool:

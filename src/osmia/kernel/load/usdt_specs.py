@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from osmia.engine.maps import Map
 from osmia.errors import NotSupportedError
-from osmia.kernel.maps.base import Map
 
 #: The map's name in <bpf/usdt.bpf.h>.
 SPECS_MAP = "__bpf_usdt_specs"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from osmia.btf import BTF, kernel_btf
+from osmia.engine.maps import Map, MapInfo
 from osmia.errors import BpfPermissionError, KernelError, OsmiaError
-from osmia.kernel.maps.base import Map
-from osmia.kernel.maps.info import MapInfo, read_info
+from osmia.kernel.maps.info import read_info
+from osmia.kernel.maps.raw import KernelMap
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import try_btf_from_id
 from osmia.kernel.sys.cpus import possible_cpus
@@ -181,7 +182,7 @@ def _wrap(fd: FileDescriptor, name: str, key_codec: Codec | None, value_codec: C
         if key_codec is None or value_codec is None:
             own_key, own_value = _codecs_of(info)
             key_codec, value_codec = key_codec or own_key, value_codec or own_value
-        return Map.class_for(info.type)(fd, info, name, key_codec, value_codec)
+        return Map.over(KernelMap(fd, info, name), key_codec, value_codec)
     except BaseException:
         fd.close()
         raise

@@ -17,7 +17,7 @@ import functools
 import os
 import struct
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_long, c_void_p, sizeof
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -74,15 +74,6 @@ class Command(IntEnum):
     PROG_BIND_MAP = 35
     TOKEN_CREATE = 36
     PROG_STREAM_READ_BY_FD = 37
-
-
-class ElementFlag(IntFlag):
-    """Flags of map element operations."""
-
-    ANY = 0
-    NOEXIST = 1
-    EXIST = 2
-    LOCK = 4  # since 5.1: take the value's bpf_spin_lock
 
 
 #: The numbers of bpf(2) and perf_event_open(2), by machine.

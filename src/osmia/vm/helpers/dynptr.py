@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 
+from osmia.object.uapi import MapType
 from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.maps.constants import E_2BIG, E_INVAL, M32
-from osmia.vm.maps.special import RingBufferMap
 
 _RING = 1
 SKB = 2
@@ -52,8 +52,8 @@ def ringbuf_reserve_dynptr(call: Invocation, handle: int, size: int, flags: int,
     target = call.vm.map_of(handle)
     size &= M32
     data = 0
-    if isinstance(target, RingBufferMap) and not flags and size <= _MAX_SIZE:
-        data = call.vm.natives.call("ring_reserve", target.raw.header, size)
+    if target is not None and target.type is MapType.RINGBUF and not flags and size <= _MAX_SIZE:
+        data = call.vm.natives.call("ring_reserve", target.header, size)
     store_dynptr(call, place, data, size if data else 0, _RING)
     return 0 if data else E_INVAL
 

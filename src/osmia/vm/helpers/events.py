@@ -8,7 +8,6 @@ from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
 from osmia.vm.layout import MAP_TYPE
 from osmia.vm.maps.constants import E_2BIG, E_FAULT, E_INVAL, E_NOENT, M32, M64
 from osmia.vm.maps.ring import ring_commit, ring_output, ring_query, ring_reserve
-from osmia.vm.maps.special import PerfEventArray
 from osmia.vm.native import field32, interrupt, native, reachable
 
 RINGBUF = 27
@@ -90,7 +89,7 @@ def perf_event_output(
     of the packet behind the data, in packet programs. E2BIG for more than a perf record holds,
     ENOSPC for what finds no room."""
     target = call.vm.map_of(handle)
-    if not isinstance(target, PerfEventArray):
+    if target is None or target.queue is None:
         return E_INVAL
     if flags >> 52:
         return E_INVAL
@@ -108,4 +107,4 @@ def perf_event_output(
     packet = call.packet(wanted)
     if len(packet) < wanted:
         return E_FAULT
-    return target.put(cpu, call.read(data, size) + packet) & M64
+    return target.queue.put(cpu, call.read(data, size) + packet) & M64

@@ -253,16 +253,16 @@ def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, f
     target = call.vm.map_of(handle)
     if target is None or call.interpreter is None:
         raise ProgramFault(f"{handle:#x} is no map")
-    kind = call.vm.natives.call("map_kind", target.raw.header)
+    kind = call.vm.natives.call("map_kind", target.header)
     if flags or kind not in (KIND_ARRAY, KIND_HASH, KIND_LRU):
         return E_INVAL
     call.interpreter.execution.check_entry(call.frame)
     key = call.frame - KEY_DISTANCE
     stack = call.interpreter.access.stack
-    offset = target.raw.definition.stride * call.cpu.number if target.cpus else 0
+    offset = target.definition.stride * call.cpu.number if target.cpus else 0
     done = 0
     stack.frames.append(_Key(key, target.key_size))
-    for name, where in target.raw.entries():
+    for name, where in target.entries():
         call.vm.memory.write(key, name)
         done += 1
         if back(call, callback, handle, key, where + offset, data):
@@ -286,7 +286,7 @@ def user_ringbuf_drain(call: Invocation, handle: int, callback: int, data: int, 
         raise ProgramFault(f"{handle:#x} is no user ring buffer")
     if flags & ~3:
         return E_INVAL
-    header = target.raw.header
+    header = target.header
     if call.vm.natives.call("exchange32", header + MAP_LOCK, 0, 1):
         return E_BUSY
     try:

@@ -1,36 +1,17 @@
-"""Make a map: the kernel's rules for each type, then its header, nodes and values.
-
-A definition that a kernel would refuse is refused with the same errno value.
-"""
+"""Make a map of a definition that the rules allow: its header, nodes and values."""
 
 from __future__ import annotations
 
-import errno
 from array import array
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm import layout
 from osmia.vm.maps import hash as hash_map
 from osmia.vm.maps import lpm, ring, slots
 from osmia.vm.memory import Memory
-
-MAX_KEY = 512
-"""Bytes: MAX_BPF_STACK, a key has to fit a program's stack."""
-MAX_VALUE = 1 << 22
-"""Bytes: what the kernel's allocator gives in one piece."""
-MAX_ENTRIES = 1 << 27
-_LARGEST = {
-    MapType.ARRAY: (1 << 31) - 1,
-    MapType.PERCPU_ARRAY: 1 << 15,
-    MapType.PERCPU_HASH: 1 << 15,
-    MapType.LRU_PERCPU_HASH: 1 << 15,
-}
-"""Bytes of a value, where it is not `MAX_VALUE`: an array is in virtual memory, what is by CPU
-in units of its own."""
 
 _PER_CPU = frozenset(
     {
@@ -40,7 +21,7 @@ _PER_CPU = frozenset(
         MapType.PERCPU_CGROUP_STORAGE,
     }
 )
-_STORAGE = frozenset(
+STORAGE = frozenset(
     {
         MapType.SK_STORAGE,
         MapType.INODE_STORAGE,
@@ -50,11 +31,7 @@ _STORAGE = frozenset(
         MapType.PERCPU_CGROUP_STORAGE,
     }
 )
-_OF_GROUPS = frozenset({MapType.CGROUP_STORAGE, MapType.PERCPU_CGROUP_STORAGE})
-MAX_GROUP_VALUE = 3584
-"""Bytes: what bpf_get_local_storage can make on its own."""
-STORAGE_ENTRIES = 4096
-"""How many owners a storage map holds at most, where its definition does not say."""
+OF_GROUPS = frozenset({MapType.CGROUP_STORAGE, MapType.PERCPU_CGROUP_STORAGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +190,7 @@ _BUILD: dict[MapType, Callable[[_Builder], None]] = {
     MapType.LRU_PERCPU_HASH: _Builder.hash,
     MapType.HASH_OF_MAPS: _Builder.hash,
     MapType.DEVMAP_HASH: _Builder.hash,
-    **dict.fromkeys(_STORAGE, _Builder.hash),
+    **dict.fromkeys(STORAGE, _Builder.hash),
     MapType.LPM_TRIE: _Builder.lpm,
     MapType.QUEUE: _Builder.queue,
     MapType.STACK: _Builder.queue,
@@ -224,66 +201,10 @@ _BUILD: dict[MapType, Callable[[_Builder], None]] = {
     MapType.PERF_EVENT_ARRAY: _Builder.nothing,
 }
 
-_HANDLES = frozenset({MapType.PROG_ARRAY, MapType.ARRAY_OF_MAPS, MapType.PERF_EVENT_ARRAY})
-_INDEXED = frozenset(
-    {MapType.ARRAY, MapType.PERCPU_ARRAY, MapType.DEVMAP, MapType.CPUMAP, MapType.XSKMAP}
-)
 
-
-def normalised(definition: Definition, cpus: int) -> Definition:
-    """The definition as the map will have it; raises KernelError for what no kernel takes."""
-    d = definition
-    if d.type not in _BUILD:
-        raise NotSupportedError(f"the vm has no maps of type {MapType(d.type).name}")
-    if d.type in _STORAGE:
-        if d.type in _OF_GROUPS and d.value_size > MAX_GROUP_VALUE:
-            raise KernelError(errno.E2BIG, f"create a map of type {d.type.name}")
-        entries = d.max_entries or STORAGE_ENTRIES
-        return Definition(d.type, d.key_size or 4, d.value_size, entries, d.flags, 0, d.lock_offset)
-    if d.type is MapType.PERF_EVENT_ARRAY and d.max_entries == 0:
-        d = Definition(d.type, 4, 4, cpus, d.flags)
-    why = _refusal(d)
-    if why is not None:
-        raise KernelError(why, f"create a map of type {d.type.name}", hint=_hint(d))
-    return d
-
-
-def _refusal(d: Definition) -> int | None:
-    if d.max_entries <= 0 or d.max_entries > MAX_ENTRIES:
-        return errno.EINVAL if d.max_entries <= 0 else errno.E2BIG
-    if d.type in (MapType.RINGBUF, MapType.USER_RINGBUF):
-        bad = d.key_size or d.value_size or d.max_entries & (d.max_entries - 1)
-        return errno.EINVAL if bad or d.max_entries % 4096 else None
-    if d.type in (MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER):
-        bad_rounds = d.type is MapType.BLOOM_FILTER and d.map_extra > 15
-        if d.key_size or not d.value_size or bad_rounds:
-            return errno.EINVAL
-        return errno.E2BIG if d.value_size > MAX_VALUE else None
-    if d.type in _HANDLES and (d.value_size != 4 or d.key_size != 4):
-        return errno.EINVAL
-    if d.type is MapType.HASH_OF_MAPS and d.value_size != 4:
-        return errno.EINVAL
-    if d.type in _INDEXED and d.key_size != 4:
-        return errno.EINVAL
-    if d.type is MapType.LPM_TRIE and (
-        not d.flags & MapFlag.NO_PREALLOC or not 5 <= d.key_size <= 4 + 256
-    ):
-        return errno.EINVAL
-    if not d.key_size or not d.value_size:
-        return errno.EINVAL
-    if d.type is MapType.LPM_TRIE and d.value_size > MAX_VALUE:
-        return errno.EINVAL
-    if d.key_size > MAX_KEY or d.value_size > _LARGEST.get(d.type, MAX_VALUE):
-        return errno.E2BIG
-    return None
-
-
-def _hint(d: Definition) -> str:
-    if d.max_entries <= 0:
-        return "max_entries is 0; set it before load"
-    if d.type is MapType.LPM_TRIE and not d.flags & MapFlag.NO_PREALLOC:
-        return "an LPM trie needs BPF_F_NO_PREALLOC"
-    return f"key {d.key_size}, value {d.value_size} bytes, {d.max_entries} entries"
+def is_known(map_type: MapType) -> bool:
+    """Whether the vm has maps of a type."""
+    return map_type in _BUILD
 
 
 def build(memory: Memory, cpus: int, number: int, definition: Definition) -> Built:

@@ -344,6 +344,26 @@ def hash_update(header: int, key: int, value: int, flags: int, cpu: int) -> int:
 
 
 @native
+def hash_extract(header: int, key: int, result: int) -> int:
+    """Remove a key, and copy out its value, or all copies of it."""
+    hashed = hash_bytes(key, field32(header, MAP_KEY_SIZE))
+    lock(header + MAP_LOCK)
+    found = hash_find(header, key, hashed)
+    failed = E_NOENT
+    if found != 0:
+        size = field32(header, MAP_VALUE_SIZE)
+        if field32(header, MAP_CPUS):
+            size = field32(header, MAP_STRIDE) * field32(header, MAP_CPUS)
+        copy(result, hash_value(header, found - 1, 0), size)
+        hash_unlink(header, found - 1)
+        hash_release(header, found - 1)
+        store32(header + MAP_COUNT, load32(header + MAP_COUNT) - 1)
+        failed = 0
+    unlock(header + MAP_LOCK)
+    return failed
+
+
+@native
 def hash_delete(header: int, key: int) -> int:
     """Remove a key and its value."""
     hashed = hash_bytes(key, field32(header, MAP_KEY_SIZE))

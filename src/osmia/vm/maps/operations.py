@@ -15,7 +15,7 @@ from osmia.vm.layout import (
 )
 from osmia.vm.maps.array import array_delete, array_lookup, array_update
 from osmia.vm.maps.constants import E_INVAL, E_OPNOTSUPP, LOCK
-from osmia.vm.maps.hash import hash_delete, hash_lookup, hash_update, lru_lookup
+from osmia.vm.maps.hash import hash_delete, hash_extract, hash_lookup, hash_update, lru_lookup
 from osmia.vm.maps.lpm import lpm_delete, lpm_lookup, lpm_update
 from osmia.vm.maps.queue import bloom_add, bloom_has, queue_push, queue_take
 from osmia.vm.native import field32, load32, load64, map_table, native
@@ -148,6 +148,15 @@ def map_delete(header: int, key: int) -> int:
         return hash_delete(header, key)
     if kind == KIND_LPM:
         return lpm_delete(header, key)
+    return E_OPNOTSUPP
+
+
+@native
+def map_extract(header: int, key: int, result: int) -> int:
+    """Remove a key and copy its value out, in one step."""
+    kind = map_kind(header)
+    if kind in (KIND_HASH, KIND_LRU):
+        return hash_extract(header, key, result)
     return E_OPNOTSUPP
 
 

@@ -1,375 +1,245 @@
-"""Maps whose values are no plain data: programs, maps, queues, filters, events."""
+"""Handles on maps whose values are no plain data: programs, maps, sockets, events, records."""
 
 from __future__ import annotations
 
 import errno
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from array import array
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from osmia.errors import KernelError
-from osmia.events import EventSource, RingBuffer
-from osmia.events.source import Batch, EventCodec
-from osmia.object.uapi import MapType
-from osmia.values import Codec
-from osmia.vm.maps import ring, slots
-from osmia.vm.maps.base import RawMap
-from osmia.vm.maps.errors import EmptyMapError, map_error
-from osmia.vm.maps.mapping import KeyedMap, VmMap
+from osmia.engine.maps import Map
+from osmia.engine.reuse import differences
+from osmia.errors import CodecError, KernelError, NotSupportedError
+from osmia.object.uapi import ElementFlag, MapFlag, MapType
+from osmia.vm.maps import ring
+from osmia.vm.maps.body import SPARSE, MapBody
+from osmia.vm.maps.build import Definition
+from osmia.vm.maps.events import EventQueue, PerfEvents
+from osmia.vm.maps.raw import VmMap
 
 if TYPE_CHECKING:
-    import numpy
-
-    from osmia.vm.programs import Program
-
-
-class QueueMap(VmMap):
-    """A queue (first in, first out) or a stack (last in, first out)."""
-
-    def push(self, value: Any, *, replace_oldest: bool = False) -> None:
-        """Add a value. A full map is a MapFullError, or gives up its oldest value."""
-        data = self._encode(self.value_codec, value, "value")
-        self._check(self.raw.push_bytes(data, 2 if replace_oldest else 0), "push to")
-
-    def pop(self) -> Any:
-        """Take the next value out; EmptyMapError (a LookupError) when there is none."""
-        return self._next("pop from", remove=True)
-
-    def peek(self) -> Any:
-        """The next value, which stays; EmptyMapError when there is none."""
-        return self._next("peek into", remove=False)
-
-    def drain(self) -> Iterator[Any]:
-        """Take values out until there is none left."""
-        while True:
-            try:
-                value = self.pop()
-            except EmptyMapError:
-                return
-            yield value
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def _next(self, verb: str, *, remove: bool) -> Any:
-        result, data = self.raw.take_bytes(remove=remove)
-        if result == -errno.ENOENT:
-            raise EmptyMapError(errno.ENOENT, f"{verb} map {self.name!r}", hint="it is empty")
-        self._check(result, verb)
-        return data if self.value_codec is None else self.value_codec.decode(data)
+    from osmia.events import EventCodec, EventSource, UserRingBuffer
+    from osmia.events.user_ring_buffer import RecordCodec
 
 
-class BloomFilter(VmMap):
-    """A Bloom filter: `value in map` may be wrong when True, never when False."""
+class SparseMap(VmMap):
+    """An array, zero where it has no entry: devices, CPUs, sockets, which are numbers here."""
 
-    def add(self, value: Any) -> None:
-        """Add a value; nothing can be taken out again."""
-        self._check(self.raw.push_bytes(self._encode(self.value_codec, value, "value")), "add to")
+    def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
+        return self._there(super().lookup_with(key, flags, mark=mark))
 
-    def __contains__(self, value: object) -> bool:
-        data = self._encode(self.value_codec, value, "value")
-        return self.raw.take_bytes(data, remove=False)[0] == 0
+    def lookup(self, key: bytes) -> bytes | int:
+        return self._there(super().lookup(key))
 
+    def _there(self, value: bytes | int) -> bytes | int:
+        return errno.ENOENT if not isinstance(value, int) and not any(value) else value
 
-class MapOfMaps(KeyedMap):
-    """Maps in maps: `map[key] = inner` stores a map, `map[key]` gives its number."""
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        if self.type is MapType.ARRAY_OF_MAPS and flags:
+            return errno.EINVAL
+        return super().update(key, value, flags)
 
-    template: Any = None
-    """The definition that inner maps must agree with, once one is known."""
+    def delete(self, key: bytes) -> int:
+        if int.from_bytes(key, "little") >= self.max_entries:
+            return errno.E2BIG if self.type is MapType.ARRAY_OF_MAPS else errno.EINVAL
+        if self.type is MapType.ARRAY_OF_MAPS and isinstance(found := self.lookup(key), int):
+            return found
+        return VmMap.update(self, key, bytes(self.value_size))
 
-    def encode_value(self, value: Any) -> bytes:
-        """A map's number; it must agree with the template in type and sizes."""
-        if not isinstance(value, VmMap) or value.vm is not self.vm:
-            raise KernelError(errno.EINVAL, f"store {value!r} in map {self.name!r}")
-        value.raw.check_open()
-        given = value.raw.definition
-        if self.template is None:
-            self.template = given
-        wanted = self.template
-        same = (given.type, given.key_size, given.value_size, given.flags) == (
-            wanted.type,
-            wanted.key_size,
-            wanted.value_size,
-            wanted.flags,
-        )
-        if not same or (given.type is MapType.ARRAY and given.max_entries != wanted.max_entries):
-            hint = "it differs from the inner map's template"
-            raise KernelError(errno.EINVAL, f"store {value!r} in map {self.name!r}", hint=hint)
-        return value.raw.number.to_bytes(4, "little")
-
-    def open(self, key: Any) -> VmMap:
-        """The map under a key."""
-        inner = self.vm.maps.get(self[key])
-        if inner is None:
-            raise map_error(errno.ENOENT, "look up an entry of", self.name, key)
-        return inner
-
-    def lookup(self, key: Any, *, mark: bool = False) -> Any:
-        """The number of the map under a key."""
-        number = super().lookup(key, mark=mark)
-        if not number:
-            raise map_error(errno.ENOENT, "look up an entry of", self.name, key)
-        return number
-
-    def __delitem__(self, key: Any) -> None:
-        if self.type is MapType.ARRAY_OF_MAPS:
-            self.lookup(key)
-            self.raw.write(self._key_bytes(key), bytes(4))
-        else:
-            super().__delitem__(key)
-
-    def __iter__(self) -> Iterator[Any]:
-        for key, where in self.raw.entries():
-            if self.vm.memory.load32(where):
-                yield self.decode_key(key)
-
-    def numbers(self) -> set[int]:
-        """The numbers of the maps in it."""
-        return {self.vm.memory.load32(where) for _, where in self.raw.entries()} - {0}
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    def reference(self, value: Any) -> bytes:
+        """A socket: a number of the caller's choice, or something with a `fileno()`."""
+        number = value.fileno() if hasattr(value, "fileno") else value
+        if not isinstance(number, int) or number >> 8 * self.value_size:
+            raise CodecError(f"a number is needed, not {value!r:.80}")
+        return number.to_bytes(self.value_size, "little")
 
 
-class ProgramArray(KeyedMap):
-    """Programs for tail calls: `array[key] = program`; `array[key]` gives its number.
+class DeviceHash(VmMap):
+    """BPF_MAP_TYPE_DEVMAP_HASH, where EXIST asks for nothing and 0 is no interface."""
 
-    The first program that is stored, or that uses the array, owns it: others must agree in
-    type, expected attach type and return type (EINVAL).
-    """
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        if flags > ElementFlag.EXIST or not any(value[:4]):
+            return self._unchangeable() or errno.EINVAL
+        return super().update(key, value, flags & ElementFlag.NOEXIST)
 
-    owner: tuple[Any, ...] | None = None
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.update(key, value)
+class _Outer(VmMap):
+    """Maps in maps: values are numbers of maps of the same vm."""
 
-    def update(self, key: Any, value: Any = None, flags: int = 0) -> None:  # type: ignore[override]
-        """Store a program. A vm with compiled programs repoints their direct jumps."""
-        self.vm.fill_slot(self, self._index(key), value)
-
-    def claim(self, program: Program) -> None:
-        """Make a program the array's owner, or see that it agrees with the owner."""
-        wanted = (program.type, program.expected_attach_type, program.return_type)
-        if self.owner is None:
-            self.owner = wanted
-        elif self.owner != wanted:
-            hint = f"its owner is of type {self.owner[0]}, attach type {self.owner[1]}"
-            if self.owner[:2] == wanted[:2]:
-                hint = f"its programs return {self.owner[2]!r}, this one {program.return_type!r}"
-            what = f"store program {program.name!r} in map {self.name!r}"
+    def reference(self, value: Any) -> bytes:
+        raw = value.raw if isinstance(value, Map) else None
+        if not isinstance(raw, VmMap) or raw.vm is not self.vm:
+            raise CodecError(f"a map of this vm is needed, not {value!r:.80}")
+        raw.check_open()
+        given = raw.body.definition
+        if self.body.template is None:
+            self.body.template = given
+        if unlike := _unlike(self.body.template, given):
+            hint = f"it differs from the inner map's template: {'; '.join(unlike)}"
+            what = f"store map {value.name!r} in map {self.name!r}"
             raise KernelError(errno.EINVAL, what, hint=hint)
+        return raw.id.to_bytes(4, "little")
 
-    def __delitem__(self, key: Any) -> None:
-        index = self._index(key)
-        self.lookup(key)
-        self.vm.empty_slot(self, index)
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        inner = self.vm.lifetimes.maps.get(int.from_bytes(value, "little"))
+        if inner is None:
+            return errno.EBADF
+        template = self.body.template
+        if template is not None and _unlike(template, inner.definition):
+            return errno.EINVAL
+        return super().update(key, value, flags)
 
-    def lookup(self, key: Any, *, mark: bool = False) -> int:
-        """The number of the program under a key."""
-        number = self._number(self._index(key))
-        if not number:
-            raise map_error(errno.ENOENT, "look up an entry of", self.name, key)
-        return number
+    def opened(self, number: int) -> Map:
+        return self.vm.open_map(number)
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        """The number of the program under a key, or `default`."""
-        return self._number(self._index(key)) or default
 
-    def __contains__(self, key: object) -> bool:
-        return bool(self._number(self._index(key)))
+class OuterArray(_Outer, SparseMap):
+    """BPF_MAP_TYPE_ARRAY_OF_MAPS."""
 
-    def open(self, key: Any) -> Program:
-        """The program under a key, for the caller to close."""
-        return self.stored(key).borrowed()
 
-    def stored(self, key: Any) -> Program:
-        """The program under a key, as the vm has it."""
-        number: int = self[key]
-        return self.vm.lifetimes.programs[number]
+class OuterHash(_Outer):
+    """BPF_MAP_TYPE_HASH_OF_MAPS."""
 
-    def clear(self) -> None:
-        """Empty all slots."""
-        for key in list(self):
-            del self[key]
 
-    def __iter__(self) -> Iterator[int]:
-        return (index for index in range(self.max_entries) if self._number(index))
+def _unlike(template: Definition, given: Definition) -> tuple[str, ...]:
+    """In what an inner map differs from its template, as far as the kernel minds."""
+    counted = template.type is MapType.ARRAY and not template.flags & MapFlag.INNER_MAP
+    ignored = ("map_extra",) if counted else ("map_extra", "max entries")
+    return differences(template, given, ignored, whose=("the template", "the map"))
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
-    def numbers(self) -> set[int]:
-        """The numbers of the programs in it."""
-        return {self._number(index) for index in self}
+class ProgramSlots(VmMap):
+    """A prog array: slots that hold programs of the same vm."""
 
-    def _index(self, key: Any) -> int:
-        index = int.from_bytes(self._key_bytes(key), "little")
+    def lookup(self, key: bytes) -> bytes | int:
+        with self._lock:
+            self.check_open()
+            if not self._readable:
+                return errno.EPERM
+            index = int.from_bytes(key, "little")
+            number = self.body.program_number(index) if index < self.max_entries else 0
+        return number.to_bytes(4, "little") if number else errno.ENOENT
+
+    def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
+        return errno.EINVAL if flags else self.lookup(key)
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        """Store a program. A vm with compiled programs repoints their direct jumps."""
+        index = int.from_bytes(key, "little")
+        if error := self._unchangeable() or (flags and errno.EINVAL):
+            return error
         if index >= self.max_entries:
-            raise map_error(errno.E2BIG, "use an entry of", self.name, key)
-        return index
-
-    def _number(self, index: int) -> int:
-        return self.vm.memory.load64(self.slot(index) + slots.SLOT_PROGRAM)
-
-    def slot(self, index: int) -> int:
-        """The address of a slot."""
-        return self.raw.nodes_address + index * slots.SLOT_SIZE
-
-
-class EventMap(VmMap):
-    """A map whose entries are events: iterate over it. Iteration ends when there are no more:
-    programs of a vm only run when somebody runs them.
-
-    `event_codec` types the events; set it before the first is read.
-    """
-
-    def __init__(
-        self,
-        raw: RawMap,
-        name: str,
-        key_codec: Codec | None = None,
-        value_codec: Codec | None = None,
-    ) -> None:
-        self.event_codec: EventCodec | None = None if raw.value_size else value_codec
-        super().__init__(raw, name, key_codec, value_codec if raw.value_size else None)
-        self._source: EventSource[Any] | None = None
-
-    @property
-    def events(self) -> EventSource[Any]:
-        """The map's reader: `poll`, `read`, `drain`, `async for`, `pending`."""
-        if self._source is None or self._source.closed:
-            self._source = self._open()
-        return self._source
-
-    def _open(self) -> EventSource[Any]:
-        raise NotImplementedError
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.events)
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return aiter(self.events)
-
-    def iterate(self, timeout: float | None = None) -> Iterator[Any]:
-        """The events that are there."""
-        return self.events.iterate(timeout)
-
-    def poll(self, timeout: float | None = None) -> bool:
-        """Whether an event is there; there is nothing to wait for."""
-        return self.events.poll(timeout)
-
-    def read(self) -> list[Any]:
-        """The events that are there now."""
-        return self.events.read()
-
-    def drain(self, callback: Callable[[Any], object]) -> int:
-        """Call `callback` with each event that is there now; how many there were."""
-        return self.events.drain(callback)
-
-    def close(self) -> None:
-        """Close the reader and take the map out of the vm."""
-        self.let_go()
-        super().close()
-
-    def let_go(self) -> None:
-        """See `VmMap.let_go`."""
-        if self._source is not None:
-            self._source.close()
-
-
-class RingBufferMap(EventMap):
-    """A ring buffer in the vm's memory."""
-
-    def _open(self) -> RingBuffer:
-        memory, size = self.vm.memory, self.max_entries
-        positions = self.raw.nodes_address
-        views = [
-            memory.slice(positions + ring.CONSUMER, 4096),
-            memory.slice(positions + ring.PRODUCER, 4096),
-            memory.slice(self.raw.values_address, 2 * size),
-        ]
-
-        def release() -> None:
-            for view in views:
-                view.release()
-
-        consumer, producer, data = views
-        return RingBuffer.from_memory(
-            consumer, producer, data, size, codec=self.event_codec, close=release, name=self.name
-        )
-
-    def to_numpy(self, dtype: Any = None) -> numpy.ndarray[Any, Any]:
-        """The events that are there now, all of one size, as an array. Imports numpy."""
-        reader = self.events
-        assert isinstance(reader, RingBuffer)
-        return reader.to_numpy(dtype)
-
-
-class PerfEvents(EventSource[tuple[int, Any]]):
-    """What programs sent through a perf event array: (CPU, event)."""
-
-    def __init__(self, owner: PerfEventArray) -> None:
-        super().__init__(f"perf buffer {owner.name!r}")
-        self._owner = owner
-
-    def fileno(self) -> int:
-        """There is no descriptor."""
-        return -1
-
-    def _refill(self) -> int:
-        codec = self._owner.event_codec
-        taken = self._owner.take()
-        counter = iter(taken)
-        events = ((cpu, data if codec is None else codec.decode(data)) for cpu, data in counter)
-        self._batch = Batch(events, counter)
-        return len(taken)
-
-    def _backlog(self) -> int:
-        return len(self._owner.queue)
-
-    def _release(self) -> None:
-        """Nothing to give back."""
-
-
-class PerfEventArray(EventMap):
-    """Events by CPU. At most `LIMIT` of `LIMIT_BYTES` wait to be read; `lost` counts the rest."""
-
-    LIMIT = 1 << 16
-    LIMIT_BYTES = 1 << 26
-
-    def __init__(self, raw: RawMap, name: str, *codecs: Codec | None) -> None:
-        super().__init__(raw, name)
-        self.event_codec = None
-        self.queue: deque[tuple[int, bytes]] = deque()
-        self.waiting = 0  # bytes
-        self.lost = 0
-
-    def put(self, cpu: int, data: bytes) -> int:
-        """Store an event; 0, or -ENOSPC when nobody reads them."""
-        if len(self.queue) >= self.LIMIT or self.waiting + len(data) > self.LIMIT_BYTES:
-            self.lost += 1
-            return -errno.ENOSPC
-        self.queue.append((cpu, data))
-        self.waiting += len(data)
+            return errno.E2BIG
+        program = self.vm.lifetimes.programs.get(int.from_bytes(value, "little"))
+        if program is None:
+            return errno.EBADF
+        self.vm.fill_slot(self.body, index, program)
         return 0
 
-    def take(self) -> list[tuple[int, bytes]]:
-        """The events that wait: they do no more."""
-        taken = [self.queue.popleft() for _ in range(len(self.queue))]
-        self.waiting -= sum(len(data) for _, data in taken)
-        return taken
+    def delete(self, key: bytes) -> int:
+        index = int.from_bytes(key, "little")
+        if error := self._unchangeable():
+            return error
+        if index >= self.max_entries:
+            return errno.E2BIG
+        if not self.body.program_number(index):
+            return errno.ENOENT
+        self.vm.empty_slot(self.body, index)
+        return 0
 
-    def _open(self) -> PerfEvents:
-        return PerfEvents(self)
+    def reference(self, value: Any) -> bytes:
+        return self.vm.number_of(value).to_bytes(4, "little")
+
+    def opened(self, number: int) -> Any:
+        return self.vm.lifetimes.programs[number].borrowed()
+
+    def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
+        found = [(n, self.body.program_number(n)) for n in range(self.max_entries)]
+        held = [(index, number) for index, number in found if number]
+        keys, values = array("I", [n for n, _ in held]), array("I", [n for _, n in held])
+        yield keys.tobytes(), values.tobytes()
 
 
-KINDS: dict[MapType, type[VmMap]] = {
-    MapType.QUEUE: QueueMap,
-    MapType.STACK: QueueMap,
-    MapType.BLOOM_FILTER: BloomFilter,
-    MapType.ARRAY_OF_MAPS: MapOfMaps,
-    MapType.HASH_OF_MAPS: MapOfMaps,
-    MapType.PROG_ARRAY: ProgramArray,
-    MapType.RINGBUF: RingBufferMap,
-    MapType.PERF_EVENT_ARRAY: PerfEventArray,
+class Ring(VmMap):
+    """A ring buffer, or a user ring buffer, in the vm's memory."""
+
+    def events(self, codec: EventCodec | None, *, pages: int | None = None) -> EventSource[Any]:
+        from osmia.events import RingBuffer
+
+        if self.type is not MapType.RINGBUF:
+            return super().events(codec, pages=pages)
+        views = self._views()
+        reader = RingBuffer.from_memory(
+            *views, self.max_entries, codec=codec, close=lambda: _release(views), name=self.name
+        )
+        self.body.readers.add(reader)
+        return reader
+
+    def records(self, codec: RecordCodec | None) -> UserRingBuffer:
+        from osmia.events import UserRingBuffer
+
+        if self.type is not MapType.USER_RINGBUF:
+            return super().records(codec)
+        views = self._views()
+        writer = UserRingBuffer.from_memory(
+            *views, self.max_entries, codec=codec, close=lambda: _release(views), name=self.name
+        )
+        self.body.readers.add(writer)
+        return writer
+
+    def _views(self) -> tuple[memoryview, memoryview, memoryview]:
+        """The consumer's and the producer's position, and the data."""
+        self.check_open()
+        memory, positions = self._memory, self.body.nodes_address
+        return (
+            memory.slice(positions + ring.CONSUMER, 4096),
+            memory.slice(positions + ring.PRODUCER, 4096),
+            memory.slice(self.body.values_address, 2 * self.max_entries),
+        )
+
+
+def _release(views: tuple[memoryview, ...]) -> None:
+    for view in views:
+        view.release()
+
+
+class PerfEventQueue(VmMap):
+    """A perf event array: events wait in a queue."""
+
+    @property
+    def queue(self) -> EventQueue:
+        """The events that wait to be read."""
+        self.check_open()
+        assert self.body.queue is not None
+        return self.body.queue
+
+    def events(self, codec: EventCodec | None, *, pages: int | None = None) -> EventSource[Any]:
+        reader = PerfEvents(self.queue, codec, self.name)
+        self.body.readers.add(reader)
+        return reader
+
+    def reference(self, value: Any) -> bytes:
+        raise NotSupportedError(
+            f"map {self.name!r}: the vm has no perf events that could be stored"
+        )
+
+    def delete(self, key: bytes) -> int:
+        return self._unchangeable() or errno.ENOENT  # as there are none
+
+
+ANY_ACCESS = MapFlag(0)
+HANDLES: dict[MapType, type[VmMap]] = {
+    **dict.fromkeys(SPARSE, SparseMap),
+    MapType.ARRAY_OF_MAPS: OuterArray,
+    MapType.DEVMAP_HASH: DeviceHash,
+    MapType.HASH_OF_MAPS: OuterHash,
+    MapType.PROG_ARRAY: ProgramSlots,
+    MapType.RINGBUF: Ring,
+    MapType.USER_RINGBUF: Ring,
+    MapType.PERF_EVENT_ARRAY: PerfEventQueue,
 }
+
+
+def handle_of(body: MapBody, access: MapFlag = ANY_ACCESS) -> VmMap:
+    """A new handle on a map."""
+    return HANDLES.get(body.type, VmMap)(body, access)

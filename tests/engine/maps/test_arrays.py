@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tracemalloc
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 from osmia.errors import CodecError
-from osmia.kernel.maps import batches, possible_cpus
 from osmia.object.uapi import MapFlag, MapType
 
-pytestmark = pytest.mark.kernel
-MakeMap = Callable[..., Any]
+from .conftest import MakeMap
 
 
-@pytest.fixture(params=["batches", "single operations"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "single operations":
-        monkeypatch.setattr(batches, "BATCH_TYPES", frozenset())
-
-
-@pytest.mark.usefixtures("either_way")
 def test_a_hash_becomes_a_structured_array(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, max_entries=50_000)
     keys = np.arange(30_000, dtype=np.uint32)
@@ -39,7 +27,6 @@ def test_a_hash_becomes_a_structured_array(make_map: MakeMap) -> None:
     assert np.array_equal(entries["value"], keys.astype(np.uint64) * 7)
 
 
-@pytest.mark.usefixtures("either_way")
 def test_keys_and_values_come_in_the_same_order(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, max_entries=1000)
     counts.update({key: key * 5 for key in range(700)})
@@ -48,7 +35,6 @@ def test_keys_and_values_come_in_the_same_order(make_map: MakeMap) -> None:
     assert np.array_equal(keys * np.uint64(5), values)
 
 
-@pytest.mark.usefixtures("either_way")
 def test_an_empty_map_gives_empty_arrays_of_the_right_type(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH)
     assert counts.to_numpy().shape == (0,)
@@ -87,8 +73,8 @@ def test_byte_strings_become_rows_of_bytes(make_map: MakeMap) -> None:
 @pytest.mark.parametrize("map_type", [MapType.PERCPU_HASH, MapType.PERCPU_ARRAY])
 @pytest.mark.parametrize("value_size", [4, 8, 12])
 def test_per_cpu_values_are_rows(make_map: MakeMap, map_type: MapType, value_size: int) -> None:
-    cpus = possible_cpus()
     counts = make_map(map_type, value_size=value_size, max_entries=4)
+    cpus = counts.cpus
     rows = [[bytes([16 * key + cpu]) * value_size for cpu in range(cpus)] for key in range(4)]
     for key, row in enumerate(rows):
         counts[key] = row
@@ -103,7 +89,7 @@ def test_per_cpu_values_are_rows(make_map: MakeMap, map_type: MapType, value_siz
 
 def test_per_cpu_rows_can_be_stored(make_map: MakeMap) -> None:
     counts = make_map(MapType.PERCPU_HASH, value_size=4, max_entries=4)
-    values = np.arange(2 * possible_cpus(), dtype=np.uint32).reshape(2, -1)
+    values = np.arange(2 * counts.cpus, dtype=np.uint32).reshape(2, -1)
     counts.update_arrays(np.array([7, 8]), values)
     assert counts[8] == values[1].tolist()
 
@@ -120,38 +106,21 @@ def test_lpm_tries_become_arrays(make_map: MakeMap) -> None:
     assert sorted(trie.to_numpy()["value"].tolist()) == list(range(200))
 
 
-@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("map_type", [MapType.HASH, MapType.PERCPU_HASH])
 def test_arrays_of_what_is_taken(make_map: MakeMap, map_type: MapType) -> None:
     counts = make_map(map_type, max_entries=1000)
     for number in range(700):
-        counts[number] = [number] * possible_cpus() if counts.cpus else number
+        counts[number] = [number] * counts.cpus if counts.cpus else number
     entries = counts.to_numpy(take=True)
     assert np.array_equal(np.sort(entries["key"]), np.arange(700))
     assert np.array_equal(entries["value"].reshape(700, -1)[:, 0], entries["key"])
     assert not counts
-    counts[5] = [50] * possible_cpus() if counts.cpus else 50
+    counts[5] = [50] * counts.cpus if counts.cpus else 50
     keys, values = counts.to_arrays(take=True)
     assert (keys.tolist(), values.ravel()[0]) == ([5], 50)
     assert not counts
 
 
 def test_maps_alone_do_not_import_numpy() -> None:
-    program = "import osmia.kernel.maps, sys; assert 'numpy' not in sys.modules"
+    program = "import osmia.engine.maps, sys; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_large_values_cost_what_is_there_not_what_could_be(make_map: MakeMap) -> None:
-    large = make_map(
-        MapType.HASH, value_size=1 << 16, max_entries=1 << 20, flags=MapFlag.NO_PREALLOC
-    )
-    large[1] = bytes([7]) * (1 << 16)
-    tracemalloc.start()
-    try:
-        keys, values = large.to_arrays()
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert keys.tolist() == [1]
-    assert bytes(values[0]) == large[1]
-    assert most < 200 << 20

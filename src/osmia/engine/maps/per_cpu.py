@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from osmia.engine.maps.keyed import KeyedMap
 from osmia.errors import CodecError
-from osmia.kernel.maps.keyed import KeyedMap
-from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
@@ -16,22 +15,12 @@ class PerCpuMap(
     KeyedMap,
     types=(MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH, MapType.PERCPU_CGROUP_STORAGE),
 ):
-    """Values are lists indexed by CPU, `cpus` long: one value per *possible* CPU."""
-
-    @property
-    def cpus(self) -> int:
-        """How many values there are under each key, one per possible CPU."""
-        return possible_cpus()
-
-    @property
-    def entry_value_size(self) -> int:
-        """Bytes that bpf(2) reads and writes for one key: each CPU's value padded to 8."""
-        return self.slot_size * self.cpus
+    """Values are lists indexed by CPU, `cpus` long: one value per *possible* CPU of the kernel,
+    one per virtual CPU of a vm."""
 
     def decode_values(self, data: bytes) -> Iterator[list[Any]]:
         """The lists in undecoded bytes of several, one after the other."""
-        for start in range(0, len(data), self.entry_value_size):
-            yield self._decode_value(data[start : start + self.entry_value_size])
+        return self._one_by_one(data)
 
     def _decoder(self, codec: Codec | None) -> Callable[[bytes], Any]:
         if codec is None:

@@ -7,9 +7,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from osmia.engine.maps.keyed import KeyedMap
 from osmia.errors import CodecError
-from osmia.kernel.maps import batches
-from osmia.kernel.maps.keyed import KeyedMap
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
@@ -36,10 +35,11 @@ class LpmTrie(KeyedMap, types=(MapType.LPM_TRIE,)):
     def networks(self) -> Iterator[tuple[Network, Any]]:
         """All entries as (network, value); CodecError where keys hold no IP addresses."""
         self._network_type()
-        for keys, values in batches.read(self):
+        for packed, values in self.raw.read():
+            keys = bytes(packed)
             starts = range(0, len(keys), self.key_size)
             networks = (self.network_of(keys[at : at + self.key_size]) for at in starts)
-            yield from zip(networks, self.decode_values(values), strict=True)
+            yield from zip(networks, self.decode_values(bytes(values)), strict=True)
 
     def network_of(self, key: bytes) -> Network:
         """The network of an undecoded key."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from osmia.engine.maps.base import Map
+from osmia.engine.maps.keyed import KeyedMap
+from osmia.engine.maps.per_cpu import PerCpuMap
 from osmia.errors import NotSupportedError
-from osmia.kernel.maps.base import Map
-from osmia.kernel.maps.keyed import KeyedMap
-from osmia.kernel.maps.memory import map_memory
-from osmia.kernel.maps.per_cpu import PerCpuMap
 from osmia.object.uapi import MapFlag, MapType
 from osmia.values import Codec
 
@@ -25,12 +23,15 @@ class _Indexed(KeyedMap):
     """Keys are 0 … max_entries - 1, each with a value; `clear` sets all to zero bytes."""
 
     def __iter__(self) -> Iterator[Any]:
+        self.raw.check_open()
         return self._key_decoder()(array("I", range(self.max_entries)).tobytes())
 
     def __len__(self) -> int:
+        self.raw.check_open()
         return self.max_entries
 
     def __bool__(self) -> bool:
+        self.raw.check_open()
         return True
 
 
@@ -46,8 +47,7 @@ class ArrayMap(_Indexed, types=(MapType.ARRAY,)):
         """
         if MapFlag.MMAPABLE not in self.flags:
             raise NotSupportedError(f"map {self.name!r} was made without BPF_F_MMAPABLE")
-        size = self.slot_size * self.max_entries
-        return map_memory(self.fileno(), size, writable=writable, what=f"map {self.name!r}")
+        return self.raw.memory(writable=writable)
 
 
 class InstructionArrayMap(_Indexed, types=(MapType.INSN_ARRAY,)):
@@ -68,8 +68,7 @@ class StackTraceMap(KeyedMap, types=(MapType.STACK_TRACE,)):
 
     def decode_values(self, data: bytes) -> Iterator[Any]:
         """The stacks in undecoded bytes of several, one after the other."""
-        for start in range(0, len(data), self.value_size):
-            yield self._decode_value(data[start : start + self.value_size])
+        return self._one_by_one(data)
 
     def _decoder(self, codec: Codec | None) -> Any:
         return bytes if MapFlag.STACK_BUILD_ID in self.flags else _addresses
@@ -93,11 +92,7 @@ class ArenaMap(Map, types=(MapType.ARENA,)):
         first. A process cannot map it twice, so this is the same view every time.
         """
         if self._view is None:
-            size = self.max_entries * mmap.PAGESIZE
-            address = self.info.map_extra
-            what = f"arena {self.name!r}"
-            fd = self.fileno()
-            self._view = map_memory(fd, size, writable=True, address=address, what=what)
+            self._view = self.raw.memory()
         return self._view
 
     @property

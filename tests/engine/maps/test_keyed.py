@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import errno
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from osmia.errors import BpfPermissionError, ClosedError, CodecError, KernelError
-from osmia.kernel.maps import (
-    ElementFlag,
-    KeyedMap,
+from osmia.errors import (
+    BpfPermissionError,
+    ClosedError,
+    CodecError,
+    KernelError,
     KeyExistsError,
-    Map,
     MapFullError,
     MissingKeyError,
-    batches,
 )
-from osmia.kernel.sys import syscall
-from osmia.kernel.sys.syscall import Command
-from osmia.object.uapi import MapFlag, MapType
+from osmia.object.uapi import ElementFlag, MapFlag, MapType
 
-pytestmark = pytest.mark.kernel
-MakeMap = Callable[..., Any]
+from .conftest import MakeMap
 
 HASHES = [MapType.HASH, MapType.LRU_HASH]
-
-
-@pytest.fixture(params=["batches", "single operations"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a test with batch commands, and as on a kernel before 5.6."""
-    if request.param == "single operations":
-        monkeypatch.setattr(batches, "BATCH_TYPES", frozenset())
 
 
 @pytest.mark.parametrize("map_type", HASHES)
@@ -160,7 +147,6 @@ def test_keys_and_values_of_other_sizes_are_byte_strings(make_map: MakeMap) -> N
     assert list(blobs.items()) == [(b"abcdef", b"0123456789ab")]
 
 
-@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("map_type", HASHES)
 def test_iteration_gives_every_entry_once(make_map: MakeMap, map_type: MapType) -> None:
     counts = make_map(map_type, max_entries=4096)
@@ -173,7 +159,6 @@ def test_iteration_gives_every_entry_once(make_map: MakeMap, map_type: MapType) 
     assert sorted(counts.values()) == sorted(expected.values())
 
 
-@pytest.mark.usefixtures("either_way")
 def test_an_empty_map_has_nothing(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH)
     assert not counts
@@ -181,7 +166,6 @@ def test_an_empty_map_has_nothing(make_map: MakeMap) -> None:
     assert list(counts.items()) == []
 
 
-@pytest.mark.usefixtures("either_way")
 def test_entries_may_be_deleted_while_iterating(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, max_entries=512)
     counts.update({key: key for key in range(300)})
@@ -193,26 +177,6 @@ def test_entries_may_be_deleted_while_iterating(make_map: MakeMap) -> None:
     assert not counts
 
 
-def test_a_walk_that_starts_again_gives_nothing_twice(
-    make_map: MakeMap, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Somebody deletes the key that the walk holds: the kernel starts at its first key."""
-    monkeypatch.setattr(batches, "BATCH_TYPES", frozenset())
-    counts = make_map(MapType.HASH, max_entries=64)
-    counts.update({key: key for key in range(50)})
-    seen = []
-    for number, key in enumerate(counts.keys()):
-        seen.append(key)
-        if number == 20:
-            remembered = counts.next_key(key.to_bytes(4, "little"))
-            assert remembered is not None
-            lost = int.from_bytes(remembered, "little")
-            del counts[lost]
-    assert len(seen) == len(set(seen))
-    assert set(seen) - {lost} == set(range(50)) - {lost}
-
-
-@pytest.mark.usefixtures("either_way")
 def test_iteration_survives_deletes_by_others(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, max_entries=4096)
     stay = range(2000)
@@ -257,7 +221,6 @@ def test_threads_do_not_get_each_others_values(make_map: MakeMap) -> None:
     assert not wrong
 
 
-@pytest.mark.usefixtures("either_way")
 def test_update_many_takes_mappings_and_pairs(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, max_entries=128)
     counts.update_many({1: 10, 2: 20})
@@ -268,7 +231,6 @@ def test_update_many_takes_mappings_and_pairs(make_map: MakeMap) -> None:
     assert counts[99] == 99
 
 
-@pytest.mark.usefixtures("either_way")
 def test_update_many_names_the_entry_that_failed(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, max_entries=4)
     with pytest.raises(MapFullError, match="key 104"):
@@ -276,7 +238,6 @@ def test_update_many_names_the_entry_that_failed(make_map: MakeMap) -> None:
     assert len(counts) == 4
 
 
-@pytest.mark.usefixtures("either_way")
 def test_delete_many_counts_those_that_were_there(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, max_entries=64)
     counts.update(dict.fromkeys(range(50), 0))
@@ -286,7 +247,6 @@ def test_delete_many_counts_those_that_were_there(make_map: MakeMap) -> None:
     assert counts.delete_many([100]) == 0
 
 
-@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("map_type", HASHES)
 def test_clear_leaves_nothing(make_map: MakeMap, map_type: MapType) -> None:
     counts = make_map(map_type, max_entries=4096)
@@ -295,7 +255,6 @@ def test_clear_leaves_nothing(make_map: MakeMap, map_type: MapType) -> None:
     assert not counts
 
 
-@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(
     "map_type", [*HASHES, MapType.PERCPU_HASH, MapType.LPM_TRIE], ids=lambda kind: kind.name
 )
@@ -345,17 +304,6 @@ def test_what_cannot_be_deleted_cannot_be_taken(make_map: MakeMap) -> None:
     assert values[3] == 30
 
 
-def test_a_bucket_larger_than_the_buffers_gets_room(
-    make_map: MakeMap, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batches, "CHUNK_ENTRIES", 1)
-    counts = make_map(MapType.HASH, max_entries=2000)
-    expected = {key: key for key in range(2000)}
-    counts.update(expected)
-    assert dict(counts.items()) == expected
-    assert dict(counts.take_all()) == expected
-
-
 def test_a_frozen_map_can_be_read_and_not_written(make_map: MakeMap) -> None:
     counts = make_map(MapType.HASH, name="flows")
     counts[1] = 10
@@ -372,14 +320,6 @@ def test_a_frozen_map_can_be_read_and_not_written(make_map: MakeMap) -> None:
         with pytest.raises(BpfPermissionError, match=r"'flows'.*frozen"):
             attempt()
     assert counts[1] == 10
-
-
-def test_a_map_opened_read_only_says_so(make_map: MakeMap) -> None:
-    counts = make_map(MapType.HASH)
-    with Map.from_id(counts.id, flags=MapFlag.RDONLY) as reader:
-        assert isinstance(reader, KeyedMap)
-        with pytest.raises(BpfPermissionError, match="opened read-only"):
-            reader[1] = 1
 
 
 def test_a_closed_map_refuses_everything(make_map: MakeMap) -> None:
@@ -407,12 +347,6 @@ def test_a_closed_map_refuses_everything(make_map: MakeMap) -> None:
     assert "closed" in repr(counts)
 
 
-def test_a_map_that_is_lost_warns(make_map: MakeMap) -> None:
-    lost = Map.create(MapType.HASH, key_size=4, value_size=4, max_entries=1, name="lost")
-    with pytest.warns(ResourceWarning, match="map 'lost' .* never closed"):
-        del lost
-
-
 def test_maps_are_equal_when_they_are_the_same_object(make_map: MakeMap) -> None:
     first, second = make_map(MapType.HASH), make_map(MapType.HASH)
     assert first == first
@@ -426,72 +360,3 @@ def test_spin_lock_flags_are_refused_without_a_lock(make_map: MakeMap) -> None:
     with pytest.raises(KernelError, match="EINVAL"):
         counts.get(1, flags=ElementFlag.LOCK)
     assert counts.get(1) == 1  # the flag did not stay
-
-
-def test_closing_stops_calls_that_another_thread_prepared(make_map: MakeMap) -> None:
-    counts = make_map(MapType.HASH)
-    counts[1] = 1
-    (call,) = counts._calls
-    number = counts.fileno()
-    counts.close()
-    # The number is given away again at once, to a map of the same shape.
-    other = make_map(MapType.HASH)
-    assert other.fileno() == number
-    call.key.raw = (2).to_bytes(4, sys.byteorder)
-    assert call.update() == -1
-    assert call.failure() == errno.EBADF
-    assert dict(other) == {}
-
-
-def test_a_map_that_is_closed_between_two_steps_says_so(make_map: MakeMap) -> None:
-    counts = make_map(MapType.HASH)
-    counts[1] = 1
-    calls = counts._calls
-    counts.close()
-    counts._calls = calls  # as a thread still has them
-    with pytest.raises(ClosedError, match="closed"):
-        counts[1]
-
-
-def test_interrupted_batches_go_on_where_they_were(
-    make_map: MakeMap, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = make_map(MapType.LPM_TRIE, key_size=8, flags=MapFlag.NO_PREALLOC, max_entries=100)
-    for number in range(50):
-        counts[bytes((32, 0, 0, 0, 10, 0, 0, number))] = number
-    attempt, interrupted = syscall._attempt, []
-
-    def interrupt(command: int, attribute: Any) -> int:
-        """What kernels before 6.14 do when entries vanish: part of the work, and EINTR."""
-        if command == Command.MAP_LOOKUP_BATCH and attribute.count > 3:
-            attribute.count = 3
-            interrupted.append(attempt(command, attribute))
-            return interrupted[-1] or -errno.EINTR
-        return attempt(command, attribute)
-
-    monkeypatch.setattr(syscall, "_attempt", interrupt)
-    assert sorted(counts.values()) == list(range(50))
-    assert len(interrupted) > 10
-
-
-def test_a_kernel_that_is_interrupted_for_ever_is_read_entry_by_entry(
-    make_map: MakeMap, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = make_map(MapType.HASH)
-    counts[1] = 1
-    attempt = syscall._attempt
-
-    def interrupt(command: int, attribute: Any) -> int:
-        if command == Command.MAP_LOOKUP_BATCH:
-            attribute.count = 0
-            return -errno.EINTR
-        return attempt(command, attribute)
-
-    monkeypatch.setattr(syscall, "_attempt", interrupt)
-    assert dict(counts) == {1: 1}
-
-
-@pytest.mark.parametrize("field", ["key_size", "value_size", "max_entries", "flags"])
-def test_numbers_that_do_not_fit_are_refused(make_map: MakeMap, field: str) -> None:
-    with pytest.raises(ValueError, match=f"{field} cannot be 4,294,967,301"):
-        make_map(MapType.HASH, **{field: (1 << 32) + 5})

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import CodecError
-from osmia.kernel.maps import batches
 from osmia.numpy_extra import numpy as np
 
 if TYPE_CHECKING:
-    from osmia.kernel.maps.keyed import KeyedMap
+    from osmia.engine.maps.keyed import KeyedMap
 
 Array = np.ndarray[Any, Any]
 
@@ -39,7 +38,7 @@ def structured(source: KeyedMap, *, take: bool = False) -> Array:
 
 
 def packed(target: KeyedMap, keys: Any, values: Any) -> tuple[bytes, bytes]:
-    """Arrays of keys and of values as the bytes that the kernel takes."""
+    """Arrays of keys and of values as the bytes that the engine takes."""
     if len(keys) != len(values):
         problem = f"{len(keys)} keys and {len(values)} values are no entries"
         raise CodecError(f"map {target.name!r}: {problem}")
@@ -91,15 +90,8 @@ class _Growing:
 
 def _steps(source: KeyedMap, take: bool) -> Iterator[tuple[Array, Array]]:
     """Keys and values of some entries at a time; valid until the next step."""
-    reader = batches.start(source, batches.chunk_entries(source), take=take)
-    if reader is not None:
-        for count in reader:
-            keys = memoryview(reader.keys)[: count * source.key_size]
-            values = memoryview(reader.values)[: count * source.entry_value_size]
-            yield _typed(source, keys, values)
-        return
-    for key, value in batches.read(source, take=take):
-        yield _typed(source, key, value)
+    for keys, values in source.raw.read(take=take):
+        yield _typed(source, keys, values)
 
 
 def _typed(source: KeyedMap, keys: Any, values: Any) -> tuple[Array, Array]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from osmia.kernel.maps.base import Map
-from osmia.kernel.maps.info import MapInfo
-from osmia.kernel.sys.fd import FileDescriptor
+from osmia.engine.maps.base import Map
+from osmia.engine.raw_map import RawMap
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
@@ -23,28 +22,19 @@ class UserRingBufferMap(Map, types=(MapType.USER_RINGBUF,)):
     """
 
     def __init__(
-        self,
-        fd: FileDescriptor,
-        info: MapInfo,
-        name: str = "",
-        key_codec: Codec | None = None,
-        value_codec: Codec | None = None,
+        self, raw: RawMap, key_codec: Codec | None = None, value_codec: Codec | None = None
     ) -> None:
         # The map has no values of its own: the values' type is the records'.
         self.record_codec = value_codec
-        super().__init__(fd, info, name, key_codec, None)
+        super().__init__(raw, key_codec, None)
         self._writer: UserRingBuffer | None = None
 
     @property
     def records(self) -> UserRingBuffer:
         """The map's writer: `reserve`, `send`, `pending`, `free`."""
-        number = self.fileno()  # closed maps say so
+        self.raw.check_open()
         if self._writer is None or self._writer.closed:
-            from osmia.events import UserRingBuffer  # once, for maps that are really used
-
-            self._writer = UserRingBuffer(
-                number, self.max_entries, codec=self.record_codec, name=self.name
-            )
+            self._writer = self.raw.records(self.record_codec)
         return self._writer
 
     def send(self, value: Any, *, timeout: float | None = 0.0) -> None:

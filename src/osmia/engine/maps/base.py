@@ -1,21 +1,21 @@
-"""`Map`: what all kinds of maps have in common, from creation to close."""
+"""`Map`: what all kinds of maps have in common, on every engine."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
+from osmia.engine.raw_map import RawMap
 from osmia.errors import CodecError
-from osmia.kernel.maps.info import MapInfo, read_info, round_up
-from osmia.kernel.sys import pins, syscall
-from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapType
 from osmia.values import Codec, plain_codec
 
 if TYPE_CHECKING:
+    from osmia.engine.maps.info import MapInfo
     from osmia.kernel.maps.opening import MapTypes
 
 
@@ -44,14 +44,15 @@ class CreateOptions(OpenOptions, total=False):
 
 
 class Map:
-    """A map in the kernel. Owns its descriptor: close it, or use it in a `with` block.
+    """A map with typed keys and values. Close it, or use it in a `with` block.
 
-    `Map.create`, `Map.from_id` and `Map.from_pin` give the subclass for the map's type.
-    `name` is the whole name where the creator told it; the kernel keeps 15 characters.
+    `Map.create`, `Map.from_id` and `Map.from_pin` make and open maps in the kernel, and give
+    the subclass for the map's type; `Vm.create_map` makes one in a vm; objects that are
+    loaded have theirs. `raw` is the map by its bytes, the engine's own.
     `key_codec` and `value_codec` turn bytes into Python values; where they are not given
     values are plain integers (1, 2, 4, 8 bytes) or byte strings. None: the map has no keys.
 
-    Constructed from a descriptor, `fd` belongs to the map unless the constructor raises
+    Constructed from a RawMap, that belongs to the map unless the constructor raises
     (CodecError, for a codec of another size).
 
     Two maps are equal when they are the same object; to compare contents, compare
@@ -65,91 +66,97 @@ class Map:
         cls._classes.update(dict.fromkeys(types, cls))
 
     def __init__(
-        self,
-        fd: FileDescriptor,
-        info: MapInfo,
-        name: str = "",
-        key_codec: Codec | None = None,
-        value_codec: Codec | None = None,
+        self, raw: RawMap, key_codec: Codec | None = None, value_codec: Codec | None = None
     ) -> None:
-        self.name = name or info.name
-        self.id = info.id
-        self.type = info.type
-        self.flags = info.flags
-        self.key_size = info.key_size
-        self.value_size = info.value_size
-        self.max_entries = info.max_entries
-        self.key_codec = self._fitting(key_codec, info.key_size, "key")
-        self.value_codec = self._fitting(value_codec, info.value_size, "value")
-        self._fd = fd
-        fd.what = f"map {self.name!r}"
+        self.raw = raw
+        self.name = raw.name
+        self.id = raw.id
+        self.type = raw.type
+        self.flags = raw.flags
+        self.key_size = raw.key_size
+        self.value_size = raw.value_size
+        self.max_entries = raw.max_entries
+        self.cpus = raw.cpus
+        """How many values there are under each key, one a CPU; 0: just one."""
+        self.entry_value_size = raw.entry_value_size
+        """Bytes of all values under one key: each CPU's padded to 8."""
+        self.key_codec = self._fitting(key_codec, raw.key_size, "key")
+        self.value_codec = self._fitting(value_codec, raw.value_size, "value")
 
     @staticmethod
     def class_for(map_type: int) -> type[Map]:
         """The class that handles a map type; the plainest one for types unknown here."""
         return Map._classes.get(map_type, Map)
 
+    @staticmethod
+    def over(raw: RawMap, key_codec: Codec | None = None, value_codec: Codec | None = None) -> Map:
+        """The typed map of the class for its type, which owns `raw` from now on; closed when
+        that fails."""
+        try:
+            return Map.class_for(raw.type)(raw, key_codec, value_codec)
+        except BaseException:
+            raw.close()
+            raise
+
     @classmethod
     def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Map:
-        """Create a map; see `osmia.kernel.maps.opening.create_map` for the options."""
-        from osmia.kernel.maps.opening import create_map  # it imports this module
-
-        return create_map(map_type, **options)
+        """Create a map in the kernel; see `osmia.kernel.maps.opening.create_map`."""
+        created: Map = _kernel().create_map(map_type, **options)
+        return created
 
     @classmethod
     def from_id(cls, identifier: int, **options: Unpack[OpenOptions]) -> Map:
-        """Open a map by its id; see `osmia.kernel.maps.opening.map_from_id`."""
-        from osmia.kernel.maps.opening import map_from_id
-
-        return map_from_id(identifier, **options)
+        """Open a map of the kernel by id; see `osmia.kernel.maps.opening.map_from_id`."""
+        opened: Map = _kernel().map_from_id(identifier, **options)
+        return opened
 
     @classmethod
     def from_pin(cls, path: str | os.PathLike[str], **options: Unpack[OpenOptions]) -> Map:
         """Open a pinned map; see `osmia.kernel.maps.opening.map_from_pin`."""
-        from osmia.kernel.maps.opening import map_from_pin
-
-        return map_from_pin(path, **options)
+        opened: Map = _kernel().map_from_pin(path, **options)
+        return opened
 
     @property
     def info(self) -> MapInfo:
         """The map's facts, read now."""
-        return read_info(self.fileno())
+        return self.raw.info
 
     @property
     def slot_size(self) -> int:
         """Bytes that one value takes in an array that can be mapped into memory."""
-        return round_up(self.value_size, 8)
+        return -(-self.value_size // 8) * 8
 
     def fileno(self) -> int:
-        """The descriptor's number; the map keeps owning it. ClosedError when closed."""
-        return self._fd.fileno()
+        """The descriptor's number; the map keeps owning it. ClosedError when closed,
+        NotSupportedError where maps have none."""
+        return self.raw.fileno()
 
     @property
     def closed(self) -> bool:
-        """Whether the map was closed here; the kernel's may live on."""
-        return self._fd.closed
+        """Whether the map was closed here; the engine's may live on."""
+        return self.raw.closed
 
     def close(self) -> None:
-        """Let go of the map; the kernel frees it when nobody else holds it."""
-        self._fd.close()
+        """Let go of the map; the engine frees it when nobody else holds it."""
+        self.raw.close()
 
     def freeze(self) -> None:
-        """No more writes through bpf(2), for ever; programs still may write. Since 5.2.
+        """No more updates from outside of programs, for ever; those still may write. Since 5.2.
 
         KernelError EBUSY while the map is mapped writable or somebody writes to it.
         """
-        syscall.map_freeze(self.fileno(), what=f"freeze map {self.name!r}")
+        self.raw.freeze()
 
     def pin(self, path: str | os.PathLike[str]) -> None:
         """Pin the map to a path in a bpffs; missing directories are made, mode 0700."""
-        pins.pin(self.fileno(), path, what=f"map {self.name!r}")
+        self.raw.pin(path)
 
     def unpin(self, path: str | os.PathLike[str]) -> None:
         """Remove a pin."""
-        pins.unpin(path)
+        self.raw.unpin(path)
 
     def __enter__(self) -> Self:
-        self.fileno()
+        self.raw.check_open()
         return self
 
     def __exit__(
@@ -165,7 +172,8 @@ class Map:
         key = f"{self.key_codec.type_name} → " if self.key_codec else ""
         value = self.value_codec.type_name if self.value_codec else f"{self.value_size} bytes"
         state = "closed" if self.closed else f"id {self.id}"
-        return f"<map {self.name!r}: {kind}, {key}{value}, {state}>"
+        engine = "" if self.raw.engine == "kernel" else f", {self.raw.engine}"
+        return f"<map {self.name!r}: {kind}, {key}{value}, {state}{engine}>"
 
     def _fitting(self, codec: Codec | None, size: int, role: str) -> Codec | None:
         if codec is None:
@@ -189,3 +197,8 @@ class Map:
     def _codec_error(self, role: str, error: CodecError) -> CodecError:
         """The same error with the map's name and the role (key, value) in front."""
         return CodecError(f"map {self.name!r}, {role}: {error}")
+
+
+def _kernel() -> Any:
+    """The engine that maps are made and opened in by class methods: it stands above this."""
+    return importlib.import_module("osmia.kernel.maps.opening")

@@ -1,0 +1,120 @@
+"""Maps that programs send events through: ring buffers and perf event arrays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from osmia.engine.maps.base import Map
+from osmia.engine.maps.errors import Operation, element_error
+from osmia.engine.raw_map import RawMap
+from osmia.object.uapi import MapType
+from osmia.values import Codec
+
+# Readers of events are imported when the first one is opened: not every program sends any.
+if TYPE_CHECKING:
+    import numpy
+
+    from osmia.events import EventCodec, EventSource
+
+
+class EventMap(Map):
+    """A map whose entries are events: iterate over it, or use `events` for everything else.
+
+    `event_codec` types the events; set it before the first is read. Without one events
+    are `bytes`. The reader is opened at the first use and closed with the map. A vm's map has
+    nothing to wait for: its iteration ends when it is empty.
+    """
+
+    def __init__(
+        self, raw: RawMap, key_codec: Codec | None = None, value_codec: Codec | None = None
+    ) -> None:
+        # Where the map has no values of its own, the values' type is the events'.
+        self.event_codec: EventCodec | None = None if raw.value_size else value_codec
+        super().__init__(raw, key_codec, value_codec if raw.value_size else None)
+        self._source: EventSource[Any] | None = None
+
+    @property
+    def events(self) -> EventSource[Any]:
+        """The map's reader: `poll`, `read`, `drain`, `async for`, `pending`, `fileno`."""
+        self.raw.check_open()
+        if self._source is None or self._source.closed:
+            self._source = self._open()
+        return self._source
+
+    def _open(self) -> EventSource[Any]:
+        return self.raw.events(self.event_codec)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The events as they come; waits for ever."""
+        return iter(self.events)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """The events as they come, for `async for`."""
+        return aiter(self.events)
+
+    def iterate(self, timeout: float | None = None) -> Iterator[Any]:
+        """The events as they come; ends when none came for `timeout` seconds."""
+        return self.events.iterate(timeout)
+
+    def poll(self, timeout: float | None = None) -> bool:
+        """Wait until an event is there, `timeout` seconds at most (None: for ever)."""
+        return self.events.poll(timeout)
+
+    def read(self) -> list[Any]:
+        """The events that are there now."""
+        return self.events.read()
+
+    def drain(self, callback: Callable[[Any], object]) -> int:
+        """Call `callback` with each event that is there now; how many there were."""
+        return self.events.drain(callback)
+
+    def close(self) -> None:
+        """Close the reader and let go of the map."""
+        if self._source is not None:
+            self._source.close()
+        super().close()
+
+
+class RingBufferMap(EventMap, types=(MapType.RINGBUF,)):
+    """BPF_MAP_TYPE_RINGBUF (since 5.8): events of all CPUs in one order."""
+
+    def to_numpy(self, dtype: Any = None) -> numpy.ndarray[Any, Any]:
+        """The events that are there now, all of one size, as an array. Imports numpy."""
+        reader: Any = self.events
+        events: numpy.ndarray[Any, Any] = reader.to_numpy(dtype)
+        return events
+
+
+class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
+    """BPF_MAP_TYPE_PERF_EVENT_ARRAY: a stream of events per CPU, as (CPU, event).
+
+    Reading opens a perf event on every CPU that is online and has an entry, with
+    `pages` pages of data each (a power of two; None: PerfBuffer's default), and takes
+    them out of the map again when the reader is closed. Programs that count with
+    `bpf_perf_event_read` want perf events of the caller's instead: `array[cpu] = event`,
+    anything with a `fileno()`. In a vm events wait in `raw.queue`, and there are no perf
+    events to store.
+    """
+
+    pages: int | None = None
+
+    def __setitem__(self, cpu: int, event: Any) -> None:
+        value = self.raw.reference(event)
+        if error := self.raw.update(cpu.to_bytes(4, sys.byteorder), value):
+            raise element_error(self.raw, Operation.UPDATE, error, cpu)
+
+    def __delitem__(self, cpu: int) -> None:
+        if error := self.raw.delete(cpu.to_bytes(4, sys.byteorder)):
+            raise element_error(self.raw, Operation.DELETE, error, cpu)
+
+    @property
+    def lost(self) -> int:
+        """Events that found no room, as far as what was read so far tells."""
+        reader: Any = self.events
+        lost: int = reader.lost
+        return lost
+
+    def _open(self) -> EventSource[Any]:
+        return self.raw.events(self.event_codec, pages=self.pages)

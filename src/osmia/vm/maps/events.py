@@ -1,0 +1,68 @@
+"""The events of perf event arrays: a queue that programs fill, and its reader."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+
+from osmia.events import EventSource
+from osmia.events.source import Batch, EventCodec
+
+
+class EventQueue:
+    """Events by CPU. At most `LIMIT` of `LIMIT_BYTES` wait to be read; `lost` counts the rest."""
+
+    LIMIT = 1 << 16
+    LIMIT_BYTES = 1 << 26
+
+    def __init__(self) -> None:
+        self.events: deque[tuple[int, bytes]] = deque()
+        self.waiting = 0  # bytes
+        self.lost = 0
+
+    def put(self, cpu: int, data: bytes) -> int:
+        """Store an event; 0, or -ENOSPC when nobody reads them."""
+        if len(self.events) >= self.LIMIT or self.waiting + len(data) > self.LIMIT_BYTES:
+            self.lost += 1
+            return -errno.ENOSPC
+        self.events.append((cpu, data))
+        self.waiting += len(data)
+        return 0
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """The events that wait: they do no more."""
+        taken = [self.events.popleft() for _ in range(len(self.events))]
+        self.waiting -= sum(len(data) for _, data in taken)
+        return taken
+
+
+class PerfEvents(EventSource[tuple[int, object]]):
+    """What programs sent through a perf event array: (CPU, event)."""
+
+    def __init__(self, queue: EventQueue, codec: EventCodec | None, name: str) -> None:
+        super().__init__(f"perf buffer {name!r}")
+        self._queue = queue
+        self._codec = codec
+
+    @property
+    def lost(self) -> int:
+        """Events that found no room."""
+        return self._queue.lost
+
+    def fileno(self) -> int:
+        """There is no descriptor."""
+        return -1
+
+    def _refill(self) -> int:
+        decode = None if self._codec is None else self._codec.decode
+        taken = self._queue.take()
+        counter = iter(taken)
+        events = ((cpu, data if decode is None else decode(data)) for cpu, data in counter)
+        self._batch = Batch(events, counter)
+        return len(taken)
+
+    def _backlog(self) -> int:
+        return len(self._queue.events)
+
+    def _release(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,158 @@
+"""Which maps there can be: the kernel's rules for each type, with its errno values.
+
+From kernel/bpf/syscall.c (map_create) and the `map_alloc_check` of each type, Linux 6.18.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+
+from osmia.errors import KernelError, NotSupportedError
+from osmia.object.uapi import MapFlag, MapType
+from osmia.vm.maps.build import OF_GROUPS, STORAGE, Definition, is_known
+
+MAX_KEY = 512
+"""Bytes: MAX_BPF_STACK, a key has to fit a program's stack here."""
+MAX_VALUE = 1 << 22
+"""Bytes: what the kernel's allocator gives in one piece."""
+MAX_ENTRIES = 1 << 27
+_LARGEST = {
+    MapType.ARRAY: (1 << 31) - 1,
+    MapType.PERCPU_ARRAY: 1 << 15,
+    MapType.PERCPU_HASH: 1 << 15,
+    MapType.LRU_PERCPU_HASH: 1 << 15,
+}
+"""Bytes of a value, where it is not `MAX_VALUE`: an array is in virtual memory, what is by CPU
+in units of its own."""
+MAX_GROUP_VALUE = 3584
+"""Bytes: what bpf_get_local_storage can make on its own."""
+STORAGE_ENTRIES = 4096
+"""How many owners a storage map holds at most, where its definition does not say."""
+
+_F = MapFlag
+FD_ACCESS = _F.RDONLY | _F.WRONLY
+"""What holds for who made the map only, not for the map."""
+_ACCESS = FD_ACCESS | _F.RDONLY_PROG | _F.WRONLY_PROG
+_HASH = _F.NO_PREALLOC | _F.NUMA_NODE | _F.ZERO_SEED | _ACCESS
+_LRU = _HASH | _F.NO_COMMON_LRU
+_OBJECTS = _F.NUMA_NODE | FD_ACCESS
+
+#: The flags that each type may have; a per-CPU map is on all nodes.
+_FLAGS: dict[MapType, MapFlag] = {
+    MapType.HASH: _HASH,
+    MapType.PERCPU_HASH: _HASH & ~_F.NUMA_NODE,
+    MapType.LRU_HASH: _LRU,
+    MapType.LRU_PERCPU_HASH: _LRU & ~_F.NUMA_NODE,
+    MapType.HASH_OF_MAPS: _HASH,
+    MapType.ARRAY: _F.NUMA_NODE | _F.MMAPABLE | _F.INNER_MAP | _ACCESS,
+    MapType.PERCPU_ARRAY: _ACCESS,
+    MapType.PROG_ARRAY: _OBJECTS,
+    MapType.PERF_EVENT_ARRAY: _OBJECTS | _F.PRESERVE_ELEMS,
+    MapType.ARRAY_OF_MAPS: _OBJECTS,
+    MapType.LPM_TRIE: _F.NO_PREALLOC | _F.NUMA_NODE | _ACCESS,
+    MapType.DEVMAP: _OBJECTS,
+    MapType.DEVMAP_HASH: _OBJECTS,
+    MapType.CPUMAP: _F.NUMA_NODE,
+    MapType.XSKMAP: _OBJECTS,
+    MapType.QUEUE: _F.NUMA_NODE | _ACCESS,
+    MapType.STACK: _F.NUMA_NODE | _ACCESS,
+    MapType.BLOOM_FILTER: _F.NUMA_NODE | _F.ZERO_SEED | _ACCESS,
+    MapType.RINGBUF: _F.NUMA_NODE,
+    MapType.USER_RINGBUF: _F.NUMA_NODE,
+    **dict.fromkeys(STORAGE, _F.NO_PREALLOC | _F.CLONE),
+    **dict.fromkeys(OF_GROUPS, _F.NUMA_NODE | _ACCESS),
+}
+_WITHOUT_PREALLOCATION = STORAGE - OF_GROUPS | {MapType.LPM_TRIE}
+_RINGS = (MapType.RINGBUF, MapType.USER_RINGBUF)
+_KEYLESS = (MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER)
+_DEVICES = (MapType.DEVMAP, MapType.DEVMAP_HASH)
+_KEYS_OF_4 = frozenset(
+    {
+        MapType.ARRAY,
+        MapType.PERCPU_ARRAY,
+        MapType.PROG_ARRAY,
+        MapType.PERF_EVENT_ARRAY,
+        MapType.ARRAY_OF_MAPS,
+        MapType.DEVMAP,
+        MapType.DEVMAP_HASH,
+        MapType.CPUMAP,
+        MapType.XSKMAP,
+    }
+)
+#: Value sizes in bytes, where a type has few.
+_VALUE_SIZES = {
+    **dict.fromkeys((MapType.PROG_ARRAY, MapType.PERF_EVENT_ARRAY, MapType.XSKMAP), (4,)),
+    **dict.fromkeys((MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS), (4,)),
+    **dict.fromkeys((*_DEVICES, MapType.CPUMAP), (4, 8)),
+}
+
+
+def normalised(definition: Definition, cpus: int) -> Definition:
+    """The definition as the map will have it; raises KernelError for what no kernel takes."""
+    d = definition
+    if not is_known(d.type):
+        raise NotSupportedError(f"the vm has no maps of type {MapType(d.type).name}")
+    if d.type in STORAGE:
+        d = replace(d, key_size=d.key_size or 4, max_entries=d.max_entries or STORAGE_ENTRIES)
+    if d.type is MapType.PERF_EVENT_ARRAY and d.max_entries == 0:
+        d = replace(d, key_size=4, value_size=4, max_entries=cpus)
+    why = _wrong_flags(d) or _wrong_sizes(d)
+    if why:
+        raise KernelError(why, f"create a map of type {d.type.name}", hint=_hint(d))
+    if d.type in _DEVICES:  # as the kernel does on its own
+        d = replace(d, flags=d.flags | MapFlag.RDONLY_PROG)
+    return d
+
+
+def _wrong_flags(d: Definition) -> int:
+    """0, or the errno value for flags that the type does not have, or not together."""
+    if d.map_extra and d.type is not MapType.BLOOM_FILTER:
+        return errno.EINVAL
+    if d.flags & ~_FLAGS[d.type]:
+        return errno.EINVAL
+    for pair in (FD_ACCESS, MapFlag.RDONLY_PROG | MapFlag.WRONLY_PROG):
+        if d.flags & pair == pair:
+            return errno.EINVAL
+    if d.type in _WITHOUT_PREALLOCATION and not d.flags & MapFlag.NO_PREALLOC:
+        return errno.EINVAL
+    lru = d.type in (MapType.LRU_HASH, MapType.LRU_PERCPU_HASH)
+    return errno.EOPNOTSUPP if lru and d.flags & MapFlag.NO_PREALLOC else 0
+
+
+def _wrong_sizes(d: Definition) -> int:
+    if d.max_entries <= 0 or d.max_entries > MAX_ENTRIES:
+        return errno.EINVAL if d.max_entries <= 0 else errno.E2BIG
+    if d.type in _RINGS:
+        bad = d.key_size or d.value_size or d.max_entries & (d.max_entries - 1)
+        return errno.EINVAL if bad or d.max_entries % 4096 else 0
+    if d.type in _KEYLESS:
+        bad_rounds = d.type is MapType.BLOOM_FILTER and d.map_extra > 15
+        if d.key_size or not d.value_size or bad_rounds:
+            return errno.EINVAL
+        return errno.E2BIG if d.value_size > MAX_VALUE else 0
+    if d.type in OF_GROUPS and d.value_size > MAX_GROUP_VALUE:
+        return errno.E2BIG
+    if d.value_size not in _VALUE_SIZES.get(d.type, (d.value_size,)):
+        return errno.EINVAL
+    if d.type in _KEYS_OF_4 and d.key_size != 4:
+        return errno.EINVAL
+    if d.type is MapType.LPM_TRIE and not 5 <= d.key_size <= 4 + 256:
+        return errno.EINVAL
+    if not d.key_size or not d.value_size:
+        return errno.EINVAL
+    if d.type is MapType.LPM_TRIE and d.value_size > MAX_VALUE:
+        return errno.EINVAL
+    if d.key_size > MAX_KEY or d.value_size > _LARGEST.get(d.type, MAX_VALUE):
+        return errno.E2BIG
+    return 0
+
+
+def _hint(d: Definition) -> str:
+    if d.max_entries <= 0:
+        return "max_entries is 0; set it before load"
+    if d.type in _WITHOUT_PREALLOCATION and not d.flags & MapFlag.NO_PREALLOC:
+        return f"{d.type.name} maps need BPF_F_NO_PREALLOC"
+    if d.flags & ~_FLAGS[d.type]:
+        return f"{d.type.name} maps have no flags {MapFlag(d.flags & ~_FLAGS[d.type])!r}"
+    return f"key {d.key_size}, value {d.value_size} bytes, {d.max_entries} entries"

@@ -1,0 +1,110 @@
+"""Maps of every engine, for tests of the face that they share."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import pytest
+
+from osmia.engine.maps import Map
+from osmia.isa import assemble
+from osmia.kernel.maps import batches
+from osmia.kernel.programs.program import Program
+from osmia.kernel.sys.cpus import possible_cpus
+from osmia.object.uapi import MapType, ProgramType
+from osmia.vm.engine import Vm
+
+RETURN_0 = assemble("r0 = 0\nexit")
+MakeMap = Callable[..., Any]
+
+
+class Bench(Protocol):
+    """What the tests ask of an engine."""
+
+    def create(self, kind: MapType, **options: Any) -> Map:
+        """Make a map."""
+
+    def program(self, kind: ProgramType) -> Any:
+        """Load a program that returns 0."""
+
+
+class KernelBench:
+    """The kernel engine."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def create(self, kind: MapType, **options: Any) -> Map:
+        return self._stack.enter_context(Map.create(kind, **options))
+
+    def program(self, kind: ProgramType) -> Any:
+        loaded = Program.load(kind, RETURN_0, license="GPL", name="target")
+        return self._stack.enter_context(loaded)
+
+
+class VmBench:
+    """A vm with as many CPUs as the kernel has."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.vm = stack.enter_context(Vm(memory=1 << 27, cpus=possible_cpus()))
+        # So that no number of a map is some other number in what the tests compare.
+        self.vm._map_numbers = itertools.count(1000)
+        self.vm._program_numbers = itertools.count(1000)
+
+    def create(self, kind: MapType, **options: Any) -> Map:
+        for role in ("key", "value"):
+            codec = options.get(f"{role}_codec")
+            if f"{role}_size" not in options and codec is not None:
+                options[f"{role}_size"] = codec.size
+        return self.vm.create_map(kind, **options)
+
+    def program(self, kind: ProgramType) -> Any:
+        return self.vm.load_program(RETURN_0, type=kind, name="target")
+
+
+BENCHES: dict[str, Callable[[ExitStack], Bench]] = {"kernel": KernelBench, "vm": VmBench}
+#: The kernel with batch commands, and as before 5.6.
+WAYS = [
+    pytest.param("kernel", marks=pytest.mark.kernel),
+    pytest.param("kernel without batches", marks=pytest.mark.kernel),
+    "vm",
+]
+
+
+@pytest.fixture(params=WAYS)
+def engine_name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The engine that a test runs on, once more as an old kernel has it."""
+    name, _, how = request.param.partition(" ")
+    if how:
+        monkeypatch.setattr(batches, "BATCH_TYPES", frozenset())
+    return str(name)
+
+
+@pytest.fixture
+def bench(engine_name: str) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        yield BENCHES[engine_name](stack)
+
+
+@pytest.fixture
+def make_map(bench: Bench) -> MakeMap:
+    """make_map(type, **options): u32 keys, u64 values and 8 entries unless told otherwise."""
+
+    def make(map_type: MapType, **options: Any) -> Map:
+        sizes = {"key_size": 4, "value_size": 8, "max_entries": 8, "name": "example"}
+        for role in ("key", "value"):
+            if f"{role}_codec" in options:
+                del sizes[f"{role}_size"]
+        return bench.create(map_type, **{**sizes, **options})
+
+    return make
+
+
+@pytest.fixture
+def u64() -> Callable[[int], bytes]:
+    """The eight bytes of a number in the machine's order."""
+    return lambda number: number.to_bytes(8, sys.byteorder)
