@@ -233,23 +233,25 @@ class RawMap(Protocol):
 
     def fileno(self) -> int:
         """The map's descriptor."""
-        self._lacks("file descriptors")
+        self._lacks("file descriptors", "fileno")
 
     def pin(self, path: str | os.PathLike[str]) -> None:
         """Pin the map to a path in a bpffs."""
-        self._lacks("pins")
+        self._lacks("pins", "pin")
 
     def unpin(self, path: str | os.PathLike[str]) -> None:
         """Remove a pin."""
-        self._lacks("pins")
+        self._lacks("pins", "pin")
 
     def hint(self, operation: Operation, error: int) -> str:
         """What the engine knows of the reason for an errno that was just given, or ""."""
         return ""
 
-    def _lacks(self, what: str) -> NoReturn:
+    def _lacks(self, what: str, capability: str | None = None) -> NoReturn:
+        """Maps of this engine have no such thing; `capability` is what the engine declares."""
         self.check_open()
         kind = self.type.name if isinstance(self.type, MapType) else f"type {self.type}"
         raise NotSupportedError(
-            f"map {self.name!r}: {kind} maps of the {self.engine} have no {what}"
+            f"map {self.name!r}: {kind} maps of the {self.engine} have no {what}",
+            capability=capability,
         )

@@ -9,7 +9,10 @@ from __future__ import annotations
 import errno
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar, Never
+
+from mock_maps import typed
 
 from osmia.engine.loaded import LoadedObject
 from osmia.engine.program import Program
@@ -119,9 +122,14 @@ class MockLoadedObject(LoadedObject):
             for each in obj.programs.values()
             if each.autoload
         }
-        maps: dict[str, Any] = {each.name: {} for each in obj.maps.values() if each.autocreate}
+        maps = {each.name: typed(obj, each) for each in obj.maps.values() if each.autocreate}
         super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
         self._sections = {name: bytearray(s.contents) for name, s in obj.data_sections.items()}
+
+    def _release(self, everything: ExitStack) -> None:
+        for held in self.maps.values():
+            everything.callback(held.close)
+        super()._release(everything)
 
     def _store(self, section: DataSection) -> Store | None:
         if section.kind is DataKind.STRUCT_OPS:
