@@ -3,15 +3,22 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SHELL  := /bin/bash
+PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test check bench docs test-kernels clean packages
+.PHONY: demo test quick check bench docs test-kernels test-pythons clean packages
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/osmia
 	@$(BIN)/python examples/demo.py
 
+# As many workers as there are CPUs; then, alone, what measures time.
 test: $(VENV)/dev packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) -m "not alone"
+	$(BIN)/python -m pytest -m alone
+
+# A minute, for the inner loop: without what compares engines and libraries at length.
+quick: $(VENV)/dev packages
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not alone"
 
 check: $(VENV)/dev
 	$(BIN)/ruff check
@@ -29,17 +36,21 @@ bench: $(VENV)/dev packages
 # The suite's second half: what Debian's 6.1 has and this kernel may lack.
 test-kernels: $(VENV)/dev packages
 	$(BIN)/python -m pytest tests/differential
-	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m vm
+	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m second_kernel
+
+# The quick tests with each Python from 3.11 to 3.13 that is installed here.
+test-pythons:
+	tools/test-pythons
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/osmia: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,jit]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile,jit,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/osmia
 
 # Debian packages the tests use, with the reason for each, in one file; and a newer bpftool in

@@ -67,7 +67,7 @@ def _load(text: str, **values: int) -> Program:
     )
 
 
-def _best(fill: Callable[[], None], drain: Callable[[], int]) -> tuple[float, int]:
+def _best(fill: Callable[[], object], drain: Callable[[], int]) -> tuple[float, int]:
     """Seconds a record in the best round, and how many records a round had."""
     best, count = float("inf"), 0
     for _ in range(ROUNDS):

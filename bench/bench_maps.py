@@ -98,13 +98,18 @@ def _whole(target: KeyedMap, entries: int) -> None:
 
     keys = np.arange(entries, dtype=np.uint32)
     values = keys.astype(np.uint64)
+
+    def refill() -> None:
+        target.clear()
+        target.update_arrays(keys, values)
+
     cases: list[tuple[str, Callable[[], object]]] = [
         ("update_arrays", lambda: target.update_arrays(keys, values)),
         ("to_arrays", target.to_arrays),
         ("to_numpy", target.to_numpy),
         ("for key, value in map.items()", lambda: sum(1 for _ in target.items())),
         ("len(map)", lambda: len(target)),
-        ("clear and fill again", lambda: (target.clear(), target.update_arrays(keys, values))),
+        ("clear and fill again", refill),
     ]
     for name, operation in cases:
         seconds = _seconds(operation)

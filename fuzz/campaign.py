@@ -147,6 +147,7 @@ def _work(
     attempt = prepare()
     outcomes: collections.Counter[str] = collections.Counter()
     problems = []
+    assert sys.__stderr__ is not None  # the real one, of which faulthandler needs the descriptor
     for seed in range(start, end):
         place[:8] = seed.to_bytes(8, "little")
         faulthandler.dump_traceback_later(PATIENCE, exit=True, file=sys.__stderr__)

@@ -30,8 +30,7 @@ import osmia
 from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
 from osmia.object.jump_targets import jump_targets
-from osmia.passes import Target, prepare
-from osmia.passes.layout import lay_out
+from osmia.passes import Prepared, Target, prepare
 
 TESTS = Path(__file__).parent.parent / "tests"
 CORPUS = TESTS / "differential" / "corpus"
@@ -56,9 +55,9 @@ def examine(data: bytes, target: Target) -> None:
             jump_targets(obj, obj.functions[name])
         for name in obj.data:
             _ignoring_errors(lambda name=name: obj.data[name])
-        prepared = _ignoring_errors(lambda: prepare(obj, target)) or obj
-        for name in prepared.programs:
-            _ignoring_errors(lambda name=name: lay_out(prepared, name))
+        prepared = _ignoring_errors(lambda: prepare(obj, target)) or Prepared(obj)
+        for name in obj.programs:
+            _ignoring_errors(lambda name=name: prepared.layout(name))
     except OsmiaError:
         pass
 
@@ -143,11 +142,12 @@ class Mutator:
 
 
 def compiled_seeds() -> list[bytes]:
-    """The corpus, and jump tables, compiled; what was compiled before comes from the cache."""
+    """The corpus, jump tables and pointers, compiled; what was before comes from the cache."""
     from osmia.toolchain import compile as compile_source
 
     small = [path for path in sorted(CORPUS.glob("*.bpf.c")) if path.name != "big.bpf.c"]
     jumps = compile_source(TESTS / "formats" / "jump_tables.bpf.c", cpu="v4", compiler="zig")
+    small.append(TESTS / "formats" / "pointers.bpf.c")
     return [jumps.data, *(compile_source(path).data for path in small)]
 
 
@@ -212,7 +212,7 @@ def run(minutes: float, count: int, seed: int, target: Target) -> int:
 
 def with_atheris(arguments: list[str], target: Target) -> None:
     """Hand over to libFuzzer."""
-    import atheris  # type: ignore[import-not-found]
+    import atheris
 
     directory = Path("fuzz-corpus")
     directory.mkdir(exist_ok=True)
@@ -231,7 +231,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path)
     parser.add_argument("--atheris", action="store_true")
     options, rest = parser.parse_known_args()
-    target = Target()
+    target = Target.running()
     if target.btf is not None:
         target.btf.find("task_struct")  # the index, outside of every input's time
     if options.atheris:

@@ -26,8 +26,15 @@ from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.engine import Vm
 from osmia.vm.helpers import supported
+from osmia.vm.programs import Executor
 
 BUDGET = 2000
+#: How each program is run: by what, and whether strictly.
+WAYS: tuple[tuple[Executor, bool], ...] = (
+    ("interpreter", True),
+    ("interpreter", False),
+    ("jit", False),
+)
 MAPS = (
     (MapType.ARRAY, 4, 16, 4),
     (MapType.HASH, 8, 16, 8),
@@ -275,7 +282,7 @@ class Target:
             for kind, k, v, n in MAPS
         ]
         self.maps = tuple(held.id for held in made)
-        self.headers = [held.raw.header for held in made]
+        self.headers = [self.vm.lifetimes.maps[number].header for number in self.maps]
         self.fixed = self.digest()
 
     def digest(self) -> bytes:
@@ -297,7 +304,7 @@ class Target:
         except OsmiaError:
             return ["refused"]
         outcomes = []
-        for executor, strict in (("interpreter", True), ("interpreter", False), ("jit", False)):
+        for executor, strict in WAYS:
             try:
                 program.run(data, executor=executor, strict=strict, budget=BUDGET)
                 outcomes.append(f"{executor}{'' if strict else ', free'}: ended")

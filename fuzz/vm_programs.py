@@ -395,7 +395,7 @@ class Engines:
 
         self.kernel = kernel
         self.vm = stack.enter_context(Vm(memory=1 << 26, cpus=2))
-        self.vm_maps = {
+        self.vm_maps: dict[str, Any] = {
             name: self.vm.create_map(kind, key_size=k, value_size=v, max_entries=n, name=name)
             for name, (kind, k, v, n) in MAPS.items()
         }

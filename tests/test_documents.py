@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
-import inspect
+import importlib.util
 import os
 import re
 import shutil
@@ -14,12 +14,14 @@ import tokenize
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import osmia
-from osmia.kernel import links
+from osmia.engine.attaching import AttachOptions
+from osmia.kernel.links.attach import KINDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -127,44 +129,23 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_attach_options_are_those_of_the_functions() -> None:
-    table = (DOCS / "python.md").read_text().split("\n| program | target | options |\n")[1]
-    order = {"before", "after", "first", "last", "expected_revision"}
-    told = {}
-    for row in table.split("\n\n", 1)[0].split("\n")[1:]:
-        _, programs, _target, options, _ = row.split("|")
-        names = set(re.findall(r"`(\w+)`", options)) | (order if "order as" in options else set())
-        if "attach_struct_ops" not in options:
-            told[programs.strip().split(", ")[0]] = names
-    assert told.keys() == ATTACH_FUNCTIONS.keys()
-    for kind, (functions, of_target) in ATTACH_FUNCTIONS.items():
-        takes = {name for each in functions for name in inspect.signature(each).parameters}
-        assert told[kind] == takes - {"program", *of_target}, kind
+def tool(name: str) -> ModuleType:
+    """A module of tools/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-#: The functions behind each row, and which of their arguments the target is.
-ATTACH_FUNCTIONS = {
-    "xdp": ([links.attach_xdp], ["interface"]),
-    "tc": ([links.attach_tcx, links.attach_clsact], ["interface"]),
-    "netkit": ([links.attach_netkit], ["interface"]),
-    "cgroup": ([links.attach_cgroup], ["cgroup"]),
-    "kprobe": ([links.attach_kprobe], ["function"]),
-    "kprobe.multi": ([links.attach_kprobe_multi], ["functions"]),
-    "uprobe": ([links.attach_uprobe], ["binary", "function"]),
-    "uprobe.multi": ([links.attach_uprobe_multi], ["binary", "functions"]),
-    "usdt": ([links.attach_usdt], ["binary"]),
-    "tracepoint": ([links.attach_tracepoint], ["category", "name"]),
-    "raw_tp": ([links.attach_raw_tracepoint], ["name"]),
-    "fentry": ([links.attach_tracing], []),
-    "fentry.multi": ([links.attach_tracing_multi], ["functions"]),
-    "freplace": ([links.attach_freplace], ["target"]),
-    "perf_event": ([links.attach_perf_event], ["event"]),
-    "iter": ([links.attach_iterator], ["map"]),
-    "socket filter": ([links.attach_socket_filter, links.attach_reuseport], ["target"]),
-    "sk_skb": ([links.attach_sockmap], ["sockmap"]),
-    "sk_lookup": ([links.attach_netns], ["netns"]),
-    "netfilter": ([links.attach_netfilter], ["family", "hook"]),
-}
+def test_the_table_of_attach_options_is_that_of_the_code() -> None:
+    text = (DOCS / "python.md").read_text()
+    assert tool("generate_attach_table").document(text) == text, "run tools/generate_attach_table"
+
+
+def test_every_attach_option_has_a_type() -> None:
+    options = {name for kind in KINDS for name in kind.options()}
+    assert options == AttachOptions.__optional_keys__
 
 
 @pytest.mark.kernel
@@ -180,6 +161,7 @@ def test_python(here: Path, interface: str, bpffs: Path) -> None:
             names["bpf"].close()  # as the last block does
 
 
+@pytest.mark.slow
 def test_testing(here: Path) -> None:
     document = DOCS / "testing.md"
     write_programs(document, here)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import osmia
 
 HEAVY = ("click", "llvmlite", "numpy", "pyroute2", "rich")
@@ -26,6 +28,7 @@ def test_every_error_that_users_meet_is_public() -> None:
     assert defined - set(osmia.__all__) == {"LegacyObjectWarning"}  # a kind of OsmiaWarning
 
 
+@pytest.mark.slow
 def test_type_checkers_see_every_public_name(tmp_path: Path) -> None:
     source = tmp_path / "user.py"
     source.write_text("\n".join(["import osmia", *(f"osmia.{name}" for name in osmia.__all__)]))

@@ -121,7 +121,7 @@ def _sets(thing: object, name: str) -> bool:
         return False
     return any(
         name in vars(each).get("__annotations__", {})
-        or name in getattr(getattr(each.__init__, "__code__", None), "co_names", ())
+        or name in getattr(getattr(vars(each).get("__init__"), "__code__", None), "co_names", ())
         for each in thing.__mro__
     )
 

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import osmia
-from osmia.formats.convert import convert
 from osmia.formats.elf_writer import write_object
 from osmia.kernel.load.loaded import LoadedObject
 from osmia.kernel.rtnetlink import tc_filters
 from osmia.kernel.sys import pins
 from osmia.object import Object, ProgramType
 from osmia.passes.attachment import for_attachment
+from osmia.passes.convert import convert
 
 HERE = Path(__file__).resolve().parent
 CLONE_NEWNET = 0x4000_0000

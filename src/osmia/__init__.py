@@ -19,13 +19,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from osmia.engine.link import Link
+    from osmia.engine.loaded import LoadedObject
     from osmia.engine.maps import Map
+    from osmia.engine.program import Program
+    from osmia.engine.results import RunResult
     from osmia.errors import (
+        AmbiguousNameError,
         AssemblerError,
         BpfPermissionError,
         ClosedError,
         CodecError,
         CompileError,
+        EditError,
         EmptyMapError,
         KernelError,
         KeyExistsError,
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
         MapFullError,
         MapMismatchError,
         MissingKeyError,
+        MissingPackageError,
         NotSupportedError,
         ObjectFormatError,
         OsmiaError,
@@ -42,8 +49,6 @@ if TYPE_CHECKING:
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
-    from osmia.kernel.links import Link
-    from osmia.kernel.programs.program import Program
     from osmia.object import Object
     from osmia.object.model import Pinning
     from osmia.object.uapi import (
@@ -60,24 +65,28 @@ if TYPE_CHECKING:
 
 # Written out, not computed: type checkers read it.
 __all__ = [
+    "AmbiguousNameError",
     "AssemblerError",
     "AttachType",
     "BpfPermissionError",
     "ClosedError",
     "CodecError",
     "CompileError",
+    "EditError",
     "ElementFlag",
     "EmptyMapError",
     "KernelError",
     "KeyExistsError",
     "Link",
     "LinkError",
+    "LoadedObject",
     "Map",
     "MapFlag",
     "MapFullError",
     "MapMismatchError",
     "MapType",
     "MissingKeyError",
+    "MissingPackageError",
     "NotSupportedError",
     "Object",
     "ObjectFormatError",
@@ -89,6 +98,7 @@ __all__ = [
     "ProgramType",
     "ReadOnlyError",
     "RelocationError",
+    "RunResult",
     "Target",
     "VerifierError",
     "Vm",
@@ -99,11 +109,13 @@ __all__ = [
 
 #: Where the public names live that are no exceptions: (module, name there).
 _HOMES = {
-    "Link": ("osmia.kernel.links", "Link"),
+    "Link": ("osmia.engine.link", "Link"),
+    "LoadedObject": ("osmia.engine.loaded", "LoadedObject"),
     "Map": ("osmia.engine.maps", "Map"),
     "Object": ("osmia.object", "Object"),
     "Pinning": ("osmia.object.model", "Pinning"),
-    "Program": ("osmia.kernel.programs.program", "Program"),
+    "Program": ("osmia.engine.program", "Program"),
+    "RunResult": ("osmia.engine.results", "RunResult"),
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
@@ -115,13 +127,15 @@ _HOMES |= {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'osmia' has no attribute {name!r}")
-    module, attribute = _HOMES.get(name, ("osmia.errors", name))
-    value = getattr(importlib.import_module(module), attribute)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or every name would be one, to type checkers
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'osmia' has no attribute {name!r}")
+        module, attribute = _HOMES.get(name, ("osmia.errors", name))
+        value = getattr(importlib.import_module(module), attribute)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

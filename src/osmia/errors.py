@@ -34,6 +34,10 @@ class AssemblerError(OsmiaError, ValueError):
         super().__init__(f"line {line}: {message}" if line is not None else message)
 
 
+class EditError(OsmiaError, ValueError):
+    """An edit of a function that cannot be right: out of range, a jump to what is taken out."""
+
+
 class CompileError(OsmiaError):
     """No usable compiler, or the compiler refused the source; `output` is what it printed."""
 
@@ -57,12 +61,24 @@ class ClosedError(OsmiaError, ValueError):
 class NotSupportedError(OsmiaError):
     """Something that this kernel, engine or machine lacks.
 
-    `since` is the first kernel version that has it, e.g. "6.6", when one is known.
+    `since` is the first kernel version that has it, e.g. "6.6", when one is known;
+    `capability` what the engine declares that it lacks (`Engine.lacks`), when it does.
     """
 
-    def __init__(self, message: str, *, since: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, since: str | None = None, capability: str | None = None
+    ) -> None:
         self.since = since
+        self.capability = capability
         super().__init__(f"{message} (needs Linux {since} or newer)" if since else message)
+
+
+class MissingPackageError(OsmiaError, ImportError):
+    """A package that osmia works without, but not here; `extra` is what brings it."""
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"this needs {package}: pip install 'osmia[{extra}]'", name=package)
 
 
 class KernelError(OsmiaError, OSError):
@@ -100,6 +116,21 @@ class MapFullError(KernelError):
 
 class EmptyMapError(KernelError, LookupError):
     """A pop or peek found the queue or stack empty (ENOENT)."""
+
+
+class AmbiguousNameError(OsmiaError, KeyError):
+    """A plain name that several static functions or variables of an object have.
+
+    `candidates` are the words that mean one of them each.
+    """
+
+    def __init__(self, message: str, candidates: tuple[str, ...]) -> None:
+        self.message = message
+        self.candidates = candidates
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class CodecError(OsmiaError, ValueError, TypeError):

@@ -38,6 +38,7 @@ from osmia.btf import (
     Volatile,
     kernel_btf,
 )
+from osmia.btf.layout import ByteOrder
 
 zero = st.just(0)
 names = st.sampled_from(["", "a", "b", "ab", "int", "print", "t", "ß", "\udc80", "long name"])
@@ -90,7 +91,7 @@ types: st.SearchStrategy[Type] = st.one_of(
 )
 
 
-def build(found: list[Type], byteorder: str, base: BTF | None = None) -> BTF:
+def build(found: list[Type], byteorder: ByteOrder, base: BTF | None = None) -> BTF:
     builder = BTFBuilder(base, byteorder)
     for entry in found:
         builder.add(entry)
@@ -99,7 +100,7 @@ def build(found: list[Type], byteorder: str, base: BTF | None = None) -> BTF:
 
 @given(st.lists(types, max_size=6), st.sampled_from(["little", "big"]))
 @settings(derandomize=True, deadline=None, max_examples=60)
-def test_types_come_back_as_they_were_added(found: list[Type], byteorder: str) -> None:
+def test_types_come_back_as_they_were_added(found: list[Type], byteorder: ByteOrder) -> None:
     btf = build(found, byteorder)
     read = BTF(btf.to_bytes())
     assert read.byteorder == byteorder
@@ -109,7 +110,7 @@ def test_types_come_back_as_they_were_added(found: list[Type], byteorder: str) -
 
 @given(st.lists(types, max_size=6), st.sampled_from(["little", "big"]))
 @settings(derandomize=True, deadline=None, max_examples=60)
-def test_editing_nothing_changes_no_byte(found: list[Type], byteorder: str) -> None:
+def test_editing_nothing_changes_no_byte(found: list[Type], byteorder: ByteOrder) -> None:
     data = build(found, byteorder).to_bytes()
     assert BTFBuilder.edit(BTF(data)).to_bytes() == data
 
@@ -159,12 +160,13 @@ def test_convenient_methods_say_what_they_mean() -> None:
     section = builder.add_datasec(".data", 24, [(variable, 0, 24)])
     tag = builder.add_decl_tag("hot", flags, 1)
     btf = builder.build()
-    assert btf.type(flags).bitfields
-    assert not btf.type(union).bitfields
+    found: dict[int, Any] = {type_id: btf.type(type_id) for type_id in btf}
+    assert found[flags].bitfields
+    assert not found[union].bitfields
     assert btf.size_of(array) == 24
-    assert btf.type(function).type_id == prototype
-    assert btf.type(section).entries == ((variable, 0, 24),)
-    assert btf.type(tag).component == 1
+    assert found[function].type_id == prototype
+    assert found[section].entries == ((variable, 0, 24),)
+    assert found[tag].component == 1
     assert btf.find("both", Kind.UNION) == union
     assert len(btf) == len(builder)
 
@@ -184,7 +186,8 @@ def test_ids_are_mapped_and_void_stays_void() -> None:
     builder.add(Ptr(0, "", 7), {7: 1})
     builder.add(Ptr(0, "", 7), lambda type_id: type_id - 6)
     btf = builder.build()
-    assert [btf.type(i).target for i in btf] == [0, 1, 1]
+    pointers: list[Any] = [btf.type(type_id) for type_id in btf]
+    assert [pointer.target for pointer in pointers] == [0, 1, 1]
     with pytest.raises(ValueError, match="no type 8"):
         builder.add(Ptr(0, "", 8), {7: 1})
 

@@ -2,6 +2,7 @@
 
 import struct
 from array import array
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from osmia.btf import (
     LineInfo,
     build_btf_ext,
 )
+from osmia.btf.layout import ByteOrder
 from osmia.errors import ObjectFormatError
 
 sections = st.sampled_from(["xdp", "tc", ".text", "tp/x"])
@@ -36,7 +38,12 @@ lines = st.tuples(u32, texts, texts, st.integers(0, (1 << 22) - 1), st.integers(
     st.sampled_from(["little", "big"]),
 )
 @settings(derandomize=True, deadline=None, max_examples=60)
-def test_what_is_written_is_read_back(functions, lines, core, byteorder) -> None:
+def test_what_is_written_is_read_back(
+    functions: dict[str, list[FunctionInfo]],
+    lines: dict[str, list[LineInfo]],
+    core: dict[str, list[CoreInfo]],
+    byteorder: ByteOrder,
+) -> None:
     builder = BTFBuilder(byteorder=byteorder)
     data = build_btf_ext(
         functions=functions,
@@ -53,7 +60,7 @@ def test_what_is_written_is_read_back(functions, lines, core, byteorder) -> None
 
 def example(**changes: object) -> tuple[bytearray, BTFBuilder]:
     builder = BTFBuilder()
-    contents = {
+    contents: dict[str, Any] = {
         "functions": {"xdp": [FunctionInfo(0, 3)]},
         "lines": {"xdp": [LineInfo(0, "a.c", "return 1;", 7, 3)]},
         "core": {"xdp": [CoreInfo(8, 2, "0:1", 0)]},

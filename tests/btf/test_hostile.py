@@ -4,6 +4,7 @@ import random
 import struct
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -22,6 +23,8 @@ from osmia.btf import (
 )
 from osmia.btf.core.match import fields_are_compatible, types_are_compatible, types_match
 from osmia.errors import ObjectFormatError
+
+pytestmark = pytest.mark.slow
 
 MATCHES = (fields_are_compatible, types_are_compatible, types_match)
 
@@ -75,10 +78,14 @@ def calls(btf: BTF) -> Iterator[Callable[[], object]]:
     methods = (btf.type, btf.name_of, btf.kind_of, btf.resolve, btf.size_of, btf.alignment_of)
     for type_id in range(min(count + 1, 64)):
         for method in methods:
-            yield lambda method=method, type_id=type_id: method(type_id)
-        yield lambda type_id=type_id: format_type(btf, type_id)
-        yield lambda type_id=type_id: definition(btf, type_id)
-        yield lambda type_id=type_id: "".join(dump_c(btf, [type_id]))
+            yield partial(method, type_id)
+        yield partial(format_type, btf, type_id)
+        yield partial(definition, btf, type_id)
+        yield partial(_dumped, btf, type_id)
+
+
+def _dumped(btf: BTF, type_id: int) -> str:
+    return "".join(dump_c(btf, [type_id]))
 
 
 def mutated(data: bytes, source: random.Random) -> bytes:

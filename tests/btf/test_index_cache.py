@@ -9,6 +9,7 @@ import zlib
 from array import array
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +40,7 @@ def opened(data: bytes, identity: str = "") -> BTF:
     return BTF(data, unique_strings=True, keep_index=True, identity=identity)
 
 
-def answers(btf: BTF) -> list[object]:
+def answers(btf: BTF) -> list[Any]:
     """All that an index is for."""
     types = [(btf.type(i), btf.name_of(i), btf.kind_of(i)) for i in btf]
     found = [btf.find_all(name) for name in NAMES]

@@ -66,7 +66,7 @@ def test_a_long_chain_takes_no_quadratic_time() -> None:
 
 def test_a_node_with_many_children_that_change_one_by_one() -> None:
     count = 5_000
-    chain = [[]] + [[node] for node in range(count - 1)]
+    chain: list[list[int]] = [[]] + [[node] for node in range(count - 1)]
     labels = [0] + [1] * (count - 1) + [2, 2]
     started = time.process_time()
     classes = equivalence_classes(labels, [*chain, list(range(count)), list(range(count))])

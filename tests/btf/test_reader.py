@@ -10,6 +10,7 @@ from osmia.btf import (
     Array,
     BTFBuilder,
     Enum,
+    EnumValue,
     Int,
     IntEncoding,
     Kind,
@@ -73,7 +74,7 @@ def test_types_are_decoded_in_both_byte_orders(btf: BTF) -> None:
     assert btf.type(3) == Ptr(3, "", 2)
     assert btf.type(4) == Array(4, "", 3, 1, 7)
     assert btf.type(5) == Typedef(5, "point_t", 2)
-    assert btf.type(6) == Enum(6, "color", 4, True, (("RED", -1),))
+    assert btf.type(6) == Enum(6, "color", 4, True, (EnumValue("RED", -1),))
 
 
 def test_types_are_found_by_name_and_kind(btf: BTF) -> None:

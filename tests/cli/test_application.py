@@ -38,6 +38,7 @@ def best_time(*arguments: str) -> float:
     return min(times)
 
 
+@pytest.mark.alone
 def test_version_and_help_are_quick() -> None:
     assert best_time("--version") < 0.25
     assert best_time("--help") < 0.5

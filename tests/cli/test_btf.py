@@ -38,7 +38,7 @@ def test_list(osmia: Cli, pinned: Path) -> None:
 
 @needs_bpftool
 def test_raw_dumps_are_bpftools(osmia: Cli, compiled: Path) -> None:
-    command = ["bpftool", "btf", "dump", "file", compiled]
+    command = ["bpftool", "btf", "dump", "file", str(compiled)]
     dumped = osmia("btf", "dump", "file", compiled)
     assert dumped.out == subprocess.check_output(command, text=True)
     theirs = json.loads(subprocess.check_output([*command[:1], "-j", *command[1:]]))

@@ -84,7 +84,7 @@ def without_hooks(programs: list[dict[str, object]]) -> list[dict[str, object]]:
 @pytest.mark.skipif(not shutil.which("bpftool"), reason="compares with Debian's bpftool")
 @pytest.mark.parametrize("sharing", [[], ["override"], ["multi"]])
 def test_json_is_bpftools(osmia: Cli, cgroup: Path, programs: Path, sharing: list[str]) -> None:
-    place = [cgroup, "cgroup_inet_sock_create", "pinned", programs / "lets_make"]
+    place = [str(cgroup), "cgroup_inet_sock_create", "pinned", str(programs / "lets_make")]
     assert osmia("cgroup", "attach", *place, *sharing).status == 0
     try:
         listed = subprocess.check_output(["bpftool", "-j", "cgroup", "list", cgroup])

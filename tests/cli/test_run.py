@@ -17,7 +17,11 @@ from osmia.events import TracePipe
 
 from .conftest import OSMIA, SOURCE, Result
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.one_at_a_time("trace-pipe"),
+    pytest.mark.usefixtures("nothing_left"),
+]
 Cli = Callable[..., Result]
 
 SMALL, LARGE = "00" * 64, "00" * 1200
@@ -75,6 +79,33 @@ def test_globals_are_set_before_load(osmia: Cli, compiled: Path) -> None:
     assert osmia("run", compiled, "--packet", SMALL, "--set", "largest").status == 2
     too_large = osmia("run", compiled, "--packet", SMALL, "--set", "largest=5000000000")
     assert too_large.status == 1 and "largest" in too_large.err
+
+
+def test_globals_of_one_name_are_chosen_by_their_files(osmia: Cli, tmp_path: Path) -> None:
+    source = """
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        static volatile int count = {start};
+        SEC("xdp") int {name}(struct xdp_md *ctx) {{ count += {start}; return XDP_PASS; }}
+    """
+    for name, start in (("first", 1), ("second", 20)):
+        (tmp_path / f"{name}.bpf.c").write_text(source.format(name=name, start=start))
+        assert osmia("compile", tmp_path / f"{name}.bpf.c").status == 0
+    objects = [tmp_path / f"{name}.bpf.o" for name in ("first", "second")]
+    subprocess.run(["bpftool", "gen", "object", tmp_path / "all.o", *objects], check=True)
+    rows = [line.split() for line in osmia("inspect", tmp_path / "all.o").lines]
+    assert ["second.bpf.c:count", "volatile", "int", "count", ".data", "20"] in rows
+    shown = osmia("--json", "inspect", tmp_path / "all.o").json["globals"]
+    assert [(each["name"], each["symbol"]) for each in shown] == [
+        ("first.bpf.c:count", "count"),
+        ("second.bpf.c:count", "count"),
+    ]
+    command = ("run", tmp_path / "all.o", "--prog", "second", "--packet", SMALL, "--set")
+    run = osmia(*command, "second.bpf.c:count=300")
+    assert ["second.bpf.c:count", "320"] in [line.split() for line in run.lines]
+    assert ["first.bpf.c:count", "1"] in [line.split() for line in run.lines]
+    plain = osmia(*command, "count=300")
+    assert plain.status == 1 and "'first.bpf.c:count' (.data), 'second.bpf.c" in plain.err
 
 
 def test_source_is_compiled_first(osmia: Cli) -> None:

@@ -16,7 +16,7 @@ from osmia.object import MapType
 
 from .conftest import Result
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.one_at_a_time("congestion-control")]
 Cli = Callable[..., Result]
 
 HEAD = """

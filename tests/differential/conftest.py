@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from osmia.files import write_whole
 from osmia.toolchain import INCLUDES, find_compiler
 from osmia.toolchain import compile as compile_source
 
@@ -69,7 +70,7 @@ def corpus_object(pytestconfig: pytest.Config) -> Callable[[str], Path]:
     machine's files, the first one's objects are taken: that is what CO-RE is for.
     """
     store = pytestconfig.cache.mkdir("differential")
-    second = "vm" in pytestconfig.getoption("markexpr")
+    second = "second_kernel" in pytestconfig.getoption("markexpr")
 
     def find(name: str) -> Path:
         source = CORPUS / f"{name}.bpf.c"
@@ -84,7 +85,8 @@ def corpus_object(pytestconfig: pytest.Config) -> Callable[[str], Path]:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             flags = _flags(source)
-            path.write_bytes(compile_source(source, flags=flags, cpu=_cpu(source)).data)
+            data = compile_source(source, flags=flags, cpu=_cpu(source)).data
+            write_whole(path, data, durable=False)  # others may be at the same
         return path
 
     return find

@@ -38,9 +38,9 @@ class Bpftool:
     def see(self, path: Path, bpffs: Path, *, btf: Path | None = None) -> Seen:
         """Load everything in the object; `btf` (since bpftool 7.6) as for `Libbpf.see`."""
         programs, maps = bpffs / f"{self.name}-programs", bpffs / f"{self.name}-maps"
+        types = ["kernel_btf", str(btf)] if btf else []
         done = subprocess.run(
-            [self.command, "prog", "loadall", path, programs, "pinmaps", maps]
-            + (["kernel_btf", btf] if btf else []),
+            [self.command, "prog", "loadall", path, programs, "pinmaps", maps, *types],
             capture_output=True,
             text=True,
         )

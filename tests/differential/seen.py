@@ -6,16 +6,17 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import osmia
 from osmia.btf import BTF
+from osmia.kernel.load.target import kernel_target
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.programs import info as program_info
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.object.model import DataKind
 from osmia.object.uapi import MapType
-from osmia.passes.target import Target
 
 #: Contents are compared of arrays up to so many entries and bytes a value.
 MAX_ENTRIES, MAX_VALUE = 64, 1 << 16
@@ -83,7 +84,7 @@ def see_map(fd: int) -> SeenMap:
     )
 
 
-def _contents(fd: int, info: object) -> tuple[object, ...]:
+def _contents(fd: int, info: Any) -> tuple[object, ...]:
     names: dict[int, Callable[[int], str]] = {
         MapType.ARRAY_OF_MAPS: _map_name,
         MapType.PROG_ARRAY: _program_name,
@@ -155,7 +156,7 @@ def see_osmia(
     obj = osmia.open(path)
     for name in without:
         (obj.set_autoload if name in obj.programs else obj.set_autocreate)(name, False)
-    target = Target(btf=BTF(btf.read_bytes())) if btf else None
+    target = kernel_target(BTF(btf.read_bytes())) if btf else None
     with obj.load(pin_root=bpffs / "osmia", target=target) as bpf:
         programs = {name: see_program(p.fileno()) for name, p in bpf.programs.items()}
         own = [s for s in bpf._sections.values() if s.section.kind is not DataKind.ARENA]

@@ -19,7 +19,7 @@ from osmia.object.uapi import MapFlag
 
 from .peers import PeerError
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(path.name.removesuffix(".bpf.c") for path in CORPUS.glob("*.bpf.c"))
@@ -132,7 +132,7 @@ def _forgiven(maps: list[Any], peer: str) -> list[Any]:
     return sorted(maps, key=repr)
 
 
-@pytest.mark.vm
+@pytest.mark.second_kernel
 @pytest.mark.parametrize("peer", ["libbpf", "newer bpftool"])
 @pytest.mark.parametrize("case", SECOND_KERNEL)
 def test_the_second_kernel_sees_the_same(

@@ -14,7 +14,7 @@ from osmia.btf import BTF, kernel_btf, minimise
 from osmia.kernel.load.target import kernel_target
 from osmia.object.model import CoreKind, CoreRelocation
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 CORPUS = Path(__file__).parent / "corpus"
 #: These cast to a type by its id in the kernel, which a BTF of other ids cannot tell.

@@ -10,7 +10,7 @@ import pytest
 
 from osmia.btf import BTFBuilder
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 #: Case: what is not to be made or loaded.
 WITHOUT = {

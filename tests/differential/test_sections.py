@@ -22,6 +22,8 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.sections import find_section, section_definitions
 from osmia.object.uapi import ProgramType
 
+pytestmark = pytest.mark.slow
+
 ROWS = section_definitions()
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from osmia.elf import Binding, ElfFile, ElfWriter, Section, SectionType
 from osmia.errors import ObjectFormatError
 
+pytestmark = pytest.mark.slow
+
 Reader = Callable[[bytes], ElfFile]
 
 SECTION_TABLE = 40  # e_shoff's place in the file header

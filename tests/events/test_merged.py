@@ -54,6 +54,7 @@ def test_events_come_with_the_name_of_their_source() -> None:
     assert events == [("one", b"a"), ("one", b"b"), ("two", b"c")]
 
 
+@pytest.mark.alone
 def test_waiting_ends_with_the_time() -> None:
     started = time.monotonic()
     with two_pipes() as (one, two):

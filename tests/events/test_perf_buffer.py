@@ -189,6 +189,37 @@ def test_closing_wakes_a_thread_that_waits(open_perf: OpenPerf) -> None:
         thread.join()
 
 
+def in_child(action: Callable[[], object]) -> int:
+    """The status of a child made by fork that does something: 0, or what ended it."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            action()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_child_made_by_fork_gets_an_error_and_leaves_the_parents_alone(
+    perf_senders: Any, open_perf: OpenPerf
+) -> None:
+    send = perf_senders.samples()
+    buffer = open_perf(codec=Number())
+
+    def read() -> None:
+        for use in (buffer.read, lambda: buffer.pending, buffer.fileno, lambda: buffer.poll(0)):
+            with pytest.raises(OsmiaError, match="made in another process"):
+                use()
+
+    assert in_child(read) == 0
+    assert in_child(buffer.close) == 0
+    assert in_child(lambda: buffer.lost) == 0
+    send(2, CPUS[0])
+    assert len(buffer.read()) == 2
+
+
 @pytest.mark.parametrize("pages", [0, -1, 3])
 def test_pages_are_a_power_of_two(pages: int) -> None:
     with pytest.raises(ValueError, match="power of two"):

@@ -48,6 +48,39 @@ def test_numpy_stops_at_a_reserved_record(memory_ring: MakeRing, count: int) -> 
         assert reader.to_numpy("u8").tolist() == [count + 1]
 
 
+def test_two_readers_share_the_events_between_them(memory_ring: MakeRing) -> None:
+    memory = memory_ring(4096)
+    with memory.reader() as first, memory.reader() as second:
+        for index in range(4):
+            memory.send(struct.pack("=Q", index))
+        assert first.to_numpy("u8").tolist() == [0, 1, 2, 3]
+        assert second.read() == []
+        assert second.pending == 0
+        for index in range(1000):  # more than the ring holds, all of it to the other one
+            memory.send(struct.pack("=Q", index))
+            assert len(second.read()) == 1
+        memory.send(struct.pack("=Q", 7))
+        assert first.pending == 16
+        assert first.consumed == second.consumed
+        assert first.read() == [struct.pack("=Q", 7)]
+
+
+def test_an_interrupt_before_the_position_is_stored_gives_nothing_twice(
+    memory_ring: MakeRing,
+) -> None:
+    memory = memory_ring(4096)
+    with memory.reader() as reader:
+        memory.send(b"one")
+        memory.send(b"two")
+        reader.read()
+        before = bytes(memory.consumer[:8])
+        memory.send(b"three")
+        reader.read()
+        memory.consumer[:8] = before  # as if it had not been stored
+        memory.send(b"four")
+        assert reader.read() == [b"four"]
+
+
 def test_without_a_descriptor_iteration_ends_when_the_ring_is_empty(memory_ring: MakeRing) -> None:
     memory = memory_ring(4096)
     with memory.reader() as reader:
@@ -116,6 +149,36 @@ def test_a_length_that_leads_out_of_the_ring_is_an_error(
         struct.pack_into("=I", memory.data, 16, length)
         with pytest.raises(OsmiaError, match="the ring buffer is corrupt at position 0x0"):
             reader.read()
+
+
+def corrupt(memory: Any, length: int, produced: int) -> None:
+    """A first record of this length, and a producer's position beyond what a ring holds."""
+    memory.send(bytes(8))
+    struct.pack_into("=I", memory.data, 0, length)
+    struct.pack_into("=Q", memory.producer, 0, produced)
+
+
+@pytest.mark.parametrize("beyond", [8, 4096, 3 * 4096])
+def test_a_record_larger_than_the_ring_is_an_error_even_if_it_was_produced(
+    memory_ring: MakeRing, beyond: int
+) -> None:
+    """Where the producer's position lies too: more than the ring's bytes are there to read."""
+    memory = memory_ring(4096)
+    with memory.reader() as reader:
+        corrupt(memory, 4096 - 8 + beyond, produced=1 << 20)
+        with pytest.raises(OsmiaError, match="the ring buffer is corrupt at position 0x0"):
+            reader.read()
+
+
+def test_a_record_that_fills_the_ring_is_read(memory_ring: MakeRing) -> None:
+    memory = memory_ring(4096)
+    with memory.reader() as reader:
+        for fill in (1, 2):  # the second one's data wraps
+            whole = bytes([fill]) * (4096 - 8)
+            assert memory.send(whole)
+            assert reader.read() == [whole]
+            memory.send(bytes(24))
+            assert reader.read() == [bytes(24)]
 
 
 def test_equal_lengths_that_lead_past_the_producer_are_an_error(memory_ring: MakeRing) -> None:

@@ -199,6 +199,7 @@ def test_iteration_waits_for_what_comes(senders: Any, numbers: RingBuffer) -> No
     assert seen == list(range(10))
 
 
+@pytest.mark.alone
 def test_iteration_with_a_timeout_ends(senders: Any, numbers: RingBuffer) -> None:
     senders.numbered()(3)
     start = time.monotonic()
@@ -206,6 +207,7 @@ def test_iteration_with_a_timeout_ends(senders: Any, numbers: RingBuffer) -> Non
     assert 0.04 < time.monotonic() - start < 2
 
 
+@pytest.mark.alone
 def test_poll_says_whether_something_came(senders: Any, numbers: RingBuffer) -> None:
     send = senders.numbered()
     assert not numbers.poll(0)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import struct
+import sys
 import threading
 import time
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import osmia
 from osmia.engine.maps import UserRingBufferMap
-from osmia.errors import ClosedError, CodecError
+from osmia.errors import ClosedError, CodecError, OsmiaError
 from osmia.events import RingFullError, UserRingBuffer
 from osmia.events.ring import BUSY, DISCARDED
 from osmia.kernel.load.loaded import LoadedObject
@@ -35,13 +37,13 @@ class Memory:
 
     @property
     def produced(self) -> int:
-        return struct.unpack("=Q", self.producer)[0]
+        return int.from_bytes(self.producer, sys.byteorder)
 
     def consume(self, size: int) -> None:
         struct.pack_into("=Q", self.consumer, 0, struct.unpack("=Q", self.consumer)[0] + size)
 
     def header(self, offset: int) -> int:
-        return struct.unpack_from("=I", self.data, offset)[0]
+        return int.from_bytes(self.data[offset : offset + 4], sys.byteorder)
 
 
 @pytest.fixture
@@ -117,6 +119,51 @@ def test_a_closed_ring_says_so(memory: Memory) -> None:
     memory.ring.close()
     with pytest.raises(ClosedError):
         memory.ring.send(b"x")
+
+
+def interrupt(ring: UserRingBuffer, monkeypatch: pytest.MonkeyPatch, handler: Any) -> None:
+    """Have `handler` called once, as a signal may do it, while the ring reserves room."""
+    place, calls = ring._place, iter([handler])
+
+    def interrupted(size: int) -> int | None:
+        for call in calls:
+            call()
+        return place(size)
+
+    monkeypatch.setattr(ring, "_place", interrupted)
+
+
+def test_what_a_signal_handler_sends_in_between_goes_behind(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(memory.ring, monkeypatch, lambda: memory.ring.send(b"from the handler"))
+    memory.ring.send(b"interrupted")
+    assert bytes(memory.data[8:19]) == b"interrupted"
+    assert memory.header(24) == 16
+    assert bytes(memory.data[32:48]) == b"from the handler"
+
+
+def test_without_room_for_both_neither_is_sent_and_the_handlers_goes_with_the_next(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.ring.send(bytes(SIZE - 8 - 32))
+    interrupt(memory.ring, monkeypatch, lambda: memory.ring.send(bytes(16)))
+    with pytest.raises(RingFullError):
+        memory.ring.send(bytes(16))
+    memory.consume(SIZE - 32)
+    memory.consume(24)  # the discarded one
+    memory.ring.send(b"x")
+    assert memory.ring.pending == 16 + 24
+
+
+def test_a_signal_handler_cannot_reserve_in_between(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(memory.ring, monkeypatch, lambda: memory.ring.reserve(8))
+    with pytest.raises(OsmiaError, match="reserves while its thread does"):
+        memory.ring.send(b"interrupted")
+    memory.ring.send(b"goes on")
+    assert memory.header(0) == len(b"goes on")
 
 
 def test_what_is_no_bytes_leaves_no_record_behind(memory: Memory) -> None:
@@ -233,6 +280,7 @@ def fill(orders: UserRingBufferMap) -> None:
         orders.send(struct.pack("=IxxxxQ", 1, 0))
 
 
+@pytest.mark.alone
 @pytest.mark.kernel
 def test_a_full_ring_waits_until_a_program_drains_it(loaded: LoadedObject) -> None:
     orders = orders_of(loaded)
@@ -247,6 +295,7 @@ def test_a_full_ring_waits_until_a_program_drains_it(loaded: LoadedObject) -> No
     assert loaded.data.sum == 99
 
 
+@pytest.mark.alone
 @pytest.mark.kernel
 def test_waiting_for_room_ends_with_its_timeout(loaded: LoadedObject) -> None:
     orders = orders_of(loaded)

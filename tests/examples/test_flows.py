@@ -15,6 +15,8 @@ import pytest
 
 import osmia
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TELNET = 23
 PASS, DROP = 2, 1

@@ -24,6 +24,7 @@ FORWARDED, DROP_POLICY, DROP_NO_ENDPOINT, LEFT_HOST = 0, 1, 2, 5
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(shutil.which("ip") is None, reason="needs iproute2"),
+    pytest.mark.slow,
 ]
 
 

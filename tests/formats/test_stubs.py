@@ -68,6 +68,7 @@ def test_stubs_are_python(stub: str) -> None:
     assert namespace["Maps"].__annotations__.keys() == {"flows", "counts", "events"}
 
 
+@pytest.mark.slow
 def test_type_checkers_know_the_fields(stub: str, tmp_path: Path) -> None:
     (tmp_path / "flows_types.pyi").write_text(stub)
     expected = {

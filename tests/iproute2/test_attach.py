@@ -16,13 +16,13 @@ import pytest
 import osmia
 from osmia.cli.application import run
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
-from osmia.formats.convert import convert
 from osmia.formats.elf_writer import write_object
 from osmia.kernel.load.graft import graft, pinned_map_path
 from osmia.kernel.rtnetlink import lwt, tc_filters
 from osmia.kernel.rtnetlink import xdp as xdp_netlink
 from osmia.object import ProgramType
 from osmia.passes.attachment import for_attachment
+from osmia.passes.convert import convert
 
 ARRAY, PROG_ARRAY, ARRAY_OF_MAPS = 2, 3, 12
 SHOT, PASS = 2, 0
@@ -44,6 +44,10 @@ pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(shutil.which("tc") is None, reason="needs iproute2"),
 ]
+
+
+def map_at(pin: Path) -> Any:
+    return osmia.Map.from_pin(pin)
 
 
 def kernel_release() -> tuple[int, ...]:
@@ -109,7 +113,7 @@ def test_tc_lists_the_filter_by_name_id_and_tag(counting: Path, veth: str, tc_mo
     assert (listed["pref"], prog["id"], prog["tag"]) == (7, mine.program_id, mine.tag)
     assert prog["name"].startswith("f_class")
     send(5)
-    with osmia.Map.from_pin(tc_mount / "tc/globals/count") as count:
+    with map_at(tc_mount / "tc/globals/count") as count:
         assert count[0] == 5
     assert run(["tc", "detach", veth, "ingress"]) == 0
     assert not tc_filters.filters(veth)
@@ -148,7 +152,7 @@ def test_tcx_links_are_pinned(
         return
     assert run(["tc", "attach", veth, "ingress", str(counting), "--tcx", str(pin)]) == 0
     send(3)
-    with osmia.Map.from_pin(tc_mount / "tc/globals/count") as count:
+    with map_at(tc_mount / "tc/globals/count") as count:
         assert count[0] == 3
     pin.unlink()
 
@@ -164,7 +168,7 @@ def test_ip_lists_the_xdp_program_by_id_and_tag(
         assert link["xdp"]["prog"]["tag"] == program.info.tag
     assert mine.mode == "native"
     send(4)
-    with osmia.Map.from_pin(tc_mount / "tc/globals/count") as count:
+    with map_at(tc_mount / "tc/globals/count") as count:
         assert count[0] == 4
     assert run(["xdp", "attach", veth, str(counting)]) == 1
     assert "EBUSY" in capsys.readouterr().err
@@ -227,13 +231,13 @@ def _datapath(device: str, root: Path) -> Any:
     tags = [each.tag for each in tc_filters.filters(device)]
     maps = {}
     for pin in sorted((root / "tc/globals").iterdir()):
-        with osmia.Map.from_pin(pin) as found:
+        with map_at(pin) as found:
             info = found.info
             maps[pin.name] = (info.type, info.key_size, info.value_size, info.max_entries)
     with (
-        osmia.Map.from_pin(root / "tc/globals/count") as count,
-        osmia.Map.from_pin(root / "tc/globals/outer") as outer,
-        osmia.Map.from_pin(root / "tc/globals/inner") as inner,
+        map_at(root / "tc/globals/count") as count,
+        map_at(root / "tc/globals/outer") as outer,
+        map_at(root / "tc/globals/inner") as inner,
     ):
         slots = {
             index: (value if isinstance(value, int) else value.id) == inner.id
@@ -309,7 +313,7 @@ def test_xdp_links_are_pinned(counting: Path, veth: str, tc_mount: Path) -> None
     pin = tc_mount / "link"
     assert run(["xdp", "attach", veth, str(counting), "--link", str(pin)]) == 0
     send(3)
-    with osmia.Map.from_pin(tc_mount / "tc/globals/count") as count:
+    with map_at(tc_mount / "tc/globals/count") as count:
         assert count[0] == 3
     pin.unlink()
 

@@ -12,10 +12,10 @@ import pytest
 
 import osmia
 from osmia import toolchain
-from osmia.formats.convert import convert
 from osmia.formats.elf_writer import write_object
 from osmia.formats.map_source import map_source
 from osmia.object import MapType, Pinning, ProgramType
+from osmia.passes.convert import convert
 
 HASH, ARRAY, PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 1, 2, 3, 12, 13
 BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -47,6 +47,10 @@ out:
     r0 = 0
     exit
 """
+
+
+def map_at(pin: Path) -> Any:
+    return osmia.Map.from_pin(pin)
 
 
 def bpftool(*words: str) -> Any:
@@ -156,10 +160,10 @@ def test_slots_are_filled_as_before(legacy: Any, words: Any, bpffs: Path, tmp_pa
     path.write_bytes(write_object(convert(osmia.open(old_file(legacy, words))).object))
     bpftool("prog", "loadall", str(path), str(bpffs / "p"), "pinmaps", str(bpffs / "m"))
     with (
-        osmia.Map.from_pin(bpffs / "m" / "jump") as jump,
-        osmia.Map.from_pin(bpffs / "m" / "outer") as outer,
-        osmia.Map.from_pin(bpffs / "m" / "first") as first,
-        osmia.Map.from_pin(bpffs / "m" / "second") as second,
+        map_at(bpffs / "m" / "jump") as jump,
+        map_at(bpffs / "m" / "outer") as outer,
+        map_at(bpffs / "m" / "first") as first,
+        map_at(bpffs / "m" / "second") as second,
         osmia.Program.from_pin(bpffs / "p" / "f_classifier") as entry,
     ):
         assert entry.run(bytes(64)).retval == 7  # by tail call, from .text

@@ -131,6 +131,33 @@ def test_sections_without_any_function_symbol_are_programs(legacy: Any, words: A
     assert obj.functions["from_lxc"].linkage is Linkage.GLOBAL
 
 
+def test_static_maps_are_maps_as_global_ones_are() -> None:
+    source = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct bpf_map_def { unsigned type, key_size, value_size, max_entries, map_flags; };
+struct bpf_map_def SEC("maps") one = { BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0 };
+static struct bpf_map_def SEC("maps") two = { BPF_MAP_TYPE_ARRAY, 4, 8, 2, 0 };
+SEC("xdp") int p(struct xdp_md *c) {
+    __u32 key = 1;
+    return bpf_map_lookup_elem(&one, &key) ? 1 : bpf_map_lookup_elem(&two, &key) ? 3 : 2;
+}
+char LICENSE[] SEC("license") = "GPL";
+"""
+    obj = osmia.compile(source)
+    assert {name: each.max_entries for name, each in obj.maps.items()} == {"one": 1, "two": 2}
+    assert [r.target for r in obj.functions["p"].relocations] == ["one", "two"]
+    with obj.load("vm") as bpf:
+        assert bpf.programs["p"].run(bytes(64)).retval == 3
+    alone = osmia.compile(
+        source.replace("bpf_map_lookup_elem(&one, &key) ? 1 :", "").replace(
+            'struct bpf_map_def SEC("maps") one = { BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0 };\nstatic',
+            "static",
+        )
+    )
+    assert [*alone.maps] == ["two"]
+
+
 def test_code_behind_the_first_function_of_a_section_is_said_to_be_unreachable() -> None:
     source = """
 #include <linux/bpf.h>

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osmia.errors import ObjectFormatError
-from osmia.isa import BasicBlock, ControlFlow, assemble, control_flow, encode, parse_assembly
+from osmia.isa import (
+    BasicBlock,
+    ControlFlow,
+    assemble,
+    cfg,
+    control_flow,
+    encode,
+    parse_assembly,
+    walk,
+)
 from osmia.isa.instruction import Instruction
 
 
-def flow_of(source: str, **options) -> ControlFlow:
+def flow_of(source: str, **options: Any) -> ControlFlow:
     return control_flow(assemble(source), **options)
 
 
@@ -134,6 +144,16 @@ def test_an_indirect_jump_of_which_nothing_is_known_goes_anywhere() -> None:
     assert unreached.reachable == {0}
 
 
+def test_one_function_of_some_code_flows_by_itself() -> None:
+    code = assemble("call pc+1\nexit\nif r1 == 0 goto pc+1\nr0 = 1\nexit")
+    own = {slot: insn for slot, insn in walk(code) if slot >= 2}
+    flow = cfg.flow_of(own, roots=(2,), subprograms=False)
+    assert flow.blocks == (BasicBlock(2, 3, (3, 4)), BasicBlock(3, 4, (4,)), BasicBlock(4, 5, ()))
+    assert flow.reachable == {2, 3, 4}
+    with pytest.raises(ObjectFormatError, match="slot 0"):
+        cfg.flow_of({**own, 4: Instruction(0x05, offset=-5)}, roots=(2,), subprograms=False)
+
+
 def test_no_code_has_no_blocks() -> None:
     assert control_flow(b"").blocks == ()
     assert control_flow(b"").reachable == frozenset()
@@ -168,6 +188,7 @@ def test_hostile_code_gives_blocks_that_cover_it_or_an_exception_of_ours(code: b
     assert [block.start for block in flow.blocks] == edges[:-1]
 
 
+@pytest.mark.alone
 def test_a_jump_into_every_slot_of_large_code_stays_fast() -> None:
     count = 30_000
     branches = [Instruction(0x15, offset=-(i % 32_000)) for i in range(1, count)]

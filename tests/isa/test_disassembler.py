@@ -12,6 +12,7 @@ from osmia.errors import ObjectFormatError
 from osmia.isa import Instruction, decode, disassemble, encode, form_of, format_instruction
 from osmia.isa.assembler import assemble
 from osmia.isa.forms import _RULES, Form
+from osmia.isa.packing import ByteOrder
 
 byteorders = st.sampled_from(["little", "big"])
 registers = st.sampled_from([0, 0, 1, 2, 10, 11, 12]) | st.integers(0, 15)
@@ -34,7 +35,7 @@ def known_opcodes(draw: st.DrawFn) -> bytes:
 any_code = st.lists(st.one_of(known_opcodes(), st.binary(min_size=8, max_size=8)), max_size=20)
 
 
-def text_of(code: bytes, byteorder="little") -> str:
+def text_of(code: bytes, byteorder: ByteOrder = "little") -> str:
     return "\n".join(text for _, text in disassemble(code, byteorder))
 
 
@@ -50,7 +51,7 @@ def test_the_spellings_cover_every_form(spelled_code: list[bytes]) -> None:
 
 @settings(derandomize=True, deadline=None)
 @given(any_code.map(b"".join), byteorders)
-def test_assembling_the_text_of_any_code_gives_it_back(code: bytes, byteorder) -> None:
+def test_assembling_the_text_of_any_code_gives_it_back(code: bytes, byteorder: ByteOrder) -> None:
     assert assemble(text_of(code, byteorder), byteorder) == code
 
 

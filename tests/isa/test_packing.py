@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from osmia.errors import AssemblerError, ObjectFormatError
 from osmia.isa import Instruction, LoneSlot, decode, decode_one, encode, walk
+from osmia.isa.packing import ByteOrder
 
 LD_IMM64 = 0x18
 any_slot = st.binary(min_size=8, max_size=8)
@@ -19,7 +20,7 @@ any_code = st.lists(st.one_of(any_slot, wide_slot, second_slot), max_size=20).ma
 
 @settings(derandomize=True, deadline=None)
 @given(any_code, st.sampled_from(["little", "big"]))
-def test_any_bytes_decode_and_encode_to_themselves(code: bytes, byteorder) -> None:
+def test_any_bytes_decode_and_encode_to_themselves(code: bytes, byteorder: ByteOrder) -> None:
     assert encode(decode(code, byteorder), byteorder) == code
 
 

@@ -1,9 +1,11 @@
 """Which slots a gotox may go to, from the tables that the code in front of it reads."""
 
+from dataclasses import replace
+
 import pytest
 
 from osmia.isa import assemble, control_flow, live_registers
-from osmia.object import Function, JumpTable, Object, Relocation, RelocationKind
+from osmia.object import CoreRelocation, Function, JumpTable, Object, Relocation, RelocationKind
 from osmia.object.jump_targets import jump_targets, placed_targets
 
 ONE = JumpTable("one", "entry", (7, 9, 7))
@@ -43,22 +45,25 @@ def test_two_jumps_through_two_tables_are_told_apart() -> None:
     text = f"""
     r2 = 0 ll
     r2 = *(u64 *)(r2 +8)
+    if r1 == 0 goto second
     gotox r2
     r0 = 0
     exit
     {PLACES}
+second:
     r5 = 0 ll
     r1 += r5
     r5 = *(u64 *)(r1 +0)
     gotox r5
     """
-    assert targets_of(text, one=0, other=12) == {3: (7, 9), 16: (9, 11)}
+    assert targets_of(text, one=0, other=13) == {4: (7, 9), 17: (9, 11)}
 
 
 @pytest.mark.parametrize(
     "between",
     [
-        "*(u64 *)(r10 -8) = r3\nr3 = *(u64 *)(r10 -8)",
+        "*(u64 *)(r10 -8) = r3\nr3 = *(u64 *)(r10 -16)",
+        "r3 += 8\nr0 = 0",
         "r3 ^= 0\nr0 = 0",
         "call bpf_ktime_get_ns\nr0 = 0",
         "r3 = atomic64_fetch_add((u64 *)(r10 -8), r3)\nr0 = 0",
@@ -69,7 +74,22 @@ def test_an_entry_that_cannot_be_followed_may_be_one_of_any_table(between: str) 
     assert targets_of(text, other=0, one=2) == {7: (7, 9, 11)}
 
 
-def test_what_comes_from_before_a_branch_may_be_one_of_any_table() -> None:
+def test_an_entry_is_followed_through_the_stack() -> None:
+    text = f"""
+    r5 = 0 ll
+    r3 = 0 ll
+    r3 = *(u64 *)(r3 +0)
+    *(u64 *)(r10 -8) = r3
+    goto there
+    {PLACES}
+there:
+    r4 = *(u64 *)(r10 -8)
+    gotox r4
+    """
+    assert targets_of(text, other=0, one=2) == {14: (7, 9)}
+
+
+def test_an_entry_is_followed_through_branches() -> None:
     text = f"""
     r5 = 0 ll
     r3 = 0 ll
@@ -80,7 +100,70 @@ def test_what_comes_from_before_a_branch_may_be_one_of_any_table() -> None:
 there:
     gotox r3
     """
+    assert targets_of(text, other=0, one=2) == {13: (7, 9)}
+
+
+def test_an_entry_of_one_table_or_another_leads_where_both_lead() -> None:
+    text = f"""
+    r5 = 0 ll
+    r3 = 0 ll
+    if r1 == 0 goto there
+    r3 = r5
+    goto there
+    {PLACES}
+there:
+    r3 = *(u64 *)(r3 +0)
+    gotox r3
+    """
+    assert targets_of(text, other=0, one=2) == {14: (7, 9, 11)}
+
+
+def test_a_jump_that_is_reached_through_another_one_is_found() -> None:
+    """Only from slot 7, where the first jump goes, the second one is reached."""
+    text = """
+    r5 = 0 ll
+    r3 = 0 ll
+    r3 = *(u64 *)(r3 +0)
+    gotox r3
+    exit
+    goto second
+    exit
+    r0 = 9
+    exit
+    exit
+second:
+    r5 = *(u64 *)(r5 +8)
+    gotox r5
+    """
+    assert targets_of(text, other=0, one=2) == {5: (7, 9), 13: (9, 11)}
+
+
+def test_a_jump_that_nothing_leads_to_may_go_anywhere() -> None:
+    text = f"r5 = 0 ll\nr3 = 0 ll\nr0 = 0\nr0 = 0\nexit\n{PLACES}gotox r3"
     assert targets_of(text, other=0, one=2) == {13: (7, 9, 11)}
+
+
+def test_values_that_core_will_change_are_not_known() -> None:
+    """Before CO-RE the comparison's number is not final, and both ways may be taken."""
+    text = f"""
+    r5 = 0 ll
+    r3 = 0 ll
+    r1 = 1
+    if r1 == 1 goto there
+    goto elsewhere
+    {PLACES}
+elsewhere:
+    r3 = r5
+there:
+    r3 = *(u64 *)(r3 +0)
+    gotox r3
+    """
+    obj = object_with(text, other=0, one=2)
+    entry = obj.functions["entry"]
+    assert jump_targets(obj, entry) == {15: (7, 9)}
+    record = CoreRelocation(8 * 4, 0, 1, "0")
+    unresolved = replace(entry, core_relocations=(record,))
+    assert jump_targets(obj, unresolved) == {15: (7, 9, 11)}
 
 
 def test_a_jump_without_any_table_goes_nowhere_known() -> None:
@@ -113,6 +196,25 @@ def test_control_flow_and_liveness_follow_a_table() -> None:
     needed = live_registers(flow).before[4]
     assert needed & 1 << 8  # one target reads it
     assert not needed & 1 << 7  # no target does
+
+
+def test_many_jumps_and_many_targets_are_not_followed() -> None:
+    """A hostile file may have very many of both: then all jumps go wherever a table says."""
+    size = 1000
+    text = "r2 = 0 ll\nr3 = 0 ll\n" + "r2 = *(u64 *)(r2 +0)\ngotox r2\n" * size + "exit"
+    tables = {
+        "one": JumpTable("one", "entry", tuple(range(4, 2 * size))),
+        "other": JumpTable("other", "entry", (5,)),
+    }
+    relocations = tuple(
+        Relocation(8 * slot, RelocationKind.JUMP_TABLE, name)
+        for name, slot in (("one", 0), ("other", 2))
+    )
+    entry = Function("entry", ".text", assemble(text), relocations)
+    obj = Object("o", functions={"entry": entry}, jump_tables=tables)
+    found = placed_targets(obj, [(0, "entry")])
+    assert len(found) == size
+    assert set(map(len, found.values())) == {2 * size - 4}
 
 
 def test_many_jumps_share_what_they_know() -> None:

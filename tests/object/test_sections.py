@@ -3,7 +3,12 @@
 import pytest
 
 from osmia.object import AttachType, ProgramFlag, ProgramType
-from osmia.object.sections import find_section, section_definitions, unknown_section
+from osmia.object.sections import (
+    find_section,
+    section_definitions,
+    tail_call_of,
+    unknown_section,
+)
 
 
 def test_the_table_has_libbpfs_names() -> None:
@@ -48,3 +53,25 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
         unknown_section("tracepont/sched/sched_switch", "f.o")
     )
     assert "'xdp'" in str(unknown_section("xdpp", "f.o"))
+
+
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ("7/0", (7, 0)),
+        ("?7/3", (7, 3)),
+        ("0x10/010", (16, 8)),
+        ("-1/+2", (-1, 2)),
+        (" 7/ 3", (7, 3)),
+        ("7/3rest", (7, 3)),
+    ],
+)
+def test_a_section_of_two_numbers_is_a_place_in_a_prog_array(
+    section: str, place: tuple[int, int]
+) -> None:
+    assert tail_call_of(section) == place
+
+
+@pytest.mark.parametrize("section", ["xdp", "7", "7/", "/7", "tc/ingress", "a/7"])
+def test_other_sections_are_no_places(section: str) -> None:
+    assert tail_call_of(section) is None

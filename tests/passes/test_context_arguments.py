@@ -10,6 +10,7 @@ import osmia
 from osmia.btf import BTF, FuncProto, Kind, Ptr
 from osmia.kernel.sys.btf_objects import load_btf
 from osmia.passes.context_arguments import with_context_types
+from osmia.passes.stages import Prepared
 
 SOURCE = Path(__file__).parents[1] / "differential" / "corpus" / "context_arguments.bpf.c"
 CONTEXTS = {
@@ -34,7 +35,7 @@ def context_of(btf: BTF, function: int) -> str:
 def test_each_program_gets_functions_of_its_own_context() -> None:
     obj = osmia.compile(SOURCE)
     assert obj.btf is not None
-    btf, copies = with_context_types(obj.btf, obj, obj.programs.values())
+    btf, copies = with_context_types(obj.btf, Prepared(obj), obj.programs.values())
     assert copies.keys() == CONTEXTS.keys()
     assert [len(copies[name]) for name in CONTEXTS] == [1, 2, 2, 2]
     for name, context in CONTEXTS.items():
@@ -47,4 +48,4 @@ def test_each_program_gets_functions_of_its_own_context() -> None:
 def test_objects_without_the_tag_stay_as_they_are() -> None:
     obj = osmia.compile("int f(int x) { return x; }\n")
     assert obj.btf is not None
-    assert with_context_types(obj.btf, obj, obj.programs.values()) == (obj.btf, {})
+    assert with_context_types(obj.btf, Prepared(obj), obj.programs.values()) == (obj.btf, {})

@@ -7,8 +7,9 @@ import pytest
 from osmia.btf import BTF, BTFBuilder
 from osmia.errors import RelocationError
 from osmia.isa import assemble, disassemble
-from osmia.object.model import CoreKind, CoreRelocation, Function, Object
-from osmia.passes.core import POISON, relocate_core
+from osmia.object.model import CoreKind, CoreRelocation, Function, Object, Unresolved
+from osmia.passes.core import relocate_core
+from osmia.passes.poison import POISON
 from osmia.passes.target import Target
 
 POISONED = [f"call unknown#{POISON}"]
@@ -217,3 +218,35 @@ def test_an_impossible_record_names_its_function_and_instruction(
     with pytest.raises(RelocationError, match=r"function 'f', instruction 1.*CO-RE"):
         ok = (OFFSET, mine.find("s"), "0:0")
         relocated("r1 = 0\nr1 = 0", mine, mine, ok, (kind, mine.find("s"), access))
+
+
+def test_what_has_no_answer_is_told_where_the_call_is() -> None:
+    mine = structs([("a", "s32", 0), ("b", "u32x4", 32)])
+    kernel = structs([("a", "s64", 0)])
+    s, e = mine.find("s"), enumeration(1)
+    code = assemble("r1 = 0\nr1 = *(u32 *)(r1 +4)\nr1 = *(u32 *)(r1 +0)\nr1 = 0\nexit")
+    core = [(8, OFFSET, s, "0:1:0"), (16, OFFSET, s, "0:0")]
+    earlier = Unresolved(32, "of another pass")
+    function = Function(
+        "f",
+        "raw_tp/x",
+        code,
+        core_relocations=tuple(CoreRelocation(*each) for each in core),
+        unresolved=(earlier,),
+    )
+    obj = Object("object", functions={"f": function}, btf=mine)
+    assert relocate_core(obj, Target(btf=kernel)).functions["f"].unresolved == (
+        Unresolved(8, "CO-RE: the kernel's types have no s.b[0]"),
+        Unresolved(
+            16, "CO-RE: s.a has another type in the kernel's types, which this load cannot take"
+        ),
+        earlier,
+    )
+    record = CoreRelocation(0, CoreKind.ENUMVAL_VALUE, 1, "0")
+    function = Function("f", "raw_tp/x", assemble("r1 = 1 ll\nexit"), core_relocations=(record,))
+    obj = Object("object", functions={"f": function}, btf=e)
+    words = "CO-RE: the kernel's types have no enumerator A of e"
+    assert relocate_core(obj, Target(btf=kernel)).functions["f"].unresolved == (
+        Unresolved(0, words),
+        Unresolved(8, words),
+    )

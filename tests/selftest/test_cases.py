@@ -35,7 +35,7 @@ def test_in_this_process(case: Case) -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.vm
+@pytest.mark.second_kernel
 @pytest.mark.parametrize(
     "case",
     [each for each in CASES if each.name in ("ksyscall", "kretsyscall", "fentry", "fexit")],

@@ -67,7 +67,7 @@ def test_the_status_is_a_kernel_selftests() -> None:
 
 def test_an_expected_exception_is_handed_over() -> None:
     def raising(bench: Workbench) -> None:
-        error = bench.raises(KeyError, lambda: {}["x"])
+        error = bench.raises(KeyError, lambda: {"y": 1}["x"])
         bench.equal(error.args, ("x",), "what is missing")
 
     def not_raising(bench: Workbench) -> None:
@@ -78,7 +78,7 @@ def test_an_expected_exception_is_handed_over() -> None:
 
 
 def test_what_a_case_opened_is_closed_after_it_even_if_it_fails() -> None:
-    closed = []
+    closed: list[int] = []
 
     def failing(bench: Workbench) -> None:
         bench.afterwards(closed.append, 1)

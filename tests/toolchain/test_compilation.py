@@ -12,6 +12,8 @@ from osmia.elf import ElfFile
 from osmia.errors import CompileError
 from osmia.toolchain import Compiler
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -138,7 +140,8 @@ def test_a_new_header_that_hides_another_is_noticed(
     zig: Compiler, tmp_path: Path, fresh_cache: Path
 ) -> None:
     near, far = tmp_path / "near", tmp_path / "far"
-    near.mkdir(), far.mkdir()
+    near.mkdir()
+    far.mkdir()
     (far / "result.h").write_text("#define RESULT 1\n")
     text = f"#include <result.h>\n{PROGRAM}"
     toolchain.compile(text, compiler=zig, includes=[near, far])

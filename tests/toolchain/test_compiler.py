@@ -9,6 +9,8 @@ import pytest
 from osmia.errors import CompileError
 from osmia.toolchain import find_compiler
 
+pytestmark = pytest.mark.slow
+
 
 def script(path: Path, text: str) -> Path:
     path.write_text(f"#!/bin/sh\n{text}\n")

@@ -12,6 +12,8 @@ from osmia.errors import ObjectFormatError
 from osmia.toolchain import Compiler
 from osmia.toolchain.debug_info import strip_debug_info
 
+pytestmark = pytest.mark.slow
+
 SOURCES = Path(__file__).parent / "sources"
 
 

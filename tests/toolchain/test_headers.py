@@ -12,6 +12,8 @@ from osmia import toolchain
 from osmia.errors import CompileError
 from osmia.toolchain import INCLUDES, Compiler
 
+pytestmark = pytest.mark.slow
+
 SOURCES = sorted((Path(__file__).parent / "sources").glob("*.bpf.c"))
 STRICT = ("-Wall", "-Wextra", "-Wno-unused-parameter")
 

@@ -15,7 +15,7 @@ from osmia.toolchain import Compiler
 SOURCES = Path(__file__).parent / "sources"
 PACKET = bytes(64)
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 
 def load(name: str, zig: Compiler, cpu: str = "v3") -> Any:

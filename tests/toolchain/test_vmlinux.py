@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from osmia import toolchain
 from osmia.btf import BTF
 from osmia.elf import ElfFile
 from osmia.toolchain import Compiler, vmlinux_header
+
+pytestmark = pytest.mark.slow
 
 
 def small_btf(zig: Compiler, name: str) -> BTF:

@@ -252,6 +252,7 @@ def test_members_of_one_name_are_refused(raw_btf: Any) -> None:
         codec(raw_btf.build(), outer)
 
 
+@pytest.mark.alone
 def test_anonymous_structs_that_multiply_are_refused_quickly(raw_btf: Any) -> None:
     last = raw_btf.add_struct("", 8)
     for _ in range(30):

@@ -31,6 +31,7 @@ def test_near_names_are_told() -> None:
     assert unknown_name("flow", "zzz", ["saddr"]) == "flow has no 'zzz'"
 
 
+@pytest.mark.alone
 def test_a_wrong_name_costs_little_however_many_there_are() -> None:
     known = [f"{'x' * 200}{index}" for index in range(50_000)]
     start = time.monotonic()

@@ -195,11 +195,12 @@ def test_enum_values_without_a_name_are_numbers() -> None:
 
 
 def test_enumerators_are_there_by_name() -> None:
-    assert VERDICT.type.PASS == 2 and VERDICT.type.OK == 2
-    assert dict(VERDICT.type.members) == {"DROP": 1, "PASS": 2, "OK": 2, "WORSE": -1}
-    assert VERDICT.encode("OK") == VERDICT.encode(VERDICT.type.PASS) == VERDICT.encode(2)
+    verdict: Any = VERDICT.type
+    assert verdict.PASS == 2 and verdict.OK == 2
+    assert dict(verdict.members) == {"DROP": 1, "PASS": 2, "OK": 2, "WORSE": -1}
+    assert VERDICT.encode("OK") == VERDICT.encode(verdict.PASS) == VERDICT.encode(2)
     match VERDICT.decode(b"\1\0\0\0"):
-        case VERDICT.type.DROP:
+        case verdict.DROP:
             pass
         case other:
             pytest.fail(f"matched {other}")

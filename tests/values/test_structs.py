@@ -73,7 +73,7 @@ def test_values_are_equal_when_their_fields_are(flow: Any, compiled: Any) -> Non
 
 def test_padding_does_not_count_for_equality_but_stays(compiled: Any) -> None:
     of = compiled.codec("event").type
-    pair = codec(compiled.btf, compiled.btf.find("pair"))
+    pair: Any = codec(compiled.btf, compiled.btf.find("pair"))
     clean, dirty = pair.decode(pair.encode([1, 2])), bytearray(pair.encode([1, 2]))
     dirty[1] = 0xAA
     assert pair.decode(dirty) == clean and hash(pair.decode(dirty)) == hash(clean)

@@ -25,6 +25,7 @@ RUN: Mapping[str, str] = {
         "entry handle_ipv4 handle_ipv6 drop_notify policy_of_10 policy_of_20"
     ),
     "examples/legacy/host.c": "to_container",
+    "tests/engine/suite.bpf.c": "ingress add first second other",
     f"{SELFTEST}basics.bpf.c": "globals calls callbacks packets",
     f"{SELFTEST}maps.bpf.c": (
         "called hash count_per_cpu maps_in_maps tail_calls queues longest_prefix send_samples "

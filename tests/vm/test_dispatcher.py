@@ -131,7 +131,7 @@ def test_threads_that_run_a_batch_see_the_old_program_or_the_new_one() -> None:
         for worker in workers:
             worker.start()
         deadline = time.monotonic() + 60
-        after = []
+        after: list[bool] = []
         try:
             while ({1, 2} not in seen and time.monotonic() < deadline) or len(after) < 100:
                 number = len(after) % 2
@@ -328,7 +328,7 @@ def test_programs_nest_four_deep(vm: Vm, executor: Any) -> None:
 
 def test_tail_calls_of_an_attached_program_work_in_both_semantics(executor: Any) -> None:
     for semantics in ("subprogram", "program"):
-        with Vm(memory=1 << 25, cpus=1, tail_calls=semantics) as vm:  # type: ignore[arg-type]
+        with Vm(memory=1 << 25, cpus=1, tail_calls=semantics) as vm:
             array = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
             tail = f"r2 = map[fd:{array.id}]\nr3 = 0\ncall bpf_tail_call\nr0 = 9\nexit"
             program = vm.load_program(assemble(tail), type=ProgramType.XDP)

@@ -16,6 +16,8 @@ import pytest
 from osmia.errors import OsmiaError
 from osmia.vm.engine import Vm
 
+pytestmark = pytest.mark.slow
+
 SEED = 20_000
 PROGRAMS = 40
 WILD = 400

@@ -10,7 +10,7 @@ import osmia
 from osmia.errors import VerifierError
 from osmia.isa import assemble
 from osmia.object.model import Object, SourceLine
-from osmia.vm.code import check
+from osmia.vm.check import check
 from osmia.vm.hooks import Coverage, breakpoints, current_line, on_lines
 from osmia.vm.interpreter import Interpreter
 

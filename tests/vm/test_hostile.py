@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.engine import Vm
 from osmia.vm.errors import ProgramFault
+
+pytestmark = pytest.mark.slow
 
 SEED = 500_000
 PROGRAMS = 300
@@ -81,6 +84,7 @@ def test_forged_packet_bounds_lead_nowhere(
     assert vm.memory.read(vm.map_table, 4096) == control
 
 
+@pytest.mark.alone
 def test_a_deadlock_in_a_loop_ends_the_run_at_its_first_round(vm: Vm) -> None:
     table = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
     again = f"again: r1 = map[fd:{table.id}][0]+0\ncall bpf_spin_lock\ngoto again"
@@ -96,7 +100,7 @@ def test_a_deadlock_in_a_loop_ends_the_run_at_its_first_round(vm: Vm) -> None:
     ["call bpf_get_current_comm", "r3 = 0\ncall bpf_probe_read_kernel"],
     ids=["get_current_comm", "probe_read_kernel"],
 )
-def test_a_size_that_a_program_makes_up_allocates_nothing(vm: Vm, executor: str, call: str) -> None:
+def test_a_size_that_a_program_makes_up_allocates_nothing(vm: Vm, executor: Any, call: str) -> None:
     text = f"r1 = r10\nr1 += -8\nr2 = 0xffffffff ll\n{call}\nr0 = 0\nexit"
     program = vm.load_program(assemble(text))
     tracemalloc.start()
@@ -110,7 +114,7 @@ def test_a_size_that_a_program_makes_up_allocates_nothing(vm: Vm, executor: str,
 
 
 @pytest.mark.parametrize("template", ["%99999999999d", "%9999999d"])
-def test_a_width_that_a_program_makes_up_is_refused(vm: Vm, executor: str, template: str) -> None:
+def test_a_width_that_a_program_makes_up_is_refused(vm: Vm, executor: Any, template: str) -> None:
     table = vm.create_map(MapType.ARRAY, value_size=64)
     table[0] = template.encode().ljust(64, b"\0")
     printing = f"r1 = map[fd:{table.id}][0]+0\nr2 = 64\nr3 = 1\ncall bpf_trace_printk\nexit"
@@ -121,7 +125,7 @@ def test_a_width_that_a_program_makes_up_is_refused(vm: Vm, executor: str, templ
 
 @pytest.mark.parametrize("length", [4, 104, 0xFFFF_FFF8])
 def test_more_arguments_than_the_kernel_prints_are_refused(
-    vm: Vm, executor: str, length: int
+    vm: Vm, executor: Any, length: int
 ) -> None:
     table = vm.create_map(MapType.ARRAY, value_size=256)
     table[0] = b"%d".ljust(256, b"\0")
@@ -133,7 +137,7 @@ def test_more_arguments_than_the_kernel_prints_are_refused(
     assert result.retval == 2**64 - 22
 
 
-def test_strings_are_read_as_far_as_they_go(vm: Vm, executor: str) -> None:
+def test_strings_are_read_as_far_as_they_go(vm: Vm, executor: Any) -> None:
     """Not as far as the program says, in a loop."""
     table = vm.create_map(MapType.ARRAY, value_size=64)
     table[0] = b"text".ljust(64, b"\0")
@@ -147,7 +151,7 @@ def test_strings_are_read_as_far_as_they_go(vm: Vm, executor: str) -> None:
     assert program.run(executor=executor, strict=False).retval == 5
 
 
-def test_a_string_may_be_longer_than_a_page(vm: Vm, executor: str) -> None:
+def test_a_string_may_be_longer_than_a_page(vm: Vm, executor: Any) -> None:
     table = vm.create_map(MapType.ARRAY, value_size=8192)
     table[0] = b"x" * 5000 + bytes(3192)
     copied = (
@@ -215,7 +219,7 @@ def test_headers_stay_where_packets_lie(vm: Vm, shift: str, use: str, header: in
 
 
 @pytest.mark.parametrize("use", HEADER_USES)
-def test_headers_outside_of_the_region_are_not_read(vm: Vm, executor: str, use: str) -> None:
+def test_headers_outside_of_the_region_are_not_read(vm: Vm, executor: Any, use: str) -> None:
     """Whatever brings them there."""
     uses = HEADER_USES[use].format(header=1, legacy=-0x100000)
     text = f"r6 = r1\ncall bpf_ktime_get_ns\n{uses}\nexit"

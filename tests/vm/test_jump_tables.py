@@ -17,6 +17,7 @@ from osmia.object import JumpTable, Object
 from osmia.vm.engine import Vm
 from osmia.vm.errors import BudgetExceededError, ProgramFault
 from osmia.vm.layout import FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT, LABEL_HANDLE
+from osmia.vm.programs import Executor
 
 SOURCE = Path(__file__).parents[1] / "formats" / "jump_tables.bpf.c"
 M32 = 0xFFFF_FFFF
@@ -143,15 +144,16 @@ def test_jumps_are_equal_to_branches_here_and_in_the_kernel(
 
 
 @pytest.mark.parametrize("semantics", ["subprogram", "program"])
-def test_tables_work_in_both_semantics_of_tail_calls(jumping: Object, semantics: str) -> None:
+def test_tables_work_in_both_semantics_of_tail_calls(jumping: Object, semantics: Any) -> None:
     with jumping.load("vm", memory=1 << 25, cpus=1, tail_calls=semantics) as bpf:
-        for executor in ("interpreter", "jit"):
+        executors: tuple[Executor, ...] = ("interpreter", "jit")
+        for executor in executors:
             context = struct.pack("<QQ", 0x2345_6789, 77)
             result = bpf.programs["everything"].run(ctx=context, executor=executor)
             assert result.retval == everything(0x2345_6789, 77)
 
 
-def test_a_loop_through_a_table_uses_up_the_budget(executor: str) -> None:
+def test_a_loop_through_a_table_uses_up_the_budget(executor: Any) -> None:
     text = f"again:\nr1 = {LABEL_HANDLE:#x} ll\ngotox r1\nexit"
     with Vm(memory=1 << 25, cpus=1) as vm:
         program = vm.load_program(assemble(text), jumps={2: [0, 3]})
@@ -174,7 +176,7 @@ JUMP = """
     ("value", "retval"),
     [(LABEL_HANDLE, 1), (LABEL_HANDLE + 1, 2)],
 )
-def test_a_target_by_hand(vm: Vm, executor: str, value: int, retval: int) -> None:
+def test_a_target_by_hand(vm: Vm, executor: Any, value: int, retval: int) -> None:
     program = vm.load_program(assemble(JUMP), jumps={2: [5, 3, 5, 5]})
     assert program.run(struct.pack("<Q", value), executor=executor).retval == retval
 
@@ -192,13 +194,13 @@ def test_a_target_by_hand(vm: Vm, executor: str, value: int, retval: int) -> Non
         (1 << 64) - 1,
     ],
 )
-def test_what_is_in_no_table_is_a_fault(vm: Vm, executor: str, value: int, strict: bool) -> None:
+def test_what_is_in_no_table_is_a_fault(vm: Vm, executor: Any, value: int, strict: bool) -> None:
     program = vm.load_program(assemble(JUMP), jumps={2: [3, 5]})
     with pytest.raises(ProgramFault, match=f"gotox to {value:#x}, which is no entry"):
         program.run(struct.pack("<Q", value), executor=executor, strict=strict)
 
 
-def test_a_label_of_another_function_is_a_fault(executor: str) -> None:
+def test_a_label_of_another_function_is_a_fault(executor: Any) -> None:
     text = f"""
     r1 = {LABEL_HANDLE:#x} ll
     gotox r1
@@ -222,7 +224,8 @@ function:
 
 
 def test_a_jump_without_a_table_is_refused(vm: Vm) -> None:
-    for jumps in (None, {}, {2: []}, {3: [5]}):
+    wrong: tuple[dict[int, list[int]] | None, ...] = (None, {}, {2: []}, {3: [5]})
+    for jumps in wrong:
         with pytest.raises(VerifierError, match="gotox without a jump table"):
             vm.load_program(assemble(JUMP), jumps=jumps)
     many = range(1 << 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ NAMES = ("two_tables_one_jump", "one_table_two_ways", "through_memory", "chosen"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_label_is_reached(obj: Object, executor: str, name: str) -> None:
+def test_every_label_is_reached(obj: Object, executor: Any, name: str) -> None:
     with obj.load("vm", memory=1 << 25, cpus=1) as bpf:
         for a in range(8):
             for b in (0, 1, 77, M32):

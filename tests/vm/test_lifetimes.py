@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from osmia.engine.maps import MapOfMaps, ProgramArray
 from osmia.errors import ClosedError, KernelError
 from osmia.isa import assemble
 from osmia.object.uapi import MapType, ProgramType
+from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.programs import Program
 
@@ -186,3 +189,111 @@ def test_an_object_leaves_nothing_in_a_vm_that_goes_on(vm: Vm) -> None:
     loaded.close()
     assert program.closed
     assert not vm.programs and not vm.lifetimes.maps and not vm.lifetimes.programs
+
+
+def raw(vm: Vm, text: str) -> Program:
+    return vm.load_program(assemble(text))
+
+
+def calling(vm: Vm, dispatcher: Dispatcher, then: str = "") -> Program:
+    """A program that calls what a dispatcher has, and gives what that gave."""
+    call = bytes([0x85, 0x50, 0, 0]) + dispatcher.handle.to_bytes(4, "little")
+    return vm.load_program(assemble("r1 = 0") + call + assemble(f"{then}\nexit"))
+
+
+def test_a_program_stays_while_another_calls_it_through_a_released_dispatcher(
+    vm: Vm, executor: Any
+) -> None:
+    callee = raw(vm, "r0 = 5\nexit")
+    dispatcher = vm.dispatcher(callee)
+    caller = calling(vm, dispatcher)
+    vm.lifetimes.release(dispatcher.handle)
+    vm.unload([callee])
+    assert not callee.closed
+    assert caller.run(executor=executor).retval == 5
+    taken = free_bytes(vm)
+    vm.unload([caller])
+    assert caller.closed and callee.closed
+    assert not vm.dispatchers
+    assert free_bytes(vm) == taken + 8  # the dispatcher's slot
+    assert vm.create_map(MapType.ARRAY).id  # which looks again for what can go
+
+
+def test_a_chain_of_calls_keeps_all_that_is_in_it(vm: Vm, executor: Any) -> None:
+    last = raw(vm, "r0 = 5\nexit")
+    middle = calling(vm, vm.dispatcher(last), "r0 += 1")
+    first = calling(vm, vm.dispatcher(middle), "r0 += 1")
+    for handle in list(vm.dispatchers):
+        vm.lifetimes.release(handle)
+    vm.unload([last])
+    vm.unload([middle])
+    assert first.run(executor=executor).retval == 7
+    vm.unload([first])
+    assert last.closed and middle.closed and not vm.dispatchers
+
+
+def test_a_caller_in_a_prog_array_keeps_what_it_calls(vm: Vm, executor: Any) -> None:
+    array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=1)
+    jump = raw(vm, f"r2 = map[fd:{array.id}]\nr3 = 0\ncall bpf_tail_call\nr0 = 9\nexit")
+    dispatcher = vm.dispatcher(raw(vm, "r0 = 5\nexit"))
+    array[0] = caller = calling(vm, dispatcher)
+    vm.lifetimes.release(dispatcher.handle)
+    vm.unload([caller, dispatcher.program])
+    assert jump.run(executor=executor).retval == 5
+    del array[0]
+    vm.unload([])
+    assert caller.closed and not vm.dispatchers
+    assert vm.programs == [jump]
+
+
+def test_a_dispatcher_of_the_users_outlives_its_callers(vm: Vm, executor: Any) -> None:
+    dispatcher = vm.dispatcher(raw(vm, "r0 = 5\nexit"))
+    vm.unload([calling(vm, dispatcher), dispatcher.program])
+    assert not dispatcher.program.closed
+    assert dispatcher.run(executor=executor).retval == 5
+
+
+def test_a_replaced_program_goes_when_it_was_unloaded(vm: Vm, executor: Any) -> None:
+    old, new = raw(vm, "r0 = 5\nexit"), raw(vm, "r0 = 6\nexit")
+    dispatcher = vm.dispatcher(old)
+    caller = calling(vm, dispatcher)
+    vm.unload([old, new])
+    assert new.closed and not old.closed
+    with pytest.raises(ClosedError):
+        dispatcher.update(new)
+    assert caller.run(executor=executor).retval == 5
+    dispatcher.update(raw(vm, "r0 = 7\nexit"))
+    vm.unload([])
+    assert old.closed
+    assert caller.run(executor=executor).retval == 7
+
+
+def test_what_is_unloaded_by_a_run_goes_after_it(vm: Vm, executor: Any) -> None:
+    """A helper drops what the run that called it is about to call."""
+    dispatcher = vm.dispatcher(raw(vm, "r0 = 5\nexit"))
+    callee = dispatcher.program
+    gone: list[bool] = []
+    code = bytes([0x85, 0x50, 0, 0]) + dispatcher.handle.to_bytes(4, "little")
+    caller = vm.load_program(assemble("call bpf_ktime_get_ns") + code + assemble("exit"))
+
+    def clock() -> int:
+        vm.lifetimes.release(dispatcher.handle)
+        vm.unload([caller, callee])
+        gone.extend((caller.closed, callee.closed))
+        return 1
+
+    vm.helpers["ktime_get_ns"] = clock
+    assert caller.run(executor=executor).retval == 5
+    assert gone == [False, False]
+    vm.unload([])
+    assert caller.closed and callee.closed and not vm.dispatchers
+
+
+def test_the_machine_code_of_a_program_goes_with_it(vm: Vm) -> None:
+    program = returning(vm, 1)
+    code = weakref.ref(vm.need_jit().program(program))
+    gc.collect()
+    assert code() is not None
+    vm.unload([program])
+    gc.collect()
+    assert code() is None

@@ -36,6 +36,8 @@ from .object_programs import (
 )
 from .packets import PACKETS, ethernet, ipv4, ipv6
 
+pytestmark = pytest.mark.slow
+
 KTIME_GET_NS, GET_PRANDOM_U32 = 5, 7
 SET_R0 = struct.pack("<BBhi", 0xB7, 0, 0, 1000)
 TRAFFIC = [
@@ -121,7 +123,7 @@ class Outcome:
     data: dict[str, Any]
 
 
-def inputs(kind: ProgramType, extra: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
+def inputs(kind: int | None, extra: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
     """What programs of a type are run on: data and context."""
     match kind:
         case ProgramType.RAW_TRACEPOINT:
@@ -201,7 +203,7 @@ def configure(path: str, maps: Any) -> list[bytes]:
 
 def outcome(path: str, programs: Sequence[str], engine: str, **options: Any) -> Outcome:
     obj = compiled(path)
-    machine = {} if engine == "kernel" else {"cpus": os.cpu_count()}
+    machine: dict[str, Any] = {} if engine == "kernel" else {"cpus": os.cpu_count()}
     with only(obj, programs).load(engine=engine, **machine) as loaded:
         for held in loaded.maps.values():
             if held.type is MapType.PERF_EVENT_ARRAY:

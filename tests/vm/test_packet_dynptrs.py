@@ -11,6 +11,8 @@ import osmia
 
 from .packets import IPV4
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parent / "packet_dynptrs.bpf.c"
 #: offset, flags of the read, flags of the write, end, flags of the making
 NUMBERS = [

@@ -10,6 +10,8 @@ import pytest
 
 import osmia
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (1, 2)
 PROGRAMS, RUNS = 8, 40
 

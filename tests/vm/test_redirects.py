@@ -14,7 +14,7 @@ from osmia.vm.engine import Vm
 
 from .packets import IPV4
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 LOOPBACK = 1
 ABORTED, PASS, REDIRECT = 0, 2, 4
 

@@ -19,7 +19,7 @@ from .everywhere import everywhere
 from .packets import IPV4, IPV6, PACKETS, ethernet
 from .skb_programs import program
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 SKB_TYPES = (
     ProgramType.SCHED_CLS,

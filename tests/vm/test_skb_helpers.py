@@ -19,7 +19,7 @@ from .everywhere import everywhere
 from .packets import IPV4, PACKETS
 from .skb_programs import BODIES, program
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 ALL = 2**32 - 1
 FAR = (ALL, 2**31, 2**32, -1)

@@ -74,7 +74,7 @@ CALLERS = {
     "loop": "r1 = 1\nr2 = {handle} ll\nr3 = 0\nr4 = 0\ncall bpf_loop\n",
     "array": "r1 = map[fd:{array}]\nr2 = {handle} ll\nr3 = 0\nr4 = 0\ncall bpf_for_each_map_elem\n",
     "hash": "r1 = map[fd:{hash}]\nr2 = {handle} ll\nr3 = 0\nr4 = 0\ncall bpf_for_each_map_elem\n",
-    "computed": "r1 = 1\nr2 = {handle} ll\nr3 = *(u64 *)(r10 -512)\nr3 &= 0\nr2 += r3\nr3 = 0\n"
+    "computed": "call bpf_get_prandom_u32\nr0 >>= 32\nr1 = 1\nr2 = {handle} ll\nr2 += r0\nr3 = 0\n"
     "r4 = 0\ncall bpf_loop\n",
 }
 

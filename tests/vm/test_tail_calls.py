@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from osmia.errors import KernelError, VerifierError
+from osmia.errors import ClosedError, CodecError, KernelError, VerifierError
 from osmia.isa import assemble
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm.batch import Batch
@@ -116,6 +116,27 @@ def test_the_owner_of_an_array_decides_who_may_enter(vm: Vm, other: dict[str, An
     assert 1 not in array
 
 
+@pytest.mark.parametrize("what", ["nothing", "a number", "a program of another vm"])
+def test_only_programs_of_the_same_vm_go_into_a_slot(vm: Vm, what: str) -> None:
+    array = programs(vm)
+    array[0] = first = load(vm, FIVE)
+    with Vm(memory=1 << 25, cpus=1) as other:
+        value = {"nothing": None, "a number": 1}.get(what, load(other, FIVE))
+        for key in (0, 1):
+            with pytest.raises(CodecError, match="'programs', value: a program of this vm"):
+                array[key] = value
+    assert dict(array) == {0: first.number}
+
+
+def test_a_program_that_is_gone_goes_into_no_slot(vm: Vm) -> None:
+    array = programs(vm)
+    gone = load(vm, FIVE)
+    vm.unload([gone])
+    with pytest.raises(ClosedError):
+        array[0] = gone
+    assert not list(array)
+
+
 def test_a_program_that_uses_an_array_owns_it(vm: Vm) -> None:
     array = programs(vm)
     load(vm, f"{call_of(array)}r0 = 1\nexit", type=ProgramType.XDP)
@@ -133,17 +154,20 @@ def test_a_tail_call_through_another_map_is_refused_when_it_is_loaded(
         load(vm, f"{call_of(other, key)}r0 = 1\nexit")
 
 
+#: Puts 0 into r4, as only the run tells: the packet begins with an "x".
+ZERO = "r4 = *(u8 *)(r1 +0)\nr4 -= 120\n"
+
 #: Something in r2 that is no prog array, as only the run tells; and a number that is no map.
 NO_ARRAYS = {
-    "array": "r2 = map[fd:{array}]\nr4 = r1\nr4 &= 0\nr2 += r4\n",
-    "hash": "r2 = map[fd:{hash}]\nr4 = r1\nr4 &= 0\nr2 += r4\n",
+    "array": f"r2 = map[fd:{{array}}]\n{ZERO}r2 += r4\n",
+    "hash": f"r2 = map[fd:{{hash}}]\n{ZERO}r2 += r4\n",
     "no map": "r2 = 0xffff80000000f000 ll\n",
     "number": "r2 = 0\n",
     "unknown number": "r2 = r1\n",
 }
 
 
-@pytest.mark.parametrize("key", ["r3 = {key}", "r3 = {key}\nr4 = r1\nr4 &= 0\nr3 += r4"])
+@pytest.mark.parametrize("key", ["r3 = {key}", f"r3 = {{key}}\n{ZERO}r3 += r4"])
 @pytest.mark.parametrize("what", NO_ARRAYS)
 def test_a_tail_call_through_no_prog_array_jumps_nowhere(
     vm: Vm, executor: Any, what: str, key: str

@@ -25,7 +25,8 @@ from osmia.errors import ObjectFormatError
 def minimise(local: BTF, records: Iterable[CoreRecord], kernel: BTF) -> BTF:
     """The part of `kernel` that the CO-RE records of one object need; `local` is its BTF.
 
-    Loading the object with `Target(btf=…)` of it gives the same programs as with `kernel`.
+    Loading the object with `Target.running(core_btf=…)` of it gives the same programs as
+    with `kernel`.
     For several objects, or modules' BTF, see `Minimiser`.
     """
     minimiser = Minimiser(kernel)

@@ -232,7 +232,7 @@ class BTF:
                 return _VOID
             if 0 < type_id < self._first_id and self.base is not None:
                 return self.base.type(type_id)
-            found = self._types[type_id] = decode_type(self, type_id, self.words(type_id))
+            found = self._types[type_id] = decode_type(self.string, type_id, self.words(type_id))
         return found
 
     def words(self, type_id: int) -> list[int]:

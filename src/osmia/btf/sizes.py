@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from osmia.btf.types import (
     Array,
@@ -16,6 +16,7 @@ from osmia.btf.types import (
     Ptr,
     Restrict,
     Struct,
+    Type,
     Typedef,
     TypeTag,
     Union,
@@ -23,9 +24,6 @@ from osmia.btf.types import (
     Volatile,
 )
 from osmia.errors import ObjectFormatError
-
-if TYPE_CHECKING:
-    from osmia.btf.reader import BTF
 
 #: No type is larger: BTF's sizes are 32-bit, and so are libbpf's checks.
 MAX_SIZE = (1 << 32) - 1
@@ -36,7 +34,25 @@ MAX_DEPTH = 64
 LONG_NAMES = ("long unsigned int", "long int", "unsigned long", "long")
 
 
-def pointer_size(btf: BTF) -> int:
+class Types(Protocol):
+    """The types that sizes are asked of: a `BTF`."""
+
+    @property
+    def name(self) -> str:
+        """Where they came from, for errors."""
+
+    @property
+    def pointer_size(self) -> int:
+        """The size of the target's pointers in bytes."""
+
+    def type(self, type_id: int) -> Type:
+        """The type with this id."""
+
+    def find(self, name: str, *kinds: Kind) -> int:
+        """The lowest id of a type with this name and of one of these kinds; 0 when none is."""
+
+
+def pointer_size(btf: Types) -> int:
     """The size of `long`, which is a pointer's on all of Linux; 8, BPF's own, without one."""
     for name in LONG_NAMES:
         found = btf.type(btf.find(name, Kind.INT))
@@ -45,7 +61,7 @@ def pointer_size(btf: BTF) -> int:
     return 8
 
 
-def size_of(btf: BTF, type_id: int) -> int:
+def size_of(btf: Types, type_id: int) -> int:
     """The size in bytes; see `BTF.size_of`."""
     count, current = 1, type_id
     for _ in range(MAX_DEPTH):
@@ -68,14 +84,14 @@ def size_of(btf: BTF, type_id: int) -> int:
     raise ObjectFormatError(f"type {type_id} is nested too deeply", file=btf.name)
 
 
-def _checked(btf: BTF, type_id: int, size: int) -> int:
+def _checked(btf: Types, type_id: int, size: int) -> int:
     if size > MAX_SIZE:
         raise ObjectFormatError(f"type {type_id} is larger than 4 GiB", file=btf.name)
     return size
 
 
 def layout_of(
-    btf: BTF, type_id: int, known: dict[int, tuple[int, int]], depth: int = 0
+    btf: Types, type_id: int, known: dict[int, tuple[int, int]], depth: int = 0
 ) -> tuple[int, int]:
     """(size, alignment) in bytes; `known` remembers, so that each type is looked at once."""
     layout = known.get(type_id)
@@ -87,7 +103,7 @@ def layout_of(
 
 
 def _layout(
-    btf: BTF, type_id: int, known: dict[int, tuple[int, int]], depth: int
+    btf: Types, type_id: int, known: dict[int, tuple[int, int]], depth: int
 ) -> tuple[int, int]:
     match btf.type(type_id):
         case Ptr():
@@ -111,7 +127,7 @@ def _layout(
 
 
 def _composite_alignment(
-    btf: BTF, composite: Struct | Union, known: dict[int, tuple[int, int]], depth: int
+    btf: Types, composite: Struct | Union, known: dict[int, tuple[int, int]], depth: int
 ) -> int:
     alignment = 1
     packed = False

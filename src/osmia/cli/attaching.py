@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -27,13 +27,17 @@ _CGROUP_TYPES = (
 )
 
 
+Mode = Literal["", "generic", "native"]
+Direction = Literal["", "ingress", "egress"]
+
+
 @dataclass(frozen=True)
 class Places:
     """What the options say about where to attach; "" and 0: nothing."""
 
     interface: str = ""
-    mode: str = ""
-    direction: str = ""
+    mode: Mode = ""
+    direction: Direction = ""
     cgroup: str = ""
     pid: int = 0
 

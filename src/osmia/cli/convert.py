@@ -34,9 +34,9 @@ def convert_command(
 
     What cannot be expressed is listed, and the exit status is 1 then.
     """
-    from osmia.formats.convert import convert
     from osmia.formats.elf_writer import write_object
     from osmia.formats.map_source import map_source
+    from osmia.passes.convert import convert
 
     if not (source or check) and target is None:
         raise click.UsageError("where to? Give -o FILE, or --source, or --check")

@@ -14,10 +14,8 @@ from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, enum_name, printable, shortened
 from osmia.cli.sources import open_source
 from osmia.cli.typed_text import typed_text
-from osmia.errors import OsmiaError
 from osmia.formats.listing import list_function
-from osmia.object import Linkage, Map, Object, Program
-from osmia.values.names import unknown_name
+from osmia.object import DataSection, Extern, Function, Linkage, Map, Object, Program
 
 #: Characters of an initial value in a table; -v shows all.
 _VALUE_WIDTH = 60
@@ -66,7 +64,7 @@ def inspect_command(
 def describe(obj: Object) -> Description:
     """An object as JSON has it."""
     entries = {program.function for program in obj.programs.values()}
-    others = [function for function in obj.functions.values() if function.name not in entries]
+    others = {key: each for key, each in obj.functions.items() if key not in entries}
     return {
         "name": obj.name,
         "path": obj.path,
@@ -76,47 +74,47 @@ def describe(obj: Object) -> Description:
         "instructions": sum(each.instruction_count for each in obj.functions.values()),
         "btf_types": len(obj.btf) if obj.btf is not None else 0,
         "programs": [_program(obj, program) for program in obj.programs.values()],
-        "subprograms": [
-            {
-                "name": function.name,
-                "section": function.section,
-                "linkage": enum_name(function.linkage) + (" weak" if function.weak else ""),
-                "instructions": function.instruction_count,
-            }
-            for function in others
-        ],
+        "subprograms": [_subprogram(key, each) for key, each in others.items()],
         "maps": [_map(obj, each) for each in obj.maps.values()],
-        "data": [
-            {
-                "name": section.name,
-                "kind": section.kind.value,
-                "size": len(section.contents),
-                "variables": len(section.variables),
-            }
-            for section in obj.data_sections.values()
-        ],
+        "data": [_section(section) for section in obj.data_sections.values()],
         "jump_tables": [
             {"name": table.name, "function": table.function, "targets": list(table.targets)}
             for table in obj.jump_tables.values()
         ],
         "globals": list(_globals(obj)),
-        "externs": [
-            {
-                "name": extern.name,
-                "kind": extern.kind.value,
-                "type": _declared(obj, extern.type_id, extern.name),
-                "weak": extern.weak,
-            }
-            for extern in obj.externs.values()
-        ],
+        "externs": [_extern(obj, extern) for extern in obj.externs.values()],
+    }
+
+
+def _subprogram(key: str, function: Function) -> Description:
+    return {
+        "name": key,
+        "section": function.section,
+        "linkage": enum_name(function.linkage) + (" weak" if function.weak else ""),
+        "instructions": function.instruction_count,
+    }
+
+
+def _section(section: DataSection) -> Description:
+    return {
+        "name": section.name,
+        "kind": section.kind.value,
+        "size": len(section.contents),
+        "variables": len(section.variables),
+    }
+
+
+def _extern(obj: Object, extern: Extern) -> Description:
+    return {
+        "name": extern.name,
+        "kind": extern.kind.value,
+        "type": _declared(obj, extern.type_id, extern.name),
+        "weak": extern.weak,
     }
 
 
 def _functions(obj: Object, names: tuple[str, ...]) -> list[str]:
-    for name in names:
-        if name not in obj.functions:
-            raise OsmiaError(unknown_name(obj.path or obj.name, name, obj.functions))
-    return list(names or obj.functions)
+    return [obj.find_function(name) for name in names] or list(obj.functions)
 
 
 def _program(obj: Object, program: Program) -> Description:
@@ -150,16 +148,17 @@ def _map(obj: Object, each: Map) -> Description:
 def _globals(obj: Object) -> Any:
     values = obj.data
     for section in obj.data_sections.values():
-        for variable in section.variables.values():
-            if variable.name not in values:
+        for key, variable in section.variables.items():
+            if key not in values:
                 continue
             yield {
-                "name": variable.name,
+                "name": key,
+                "symbol": variable.name,
                 "section": section.name,
                 "type": _declared(obj, variable.type_id, variable.name) or f"{variable.size} bytes",
                 "size": variable.size,
                 "static": variable.linkage is Linkage.STATIC,
-                "value": values[variable.name],
+                "value": values[key],
             }
 
 
@@ -197,13 +196,17 @@ def _print(output: Output, obj: Object, told: Description) -> None:
     width = None if output.verbose else _VALUE_WIDTH
     variables = [
         {
+            "name": each["name"],
             "declaration": each["type"],
             "section": each["section"],
             "value": shortened(typed_text(obj.data.slot(each["name"]).codec, each["value"]), width),
         }
         for each in told["globals"]
     ]
-    _part(output, variables, ("declaration", "section", "value"), "globals")
+    # A declaration has the symbol's name, which several may have.
+    told_apart = any(each["name"] != each["symbol"] for each in told["globals"])
+    columns = ("declaration", "section", "value")
+    _part(output, variables, ("name", *columns) if told_apart else columns, "globals")
     _part(output, told["externs"], ("name", "kind", "type", "weak"), "externs")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from osmia.captures.packets import read_packets, run_packets, verdict_name
-from osmia.cli.attaching import Places, attach_all, iterators
+from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Verb, pass_output
@@ -75,8 +75,8 @@ def run_command(
     names: tuple[str, ...],
     assignments: tuple[str, ...],
     iface: str,
-    mode: str | None,
-    direction: str | None,
+    mode: Mode | None,
+    direction: Direction | None,
     cgroup: str,
     pid: int,
     pcap: Path | None,

@@ -11,10 +11,10 @@ import click
 
 from osmia.btf import BTF, kernel_btf, module_btf
 from osmia.cli.literals import parse_literal
-from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
 from osmia.kernel.load.target import kernel_target
 from osmia.object import Object
+from osmia.passes.kernel_files import read_types
 from osmia.passes.target import Target
 from osmia.values.names import unknown_name
 
@@ -36,13 +36,7 @@ def types_in(path: Path) -> BTF:
     """Raw BTF, that of an object or of a kernel image, or a kernel's own in /sys/kernel/btf."""
     if path.parent == _KERNEL_TYPES:
         return kernel_btf() if path.name == "vmlinux" else module_btf(path.name)
-    data = path.read_bytes()
-    if not data.startswith(b"\x7fELF"):
-        return BTF(data, name=str(path))
-    section = ElfFile.parse(data, str(path)).section(".BTF")
-    if section is None:
-        raise OsmiaError(f"{path} has no BTF")
-    return BTF(bytes(section.data), name=str(path))
+    return read_types(path)
 
 
 takes_target_btf = click.option(
@@ -57,7 +51,7 @@ def target_of(target_btf: Path | None, engine: str = "kernel") -> Target | None:
     if target_btf is None:
         return None
     types = types_in(target_btf)
-    return kernel_target(core_btf=types) if engine == "kernel" else Target(core_btf=types)
+    return kernel_target(core_btf=types) if engine == "kernel" else Target.running(core_btf=types)
 
 
 def is_source(path: Path) -> bool:

@@ -138,14 +138,14 @@ def print_final_state(output: Output, loaded: Any) -> None:
         for name, each in loaded.maps.items()
         if hasattr(each, "items") and not hasattr(each, "events")
     }
-    hidden = {
-        variable
-        for section in loaded.object.data_sections.values()
-        if section.kind in (DataKind.KCONFIG, DataKind.STRUCT_OPS)
-        for variable in section.variables
-    }
     # A dot is in the names of variables within functions: format strings, mostly.
-    variables = [name for name in loaded.data if name not in hidden and "." not in name]
+    hidden = {
+        key
+        for section in loaded.object.data_sections.values()
+        for key, variable in section.variables.items()
+        if section.kind in (DataKind.KCONFIG, DataKind.STRUCT_OPS) or "." in variable.name
+    }
+    variables = [name for name in loaded.data if name not in hidden]
     if output.json:
         entries = {name: list(_entries(each)) for name, each in maps.items()}
         shown = [

@@ -1,4 +1,7 @@
-"""The numbers and layouts of ELF64, as the System V ABI (gABI, chapters 4 and 5) has them."""
+"""The numbers and layouts of ELF, as the System V ABI (gABI, chapters 4 and 5) has them.
+
+BPF objects are ELF64; programs and libraries that probes hang on may be ELF32 too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import cache
 from struct import Struct
 
 MAGIC = b"\x7fELF"
-CLASS_64 = 2
+CLASS_32, CLASS_64 = 1, 2
 VERSION_CURRENT = 1
 
 #: EI_DATA, by the name that `int.from_bytes` takes.
@@ -61,6 +64,8 @@ class SectionType(IntEnum):
     REL = 9
     DYNSYM = 11
     SYMTAB_SHNDX = 18
+    GNU_VERDEF = 0x6FFFFFFD
+    GNU_VERSYM = 0x6FFFFFFF
 
 
 class SectionFlag(IntFlag):
@@ -111,15 +116,22 @@ class Visibility(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """The structures of one byte order, compiled once."""
+    """The structures of one class and byte order, compiled once.
 
-    header: Struct  # Elf64_Ehdr after e_ident
-    section: Struct  # Elf64_Shdr
-    segment: Struct  # Elf64_Phdr
-    symbol: Struct  # Elf64_Sym
+    ELF32 has the members of symbols and segments in another order: `symbol_order` and
+    `segment_order` say where those of ELF64 are.
+    """
+
+    header: Struct  # ElfN_Ehdr after e_ident
+    section: Struct  # ElfN_Shdr
+    segment: Struct  # ElfN_Phdr
+    symbol: Struct  # ElfN_Sym
     rel: Struct  # Elf64_Rel
     rela: Struct  # Elf64_Rela
-    word: Struct  # Elf64_Word
+    word: Struct  # ElfN_Word
+    address: Struct  # ElfN_Addr
+    segment_order: tuple[int, ...] | None = None
+    symbol_order: tuple[int, ...] | None = None
 
 
 IDENT_SIZE = 16
@@ -132,9 +144,22 @@ RELA_SIZE = 24
 
 
 @cache
-def layouts(byteorder: str) -> Layouts:
-    """The structures for "little" or "big"."""
+def layouts(byteorder: str, elf_class: int = CLASS_64) -> Layouts:
+    """The structures for "little" or "big", of ELF64 or ELF32."""
     order = "<" if byteorder == "little" else ">"
+    if elf_class == CLASS_32:
+        return Layouts(
+            header=Struct(order + "HHIIIIIHHHHHH"),
+            section=Struct(order + "10I"),
+            segment=Struct(order + "8I"),
+            symbol=Struct(order + "IIIBBH"),
+            rel=Struct(order + "II"),
+            rela=Struct(order + "IIi"),
+            word=Struct(order + "I"),
+            address=Struct(order + "I"),
+            segment_order=(0, 6, 1, 2, 3, 4, 5, 7),
+            symbol_order=(0, 3, 4, 5, 1, 2),
+        )
     return Layouts(
         header=Struct(order + "HHIQQQIHHHHHH"),
         section=Struct(order + "IIQQQQIIQQ"),
@@ -143,4 +168,5 @@ def layouts(byteorder: str) -> Layouts:
         rel=Struct(order + "QQ"),
         rela=Struct(order + "QQq"),
         word=Struct(order + "I"),
+        address=Struct(order + "Q"),
     )

@@ -1,4 +1,4 @@
-"""Read ELF64 files: sections, symbols, relocations, segments.
+"""Read ELF files: sections, symbols, relocations, segments.
 
 Files are not trusted. Every offset and count is checked against the file's size before
 it is used, nothing is copied but names, and the work is linear in the file's size. What
@@ -11,22 +11,19 @@ import mmap
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from osmia.elf.format import (
     BYTE_ORDERS,
+    CLASS_32,
     CLASS_64,
-    HEADER_SIZE,
     IDENT_SIZE,
     MAGIC,
     PN_XNUM,
     REL_SIZE,
     RELA_SIZE,
-    SECTION_HEADER_SIZE,
-    SEGMENT_HEADER_SIZE,
     SHN_LORESERVE,
     SHN_XINDEX,
-    SYMBOL_SIZE,
     VERSION_CURRENT,
     Binding,
     FileType,
@@ -50,25 +47,27 @@ _VISIBILITIES = tuple(Visibility(n) for n in range(4))
 
 
 class ElfFile:
-    """An ELF64 file of any machine and either byte order.
+    """An ELF file of any machine and either byte order; ELF64 unless `parse` is told otherwise.
 
     Made by `ElfFile.parse`. Views into the input (`data`, `Section.data`) stay valid
     as long as the input does; an `mmap` cannot be closed while they are alive.
     """
 
-    def __init__(self, data: memoryview, name: str) -> None:
+    def __init__(self, data: memoryview, name: str, classes: Sequence[int]) -> None:
         self.name = name
         self.data = data
-        if len(data) < HEADER_SIZE or data[:4] != MAGIC:
+        if len(data) < IDENT_SIZE or data[:4] != MAGIC:
             raise self._error("not an ELF file" if data[:4] != MAGIC else "truncated ELF header", 0)
-        if data[4] != CLASS_64:
+        if data[4] not in classes:
             raise self._error("not a 64-bit ELF file", 4)
         if data[5] not in BYTE_ORDERS:
             raise self._error(f"unknown ELF byte order {data[5]}", 5)
         if data[6] != VERSION_CURRENT:
             raise self._error(f"unknown ELF version {data[6]}", 6)
         self.byteorder = BYTE_ORDERS[data[5]]
-        self._layouts: Layouts = layouts(self.byteorder)
+        self._layouts: Layouts = layouts(self.byteorder, data[4])
+        if len(data) < IDENT_SIZE + self._layouts.header.size:
+            raise self._error("truncated ELF header", 0)
         (
             self.type,
             self.machine,
@@ -89,13 +88,26 @@ class ElfFile:
             self._refuse_overlap()
 
     @classmethod
-    def parse(cls, data: bytes | bytearray | memoryview | mmap.mmap, name: str = "") -> ElfFile:
-        """Read a file's contents; `name` stands in errors.
+    def parse(
+        cls,
+        data: bytes | bytearray | memoryview | mmap.mmap,
+        name: str = "",
+        *,
+        allow_32_bit: bool = False,
+    ) -> ElfFile:
+        """Read a file's contents; `name` stands in errors. With `allow_32_bit` ELF32 is read
+        too: programs and libraries, of which no relocations are told.
 
         Symbols and relocations are read, and found faulty, when first asked for.
         Raises `ObjectFormatError`.
         """
-        return cls(memoryview(data).cast("B").toreadonly(), name)
+        classes = (CLASS_64, CLASS_32) if allow_32_bit else (CLASS_64,)
+        return cls(memoryview(data).cast("B").toreadonly(), name, classes)
+
+    @property
+    def is_64_bit(self) -> bool:
+        """Whether addresses have 64 bits (ELFCLASS64)."""
+        return self.data[4] == CLASS_64
 
     def section(self, name: str) -> Section | None:
         """The first section of that name."""
@@ -129,13 +141,14 @@ class ElfFile:
         count = self._segment_count
         if count == PN_XNUM and self.sections:
             count = self.sections[0].info
+        layout, order = self._layouts.segment, self._layouts.segment_order
         table = self._table(
-            self._segments_offset, count, SEGMENT_HEADER_SIZE, self._segment_entry_size, "segment"
+            self._segments_offset, count, layout.size, self._segment_entry_size, "segment"
         )
         segments = [
             Segment(flags, offset, address, file_size, memory_size)
             for kind, flags, offset, address, _, file_size, memory_size, _ in (
-                self._layouts.segment.iter_unpack(table)
+                _ordered(layout.iter_unpack(table), order)
             )
             if kind == _PT_LOAD
         ]
@@ -211,17 +224,12 @@ class ElfFile:
         return self.data[offset : offset + size]
 
     def _section_headers(self) -> list[tuple[int, ...]]:
-        count = self._section_count
-        if count == 0 and self._sections_offset:
+        count, layout = self._section_count, self._layouts.section
+        start, stated = self._sections_offset, self._section_entry_size
+        if count == 0 and start:
             # More than 65,279 sections: the number is sh_size of the null section.
-            null = self._table(
-                self._sections_offset, 1, SECTION_HEADER_SIZE, self._section_entry_size, "section"
-            )
-            count = self._layouts.section.unpack(null)[5]
-        table = self._table(
-            self._sections_offset, count, SECTION_HEADER_SIZE, self._section_entry_size, "section"
-        )
-        return list(self._layouts.section.iter_unpack(table))
+            count = layout.unpack(self._table(start, 1, layout.size, stated, "section"))[5]
+        return list(layout.iter_unpack(self._table(start, count, layout.size, stated, "section")))
 
     def _string_table(self, index: int, kind: int, offset: int, view: memoryview) -> StringTable:
         if kind != SectionType.STRTAB:
@@ -267,7 +275,9 @@ class ElfFile:
             raise self._error(f"{table.name!r} names string table {table.link}, which is not there")
         strings = self.sections[table.link]
         names = self._string_table(strings.index, strings.type, strings.offset, strings.data)
-        entries = self._layouts.symbol.iter_unpack(self._entries(table, SYMBOL_SIZE))
+        layout = self._layouts.symbol
+        packed = self._entries(table, layout.size)
+        entries = _ordered(layout.iter_unpack(packed), self._layouts.symbol_order)
         count = len(self.sections)
         symbols = []
         for index, (name, info, other, section, value, size) in enumerate(entries):
@@ -291,7 +301,9 @@ class ElfFile:
         return section
 
     def _symbol_error(self, table: Section, index: int, fault: str) -> ObjectFormatError:
-        return self._error(f"symbol {index} {fault}", table.offset + index * SYMBOL_SIZE)
+        return self._error(
+            f"symbol {index} {fault}", table.offset + index * self._layouts.symbol.size
+        )
 
     def _extended_index(self, table: Section, symbol: int) -> int:
         """The section of a symbol whose index does not fit into st_shndx."""
@@ -317,7 +329,7 @@ class ElfFile:
     def _relocation_tables(self) -> dict[int, list[Section]]:
         """REL and RELA sections by the section that they apply to."""
         tables: dict[int, list[Section]] = {}
-        if self.type != FileType.REL:
+        if self.type != FileType.REL or not self.is_64_bit:
             return tables
         for section in self.sections:
             if section.type in (SectionType.REL, SectionType.RELA):
@@ -350,3 +362,10 @@ class ElfFile:
             entries = self._layouts.rel.iter_unpack(self._entries(table, REL_SIZE))
             return ((offset, info, None) for offset, info in entries)
         return self._layouts.rela.iter_unpack(self._entries(table, RELA_SIZE))
+
+
+def _ordered(
+    entries: Iterable[tuple[int, ...]], order: tuple[int, ...] | None
+) -> Iterable[tuple[int, ...]]:
+    """Structures with their members in ELF64's order."""
+    return entries if order is None else map(itemgetter(*order), entries)

@@ -77,7 +77,7 @@ def _notes(elf: ElfFile, section: Section) -> Iterator[tuple[int, bytes]]:
 
 
 def _probe(elf: ElfFile, base: Section | None, where: int, description: bytes) -> StaticProbe:
-    addresses = struct.Struct(f"{_order(elf)}{_ADDRESSES}Q")
+    addresses = struct.Struct(f"{_order(elf)}{_ADDRESSES}{'Q' if elf.is_64_bit else 'I'}")
     texts = description[addresses.size :].split(b"\0")
     if len(description) < addresses.size or len(texts) < 4:
         raise _error(elf, "static probe without addresses and three strings", where)

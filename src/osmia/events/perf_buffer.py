@@ -7,14 +7,17 @@ looked at, so only the copy has to know.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
+import os
 import select
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from weakref import WeakSet
 
 from osmia.errors import KernelError, OsmiaError
 from osmia.events.ordering import barrier
@@ -38,6 +41,8 @@ _LOST_COUNT = Struct("=Q")
 _LOST_OFFSET = _HEADER.size + 8
 _SAMPLE_DATA = _HEADER.size + _RAW_SIZE.size
 
+_MAP_FIXED = 0x10  # include/uapi/asm-generic/mman-common.h
+
 
 class _Samples(NamedTuple):
     """What a CPU's records say. `counter` advances with `samples` and knows how many are left."""
@@ -48,7 +53,13 @@ class _Samples(NamedTuple):
 
 
 class _CpuRing:
-    """One CPU's ring. `tail` is the reader's own count of the bytes taken."""
+    """One CPU's ring. `tail` is the reader's own count of the bytes taken.
+
+    The kernel does not give the mapping to a child made by fork (VM_DONTCOPY): there is a hole
+    in the child's memory, which would end it when it is read. `fill_holes` puts pages there.
+    """
+
+    living: ClassVar[WeakSet[_CpuRing]] = WeakSet()
 
     def __init__(self, cpu: int, fd: int, pages: int) -> None:
         self.cpu = cpu
@@ -65,6 +76,19 @@ class _CpuRing:
         self.size = self._control[_SIZE] or pages * mmap.PAGESIZE
         self._data = view[offset : offset + self.size]
         self.tail = self._control[_TAIL]
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        _CpuRing.living.add(self)
+
+    @classmethod
+    def fill_holes(cls) -> None:
+        """After a fork, in the child: memory of zeros where rings of the parent's were."""
+        libc = ctypes.CDLL(None)
+        size, number, offset = ctypes.c_size_t, ctypes.c_int, ctypes.c_long
+        libc.mmap.argtypes = (ctypes.c_void_p, size, number, number, number, offset)
+        for ring in cls.living:
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
+            access = mmap.PROT_READ | mmap.PROT_WRITE
+            libc.mmap(ring.address, len(ring._map), access, flags, -1, 0)
 
     @property
     def pending(self) -> int:
@@ -86,12 +110,16 @@ class _CpuRing:
         return block
 
     def release(self) -> None:
+        _CpuRing.living.discard(self)
         self._control.release()
         self._data.release()
         try:
             self._map.close()
         except BufferError:
             return  # a view that a reader still holds keeps the pages until it is done
+
+
+os.register_at_fork(after_in_child=_CpuRing.fill_holes)
 
 
 class PerfBuffer(EventSource[tuple[int, Any]]):
@@ -102,6 +130,9 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
     enabled before this is made, for what is sent before is lost. `pages` of data a CPU is
     a power of two. The descriptors stay the caller's; `close` is called once, when the
     buffer is closed.
+
+    It belongs to the process that made it: the kernel does not share its memory with a child
+    made by fork, where reading it is an OsmiaError, and closing it undoes nothing of the parent's.
 
     Values are those of `codec`, or `bytes` without one. The kernel pads samples: they
     have up to 7 bytes more than the program sent. There is no order between CPUs.
@@ -128,6 +159,7 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
                 epoll.register(fd, select.EPOLLIN)
             undo.pop_all()
         super().__init__(f"perf buffer {name!r}" if name else "perf buffer", close)
+        self._process = os.getpid()
         self._rings = rings
         self._epoll = epoll
         self._codec = codec
@@ -135,6 +167,17 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
         self._turn = 0
         self._cpus: Iterator[int] = iter(())
         self._records: Iterator[bytes] = iter(())
+
+    def _check_open(self) -> None:
+        super()._check_open()
+        if os.getpid() != self._process:
+            raise OsmiaError(f"{self.what} was made in another process; open the map's events here")
+
+    def close(self) -> None:
+        """End the source: what was not read is dropped. Closing twice does nothing."""
+        if os.getpid() != self._process:
+            self._on_close = None  # the entries in the map are the parent's
+        super().close()
 
     @property
     def size(self) -> int:
@@ -174,7 +217,7 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
         Imports numpy.
         """
         self._check_open()
-        import numpy
+        from osmia.numpy_extra import numpy
 
         dtype = self._record_type.resolve(dtype)
         size = dtype.itemsize

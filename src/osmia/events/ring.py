@@ -78,7 +78,6 @@ class Ring:
         self._producer = producer[:8].cast("B").cast("Q")
         self.data = data[: 2 * size].cast("B")
         self._words = self.data.cast("I")
-        # The reader's own count is what holds: an interrupt may fall before it is stored.
         self.position = self._consumer[0]
 
     @classmethod
@@ -104,7 +103,17 @@ class Ring:
     @property
     def pending(self) -> int:
         """Bytes reserved and committed that were not taken yet, headers included."""
+        self.catch_up()
         return self.produced - self.position
+
+    def catch_up(self) -> None:
+        """Go on behind what others took: all who map the ring share the consumer's position.
+
+        Where this reader is ahead its own count holds: an interrupt fell before it was stored.
+        """
+        shared = self._consumer[0]
+        if shared > self.position:
+            self.position = shared
 
     def reachable(self) -> int:
         """Bytes from the position that can be read in one piece: up to where the ring wraps.
@@ -192,7 +201,7 @@ class Ring:
 
     def _check(self, size: int, last: int) -> None:
         # Only the last record of a run can say a length that leads out of the ring.
-        if size > self.pending or last > self.size:
+        if size > self.produced - self.position or last > self.size:
             raise OsmiaError(f"the ring buffer is corrupt at position {self.position:#x}")
 
     def release(self) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy
-
 from osmia.events.ordering import barrier
 from osmia.events.ring import HEADER_SIZE, Ring, record_stride
+from osmia.numpy_extra import numpy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

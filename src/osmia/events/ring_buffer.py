@@ -97,6 +97,7 @@ class RingBuffer(EventSource[Any]):
         """How many of those were taken: `produced` less `pending`, at one moment."""
         with self._lock:
             self._check_open()
+            self._ring.catch_up()
             return self._ring.position
 
     def fileno(self) -> int:

@@ -339,7 +339,7 @@ class RecordType:
 
     def resolve(self, wanted: Any) -> numpy.dtype[Any]:
         """`wanted` as a dtype, or the codec's when it is None; TypeError without either."""
-        import numpy
+        from osmia.numpy_extra import numpy
 
         if wanted is not None:
             given: numpy.dtype[Any] = numpy.dtype(wanted)

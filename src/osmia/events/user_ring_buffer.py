@@ -11,9 +11,10 @@ import mmap
 import select
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -93,7 +94,8 @@ class UserRingBuffer:
 
     `fd` is the map's descriptor and `size` its max_entries, in bytes. The descriptor stays
     the caller's; `close`, when given, is called once when this is closed. Threads may share
-    it; one that waits for room notices a `close` when it is woken next.
+    it; one that waits for room notices a `close` when it is woken next. What a signal handler
+    sends while its own thread is about to reserve room is sent right behind that record.
     """
 
     def __init__(
@@ -162,7 +164,9 @@ class UserRingBuffer:
         self._producer = producer[:8].cast("B").cast("Q")
         self._data = data[: 2 * size].cast("B")
         self._words = self._data.cast("I")
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may send while its own thread does
+        self._reserving = False
+        self._deferred: deque[bytes] = deque()  # what such handlers sent in between
         self._closed = False
 
     @property
@@ -184,9 +188,15 @@ class UserRingBuffer:
         """
         encoded = value if self.codec is None else self.codec.encode(value)
         contents = memoryview(encoded).cast("B")  # TypeError before there is a reservation
-        reservation = self.reserve(len(contents), timeout=timeout)
-        reservation.data[:] = contents
-        reservation.submit()
+        with self._lock:
+            deferred = self._reserving
+            if deferred:
+                self._record_size(len(contents))
+                self._deferred.append(bytes(contents))
+        if not deferred:
+            reservation = self.reserve(len(contents), timeout=timeout)
+            reservation.data[:] = contents
+            reservation.submit()
 
     def reserve(self, size: int | None = None, *, timeout: float | None = 0.0) -> Reservation:
         """Room for a record of `size` bytes (None: the codec's), to be filled and submitted.
@@ -215,20 +225,53 @@ class UserRingBuffer:
         return size
 
     def _try_reserve(self, size: int) -> Reservation | None:
-        stride = record_stride(size)
+        """Room for a record, and what signal handlers sent meanwhile behind it; or None."""
+        reservation = self._reserve_now(size)
+        if reservation is not None and not self._send_deferred():
+            reservation.discard()
+            return None
+        return reservation
+
+    def _send_deferred(self) -> bool:
+        """Whether there was room for all of it; what there was none for is tried again."""
+        while self._deferred:
+            contents = self._deferred.popleft()
+            reservation = self._reserve_now(len(contents))
+            if reservation is None:
+                self._deferred.appendleft(contents)
+                return False
+            reservation.data[:] = contents
+            reservation.submit()
+        return True
+
+    def _reserve_now(self, size: int) -> Reservation | None:
         with self._lock:
             self._check_open()
-            position = self._producer[0]
-            if self.size - (position - self._consumer[0]) < stride:
-                return None
-            barrier()  # the room was read out before it is written to again
-            offset = position & (self.size - 1)
-            self._words[offset >> 2] = size | BUSY
-            self._words[(offset >> 2) + 1] = 0
-            barrier()  # who sees the position sees that the record is not finished
-            self._producer[0] = position + stride
+            if self._reserving:
+                raise OsmiaError(f"{self.what}: a signal handler reserves while its thread does")
+            self._reserving = True
+            try:
+                offset = self._place(size)
+            finally:
+                self._reserving = False
+        if offset is None:
+            return None
         start = offset + HEADER_SIZE
         return Reservation(self, offset, self._data[start : start + size])
+
+    def _place(self, size: int) -> int | None:
+        """Reserve a record: its offset into the data, None where there is no room."""
+        stride = record_stride(size)
+        position = self._producer[0]
+        if self.size - (position - self._consumer[0]) < stride:
+            return None
+        barrier()  # the room was read out before it is written to again
+        offset = position & (self.size - 1)
+        self._words[offset >> 2] = size | BUSY
+        self._words[(offset >> 2) + 1] = 0
+        barrier()  # who sees the position sees that the record is not finished
+        self._producer[0] = position + stride
+        return offset
 
     def _reserve_waiting(self, size: int, timeout: float | None) -> Reservation | None:
         if self._fd < 0:

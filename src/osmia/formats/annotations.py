@@ -11,9 +11,7 @@ from dataclasses import replace
 
 from osmia.btf import BTF, Kind, Struct
 from osmia.object.model import Map
-
-PREFIX = "____btf_map_"
-SECTION_PREFIX = ".maps."
+from osmia.object.sections import ANNOTATION_STRUCT
 
 
 def annotated(maps: dict[str, Map], btf: BTF) -> tuple[dict[str, Map], list[str]]:
@@ -21,7 +19,7 @@ def annotated(maps: dict[str, Map], btf: BTF) -> tuple[dict[str, Map], list[str]
     found = {}
     remarks = []
     for name, definition in maps.items():
-        kind = btf.type(btf.find(PREFIX + name, Kind.STRUCT))
+        kind = btf.type(btf.find(ANNOTATION_STRUCT + name, Kind.STRUCT))
         types = _members(kind) if isinstance(kind, Struct) else {}
         if not {"key", "value"} <= types.keys():
             found[name] = definition

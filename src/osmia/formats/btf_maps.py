@@ -27,10 +27,10 @@ from osmia.btf import (
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
+from osmia.formats.map_ids import signed32
 from osmia.object.map_attributes import apply_attributes, find_attribute
-from osmia.object.map_ids import MAPS_IN_MAPS, signed32
 from osmia.object.model import Map, Pinning
-from osmia.object.uapi import MapType
+from osmia.object.uapi import MAPS_IN_MAPS, MapType
 
 MAPS_SECTION = ".maps"
 POINTER_SIZE = 8

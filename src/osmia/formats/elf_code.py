@@ -60,7 +60,7 @@ class CodeReader:
         local = self._local_references(code, place, packed, relocated)
         symbol = place.symbol
         return Function(
-            name=place.key,
+            name=symbol.name,
             section=section,
             code=packed,
             relocations=tuple(sorted([*relocations, *local], key=lambda r: r.offset)),
@@ -70,6 +70,7 @@ class CodeReader:
             linkage=Linkage.STATIC if symbol.binding is Binding.LOCAL else Linkage.GLOBAL,
             weak=symbol.binding is Binding.WEAK,
             hidden=symbol.visibility in HIDDEN,
+            file=self.table.file_of(symbol),
         )
 
     def _relocations(self, code: CodeSection) -> dict[str, list[Relocation]]:
@@ -126,8 +127,10 @@ class CodeReader:
         if symbol.section == 0:
             self._known_extern(code, offset, symbol)
             return Relocation(at, RelocationKind.EXTERN, symbol.name, imm)
-        map_name = self.maps_at.get((symbol.section, symbol.value))
-        if map_name is not None and symbol.type is not SymbolType.SECTION:
+        # Static maps are named by their place in the section, others by their symbols.
+        unnamed = imm if symbol.type is SymbolType.SECTION else 0
+        map_name = self.maps_at.get((symbol.section, symbol.value + unnamed))
+        if map_name is not None:
             return Relocation(at, RelocationKind.MAP, map_name)
         if symbol.section in self.table.code:
             key = self._function_at(code, offset, symbol.section, symbol.value + imm)
@@ -149,7 +152,8 @@ class CodeReader:
         at = offset - place.start
         section = self.table.elf.sections[symbol.section]
         if self.table.data[symbol.section] is DataKind.STRUCT_OPS:
-            return Relocation(at, RelocationKind.MAP, symbol.name)
+            known = self.target.data_sections[section.name].variable_at(address)
+            return Relocation(at, RelocationKind.MAP, known or symbol.name)
         if not 0 <= address <= section.size:
             raise self._error(
                 code, offset, f"{symbol.name!r} at {address:#x} lies outside {section.name!r}"

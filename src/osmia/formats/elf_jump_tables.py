@@ -87,6 +87,14 @@ class JumpTableReader:
         addend = address - symbol.value
         return Relocation(offset - place.start, RelocationKind.JUMP_TABLE, table.name, addend)
 
+    def places_in(self, section: int) -> list[range]:
+        """Where the arrays of a data section are that were read as jump tables."""
+        return [
+            range(use.value, use.value + use.size, ENTRY_SIZE)
+            for use, table in self.read.items()
+            if table is not None and use.section == section
+        ]
+
     @staticmethod
     def _is_whole(section: Section, symbol: Symbol) -> bool:
         whole = symbol.size and not symbol.value % ENTRY_SIZE and not symbol.size % ENTRY_SIZE

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
+from operator import attrgetter
 
-from osmia.elf import Binding, ElfFile, Section, Symbol, SymbolType, Visibility
+from osmia.elf import SHN_ABS, Binding, ElfFile, Section, Symbol, SymbolType, Visibility
 from osmia.errors import ObjectFormatError
+from osmia.object.keys import Named, distinct_keys
 from osmia.object.model import DataKind
 
 INSTRUCTION_SIZE = 8
@@ -60,6 +62,28 @@ class SymbolTable:
     data: dict[int, DataKind] = field(default_factory=dict)
     by_section: dict[int, list[Symbol]] = field(default_factory=dict)
     undefined: dict[str, Symbol] = field(default_factory=dict)
+    files: list[Symbol] | None = None
+
+    def file_of(self, symbol: Symbol) -> str:
+        """The source file that a local symbol comes from; "" for others and where none is told.
+
+        Local symbols stand behind the one that names their file (gABI, chapter 4).
+        """
+        if symbol.binding is not Binding.LOCAL:
+            return ""
+        if self.files is None:
+            absolute = self.by_section.get(SHN_ABS, ())
+            self.files = [each for each in absolute if each.type is SymbolType.FILE]
+        place = bisect_right(self.files, symbol.index, key=_index) - 1
+        return self.files[place].name if place >= 0 else ""
+
+    def named(self, symbol: Symbol, section: Section) -> Named:
+        """What there is to tell a symbol of a section by."""
+        static = symbol.binding is Binding.LOCAL
+        return Named(symbol.name, self.file_of(symbol), section.name, static)
+
+
+_index = attrgetter("index")
 
 
 def data_kind(section: str) -> DataKind | None:
@@ -89,17 +113,38 @@ def read_symbols(elf: ElfFile) -> SymbolTable:
         elif symbol.name:
             table.undefined[symbol.name] = symbol
     _check_sizes(elf)
-    taken: dict[str, int] = {}
+    names: set[str] = set()
+    shared: set[str] = set()
     for section in elf.sections:
         if section.type == SHT_PROGBITS and section.flags & SHF_EXECINSTR:
             if section.size:
                 functions = by_section.get(section.index, [])
-                table.code[section.index] = _code_section(elf, section, functions, taken)
+                table.code[section.index] = _code_section(elf, section, functions)
+                for place in table.code[section.index].ranges:
+                    (shared if place.key in names else names).add(place.key)
         elif section.type in (SHT_PROGBITS, SHT_NOBITS) and section.size:
             kind = data_kind(section.name)
             if kind is not None:
                 table.data[section.index] = kind
+    if shared:
+        _tell_apart(table, shared)
     return table
+
+
+def _tell_apart(table: SymbolTable, shared: set[str]) -> None:
+    """Give keys of their own to functions whose names are not."""
+    places = [(code.section, place) for code in table.code.values() for place in code.ranges]
+    visible: set[str] = set()
+    for _, place in places:
+        if place.key in shared and place.symbol.binding is not Binding.LOCAL:
+            if place.key in visible:
+                raise ObjectFormatError(
+                    f"function {place.key!r} is defined twice", file=table.elf.name
+                )
+            visible.add(place.key)
+    keys = distinct_keys([table.named(place.symbol, section) for section, place in places])
+    for (_, place), key in zip(places, keys, strict=True):
+        place.key = key
 
 
 def _check_sizes(elf: ElfFile) -> None:
@@ -115,9 +160,7 @@ def _check_sizes(elf: ElfFile) -> None:
                 )
 
 
-def _code_section(
-    elf: ElfFile, section: Section, symbols: list[Symbol], taken: dict[str, int]
-) -> CodeSection:
+def _code_section(elf: ElfFile, section: Section, symbols: list[Symbol]) -> CodeSection:
     functions = sorted(
         (symbol for symbol in symbols if symbol.type is SymbolType.FUNC), key=lambda s: s.value
     )
@@ -145,22 +188,7 @@ def _code_section(
                 file=elf.name,
                 offset=following,
             )
-        ranges.append(CodeRange(_unique(symbol, taken, elf.name), symbol, symbol.value, end))
+        if not symbol.name:
+            raise ObjectFormatError(f"function symbol {symbol.index} has no name", file=elf.name)
+        ranges.append(CodeRange(symbol.name, symbol, symbol.value, end))
     return CodeSection(section, ranges, [code.start for code in ranges])
-
-
-def _unique(symbol: Symbol, taken: dict[str, int], file: str) -> str:
-    """A key for a function: its name, or with a number where two static ones share it.
-
-    `taken` has the next number to try for each key that is given away.
-    """
-    if not symbol.name:
-        raise ObjectFormatError(f"function symbol {symbol.index} has no name", file=file)
-    key = symbol.name
-    while key in taken:
-        if symbol.binding is not Binding.LOCAL:
-            raise ObjectFormatError(f"function {symbol.name!r} is defined twice", file=file)
-        key = f"{symbol.name}.{taken[symbol.name]}"
-        taken[symbol.name] += 1
-    taken[key] = 1
-    return key

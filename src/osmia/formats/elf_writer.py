@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TypeVar, cast
 
 from osmia.btf import (
@@ -24,28 +24,28 @@ from osmia.elf import (
     R_BPF_64_32,
     R_BPF_64_64,
     R_BPF_64_ABS64,
-    Binding,
     ElfWriter,
     SectionFlag,
     SectionType,
     SymbolHandle,
     SymbolType,
-    Visibility,
 )
 from osmia.errors import RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
+from osmia.formats.elf_pointer_writer import Pointer, PointerWriter
+from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
 from osmia.formats.map_declarations import Declarations, declare_maps
 from osmia.object.jump_tables import ENTRY_SIZE
 from osmia.object.model import (
     DataKind,
     DataSection,
     Function,
-    Linkage,
     Object,
     Relocation,
     RelocationKind,
 )
+from osmia.object.uapi import MapType
 
 Record = TypeVar("Record", FunctionInfo, LineInfo, CoreInfo)
 
@@ -73,16 +73,15 @@ class _ObjectWriter:
         self.order = "<" if obj.byteorder == "little" else ">"
         self.imm = struct.Struct(f"{self.order}i")
         self.elf = ElfWriter(byteorder=obj.byteorder)
+        self.symbols = SymbolWriter(self.elf)
         self.functions_at: dict[str, tuple[str, int]] = {}
         self.sections: dict[str, int] = {}
-        self.symbols: dict[str, SymbolHandle] = {}
-        self.section_symbols: dict[str, SymbolHandle] = {}
-        self.jump_tables: dict[str, SymbolHandle] = {}
+        self.pointers: dict[int, list[Pointer]] = {}
 
     def write(self) -> bytes:
-        by_section: dict[str, list[Function]] = defaultdict(list)
-        for function in self.obj.functions.values():
-            by_section[function.section].append(function)
+        by_section: dict[str, dict[str, Function]] = defaultdict(dict)
+        for key, function in self.obj.functions.items():
+            by_section[function.section][key] = function
         for section, functions in by_section.items():
             self._add_code(section, functions)
         self._add_jump_tables()
@@ -91,9 +90,13 @@ class _ObjectWriter:
         self._add_maps(declarations)
         self._add_texts()
         self._add_externs()
-        for function in self.obj.functions.values():
-            self._relocate(function)
-        self._relocate_data()
+        self.symbols.add_all()
+        for key, function in self.obj.functions.items():
+            self._relocate(key, function)
+        self._relocate_maps(declarations)
+        for index, pointers in self.pointers.items():
+            for each in pointers:
+                self.elf.add_relocation(index, each.offset, each.symbols[each.key], each.type)
         return self.elf.to_bytes()
 
     def _add_section(
@@ -110,23 +113,26 @@ class _ObjectWriter:
         self.sections[name] = index
         return index
 
-    def _add_code(self, section: str, functions: list[Function]) -> None:
+    def _add_code(self, section: str, functions: dict[str, Function]) -> None:
         code = bytearray()
-        for function in functions:
-            self.functions_at[function.name] = (section, len(code))
+        for key, function in functions.items():
+            self.functions_at[key] = (section, len(code))
             code += self._unresolved(function)
         index = self._add_section(section, SectionType.PROGBITS, _CODE, bytes(code))
-        self._section_symbol(section)
-        for function in functions:
-            self.symbols[function.name] = self.elf.add_symbol(
+        self.symbols.add_section(section, index)
+        for key, function in functions.items():
+            definition = Definition(
                 function.name,
-                self.functions_at[function.name][1],
+                self.functions_at[key][1],
                 len(function.code),
-                _binding(function.linkage, weak=function.weak),
                 SymbolType.FUNC,
-                _visibility(hidden=function.hidden),
                 index,
+                function.linkage,
+                function.weak,
+                function.hidden,
+                function.file,
             )
+            self.symbols.define(self.symbols.functions, key, definition)
 
     def _unresolved(self, function: Function) -> bytes:
         """The code with the immediates that its relocations count on."""
@@ -144,11 +150,6 @@ class _ObjectWriter:
             value = (value + (1 << 31)) % (1 << 32) - (1 << 31)
             self.imm.pack_into(code, relocation.offset + 4, value)
         return bytes(code)
-
-    def _section_symbol(self, name: str) -> None:
-        self.section_symbols[name] = self.elf.add_symbol(
-            "", binding=Binding.LOCAL, type=SymbolType.SECTION, section=self.sections[name]
-        )
 
     def _add_jump_tables(self) -> None:
         """Section `.jumptables`: places in the code sections, as clang writes them."""
@@ -168,40 +169,39 @@ class _ObjectWriter:
             entries += struct.pack(f"{self.order}{len(places)}Q", *places)
         index = self._add_section(JUMP_TABLES_SECTION, SectionType.PROGBITS, 0, bytes(entries))
         for table in tables:
-            self.jump_tables[table.name] = self.elf.add_symbol(
-                table.name,
-                starts[table.name],
-                len(table.targets) * ENTRY_SIZE,
-                type=SymbolType.OBJECT,
-                section=index,
-            )
+            size = len(table.targets) * ENTRY_SIZE
+            definition = Definition(table.name, starts[table.name], size, SymbolType.OBJECT, index)
+            self.symbols.define(self.symbols.jump_tables, table.name, definition)
 
     def _add_data(self) -> None:
+        writer = PointerWriter(self.obj, self.symbols, self.functions_at)
         for section in self.obj.data_sections.values():
             if section.kind is DataKind.KCONFIG:
                 continue  # made at load, from externs
-            index = self._add_contents(section)
-            self._section_symbol(section.name)
-            for variable in section.variables.values():
-                handle = self.elf.add_symbol(
+            contents, pointers = writer.write(section)
+            index = self._add_contents(section, contents)
+            self.pointers[index] = pointers
+            self.symbols.add_section(section.name, index)
+            for key, variable in section.variables.items():
+                definition = Definition(
                     variable.name,
                     variable.offset,
                     variable.size,
-                    _binding(variable.linkage, weak=variable.weak),
                     SymbolType.OBJECT,
-                    _visibility(hidden=variable.hidden),
                     index,
+                    variable.linkage,
+                    variable.weak,
+                    variable.hidden,
+                    variable.file,
                 )
-                self.symbols.setdefault(variable.name, handle)
+                self.symbols.define(self.symbols.variables, key, definition)
 
-    def _add_contents(self, section: DataSection) -> int:
-        size = len(section.contents)
+    def _add_contents(self, section: DataSection, contents: bytes) -> int:
         flags = SectionFlag.ALLOC if section.kind is DataKind.RODATA else _WRITABLE
         alignment = section.alignment
-        if section.kind is DataKind.BSS and not any(section.contents):
-            kind = SectionType.NOBITS
+        if section.kind is DataKind.BSS and not any(contents):
+            kind, size = SectionType.NOBITS, len(contents)
             return self._add_section(section.name, kind, flags, b"", alignment, size)
-        contents = bytes(section.contents)
         return self._add_section(section.name, SectionType.PROGBITS, flags, contents, alignment)
 
     def _add_btf(self) -> Declarations:
@@ -227,8 +227,8 @@ class _ObjectWriter:
         self, read: Callable[[Function, int], Iterator[Record]]
     ) -> dict[str, list[Record]]:
         found: dict[str, list[Record]] = defaultdict(list)
-        for function in self.obj.functions.values():
-            section, start = self.functions_at[function.name]
+        for key, function in self.obj.functions.items():
+            section, start = self.functions_at[key]
             found[section].extend(read(function, start))
         return found
 
@@ -257,20 +257,16 @@ class _ObjectWriter:
         )
         for declared in declarations.maps:
             definition = self.obj.maps[declared.name]
-            self.symbols[declared.name] = self.elf.add_symbol(
+            symbol = Definition(
                 declared.name,
                 declared.offset,
                 declared.size,
-                Binding.WEAK if definition.weak else Binding.GLOBAL,
                 SymbolType.OBJECT,
-                _visibility(hidden=definition.hidden),
                 index,
+                weak=definition.weak,
+                hidden=definition.hidden,
             )
-        for declared in declarations.maps:
-            for offset, target in declared.values:
-                self.elf.add_relocation(
-                    index, offset, self._symbol(target, f"map {declared.name!r}"), R_BPF_64_ABS64
-                )
+            self.symbols.define(self.symbols.maps, declared.name, symbol)
 
     def _add_texts(self) -> None:
         """Sections `license` and `version`, with the variables that BTF names in them."""
@@ -292,60 +288,49 @@ class _ObjectWriter:
 
     def _add_externs(self) -> None:
         for extern in self.obj.externs.values():
-            self.symbols[extern.name] = self.elf.add_symbol(
-                extern.name,
-                binding=Binding.WEAK if extern.weak else Binding.GLOBAL,
-                visibility=_visibility(hidden=extern.hidden),
-            )
+            self.symbols.add_extern(extern.name, weak=extern.weak, hidden=extern.hidden)
 
-    def _relocate(self, function: Function) -> None:
-        section, start = self.functions_at[function.name]
+    def _relocate(self, key: str, function: Function) -> None:
+        section, start = self.functions_at[key]
         for relocation in function.relocations:
             calls = (RelocationKind.CALL, RelocationKind.EXTERN_CALL)
             self.elf.add_relocation(
                 self.sections[section],
                 start + relocation.offset,
-                self._target(function, relocation),
+                self._target(f"function {key!r}", relocation),
                 R_BPF_64_32 if relocation.kind in calls else R_BPF_64_64,
             )
 
-    def _target(self, function: Function, relocation: Relocation) -> SymbolHandle:
-        where = f"function {function.name!r}"
+    def _target(self, where: str, relocation: Relocation) -> SymbolHandle:
+        symbols, name = self.symbols, relocation.target
         match relocation.kind:
-            case RelocationKind.JUMP_TABLE if relocation.target in self.jump_tables:
-                return self.jump_tables[relocation.target]
+            case RelocationKind.CALL | RelocationKind.FUNCTION:
+                return _known(symbols.functions, name, where, "function")
+            case RelocationKind.MAP:  # or struct_ops, which become maps
+                maps = symbols.maps if name in symbols.maps else symbols.variables
+                return _known(maps, name, where, "map")
+            case RelocationKind.EXTERN | RelocationKind.EXTERN_CALL:
+                return _known(symbols.externs, name, where, "extern")
             case RelocationKind.JUMP_TABLE:
-                raise RelocationError(f"{where}: there is no jump table {relocation.target!r}")
+                return _known(symbols.jump_tables, name, where, "jump table")
             case RelocationKind.DATA:
-                handle = self.section_symbols.get(relocation.target)
-                if handle is None:
-                    raise RelocationError(f"{where}: there is no section {relocation.target!r}")
-                return handle
-            case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
-                raise RelocationError(
-                    f"{where} names what a running kernel has; write the object as it was opened"
-                )
-        return self._symbol(relocation.target, where)
+                return _known(symbols.sections, name, where, "section")
+        raise RelocationError(
+            f"{where} names what a running kernel has; write the object as it was opened"
+        )
 
-    def _relocate_data(self) -> None:
-        for section in self.obj.data_sections.values():
-            for relocation in section.relocations:
-                symbol = self._symbol(relocation.target, f"section {section.name!r}")
-                index = self.sections[section.name]
-                self.elf.add_relocation(index, relocation.offset, symbol, R_BPF_64_ABS64)
-
-    def _symbol(self, name: str, where: str) -> SymbolHandle:
-        handle = self.symbols.get(name)
-        if handle is None:
-            raise RelocationError(f"{where} names {name!r}, which the object does not have")
-        return handle
+    def _relocate_maps(self, declarations: Declarations) -> None:
+        for declared in declarations.maps:
+            holds_programs = self.obj.maps[declared.name].type is MapType.PROG_ARRAY
+            targets = self.symbols.functions if holds_programs else self.symbols.maps
+            for offset, name in declared.values:
+                symbol = _known(targets, name, f"map {declared.name!r}", "value")
+                index = self.sections[MAPS_SECTION]
+                self.elf.add_relocation(index, offset, symbol, R_BPF_64_ABS64)
 
 
-def _binding(linkage: Linkage, *, weak: bool) -> Binding:
-    if linkage is Linkage.STATIC:
-        return Binding.LOCAL
-    return Binding.WEAK if weak else Binding.GLOBAL
-
-
-def _visibility(*, hidden: bool) -> Visibility:
-    return Visibility.HIDDEN if hidden else Visibility.DEFAULT
+def _known(symbols: Mapping[str, SymbolHandle], name: str, where: str, kind: str) -> SymbolHandle:
+    handle = symbols.get(name)
+    if handle is None:
+        raise RelocationError(f"{where}: there is no {kind} {name!r}")
+    return handle

@@ -15,12 +15,11 @@ from osmia.formats.annotations import annotated
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs
+from osmia.formats.elf_pointers import read_pointers
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.legacy_code import complete_functions
-from osmia.formats.legacy_maps import SECTION as MAPS_SECTION
 from osmia.formats.legacy_maps import LegacyMaps, read_maps
 from osmia.formats.libbpf import (
-    TEXT,
     check_bpf,
     object_name,
     program_of,
@@ -28,8 +27,9 @@ from osmia.formats.libbpf import (
     read_license,
     read_version,
 )
-from osmia.object.map_ids import connect, give_tail_call_types
+from osmia.formats.map_ids import connect, give_tail_call_types
 from osmia.object.model import Function, Linkage, Object, Program
+from osmia.object.sections import LEGACY_MAPS, TEXT
 from osmia.object.uapi import ProgramType
 
 DIALECT = "iproute2"
@@ -73,7 +73,9 @@ def read_object(
         btf=btf,
         dialect=DIALECT,
     )
-    CodeReader(table, obj, _code_info(elf, btf), legacy.places).read()
+    code = CodeReader(table, obj, _code_info(elf, btf), legacy.places)
+    code.read()
+    read_pointers(table, obj, legacy.places, code.jump_tables)
     obj.programs = _programs(table, obj, remarks)
     remarks += connect(obj)
     _give_types(obj, program_type)
@@ -82,7 +84,7 @@ def read_object(
 
 
 def _read_maps(table: SymbolTable, btf: BTF | None) -> LegacyMaps:
-    section = table.elf.section(MAPS_SECTION)
+    section = table.elf.section(LEGACY_MAPS)
     if section is None:
         return LegacyMaps()
     legacy = read_maps(table, btf, section)
@@ -103,22 +105,23 @@ def _programs(table: SymbolTable, obj: Object, remarks: list[str]) -> dict[str, 
     for code in table.code.values():
         if code.section.name == TEXT or not code.ranges or code.ranges[0].start:
             continue
-        function = obj.functions[code.ranges[0].key]
+        key = code.ranges[0].key
         # Nobody but the loader calls it, whatever its symbol says.
-        obj.functions[function.name] = replace(function, linkage=Linkage.GLOBAL)
-        programs[function.name] = _program(function)
-        unused = {place.key for place in code.ranges[1:]} - set(obj.callees(function.name))
+        function = replace(obj.functions[key], linkage=Linkage.GLOBAL)
+        obj.functions[key] = function
+        programs[key] = _program(key, function)
+        unused = {place.key for place in code.ranges[1:]} - set(obj.callees(key))
         remarks += [
-            f"section {code.section.name!r}: tc runs what stands first, {function.name!r};"
+            f"section {code.section.name!r}: tc runs what stands first, {key!r};"
             f" {name!r} is never reached"
             for name in sorted(unused)
         ]
     return programs
 
 
-def _program(function: Function) -> Program:
+def _program(key: str, function: Function) -> Program:
     """tc and ip load with no attach type, whatever the section's name."""
-    program = replace(program_of(function), autoload=True, expected_attach_type=None)
+    program = replace(program_of(key, function), autoload=True, expected_attach_type=None)
     kind = _DEFAULT_SECTIONS.get(function.section)
     return replace(program, type=kind) if kind is not None else program
 

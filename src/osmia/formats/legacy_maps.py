@@ -19,11 +19,10 @@ from osmia.formats.legacy_layouts import (
     layout_from_size,
     unknown_fields,
 )
-from osmia.object.map_ids import MAPS_IN_MAPS, signed32
+from osmia.formats.map_ids import signed32
 from osmia.object.model import Map, Pinning
-from osmia.object.uapi import MapType
-
-SECTION = "maps"
+from osmia.object.sections import LEGACY_MAPS
+from osmia.object.uapi import MAPS_IN_MAPS, MapType
 
 #: What iproute2 has room for; osmia takes more and says so.
 TC_MAPS = 64
@@ -84,20 +83,20 @@ class _Reader:
         return self.found
 
     def _symbols(self) -> list[Symbol]:
-        """The maps' symbols by offset: global ones of no type or of an object's."""
+        """The maps' symbols by offset: global ones of no type or of an object's, and static
+        ones of an object's, which tc does not count."""
+        named = [s for s in self.table.by_section.get(self.section.index, []) if s.name]
         wanted = (SymbolType.NOTYPE, SymbolType.OBJECT)
-        symbols = sorted(
-            (
-                symbol
-                for symbol in self.table.by_section.get(self.section.index, [])
-                if symbol.type in wanted and symbol.binding is not Binding.LOCAL and symbol.name
-            ),
-            key=lambda symbol: symbol.value,
-        )
+        visible = [s for s in named if s.type in wanted and s.binding is not Binding.LOCAL]
+        places = {s.value for s in visible}
+        objects = {s.value: s for s in named if s.type is SymbolType.OBJECT}
+        static = [s for place, s in objects.items() if place not in places]
+        symbols = sorted([*visible, *static], key=lambda symbol: symbol.value)
         if self.section.size and not symbols:
-            raise self._error(f"section {SECTION!r} has {self.section.size} bytes and no symbol")
+            size = self.section.size
+            raise self._error(f"section {LEGACY_MAPS!r} has {size} bytes and no symbol")
         if len(self.section.data) != self.section.size:
-            raise self._error(f"section {SECTION!r} has no contents in the file")
+            raise self._error(f"section {LEGACY_MAPS!r} has no contents in the file")
         return symbols
 
     def _entry_size(self, symbols: list[Symbol]) -> int:
@@ -105,17 +104,17 @@ class _Reader:
         size, rest = divmod(total, count)
         if rest:
             raise self._error(
-                f"section {SECTION!r} has {total} bytes for {count} maps: an entry is truncated"
+                f"section {LEGACY_MAPS!r} has {total} bytes for {count} maps: an entry is truncated"
             )
         if not SMALLEST <= size <= LARGEST:
             raise self._error(
-                f"section {SECTION!r} has {size} bytes for each of {count} maps; known are"
+                f"section {LEGACY_MAPS!r} has {size} bytes for each of {count} maps; known are"
                 f" {SMALLEST} to {LARGEST}"
             )
         for number, symbol in enumerate(symbols):
             if symbol.value != number * size:
                 raise self._error(
-                    f"no map's symbol at {number * size:#x} of section {SECTION!r}, where an"
+                    f"no map's symbol at {number * size:#x} of section {LEGACY_MAPS!r}, where an"
                     f" entry of {size} bytes begins ({symbol.name!r} is at {symbol.value:#x})",
                     number * size,
                 )
@@ -128,7 +127,7 @@ class _Reader:
     def _variables(self) -> dict[str, Var]:
         """What BTF calls the section's variables."""
         btf = self.btf
-        datasec = btf.type(btf.find(SECTION, Kind.DATASEC)) if btf is not None else None
+        datasec = btf.type(btf.find(LEGACY_MAPS, Kind.DATASEC)) if btf is not None else None
         if btf is None or not isinstance(datasec, DataSec):
             return {}
         found = [btf.type(entry.type_id) for entry in datasec.entries]
@@ -150,7 +149,7 @@ class _Reader:
         layout = layout_from_size(size, entries, self.byteorder)
         if size in AMBIGUOUS and any(any(entry[CERTAIN:]) for entry in entries):
             self.found.remarks.append(
-                f"entries of {size} bytes in section {SECTION!r}, read as {layout.name}"
+                f"entries of {size} bytes in section {LEGACY_MAPS!r}, read as {layout.name}"
             )
         return layout
 

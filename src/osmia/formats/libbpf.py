@@ -12,25 +12,17 @@ from osmia.formats.btf_maps import MAPS_SECTION, MapReader
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
+from osmia.formats.elf_pointers import read_pointers
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.exception_callbacks import read_exception_callbacks
-from osmia.object.map_ids import connect, give_tail_call_types
-from osmia.object.model import (
-    DataKind,
-    Function,
-    Linkage,
-    Object,
-    Program,
-    Relocation,
-    RelocationKind,
-)
-from osmia.object.sections import find_section
+from osmia.formats.map_ids import connect, give_tail_call_types
+from osmia.object.model import Function, Linkage, Object, Program
+from osmia.object.sections import TEXT, find_section
 from osmia.object.uapi import ProgramType
 
 #: What the kernel's license buffer takes (kernel/bpf/syscall.c, bpf_prog_load).
 MAX_LICENSE = 128
 MAX_OBJECT_NAME = 15
-TEXT = ".text"
 
 
 def object_name(path: str) -> str:
@@ -63,10 +55,11 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     places: dict[tuple[int, int], str] = {}
     if maps is not None:
         obj.maps, places = maps.read()
-    CodeReader(table, obj, _code_info(elf, btf), places).read()
+    code = CodeReader(table, obj, _code_info(elf, btf), places)
+    code.read()
     if maps is not None:
         maps.fill_slots(obj.maps, places, lambda index, at: _function_at(table, index, at))
-    _read_callbacks(table, obj)
+    read_pointers(table, obj, places, code.jump_tables)
     obj.programs = _programs(obj)
     read_exception_callbacks(obj)
     _connect_ids(obj)
@@ -146,42 +139,21 @@ def _function_at(table: SymbolTable, section: int, offset: int) -> str | None:
     return place.key if place is not None else None
 
 
-def _read_callbacks(table: SymbolTable, obj: Object) -> None:
-    """Functions whose addresses stand in struct_ops variables."""
-    for index, kind in table.data.items():
-        if kind is not DataKind.STRUCT_OPS:
-            continue
-        section = table.elf.sections[index]
-        relocations = []
-        for entry in table.elf.relocations(section):
-            symbol = table.elf.symbols[entry.symbol]
-            place = symbol.value + (entry.addend or 0)
-            target = _function_at(table, symbol.section, place)
-            if target is None:
-                raise ObjectFormatError(
-                    f"section {section.name!r}: {symbol.name!r} is no program",
-                    file=table.elf.name,
-                    offset=entry.offset,
-                )
-            relocations.append(Relocation(entry.offset, RelocationKind.FUNCTION, target))
-        obj.data_sections[section.name].relocations = tuple(relocations)
-
-
 def _programs(obj: Object) -> dict[str, Program]:
     """The functions outside `.text`: each an entry, with what its section's name says."""
     programs = {}
-    for function in obj.functions.values():
+    for key, function in obj.functions.items():
         if function.section == TEXT:
             continue
         if function.linkage is Linkage.STATIC:
             raise ObjectFormatError(
                 f"program {function.name!r} in {function.section!r} is static", file=obj.path
             )
-        programs[function.name] = program_of(function)
+        programs[key] = program_of(key, function)
     return programs
 
 
-def program_of(function: Function) -> Program:
+def program_of(key: str, function: Function) -> Program:
     """A program from its function and section; type UNSPEC where the table lacks the name.
 
     Such a program cannot be loaded until somebody says its type.
@@ -190,13 +162,11 @@ def program_of(function: Function) -> Program:
     autoload = section == function.section
     found = find_section(section)
     if found is None:
-        return Program(
-            function.name, function.name, function.section, ProgramType.UNSPEC, autoload=autoload
-        )
+        return Program(key, key, function.section, ProgramType.UNSPEC, autoload=autoload)
     row, target = found
     return Program(
-        name=function.name,
-        function=function.name,
+        name=key,
+        function=key,
         section=function.section,
         type=row.type,
         expected_attach_type=row.attach_type,
@@ -222,9 +192,9 @@ def _make_hidden_static(obj: Object) -> None:
         return
     hidden = [
         function.btf_id
-        for function in obj.functions.values()
+        for key, function in obj.functions.items()
         if function.hidden
-        and function.name not in obj.programs
+        and key not in obj.programs
         and obj.btf.kind_of(function.btf_id) == Kind.FUNC
     ]
     if hidden:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -58,7 +57,7 @@ def list_function(obj: Object, name: str) -> Iterator[ListedInstruction]:
     functions, externs. Raises KeyError when there is no such function.
     """
     function = obj.functions[name]
-    declared = name
+    declared = function.name
     if obj.btf is not None and function.btf_id:
         declared = declaration(obj.btf, function.btf_id, "")
     return list_code(
@@ -107,9 +106,8 @@ def _listed(targets: Sequence[int]) -> str | None:
 
 def _variable_at(section: DataSection, offset: int) -> str:
     """The variable that `offset` lies in, and how far: "ports+4"; else the section's name."""
-    variables = sorted(section.variables.values(), key=lambda variable: variable.offset)
-    index = bisect_right(variables, offset, key=lambda variable: variable.offset) - 1
-    if index < 0 or offset >= variables[index].offset + max(1, variables[index].size):
+    key = section.variable_at(offset)
+    if key is None:
         return f"{section.name}+{offset}"
-    inside = offset - variables[index].offset
-    return f"{variables[index].name}+{inside}" if inside else variables[index].name
+    inside = offset - section.variables[key].offset
+    return f"{key}+{inside}" if inside else key

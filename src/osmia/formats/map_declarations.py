@@ -10,13 +10,9 @@ from dataclasses import dataclass, field
 
 from osmia.btf import BTF, BTFBuilder, Const, Enum, Enum64, EnumValue, Kind, Var, VarLinkage
 from osmia.formats.btf_maps import MAPS_SECTION, POINTER_SIZE
-from osmia.object.map_attributes import find_attribute
-from osmia.object.map_ids import MAPS_IN_MAPS
+from osmia.object.map_attributes import MAX_VALUES, find_attribute, values_count
 from osmia.object.model import Map
-from osmia.object.uapi import MapType
-
-#: Pointers that all `values` of one object may take.
-MAX_VALUES = 1 << 20
+from osmia.object.uapi import MAPS_IN_MAPS, MapType
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +31,6 @@ class Declarations:
 
     size: int = 0
     maps: list[DeclaredMap] = field(default_factory=list)
-
-
-def values_count(definition: Map) -> int:
-    """How long the array of initial values must be."""
-    return max((index + 1 for index, _ in definition.slots), default=0)
 
 
 def declare_maps(builder: BTFBuilder, btf: BTF | None, maps: Iterable[Map]) -> Declarations:

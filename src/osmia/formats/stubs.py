@@ -15,7 +15,7 @@ maps and variables use:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from keyword import iskeyword
 
 from osmia.errors import ObjectFormatError
@@ -69,7 +69,7 @@ def stub_text(obj: Object) -> str:
         annotated
         for section in obj.data_sections.values()
         if section.kind is not DataKind.STRUCT_OPS
-        for annotated in stubs.variables(section.variables.values())
+        for annotated in stubs.variables(section.variables)
     ]
     blocks = [_HEADER.format(what=_comment(obj.name)), *stubs.classes]
     blocks.append(stubs.class_text("Data", "Protocol", "Global variables.", variables))
@@ -100,11 +100,11 @@ class _Stubs:
             kind = f"MutableMapping[{key}, {value}]"
         return f"        {_quoted(each.name)}: {kind},"
 
-    def variables(self, variables: Iterable[Variable]) -> Iterator[tuple[str, str]]:
+    def variables(self, variables: Mapping[str, Variable]) -> Iterator[tuple[str, str]]:
         """Names and annotations of `Data`."""
-        for variable in variables:
-            if variable.name.isidentifier() and not iskeyword(variable.name):
-                yield variable.name, self._of_type(variable.type_id, variable.size)
+        for key, variable in variables.items():
+            if key.isidentifier() and not iskeyword(key):
+                yield key, self._of_type(variable.type_id, variable.size)
 
     def _of_type(self, type_id: int, size: int) -> str:
         if self.obj.btf is None or not type_id:

@@ -13,11 +13,14 @@ from osmia.isa.packing import decode, decode_one, encode, walk
 
 if TYPE_CHECKING:
     from osmia.isa.assembler import Assembly, assemble, parse_assembly
-    from osmia.isa.cfg import BasicBlock, ControlFlow, control_flow
+    from osmia.isa.cfg import BasicBlock, ControlFlow, control_flow, flow_of
+    from osmia.isa.constants import KnownValues, known_values
     from osmia.isa.disassembler import disassemble, format_instruction
     from osmia.isa.forms import Form, form_of
     from osmia.isa.helper_functions import HELPERS, HelperFunction, helper_id
+    from osmia.isa.lattice import Pointer
     from osmia.isa.liveness import Liveness, live_registers, registers_read, registers_written
+    from osmia.isa.state import State
 
 __all__ = [
     "HELPERS",
@@ -27,17 +30,22 @@ __all__ = [
     "Form",
     "HelperFunction",
     "Instruction",
+    "KnownValues",
     "Liveness",
     "LoneSlot",
+    "Pointer",
+    "State",
     "assemble",
     "control_flow",
     "decode",
     "decode_one",
     "disassemble",
     "encode",
+    "flow_of",
     "form_of",
     "format_instruction",
     "helper_id",
+    "known_values",
     "live_registers",
     "parse_assembly",
     "registers_read",
@@ -47,11 +55,14 @@ __all__ = [
 
 _HOMES = {
     "assembler": ("Assembly", "assemble", "parse_assembly"),
-    "cfg": ("BasicBlock", "ControlFlow", "control_flow"),
+    "cfg": ("BasicBlock", "ControlFlow", "control_flow", "flow_of"),
+    "constants": ("KnownValues", "known_values"),
     "disassembler": ("disassemble", "format_instruction"),
     "forms": ("Form", "form_of"),
     "helper_functions": ("HELPERS", "HelperFunction", "helper_id"),
+    "lattice": ("Pointer",),
     "liveness": ("Liveness", "live_registers", "registers_read", "registers_written"),
+    "state": ("State",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

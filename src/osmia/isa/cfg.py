@@ -128,12 +128,36 @@ def control_flow(
     Raises ObjectFormatError, with the byte offset of the instruction, for a jump or call
     to where no instruction starts, and for code that is not whole slots.
     """
-    instructions = dict(walk(code, byteorder))
-    scan = _Scan(instructions, len(code) // op.SLOT_SIZE, jump_tables or {}, subprograms)
+    return flow_of(
+        dict(walk(code, byteorder)), roots=roots, subprograms=subprograms, jump_tables=jump_tables
+    )
+
+
+def flow_of(
+    instructions: Mapping[int, Instruction],
+    *,
+    roots: Sequence[int] = (0,),
+    subprograms: bool = True,
+    jump_tables: Mapping[int, Sequence[int]] | None = None,
+) -> ControlFlow:
+    """The same of decoded instructions by their slots, in order and without gaps: all of some
+    code, or one function of it by itself."""
+    begin = min(instructions, default=0)
+    last = max(instructions, default=0)
+    end = last + instructions[last].slots if instructions else 0
+    scan = _Scan(instructions, begin, end, jump_tables or {}, subprograms)
     first = tuple(scan.check(root, root) for root in roots) if instructions else ()
-    called = {target for slot, insn in instructions.items() for target in scan.calls(slot, insn)}
+    called = scan.called()
     entries = tuple(sorted(called.union(first)))
     return ControlFlow(instructions, scan.blocks(entries), entries, first)
+
+
+def subprogram_of(slot: int, insn: Instruction) -> int | None:
+    """The entry of the subprogram that an instruction at `slot` calls or takes the address of."""
+    is_address = insn.opcode == op.LD_IMM64 and insn.src == op.LoadKind.FUNCTION
+    if (is_address and insn.is_load_imm64) or insn.is_subprogram_call:
+        return slot + 1 + insn.imm
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +165,8 @@ class _Scan:
     """The code while its blocks are being found."""
 
     instructions: Mapping[int, Instruction]
-    slots: int
+    begin: int
+    end: int
     jump_tables: Mapping[int, Sequence[int]]
     subprograms: bool
 
@@ -153,14 +178,15 @@ class _Scan:
             )
         return target
 
-    def calls(self, slot: int, insn: Instruction) -> tuple[int, ...]:
-        """The subprogram that an instruction calls or takes the address of."""
+    def called(self) -> set[int]:
+        """The subprograms that the code calls or takes the addresses of."""
         if not self.subprograms:
-            return ()
-        is_address = insn.is_load_imm64 and insn.src == op.LoadKind.FUNCTION
-        if is_address or insn.is_subprogram_call:
-            return (self.check(slot + 1 + insn.imm, slot),)
-        return ()
+            return set()
+        return {
+            self.check(target, slot)
+            for slot, insn in self.instructions.items()
+            if (target := subprogram_of(slot, insn)) is not None
+        }
 
     def jumps(self, slot: int, insn: Instruction) -> tuple[int, ...]:
         """Where an instruction may jump to, falling through not counted."""
@@ -177,15 +203,18 @@ class _Scan:
 
     def blocks(self, entries: Iterable[int]) -> tuple[BasicBlock, ...]:
         jumps: dict[int, tuple[int, ...]] = {}
-        leaders = {0, self.slots, *entries}
-        if any(self.goes_anywhere(slot) for slot in self.instructions):
-            leaders.update(self.instructions)
+        leaders = {self.begin, self.end, *entries}
+        anywhere = False
         for slot, insn in self.instructions.items():
             if insn.is_jump:
                 jumps[slot] = self.jumps(slot, insn)
                 leaders.update(jumps[slot])
-            if insn.is_jump or insn.is_exit:
                 leaders.add(slot + 1)
+                anywhere = anywhere or self.goes_anywhere(slot)
+            elif insn.is_exit:
+                leaders.add(slot + 1)
+        if anywhere:
+            leaders.update(self.instructions)
         return tuple(self._block(start, end, jumps) for start, end in pairwise(sorted(leaders)))
 
     def _block(self, start: int, end: int, jumps: Mapping[int, tuple[int, ...]]) -> BasicBlock:
@@ -193,12 +222,14 @@ class _Scan:
         slot = last = start
         while slot < end:
             insn = self.instructions[slot]
-            calls.update(dict.fromkeys(self.calls(slot, insn)))
+            called = subprogram_of(slot, insn) if self.subprograms else None
+            if called is not None:
+                calls[called] = None
             last = slot
             slot += insn.slots
         insn = self.instructions[last]
         falls_through = not insn.is_exit and (not insn.is_jump or insn.is_conditional)
-        runs_off_end = falls_through and end == self.slots
+        runs_off_end = falls_through and end == self.end
         following = (end,) if falls_through and not runs_off_end else ()
         successors = dict.fromkeys(following + jumps.get(last, ()))
         return BasicBlock(

@@ -17,6 +17,7 @@ from osmia.object.model import (
     Relocation,
     RelocationKind,
     SourceLine,
+    Unresolved,
     Variable,
 )
 from osmia.object.uapi import AttachType, LinkType, MapFlag, MapType, ProgramFlag, ProgramType
@@ -44,5 +45,6 @@ __all__ = [
     "Relocation",
     "RelocationKind",
     "SourceLine",
+    "Unresolved",
     "Variable",
 ]

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from osmia.object.model import Map
 
+#: Pointers that the arrays `values` of one object may take together.
+MAX_VALUES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class MapAttribute:
@@ -61,6 +64,11 @@ def register(attribute: MapAttribute) -> None:
     """
     if _ATTRIBUTES.setdefault(attribute.name, attribute) != attribute:
         raise ValueError(f"map attribute {attribute.name!r} is registered already")
+
+
+def values_count(definition: Map) -> int:
+    """How long a declaration's array `values` must be for the slots of the map."""
+    return max((index + 1 for index, _ in definition.slots), default=0)
 
 
 def apply_attributes(definition: Map) -> Map:

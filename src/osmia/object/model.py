@@ -16,19 +16,22 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
+from osmia.object.keys import Named, find_key
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
+from osmia.values.names import unknown_name
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
 
 if TYPE_CHECKING:
-    # What `Object.load` gives: known by name only when it runs, as the engines are above.
+    from typing import Unpack
+
+    # What `Object.load` takes and gives: the engines are above, and found by name when it runs.
+    from osmia.engine.loaded import LoadedObject
     from osmia.kernel.load.loaded import LoadedObject as KernelObject
+    from osmia.kernel.options import KernelOptions
+    from osmia.passes.options import CommonOptions
     from osmia.vm.loaded import LoadedObject as VmObject
-
-#: The engines' modules, by name. Each has `load(object, **options)`; they are above this
-#: layer, so they are found by name when somebody loads.
-ENGINES = {"kernel": "osmia.kernel.load.loader", "vm": "osmia.vm.loader"}
-
+    from osmia.vm.options import VmOptions
 
 #: Kinds of types that can be values and have names.
 VALUE_KINDS = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT)
@@ -49,15 +52,23 @@ class RelocationKind(Enum):
     # What the passes turn externs into; `addend` is a type id in the BTF that `target` names.
     KERNEL_VARIABLE = "kernel_variable"  # ld_imm64 of an address in "vmlinux" or a module
     KERNEL_FUNCTION = "kernel_function"  # call of a function of "vmlinux" or a module
+    KERNEL_SYMBOL = "kernel_symbol"  # ld_imm64 of the address of the kernel symbol `target`
+    ENGINE_FUNCTION = "engine_function"  # call of what the engine itself has as `target`
+    ENGINE_ADDRESS = "engine_address"  # ld_imm64 of a number for it: not 0, as it is there
 
 
 class Relocation(NamedTuple):
-    """One instruction that names something; `offset` is in bytes into the function's code."""
+    """One instruction that names something; `offset` is in bytes into the function's code.
+
+    Or an address in a data section, `offset` bytes into it, of `size` bytes: that of the
+    target plus the addend. There a FUNCTION may have an addend, too.
+    """
 
     offset: int
     kind: RelocationKind
     target: str
     addend: int = 0
+    size: int = 8
 
 
 class CoreRelocation(NamedTuple):
@@ -68,6 +79,15 @@ class CoreRelocation(NamedTuple):
     type_id: int
     access: str
     number: int = 0  # of the record among those of its ELF section
+
+
+class Unresolved(NamedTuple):
+    """An impossible call that a pass put at `offset` for want of an answer; `what` says what
+    is missing. It does no harm where nobody comes by; engines explain it where somebody does.
+    """
+
+    offset: int
+    what: str
 
 
 class SourceLine(NamedTuple):
@@ -92,6 +112,10 @@ class Linkage(IntEnum):
 class Function:
     """Code with a name. `code` is packed instructions, 8 bytes a slot, in the target's order.
 
+    `relocations`, `core_relocations` and `unresolved` are sorted by offset.
+    `name` is the symbol's; its key in `Object.functions` is another where static functions
+    share a name (see `object.keys`). `file` is the source file of a static one, if told.
+
     `line_info` is packed too: records of struct bpf_line_info (include/uapi/linux/bpf.h, since
     5.0), instruction offsets in slots from the function's start, strings in `Object.btf`;
     `Object.source_lines` reads them.
@@ -107,6 +131,8 @@ class Function:
     linkage: Linkage = Linkage.GLOBAL
     weak: bool = False
     hidden: bool = False
+    file: str = ""
+    unresolved: tuple[Unresolved, ...] = ()
 
     @property
     def instruction_count(self) -> int:
@@ -185,6 +211,9 @@ class Map:
 class Variable:
     """A global variable in a data section; `offset` and `size` in bytes.
 
+    `name` is the symbol's; its key in `DataSection.variables` is another where static
+    variables share a name (see `object.keys`), and no other variable of the object has it.
+    `file` is the source file of a static one, if told.
     `autocreate` counts for struct_ops: whether load makes a map of this one.
     """
 
@@ -196,6 +225,7 @@ class Variable:
     weak: bool = False
     hidden: bool = False
     autocreate: bool = True
+    file: str = ""
 
 
 class DataKind(Enum):
@@ -213,7 +243,9 @@ class DataKind(Enum):
 class DataSection:
     """Global data: initial `contents` and the variables in it; at load, a map of its own.
 
-    `relocations` are addresses of functions or programs stored in the data (struct_ops).
+    `relocations` are addresses stored in the data, sorted by place: of data (DATA), functions
+    (FUNCTION), maps (MAP) and externs (EXTERN). In struct_ops they are programs alone. What
+    `contents` have there is what a loader leaves that knows no relocations of data.
     """
 
     name: str
@@ -228,6 +260,14 @@ class DataSection:
         """A copy whose contents and variables can be changed on their own."""
         contents, variables = bytearray(self.contents), dict(self.variables)
         return replace(self, contents=contents, variables=variables)
+
+    def variable_at(self, offset: int) -> str | None:
+        """The key of the variable that byte `offset` lies in; None between variables."""
+        before = [each for each in self.variables.items() if each[1].offset <= offset]
+        if not before:
+            return None
+        key, variable = max(before, key=lambda each: each[1].offset)
+        return key if offset < variable.offset + max(1, variable.size) else None
 
     @property
     def writable(self) -> bool:
@@ -295,22 +335,28 @@ class Object:
         return replace(self, **(own | changes))
 
     @overload
-    def load(self, engine: Literal["kernel"] = "kernel", **options: Any) -> KernelObject: ...
+    def load(
+        self, engine: Literal["kernel"] = "kernel", **options: Unpack[KernelOptions]
+    ) -> KernelObject: ...
     @overload
-    def load(self, engine: Literal["vm"], **options: Any) -> VmObject: ...
+    def load(self, engine: Literal["vm"], **options: Unpack[VmOptions]) -> VmObject: ...
     @overload
-    def load(self, engine: str, **options: Any) -> KernelObject | VmObject: ...
-    def load(self, engine: str = "kernel", **options: Any) -> KernelObject | VmObject:
-        """Load into an engine: "kernel" (bpf(2)) or "vm" (this process, no privileges).
+    def load(self, engine: str, **options: Unpack[CommonOptions]) -> LoadedObject: ...
+    def load(self, engine: str = "kernel", **options: Any) -> LoadedObject:
+        """Load into an engine: "kernel" (bpf(2)), "vm" (this process, no privileges), or one
+        that an installed package brings (entry points `osmia.engines`).
 
-        The options are those of the engine's `load`: `osmia.kernel.load.loader.load` and
-        `osmia.vm.loader.load`. Gives a LoadedObject, which looks the same from either:
-        `.programs`, `.maps`, `.data`, `close()`, a context manager.
+        Options are those of the passes (`osmia.passes.options`), on every engine, and those of
+        the engine's own `load`: `osmia.kernel.load.loader.load`, `osmia.vm.loader.load`. Gives a
+        LoadedObject, which looks the same from each: `.programs`, `.maps`, `.data`, `.links`,
+        `attach()`, `close()`, a context manager.
+
+        Raises ValueError for an engine that is not there, TypeError for an option that nobody
+        has, NotSupportedError for one that another engine has.
         """
-        module = ENGINES.get(engine)
-        if module is None:
-            raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
-        loaded: KernelObject | VmObject = importlib.import_module(module).load(self, **options)
+        loaded: LoadedObject = importlib.import_module("osmia.engine.registry").load(
+            self, engine, options
+        )
         return loaded
 
     def set_autoload(self, program: str, load: bool = True) -> None:
@@ -326,8 +372,8 @@ class Object:
         if name in self.maps:
             self.maps[name] = replace(self.maps[name], autocreate=create)
             return
-        section, variable = self._struct_ops(name)
-        section.variables[name] = replace(variable, autocreate=create)
+        section, key = self._struct_ops(name)
+        section.variables[key] = replace(section.variables[key], autocreate=create)
 
     def set_callback(self, struct_ops: str, member: str, program: str | None) -> None:
         """Put a program, or none, into a member of a struct_ops variable before load.
@@ -336,7 +382,8 @@ class Object:
         KeyError when there is no such variable, member or program. Other members are set
         through `data`.
         """
-        section, variable = self._struct_ops(struct_ops)
+        section, key = self._struct_ops(struct_ops)
+        variable = section.variables[key]
         offset = variable.offset + self._member_offset(variable, member)
         replaced = {r.target for r in section.relocations if r.offset == offset}
         kept = [r for r in section.relocations if r.offset != offset]
@@ -344,15 +391,42 @@ class Object:
             function = self.programs[program].function
             kept.append(Relocation(offset, RelocationKind.FUNCTION, function))
         section.relocations = tuple(sorted(kept, key=lambda r: r.offset))
-        used = {r.target for each in self.data_sections.values() for r in each.relocations}
+        structs = (s for s in self.data_sections.values() if s.kind is DataKind.STRUCT_OPS)
+        used = {r.target for each in structs for r in each.relocations}
         for name in replaced - used:
             self.set_autoload(name, False)
 
-    def _struct_ops(self, name: str) -> tuple[DataSection, Variable]:
+    def _struct_ops(self, name: str) -> tuple[DataSection, str]:
+        key = self.find_variable(name)
         for section in self.data_sections.values():
-            if section.kind is DataKind.STRUCT_OPS and name in section.variables:
-                return section, section.variables[name]
+            if section.kind is DataKind.STRUCT_OPS and key in section.variables:
+                return section, key
         raise KeyError(name)
+
+    def find_variable(self, word: str) -> str:
+        """The key of the variable that `word` means: its key, its name, "file:name",
+        "section:name" or "file:section:name". KeyError if there is none, AmbiguousNameError
+        if there are several."""
+        things = {
+            key: Named(each.name, each.file, section.name, each.linkage is Linkage.STATIC)
+            for section in self.data_sections.values()
+            for key, each in section.variables.items()
+        }
+        key = find_key(word, things, "variables")
+        if key is None:
+            raise KeyError(unknown_name(self.path or self.name, word, things, kind="variable "))
+        return key
+
+    def find_function(self, word: str) -> str:
+        """The same for functions: a key of `functions`."""
+        things = {
+            key: Named(each.name, each.file, each.section, each.linkage is Linkage.STATIC)
+            for key, each in self.functions.items()
+        }
+        key = find_key(word, things, "functions")
+        if key is None:
+            raise KeyError(unknown_name(self.path or self.name, word, things, kind="function "))
+        return key
 
     def _member_offset(self, variable: Variable, name: str) -> int:
         """Of a member of the variable's struct, in bytes."""
@@ -428,8 +502,7 @@ def variables(
         if memory is None:
             continue
         writable = section.kind not in read_only
-        for variable in section.variables.values():
+        for key, variable in section.variables.items():
             if variable.size:
-                place = Slot(memory, variable.offset, obj.variable_codec(variable), writable)
-                slots[variable.name] = place
-    return Variables(slots)
+                slots[key] = Slot(memory, variable.offset, obj.variable_codec(variable), writable)
+    return Variables(slots, obj.find_variable)

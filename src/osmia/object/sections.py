@@ -7,11 +7,24 @@ Documentation/bpf/libbpf/program_types.rst). `name+` in the table matches `name`
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 from osmia.errors import ObjectFormatError
 from osmia.object.uapi import AttachType, ProgramFlag, ProgramType
+
+#: Functions that are called and no programs.
+TEXT = ".text"
+#: Map definitions before there was BTF: libbpf's struct bpf_map_def, iproute2's bpf_elf_map.
+LEGACY_MAPS = "maps"
+#: What BPF_ANNOTATE_KV_PAIR puts before a map's name: its section's name, its struct's name.
+ANNOTATION_SECTION = ".maps."
+ANNOTATION_STRUCT = "____btf_map_"
+
+#: As scanf("%i/%i") reads it: decimal, octal or hexadecimal numbers, signs and leading spaces.
+_NUMBER = r"\s*([+-]?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,22}|[1-9][0-9]{0,19}))"
+_TAIL_CALL = re.compile(f"{_NUMBER}/{_NUMBER}")
 
 
 class SectionDefinition(NamedTuple):
@@ -185,6 +198,26 @@ def find_section(section: str) -> tuple[SectionDefinition, str] | None:
     prefix, slash, rest = section.partition("/")
     row = rows.get(prefix) if slash else None
     return (row, rest) if row is not None and row.name.endswith("+") else None
+
+
+class TailCall(NamedTuple):
+    """What a section's name says: the program belongs at `key` of the prog array `map_id`."""
+
+    map_id: int
+    key: int
+
+
+def tail_call_of(section: str) -> TailCall | None:
+    """The meaning of a section that iproute2 names "ID/KEY"; None for other names."""
+    found = _TAIL_CALL.match(section.removeprefix("?"))
+    return TailCall(_integer(found[1]), _integer(found[2])) if found else None
+
+
+def _integer(text: str) -> int:
+    digits = text.lstrip("+-")
+    octal = len(digits) > 1 and digits[0] == "0" and digits[1] in "01234567"
+    number = int(digits, 8) if octal else int(digits, 0)
+    return -number if text.startswith("-") else number
 
 
 def unknown_section(section: str, file: str | None) -> ObjectFormatError:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
+#: As many instructions as the verifier ever accepts (BPF_COMPLEXITY_LIMIT_INSNS, since 5.2).
+MAX_INSTRUCTIONS = 1_000_000
+
 
 class MapType(IntEnum):
     """enum bpf_map_type."""
@@ -233,6 +236,9 @@ class ProgramFlag(IntFlag):
     TEST_REG_INVARIANTS = 128
     TOKEN_FD = 65536
 
+
+#: Map types whose values are maps.
+MAPS_IN_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
 
 #: Map types whose values the kernel keeps once per possible CPU.
 PER_CPU_MAPS = frozenset(

@@ -1,24 +1,19 @@
-"""Passes: each takes an Object and returns another; the one given stays as it was."""
+"""Passes: each takes an Object and returns another; the one given stays as it was.
 
-from __future__ import annotations
+`stages` has the list of those that loads run.
+"""
 
-from osmia.object.model import Object
+from osmia.passes.options import CommonOptions, PassOptions
+from osmia.passes.stages import Pass, Prepared, Setting, Stage, prepare
 from osmia.passes.target import Target
 
-__all__ = ["Target", "prepare"]
-
-
-def prepare(obj: Object, target: Target) -> Object:
-    """`obj` ready for an engine: the passes that every load runs, in order.
-
-    A pass that has nothing to do is not even imported.
-    """
-    if obj.externs:
-        from osmia.passes.externs import resolve_externs
-
-        obj = resolve_externs(obj, target)
-    if any(function.core_relocations for function in obj.functions.values()):
-        from osmia.passes.core import relocate_core
-
-        obj = relocate_core(obj, target)
-    return obj
+__all__ = [
+    "CommonOptions",
+    "Pass",
+    "PassOptions",
+    "Prepared",
+    "Setting",
+    "Stage",
+    "Target",
+    "prepare",
+]

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 from osmia.btf import BTF, DeclTag, Func, FuncLinkage, FuncProto, Kind, Ptr
 from osmia.btf.additions import Additions
-from osmia.object.model import Object, Program
+from osmia.object.model import Program
 from osmia.object.uapi import ProgramType
-from osmia.passes.layout import lay_out_program
+from osmia.passes.stages import Prepared
 
 _TAG = "arg:ctx"
 _CONTEXTS = {
@@ -52,8 +52,10 @@ def tagged_arguments(btf: BTF) -> list[DeclTag]:
     return [tag for tag in tags if isinstance(tag, DeclTag) and tag.name == _TAG]
 
 
-def with_context_types(btf: BTF, obj: Object, programs: Iterable[Program]) -> tuple[BTF, Copies]:
-    """`btf` (of `obj`) with the copies that `programs` need, and which those are."""
+def with_context_types(
+    btf: BTF, prepared: Prepared, programs: Iterable[Program]
+) -> tuple[BTF, Copies]:
+    """`btf` (of the object) with the copies that `programs` need, and which those are."""
     tags = tagged_arguments(btf)
     copies: Copies = {}
     if not tags:
@@ -62,8 +64,9 @@ def with_context_types(btf: BTF, obj: Object, programs: Iterable[Program]) -> tu
     for program in programs:
         context = _CONTEXT_OF.get(program.type)
         if context is not None:
-            layout = lay_out_program(obj, program)
-            present = {obj.functions[name].btf_id for _, name in layout.functions}
+            layout = prepared.layout(program.name)
+            functions = prepared.object.functions
+            present = {functions[name].btf_id for _, name in layout.functions}
             copies[program.name] = writer.copy(tags, present, context)
     return BTF(writer.result(), name=btf.name), copies
 

@@ -10,11 +10,12 @@ program, and its tag, are the same.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from osmia.btf import BTF, Int, IntEncoding, Kind
 from osmia.btf.core.match import Candidates
-from osmia.btf.core.records import CORE_KINDS, match_record, parse_record
+from osmia.btf.core.records import CORE_KINDS, described, match_record, parse_record
 from osmia.btf.core.spec import (
     FieldShape,
     Spec,
@@ -24,12 +25,10 @@ from osmia.btf.core.spec import (
     shape_of,
 )
 from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
-from osmia.object.model import CoreKind, CoreRelocation, Function, Object
+from osmia.object.model import CoreKind, CoreRelocation, Function, Object, Unresolved
 from osmia.object.uapi import ProgramType
+from osmia.passes.poison import POISON, poison
 from osmia.passes.target import Target
-
-#: The immediate of the call that stands for an unresolved relocation ("bad relo").
-POISON = 0xBAD2310
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +86,7 @@ class Relocator:
     def relocate(self, function: Function) -> Function:
         """`function` with its records applied."""
         code = bytearray(function.code)
+        unresolved: list[Unresolved] = []
         for record in function.core_relocations:
             if record.offset % 8 or record.offset + 8 > len(code):
                 raise self._error(function, record, "the record lies outside the code")
@@ -95,10 +95,27 @@ class Relocator:
                 answer = self.answers.get(key)
                 if answer is None:
                     answer = self.answers[key] = self.answer(record)
-                patch(code, record.offset, answer, self.obj.byteorder)
+                poisoned = patch(code, record.offset, answer, self.obj.byteorder)
+                if poisoned:
+                    words = self._missing(record, answer)
+                    unresolved += [Unresolved(at, words) for at in poisoned]
             except (RelocationError, ObjectFormatError) as error:
                 raise self._error(function, record, str(error)) from None
-        return replace(function, code=bytes(code), core_relocations=())
+        if unresolved:
+            unresolved = sorted((*function.unresolved, *unresolved))
+        return replace(
+            function,
+            code=bytes(code),
+            core_relocations=(),
+            unresolved=tuple(unresolved) or function.unresolved,
+        )
+
+    def _missing(self, record: CoreRelocation, answer: Answer) -> str:
+        """Why the record's instruction cannot be, in words."""
+        what = described(self.btf, CoreKind(record.kind), record.type_id, record.access)
+        if answer.poisoned:
+            return f"CO-RE: the kernel's types have no {what}"
+        return f"CO-RE: {what} has another type in the kernel's types, which this load cannot take"
 
     def answer(self, record: CoreRelocation) -> Answer:
         """What the record comes to on the target."""
@@ -251,7 +268,6 @@ def _resizable(local: BTF, old_type: int, target: BTF, new_type: int) -> bool:
 _LD, _LDX, _ST, _STX, _ALU, _ALU64 = 0, 1, 2, 3, 4, 7
 _LD_IMM64 = 0x18
 _SOURCE_REGISTER = 0x08
-_CALL = 0x85
 _SIZE_BITS = {1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
 _SIZE_MASK = 0x18
 _MAX_OFFSET = 0x7FFF
@@ -259,28 +275,35 @@ _WORD = 0xFFFF_FFFF
 _DOUBLE_WORD = 0xFFFF_FFFF_FFFF_FFFF
 
 
-def patch(code: bytearray, at: int, answer: Answer, byteorder: str) -> None:
-    """Write an answer into the instruction at byte `at`. RelocationError where it cannot be."""
+def patch(code: bytearray, at: int, answer: Answer, byteorder: str) -> Sequence[int]:
+    """Write an answer into the instruction at byte `at`. RelocationError where it cannot be.
+
+    Gives the offsets of the impossible calls that stand there where there is none.
+    """
     order = "<" if byteorder == "little" else ">"
     opcode = code[at]
     if answer.poisoned:
-        _poison(code, at, order)
-        return
+        return _poison(code, at, byteorder)
     match opcode & 7:
         case 4 | 7:
             _patch_alu(code, at, answer, order)
+        case 1 | 2 | 3 if not answer.resizable:
+            _check_offset(code, at, answer, order)
+            return _poison(code, at, byteorder)
         case 1 | 2 | 3:
             _patch_memory(code, at, answer, order)
         case 0 if opcode == _LD_IMM64 and at + 16 <= len(code):
             _patch_load(code, at, answer, order)
         case _:
             raise RelocationError(f"CO-RE: opcode {opcode:#04x} cannot be relocated")
+    return ()
 
 
-def _poison(code: bytearray, at: int, order: str) -> None:
+def _poison(code: bytearray, at: int, byteorder: str) -> Sequence[int]:
     slots = [at, at + 8] if code[at] == _LD_IMM64 and at + 16 <= len(code) else [at]
     for slot in slots:
-        struct.pack_into(f"{order}BBhI", code, slot, _CALL, 0, 0, POISON)
+        poison(code, slot, POISON, byteorder)
+    return slots
 
 
 def _patch_alu(code: bytearray, at: int, answer: Answer, order: str) -> None:
@@ -291,14 +314,15 @@ def _patch_alu(code: bytearray, at: int, answer: Answer, order: str) -> None:
     struct.pack_into(f"{order}I", code, at + 4, answer.value & _WORD)
 
 
-def _patch_memory(code: bytearray, at: int, answer: Answer, order: str) -> None:
+def _check_offset(code: bytearray, at: int, answer: Answer, order: str) -> None:
     (found,) = struct.unpack_from(f"{order}h", code, at + 2)
     _check(answer, found)
     if not 0 <= answer.value <= _MAX_OFFSET:
         raise RelocationError(f"CO-RE: offset {answer.value} is too large for a load or store")
-    if not answer.resizable:
-        _poison(code, at, order)
-        return
+
+
+def _patch_memory(code: bytearray, at: int, answer: Answer, order: str) -> None:
+    _check_offset(code, at, answer, order)
     struct.pack_into(f"{order}h", code, at + 2, answer.value)
     if answer.old_size != answer.new_size:
         if code[at] & _SIZE_MASK != _SIZE_BITS.get(answer.old_size):

@@ -1,55 +1,81 @@
 """Resolve externs against a kernel: configuration values, symbols, variables, functions.
 
-Afterwards no relocation names an extern: configuration values are data, addresses are in
-the code, and typed variables and kfuncs are type ids that an engine turns into numbers.
+Afterwards no relocation names an extern: configuration values are data, and symbols, typed
+variables and kfuncs are names and type ids that an engine turns into numbers.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 
 from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core.match import essential_name, types_are_compatible
 from osmia.errors import RelocationError
-from osmia.object.model import Extern, ExternKind, Function, Object, Relocation, RelocationKind
+from osmia.object.model import (
+    Extern,
+    ExternKind,
+    Function,
+    Object,
+    Relocation,
+    RelocationKind,
+    Unresolved,
+)
+from osmia.passes.binding import Binding, bound
 from osmia.passes.kconfig import SECTION, config_value, lay_out_config, layout_order
-from osmia.passes.target import AMBIGUOUS, Target
+from osmia.passes.kernel_files import AMBIGUOUS
+from osmia.passes.poison import POISONED_KFUNC, poison
+from osmia.passes.target import Target, UnknownPartError
 
 VMLINUX = "vmlinux"
-#: The immediate of a call that stands for an unresolved weak kfunc, plus the extern's number,
-#: as libbpf writes it (so that tags agree).
-POISONED_KFUNC = 2002000000
-CALL = 0x85
-
-#: How an extern's relocation continues: a relocation, an address to write, or None (poison).
-Answer = Relocation | int | None
 
 
 def resolve_externs(obj: Object, target: Target) -> Object:
     """`obj` with every extern resolved. RelocationError names all strong ones that are not."""
     result = obj.copy()
     missing = _resolve_config(result, target)
-    answers: dict[str, Callable[[Relocation], Answer]] = {}
+    bindings: dict[str, Binding] = {}
+    nowhere: dict[str, int] = {}
     for extern in obj.externs.values():
-        if extern.kind is ExternKind.KCONFIG:
-            variables = result.data_sections[SECTION].variables
-            answers[extern.name] = _data_answer(variables[extern.name].offset)
-            continue
-        found = _find(obj, extern, target)
-        if found is None and not extern.weak:
+        try:
+            found = _find(result, extern, target)
+        except UnknownPartError as error:
+            raise RelocationError(f"extern {extern.name!r}: {error}") from None
+        if found is not None:
+            bindings[extern.name] = found
+        elif extern.weak:
+            nowhere[extern.name] = 0
+        else:
             missing.append(extern.name)
-        answers[extern.name] = found or _unresolved
     if missing:
         raise RelocationError(_missing_message(obj, missing))
-    numbers = {name: number for number, name in enumerate(extern_order(obj))}
+    if nowhere:
+        numbers = {name: number for number, name in enumerate(extern_order(obj))}
+        nowhere = {name: numbers[name] for name in nowhere}
     result.functions = {
-        name: _apply(function, answers, numbers, obj.byteorder)
+        name: bound(_without(function, nowhere, obj.byteorder), bindings)
         for name, function in obj.functions.items()
     }
+    for section in result.data_sections.values():
+        section.relocations = tuple(
+            _resolved_pointer(result, relocation) for relocation in section.relocations
+        )
     result.externs = {}
     return result
+
+
+def _resolved_pointer(obj: Object, relocation: Relocation) -> Relocation:
+    """An address in data: those of configuration values become known, others stay."""
+    extern = obj.externs.get(relocation.target)
+    if relocation.kind is not RelocationKind.EXTERN or extern is None:
+        return relocation
+    if extern.kind is not ExternKind.KCONFIG:
+        return relocation
+    offset = obj.data_sections[SECTION].variables[extern.name].offset
+    return relocation._replace(
+        kind=RelocationKind.DATA, target=SECTION, addend=offset + relocation.addend
+    )
 
 
 def _missing_message(obj: Object, missing: list[str]) -> str:
@@ -81,22 +107,18 @@ def extern_order(obj: Object) -> list[str]:
     return [value.extern.name for value in ordered] + symbols
 
 
-def _data_answer(offset: int) -> Callable[[Relocation], Answer]:
-    return lambda relocation: Relocation(relocation.offset, RelocationKind.DATA, SECTION, offset)
-
-
-def _unresolved(relocation: Relocation) -> Answer:
-    return None if relocation.kind is RelocationKind.EXTERN_CALL else 0
-
-
-def _find(obj: Object, extern: Extern, target: Target) -> Callable[[Relocation], Answer] | None:
+def _find(obj: Object, extern: Extern, target: Target) -> Binding | None:
     assert obj.btf is not None
     match extern.kind:
+        case ExternKind.KCONFIG:
+            offset = obj.data_sections[SECTION].variables[extern.name].offset
+            return Binding(SECTION, offset, load=RelocationKind.DATA)
         case ExternKind.KSYM if obj.btf.kind_of(obj.btf.resolve(extern.type_id)) == Kind.VOID:
-            address = target.symbols.get(essential_name(extern.name))
+            name = essential_name(extern.name)
+            address = target.symbols.get(name)
             if address == AMBIGUOUS:
                 raise RelocationError(f"{extern.name!r} is several symbols of the kernel")
-            return None if address is None else lambda relocation: address
+            return None if address is None else Binding(name, load=RelocationKind.KERNEL_SYMBOL)
         case ExternKind.KSYM:
             return _typed(obj.btf, extern, target, Kind.VAR)
         case ExternKind.KFUNC:
@@ -104,9 +126,7 @@ def _find(obj: Object, extern: Extern, target: Target) -> Callable[[Relocation],
     return None
 
 
-def _typed(
-    btf: BTF, extern: Extern, target: Target, kind: Kind
-) -> Callable[[Relocation], Answer] | None:
+def _typed(btf: BTF, extern: Extern, target: Target, kind: Kind) -> Binding | None:
     found = _find_in_kernel(essential_name(extern.name), kind, target)
     if found is None:
         return None
@@ -120,13 +140,12 @@ def _typed(
         raise RelocationError(
             f"extern {extern.name!r} is declared with another type than {where} has"
         )
-
-    def answer(relocation: Relocation) -> Answer:
-        called = relocation.kind is RelocationKind.EXTERN_CALL
-        continued = RelocationKind.KERNEL_FUNCTION if called else RelocationKind.KERNEL_VARIABLE
-        return Relocation(relocation.offset, continued, where, type_id)
-
-    return answer
+    return Binding(
+        where,
+        type_id,
+        call=RelocationKind.KERNEL_FUNCTION if kind == Kind.FUNC else None,
+        load=RelocationKind.KERNEL_VARIABLE,
+    )
 
 
 def _find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
@@ -142,30 +161,26 @@ def _find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, in
     return None
 
 
-def _apply(
-    function: Function,
-    answers: dict[str, Callable[[Relocation], Answer]],
-    numbers: dict[str, int],
-    byteorder: str,
-) -> Function:
+def _without(function: Function, nowhere: Mapping[str, int], byteorder: str) -> Function:
+    """`function` without the weak externs that are nowhere: addresses are 0, calls cannot be."""
     externs = (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
-    if not any(relocation.kind in externs for relocation in function.relocations):
+    gone = [r for r in function.relocations if r.kind in externs and r.target in nowhere]
+    if not gone:
         return function
     code = bytearray(function.code)
-    imm = struct.Struct("<I" if byteorder == "little" else ">I")
-    relocations = []
-    for relocation in function.relocations:
-        if relocation.kind not in externs:
-            relocations.append(relocation)
-            continue
-        answer = answers[relocation.target](relocation)
-        if isinstance(answer, Relocation):
-            relocations.append(answer)
-        elif answer is None:
-            at = relocation.offset
-            code[at : at + 4] = bytes([CALL, 0, 0, 0])
-            imm.pack_into(code, at + 4, POISONED_KFUNC + numbers[relocation.target])
+    unresolved = list(function.unresolved)
+    zero = struct.pack("=I", 0)
+    for relocation in gone:
+        at = relocation.offset
+        if relocation.kind is RelocationKind.EXTERN_CALL:
+            poison(code, at, POISONED_KFUNC + nowhere[relocation.target], byteorder)
+            what = f"the kernel has no function {relocation.target!r} that fits the declaration"
+            unresolved.append(Unresolved(at, what))
         else:
-            imm.pack_into(code, relocation.offset + 4, answer & 0xFFFFFFFF)
-            imm.pack_into(code, relocation.offset + 12, answer >> 32 & 0xFFFFFFFF)
-    return replace(function, code=bytes(code), relocations=tuple(relocations))
+            code[at + 4 : at + 8] = code[at + 12 : at + 16] = zero
+    return replace(
+        function,
+        code=bytes(code),
+        relocations=tuple(r for r in function.relocations if r not in gone),
+        unresolved=tuple(sorted(unresolved)),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from osmia.btf import BTF, Array, Enum, Enum64, Int
 from osmia.errors import RelocationError
 from osmia.object.model import DataKind, DataSection, Extern, Variable
-from osmia.passes.target import Target
+from osmia.passes.target import Target, UnknownPartError
 
 SECTION = ".kconfig"
 TRISTATE = {"n": 0, "y": 1, "m": 2}  # enum libbpf_tristate
@@ -70,7 +70,10 @@ def lay_out_config(
     for value in layout_order(values):
         start = -(-len(contents) // value.alignment) * value.alignment
         contents.extend(bytes(start - len(contents)))
-        encoded = _encoded(value, target, byteorder)
+        try:
+            encoded = _encoded(value, target, byteorder)
+        except UnknownPartError as error:
+            raise RelocationError(f"extern {value.extern.name!r}: {error}") from None
         if encoded is None and not value.extern.weak:
             missing.append(value.extern.name)
         contents.extend(encoded or bytes(value.size))

@@ -14,25 +14,25 @@ from dataclasses import dataclass, field
 from sys import byteorder as native_byteorder
 
 from osmia.errors import RelocationError
-from osmia.object.model import Object, Program, Relocation, RelocationKind
+from osmia.object.model import Object, Program, Relocation, RelocationKind, Unresolved
+from osmia.object.uapi import MAX_INSTRUCTIONS
 
 SLOT = 8
-#: As many instructions as the verifier ever accepts (BPF_COMPLEXITY_LIMIT_INSNS, since 5.2).
-MAX_INSTRUCTIONS = 1_000_000
 
 
 @dataclass(slots=True)
 class ProgramLayout:
     """A program as one piece of code. Offsets in bytes where not said otherwise.
 
-    `relocations` are those that an engine has to resolve; `functions` tells at which slot
-    each function starts; `function_info` and `line_info` are what BPF_PROG_LOAD takes,
-    empty where any function lacks its part.
+    `relocations` are those that an engine has to resolve, `unresolved` the calls that cannot
+    be; `functions` tells at which slot each function starts; `function_info` and `line_info`
+    are what BPF_PROG_LOAD takes, empty where any function lacks its part.
     """
 
     name: str
     code: bytearray = field(default_factory=bytearray)
     relocations: list[Relocation] = field(default_factory=list)
+    unresolved: list[Unresolved] = field(default_factory=list)
     functions: list[tuple[int, str]] = field(default_factory=list)
     function_info: bytes = b""
     line_info: bytes = b""
@@ -89,6 +89,8 @@ def _place(
     starts[name] = start
     layout.functions.append((start // SLOT, name))
     layout.code += function.code
+    for offset, what in function.unresolved:
+        layout.unresolved.append(Unresolved(offset + start, what))
     references = []
     for relocation in function.relocations:
         if relocation.kind in (RelocationKind.CALL, RelocationKind.FUNCTION):

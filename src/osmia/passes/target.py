@@ -1,58 +1,111 @@
-"""The kernel that an object is made ready for: its types, symbols, configuration, version.
+"""The machine that an object is made ready for: types, symbols, configuration, version.
 
-By default the running one; every part can be replaced, to prepare an object for another
-machine or for a test.
+Loads ask the running kernel (`Target.running()`). A `Target` of one's own stands for another
+machine: it knows what it is told and nothing of the kernel that runs here, so that an object
+is made ready in the same way everywhere.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from osmia.btf import BTF, kernel_btf, module_btf
-from osmia.errors import ObjectFormatError, OsmiaError
+from osmia.btf import BTF, Kind
+from osmia.errors import RelocationError
 
-_MODULES = Path("/sys/kernel/btf")
-#: More than any kernel's configuration, unpacked, in bytes.
-_MAX_CONFIG = 16 << 20
+if TYPE_CHECKING:
+    from osmia.passes.running import RunningKernel
+
+PathLike = str | os.PathLike[str]
+
+#: What system calls are called in kernels where they take struct pt_regs.
+_SYSCALL_PREFIXES = ("__x64_sys_", "__arm64_sys_", "__s390x_sys_", "__riscv_sys_")
+_COOKIES_SINCE = 5 << 16 | 15 << 8
+
+
+class UnknownPartError(RelocationError):
+    """A part of a machine was asked for that its target does not tell."""
 
 
 class Target:
-    """What passes ask about a kernel; each answer is looked up once, when it is needed.
+    """What passes ask about a machine.
 
-    `btf` replaces the kernel's own BTF (then no modules are searched), `core_btf` that for
-    CO-RE alone, as libbpf's `btf_custom_path` does: externs and what programs attach to are
-    still the kernel's. `config` replaces its configuration ("CONFIG_HZ": "250"), `version` its
-    number (KERNEL_VERSION), `feature` answers for `LINUX_HAS_…` externs.
+    `btf` has the kernel's types and `modules` those of each module by its name, in the order
+    in which they are searched (none given: none loaded). `core_btf` is for CO-RE alone, as
+    libbpf's `btf_custom_path` is: externs and what programs attach to are still `btf`'s.
+    `symbols` are addresses, `config` values as the file has them ("CONFIG_HZ": "250"),
+    `version` is LINUX_VERSION_CODE. `features` answers for `LINUX_HAS_…` externs; what it does
+    not say follows from the version, types and symbols.
+
+    A part that is asked for and was not given is an UnknownPartError, a RelocationError that
+    names it.
     """
 
     def __init__(
         self,
         *,
         btf: BTF | None = None,
+        modules: Mapping[str, BTF] | None = None,
         core_btf: BTF | None = None,
+        symbols: Mapping[str, int] | None = None,
         config: Mapping[str, str] | None = None,
         version: int | None = None,
-        feature: Callable[[str], bool] | None = None,
+        features: Mapping[str, bool] | None = None,
     ) -> None:
         self._btf = btf
+        self._modules = modules
         self._core_btf = core_btf
+        self._symbols = symbols
         self._config = config
         self._version = version
-        self._feature = feature
+        self._features = features or {}
+
+    @staticmethod
+    def running(**parts: Any) -> RunningKernel:
+        """The running kernel; `parts` (those of `Target`) replace some of what it is."""
+        from osmia.passes.running import RunningKernel
+
+        return RunningKernel(**parts)
+
+    @classmethod
+    def from_files(
+        cls,
+        *,
+        btf: PathLike | None = None,
+        modules: Mapping[str, PathLike] | None = None,
+        core_btf: PathLike | None = None,
+        kallsyms: PathLike | None = None,
+        config: PathLike | None = None,
+        release: str | int | None = None,
+        features: Mapping[str, bool] | None = None,
+    ) -> Target:
+        """Another machine, from its files.
+
+        `btf`, `modules` and `core_btf` are raw BTF (/sys/kernel/btf/…) or ELF files with it (a
+        vmlinux, a module); `kallsyms` is a copy of /proc/kallsyms or a System.map; `config` of
+        /boot/config-… or /proc/config.gz; `release` what `uname -r` says, or its number.
+
+        Raises OSError for files that cannot be read, ObjectFormatError for what is in them.
+        """
+        from osmia.passes.kernel_files import read_config, read_symbols, read_types, version_of
+
+        types = read_types(btf) if btf is not None else None
+        return cls(
+            btf=types,
+            modules={name: read_types(path, types) for name, path in (modules or {}).items()},
+            core_btf=read_types(core_btf) if core_btf is not None else None,
+            symbols=read_symbols(kallsyms) if kallsyms is not None else None,
+            config=read_config(config) if config is not None else None,
+            version=version_of(release) if isinstance(release, str) else release,
+            features=features,
+        )
 
     @cached_property
     def btf(self) -> BTF | None:
-        """The kernel's types; None where it has none."""
-        if self._btf is not None:
-            return self._btf
-        try:
-            return kernel_btf()
-        except (OSError, OsmiaError):
-            return None
+        """The kernel's types; None where it is known that it has none."""
+        return self._btf if self._btf is not None else self._unknown("types", "btf")
 
     @property
     def core_btf(self) -> BTF | None:
@@ -65,97 +118,43 @@ class Target:
         return {} if self._core_btf is not None else self.modules
 
     @cached_property
-    def modules(self) -> dict[str, BTF]:
-        """The types of each loaded module, by its name; unreadable ones left out."""
-        found: dict[str, BTF] = {}
-        if self._btf is not None or self.btf is None or not _MODULES.is_dir():
-            return found
-        for entry in sorted(_MODULES.iterdir()):
-            if entry.name != "vmlinux":
-                try:
-                    found[entry.name] = module_btf(entry.name)
-                except (OSError, OsmiaError):
-                    continue
-        return found
+    def modules(self) -> Mapping[str, BTF]:
+        """The types of each module, by its name, in the order of the search."""
+        return self._modules or {}
 
     @cached_property
     def config(self) -> Mapping[str, str]:
-        """The kernel's configuration, empty where nobody can read it."""
-        return self._config if self._config is not None else read_config()
+        """The kernel's configuration."""
+        return (
+            self._config if self._config is not None else self._unknown("configuration", "config")
+        )
 
     @cached_property
     def symbols(self) -> Mapping[str, int]:
-        """Addresses of the kernel's symbols (/proc/kallsyms); 0 for who may not see them."""
-        return read_symbols()
+        """Addresses of the kernel's symbols."""
+        return self._symbols if self._symbols is not None else self._unknown("symbols", "symbols")
 
     @cached_property
     def version(self) -> int:
         """LINUX_VERSION_CODE of the kernel."""
-        return self._version if self._version is not None else running_version()
+        return self._version if self._version is not None else self._unknown("version", "version")
 
     def feature(self, name: str) -> bool:
         """Whether the kernel has what `LINUX_HAS_…` asks for; False for what nobody knows."""
-        return self._feature(name) if self._feature is not None else False
+        if name in self._features:
+            return self._features[name]
+        if name == "LINUX_HAS_BPF_COOKIE":
+            return self.version >= _COOKIES_SINCE
+        return name == "LINUX_HAS_SYSCALL_WRAPPER" and self._has_syscall_wrappers()
 
+    def _has_syscall_wrappers(self) -> bool:
+        names = [f"{prefix}bpf" for prefix in _SYSCALL_PREFIXES]
+        if self._symbols is not None:
+            return any(name in self._symbols for name in names)
+        if self._btf is not None and self._btf.ids_of_kind(Kind.FUNC):
+            return any(self._btf.find(name, Kind.FUNC) for name in names)
+        return self._unknown("symbols", "symbols")
 
-def read_config() -> dict[str, str]:
-    """CONFIG_* of the running kernel, from /boot/config-RELEASE or /proc/config.gz."""
-    for path in (Path(f"/boot/config-{os.uname().release}"), Path("/proc/config.gz")):
-        try:
-            data = path.read_bytes()
-        except OSError:
-            continue
-        if data[:2] == b"\x1f\x8b":
-            data = _unpacked(data, path)
-        return dict(
-            line.partition("=")[::2]
-            for line in data.decode("utf-8", "replace").splitlines()
-            if line.startswith("CONFIG_")
-        )
-    return {}
-
-
-def _unpacked(data: bytes, path: Path) -> bytes:
-    import gzip
-    import io
-
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-        text = packed.read(_MAX_CONFIG + 1)
-    if len(text) > _MAX_CONFIG:
-        raise ObjectFormatError("a kernel configuration of over 16 MiB", file=str(path))
-    return text
-
-
-#: Stands for the address of a symbol that has several.
-AMBIGUOUS = -1
-
-
-def read_symbols() -> dict[str, int]:
-    """Name to address of every kernel symbol; AMBIGUOUS where one name has several."""
-    found: dict[str, int] = {}
-    with Path("/proc/kallsyms").open("rb") as lines:
-        for line in lines:
-            number, _, text = line.split(None, 2)
-            name, address = text.split(None, 1)[0].decode("ascii", "replace"), int(number, 16)
-            if found.setdefault(name, address) != address:
-                found[name] = AMBIGUOUS
-    return found
-
-
-def running_version() -> int:
-    """LINUX_VERSION_CODE of the running kernel, that of its base for distribution kernels.
-
-    Ubuntu tells it in /proc/version_signature, Debian in `uname -v` ("Debian 6.1.4-1").
-    """
-    text = os.uname().release
-    try:
-        text = Path("/proc/version_signature").read_text().split()[-1]
-    except (OSError, IndexError):
-        debian = re.search(r"Debian (\d+\.\d+\.\d+)", os.uname().version)
-        if debian:
-            text = debian.group(1)
-    numbers = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
-    if numbers is None:
-        raise OsmiaError(f"kernel release {text!r} is no version")
-    major, minor, patch = (int(part or 0) for part in numbers.groups())
-    return major << 16 | minor << 8 | min(patch, 255)
+    @staticmethod
+    def _unknown(part: str, argument: str) -> NoReturn:
+        raise UnknownPartError(f"the target does not tell its {part}; make it with {argument}=…")

@@ -35,7 +35,7 @@ class BytesCodec(Codec):
         def decode(buffer: Buffer, offset: int = 0) -> bytes:
             data = bytes(buffer[offset : offset + size])
             if len(data) != size:
-                raise self._too_short(buffer, offset)
+                raise self.too_short(buffer, offset)
             return data
 
         return decode
@@ -63,7 +63,7 @@ class BytesCodec(Codec):
         return self._exact_bytes(bytes(number & 0xFF for number in numbers))
 
     def dtype(self) -> numpy.dtype[Any]:
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(("u1", (self.size,)))
 
@@ -86,7 +86,7 @@ class StringCodec(BytesCodec):
         def decode(buffer: Buffer, offset: int = 0) -> str:
             data = bytes(buffer[offset : offset + size])
             if len(data) != size:
-                raise self._too_short(buffer, offset)
+                raise self.too_short(buffer, offset)
             end = data.find(0)
             return (data if end < 0 else data[:end]).decode("utf-8", "surrogateescape")
 
@@ -111,7 +111,7 @@ class StringCodec(BytesCodec):
 
     def dtype(self) -> numpy.dtype[Any]:
         """Bytes up to trailing NULs ("S"); what follows the first NUL stays visible."""
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(f"S{self.size}") if self.size else np.dtype(("S1", (0,)))
 
@@ -148,7 +148,7 @@ class ArrayCodec(Codec):
 
         def decode(buffer: Buffer, offset: int = 0) -> tuple[Any, ...]:
             if offset + end > len(buffer):
-                raise self._too_short(buffer, offset)
+                raise self.too_short(buffer, offset)
             starts = range(offset, offset + end, step) if end else ()
             return tuple([element_decode(buffer, start) for start in starts])
 
@@ -162,7 +162,7 @@ class ArrayCodec(Codec):
             try:
                 raw = unpack_from(buffer, offset)
             except struct.error:
-                raise self._too_short(buffer, offset) from None
+                raise self.too_short(buffer, offset) from None
             return raw if plain else tuple(map(element.from_raw, raw))
 
         return decode
@@ -182,7 +182,7 @@ class ArrayCodec(Codec):
         return b"".join(encoded)
 
     def dtype(self) -> numpy.dtype[Any]:
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype((self.element.dtype(), (self.count,)))
 

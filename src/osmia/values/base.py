@@ -101,7 +101,8 @@ class Codec(ABC):
             raise CodecError(f"{self.type_name} has {self.size} bytes, not {len(data)}")
         return data
 
-    def _too_short(self, buffer: Buffer, offset: int) -> CodecError:
+    def too_short(self, buffer: Buffer, offset: int) -> CodecError:
+        """What to raise where bytes are missing at `offset`."""
         left = max(0, len(buffer) - offset)
         return CodecError(f"{self.type_name} needs {self.size} bytes; {left} are left")
 

@@ -13,20 +13,32 @@ that a field has already gets underscores behind it. `column` returns the values
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
+from osmia.numpy_extra import numpy as np
 from osmia.values.fields import Bits, Field
 from osmia.values.names import unknown_name
 from osmia.values.scalars import BoolCodec
 
-if TYPE_CHECKING:
-    from osmia.values.structs import StructCodec
-
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 _UNIT_SIZES = (1, 2, 4, 8)
+
+
+class Structured(Protocol):
+    """A struct's type: a `StructCodec`, as far as columns are concerned."""
+
+    type_name: str
+    size: int
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """The members, in order."""
+
+    @property
+    def by_name(self) -> Mapping[str, Field]:
+        """The members by name."""
 
 
 class _Unit:
@@ -49,7 +61,7 @@ class _Unit:
         return bits.shift + 8 * (self.offset + self.size - bits.offset - bits.size)
 
 
-def _units(codec: StructCodec) -> dict[str, _Unit]:
+def _units(codec: Structured) -> dict[str, _Unit]:
     """Bitfield name → storage unit."""
     units = {}
     for field in codec.fields:
@@ -61,7 +73,7 @@ def _units(codec: StructCodec) -> dict[str, _Unit]:
     return units
 
 
-def struct_dtype(codec: StructCodec) -> np.dtype[Any]:
+def struct_dtype(codec: Structured) -> np.dtype[Any]:
     """The structured type of a struct's bytes; see the module's description."""
     units = _units(codec)
     columns: dict[str, tuple[Any, int]] = {}
@@ -80,7 +92,7 @@ def struct_dtype(codec: StructCodec) -> np.dtype[Any]:
     return made
 
 
-def column(codec: StructCodec, array: Array, name: str) -> Array:
+def column(codec: Structured, array: Array, name: str) -> Array:
     """One field of an array of `codec.dtype()`: a view, or for a bitfield its values."""
     field = codec.by_name.get(name)
     if field is None or field.span[0] == field.span[1]:

@@ -39,13 +39,13 @@ class ScalarCodec(Codec):
             try:
                 raw = unpack_from(buffer, offset)[0]
             except struct.error:
-                raise self._too_short(buffer, offset) from None
+                raise self.too_short(buffer, offset) from None
             return raw if plain else from_raw(raw)
 
         return decode
 
     def dtype(self) -> numpy.dtype[Any]:
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(self.order + self.code)
 
@@ -137,7 +137,7 @@ class WideIntCodec(Codec):
         def decode(buffer: Buffer, offset: int = 0) -> int:
             data = bytes(buffer[offset : offset + size])
             if len(data) != size:
-                raise self._too_short(buffer, offset)
+                raise self.too_short(buffer, offset)
             return int.from_bytes(data, order, signed=signed)
 
         return decode
@@ -155,7 +155,7 @@ class WideIntCodec(Codec):
 
     def dtype(self) -> numpy.dtype[Any]:
         """Raw bytes: numpy has no such integer."""
-        import numpy as np
+        from osmia.numpy_extra import numpy as np
 
         return np.dtype(f"V{self.size}")
 

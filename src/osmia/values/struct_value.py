@@ -11,19 +11,54 @@ from __future__ import annotations
 import operator
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
+from osmia.errors import CodecError
 from osmia.values.arrays import StringCodec
-from osmia.values.base import Decode
+from osmia.values.base import Buffer, Decode
 from osmia.values.enums import EnumCodec
 from osmia.values.fields import Bits, Field
 from osmia.values.names import attribute_names, unknown_name
 from osmia.values.scalars import BoolCodec, ScalarCodec
 
-if TYPE_CHECKING:
-    from osmia.values.structs import StructCodec
-
 _Reader = Callable[[Any], Any]
+
+
+class StructType(Protocol):
+    """What a value needs of its type, which is a `StructCodec`."""
+
+    type_name: str
+    size: int
+
+    @property
+    def order(self) -> str:
+        """The `struct` module's character for the byte order."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The members, in order."""
+
+    @property
+    def flexible(self) -> Field | None:
+        """The last member, where it is an array without a size."""
+
+    def construct(self, args: tuple[Any, ...], fields: Mapping[str, Any]) -> Struct:
+        """A value of positions and names."""
+
+    def replace(self, value: Struct, changes: Mapping[str, Any]) -> Struct:
+        """A copy with some fields changed."""
+
+    def bytes_of(self, value: Struct) -> bytes:
+        """The bytes of a value."""
+
+    def read_tail(self, field: Field, raw: bytes) -> Any:
+        """The elements of a flexible array."""
+
+    def initialiser(self, value: Any) -> str:
+        """A value as C would initialise it."""
+
+    def too_short(self, buffer: Buffer, offset: int) -> CodecError:
+        """What to raise where bytes are missing."""
 
 
 class Struct:
@@ -40,7 +75,7 @@ class Struct:
 
     __slots__ = ()
 
-    _codec: ClassVar[StructCodec]
+    _codec: ClassVar[StructType]
     _readers: ClassVar[dict[str, _Reader]]
 
     if TYPE_CHECKING:
@@ -170,7 +205,7 @@ def eager_fields(fields: tuple[Field, ...]) -> tuple[Field, ...]:
 class StructClass:
     """Makes the class of one struct type, and the decoder that makes its values."""
 
-    def __init__(self, codec: StructCodec) -> None:
+    def __init__(self, codec: StructType) -> None:
         self.codec = codec
         self.eager = eager_fields(codec.fields)
         self.slots = [f"_slot{index}" for index in range(len(self.eager))]
@@ -255,7 +290,7 @@ class StructClass:
             "final": self.type,
             "unpack_from": self.packer.unpack_from,
             "error": struct.error,
-            "too_short": self.codec._too_short,
+            "too_short": self.codec.too_short,
         }
         for slot, field in zip(self.slots, self.eager, strict=True):
             if isinstance(field.codec, EnumCodec):
@@ -278,7 +313,7 @@ class StructClass:
         return lambda value: pack(*slots(value))
 
 
-def _lazy_reader(codec: StructCodec, field: Field) -> _Reader:
+def _lazy_reader(codec: StructType, field: Field) -> _Reader:
     if field.bits is not None:
         return _bitfield_reader(field, field.bits)
     if field.flexible:

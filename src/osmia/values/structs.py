@@ -76,7 +76,8 @@ class StructCodec(Codec):
         codec = value._codec
         # The same layout from other BTF, such as the kernel's copy of this type: its
         # bytes carry padding and overlapping members, its fields may not.
-        if codec.size == self.size and codec._signature == self._signature:
+        alike = isinstance(codec, StructCodec) and codec._signature == self._signature
+        if alike and codec.size == self.size:
             return codec.bytes_of(value)
         return self._encode(dict(value))
 

@@ -10,7 +10,7 @@ import mmap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from osmia.errors import CodecError, ReadOnlyError
+from osmia.errors import AmbiguousNameError, CodecError, ReadOnlyError
 from osmia.values.base import Codec
 from osmia.values.names import unknown_name
 
@@ -83,26 +83,36 @@ class Variables(Mapping[str, Any]):
     that names the nearest, a constant after load a ReadOnlyError, a value that does not
     fit a CodecError.
 
+    Static variables of one name are listed with what tells them apart, and asked for by that:
+    `data["a.bpf.c:count"]`, `data[".bss:count"]`. The plain name is an AmbiguousNameError
+    (a KeyError) that lists them, unless a variable that other objects can see has it. Of
+    any variable the longer words mean it too.
+
     Variables whose name is one of a mapping's methods ("keys") are items only.
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_find", "_slots")
 
     _slots: dict[str, Slot]
+    _find: Callable[[str], str] | None
 
-    def __init__(self, entries: Mapping[str, Slot]) -> None:
+    def __init__(
+        self, entries: Mapping[str, Slot], find: Callable[[str], str] | None = None
+    ) -> None:
+        """`entries` by key; `find` gives the key that another word means, or raises KeyError."""
         object.__setattr__(self, "_slots", dict(entries))
+        object.__setattr__(self, "_find", find)
 
     def __getitem__(self, name: str) -> Any:
         slot = self._slots.get(name)
         if slot is None:
-            raise KeyError(self._unknown(name))
+            slot = self._found(name)
         return slot.codec.decode(slot.buffer.read(slot.offset, slot.codec.size))
 
     def __setitem__(self, name: str, value: Any) -> None:
         slot = self._slots.get(name)
         if slot is None:
-            raise KeyError(self._unknown(name))
+            slot = self._found(name)
         if not slot.writable:
             raise ReadOnlyError(f"{name} cannot be assigned: {slot.why}")
         try:
@@ -122,21 +132,41 @@ class Variables(Mapping[str, Any]):
         return len(self._slots)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._slots
+        if name in self._slots:
+            return True
+        try:
+            return isinstance(name, str) and self._found(name) is not None
+        except KeyError:
+            return False
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or `default` where there is no such variable.
+
+        A name of several is an AmbiguousNameError here, too.
+        """
+        try:
+            return self[name]
+        except AmbiguousNameError:
+            raise
+        except KeyError:
+            return default
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is no attribute: methods come before variables.
-        if name == "_slots" or name not in self._slots:
-            raise AttributeError(self._unknown(name), name=name, obj=None)
-        return self[name]
+        if name in ("_slots", "_find"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(error.args[0], name=name, obj=None) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if hasattr(type(self), name):
             raise AttributeError(f"{name} is a method; assign to the variable as an item")
         try:
             self[name] = value
-        except KeyError:
-            raise AttributeError(self._unknown(name), name=name, obj=None) from None
+        except KeyError as error:
+            raise AttributeError(error.args[0], name=name, obj=None) from None
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(name for name in self._slots if name.isidentifier())]
@@ -153,10 +183,15 @@ class Variables(Mapping[str, Any]):
     def slot(self, name: str) -> Slot:
         """Where a variable lies, and its codec. Raises KeyError."""
         slot = self._slots.get(name)
-        if slot is None:
-            raise KeyError(self._unknown(name))
-        return slot
+        return self._found(name) if slot is None else slot
 
-    def _unknown(self, name: object) -> str:
-        slots = object.__getattribute__(self, "_slots")
-        return unknown_name("the object's data", name, slots)
+    def _found(self, name: str) -> Slot:
+        """The slot that a word means which is no key. KeyError, AmbiguousNameError."""
+        if self._find is not None:
+            try:
+                return self._slots[self._find(name)]
+            except AmbiguousNameError:
+                raise
+            except KeyError:
+                pass  # what the object has and this view does not is unknown here, too
+        raise KeyError(unknown_name("the object's data", name, self._slots))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import ProgramType
+from osmia.vm.budgets import JIT_BUDGET, budget_of
 from osmia.vm.contexts import PLAIN, layout_for
 from osmia.vm.errors import Interrupt
 from osmia.vm.layout import (
@@ -49,11 +50,11 @@ from osmia.vm.native import (
     store64,
     zero,
 )
-from osmia.vm.programs import JIT_BUDGET, Program
 from osmia.vm.sk_buff import LOOPBACK, skb_place
 
 if TYPE_CHECKING:
     from osmia.vm.dispatcher import Dispatcher
+    from osmia.vm.programs import Program
 
 KIND_RAW = 0
 KIND_XDP = 1
@@ -198,11 +199,12 @@ def run(
 ) -> Sequence[int]:
     """The verdicts of a program, or of what a dispatcher has when a packet's turn comes, in
     order (of the last time with `repeat`)."""
-    program.check_open()
+    program.check_loaded()
     batch = packets if isinstance(packets, Batch) else Batch(packets)
     kind = kind_of(program.type)
     if kind != KIND_RAW and batch.shortest < SHORTEST:
         raise KernelError(22, f"run program {program.name!r}: a packet shorter than 14 bytes")
+    limit = budget_of(budget, JIT_BUDGET)
     jit = program.vm.jit
     if jit is None:
         return _interpreted(program, batch, budget, repeat, dispatcher)
@@ -215,7 +217,7 @@ def run(
         return (ctypes.addressof(buffer) - memory.base) & 0xFFFF_FFFF_FFFF_FFFF
 
     with program.vm.cpus.take() as cpu:
-        program.check_open()
+        program.check_loaded()
         if dispatcher is None:
             loop, entry = jit.native("batch_run"), jit.program(program).entry
         else:
@@ -229,7 +231,7 @@ def run(
                 distance(offsets),
                 len(batch),
                 distance(verdicts),
-                budget or JIT_BUDGET,
+                limit,
             )
             if done < len(batch):
                 program.raise_fault(cpu, jit, f" (packet {done})")
@@ -247,6 +249,6 @@ def _interpreted(
     for _ in range(repeat):
         for number, packet in enumerate(batch):
             runner = program if dispatcher is None else dispatcher.program
-            result = runner.run(packet, executor="interpreter", budget=budget)
+            result = runner.execute(packet, executor="interpreter", budget=budget)
             verdicts[number] = result.retval & 0xFFFF_FFFF
     return verdicts

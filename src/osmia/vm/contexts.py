@@ -59,6 +59,10 @@ class Layout:
             data[place.offset : place.offset + place.size] = raw
         return data
 
+    def decode(self, data: bytes) -> Context:
+        """The struct's fields from its bytes."""
+        return Context(self, data)
+
 
 _PARTS = (1, 2, 4)
 _ANY_PARTS = (1, 2, 4, 8)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from osmia.errors import ClosedError, KernelError
 from osmia.vm.layout import PROGRAM_DEPTH
 from osmia.vm.programs import Program
-from osmia.vm.runs import RunResult
 
 if TYPE_CHECKING:
+    from osmia.engine.results import RunResult
     from osmia.vm.batch import Batch
     from osmia.vm.engine import Vm
 
@@ -50,11 +50,14 @@ class Dispatcher:
 
         Raises KernelError (EINVAL) for a program of another vm, another type, expected attach
         type or signature, and (ELOOP) for one through which programs would call each other
-        too deeply, or in a circle.
+        too deeply, or in a circle; ClosedError for one that is gone.
         """
         with self.vm.lock:
             self._check_open()
-            if expected is not None and expected is not self._program:
+            if not isinstance(program, Program) or program.vm is not self.vm:
+                raise foreign(program, "attach")
+            program.check_open()
+            if expected is not None and not self._has(expected):
                 hint = f"{self._program.name!r} is attached, not {expected.name!r}"
                 raise KernelError(errno.EPERM, f"attach program {program.name!r}", hint=hint)
             self._check(program)
@@ -67,15 +70,22 @@ class Dispatcher:
         if jit is not None:
             jit.attach(self, program or self._program)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is gone, with its vm or with the vm's programs."""
+        return self.vm.closed or self.vm.dispatchers.get(self.handle) is not self
+
     def _check_open(self) -> None:
-        if self.vm.closed or self.vm.dispatchers.get(self.handle) is not self:
+        if self.closed:
             raise ClosedError(f"dispatcher {self.handle} is closed")
+
+    def _has(self, program: Program) -> bool:
+        mine = isinstance(program, Program) and program.vm is self.vm
+        return mine and program.number == self._program.number
 
     def _check(self, program: Program) -> None:
         mine, other = _described(self._program), _described(program)
         wrong = [f"{what} {other[what]}, not {mine[what]}" for what in mine if mine != other]
-        if program.vm is not self.vm:
-            wrong = ["it is a program of another vm"]
         if wrong:
             hint = "; ".join(wrong)
             raise KernelError(errno.EINVAL, f"attach program {program.name!r}", hint=hint)
@@ -85,7 +95,7 @@ class Dispatcher:
     def run(self, data: bytes = b"", ctx: Any = None, **options: Any) -> RunResult:
         """Run the program that is attached now: see `Program.run`."""
         self._check_open()
-        return self._program.run(data, ctx, **options)
+        return self._program.execute(data, ctx, **options)
 
     def run_batch(
         self, packets: Batch | Iterable[bytes], *, budget: int | None = None, repeat: int = 1
@@ -99,6 +109,13 @@ class Dispatcher:
 
     def __repr__(self) -> str:
         return f"<Dispatcher {self.handle} of {self._program!r}>"
+
+
+def foreign(program: object, verb: str) -> KernelError:
+    """The error for what is no program of the vm that is to do something with it."""
+    name = getattr(program, "name", program)
+    hint = "it is a program of another vm" if isinstance(program, Program) else "it is in no vm"
+    return KernelError(errno.EINVAL, f"{verb} program {name!r}", hint=hint)
 
 
 def _described(program: Program) -> dict[str, str]:

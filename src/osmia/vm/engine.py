@@ -20,13 +20,12 @@ from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
-from osmia.passes.core import POISON
-from osmia.passes.externs import POISONED_KFUNC
 from osmia.vm import layout
 from osmia.vm.access import Areas
-from osmia.vm.code import TAIL_CALL, Code, check
+from osmia.vm.check import check
+from osmia.vm.code import TAIL_CALL, Code
 from osmia.vm.cpu import Cpu, Cpus
-from osmia.vm.dispatcher import Dispatcher, check_depth
+from osmia.vm.dispatcher import Dispatcher, check_depth, foreign
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import KFUNCS, Helper, supported, variant
 from osmia.vm.helpers.mocks import Mocks, mocked
@@ -39,9 +38,10 @@ from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.rules import FD_ACCESS, normalised
 from osmia.vm.maps.special import handle_of
 from osmia.vm.memory import DEFAULT_REGION, Memory
-from osmia.vm.native import Natives
+from osmia.vm.native_python import Natives
 from osmia.vm.programs import Program
 from osmia.vm.tail_calls import check_tail_calls
+from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 
 if TYPE_CHECKING:
     from osmia.values import Codec
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 assert _operations  # imported for the native functions it registers
 
-_POISONED_KFUNCS = range(POISONED_KFUNC, POISONED_KFUNC + (1 << 16))
 TailCalls = Literal["subprogram", "program"]
 _MAP_LOADS = (op.LoadKind.MAP_FD, op.LoadKind.MAP_VALUE)
 
@@ -93,6 +92,7 @@ class Vm:
         self._program_numbers = itertools.count(1)
         self.dispatchers: dict[int, Dispatcher] = {}
         self._handles = itertools.count(1)
+        self.unresolved = UnresolvedCalls()
         self.helpers = Mocks(self._recompile)
         self._functions: list[str] = sorted(KFUNCS)
         self.trace: deque[str] = deque(maxlen=10_000)
@@ -288,6 +288,8 @@ class Vm:
         """A place with this program attached, to run it, or call it from others, and to replace
         it meanwhile."""
         self._check_open()
+        if not isinstance(program, Program) or program.vm is not self:
+            raise foreign(program, "make a dispatcher for")
         with self.lock:
             program.check_open()
             made = Dispatcher(self, next(self._handles), program)
@@ -469,4 +471,4 @@ class Vm:
 def _unknown(number: int) -> str:
     """The name of a helper that has none: what relocations without an answer leave can be
     called where nobody comes by."""
-    return "poison" if number == POISON or number in _POISONED_KFUNCS else f"#{number}"
+    return "poison" if is_unresolved(number) else f"#{number}"

@@ -92,6 +92,8 @@ class Execution:
     def call(self, interpreter: Interpreter, i: Instruction) -> int:
         """Call a helper or kfunc: check its arguments, then run it."""
         found = self.vm.resolve(i, self.program_type)
+        if found.name == "poison":
+            raise ProgramFault(self.vm.unresolved.words(i.imm))
         values = [interpreter.registers[n] for n in range(1, 1 + len(found.arguments))]
         arguments = []
         for number, value in enumerate(values, start=1):
@@ -165,8 +167,6 @@ def describe(why: int, detail: int) -> str:
             return f"the spin lock at {detail:#x} is never released"
         case Interrupt.JUMP:
             return describe_jump(detail)
-        case Interrupt.POISON:
-            return "a field, type, map or function is used that is not there"
         case Interrupt.STACK:
             return "the stack has no room for one more call of a program or a callback"
         case Interrupt.PACKET:

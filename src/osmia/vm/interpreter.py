@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from osmia.isa import alu
 from osmia.isa import opcodes as op
+from osmia.isa.alu import M32, M64, signed
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
-from osmia.vm import alu, layout
+from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, StackFrame
-from osmia.vm.alu import M32, M64, signed
+from osmia.vm.budgets import INTERPRETER_BUDGET
 from osmia.vm.code import TAIL_CALL, Code
 from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_jump
 
@@ -59,7 +61,7 @@ class Interpreter:
         execution: Execution,
         *,
         strict: bool = True,
-        budget: int = 1 << 24,
+        budget: int = INTERPRETER_BUDGET,
         hook: Hook | None = None,
     ) -> None:
         self.execution = execution

@@ -62,7 +62,6 @@ class Lifetimes:
             self._closed_maps &= maps
 
     def _drop_program(self, program: Program) -> None:
-        program.closed = True
         self._vm.programs.remove(program)
         if self._vm.jit_in_use is not None:
             self._vm.jit_in_use.drop(program)

@@ -1,16 +1,17 @@
-"""`LoadedObject`: an object's programs, maps and data in a vm, as the kernel engine's looks."""
+"""An object's programs, maps and data in a vm."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, ClassVar
 
+from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
-from osmia.errors import ClosedError, NotSupportedError
-from osmia.object.model import DataKind, DataSection, Object, variables
+from osmia.errors import ClosedError
+from osmia.object.model import DataSection, Object
 from osmia.values.names import PartsByName
-from osmia.values.variables import Store, Variables
+from osmia.values.variables import Store
 from osmia.vm.engine import Vm
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.programs import Program
@@ -36,9 +37,12 @@ class SectionStore:
         self._section.vm.memory.write(self._address() + offset, data)
 
 
-class LoadedObject:
-    """What `Object.load(engine="vm")` gives: `.programs["name"]`, `.maps["name"]`,
-    `.data["variable"]`, `.vm`. `close` frees its maps, and the vm if it made that itself."""
+class LoadedObject(engine.LoadedObject):
+    """A loaded object in `vm`; `close` frees its maps, and the vm if it made that itself."""
+
+    engine: ClassVar[str] = "vm"
+    programs: PartsByName[Program]
+    maps: PartsByName[Any]
 
     def __init__(
         self,
@@ -52,58 +56,28 @@ class LoadedObject:
         *,
         owns_vm: bool,
     ) -> None:
-        self.object = obj
+        super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
         self.vm = vm
-        self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
-        self.maps: dict[str, Any] = PartsByName(f"object {obj.name!r}", "map", maps)
         self._sections = dict(sections)
         self._borrowed = borrowed
         self._jump_tables = tuple(jump_tables)
         self._owns_vm = owns_vm
-        self._closed = False
-        self.data: Variables = variables(
-            obj, self._store, read_only=(DataKind.RODATA, DataKind.KCONFIG)
-        )
-
-    @property
-    def name(self) -> str:
-        """The object's name."""
-        return self.object.name
 
     def _store(self, section: DataSection) -> Store | None:
         loaded = self._sections.get(section.name)
         return SectionStore(loaded) if loaded is not None else None
 
-    def attach(self) -> list[Any]:
-        """The vm has no places to attach to: NotSupportedError."""
-        raise NotSupportedError("the vm attaches nothing: run its programs with Program.run")
-
-    def close(self) -> None:
-        """Free what the object has in the vm. Doing it twice does no harm."""
-        if self._closed:
-            return
-        self._closed = True
+    def _release(self, everything: ExitStack) -> None:
         if self._owns_vm:
-            self.vm.close()
+            everything.callback(self.vm.close)
             return
-        self.vm.unload(self.programs.values())
+        for unnamed in (*self._sections.values(), *self._jump_tables):
+            everything.callback(unnamed.close)
         for name, held in self.maps.items():
             if name not in self._borrowed:
-                held.close()
-        for unnamed in (*self._sections.values(), *self._jump_tables):
-            unnamed.close()
+                everything.callback(held.close)
+        everything.callback(self._unload)
 
-    def __enter__(self) -> LoadedObject:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        counts = f"{len(self.programs)} programs, {len(self.maps)} maps"
-        return f"<LoadedObject {self.name!r}: {counts}, vm>"
+    def _unload(self) -> None:
+        """All at once: the vm looks only once at what is in use."""
+        self.vm.unload([each for each in self.programs.values() if not each.give_up()])

@@ -5,24 +5,32 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Struct, kernel_btf
 from osmia.engine.maps import Map
 from osmia.engine.reuse import check_reuse, effective
-from osmia.errors import MapMismatchError, NotSupportedError, OsmiaError, RelocationError
+from osmia.errors import (
+    ClosedError,
+    MapMismatchError,
+    NotSupportedError,
+    OsmiaError,
+    RelocationError,
+)
 from osmia.object import model
 from osmia.object.jump_targets import placed_targets
 from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation, RelocationKind
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import MapFlag, MapType, ProgramType
-from osmia.passes import prepare
-from osmia.passes.core import POISON
-from osmia.passes.layout import ProgramLayout, lay_out
+from osmia.passes.binding import Binding
+from osmia.passes.layout import ProgramLayout
+from osmia.passes.options import PASS_OPTIONS
+from osmia.passes.poison import poison
+from osmia.passes.stages import prepare
 from osmia.passes.target import Target
 from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
+from osmia.vm.data_pointers import write_pointers
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
@@ -31,9 +39,13 @@ from osmia.vm.maps.raw import VmMap
 from osmia.vm.programs import Program
 from osmia.vm.signatures import return_type, signature
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from osmia.vm.options import OtherOptions
+
 _MAP_FD, _MAP_VALUE = 1, 2
 _KFUNC_CALL, _PROGRAM_CALL = 2, 5
-_CALL = 0x85
 
 
 def load(
@@ -44,7 +56,7 @@ def load(
     maps: Mapping[str, Map] | None = None,
     programs: Mapping[str, Program | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
-    **options: Any,
+    **options: Unpack[OtherOptions],
 ) -> LoadedObject:
     """Load all programs of `obj` that have `autoload` on, with their maps, into this process.
 
@@ -53,16 +65,21 @@ def load(
     externs against: the running one, or where it tells no types the object's own. `maps`
     gives maps of the vm to use instead of new ones, `programs` loaded programs of the vm,
     or dispatchers, that the object's extern functions stand for, `helpers` Python callables
-    for helpers and kfuncs.
+    for helpers and kfuncs. Among `options` may be those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says; NotSupportedError names a helper that the vm lacks.
     """
+    for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
+    machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
+    if vm is not None and machine_options:
+        given = ", ".join(f"{name}=" for name in machine_options)
+        raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
     with ExitStack() as undo:
-        machine = vm if vm is not None else undo.enter_context(Vm(**options))
+        machine = vm if vm is not None else undo.enter_context(Vm(**machine_options))
         for name, function in (helpers or {}).items():
             machine.helpers[name] = function
         loader = _Loader(obj, machine, target, programs or {}, undo)
-        loaded = loader.load(maps or {}, owns_vm=vm is None)
+        loaded = loader.load(maps or {}, for_passes, owns_vm=vm is None)
         undo.pop_all()
     return loaded
 
@@ -82,6 +99,8 @@ class _Loader:
             raise NotSupportedError(f"{obj.name} is big endian; the vm is a little-endian machine")
         self.source = obj
         self.vm = vm
+        for name, program in programs.items():
+            _check_own(name, program, vm)
         self.linked = programs
         self.undo = undo
         self.target = target or _target(obj)
@@ -90,8 +109,13 @@ class _Loader:
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
 
-    def load(self, given: Mapping[str, Map], *, owns_vm: bool) -> LoadedObject:
-        self.obj = self._prepared()
+    def load(
+        self, given: Mapping[str, Map], options: Mapping[str, Any], *, owns_vm: bool
+    ) -> LoadedObject:
+        self.prepared = prepare(
+            self.source, self.target, [self], given_maps=given.keys(), **options
+        )
+        self.obj = self.prepared.object
         unknown = given.keys() - self.obj.maps.keys()
         if unknown:
             raise RelocationError(f"{self.obj.name} has no map {min(unknown)!r}")
@@ -103,6 +127,9 @@ class _Loader:
         for section in self.obj.data_sections.values():
             if section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
+        if any(section.relocations for section in self.obj.data_sections.values()):
+            raws = {name: self._raw(held) for name, held in self.maps.items()}
+            write_pointers(self.obj, self.vm, raws, self.sections)
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self._fill_slots(programs)
         self.vm.lifetimes.linked.update(self.links)
@@ -117,29 +144,12 @@ class _Loader:
             owns_vm=owns_vm,
         )
 
-    # What the vm resolves itself, and what the passes resolve against a kernel.
-
-    def _prepared(self) -> Object:
-        own = {name for name, extern in self.source.externs.items() if self._is_own(extern)}
-        self.own_calls: dict[str, tuple[Relocation, ...]] = {}
-        obj = self.source.copy()
-        for name, function in self.source.functions.items():
-            mine = tuple(r for r in function.relocations if r.target in own and _is_extern(r))
-            if mine:
-                rest = tuple(r for r in function.relocations if r not in mine)
-                obj.functions[name] = replace(function, relocations=rest)
-                self.own_calls[name] = mine
-        for name in own:
-            del obj.externs[name]
-        prepared = prepare(obj, self.target)
-        for name, mine in self.own_calls.items():
-            function = prepared.functions[name]
-            joined = sorted((*function.relocations, *mine), key=lambda r: r.offset)
-            prepared.functions[name] = replace(function, relocations=tuple(joined))
-        return prepared
-
-    def _is_own(self, extern: Extern) -> bool:
-        return extern.name in self.linked or self.vm.has_function(extern.name)
+    def resolve(self, extern: Extern, obj: Object) -> Binding | None:
+        """The vm's own functions and the programs that the load was given, for the passes."""
+        if extern.name not in self.linked and not self.vm.has_function(extern.name):
+            return None
+        kinds = RelocationKind.ENGINE_FUNCTION, RelocationKind.ENGINE_ADDRESS
+        return Binding(extern.name, call=kinds[0], load=kinds[1])
 
     # Maps.
 
@@ -238,7 +248,7 @@ class _Loader:
     def _program(self, program: model.Program) -> Program:
         if program.type is ProgramType.UNSPEC:
             raise unknown_section(program.section, self.source.path or self.source.name)
-        layout = lay_out(self.obj, program.name)
+        layout = self.prepared.layout(program.name)
         function = self.obj.functions[program.function]
         text = signature(self.obj.btf, function.btf_id)
         jumps = placed_targets(self.obj, layout.functions)
@@ -284,24 +294,27 @@ class _Loader:
 
     def _code(self, layout: ProgramLayout, jumps: Mapping[int, Sequence[int]]) -> bytes:
         tables = self._create_tables(layout, jumps)
+        code = bytearray(layout.code)
+        for offset, what in layout.unresolved:
+            poison(code, offset, self.vm.unresolved.number(what), self.obj.byteorder)
         for relocation in layout.relocations:
             name, at = relocation.target, relocation.offset
             match relocation.kind:
-                case RelocationKind.MAP if name in self.obj.maps and name not in self.maps:
-                    # A map that was not wanted: no harm where nobody comes by.
-                    layout.code[at : at + 16] = 2 * struct.pack("<BBhi", _CALL, 0, 0, POISON)
                 case RelocationKind.MAP if name in self.maps:
-                    _patch(layout.code, at, _MAP_FD, self.maps[name].id)
+                    _patch(code, at, _MAP_FD, self.maps[name].id)
                 case RelocationKind.DATA if name in self.sections:
-                    _patch(layout.code, at, _MAP_VALUE, self.sections[name].id, relocation.addend)
+                    _patch(code, at, _MAP_VALUE, self.sections[name].id, relocation.addend)
                 case RelocationKind.JUMP_TABLE:
-                    _patch(layout.code, at, _MAP_VALUE, tables[name].id, relocation.addend)
-                case RelocationKind.EXTERN_CALL if name in self.linked:
-                    _patch(layout.code, at, _PROGRAM_CALL, self._link(name))
-                case RelocationKind.EXTERN if self.vm.has_function(name):
-                    _patch(layout.code, at, 0, self.vm.function_number(name), 0)
-                case RelocationKind.EXTERN_CALL:
-                    _patch(layout.code, at, _KFUNC_CALL, self.vm.function_number(name))
+                    _patch(code, at, _MAP_VALUE, tables[name].id, relocation.addend)
+                case RelocationKind.ENGINE_FUNCTION if name in self.linked:
+                    _patch(code, at, _PROGRAM_CALL, self._link(name))
+                case RelocationKind.ENGINE_ADDRESS if self.vm.has_function(name):
+                    _patch(code, at, 0, self.vm.function_number(name), 0)
+                case RelocationKind.ENGINE_FUNCTION:
+                    _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
+                case RelocationKind.KERNEL_SYMBOL:
+                    address = self.target.symbols[name]
+                    _patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
                     what = self._kernel_name(relocation)
                     raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
@@ -309,7 +322,7 @@ class _Loader:
                     raise RelocationError(
                         f"program {layout.name!r} uses {name!r}, which does not exist"
                     )
-        return bytes(layout.code)
+        return bytes(code)
 
     def _link(self, name: str) -> int:
         extern = self.source.externs[name]
@@ -334,8 +347,15 @@ class _Loader:
         return f"{kind} {name}"
 
 
-def _is_extern(relocation: Relocation) -> bool:
-    return relocation.kind in (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
+def _check_own(name: str, program: object, vm: Vm) -> None:
+    """See that what an extern is to stand for can be called in this vm."""
+    what = f"{name!r} is to stand for {getattr(program, 'name', program)!r}"
+    if not isinstance(program, Program | Dispatcher):
+        raise RelocationError(f"{what}, which is neither a program nor a dispatcher of a vm")
+    if program.vm is not vm:
+        raise RelocationError(f"{what}, which is in another vm")
+    if program.closed:
+        raise ClosedError(f"{what}, which is closed")
 
 
 def _target(obj: Object) -> Target:
@@ -343,8 +363,8 @@ def _target(obj: Object) -> Target:
     try:
         kernel_btf()
     except (OSError, OsmiaError):
-        return Target(btf=obj.btf)
-    return Target()
+        return Target.running(btf=obj.btf)
+    return Target.running()
 
 
 def _template(d: model.Map) -> Definition:
@@ -355,6 +375,6 @@ def _template(d: model.Map) -> Definition:
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:
     code[at + 1] = code[at + 1] & 0x0F | source << 4
-    struct.pack_into("<i", code, at + 4, low)
+    struct.pack_into("<I", code, at + 4, low)
     if high is not None:
         struct.pack_into("<I", code, at + 12, high & 0xFFFF_FFFF)

@@ -10,20 +10,18 @@ So they are written in a small part of Python over the vm's memory, marked `@nat
   expressions, comparisons, `and`/`or`/`not` in conditions, `+ - * // % & | ^ << >> ~`;
 - constants of the module, other native functions, and the intrinsics below.
 
-`Natives` runs them over a `Memory`. `osmia.vm.jit.native_code` compiles them: there a
-parameter that is known to be one map's header makes the header's fields constants.
+`osmia.vm.native_python` runs them over a `Memory`. `osmia.vm.jit.native_code` compiles them:
+there a parameter that is known to be one map's header makes the header's fields constants.
 """
 
 from __future__ import annotations
 
-import threading
 import types
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from osmia.vm import layout
 from osmia.vm.errors import Interrupt
-from osmia.vm.memory import Memory
 
 M32 = 0xFFFF_FFFF
 M64 = 0xFFFF_FFFF_FFFF_FFFF
@@ -43,8 +41,8 @@ def native(function: _Function) -> _Function:
     return function
 
 
-# The intrinsics. Those below only give the names a type: `Intrinsics` implements them for
-# Python, `osmia.vm.jit.native_code` for compiled code.
+# The intrinsics. Those below only give the names a type: `osmia.vm.native_python` implements
+# them for Python, `osmia.vm.jit.intrinsics` for compiled code.
 
 
 def load8(address: int) -> int:
@@ -183,139 +181,10 @@ def call_function(frame: int, handle: int, a: int, b: int, c: int, d: int) -> in
     raise NotImplementedError
 
 
-class Intrinsics:
-    """The intrinsics as Python, over one memory."""
-
-    def __init__(self, memory: Memory, map_table: int, cpu_state: Callable[[int], int]) -> None:
-        self._memory = memory
-        self.load8, self.load16 = memory.load8, memory.load16
-        self.load32, self.load64 = memory.load32, memory.load64
-        self.store8, self.store16 = memory.store8, memory.store16
-        self.store32, self.store64 = memory.store32, memory.store64
-        self.acquire32, self.release32 = memory.load32, memory.store32
-        self.acquire64, self.release64 = memory.load64, memory.store64
-        self.zero = memory.zero
-        self.cpu_state = cpu_state
-        self._map_table = map_table
-
-    def swap32(self, address: int, expected: int, value: int) -> int:
-        """See the function of this name; atomic because natives run under one lock."""
-        found = self._memory.load32(address)
-        if found == expected:
-            self._memory.store32(address, value)
-        return found
-
-    def swap64(self, address: int, expected: int, value: int) -> int:
-        """See the function of this name."""
-        found = self._memory.load64(address)
-        if found == expected:
-            self._memory.store64(address, value)
-        return found
-
-    def field32(self, header: int, offset: int) -> int:
-        """See the function of this name."""
-        return self._memory.load32(header + offset)
-
-    def field64(self, header: int, offset: int) -> int:
-        """See the function of this name."""
-        return self._memory.load64(header + offset)
-
-    def copy(self, target: int, source: int, size: int) -> None:
-        """See the function of this name."""
-        self._memory.write(target, self._memory.read(source, size))
-
-    move = copy
-
-    def region_size(self) -> int:
-        """See the function of this name."""
-        return self._memory.size
-
-    def map_table(self) -> int:
-        """See the function of this name."""
-        return self._map_table
-
-    def clock(self, which: int) -> int:
-        """See the function of this name."""
-        import time
-
-        return time.clock_gettime_ns(which)
-
-    def replaces_program(self) -> int:
-        """Compiled code only."""
-        raise NotImplementedError
-
-    def call_program(self, entry: int, frame: int, context: int) -> int:
-        """Compiled code only."""
-        raise NotImplementedError
-
-    def call_raw(self, entry: int, frame: int, data: int, size: int) -> int:
-        """Compiled code only."""
-        raise NotImplementedError
-
-    def call_function(self, frame: int, handle: int, a: int, b: int, c: int, d: int) -> int:
-        """Interpreted programs get theirs from the interpreter, see `Natives.callbacks`."""
-        raise NotImplementedError
-
-
-INTRINSICS = frozenset(name for name in vars(Intrinsics) if not name.startswith("_")) | {
-    *(f"load{bits}" for bits in (8, 16, 32, 64)),
-    *(f"store{bits}" for bits in (8, 16, 32, 64)),
-    *(f"{order}{bits}" for order in ("acquire", "release") for bits in (32, 64)),
-    "zero",
-    "cpu_state",
-}
+INTRINSICS = frozenset(
+    name for name, value in list(globals().items()) if isinstance(value, types.FunctionType)
+) - {"native"}
 """Their names."""
-
-
-class Natives:
-    """The native functions bound to one memory, callable by name from Python.
-
-    `call` is the one door: it runs the Python form under a lock, or the compiled form once
-    `use_compiled` gave one (compiled code runs on other threads without Python's lock, so
-    from then on everybody must use the same atomics). What has no compiled form stays Python,
-    whose lock does not keep compiled code out.
-    """
-
-    def __init__(self, memory: Memory, map_table: int, cpu_state: Callable[[int], int]) -> None:
-        self._intrinsics = Intrinsics(memory, map_table, cpu_state)
-        self._lock = threading.RLock()
-        self._python: dict[str, Callable[..., int]] = {}
-        self._compiled: dict[str, Callable[..., int]] = {}
-        self._lookup: Callable[[str], Callable[..., int] | None] | None = None
-
-    def use_compiled(self, lookup: Callable[[str], Callable[..., int] | None]) -> None:
-        """From now on, call what `lookup` gives for a name; where it gives None, Python."""
-        with self._lock:
-            self._lookup = lookup
-
-    def call(self, name: str, *arguments: int) -> int:
-        """Call a native function; arguments and result are unsigned 64-bit integers."""
-        compiled = self._compiled.get(name)
-        if compiled is not None:
-            return compiled(*arguments)
-        with self._lock:
-            if self._lookup is not None:
-                compiled = self._lookup(name)
-                if compiled is not None:
-                    self._compiled[name] = compiled
-                    return compiled(*arguments)
-            return self.python(name)(*arguments)
-
-    def python(self, name: str) -> Callable[..., int]:
-        """The Python form of a native function over this memory."""
-        if name not in self._python:
-            self._bind_all()
-        return self._python[name]
-
-    def _bind_all(self) -> None:
-        """Rebind every function to globals in which intrinsics and natives are this memory's."""
-        intrinsics: dict[str, Any] = {name: getattr(self._intrinsics, name) for name in INTRINSICS}
-        spaces: dict[str, dict[str, Any]] = {}
-        for name, function in NATIVE.items():
-            space = spaces.setdefault(function.__module__, dict(function.__globals__) | intrinsics)
-            self._python[name] = types.FunctionType(function.__code__, space, name)
-        for space in spaces.values():
-            space.update(self._python)
 
 
 @native

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn
 
-from osmia.errors import ClosedError, NotSupportedError
+from osmia.engine import program as engine
+from osmia.errors import ClosedError
 from osmia.isa.opcodes import CallKind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
+from osmia.vm.budgets import HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
-from osmia.vm.runs import Input, RunResult
+from osmia.vm.runs import Input
 
 if TYPE_CHECKING:
+    from osmia.engine.results import RunResult
     from osmia.vm.batch import Batch
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
@@ -25,20 +29,18 @@ if TYPE_CHECKING:
 
 Executor = Literal["auto", "interpreter", "jit"]
 
-INTERPRETER_BUDGET = 1 << 24
-JIT_BUDGET = 1 << 32
-"""Instructions of one run, where none are given: some 20 s and some 2 s."""
-HOT = 64
-"""As many runs are worth compiling for."""
 
-
-class Program:
-    """A program of a vm; it stays loaded until the vm is closed, or forgets its programs:
-    `closed`, ClosedError from then on.
+class Program(engine.Program):
+    """A program of a vm: a reference to it, for whose `close`, or end of the vm, ClosedError
+    comes from then on. What prog arrays and dispatchers have goes on running.
 
     `number` is its handle for prog arrays, `calls` are the handles of the dispatchers that it
     calls. `type` is None for a raw program.
     """
+
+    engine: ClassVar[str] = "vm"
+    type: ProgramType | None
+    expected_attach_type: AttachType | None
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Program:
         self.vm = vm
         self.number = number
         self.code = code
+        self.name = code.name
         self.type = program_type
         self.expected_attach_type = expected_attach_type
         self.return_type = return_type
@@ -63,19 +66,49 @@ class Program:
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
         self._runs = 0
-        self.closed = False
-
-    def check_open(self) -> None:
-        """Raise ClosedError for a program that is no more."""
-        if self.vm.closed:
-            raise ClosedError("the vm is closed")
-        if self.closed:
-            raise ClosedError(f"program {self.name!r} is closed")
+        self._closed = False
+        self._borrowed = False
 
     @property
-    def name(self) -> str:
-        """The program's name."""
-        return self.code.name
+    def id(self) -> int:
+        """The program's number in its vm."""
+        return self.number
+
+    @property
+    def closed(self) -> bool:
+        return self._closed or not self._is_loaded
+
+    @property
+    def _is_loaded(self) -> bool:
+        return not self.vm.closed and self.number in self.vm.lifetimes.programs
+
+    def check_open(self) -> None:
+        """Raise ClosedError where this reference was closed, or the program is no more."""
+        self.check_loaded()
+        if self._closed:
+            raise ClosedError(f"program {self.name!r} is closed")
+
+    def check_loaded(self) -> None:
+        """Raise ClosedError for a program that is no more."""
+        if not self._is_loaded:
+            gone = "the vm" if self.vm.closed else f"program {self.name!r}"
+            raise ClosedError(f"{gone} is closed")
+
+    def close(self) -> None:
+        if not self.give_up() and not self._borrowed:
+            self.vm.unload([self])
+
+    def give_up(self) -> bool:
+        """Close this reference, but leave the program to who unloads several at once; whether
+        it was closed already."""
+        already, self._closed = self.closed, True
+        return already
+
+    def borrowed(self) -> Program:
+        """Another reference, as who opens one gets it: closing it leaves the program loaded."""
+        other = copy.copy(self)
+        other._borrowed, other._closed, other.owner = True, False, None
+        return other
 
     def run(
         self,
@@ -87,31 +120,50 @@ class Program:
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        **others: Never,
     ) -> RunResult:
-        """Run the program once, or `repeat` times on the same packet.
+        """See `osmia.Program.run`; of a raw program `data` is its memory.
 
-        `data` is a packet from its Ethernet header on (of a raw program: its memory), `ctx`
-        the context: bytes, a mapping of field names, or numbers for raw tracepoints.
-        `budget` is the number of instructions each run may take. `strict` and `hook` are
-        for interpreted runs, see `osmia.vm.interpreter`.
+        `budget` is the number of instructions each run may take, at least 1; None stands
+        for what `osmia.vm.budgets` has for the executor. `strict` and `hook` are for
+        interpreted runs, see `osmia.vm.interpreter`: a `hook` with the executor "jit" is a
+        ValueError.
 
         Raises ProgramFault when the program does what it may not do, BudgetExceededError
         when it does not end; ClosedError.
         """
+        for name in others:
+            self._refuse_run(name)
         self.check_open()
+        return self.execute(data, ctx, repeat, executor, strict, budget, hook)
+
+    def execute(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        repeat: int = 1,
+        executor: Executor = "auto",
+        strict: bool = True,
+        budget: int | None = None,
+        hook: Hook | None = None,
+    ) -> RunResult:
+        """`run` for who holds the program, whatever became of this reference."""
+        self.check_loaded()
+        if hook is not None and executor == "jit":
+            raise ValueError("a hook is for interpreted runs: compiled code calls none")
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
         compiled = self._is_compiled(executor, repeat, hook)
+        limit = budget_of(budget, JIT_BUDGET if compiled else INTERPRETER_BUDGET)
         with self.vm.cpus.take() as cpu:
-            self.check_open()
+            self.check_loaded()
             given = Input(self.vm, cpu, self)
             given.place(bytes(data), ctx)
             begin = time.perf_counter_ns()
             if compiled:
-                retval = self._run_compiled(given, budget or JIT_BUDGET, repeat)
+                retval = self._run_compiled(given, limit, repeat)
             else:
-                limit = INTERPRETER_BUDGET if budget is None else budget
                 for _ in range(repeat):
                     retval = self._interpret(given, limit, strict, hook)
             return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
@@ -142,11 +194,9 @@ class Program:
             raise ProgramFault(error.message + where, program=self.name) from error
         if error is not None:
             raise ProgramFault(f"a helper raised {error!r}{where}", program=self.name) from error
+        if why == Interrupt.POISON:
+            raise ProgramFault(self.vm.unresolved.words(detail) + where, program=self.name)
         raise kind(describe(why, detail) + where, program=self.name) from error
-
-    def attach(self, target: Any = None, **options: Any) -> NoReturn:
-        """The vm has no places to attach to: NotSupportedError."""
-        raise NotSupportedError(f"program {self.name!r} is in a vm, which attaches nothing: run it")
 
     def run_batch(
         self,
@@ -154,6 +204,7 @@ class Program:
         *,
         budget: int | None = None,
         repeat: int = 1,
+        **others: Never,
     ) -> Sequence[int]:
         """Run the program once on each packet; an array of the return values (u32). Compiled,
         that is one native loop; without llvmlite packets are interpreted one by one. Contexts
@@ -164,6 +215,9 @@ class Program:
         """
         from osmia.vm import batch
 
+        for name in others:
+            self._refuse_run(name)
+        self.check_open()
         return batch.run(self, packets, budget, repeat)
 
     def _interpret(self, given: Input, budget: int, strict: bool, hook: Hook | None) -> int:
@@ -172,6 +226,5 @@ class Program:
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         return interpreter.run(self.number, self.code, *given.arguments)
 
-    def __repr__(self) -> str:
-        kind = self.type.name if self.type is not None else "raw"
-        return f"<Program {self.name!r} {kind}, number {self.number}, vm>"
+    def _where(self) -> str:
+        return f"number {self.number}, vm"

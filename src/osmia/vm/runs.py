@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from osmia.engine.results import RunResult
 from osmia.errors import KernelError
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout, sk_buff
-from osmia.vm.contexts import PLAIN, Context, Layout, layout_for
+from osmia.vm.contexts import layout_for
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
@@ -23,29 +23,6 @@ XDP_TAILROOM = 320
 """Bytes of a page that the kernel keeps behind an XDP frame (struct skb_shared_info)."""
 PAGE = 4096
 LARGEST_META = 252
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run gave.
-
-    `retval` is the program's return value as an unsigned 32-bit number (64 bits of a raw
-    program); `data` the packet, or a raw program's memory, as the program left it;
-    `ctx_data` the context's bytes; `duration_ns` the mean time of a run in ns. `redirect`
-    is the last redirect: (interface index or key, map number or None, flags).
-    """
-
-    retval: int
-    data: bytes = b""
-    ctx_data: bytes = b""
-    duration_ns: int = 0
-    redirect: tuple[int, int | None, int] | None = None
-    _layout: Layout = field(default=PLAIN, repr=False)
-
-    @property
-    def ctx(self) -> Context | bytes:
-        """The context with its fields, where the program type's is known; else bytes."""
-        return Context(self._layout, self.ctx_data) if self._layout.size else self.ctx_data
 
 
 class Input:
@@ -188,7 +165,12 @@ class Input:
             raw = self.memory.read(self.cpu.context, self._given)
             return RunResult(retval, b"", raw, duration_ns)
         return RunResult(
-            retval, self._packet(), self._context(), duration_ns, self._redirect(), self.layout
+            retval,
+            self._packet(),
+            self._context(),
+            duration_ns,
+            self._redirect(),
+            self.layout.decode,
         )
 
     def _bounds(self) -> tuple[int, int, int]:

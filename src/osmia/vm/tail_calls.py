@@ -10,7 +10,7 @@ from osmia.errors import VerifierError
 from osmia.object.uapi import MapType
 from osmia.vm import layout
 from osmia.vm.code import TAIL_CALL, Code
-from osmia.vm.jit.blocks import blocks, find_constants, follow, instructions
+from osmia.vm.jit.blocks import frame_is_private, function_flow, known_numbers
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
@@ -23,14 +23,11 @@ def check_tail_calls(vm: Vm, code: Code) -> None:
     if not code.has_tail_calls:
         return
     for function in code.functions.values():
-        found = blocks(code, function)
-        find_constants(code, found, vm.immediate)
-        for block in found.values():
-            known = dict(block.constants or {})
-            for slot, instruction, form in instructions(code, block.start, block.end):
-                if instruction.is_helper_call and instruction.imm == TAIL_CALL:
-                    _check_array(vm.lifetimes.maps, code, slot, known.get(2))
-                follow(known, instruction, form, slot, vm.immediate)
+        private = frame_is_private(code, function)
+        flow = function_flow(code, function)
+        known = known_numbers(flow, vm.immediate, private=private)
+        for slot, state in known.calls(TAIL_CALL):
+            _check_array(vm.lifetimes.maps, code, slot, state.number(2))
 
 
 def _check_array(maps: Mapping[int, MapBody], code: Code, slot: int, handle: int | None) -> None:

@@ -24,6 +24,8 @@ from osmia.btf import (
 )
 from osmia.elf import ElfFile
 
+pytestmark = pytest.mark.slow
+
 needs_kernel_btf = pytest.mark.skipif(
     not Path("/sys/kernel/btf/vmlinux").exists(), reason="this kernel shows no BTF"
 )

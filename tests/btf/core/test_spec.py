@@ -144,10 +144,11 @@ def test_enumerators_are_found_by_essential_name() -> None:
     b = BTFBuilder()
     target_id = b.add_enum64("e", [("B", 1 << 40), ("A___new", 5)])
     target = b.build()
-    values = [
-        enumerator_value(match_enumerator(parse_enumerator(btf, ids["enum"], access), target, 1))
-        for access in ("0", "1")
-    ]
+    values = []
+    for access in ("0", "1"):
+        found = match_enumerator(parse_enumerator(btf, ids["enum"], access), target, 1)
+        assert found is not None
+        values.append(enumerator_value(found))
     assert values == [5, 1 << 40]
     assert match_enumerator(parse_enumerator(btf, ids["enum"], "0"), btf, ids["s"]) is None
     assert target_id == 1

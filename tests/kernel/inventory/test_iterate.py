@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from osmia.kernel.links import attach_xdp
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import syscall
 from osmia.object.uapi import AttachType, ProgramType
+
+from ..conftest import Counter, Network
 
 pytestmark = pytest.mark.kernel
 
@@ -26,14 +29,14 @@ def test_a_loaded_program_is_listed_with_its_information(returning: Make) -> Non
     assert program.id in iterate.program_ids()
 
 
-def test_a_map_is_listed(counting: Make, counter) -> None:
+def test_a_map_is_listed(counting: Make, counter: Counter) -> None:
     program = counting(ProgramType.XDP, 2)
     (identifier,) = program.info.map_ids
     found = {info.id: info for info in iterate.maps()}
     assert found[identifier].name == "counter"
 
 
-def test_a_link_is_listed(returning: Make, network) -> None:
+def test_a_link_is_listed(returning: Make, network: Network) -> None:
     with attach_xdp(returning(ProgramType.XDP, 2, AttachType.XDP), "left") as link:
         assert link.info in list(iterate.links())
         assert link.id in iterate.link_ids()
@@ -62,7 +65,7 @@ def test_an_object_that_vanishes_meanwhile_is_left_out(
 def test_a_generator_given_up_halfway_leaves_no_descriptor(returning: Make) -> None:
     returning(ProgramType.XDP, 2)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    generator = iterate.programs()
+    generator: Any = iterate.programs()
     next(generator)
     generator.close()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

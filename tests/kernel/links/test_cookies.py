@@ -6,7 +6,7 @@ import ctypes
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -45,8 +45,11 @@ def program(section: str) -> str:
     return f'{HEAD}\nSEC("{section}") int noting(void *ctx) {{ return note(ctx); }}\n'
 
 
+Load = Callable[[str], LoadedObject]
+
+
 @pytest.fixture
-def load() -> Iterator[object]:
+def load() -> Iterator[Load]:
     loaded: list[LoadedObject] = []
 
     def make(section: str) -> LoadedObject:
@@ -61,7 +64,7 @@ def load() -> Iterator[object]:
 
 
 @pytest.mark.parametrize("section", ["uprobe", "uretprobe"])
-def test_uprobes(load, section: str) -> None:
+def test_uprobes(load: Load, section: str) -> None:
     bpf = load(section)
     with bpf.programs["noting"].attach("libc:getppid", cookie=COOKIE, pid=os.getpid()):
         libc.getppid()
@@ -74,7 +77,7 @@ def needs_attach_type(attach_type: AttachType) -> None:
 
 
 @pytest.mark.parametrize("section", ["uprobe.multi", "uretprobe.multi"])
-def test_each_function_of_a_multi_uprobe_has_its_own(load, section: str) -> None:
+def test_each_function_of_a_multi_uprobe_has_its_own(load: Load, section: str) -> None:
     needs_attach_type(AttachType.TRACE_UPROBE_MULTI)
     bpf = load(section)
     with bpf.programs["noting"].attach(
@@ -86,16 +89,16 @@ def test_each_function_of_a_multi_uprobe_has_its_own(load, section: str) -> None
         assert bpf.data.cookie == 7
 
 
-def test_one_cookie_for_all_functions_of_a_multi_uprobe(load) -> None:
+def test_one_cookie_for_all_functions_of_a_multi_uprobe(load: Load) -> None:
     needs_attach_type(AttachType.TRACE_UPROBE_MULTI)
-    bpf = load("uprobe.multi/libc:getp[pg]*id")
+    bpf = load("uprobe.multi/libc:getp?id")
     with bpf.programs["noting"].attach(cookie=3, pid=os.getpid()):
         libc.getppid()
         libc.getpgid(0)
     assert (bpf.data.sum, bpf.data.calls) == (6, 2)
 
 
-def test_a_session_sees_its_cookie_at_entry_and_return(load) -> None:
+def test_a_session_sees_its_cookie_at_entry_and_return(load: Load) -> None:
     needs_attach_type(AttachType.TRACE_UPROBE_SESSION)
     bpf = load("uprobe.session/libc:getppid")
     with bpf.programs["noting"].attach(cookies=[5], pid=os.getpid()):
@@ -103,32 +106,32 @@ def test_a_session_sees_its_cookie_at_entry_and_return(load) -> None:
     assert (bpf.data.cookie, bpf.data.calls) == (5, 2)
 
 
-def test_either_one_cookie_or_a_list(load) -> None:
+def test_either_one_cookie_or_a_list(load: Load) -> None:
     needs_attach_type(AttachType.TRACE_UPROBE_MULTI)
     bpf = load("uprobe.multi")
     with pytest.raises(ValueError, match="either one cookie"):
         bpf.programs["noting"].attach("libc:getppid", cookie=1, cookies=[1])
 
 
-def test_tracepoints(load) -> None:
+def test_tracepoints(load: Load) -> None:
     bpf = load("tp/sched/sched_process_fork")
     with bpf.programs["noting"].attach(cookie=COOKIE):
         subprocess.run(["true"], check=True)
     assert bpf.data.cookie == COOKIE
 
 
-def test_perf_events(load) -> None:
+def test_perf_events(load: Load) -> None:
     bpf = load("perf_event")
     event = SoftwareEvent.CPU_CLOCK
     with bpf.programs["noting"].attach(event, frequency=1000, pid=0, cookie=COOKIE):
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 20
         while not bpf.data.calls and time.monotonic() < deadline:
             sum(range(10_000))
     assert bpf.data.cookie == COOKIE
 
 
 @pytest.mark.parametrize("section", ["raw_tp/sched_process_fork", "tp_btf/sched_process_fork"])
-def test_raw_tracepoints(load, section: str) -> None:
+def test_raw_tracepoints(load: Load, section: str) -> None:
     if features.kernel_is_older_than("6.10"):
         pytest.skip("needs Linux 6.10")
     bpf = load(section)
@@ -137,13 +140,13 @@ def test_raw_tracepoints(load, section: str) -> None:
     assert bpf.data.cookie == COOKIE
 
 
-def test_a_section_that_names_nothing_is_not_attached_by_itself(load) -> None:
+def test_a_section_that_names_nothing_is_not_attached_by_itself(load: Load) -> None:
     for section in ("uprobe", "kprobe", "usdt", "tp", "raw_tp"):
         bpf = load(section)
         assert bpf.attach() == []
 
 
-@pytest.mark.vm
+@pytest.mark.second_kernel
 @pytest.mark.parametrize(
     ("section", "calls"),
     [
@@ -155,16 +158,16 @@ def test_a_section_that_names_nothing_is_not_attached_by_itself(load) -> None:
         ("fexit/__x64_sys_getpgid", 1),
     ],
 )
-def test_probes_in_the_kernel(load, section: str, calls: int) -> None:
+def test_probes_in_the_kernel(load: Load, section: str, calls: int) -> None:
     bpf = load(section)
     with bpf.programs["noting"].attach(cookie=COOKIE):
         libc.getpgid(0)
     assert (bpf.data.cookie, bpf.data.calls) == (COOKIE, calls)
 
 
-@pytest.mark.vm
+@pytest.mark.second_kernel
 @pytest.mark.parametrize("section", ["kprobe.multi", "kretprobe.multi"])
-def test_each_function_of_a_multi_kprobe_has_its_own(load, section: str) -> None:
+def test_each_function_of_a_multi_kprobe_has_its_own(load: Load, section: str) -> None:
     from osmia.errors import NotSupportedError
 
     bpf = load(section)

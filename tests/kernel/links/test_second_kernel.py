@@ -24,7 +24,9 @@ from osmia.kernel.sys.btf_objects import load_btf
 from osmia.object import model
 from osmia.object.uapi import AttachType, LinkType, ProgramType
 
-pytestmark = [pytest.mark.kernel, pytest.mark.vm]
+from ..conftest import Counter, Network
+
+pytestmark = [pytest.mark.kernel, pytest.mark.second_kernel]
 
 Make = Callable[..., Program]
 GETPGID = "__x64_sys_getpgid"
@@ -43,7 +45,7 @@ def function_id(name: str) -> int:
 
 
 @pytest.mark.parametrize("return_probe", [False, True])
-def test_kprobes_count(return_probe: bool, counting: Make, counter) -> None:
+def test_kprobes_count(return_probe: bool, counting: Make, counter: Counter) -> None:
     with attach_kprobe(counting(ProgramType.KPROBE), GETPGID, return_probe=return_probe) as link:
         call_getpgid(5)
         assert counter.value >= 5
@@ -53,13 +55,13 @@ def test_kprobes_count(return_probe: bool, counting: Make, counter) -> None:
     assert counter.value == before
 
 
-def test_attach_picks_a_kprobe_for_a_function(counting: Make, counter) -> None:
+def test_attach_picks_a_kprobe_for_a_function(counting: Make, counter: Counter) -> None:
     with counting(ProgramType.KPROBE).attach(GETPGID, cookie=3):
         call_getpgid()
     assert counter.value >= 1
 
 
-def test_the_section_names_a_system_call(counting: Make, counter) -> None:
+def test_the_section_names_a_system_call(counting: Make, counter: Counter) -> None:
     program = counting(ProgramType.KPROBE)
     program.definition = model.Program(
         name="p",
@@ -75,7 +77,7 @@ def test_the_section_names_a_system_call(counting: Make, counter) -> None:
 
 
 def test_kprobes_in_the_trace_file_system_are_removed_again(
-    counting: Make, counter, monkeypatch: pytest.MonkeyPatch
+    counting: Make, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from osmia.kernel.links import probes
     from osmia.tracefs import tracefs
@@ -89,7 +91,7 @@ def test_kprobes_in_the_trace_file_system_are_removed_again(
 
 
 def test_uprobes_in_the_trace_file_system_are_removed_again(
-    counting: Make, counter, monkeypatch: pytest.MonkeyPatch
+    counting: Make, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from osmia.kernel.links import attach_uprobe, probes
     from osmia.tracefs import tracefs
@@ -108,7 +110,7 @@ def test_a_function_that_the_kernel_lacks_is_named(counting: Make) -> None:
 
 @pytest.mark.parametrize("functions", [[GETPGID, "__x64_sys_getsid"], "__x64_sys_getpg*"])
 def test_kprobe_multi_counts_or_says_what_the_kernel_lacks(
-    functions: str | list[str], counting: Make, counter
+    functions: str | list[str], counting: Make, counter: Counter
 ) -> None:
     program = counting(ProgramType.KPROBE, 0, AttachType.TRACE_KPROBE_MULTI)
     if not features.has_attach_type(AttachType.TRACE_KPROBE_MULTI):  # Debian's 6.1: no fprobe
@@ -130,7 +132,7 @@ def test_a_pattern_that_matches_nothing_is_named(counting: Make) -> None:
 @pytest.mark.parametrize("attach_type", [AttachType.TRACE_FENTRY, AttachType.TRACE_FEXIT])
 @pytest.mark.parametrize("cookie", [0, 7])
 def test_fentry_and_fexit_count(
-    attach_type: AttachType, cookie: int, counting: Make, counter
+    attach_type: AttachType, cookie: int, counting: Make, counter: Counter
 ) -> None:
     program = counting(ProgramType.TRACING, 0, attach_type, attach_btf_id=function_id(GETPGID))
     with program.attach(cookie=cookie) as link:
@@ -155,7 +157,7 @@ def test_fmod_ret_changes_the_result(returning: Make, tmp_path: Path) -> None:
     (tmp_path / "allowed").mkdir()
 
 
-def test_lsm_programs_are_asked(counting: Make, counter, tmp_path: Path) -> None:
+def test_lsm_programs_are_asked(counting: Make, counter: Counter, tmp_path: Path) -> None:
     program = counting(
         ProgramType.LSM, 0, AttachType.LSM_MAC, attach_btf_id=function_id("bpf_lsm_file_open")
     )
@@ -164,7 +166,7 @@ def test_lsm_programs_are_asked(counting: Make, counter, tmp_path: Path) -> None
     assert counter.value >= 1
 
 
-def test_lsm_programs_of_a_cgroup_rule_its_processes(returning: Make, network) -> None:
+def test_lsm_programs_of_a_cgroup_rule_its_processes(returning: Make, network: Network) -> None:
     import socket
 
     program = returning(
@@ -251,7 +253,7 @@ def test_freplace_takes_the_place_of_a_function(target: Program) -> None:
     [(AttachType.TCX_INGRESS, "6.6"), (AttachType.TRACE_UPROBE_MULTI, "6.6")],
 )
 def test_what_came_later_says_since_when(
-    attach_type: AttachType, version: str, returning: Make, network
+    attach_type: AttachType, version: str, returning: Make, network: Network
 ) -> None:
     if features.has_attach_type(attach_type):
         pytest.skip("this kernel is new enough")

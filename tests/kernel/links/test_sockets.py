@@ -30,6 +30,8 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 
+from ..conftest import Counter, Network
+
 pytestmark = pytest.mark.kernel
 
 Make = Callable[..., Program]
@@ -38,7 +40,7 @@ DROP, PASS = 0, 1
 
 
 @pytest.fixture
-def receiver(network) -> Iterator[socket.socket]:
+def receiver(network: Network) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
         made.bind(("127.0.0.1", 0))
         made.settimeout(0.2)
@@ -57,7 +59,9 @@ def arrives(receiver: socket.socket) -> bool:
         return False
 
 
-def test_a_socket_filter_drops_while_attached(counting: Make, receiver, counter) -> None:
+def test_a_socket_filter_drops_while_attached(
+    counting: Make, receiver: socket.socket, counter: Counter
+) -> None:
     program = counting(ProgramType.SOCKET_FILTER, 0)
     with attach_socket_filter(program, receiver):
         send(receiver)
@@ -67,21 +71,25 @@ def test_a_socket_filter_drops_while_attached(counting: Make, receiver, counter)
     assert arrives(receiver)
 
 
-def test_a_socket_filter_is_updated_in_place(counting: Make, returning: Make, receiver) -> None:
+def test_a_socket_filter_is_updated_in_place(
+    counting: Make, returning: Make, receiver: socket.socket
+) -> None:
     with counting(ProgramType.SOCKET_FILTER, 0).attach(receiver) as link:
         link.update(returning(ProgramType.SOCKET_FILTER, 0xFFFF))
         send(receiver)
         assert arrives(receiver)
 
 
-def test_a_filter_goes_with_its_socket(returning: Make, network) -> None:
+def test_a_filter_goes_with_its_socket(returning: Make, network: Network) -> None:
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     link = attach_socket_filter(returning(ProgramType.SOCKET_FILTER, 0), made)
     made.close()
     link.detach()
 
 
-def test_a_reuseport_program_chooses_for_the_group(counting: Make, network, counter) -> None:
+def test_a_reuseport_program_chooses_for_the_group(
+    counting: Make, network: Network, counter: Counter
+) -> None:
     program = counting(ProgramType.SK_REUSEPORT, DROP, AttachType.SK_REUSEPORT_SELECT)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -95,7 +103,9 @@ def test_a_reuseport_program_chooses_for_the_group(counting: Make, network, coun
         assert arrives(one)
 
 
-def test_socket_lookup_programs_rule_a_network_namespace(counting: Make, network, counter) -> None:
+def test_socket_lookup_programs_rule_a_network_namespace(
+    counting: Make, network: Network, counter: Counter
+) -> None:
     program = counting(ProgramType.SK_LOOKUP, DROP, AttachType.SK_LOOKUP)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -111,7 +121,7 @@ def test_socket_lookup_programs_rule_a_network_namespace(counting: Make, network
             client.connect(server.getsockname())
 
 
-def test_a_flow_dissector_is_attached_by_its_type(returning: Make, network) -> None:
+def test_a_flow_dissector_is_attached_by_its_type(returning: Make, network: Network) -> None:
     program = returning(ProgramType.FLOW_DISSECTOR, 0, AttachType.FLOW_DISSECTOR)
     with program.attach() as link:
         assert link.info.details["attach_type"] is AttachType.FLOW_DISSECTOR
@@ -125,7 +135,7 @@ def sockmap() -> Iterator[FileDescriptor]:
 
 
 @pytest.fixture
-def connection(network) -> Iterator[tuple[socket.socket, socket.socket]]:
+def connection(network: Network) -> Iterator[tuple[socket.socket, socket.socket]]:
     with socket.socket() as server, socket.socket() as client:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -142,7 +152,10 @@ def put(sockmap: FileDescriptor, sock: socket.socket) -> None:
 
 
 def test_a_message_verdict_sees_what_sockets_send(
-    counting: Make, sockmap, connection, counter
+    counting: Make,
+    sockmap: FileDescriptor,
+    connection: tuple[socket.socket, socket.socket],
+    counter: Counter,
 ) -> None:
     client, accepted = connection
     program = counting(ProgramType.SK_MSG, PASS, AttachType.SK_MSG_VERDICT)
@@ -155,7 +168,10 @@ def test_a_message_verdict_sees_what_sockets_send(
 
 
 def test_a_stream_verdict_sees_what_sockets_receive(
-    counting: Make, sockmap, connection, counter
+    counting: Make,
+    sockmap: FileDescriptor,
+    connection: tuple[socket.socket, socket.socket],
+    counter: Counter,
 ) -> None:
     client, accepted = connection
     program = counting(ProgramType.SK_SKB, PASS, AttachType.SK_SKB_VERDICT)
@@ -167,7 +183,9 @@ def test_a_stream_verdict_sees_what_sockets_receive(
 
 
 @pytest.mark.parametrize("hook", ["input", "output"])
-def test_netfilter_programs_drop(hook: str, counting: Make, receiver, counter) -> None:
+def test_netfilter_programs_drop(
+    hook: str, counting: Make, receiver: socket.socket, counter: Counter
+) -> None:
     if not features.has_link_type(LinkType.NETFILTER):
         pytest.skip("needs Linux 6.4")
     program = counting(ProgramType.NETFILTER, DROP, AttachType.NETFILTER)
@@ -222,7 +240,7 @@ def send_from(cgroup: Path, receiver: socket.socket) -> bool:
 
 
 def test_cgroup_programs_rule_its_processes_only(
-    counting: Make, cgroup: Path, receiver, counter
+    counting: Make, cgroup: Path, receiver: socket.socket, counter: Counter
 ) -> None:
     program = counting(ProgramType.CGROUP_SKB, DROP, EGRESS)
     with attach_cgroup(program, cgroup) as link:
@@ -237,7 +255,7 @@ def test_cgroup_programs_rule_its_processes_only(
 
 
 def test_cgroup_links_are_updated(
-    counting: Make, returning: Make, cgroup: Path, receiver, counter
+    counting: Make, returning: Make, cgroup: Path, receiver: socket.socket, counter: Counter
 ) -> None:
     with returning(ProgramType.CGROUP_SKB, PASS, EGRESS).attach(cgroup) as link:
         link.update(counting(ProgramType.CGROUP_SKB, PASS, EGRESS))
@@ -247,7 +265,7 @@ def test_cgroup_links_are_updated(
 
 @pytest.mark.parametrize("legacy", ["exclusive", "override", "multi"])
 def test_cgroup_programs_attach_without_links_too(
-    legacy: str, counting: Make, cgroup: Path, receiver, counter
+    legacy: str, counting: Make, cgroup: Path, receiver: socket.socket, counter: Counter
 ) -> None:
     program = counting(ProgramType.CGROUP_SKB, PASS, EGRESS)
     link = attach_cgroup(program, cgroup, legacy=legacy)

@@ -20,7 +20,9 @@ from osmia.kernel.sys.btf_objects import load_btf
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import LinkType, MapFlag, MapType, ProgramType
 
-pytestmark = pytest.mark.kernel
+from ..conftest import Counter, Network
+
+pytestmark = [pytest.mark.kernel, pytest.mark.one_at_a_time("congestion-control")]
 
 Make = Callable[..., Program]
 NAME = b"osmia_test"
@@ -71,7 +73,7 @@ def congestion_control(counting: Make) -> Iterator[Callable[[int], tuple[FileDes
         yield make
 
 
-def converse(network) -> None:
+def converse(network: Network) -> None:
     with socket.socket() as server, socket.socket() as client:
         for each in (server, client):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, NAME)
@@ -96,7 +98,11 @@ def is_registered() -> bool:
     return True
 
 
-def test_a_link_registers_and_unregisters(congestion_control, network, counter) -> None:
+def test_a_link_registers_and_unregisters(
+    congestion_control: Callable[[int], tuple[FileDescriptor, bytes]],
+    network: Network,
+    counter: Counter,
+) -> None:
     if not features.has_link_type(LinkType.STRUCT_OPS):
         pytest.skip("needs Linux 6.4")
     made, value = congestion_control(MapFlag.LINK)
@@ -110,7 +116,11 @@ def test_a_link_registers_and_unregisters(congestion_control, network, counter) 
     assert not is_registered()
 
 
-def test_without_a_link_the_value_registers(congestion_control, network, counter) -> None:
+def test_without_a_link_the_value_registers(
+    congestion_control: Callable[[int], tuple[FileDescriptor, bytes]],
+    network: Network,
+    counter: Counter,
+) -> None:
     made, value = congestion_control(0)
     with register_struct_ops(made, value, "osmia_test"):
         converse(network)
@@ -118,7 +128,9 @@ def test_without_a_link_the_value_registers(congestion_control, network, counter
     assert not is_registered()
 
 
-def test_a_value_that_the_kernel_refuses_is_an_error(congestion_control, network) -> None:
+def test_a_value_that_the_kernel_refuses_is_an_error(
+    congestion_control: Callable[[int], tuple[FileDescriptor, bytes]], network: Network
+) -> None:
     made, value = congestion_control(0)
     with pytest.raises(KernelError, match="register struct_ops 'osmia_test'"):
         register_struct_ops(made, bytes(len(value)), "osmia_test")

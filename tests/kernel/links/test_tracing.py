@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,8 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object import model
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 
+from ..conftest import Counter
+
 pytestmark = pytest.mark.kernel
 
 Make = Callable[..., Program]
@@ -45,7 +48,7 @@ def call_getppid(times: int = 1) -> None:
         libc.getppid()
 
 
-def test_a_tracepoint_counts_what_it_traces(counting: Make, counter) -> None:
+def test_a_tracepoint_counts_what_it_traces(counting: Make, counter: Counter) -> None:
     with attach_tracepoint(counting(ProgramType.TRACEPOINT), "sched", "sched_process_fork") as link:
         for _ in range(3):
             subprocess.run(["true"], check=True)
@@ -70,7 +73,7 @@ def test_a_tracepoint_that_does_not_exist_is_named(counting: Make) -> None:
         counting(ProgramType.TRACEPOINT).attach("sched:nothing")
 
 
-def test_a_raw_tracepoint_counts(counting: Make, counter) -> None:
+def test_a_raw_tracepoint_counts(counting: Make, counter: Counter) -> None:
     with attach_raw_tracepoint(counting(ProgramType.RAW_TRACEPOINT), "sched_process_fork") as link:
         subprocess.run(["true"], check=True)
         assert counter.value >= 1
@@ -83,7 +86,7 @@ def test_a_raw_tracepoint_that_does_not_exist_is_named(counting: Make) -> None:
         counting(ProgramType.RAW_TRACEPOINT).attach("nothing")
 
 
-def test_a_btf_tracepoint_counts(counting: Make, counter) -> None:
+def test_a_btf_tracepoint_counts(counting: Make, counter: Counter) -> None:
     target = kernel_btf().find("btf_trace_sched_process_fork", Kind.TYPEDEF)
     program = counting(ProgramType.TRACING, 0, AttachType.TRACE_RAW_TP, attach_btf_id=target)
     with program.attach() as link:
@@ -101,7 +104,7 @@ def test_tracing_links_cannot_be_updated(counting: Make) -> None:
         link.update(program)
 
 
-def test_a_uprobe_counts_calls_of_a_library_function(counting: Make, counter) -> None:
+def test_a_uprobe_counts_calls_of_a_library_function(counting: Make, counter: Counter) -> None:
     with attach_uprobe(counting(ProgramType.KPROBE), "libc", "getppid", pid=os.getpid()) as link:
         call_getppid(4)
         assert counter.value == 4
@@ -110,14 +113,14 @@ def test_a_uprobe_counts_calls_of_a_library_function(counting: Make, counter) ->
     assert counter.value == 4
 
 
-def test_a_uretprobe_counts_returns(counting: Make, counter) -> None:
+def test_a_uretprobe_counts_returns(counting: Make, counter: Counter) -> None:
     program = counting(ProgramType.KPROBE)
     with program.attach(("libc", "getppid"), return_probe=True, pid=os.getpid()):
         call_getppid(2)
     assert counter.value == 2
 
 
-def test_a_uprobe_of_another_process_is_not_counted(counting: Make, counter) -> None:
+def test_a_uprobe_of_another_process_is_not_counted(counting: Make, counter: Counter) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         with attach_uprobe(counting(ProgramType.KPROBE), "libc", "getppid", pid=child.pid):
             call_getppid(3)
@@ -125,7 +128,7 @@ def test_a_uprobe_of_another_process_is_not_counted(counting: Make, counter) -> 
     assert counter.value == 0
 
 
-def test_a_uprobe_by_offset_is_the_same_place(counting: Make, counter) -> None:
+def test_a_uprobe_by_offset_is_the_same_place(counting: Make, counter: Counter) -> None:
     path = find_binary("libc")
     offset = function_offset(path, "getppid")
     with attach_uprobe(counting(ProgramType.KPROBE), path, offset=offset, pid=os.getpid()):
@@ -133,14 +136,14 @@ def test_a_uprobe_by_offset_is_the_same_place(counting: Make, counter) -> None:
     assert counter.value == 1
 
 
-def test_a_uprobe_in_all_processes(counting: Make, counter) -> None:
+def test_a_uprobe_in_all_processes(counting: Make, counter: Counter) -> None:
     with attach_uprobe(counting(ProgramType.KPROBE), "libc", "getppid"):
         script = "import os; [os.getppid() for _ in range(7)]"
         subprocess.run([sys.executable, "-c", script], check=True)
     assert counter.value >= 7
 
 
-def test_the_section_tells_what_to_probe(counting: Make, counter) -> None:
+def test_the_section_tells_what_to_probe(counting: Make, counter: Counter) -> None:
     program = counting(ProgramType.KPROBE)
     program.definition = model.Program(
         name="p",
@@ -157,6 +160,18 @@ def test_the_section_tells_what_to_probe(counting: Make, counter) -> None:
 def test_a_function_that_a_file_lacks_is_named(counting: Make) -> None:
     with pytest.raises(SymbolNotFoundError, match="no function 'no_such_function'"):
         counting(ProgramType.KPROBE).attach("libc:no_such_function")
+
+
+@pytest.mark.parametrize("section", ["uprobe", "uretprobe//bin/true", "uprobe.multi//bin/true"])
+def test_without_a_function_nothing_is_attached(counting: Make, section: str) -> None:
+    multi = AttachType.TRACE_UPROBE_MULTI if "multi" in section else None
+    if multi and not features.has_attach_type(multi):
+        pytest.skip("needs Linux 6.6")
+    program = counting(ProgramType.KPROBE, 0, multi) if multi else counting(ProgramType.KPROBE)
+    said = section.partition("/")[2]
+    program.definition = model.Program("p", "p", section, ProgramType.KPROBE, attach_to=said)
+    with pytest.raises(ValueError, match="function"):
+        program.attach(None if said else "libc:")
 
 
 def test_a_library_that_does_not_exist_is_named() -> None:
@@ -177,7 +192,7 @@ def test_offsets_inside_of_functions_count_from_their_start() -> None:
     assert function_offset(path, "getppid+4") == function_offset(path, "getppid") + 4
 
 
-def test_uprobe_multi_attaches_to_all_matches(counting: Make, counter) -> None:
+def test_uprobe_multi_attaches_to_all_matches(counting: Make, counter: Counter) -> None:
     program = counting(ProgramType.KPROBE, 0, AttachType.TRACE_UPROBE_MULTI)
     if not features.has_attach_type(AttachType.TRACE_UPROBE_MULTI):
         pytest.skip("needs Linux 6.6")
@@ -194,11 +209,11 @@ def test_uprobe_multi_attaches_to_all_matches(counting: Make, counter) -> None:
         assert Path(link.info.details["path"]).samefile(find_binary("libc"))
 
 
-def test_uprobe_multi_takes_a_pattern(counting: Make, counter) -> None:
+def test_uprobe_multi_takes_a_pattern(counting: Make, counter: Counter) -> None:
     if not features.has_attach_type(AttachType.TRACE_UPROBE_MULTI):
         pytest.skip("needs Linux 6.6")
     program = counting(ProgramType.KPROBE, 0, AttachType.TRACE_UPROBE_MULTI)
-    assert "getppid" in matching_functions(find_binary("libc"), "getpp*")
+    assert [each.name for each in matching_functions(find_binary("libc"), "getpp*")] == ["getppid"]
     with program.attach("libc:getpp*", pid=os.getpid()):
         call_getppid(3)
     assert counter.value == 3
@@ -210,28 +225,30 @@ def test_as_many_cookies_as_functions(counting: Make) -> None:
         attach_uprobe_multi(program, "libc", ["getppid", "getpgrp"], cookies=[1])
 
 
-def test_a_clock_runs_the_program_while_this_process_computes(counting: Make, counter) -> None:
+def test_a_clock_runs_the_program_while_this_process_computes(
+    counting: Make, counter: Counter
+) -> None:
     program = counting(ProgramType.PERF_EVENT)
     with attach_perf_event(program, SoftwareEvent.CPU_CLOCK, frequency=1000, pid=0):
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 20
         while counter.value < 3 and time.monotonic() < deadline:
             sum(range(10_000))
     assert counter.value >= 3
 
 
-def test_a_perf_event_runs_on_every_cpu(counting: Make, counter) -> None:
+def test_a_perf_event_runs_on_every_cpu(counting: Make, counter: Counter) -> None:
     program = counting(ProgramType.PERF_EVENT)
     with program.attach(SoftwareEvent.CPU_CLOCK, period=1_000_000) as link:
         if os.cpu_count() != 1:
             assert isinstance(link, LinkGroup)
             assert len(link.links) == os.cpu_count()
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 20
         while counter.value < 3 and time.monotonic() < deadline:
             sum(range(10_000))
     assert counter.value >= 3
 
 
-def test_an_attachment_that_fails_halfway_is_undone(counting: Make, counter) -> None:
+def test_an_attachment_that_fails_halfway_is_undone(counting: Make, counter: Counter) -> None:
     program = counting(ProgramType.PERF_EVENT)
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(KernelError):
@@ -292,7 +309,8 @@ def iterator() -> Iterator[Callable[[str], Program]]:
         program.close()
 
 
-def test_an_iterator_prints_a_line_for_each_object(iterator) -> None:
+def test_an_iterator_prints_a_line_for_each_object(iterator: Callable[[str], Program]) -> None:
+    link: Any
     with iterator("task").attach() as link:
         lines = list(link)
         assert set(lines) == {"x"}
@@ -301,21 +319,22 @@ def test_an_iterator_prints_a_line_for_each_object(iterator) -> None:
         assert link.info.details["name"] == "task"
 
 
-def test_a_map_iterator_goes_over_one_map(iterator) -> None:
+def test_a_map_iterator_goes_over_one_map(iterator: Callable[[str], Program]) -> None:
     made = syscall.map_create(MapType.ARRAY, key_size=4, value_size=4, max_entries=5)
+    link: Any
     with FileDescriptor(made, "map") as fd, iterator("bpf_map_elem").attach(fd) as link:
         # one call for each element, and one at the end
         assert link.read_bytes() == b"x\n" * 6
         assert link.info.details["map_id"] > 0
 
 
-def test_a_task_iterator_is_about_one_thread(iterator) -> None:
+def test_a_task_iterator_is_about_one_thread(iterator: Callable[[str], Program]) -> None:
     with attach_iterator(iterator("task"), tid=os.getpid()) as link:
         assert len(list(link)) == 2  # itself, and one at the end
         assert link.info.details["tid"] == os.getpid()
 
 
-def test_a_cgroup_iterator_starts_somewhere(iterator) -> None:
+def test_a_cgroup_iterator_starts_somewhere(iterator: Callable[[str], Program]) -> None:
     root = next(
         line.split()[1]
         for line in Path("/proc/mounts").read_text().splitlines()
@@ -326,7 +345,9 @@ def test_a_cgroup_iterator_starts_somewhere(iterator) -> None:
         assert link.info.details["order"] == 1
 
 
-def test_an_iterator_link_can_be_pinned_and_read_as_a_file(iterator, bpffs: Path) -> None:
+def test_an_iterator_link_can_be_pinned_and_read_as_a_file(
+    iterator: Callable[[str], Program], bpffs: Path
+) -> None:
     with iterator("task").attach() as link:
         link.pin(bpffs / "tasks")
     assert (bpffs / "tasks").read_text().startswith("x\n")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -288,7 +289,7 @@ def test_the_section_says_which_probe(watcher: osmia.Object, binary: Path) -> No
 def test_several_probes_are_told_apart_by_their_entries(
     loaded: LoadedObject, marked: Marked
 ) -> None:
-    specs = loaded.programs["kinds"].usdt_specs
+    specs: Any = loaded.programs["kinds"].usdt_specs
     assert specs is not None
     with (
         loaded.programs["kinds"].attach(f"{marked.path}:osmia:kinds", pid=marked.pid, cookie=1),

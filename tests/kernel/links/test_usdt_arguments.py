@@ -38,6 +38,8 @@ AX, DX, SI, BP, R9, IP, SP = 80, 96, 104, 32, 64, 128, 152
         ("4@16(%rdx,%rax)", Argument(4, False, INDEXED, 16, DX, AX, 0)),
         ("4@counter(%rip)", Argument(4, False, MEMORY, 0x2000, IP)),
         ("4@counter+4(%rip)", Argument(4, False, MEMORY, 0x2004, IP)),
+        ("4@4+counter(%rip)", Argument(4, False, MEMORY, 0x2004, IP)),
+        ("4@-4+counter(%rip)", Argument(4, False, MEMORY, 0x1FFC, IP)),
         ("1@flags.0-1(%rip)", Argument(1, False, MEMORY, -17, IP)),
     ],
 )

@@ -202,7 +202,7 @@ def test_the_code_is_what_libbpf_would_send(
     elf = ElfFile.parse(compiled)
     symbols = {symbol.name: symbol for symbol in elf.symbols}
     expected = bytearray(layout.code)
-    seen = {}
+    seen: dict[str, int] = {}
     for relocation in layout.relocations:
         at = relocation.offset
         (fd,) = struct.unpack_from("=i", sent, at + 4)

@@ -8,7 +8,7 @@ import pytest
 
 import osmia
 from osmia.kernel.probes import features
-from osmia.passes.target import running_version
+from osmia.passes.running import running_version
 
 pytestmark = pytest.mark.kernel
 
@@ -260,6 +260,7 @@ SEC("syscall") int p(void *ctx) {
         assert (bpf.data["exists"], bpf.data["missing"]) == (2, 0)
 
 
+@pytest.mark.one_at_a_time("congestion-control")
 def test_struct_ops_register_and_unregister() -> None:
     obj = osmia.compile(
         """
@@ -402,6 +403,7 @@ SEC(".struct_ops") struct tcp_congestion_ops osmia_shadow = {
 """
 
 
+@pytest.mark.one_at_a_time("congestion-control")
 def test_a_struct_of_callbacks_is_changed_before_load() -> None:
     obj = osmia.compile(STRUCT_OPS)
     shadow = obj.data["osmia_shadow"].to_dict()

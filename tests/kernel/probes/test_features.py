@@ -52,7 +52,7 @@ def test_nothing_newer_than_the_kernel_is_found() -> None:
     assert found_but_newer_than_the_kernel() == []
 
 
-@pytest.mark.vm
+@pytest.mark.second_kernel
 def test_nothing_newer_than_the_second_kernel_is_found() -> None:
     assert found_but_newer_than_the_kernel() == []
 
@@ -130,7 +130,7 @@ def test_loading_a_type_that_the_kernel_lacks_says_since_when() -> None:
         Program.load(999, bytes.fromhex("b7000000000000009500000000000000"))
 
 
-@pytest.mark.vm
+@pytest.mark.second_kernel
 def test_kprobes_and_trampolines_are_found_on_the_second_kernel() -> None:
     assert features.has_attach_type(AttachType.TRACE_FENTRY)
     assert features.has_attach_type(AttachType.LSM_MAC)

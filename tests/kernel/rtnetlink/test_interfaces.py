@@ -21,7 +21,11 @@ from osmia.kernel.links import (
     attached_tcx,
 )
 from osmia.kernel.programs.program import Program
+from osmia.kernel.rtnetlink.tc_filters import add_filter
+from osmia.kernel.rtnetlink.tc_filters import filters as tc_filters
 from osmia.object.uapi import AttachType, LinkType, ProgramType
+
+from ..conftest import Counter, Network
 
 pytestmark = pytest.mark.kernel
 
@@ -37,7 +41,9 @@ def xdp(counting: Make) -> Program:
 
 
 @pytest.mark.parametrize("mode", ["", "native", "generic"])
-def test_xdp_sees_every_frame_while_attached(mode: str, xdp: Program, network, counter) -> None:
+def test_xdp_sees_every_frame_while_attached(
+    mode: str, xdp: Program, network: Network, counter: Counter
+) -> None:
     with attach_xdp(xdp, "left", mode=mode) as link:
         network.send(5)
         assert counter.value == 5
@@ -48,19 +54,23 @@ def test_xdp_sees_every_frame_while_attached(mode: str, xdp: Program, network, c
     assert counter.value == 5
 
 
-def test_attach_picks_xdp_by_the_program_type(xdp: Program, network, counter) -> None:
+def test_attach_picks_xdp_by_the_program_type(
+    xdp: Program, network: Network, counter: Counter
+) -> None:
     with xdp.attach("left", mode="generic"):
         network.send()
     assert counter.value == 1
 
 
-def test_an_interface_may_be_given_by_index(xdp: Program, network, counter) -> None:
+def test_an_interface_may_be_given_by_index(
+    xdp: Program, network: Network, counter: Counter
+) -> None:
     with xdp.attach(network.left_index):
         network.send()
     assert counter.value == 1
 
 
-def test_an_interface_that_does_not_exist_is_named(xdp: Program, network) -> None:
+def test_an_interface_that_does_not_exist_is_named(xdp: Program, network: Network) -> None:
     with pytest.raises(KernelError, match="find interface 'nowhere'") as caught:
         xdp.attach("nowhere")
     assert caught.value.errno == errno.ENODEV
@@ -71,17 +81,21 @@ def test_attaching_to_no_interface_is_refused(xdp: Program) -> None:
         xdp.attach()
 
 
-def test_a_second_xdp_program_is_told_that_there_is_one(xdp: Program, network) -> None:
+def test_a_second_xdp_program_is_told_that_there_is_one(xdp: Program, network: Network) -> None:
     with attach_xdp(xdp, "left"), pytest.raises(KernelError, match="another XDP program"):
         attach_xdp(xdp, "left")
 
 
-def test_native_mode_on_a_device_without_it_points_to_generic(xdp: Program, network) -> None:
+def test_native_mode_on_a_device_without_it_points_to_generic(
+    xdp: Program, network: Network
+) -> None:
     with pytest.raises(KernelError, match='mode="generic" works'):
         attach_xdp(xdp, "lo", mode="native")
 
 
-def test_update_swaps_the_program(xdp: Program, returning: Make, network, counter) -> None:
+def test_update_swaps_the_program(
+    xdp: Program, returning: Make, network: Network, counter: Counter
+) -> None:
     other = returning(ProgramType.XDP, XDP_PASS, AttachType.XDP)
     with attach_xdp(other, "left") as link:
         network.send()
@@ -95,7 +109,7 @@ def test_update_swaps_the_program(xdp: Program, returning: Make, network, counte
 
 
 def test_a_pinned_link_outlives_its_object_until_it_is_detached(
-    xdp: Program, network, counter, bpffs: Path
+    xdp: Program, network: Network, counter: Counter, bpffs: Path
 ) -> None:
     path = bpffs / "link"
     with attach_xdp(xdp, "left") as link:
@@ -108,17 +122,17 @@ def test_a_pinned_link_outlives_its_object_until_it_is_detached(
     assert counter.value == 1
 
 
-def test_detach_removes_the_pins_it_made(xdp: Program, network, bpffs: Path) -> None:
+def test_detach_removes_the_pins_it_made(xdp: Program, network: Network, bpffs: Path) -> None:
     link = attach_xdp(xdp, "left")
     link.pin(bpffs / "link")
     link.pin(bpffs / "again")
     assert link.pin_paths == (bpffs / "link", bpffs / "again")
     link.detach()
     assert not list(bpffs.iterdir())
-    assert link.pin_paths == ()
+    assert not link.pin_paths
 
 
-def test_a_closed_link_is_refused(xdp: Program, network) -> None:
+def test_a_closed_link_is_refused(xdp: Program, network: Network) -> None:
     link = attach_xdp(xdp, "left")
     link.detach()
     link.detach()
@@ -129,7 +143,7 @@ def test_a_closed_link_is_refused(xdp: Program, network) -> None:
         link.update(xdp)
 
 
-def test_a_link_can_be_opened_by_its_id(xdp: Program, network) -> None:
+def test_a_link_can_be_opened_by_its_id(xdp: Program, network: Network) -> None:
     with attach_xdp(xdp, "left") as link, KernelLink.from_id(link.id) as again:
         assert again.info == link.info
 
@@ -139,7 +153,7 @@ def classifier(counting: Make) -> Program:
     return counting(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
 
 
-def test_tcx_sees_what_comes_in(classifier: Program, network, counter) -> None:
+def test_tcx_sees_what_comes_in(classifier: Program, network: Network, counter: Counter) -> None:
     with attach_tcx(classifier, "left", "ingress") as link:
         network.send(3)
         assert counter.value == 3
@@ -149,14 +163,14 @@ def test_tcx_sees_what_comes_in(classifier: Program, network, counter) -> None:
     assert counter.value == 3
 
 
-def test_tcx_sees_what_goes_out(counting: Make, network, counter) -> None:
+def test_tcx_sees_what_goes_out(counting: Make, network: Network, counter: Counter) -> None:
     program = counting(ProgramType.SCHED_CLS, TCX_NEXT, AttachType.TCX_EGRESS)
     with program.attach("right"):
         network.send(2)
     assert counter.value == 2
 
 
-def test_tcx_programs_run_in_the_order_asked_for(returning: Make, network) -> None:
+def test_tcx_programs_run_in_the_order_asked_for(returning: Make, network: Network) -> None:
     programs = [returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS) for _ in range(5)]
     middle, front, end, before, after = programs
     with (
@@ -172,7 +186,7 @@ def test_tcx_programs_run_in_the_order_asked_for(returning: Make, network) -> No
         assert hook.link_ids[2] == anchor.id
 
 
-def test_a_stale_revision_is_refused(returning: Make, network) -> None:
+def test_a_stale_revision_is_refused(returning: Make, network: Network) -> None:
     one, two = (returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS) for _ in range(2))
     revision = attached_tcx("left", "ingress").revision
     with attach_tcx(one, "left", expected_revision=revision):
@@ -181,26 +195,28 @@ def test_a_stale_revision_is_refused(returning: Make, network) -> None:
         assert caught.value.errno == errno.ESTALE
 
 
-def test_an_anchor_that_is_not_there_is_refused(returning: Make, network) -> None:
+def test_an_anchor_that_is_not_there_is_refused(returning: Make, network: Network) -> None:
     program = returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
     with pytest.raises(KernelError) as caught:
         attach_tcx(program, "left", before=ProgramId(program.id))
     assert caught.value.errno == errno.ENOENT
 
 
-def test_two_places_at_once_are_refused(returning: Make, network) -> None:
+def test_two_places_at_once_are_refused(returning: Make, network: Network) -> None:
     program = returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
     with pytest.raises(ValueError, match="at most one"):
         attach_tcx(program, "left", first=True, last=True)
 
 
-def test_a_direction_is_asked_for_when_the_program_names_none(returning: Make, network) -> None:
+def test_a_direction_is_asked_for_when_the_program_names_none(
+    returning: Make, network: Network
+) -> None:
     program = returning(ProgramType.SCHED_CLS, TCX_NEXT)
     with pytest.raises(ValueError, match="ingress or egress"):
         program.attach("left")
 
 
-def test_netkit_is_refused_where_the_kernel_lacks_it(returning: Make, network) -> None:
+def test_netkit_is_refused_where_the_kernel_lacks_it(returning: Make, network: Network) -> None:
     from osmia.kernel.probes import features
 
     if features.has_attach_type(AttachType.NETKIT_PRIMARY):
@@ -225,7 +241,9 @@ def filters(device: str, direction: str = "ingress") -> str:
     ).stdout
 
 
-def test_clsact_sees_what_comes_in_and_cleans_up(classifier: Program, network, counter) -> None:
+def test_clsact_sees_what_comes_in_and_cleans_up(
+    classifier: Program, network: Network, counter: Counter
+) -> None:
     with attach_clsact(classifier, "left", "ingress"):
         network.send(4)
         assert counter.value == 4
@@ -237,13 +255,13 @@ def test_clsact_sees_what_comes_in_and_cleans_up(classifier: Program, network, c
     assert counter.value == 4
 
 
-def test_clsact_sees_what_goes_out(classifier: Program, network, counter) -> None:
+def test_clsact_sees_what_goes_out(classifier: Program, network: Network, counter: Counter) -> None:
     with attach_clsact(classifier, "right", "egress"):
         network.send(2)
     assert counter.value == 2
 
 
-def test_a_qdisc_that_was_there_stays(classifier: Program, network) -> None:
+def test_a_qdisc_that_was_there_stays(classifier: Program, network: Network) -> None:
     subprocess.run(["tc", "qdisc", "add", "dev", "left", "clsact"], check=True)
     with attach_clsact(classifier, "left", "ingress"):
         pass
@@ -251,7 +269,34 @@ def test_a_qdisc_that_was_there_stays(classifier: Program, network) -> None:
     assert filters("left") == ""
 
 
-def test_the_qdisc_goes_with_the_last_filter(classifier: Program, network) -> None:
+def test_egress_filters_are_refused_where_they_would_see_ingress(
+    classifier: Program, network: Network, counter: Counter
+) -> None:
+    subprocess.run(["tc", "qdisc", "add", "dev", "left", "ingress"], check=True)
+    with pytest.raises(KernelError, match="left has an ingress qdisc; egress filters need clsact"):
+        attach_clsact(classifier, "left", "egress")
+    with pytest.raises(KernelError, match="egress filters need clsact"):
+        add_filter(classifier, "left", "egress")
+    assert tc_filters("left") == []
+    with attach_clsact(classifier, "left", "ingress"):
+        network.send(3)
+        assert [each.direction for each in tc_filters("left")] == ["ingress"]
+    assert counter.value == 3
+    assert "ingress" in qdiscs("left")
+
+
+@pytest.mark.parametrize("then", ["clsact", "ingress", ""])
+def test_a_qdisc_that_somebody_removed_is_no_matter(
+    classifier: Program, network: Network, then: str
+) -> None:
+    with attach_clsact(classifier, "left", "ingress"):
+        subprocess.run(["tc", "qdisc", "del", "dev", "left", "clsact"], check=True)
+        if then:
+            subprocess.run(["tc", "qdisc", "add", "dev", "left", then], check=True)
+    assert ("ingress" in qdiscs("left")) is (then == "ingress")
+
+
+def test_the_qdisc_goes_with_the_last_filter(classifier: Program, network: Network) -> None:
     first = attach_clsact(classifier, "left", "ingress")
     second = attach_clsact(classifier, "left", "egress")
     first.detach()
@@ -260,7 +305,7 @@ def test_the_qdisc_goes_with_the_last_filter(classifier: Program, network) -> No
     assert "clsact" not in qdiscs("left")
 
 
-def test_priority_and_handle_are_taken(classifier: Program, network) -> None:
+def test_priority_and_handle_are_taken(classifier: Program, network: Network) -> None:
     with attach_clsact(classifier, "left", "ingress", priority=7, handle=3):
         shown = filters("left")
         assert "pref 7 bpf" in shown and "handle 0x3" in shown
@@ -271,7 +316,7 @@ def test_priority_and_handle_are_taken(classifier: Program, network) -> None:
 
 
 def test_replacing_leaves_the_filter_to_the_new_owner(
-    classifier: Program, returning: Make, network, counter
+    classifier: Program, returning: Make, network: Network, counter: Counter
 ) -> None:
     quiet = returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
     old = attach_clsact(quiet, "left", "ingress", priority=1, handle=1)
@@ -285,7 +330,9 @@ def test_replacing_leaves_the_filter_to_the_new_owner(
     assert "clsact" not in qdiscs("left")
 
 
-def test_clsact_updates_in_place(classifier: Program, returning: Make, network, counter) -> None:
+def test_clsact_updates_in_place(
+    classifier: Program, returning: Make, network: Network, counter: Counter
+) -> None:
     quiet = returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
     with attach_clsact(quiet, "left", "ingress") as link:
         link.update(classifier)
@@ -295,7 +342,7 @@ def test_clsact_updates_in_place(classifier: Program, returning: Make, network, 
     assert "clsact" not in qdiscs("left")
 
 
-def test_clsact_links_have_no_descriptor_and_no_pin(classifier: Program, network) -> None:
+def test_clsact_links_have_no_descriptor_and_no_pin(classifier: Program, network: Network) -> None:
     with attach_clsact(classifier, "left", "ingress") as link:
         with pytest.raises(NotSupportedError, match="without a link"):
             link.fileno()
@@ -303,21 +350,25 @@ def test_clsact_links_have_no_descriptor_and_no_pin(classifier: Program, network
             link.pin("/sys/fs/bpf/never")
 
 
-def test_a_refused_filter_leaves_no_qdisc(classifier: Program, network) -> None:
+def test_a_refused_filter_leaves_no_qdisc(classifier: Program, network: Network) -> None:
     classifier.close()
     with pytest.raises(ClosedError):
         attach_clsact(classifier, "left", "ingress")
     assert "clsact" not in qdiscs("left")
 
 
-def test_an_interface_that_went_away_detaches_silently(classifier: Program, network) -> None:
+def test_an_interface_that_went_away_detaches_silently(
+    classifier: Program, network: Network
+) -> None:
     link = attach_clsact(classifier, "left", "ingress")
     subprocess.run(["ip", "link", "delete", "left"], check=True)
     link.detach()
 
 
-@pytest.mark.vm
-def test_without_tcx_attach_falls_back_to_clsact(counting: Make, network, counter) -> None:
+@pytest.mark.second_kernel
+def test_without_tcx_attach_falls_back_to_clsact(
+    counting: Make, network: Network, counter: Counter
+) -> None:
     program = counting(ProgramType.SCHED_CLS, TCX_PASS)
     with program.attach("left", direction="ingress"):
         network.send(2)

@@ -14,7 +14,7 @@ from osmia.kernel.programs import loading as program_load
 from osmia.kernel.programs.verifier_log import explain
 from osmia.object.uapi import AttachType, ProgramType
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 LOAD = """
 import sys

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from osmia.engine.maps import KeyedMap, Map
 from osmia.errors import KernelError, NotSupportedError, OsmiaError
+from osmia.kernel.inventory import holders
 from osmia.kernel.sys import pins
 from osmia.object.uapi import MapType
 
@@ -144,3 +146,15 @@ def test_mounting_needs_a_directory(tmp_path: Path) -> None:
         (tmp_path / "flows").unlink()
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.mark.kernel
+def test_a_bpffs_on_top_of_another_is_one_place(tmp_path: Path) -> None:
+    with ExitStack() as mounted:
+        for _ in range(2):
+            pins.mount_bpffs(tmp_path)
+            mounted.callback(lambda: subprocess.run(["umount", tmp_path], check=True))
+        assert pins.bpffs_mounts().count(tmp_path) == 1
+        with new_map() as flows:
+            flows.pin(tmp_path / "flows")
+            assert holders.pinned()["map", flows.id] == [tmp_path / "flows"]

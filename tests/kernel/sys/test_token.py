@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from osmia.toolchain import compile as compile_source
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(features.kernel_is_older_than("6.9"), reason="BPF tokens are since 6.9"),
+    pytest.mark.slow,
 ]
 
 BEHIND = Path(__file__).parent / "user_namespace.py"
 FSCONFIG, SET_STRING, CREATE = 431, 1, 6  # the system call; linux/mount.h
 #: What no token stands in for.
 NEVER_DELEGATED = {"run statistics"}
+NOTHING: Mapping[str, str] = {}
 ALL = {"cmds": "any", "maps": "any", "progs": "any", "attachs": "any"}
 
 SOURCE = """
@@ -75,10 +77,13 @@ class UserNamespace:
 
     directory: Path
 
-    def run(self, *command: str, delegated: dict[str, str], **environment: str) -> str:
+    def run(
+        self, *command: str, delegated: dict[str, str], environment: Mapping[str, str] = NOTHING
+    ) -> str:
         """What the command prints; `delegated` are the bpffs's options, without "delegate_"."""
         mine, theirs = socket.socketpair()
-        start = [sys.executable, BEHIND, str(theirs.fileno()), self.directory, sys.executable]
+        places = str(BEHIND), str(theirs.fileno()), str(self.directory)
+        start = [sys.executable, *places, sys.executable]
         with mine, theirs:
             mine.settimeout(30)
             process = subprocess.Popen(
@@ -86,7 +91,7 @@ class UserNamespace:
                 pass_fds=[theirs.fileno()],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=os.environ | environment,
+                env={**os.environ, **environment},
                 text=True,
             )
             theirs.close()
@@ -98,7 +103,8 @@ class UserNamespace:
                 mine.close()
                 out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
-        return out
+        said: str = out
+        return said
 
     def load(
         self,
@@ -106,11 +112,11 @@ class UserNamespace:
         options: dict[str, Any],
         *,
         delegated: dict[str, str] = ALL,
-        **environment: str,
+        environment: Mapping[str, str] = NOTHING,
     ) -> dict[str, Any]:
         """What LOAD says of the object, loaded with these options."""
         out = self.run(
-            "-c", LOAD, str(path), json.dumps(options), delegated=delegated, **environment
+            "-c", LOAD, str(path), json.dumps(options), delegated=delegated, environment=environment
         )
         said: dict[str, Any] = json.loads(out)
         return said
@@ -170,12 +176,12 @@ def test_the_token_of_the_usual_bpffs_needs_no_word(
 
 def test_libbpfs_variable_says_where_the_token_is(elsewhere: UserNamespace, compiled: Path) -> None:
     where = {TOKEN_PATH_VARIABLE: str(elsewhere.directory)}
-    assert elsewhere.load(compiled, {}, **where)["tags"] == tags(compiled)
-    assert "EPERM" in elsewhere.load(compiled, {"token": ""}, **where)["error"]
+    assert elsewhere.load(compiled, {}, environment=where)["tags"] == tags(compiled)
+    assert "EPERM" in elsewhere.load(compiled, {"token": ""}, environment=where)["error"]
 
 
 def test_a_bpffs_that_is_named_must_give_a_token(by_default: UserNamespace, compiled: Path) -> None:
-    said = by_default.load(compiled, {}, **{TOKEN_PATH_VARIABLE: "/nowhere"})
+    said = by_default.load(compiled, {}, environment={TOKEN_PATH_VARIABLE: "/nowhere"})
     assert said == {
         "error": "cannot take a BPF token of '/nowhere': No such file or directory (ENOENT)"
     }

@@ -51,6 +51,15 @@ def parse_record(btf: BTF, kind: CoreKind, type_id: int, access: str) -> Spec:
     return parse_enumerator(btf, type_id, access)
 
 
+def described(btf: BTF, kind: CoreKind, type_id: int, access: str) -> str:
+    """What a record asks for: "task_struct.comm", "enumerator A of e", "task_struct"."""
+    root = btf.name_of(type_id)
+    steps = parse_record(btf, kind, type_id, access).steps
+    if kind in FIELD_KINDS:
+        return "".join([root, *(f".{s.name}" if s.name else f"[{s.index}]" for s in steps[1:])])
+    return root if kind in TYPE_KINDS else f"enumerator {steps[0].name} of {root}"
+
+
 def match_record(kind: CoreKind, local: Spec, target: BTF, type_id: int) -> Spec | None:
     """The same path from the type `type_id` of another BTF on; None where there is none."""
     if kind in FIELD_KINDS:

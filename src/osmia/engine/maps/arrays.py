@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from osmia.errors import CodecError
+from osmia.numpy_extra import numpy as np
 
 if TYPE_CHECKING:
     from osmia.engine.maps.keyed import KeyedMap

@@ -102,7 +102,7 @@ class ArenaMap(Map, types=(MapType.ARENA,)):
 
     def to_numpy(self, dtype: DTypeLike = "u1") -> numpy.ndarray[Any, Any]:
         """The memory as an array of `dtype`, bytes by default; changes are seen by programs."""
-        import numpy
+        from osmia.numpy_extra import numpy
 
         return numpy.frombuffer(self.memory(), dtype)
 

@@ -1,11 +1,12 @@
 """Attaching programs: one function a kind of hook, each giving a Link; `attach` picks one."""
 
+from osmia.engine.link import Link
 from osmia.kernel.links.attach import attach
 from osmia.kernel.links.cgroup import attach_cgroup
 from osmia.kernel.links.clsact import attach_clsact
 from osmia.kernel.links.info import LinkInfo
 from osmia.kernel.links.iterators import IteratorLink, attach_iterator
-from osmia.kernel.links.link import HookLink, KernelLink, Link, LinkGroup
+from osmia.kernel.links.link import HookLink, KernelLink, LinkGroup
 from osmia.kernel.links.multi import attach_kprobe_multi, attach_uprobe_multi
 from osmia.kernel.links.netfilter import attach_netfilter
 from osmia.kernel.links.order import LinkId, Place, ProgramId

@@ -1,11 +1,16 @@
-"""`Program.attach`: which of the attach functions a program wants, and with what."""
+"""`Program.attach`: the kinds of programs, in one table, and which one a program is of.
+
+The table says for each kind what the target is and which functions attach, whose parameters are
+the options. docs/python.md shows it (tools/generate_attach_table.py).
+"""
 
 from __future__ import annotations
 
-import os
-import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from osmia.engine.link import Link
 from osmia.errors import NotSupportedError
 from osmia.kernel.links import (
     cgroup,
@@ -16,6 +21,7 @@ from osmia.kernel.links import (
     perf,
     probes,
     sockets,
+    targets,
     tcx,
     tracing,
     tracing_multi,
@@ -23,7 +29,6 @@ from osmia.kernel.links import (
     xdp,
 )
 from osmia.kernel.links.attachable import Attachable
-from osmia.kernel.links.link import Link
 from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramType
 
 _CGROUP_TYPES = (
@@ -37,6 +42,9 @@ _CGROUP_TYPES = (
 )
 _MULTI_KPROBES = (AttachType.TRACE_KPROBE_MULTI, AttachType.TRACE_KPROBE_SESSION)
 _MULTI_UPROBES = (AttachType.TRACE_UPROBE_MULTI, AttachType.TRACE_UPROBE_SESSION)
+#: What sections of probes are called, but for kernel functions.
+_UPROBES = ("uprobe", "uretprobe")
+_SAID_BY_SECTION = ("ksyscall", "kretsyscall", "usdt", *_UPROBES)
 _NETKIT = (AttachType.NETKIT_PRIMARY, AttachType.NETKIT_PEER)
 
 _NOT_ATTACHED = {
@@ -51,189 +59,167 @@ _NOT_ATTACHED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How programs of one kind are attached: `name` and `target` in words, by `functions`, of
+    which the target says the arguments `given`; `attach` turns it into them.
+
+    A program is of the first kind of its type that has its attach type (none given: any) and
+    whose `sections` have the one that the object file names (none given: any).
+    """
+
+    name: str
+    target: str
+    functions: tuple[Callable[..., Link], ...]
+    given: tuple[str, ...]
+    attach: Callable[[Attachable, Any, dict[str, Any]], Link]
+    types: tuple[ProgramType, ...]
+    attach_types: tuple[AttachType, ...] = ()
+    sections: tuple[str, ...] = ()
+
+    def options(self) -> list[str]:
+        """The names of the options, in the functions' order."""
+        names = (name for function in self.functions for name in _parameters(function))
+        return list(dict.fromkeys(name for name in names if name not in self.given))
+
+
+KINDS = (
+    Kind(
+        "xdp", "interface", (xdp.attach_xdp,), ("interface",), targets.on_interface,
+        (ProgramType.XDP,),
+    ),
+    Kind(
+        "netkit", "interface", (tcx.attach_netkit,), ("interface",), targets.on_netkit,
+        (ProgramType.SCHED_CLS,), _NETKIT,
+    ),
+    Kind(
+        "tc, tcx", "interface", (tcx.attach_tcx, clsact.attach_clsact), ("interface",),
+        targets.on_classifier, (ProgramType.SCHED_CLS,),
+    ),
+    Kind(
+        "cgroup, sock_ops", "cgroup directory", (cgroup.attach_cgroup,), ("cgroup",),
+        targets.on_cgroup, _CGROUP_TYPES,
+    ),
+    Kind(
+        "lsm_cgroup", "cgroup directory", (cgroup.attach_cgroup,), ("cgroup",),
+        targets.on_cgroup, (ProgramType.LSM,), (AttachType.LSM_CGROUP,),
+    ),
+    Kind(
+        "ksyscall, kretsyscall", "system call", (probes.attach_kprobe,), ("function",),
+        targets.on_system_call, (ProgramType.KPROBE,), (), ("ksyscall", "kretsyscall"),
+    ),
+    Kind(
+        "usdt", 'file, "file:provider:name", or all three', (usdt.attach_usdt,), ("binary",),
+        targets.on_static_probe, (ProgramType.KPROBE,), (), ("usdt",),
+    ),
+    Kind(
+        "kprobe.multi", "pattern or list", (multi.attach_kprobe_multi,), ("functions",),
+        targets.on_kprobes, (ProgramType.KPROBE,), _MULTI_KPROBES,
+    ),
+    Kind(
+        "uprobe.multi", "`(file, pattern or list)`", (multi.attach_uprobe_multi,),
+        ("binary", "functions"), targets.on_uprobes, (ProgramType.KPROBE,), _MULTI_UPROBES,
+    ),
+    Kind(
+        "uprobe, uretprobe", '`(file, function)` or "file:function"', (probes.attach_uprobe,),
+        ("binary", "function"), targets.on_uprobe, (ProgramType.KPROBE,), (),
+        _UPROBES,
+    ),
+    Kind(
+        "kprobe, kretprobe", "function", (probes.attach_kprobe,), ("function",),
+        targets.on_kprobe, (ProgramType.KPROBE,),
+    ),
+    Kind(
+        "tracepoint", '"category:name"', (perf.attach_tracepoint,), ("category", "name"),
+        targets.on_tracepoint, (ProgramType.TRACEPOINT,),
+    ),
+    Kind(
+        "raw_tp", "name", (tracing.attach_raw_tracepoint,), ("name",),
+        targets.on_raw_tracepoint,
+        (ProgramType.RAW_TRACEPOINT, ProgramType.RAW_TRACEPOINT_WRITABLE),
+    ),
+    Kind(
+        "iter", "none, or a map", (iterators.attach_iterator,), ("map",), targets.on_iterator,
+        (ProgramType.TRACING,), (AttachType.TRACE_ITER,),
+    ),
+    Kind(
+        "fentry.multi, fexit.multi, fsession.multi", "pattern or list",
+        (tracing_multi.attach_tracing_multi,), ("functions",), targets.on_traced_many,
+        (ProgramType.TRACING,), tuple(MULTI_TRACING),
+    ),
+    Kind(
+        "fentry, fexit, fmod_ret, lsm, tp_btf", "none: said at load", (tracing.attach_tracing,),
+        (), targets.on_traced, (ProgramType.TRACING, ProgramType.LSM),
+    ),
+    Kind(
+        "freplace", "none, or another program", (tracing.attach_freplace,), ("target",),
+        targets.on_program, (ProgramType.EXT,),
+    ),
+    Kind(
+        "perf_event", "`SoftwareEvent`, `HardwareEvent`", (perf.attach_perf_event,), ("event",),
+        targets.on_event, (ProgramType.PERF_EVENT,),
+    ),
+    Kind(
+        "socket filter", "socket", (sockets.attach_socket_filter,), ("target",),
+        targets.on_socket, (ProgramType.SOCKET_FILTER,),
+    ),
+    Kind(
+        "sk_reuseport", "socket", (sockets.attach_reuseport,), ("target",),
+        targets.on_reuseport, (ProgramType.SK_REUSEPORT,),
+    ),
+    Kind(
+        "sk_skb, sk_msg", "sockmap", (sockets.attach_sockmap,), ("sockmap",),
+        targets.on_sockmap, (ProgramType.SK_SKB, ProgramType.SK_MSG),
+    ),
+    Kind(
+        "sk_lookup, flow_dissector", "network namespace; the current one",
+        (sockets.attach_netns,), ("netns",), targets.on_namespace,
+        (ProgramType.SK_LOOKUP, ProgramType.FLOW_DISSECTOR),
+    ),
+    Kind(
+        "netfilter", '`("ipv4", "input")`', (netfilter.attach_netfilter,), ("family", "hook"),
+        targets.on_netfilter, (ProgramType.NETFILTER,),
+    ),
+)  # fmt: skip
+
+
 def attach(program: Attachable, target: Any = None, **options: Any) -> Link:
-    """Attach a program where its type, attach type and section say.
-
-    `target`, by program type:
-
-    - XDP, traffic control: an interface by name or index (`direction` unless loaded for one);
-    - cgroup, sock_ops, lsm_cgroup: a cgroup directory;
-    - tracepoint: "category:name"; raw tracepoint: "name";
-    - kprobe: a kernel function; kprobe.multi: a pattern or list of them;
-    - uprobe: (file, function), "file:function" or a file and `offset`; multi likewise;
-    - usdt: a file with `provider` and `name`, or "file:provider:name";
-    - perf_event: a SoftwareEvent or HardwareEvent;
-    - iter: a map for map element iterators, nothing for others;
-    - socket filter, sk_reuseport: a socket; sk_skb, sk_msg: a sockmap;
-    - sk_lookup, flow_dissector: a network namespace (default: the current one);
-    - netfilter: ("ipv4", "input");
-    - freplace: another program, with `function`;
-    - fentry.multi, fexit.multi, fsession.multi: a pattern or list of kernel functions;
-    - fentry, fexit, fmod_ret, lsm, tp_btf: nothing, it was said at load.
+    """Attach a program where its type, attach type and section say; `KINDS` has what `target`
+    and `options` are for each kind. The link is the caller's.
 
     Without a target the section of the object file tells it ("kprobe/do_unlinkat").
-    `options` are those of the attach function of that kind. NotSupportedError for
-    what has no attachment or what this kernel lacks; ValueError when a target is missing.
+    NotSupportedError for what has no attachment or what this kernel lacks; ValueError when a
+    target is missing; TypeError for an option that the kind does not take.
     """
-    match program.type:
-        case ProgramType.XDP:
-            return xdp.attach_xdp(program, _interface(program, target), **options)
-        case ProgramType.SCHED_CLS:
-            return _attach_classifier(program, _interface(program, target), options)
-        case kind if kind in _CGROUP_TYPES:
-            return cgroup.attach_cgroup(program, _needed(program, target, "a cgroup"), **options)
-        case ProgramType.TRACEPOINT:
-            return perf.attach_tracepoint(program, _named(program, target), **options)
-        case ProgramType.RAW_TRACEPOINT | ProgramType.RAW_TRACEPOINT_WRITABLE:
-            return tracing.attach_raw_tracepoint(program, _named(program, target), **options)
-        case ProgramType.TRACING if program.expected_attach_type == AttachType.TRACE_ITER:
-            return iterators.attach_iterator(program, **_with(options, map=target))
-        case ProgramType.LSM if program.expected_attach_type == AttachType.LSM_CGROUP:
-            return cgroup.attach_cgroup(program, _needed(program, target, "a cgroup"), **options)
-        case ProgramType.TRACING if program.expected_attach_type in MULTI_TRACING:
-            functions = _needed(program, target or _section(program)[1], "functions")
-            return tracing_multi.attach_tracing_multi(program, functions, **options)
-        case ProgramType.TRACING | ProgramType.LSM:
-            return tracing.attach_tracing(program, **options)
-        case ProgramType.EXT:
-            return tracing.attach_freplace(program, target, **options)
-        case ProgramType.KPROBE:
-            return _attach_probe(program, target, options)
-        case ProgramType.PERF_EVENT:
-            event = _needed(program, target, "an event")
-            return perf.attach_perf_event(program, event, **options)
-        case ProgramType.SOCKET_FILTER:
-            return sockets.attach_socket_filter(program, _socket(program, target), **options)
-        case ProgramType.SK_REUSEPORT:
-            return sockets.attach_reuseport(program, _socket(program, target), **options)
-        case ProgramType.SK_SKB | ProgramType.SK_MSG:
-            return sockets.attach_sockmap(program, _needed(program, target, "a sockmap"), **options)
-        case ProgramType.SK_LOOKUP | ProgramType.FLOW_DISSECTOR:
-            return sockets.attach_netns(program, **_with(options, netns=target))
-        case ProgramType.NETFILTER:
-            family, hook = target if isinstance(target, tuple) else (target, "")
-            chosen = _with({"family": family, "hook": hook}, **options)
-            return netfilter.attach_netfilter(program, **chosen)
-        case other:
-            raise NotSupportedError(
-                _NOT_ATTACHED.get(ProgramType(other), f"no way to attach {other} programs")
-                if other in ProgramType._value2member_map_
-                else f"no way to attach programs of type {other}"
-            )
+    kind = kind_of(program, target, options)
+    known = kind.options()
+    for name in options:
+        if name not in known and name not in kind.given:
+            from osmia.engine.refusals import misspelt
+
+            raise misspelt(f"attach of {kind.name} programs", name, known)
+    return kind.attach(program, target, options)
 
 
-def _attach_classifier(program: Attachable, interface: str | int, options: dict[str, Any]) -> Link:
-    """netkit for programs loaded for it; tcx where the kernel has it, else clsact."""
-    if program.expected_attach_type in _NETKIT:
-        return tcx.attach_netkit(program, interface, **options)
-    if options.keys() & {"priority", "handle", "replace"}:
-        return clsact.attach_clsact(program, interface, **options)
-    try:
-        return tcx.attach_tcx(program, interface, **options)
-    except NotSupportedError:
-        if options.keys() - {"direction"}:
-            raise  # an order among programs has no counterpart
-        return clsact.attach_clsact(program, interface, **options)
+def kind_of(program: Attachable, target: Any, options: dict[str, Any]) -> Kind:
+    """Which kind of the table a program is of; NotSupportedError for those of none."""
+    base = targets.base_of(program)
+    if base not in _SAID_BY_SECTION and targets.means_a_file(target, options):
+        base = "uprobe"
+    for kind in KINDS:
+        if (
+            program.type in kind.types
+            and (not kind.attach_types or program.expected_attach_type in kind.attach_types)
+            and (not kind.sections or base in kind.sections)
+        ):
+            return kind
+    if program.type not in ProgramType._value2member_map_:
+        raise NotSupportedError(f"no way to attach programs of type {program.type}")
+    known = ProgramType(program.type)
+    raise NotSupportedError(_NOT_ATTACHED.get(known, f"no way to attach {known} programs"))
 
 
-def _attach_probe(program: Attachable, target: Any, options: dict[str, Any]) -> Link:
-    """kprobes and uprobes: what kind is in the attach type or in the section's name."""
-    section, said = _section(program)
-    base = section.removesuffix(".s")
-    returns = base.startswith(("kret", "uret"))
-    if base in ("ksyscall", "kretsyscall"):
-        name = _needed(program, target or said, "a system call")
-        options = _with({"return_probe": returns}, **options)
-        return probes.attach_kprobe(program, probes.syscall_function(name), **options)
-    if base == "usdt":
-        where, others = _static_probe(program, target or said, options)
-        return usdt.attach_usdt(program, *where, **others)
-    chosen = _with({"return_probe": returns}, **options)
-    if program.expected_attach_type in _MULTI_KPROBES:
-        if "addresses" not in options:
-            chosen["functions"] = _needed(program, target or said, "functions")
-        return multi.attach_kprobe_multi(program, **chosen)
-    if program.expected_attach_type in _MULTI_UPROBES:
-        binary, functions = _binary_and_function(program, target or said)
-        return multi.attach_uprobe_multi(program, binary, functions, **chosen)
-    if base.startswith("u") or _means_a_file(target, options):
-        binary, functions = _binary_and_function(program, target or said)
-        return probes.attach_uprobe(program, binary, functions, **chosen)
-    return probes.attach_kprobe(program, _needed(program, target or said, "a function"), **chosen)
-
-
-def _section(program: Attachable) -> tuple[str, str]:
-    """("uprobe", "libc:malloc") of section "?uprobe/libc:malloc"."""
-    if program.definition is None:
-        return "", ""
-    prefix, _, _rest = program.definition.section.lstrip("?").partition("/")
-    return prefix, program.definition.attach_to
-
-
-def _means_a_file(target: Any, options: dict[str, Any]) -> bool:
-    return (
-        isinstance(target, tuple | os.PathLike)
-        or (isinstance(target, str) and (":" in target or "/" in target))
-        or "pid" in options
-    )
-
-
-def _binary_and_function(program: Attachable, target: Any) -> tuple[Any, Any]:
-    """("libc", "malloc") from a pair, "libc:malloc", or a file alone."""
-    match target:
-        case (binary, functions):
-            return binary, functions
-        case str() if target:
-            binary, _, function = target.rpartition(":")
-            return (binary, function) if binary else (function, "")
-        case os.PathLike():
-            return target, ""
-    raise ValueError(f"program {program.name!r}: attach to what? Give (file, function)")
-
-
-def _static_probe(
-    program: Attachable, target: Any, options: dict[str, Any]
-) -> tuple[tuple[Any, str, str], dict[str, Any]]:
-    """(file, provider, name) from "file:provider:name", all three, or options; the others."""
-    others = {name: value for name, value in options.items() if name not in ("provider", "name")}
-    provider, name = options.get("provider", ""), options.get("name", "")
-    match target:
-        case (binary, provider, name):
-            return (binary, provider, name), others
-        case str() | os.PathLike() if provider and name:
-            return (target, provider, name), others
-        case str() if target.count(":") >= 2:
-            binary, provider, name = target.rsplit(":", 2)
-            return (binary, provider, name), others
-    raise ValueError(
-        f"program {program.name!r}: attach to which static probe?"
-        " Give a file, provider=… and name=…"
-    )
-
-
-def _interface(program: Attachable, target: Any) -> str | int:
-    if not isinstance(target, str | int) or target == "":
-        raise ValueError(f"program {program.name!r}: attach to which interface?")
-    return target
-
-
-def _named(program: Attachable, target: Any) -> str:
-    """The target, or what the section says behind its slash."""
-    return str(_needed(program, target or _section(program)[1], "a tracepoint"))
-
-
-def _needed(program: Attachable, target: Any, what: str) -> Any:
-    if target is None or target == "":
-        raise ValueError(f"program {program.name!r}: attach to what? It needs {what}")
-    return target
-
-
-def _socket(program: Attachable, target: Any) -> socket.socket:
-    if not isinstance(target, socket.socket):
-        raise ValueError(f"program {program.name!r}: attach to which socket?")
-    return target
-
-
-def _with(options: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Options and others that say something; the explicit ones win over None and ""."""
-    return options | {name: value for name, value in more.items() if value is not None}
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """A function's parameters but for the first, the program."""
+    code = function.__code__  # `inspect` takes 20 ms to import
+    return tuple(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])

@@ -7,9 +7,10 @@ import os
 from contextlib import ExitStack
 from functools import partial
 
+from osmia.engine.link import Link
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
-from osmia.kernel.links.link import KernelLink, Link
+from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.order import LinkId, Place, ProgramId
 from osmia.kernel.links.prog_attach import attach_to
 from osmia.kernel.probes.features import needs

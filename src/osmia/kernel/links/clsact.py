@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
@@ -35,8 +36,12 @@ from osmia.kernel.rtnetlink.tc_messages import (
     make_qdisc,
     remove_qdisc,
 )
+from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
 from osmia.object.uapi import AttachType
+
+if TYPE_CHECKING:
+    from osmia.engine.program import Program
 
 #: Qdiscs that this process made: (network namespace, interface index).
 _made: set[tuple[int, int]] = set()
@@ -73,15 +78,15 @@ def attach_clsact(
     The attachment is no link: it lasts until `detach`, beyond this process. `update` swaps
     the program atomically.
     """
-    parent = PARENTS[direction or _direction(program)]
-    index = interface_index(interface)
     side = direction or _direction(program)
+    parent = PARENTS[side]
+    index = interface_index(interface)
     what = f"program {program.name!r} on clsact {side} of {interface_words(interface)}"
     identifier = program.id
     with ExitStack() as undo:
         route = undo.enter_context(RouteSocket())
         undo.push(_on_error(lambda: _remove_qdisc(route, index)))
-        _add_qdisc(route, index, what)
+        _add_qdisc(route, index, side, what)
         flags = NetlinkFlag.CREATE | (NetlinkFlag.REPLACE if replace else NetlinkFlag.EXCL)
         wanted = _Place(index, parent, priority, handle)
         place = _put(route, wanted, program, flags, what)
@@ -99,7 +104,7 @@ class _Filter:
         self._program_id = program_id
         self._what = what
 
-    def replace(self, program: Attachable) -> None:
+    def replace(self, program: Program) -> None:
         what, identifier = f"update {self._what}", program.id
         _put(self._route, self._place, program, NetlinkFlag.CREATE | NetlinkFlag.REPLACE, what)
         self._program_id = identifier
@@ -137,7 +142,7 @@ def _direction(program: Attachable) -> str:
 
 
 def _put(
-    route: RouteSocket, place: _Place, program: Attachable, flags: NetlinkFlag, what: str
+    route: RouteSocket, place: _Place, program: NamedDescriptor, flags: NetlinkFlag, what: str
 ) -> _Place:
     """Add or replace a filter; where the kernel put it."""
     options = attributes(
@@ -180,8 +185,8 @@ def _namespace() -> int:
     return os.stat("/proc/thread-self/ns/net").st_ino  # noqa: PTH116 - of this thread
 
 
-def _add_qdisc(route: RouteSocket, index: int, what: str) -> None:
-    if make_qdisc(route, index, what):
+def _add_qdisc(route: RouteSocket, index: int, side: str, what: str) -> None:
+    if make_qdisc(route, index, side, what):
         _made.add((_namespace(), index))
 
 

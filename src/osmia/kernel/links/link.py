@@ -1,83 +1,27 @@
-"""Links: attachments that are detached, pinned and updated alike, whatever they hang on."""
+"""The kernel's links: detached, pinned and updated alike, whatever they hang on."""
 
 from __future__ import annotations
 
 import errno
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
+from osmia.engine.link import Link
 from osmia.errors import ClosedError, KernelError, NotSupportedError
-from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.info import LinkInfo, link_info
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import LinkType
 
+if TYPE_CHECKING:
+    from osmia.engine.program import Program
+
 #: BPF_F_REPLACE
 _REPLACE = 4
 _LINK = ("anon_inode:bpf_link", "anon_inode:bpf-link", "anon_inode:[bpf_link]")
-
-
-class Link(ABC):
-    """A program's attachment, as a context manager: leaving the block closes it.
-
-    `what` says in words what hangs where: "program 'drop' on interface eth0".
-    """
-
-    what: str
-
-    @property
-    @abstractmethod
-    def closed(self) -> bool:
-        """Whether `detach` or `close` was called."""
-
-    @abstractmethod
-    def detach(self) -> None:
-        """Take the program off its hook now, and close. Nothing happens the second time."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give up this reference; without others (a pin, a process) the program is taken off."""
-
-    @abstractmethod
-    def fileno(self) -> int:
-        """The link's descriptor. NotSupportedError for attachments that have none."""
-
-    @abstractmethod
-    def pin(self, path: str | os.PathLike[str]) -> None:
-        """Keep the program attached under a path in a bpffs; missing directories are made."""
-
-    @abstractmethod
-    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
-        """Put another program of the same type in this one's place, atomically.
-
-        With `expected` only when that one is there now: KernelError EPERM otherwise.
-        """
-
-    @property
-    @abstractmethod
-    def info(self) -> LinkInfo:
-        """What the kernel tells of the link."""
-
-    def __enter__(self) -> Link:
-        if self.closed:
-            raise ClosedError(f"the link of {self.what} is closed")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}, {self.what}{', closed' if self.closed else ''}>"
 
 
 class KernelLink(Link):
@@ -123,7 +67,7 @@ class KernelLink(Link):
         """The kernel's number for the link, as bpftool shows it."""
         return self.info.id
 
-    def detach(self) -> None:
+    def _detach(self) -> None:
         """Take the program off even when others refer to the link (where the kernel can;
         since 5.9), remove the pins that this object made, and close."""
         if self.closed:
@@ -135,9 +79,9 @@ class KernelLink(Link):
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
         self.unpin()
-        self.close()
+        self._close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         self._fd.close()
 
     def pin(self, path: str | os.PathLike[str]) -> None:
@@ -154,7 +98,7 @@ class KernelLink(Link):
         while self._pins:
             self._pins.pop().unlink(missing_ok=True)
 
-    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
         try:
             syscall.link_update(
                 self.fileno(),
@@ -193,7 +137,7 @@ class HookLink(Link):
         self,
         what: str,
         undo: Callable[[], None],
-        replace: Callable[[Attachable], None] | None = None,
+        replace: Callable[[Program], None] | None = None,
     ) -> None:
         self.what = what
         self._undo: Callable[[], None] | None = undo
@@ -210,18 +154,18 @@ class HookLink(Link):
     def info(self) -> LinkInfo:
         raise NotSupportedError(f"{self.what} is attached without a link: the kernel tells nothing")
 
-    def detach(self) -> None:
+    def _detach(self) -> None:
         undo, self._undo = self._undo, None
         if undo is not None:
             undo()
 
-    def close(self) -> None:
-        self.detach()
+    def _close(self) -> None:
+        self._detach()
 
     def pin(self, path: str | os.PathLike[str]) -> None:
         raise NotSupportedError(f"{self.what} is attached without a link: it cannot be pinned")
 
-    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
         if self.closed:
             raise ClosedError(f"the link of {self.what} is closed")
         if self._replace is None or expected is not None:
@@ -246,14 +190,15 @@ class LinkGroup(Link):
     @property
     def info(self) -> LinkInfo:
         """That of the first of `links`."""
-        return self.links[0].info
+        told: LinkInfo = self.links[0].info
+        return told
 
-    def detach(self) -> None:
+    def _detach(self) -> None:
         with ExitStack() as all_of_them:  # also behind one that fails
             for link in self.links:
                 all_of_them.callback(link.detach)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         with ExitStack() as all_of_them:
             for link in self.links:
                 all_of_them.callback(link.close)
@@ -261,7 +206,7 @@ class LinkGroup(Link):
     def pin(self, path: str | os.PathLike[str]) -> None:
         raise NotSupportedError(f"{self.what}: several links; pin each of `links`")
 
-    def update(self, program: Attachable, *, expected: Attachable | None = None) -> None:
+    def update(self, program: Program, *, expected: Program | None = None) -> None:
         for link in self.links:
             link.update(program, expected=expected)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fnmatch
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from osmia.kernel.links.symbols import (
     SymbolNotFoundError,
     find_binary,
     function_offset,
+    glob,
     matching_functions,
 )
 from osmia.kernel.probes.features import missing, needs
@@ -143,7 +142,7 @@ def _check(count: int, cookies: Sequence[int], both: bool) -> None:
 
 def _offsets(path: Path, functions: str | Sequence[str]) -> Iterable[int]:
     if isinstance(functions, str):
-        return matching_functions(path, functions).values() if functions else ()
+        return [each.offset for each in matching_functions(path, functions)] if functions else ()
     return [function_offset(path, function) for function in functions]
 
 
@@ -151,9 +150,9 @@ def _matching_kernel_functions(pattern: str) -> list[str]:
     """Names that ftrace knows and the pattern matches, each once."""
     if not pattern:
         return []
-    if not any(letter in pattern for letter in "*?["):
+    if not any(letter in pattern for letter in "*?"):
         return [pattern]
-    matches = re.compile(fnmatch.translate(pattern)).match
+    matches = glob(pattern).fullmatch
     listed = tracefs() / "available_filter_functions"
     if not listed.exists():
         raise NotSupportedError("this kernel is built without function tracing (ftrace)")

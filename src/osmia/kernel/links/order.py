@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from osmia.engine.link import Link
 from osmia.kernel.links.attachable import Attachable
-from osmia.kernel.links.link import Link
 from osmia.kernel.sys.attributes import LinkOrderOptions
 from osmia.object.uapi import MapFlag
 

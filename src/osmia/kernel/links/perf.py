@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from enum import IntEnum
 
+from osmia.engine.link import Link
 from osmia.errors import NotSupportedError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.info import LinkInfo
-from osmia.kernel.links.link import HookLink, KernelLink, Link, LinkGroup
+from osmia.kernel.links.link import HookLink, KernelLink, LinkGroup
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import perf_events, syscall
 from osmia.kernel.sys.attributes import LinkPerfEventOptions, PerfEventAttr

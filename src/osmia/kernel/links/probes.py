@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from osmia.engine.link import Link
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
-from osmia.kernel.links.link import HookLink, Link
+from osmia.kernel.links.link import HookLink
 from osmia.kernel.links.perf import PerfType, attach_to_event, open_event
 from osmia.kernel.links.symbols import find_binary, function_offset
 from osmia.kernel.probes.features import missing
@@ -83,8 +84,12 @@ def attach_uprobe(
     semaphores; since 4.20). Links and `cookie` since 5.15; before 4.17 the probe is
     made in the trace file system.
 
-    Raises SymbolNotFoundError, KernelError, ValueError for a counter from 4 GiB on.
+    Raises SymbolNotFoundError (AmbiguousSymbolError, where several functions have the name),
+    KernelError, ValueError for a counter from 4 GiB on, and where neither a function nor an
+    offset is given: byte 0 of a file is no code.
     """
+    if not function and not offset:
+        raise ValueError(f"program {program.name!r}: attach to what? It needs a function")
     if reference_counter >> 32:
         raise ValueError(f"a reference counter at {reference_counter:#x} is beyond 4 GiB")
     path = find_binary(binary, pid)

@@ -7,9 +7,10 @@ import os
 import socket
 from collections.abc import Callable
 
+from osmia.engine.link import Link
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
-from osmia.kernel.links.link import HookLink, KernelLink, Link
+from osmia.kernel.links.link import HookLink, KernelLink
 from osmia.kernel.links.prog_attach import attach_to
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from osmia.kernel.links.link import HookLink, KernelLink, Link
+from osmia.engine.link import Link
+from osmia.kernel.links.link import HookLink, KernelLink
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor, HasFileno

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from osmia.engine.link import Link
 from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
-from osmia.kernel.links.link import KernelLink, Link
+from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.order import LinkId, Place, ProgramId
 from osmia.kernel.probes.features import missing, needs
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import fnmatch
-import re
 from collections.abc import Sequence
 
 from osmia.btf import BTF, FuncProto, Kind, kernel_btf
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
-from osmia.kernel.links.symbols import SymbolNotFoundError
+from osmia.kernel.links.symbols import SymbolNotFoundError, glob
 from osmia.kernel.probes.features import needs
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkTracingMultiOptions
@@ -66,7 +64,7 @@ def attach_tracing_multi(
 
 def matching_ids(types: BTF, pattern: str) -> list[int]:
     """The type ids of the functions that match and can be traced, ascending."""
-    matches = re.compile(fnmatch.translate(pattern)).match
+    matches = glob(pattern).fullmatch
     known = _known_to_ftrace()
     found = [
         type_id

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osmia.elf.static_probes import StaticProbe, static_probes
+from osmia.engine.link import Link
 from osmia.errors import NotSupportedError
 from osmia.kernel.links.attachable import Attachable, StaticProbeSpecs
-from osmia.kernel.links.info import LinkInfo
-from osmia.kernel.links.link import Link, LinkGroup
+from osmia.kernel.links.link import LinkGroup
 from osmia.kernel.links.multi import attach_uprobe_multi
 from osmia.kernel.links.probes import attach_uprobe
 from osmia.kernel.links.symbols import SymbolNotFoundError, find_binary, open_binary
@@ -38,22 +38,18 @@ class UsdtLink(LinkGroup):
         """The descriptor of the one link (since 6.6); NotSupportedError when there are several."""
         return self.links[0].fileno() if len(self.links) == 1 else super().fileno()
 
-    @property
-    def info(self) -> LinkInfo:
-        return self.links[0].info
-
     def pin(self, path: str | os.PathLike[str]) -> None:
         if len(self.links) != 1:
             super().pin(path)
         self.links[0].pin(path)
         self._free = None  # the description is in use as long as the pin, which may outlive us
 
-    def detach(self) -> None:
-        super().detach()
+    def _detach(self) -> None:
+        super()._detach()
         self._done()
 
-    def close(self) -> None:
-        super().close()
+    def _close(self) -> None:
+        super()._close()
         self._done()
 
     def _done(self) -> None:

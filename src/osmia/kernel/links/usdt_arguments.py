@@ -104,7 +104,8 @@ _X86_REGISTER = re.compile(r"%(\w+)")
 _X86_MEMORY = re.compile(
     rf"({_NUMBER})?\(\s*%(\w+)\s*(?:,\s*%(\w+)\s*(?:,\s*([1248])\s*)?)?\)", re.ASCII
 )
-_X86_SYMBOL = re.compile(rf"([A-Za-z_.$][\w.$]*)({_NUMBER})?\(%[re]ip\)")
+#: A symbol's name, and a number before or behind it: gcc writes 24+name, and name+24.
+_X86_SYMBOL = re.compile(rf"(?:({_NUMBER})\+)?([A-Za-z_.$][\w.$]*)({_NUMBER})?\(%[re]ip\)")
 
 
 def _x86(operand: str, size: int, signed: bool, distance: Distance) -> Argument | None:
@@ -116,7 +117,7 @@ def _x86(operand: str, size: int, signed: bool, distance: Distance) -> Argument 
             return None
         return Argument(size, signed, ArgumentKind.REGISTER, register=register)
     if found := _X86_SYMBOL.fullmatch(operand):
-        value = distance(found[1]) + int(found[2] or "0", 0)
+        value = distance(found[2]) + int(found[1] or "0", 0) + int(found[3] or "0", 0)
         register = _X86_REGISTERS["rip"]
         return Argument(size, signed, ArgumentKind.MEMORY, value, register)
     if found := _X86_MEMORY.fullmatch(operand):

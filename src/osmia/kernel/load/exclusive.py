@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping
 
 from osmia.kernel.load import image
-from osmia.object.model import Object, Program
-from osmia.passes.layout import lay_out_program
+from osmia.passes.layout import ProgramLayout
 
 _LD_IMM64 = 0x18
 _MAPS = (image.PSEUDO_MAP_FD, image.PSEUDO_MAP_VALUE)
 
 
-def code_hash(obj: Object, program: Program) -> bytes:
+def code_hash(layout: ProgramLayout, byteorder: str, symbols: Mapping[str, int]) -> bytes:
     """The SHA-256 of the program's code as the kernel computes it: map descriptors are zero.
 
     No map need exist yet. (Code with variables of kernel modules has descriptors in it that
     count; no hash can be told for it before.)
     """
-    layout = lay_out_program(obj, program)
     numbers = image.Numbers(
         maps=defaultdict(int),
         data=defaultdict(int),
         jump_tables=defaultdict(int),
+        symbols=symbols,
         # A call has its module's place in a list, and any distinct numbers keep the places.
         modules={each.target: n for n, each in enumerate(layout.relocations, 1)},
-        skipped_maps={m.name: n for n, m in enumerate(obj.maps.values()) if not m.autocreate},
     )
-    code, _ = image.resolve(layout, numbers, obj.byteorder)
+    code, _ = image.resolve(layout, numbers, byteorder)
     purged = bytearray(code)
-    shift = 4 if obj.byteorder == "little" else 0
+    shift = 4 if byteorder == "little" else 0
     at = 0
     while at < len(purged):
         if purged[at] != _LD_IMM64:

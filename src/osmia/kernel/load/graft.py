@@ -14,8 +14,8 @@ from osmia.kernel.load import loader
 from osmia.kernel.load.tc_pins import tc_root
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import syscall
-from osmia.object.map_ids import tail_call_of
 from osmia.object.model import Object
+from osmia.object.sections import tail_call_of
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.passes.attachment import find_program, for_graft
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from osmia.errors import NotSupportedError, RelocationError
 from osmia.object.model import Relocation, RelocationKind
 from osmia.passes.layout import ProgramLayout
+from osmia.passes.target import Target
 
 # Source registers that give ld_imm64 and call their meaning (include/uapi/linux/bpf.h).
 PSEUDO_MAP_FD = 1
@@ -17,16 +18,12 @@ PSEUDO_MAP_VALUE = 2
 PSEUDO_BTF_ID = 3
 PSEUDO_KFUNC_CALL = 2
 
-CALL = 0x85
-#: What a reference to a map that is not created becomes, plus the map's number (as libbpf's).
-POISONED_MAP = 2001000000
-
 VMLINUX = "vmlinux"
 
 
 class Numbers(NamedTuple):
     """What names stand for in this process: descriptors of maps, of modules' BTF and of the
-    program's jump tables.
+    program's jump tables; addresses of the kernel's symbols.
 
     `fd_array` collects descriptors of the modules whose functions are called, for
     BPF_PROG_LOAD; its index 0 stays free, as an instruction's offset of 0 means vmlinux.
@@ -36,7 +33,7 @@ class Numbers(NamedTuple):
     data: Mapping[str, int]
     modules: Mapping[str, int] = {}
     jump_tables: Mapping[str, int] = {}
-    skipped_maps: Mapping[str, int] = {}
+    symbols: Mapping[str, int] = {}
 
 
 def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[bytes, list[int]]:
@@ -45,12 +42,10 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
         raise NotSupportedError(
             f"program {layout.name!r} is for {byteorder}-endian machines; this one is not"
         )
-    code = layout.code
+    code = bytearray(layout.code)
     fd_array: list[int] = []
     for relocation in layout.relocations:
         match relocation.kind:
-            case RelocationKind.MAP if relocation.target in numbers.skipped_maps:
-                _poison(code, relocation.offset, numbers.skipped_maps[relocation.target])
             case RelocationKind.MAP:
                 _load(code, relocation, PSEUDO_MAP_FD, _number(numbers.maps, layout, relocation))
             case RelocationKind.DATA:
@@ -62,6 +57,9 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
             case RelocationKind.KERNEL_VARIABLE:
                 module = _module(numbers, layout, relocation)
                 _load(code, relocation, PSEUDO_BTF_ID, relocation.addend, module)
+            case RelocationKind.KERNEL_SYMBOL:
+                address = _number(numbers.symbols, layout, relocation)
+                _load(code, relocation, 0, address & 0xFFFFFFFF, address >> 32)
             case RelocationKind.KERNEL_FUNCTION:
                 module = _module(numbers, layout, relocation)
                 _call(code, relocation, _array_index(fd_array, module))
@@ -70,6 +68,12 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
                     f"program {layout.name!r}: {relocation.target!r} is not resolved"
                 )
     return bytes(code), fd_array
+
+
+def symbols_of(layout: ProgramLayout, target: Target) -> Mapping[str, int]:
+    """The kernel's symbols where the program names any: reading them all takes its time."""
+    named = any(each.kind is RelocationKind.KERNEL_SYMBOL for each in layout.relocations)
+    return target.symbols if named else {}
 
 
 def _number(names: Mapping[str, int], layout: ProgramLayout, relocation: Relocation) -> int:
@@ -102,7 +106,7 @@ def _load(
 ) -> None:
     at = relocation.offset
     code[at + 1] = _registers(code[at + 1], source)
-    struct.pack_into("=i", code, at + 4, low)
+    struct.pack_into("=I", code, at + 4, low)
     if high is not None:
         struct.pack_into("=I", code, at + 12, high & 0xFFFFFFFF)
 
@@ -118,9 +122,3 @@ def _registers(registers: int, source: int) -> int:
     if sys.byteorder == "little":
         return registers & 0x0F | source << 4
     return registers & 0xF0 | source
-
-
-def _poison(code: bytearray, at: int, number: int) -> None:
-    """Two calls that cannot be: fine in dead code, and a clear verifier message elsewhere."""
-    for slot in (at, at + 8):
-        code[slot : slot + 8] = struct.pack("=BBhi", CALL, 0, 0, POISONED_MAP + number)

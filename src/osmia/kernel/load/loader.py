@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from typing import Unpack
 
 from osmia.btf import BTF
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
@@ -24,11 +25,14 @@ from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.token import with_token
 from osmia.object import model
+from osmia.object.data_pointers import warn_of_pointers
 from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import AttachType, ProgramType
-from osmia.passes import prepare
-from osmia.passes.layout import ProgramLayout, lay_out_program
+from osmia.passes.layout import ProgramLayout
+from osmia.passes.options import PassOptions
+from osmia.passes.running import RunningKernel, running_version
+from osmia.passes.stages import prepare
 from osmia.passes.target import Target
 
 
@@ -41,6 +45,7 @@ def load(
     attach_to: Mapping[str, Program] | None = None,
     log_level: int = 0,
     token: str | os.PathLike[str] | None = None,
+    **options: Unpack[PassOptions],
 ) -> LoadedObject:
     """Load all programs of `obj` that have `autoload` on, with their maps.
 
@@ -49,17 +54,31 @@ def load(
     use instead of new ones, by name. `attach_to` gives, by program name, the loaded program
     that an freplace or fentry program is for. `log_level` as for `Program.load`. `token` is
     a bpffs whose BPF token stands in for capabilities (since 6.9); see `kernel.sys.token`.
+    The other options are those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
     NotSupportedError, BpfPermissionError, KernelError. Nothing is left behind then: no
     descriptor, and no pin that was not there before.
     """
 
+    for name, program in (attach_to or {}).items():
+        _check_own(obj, name, program)
+
     def attempt(token_fd: int) -> LoadedObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
-        return loader.load(pin_root, maps or {})
+        return loader.load(pin_root, maps or {}, options)
 
     return with_token(attempt, token, obj)
+
+
+def _check_own(obj: Object, name: str, program: object) -> None:
+    """See that a program of the object can be for a program that is given for it."""
+    if name not in obj.programs:
+        raise RelocationError(f"{obj.name} has no program {name!r} that could be attached")
+    if not isinstance(program, Program):
+        other = getattr(program, "name", program)
+        raise RelocationError(f"program {name!r} is for {other!r}, which the kernel does not hold")
+    program.fileno()  # ClosedError
 
 
 class _Loader:
@@ -82,13 +101,20 @@ class _Loader:
         self.token_fd = token_fd
         self.copies: dict[str, dict[int, int]] = {}
 
-    def load(self, pin_root: str | os.PathLike[str], given: Mapping[str, Map]) -> LoadedObject:
+    def load(
+        self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
+    ) -> LoadedObject:
         self._check_types()
-        self.obj = prepare(self.source, self.target)
+        self.prepared = prepare(self.source, self.target, given_maps=given.keys(), **options)
+        self.obj = self.prepared.object
         with ExitStack() as undo:
             self._load_btf(undo)
-            self.maps = MapLoader(self.obj, self.btf, pin_root, undo, self.target, self.token_fd)
+            self.maps = MapLoader(
+                self.prepared, self.btf, pin_root, undo, self.target, self.token_fd
+            )
             self.maps.create(given)
+            if any(s.relocations for s in self.obj.data_sections.values()):
+                warn_of_pointers(self.obj)
             programs = self._load_programs(undo)
             self.maps.fill_slots(programs)
             loaded = LoadedObject(
@@ -133,7 +159,7 @@ class _Loader:
         if not features.kernel_is_older_than("6.8"):
             return btf
         programs = [each for each in self.obj.programs.values() if each.autoload]
-        changed, self.copies = with_context_types(btf, self.obj, programs)
+        changed, self.copies = with_context_types(btf, self.prepared, programs)
         return changed
 
     def _config_layout(self) -> SectionLayout | None:
@@ -148,7 +174,7 @@ class _Loader:
         wanted = programs_to_load(self.obj, self.maps.struct_ops.values())
         for program in self.obj.programs.values():
             if program.name in wanted:
-                layout = lay_out_program(self.obj, program)
+                layout = self.prepared.layout(program.name)
                 made = undo.enter_context(self._load_program(program, layout))
                 self._bind_constants(made, layout)
                 loaded[program.name] = made
@@ -198,7 +224,7 @@ class _Loader:
             except VerifierError as error:
                 from osmia.kernel.load.poison import explained
 
-                raise explained(error, self.source, layout, self.maps.skipped) from None
+                raise explained(error, layout.unresolved) from None
 
     def _function_info(self, layout: ProgramLayout) -> bytes:
         """The records for BPF_PROG_LOAD, with the copies that stand for some functions."""
@@ -226,7 +252,7 @@ class _Loader:
                 for name in sorted(modules)
             },
             jump_tables=self._jump_tables(layout, descriptors),
-            skipped_maps=self.maps.skipped,
+            symbols=image.symbols_of(layout, self.target),
         )
 
     def _jump_tables(self, layout: ProgramLayout, descriptors: ExitStack) -> dict[str, int]:
@@ -270,10 +296,12 @@ class _Loader:
         raise RelocationError(f"program {program.name!r} is in no struct_ops that this kernel has")
 
     def _kernel_version(self, program: model.Program) -> int:
-        """Before 5.0 the kernel compared it for kprobe programs; later it does not look."""
+        """Before 5.0 the kernel compared it with its own for kprobe programs; later it does
+        not look."""
         if self.obj.kernel_version or program.type is not ProgramType.KPROBE:
             return self.obj.kernel_version
-        return self.target.version
+        is_this = isinstance(self.target, RunningKernel)
+        return self.target.version if is_this else running_version()
 
     def _source_lines(self, layout: ProgramLayout) -> list[model.SourceLine]:
         return [

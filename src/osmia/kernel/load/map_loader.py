@@ -13,7 +13,7 @@ from typing import NamedTuple
 from osmia.engine.maps import ArenaMap, Map
 from osmia.engine.reuse import check_reuse, effective
 from osmia.errors import KernelError, MapMismatchError, OsmiaError, RelocationError
-from osmia.kernel.load import tc_pins
+from osmia.kernel.load import image, tc_pins
 from osmia.kernel.load.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
 from osmia.kernel.load.definitions import section_map
 from osmia.kernel.load.held_maps import HeldMap
@@ -27,8 +27,9 @@ from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.pins import safe_name
 from osmia.object import model
-from osmia.object.model import DataKind, DataSection, Object, Pinning
+from osmia.object.model import DataKind, DataSection, Pinning
 from osmia.object.uapi import MapFlag, MapType
+from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
 
 
@@ -51,14 +52,15 @@ class MapLoader:
 
     def __init__(
         self,
-        obj: Object,
+        prepared: Prepared,
         btf: FileDescriptor | None,
         pin_root: str | os.PathLike[str],
         undo: ExitStack,
         target: Target,
         token_fd: int = 0,
     ) -> None:
-        self.obj = obj
+        self.prepared = prepared
+        self.obj = prepared.object
         self.token_fd = token_fd
         self.target = target
         self.btf = btf
@@ -66,7 +68,6 @@ class MapLoader:
         self.undo = undo
         self.user_maps: dict[str, HeldMap] = {}
         self.sections: dict[str, LoadedSection] = {}
-        self.skipped: dict[str, int] = {}
         self.struct_ops: dict[str, StructOps] = {}
         self.pin_paths: dict[str, str] = {}
 
@@ -76,12 +77,10 @@ class MapLoader:
         if unknown:
             raise RelocationError(f"{self.obj.name} has no map {sorted(unknown)[0]!r}")
         self._find_pins(given)
-        for number, definition in enumerate(self.obj.maps.values()):
-            if not definition.autocreate:
-                self.skipped[definition.name] = number
-            elif definition.name in given:
+        for definition in self.obj.maps.values():
+            if definition.name in given:
                 self._use(_effective(definition), given[definition.name])
-            else:
+            elif definition.autocreate:
                 self._create(_effective(definition))
         for section in self.obj.data_sections.values():
             if section.kind is DataKind.ARENA:
@@ -237,7 +236,8 @@ class MapLoader:
             )
         from osmia.kernel.load.exclusive import code_hash
 
-        return code_hash(self.obj, program)
+        layout = self.prepared.layout(program.name)
+        return code_hash(layout, self.obj.byteorder, image.symbols_of(layout, self.target))
 
     def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
         held = HeldMap(definition, fd, self.obj.btf)
@@ -300,7 +300,7 @@ class MapLoader:
     def fill_slots(self, programs: Mapping[str, Program]) -> None:
         """Store initial values: inner maps, and the programs of prog arrays."""
         for definition in self.obj.maps.values():
-            for index, target in definition.slots if definition.autocreate else ():
+            for index, target in definition.slots if definition.name in self.user_maps else ():
                 fd = self._slot_target(definition, target, programs)
                 if fd is not None:
                     self._store(definition, index, target, fd)

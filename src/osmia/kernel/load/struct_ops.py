@@ -60,10 +60,10 @@ def find_struct_ops(obj: Object, target: Target) -> list[StructOps]:
     lacks a member that is set, and NotSupportedError where it knows no such struct_ops.
     """
     return [
-        _match(obj, section, variable, target)
+        _match(obj, section, key, target)
         for section in obj.data_sections.values()
         if section.kind is model.DataKind.STRUCT_OPS
-        for variable in section.variables.values()
+        for key, variable in section.variables.items()
         if variable.autocreate
     ]
 
@@ -91,8 +91,8 @@ def programs_to_load(obj: Object, matched: Iterable[StructOps]) -> set[str]:
     }
 
 
-def _match(obj: Object, section: DataSection, variable: Variable, target: Target) -> StructOps:
-    btf = obj.btf
+def _match(obj: Object, section: DataSection, key: str, target: Target) -> StructOps:
+    btf, variable = obj.btf, section.variables[key]
     local = btf.type(btf.resolve(variable.type_id)) if btf is not None else None
     if btf is None or not isinstance(local, Struct):
         raise RelocationError(f"struct_ops {variable.name!r} is no struct with BTF")
@@ -107,7 +107,7 @@ def _match(obj: Object, section: DataSection, variable: Variable, target: Target
     matcher.copy(local, kernel_struct, section, variable, kernel.size_of(value_type_id))
     flags = MapFlag.LINK if section.name.endswith(".link") else MapFlag(0)
     definition = model.Map(
-        name=variable.name,
+        name=key,
         type=MapType.STRUCT_OPS,
         key_size=4,
         value_size=kernel.size_of(value_type_id),

@@ -10,7 +10,8 @@ from osmia.errors import KernelError, NotSupportedError, RelocationError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import btf_info
 from osmia.kernel.sys.fd import FileDescriptor
-from osmia.passes.target import Target, read_symbols
+from osmia.passes.kernel_files import read_symbols
+from osmia.passes.running import RunningKernel
 from osmia.tracefs import tracefs
 
 _ENOENT = 2
@@ -19,21 +20,27 @@ _KPROBE_EVENTS = Path("/sys/bus/event_source/devices/kprobe/type")
 _SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
 
-def kernel_target(btf: BTF | None = None, *, core_btf: BTF | None = None) -> Target:
+class KernelTarget(RunningKernel):
+    """The running kernel with its features, which are probed when asked for."""
+
+    def feature(self, name: str) -> bool:
+        """What is given of `LINUX_HAS_…`, else what the kernel shows; False for the rest."""
+        if name in self._features:
+            return self._features[name]
+        match name:
+            case "LINUX_HAS_BPF_COOKIE":
+                from osmia.kernel.probes import features
+
+                return features.has("BPF cookies")
+            case "LINUX_HAS_SYSCALL_WRAPPER":
+                return _has_kprobes() and _has_syscall_wrapper()
+        return False
+
+
+def kernel_target(btf: BTF | None = None, *, core_btf: BTF | None = None) -> KernelTarget:
     """The running kernel, its features probed when asked; `btf` replaces its types, `core_btf`
     only those for CO-RE (see `Target`)."""
-    return Target(btf=btf, core_btf=core_btf, feature=_has_feature)
-
-
-def _has_feature(name: str) -> bool:
-    match name:
-        case "LINUX_HAS_BPF_COOKIE":
-            from osmia.kernel.probes import features
-
-            return features.has("BPF cookies")
-        case "LINUX_HAS_SYSCALL_WRAPPER":
-            return _has_kprobes() and _has_syscall_wrapper()
-    return False
+    return KernelTarget(btf=btf, core_btf=core_btf)
 
 
 def _has_kprobes() -> bool:

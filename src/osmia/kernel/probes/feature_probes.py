@@ -16,7 +16,14 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.privileges import Capability, has_all
 from osmia.kernel.sys.token import current_token
-from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramFlag, ProgramType
+from osmia.object.uapi import (
+    MAPS_IN_MAPS,
+    AttachType,
+    MapFlag,
+    MapType,
+    ProgramFlag,
+    ProgramType,
+)
 
 _LOG_BYTES = 4096
 _WHAT = "ask the kernel for its features"
@@ -122,7 +129,6 @@ _SHAPES: dict[MapType, dict[str, int]] = {
     MapType.ARENA: {"key_size": 0, "value_size": 0, "flags": MapFlag.MMAPABLE},
     MapType.INSN_ARRAY: {"value_size": 16},
 }
-_MAPS_IN_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
 #: These need BTF of their values; without it the kernel says EINVAL, or knows nothing of them.
 _STORAGES = (
     MapType.SK_STORAGE,
@@ -144,7 +150,7 @@ def map_type(kind: MapType) -> bool:
             shape |= {"max_entries": 0, "flags": MapFlag.NO_PREALLOC, "btf_fd": btf.fileno()}
             shape |= {"btf_key_type_id": 1, "btf_value_type_id": 1}
             return map_error(kind, shape) == 0
-    if kind in _MAPS_IN_MAPS:
+    if kind in MAPS_IN_MAPS:
         with FileDescriptor(create_map(MapType.ARRAY, ONE_ENTRY), "inner map") as inner:
             return map_error(kind, shape | {"inner_map_fd": inner.fileno()}) == 0
     return map_error(kind, shape) == 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Never
 
+from osmia.engine import program as engine
 from osmia.kernel.programs import info as info_of
 from osmia.kernel.programs import loading as program_load
 from osmia.kernel.programs.info import ProgramInfo
@@ -18,22 +18,21 @@ from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
     from osmia.btf import BTF
-    from osmia.kernel.links import Link
+    from osmia.engine.attaching import AttachOptions
+    from osmia.engine.link import Link
+    from osmia.engine.results import RunResult
     from osmia.kernel.links.attachable import StaticProbeSpecs
-    from osmia.kernel.programs.test_runs import RunFlag, RunResult
+    from osmia.kernel.programs.test_runs import RunFlag
 
 _STREAM_BYTES = 64 << 10
 
 
-class Program:
+class Program(engine.Program):
     """A program that the kernel holds; it stays loaded while this object (or a link, a pin,
-    a prog array, another descriptor) refers to it.
+    a prog array, another descriptor) refers to it."""
 
-    `type`, `name` and `expected_attach_type` are as they were at load; the kernel does not
-    tell the attach type, so it is None for programs opened by id or pin.
-    `definition` is what the object file said, for programs that come from one. `log` is
-    the verifier's log where one was asked for.
-    """
+    engine: ClassVar[str] = "kernel"
+    type: ProgramType | int
 
     def __init__(
         self,
@@ -159,27 +158,22 @@ class Program:
 
     @property
     def id(self) -> int:
-        """The kernel's number for the program, as bpftool shows it."""
         return self.info.id
 
     @property
     def run_statistics(self) -> tuple[int, int]:
-        """(ns spent in the program, runs), counted while `enable_run_statistics` is on."""
         return info_of.run_statistics(self.fileno())
 
     def btf(self) -> BTF | None:
-        """The types that the program was loaded with; None when it came without."""
         from osmia.kernel.sys.btf_objects import btf_from_id
 
         identifier = self.info.btf_id
         return btf_from_id(identifier) if identifier else None
 
     def xlated(self) -> bytes:
-        """The instructions as the verifier rewrote them."""
         return info_of.translated_code(self.fileno())
 
     def jited(self) -> bytes:
-        """The machine code, subprograms included; empty when the JIT is off."""
         return info_of.native_code(self.fileno())
 
     def run(
@@ -191,12 +185,10 @@ class Program:
         flags: RunFlag | int = 0,
         cpu: int = 0,
         batch_size: int = 0,
+        **others: Never,
     ) -> RunResult:
-        """Run the program once, or `repeat` times, without attaching it (since 4.12).
+        """See `osmia.Program.run` (since 4.12).
 
-        `data` is a packet from its Ethernet header on, for the types that take packets.
-        `ctx` is the context: bytes, a mapping of field names to values (XDP, skb and
-        sk_lookup programs), or the arguments of a raw tracepoint as numbers.
         `flags`: RunFlag; with XDP_LIVE_FRAMES the kernel carries verdicts out, `batch_size`
         packets at a time.
 
@@ -204,6 +196,8 @@ class Program:
         """
         from osmia.kernel.programs import test_runs as runs
 
+        for name in others:
+            self._refuse_run(name)
         return runs.run(
             self.fileno(),
             self.type,
@@ -216,35 +210,24 @@ class Program:
             what=f"run program {self.name!r}",
         )
 
-    def attach(self, target: Any = None, **options: Any) -> Link:
-        """Attach the program where its type and attach type say; see `osmia.kernel.links`.
-
-        `target` is an interface, a cgroup path, a function, a map …; without one
-        the section name of the object file tells it.
-        """
+    def _attach(self, target: Any, options: AttachOptions) -> Link:
         from osmia.kernel import links
 
         return links.attach(self, target, **options)
 
     def pin(self, path: str | os.PathLike[str]) -> None:
-        """Keep the program loaded under a path in a bpffs (since 4.4); missing directories
-        are made, mode 0700."""
         pins.pin(self.fileno(), path, what=f"program {self.name!r}")
 
     def unpin(self, path: str | os.PathLike[str]) -> None:
-        """Remove a pin."""
         pins.unpin(path)
 
     def bind_map(self, map_fd: int) -> None:
-        """Keep a map alive as long as the program (since 5.10)."""
         syscall.prog_bind_map(self.fileno(), map_fd, what=f"bind a map to program {self.name!r}")
 
     def read_output(self) -> str:
-        """What the program wrote to its standard output since the last read (since 6.17)."""
         return self._read_stream(1)
 
     def read_errors(self) -> str:
-        """What the program, or the kernel about it, wrote to its standard error (since 6.17)."""
         return self._read_stream(2)
 
     def _read_stream(self, stream: int) -> str:
@@ -260,34 +243,17 @@ class Program:
         return b"".join(chunks).decode("utf-8", "replace")
 
     def fileno(self) -> int:
-        """The descriptor. ClosedError after `close`."""
         return self._fd.fileno()
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
         return self._fd.closed
 
     def close(self) -> None:
-        """Give up this reference; the kernel unloads the program when it was the last."""
         self._fd.close()
 
-    def __enter__(self) -> Program:
-        self.fileno()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        kind = getattr(self.type, "name", self.type)
-        state = "closed" if self.closed else f"fd {self._fd.fileno()}"
-        return f"<Program {self.name!r}, {kind}, {state}>"
+    def _where(self) -> str:
+        return f"fd {self._fd.fileno()}"
 
 
 def enable_run_statistics() -> FileDescriptor:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntFlag
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from osmia.engine.results import RunResult
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.sys import syscall
 from osmia.object.uapi import ProgramType
@@ -60,31 +62,6 @@ _KINDS: Mapping[int, _Kind] = {
 _PLAIN = _Kind()
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a test run gave.
-
-    `retval` is the program's return value as an unsigned 32-bit number; `data` the packet
-    as the program left it (for flow dissectors the struct bpf_flow_keys); `duration_ns`
-    the mean time of a run in ns, 0 where the kernel does not measure. `ctx_data` is the
-    context as the program left it, in bytes (empty for XDP programs that were given none);
-    `ctx` the same as a typed value where the kernel's BTF knows the type.
-    """
-
-    retval: int
-    data: bytes = b""
-    ctx_data: bytes = b""
-    duration_ns: int = 0
-    _context: str = field(default="", repr=False)
-
-    @property
-    def ctx(self) -> Any:
-        """The context as a struct value, or bytes when its type is unknown."""
-        if not self.ctx_data or not self._context:
-            return self.ctx_data
-        return _context_codec(self._context).decode(self.ctx_data)
-
-
 def run(
     fd: int,
     program_type: ProgramType | int,
@@ -133,7 +110,7 @@ def run(
         data=_front(data_out, result.data_size) if data_out is not None else b"",
         ctx_data=left,
         duration_ns=result.duration,
-        _context=kind.context,
+        _read_ctx=_context_reader(kind.context),
     )
 
 
@@ -155,6 +132,12 @@ def _context_codec(name: str) -> Codec:
     if not type_id:
         raise NotSupportedError(f"this kernel's BTF has no struct {name}")
     return codec(btf, type_id)
+
+
+@cache
+def _context_reader(name: str) -> Callable[[bytes], Any] | None:
+    """What reads a context of the named type; None for no name."""
+    return (lambda data: _context_codec(name).decode(data)) if name else None
 
 
 def _encode_context(

@@ -6,7 +6,6 @@ here stays, as after `tc filter add dev DEV ingress bpf da obj FILE sec SECTION`
 
 from __future__ import annotations
 
-import errno
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from osmia.kernel.rtnetlink.tc_messages import (
     TCA_KIND,
     TCA_OPTIONS,
     filter_message,
+    has_direction,
     make_qdisc,
     remove_qdisc,
 )
@@ -92,7 +92,7 @@ def add_filter(
         [(TCA_KIND, b"bpf\0"), (TCA_OPTIONS | NESTED, attributes(options))]
     )
     with RouteSocket() as route:
-        made = make_qdisc(route, index, what)
+        made = make_qdisc(route, index, direction, what)
         try:
             answers = route.request(NEW_FILTER, flags | NetlinkFlag.ECHO, body, f"add {what}")
         except KernelError:
@@ -103,18 +103,15 @@ def add_filter(
 
 
 def filters(interface: str | int, direction: str = "") -> list[TcFilter]:
-    """The bpf filters of an interface, by direction and priority; [] without a clsact qdisc."""
+    """The bpf filters of an interface, by direction and priority; [] without a qdisc for them."""
     index = interface_index(interface)
     found = []
     with RouteSocket() as route:
         for side in (direction,) if direction else PARENTS:
-            body = TC_MESSAGE.pack(0, index, 0, PARENTS[side], 0)
-            try:
-                answers = route.request(GET_FILTER, NetlinkFlag.DUMP, body, "list filters")
-            except KernelError as error:
-                if error.errno != errno.EINVAL:  # no qdisc
-                    raise
+            if not has_direction(route, index, side):
                 continue
+            body = TC_MESSAGE.pack(0, index, 0, PARENTS[side], 0)
+            answers = route.request(GET_FILTER, NetlinkFlag.DUMP, body, "list filters")
             found += [each for answer in answers if (each := _filter(answer, side))]
     return found
 

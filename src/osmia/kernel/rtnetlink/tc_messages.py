@@ -6,11 +6,12 @@ import errno
 import struct
 
 from osmia.errors import KernelError
-from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes
+from osmia.kernel.rtnetlink.interfaces import interface_words
+from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
 
 # include/uapi/linux/rtnetlink.h
 NEW_FILTER, DELETE_FILTER, GET_FILTER = 44, 45, 46
-_NEW_QDISC, _DELETE_QDISC = 36, 37
+_NEW_QDISC, _DELETE_QDISC, _GET_QDISC = 36, 37, 38
 TC_MESSAGE = struct.Struct("=BxxxiIII")  # struct tcmsg: family, interface, handle, parent, info
 TCA_KIND, TCA_OPTIONS = 1, 2
 NESTED = 0x8000
@@ -37,19 +38,44 @@ def _qdisc_message(index: int) -> bytes:
     return message + attributes([(TCA_KIND, b"clsact\0")])
 
 
-def make_qdisc(route: RouteSocket, index: int, what: str) -> bool:
-    """Make an interface's clsact qdisc for `what`; False when there was one."""
+def make_qdisc(route: RouteSocket, index: int, direction: str, what: str) -> bool:
+    """Make an interface's clsact qdisc for `what`; False when there was one.
+
+    An `ingress` qdisc does for ingress. For egress it is KernelError EEXIST: the kernel would
+    take the filter and put it to ingress (net/sched/sch_ingress.c, ingress_tcf_block).
+    """
     flags = NetlinkFlag.CREATE | NetlinkFlag.EXCL
+    what = f"add a clsact qdisc for {what}"
     try:
-        request = _qdisc_message(index)
-        route.request(_NEW_QDISC, flags, request, f"add a clsact qdisc for {what}")
+        route.request(_NEW_QDISC, flags, _qdisc_message(index), what)
     except KernelError as error:
         if error.errno != errno.EEXIST:
             raise
+        if direction == "egress" and not has_direction(route, index, direction):
+            hint = f"{interface_words(index)} has an ingress qdisc; egress filters need clsact"
+            raise KernelError(errno.EEXIST, what, hint=hint) from None
         return False
     return True
 
 
+def has_direction(route: RouteSocket, index: int, direction: str) -> bool:
+    """Whether an interface has a qdisc whose filters see that direction."""
+    wanted = {b"clsact", b"ingress"} if direction == "ingress" else {b"clsact"}
+    body = TC_MESSAGE.pack(0, index, 0, 0, 0)
+    for answer in route.request(_GET_QDISC, NetlinkFlag.DUMP, body, "list qdiscs"):
+        _family, found, _handle, parent, _info = TC_MESSAGE.unpack_from(answer)
+        if (found, parent) == (index, _CLSACT_PARENT):
+            told = parse_attributes(answer[TC_MESSAGE.size :])
+            return told.get(TCA_KIND, b"").rstrip(b"\0") in wanted
+    return False
+
+
 def remove_qdisc(route: RouteSocket, index: int) -> None:
-    """Remove an interface's clsact qdisc."""
-    route.request(_DELETE_QDISC, NetlinkFlag(0), _qdisc_message(index), "remove the clsact qdisc")
+    """Remove an interface's clsact qdisc; nothing happens when somebody did that before."""
+    try:
+        request = _qdisc_message(index)
+        route.request(_DELETE_QDISC, NetlinkFlag(0), request, "remove the clsact qdisc")
+    except KernelError as error:
+        # EINVAL: the place has the noop qdisc, or one of another kind.
+        if error.errno not in (errno.EINVAL, errno.ENOENT, errno.ENODEV):
+            raise

@@ -48,8 +48,9 @@ def safe_name(name: str) -> str:
 
 
 def bpffs_mounts() -> list[Path]:
-    """The directories where a bpffs is mounted, in the order of mounting."""
-    return [path for path, _options in bpffs_options()]
+    """The directories where a bpffs is mounted, in the order of mounting; each once, though
+    another one may be mounted on top."""
+    return list(dict.fromkeys(path for path, _options in bpffs_options()))
 
 
 def bpffs_options() -> Iterator[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""The bytes of an skb: legacy loads, bpf_skb_load_bytes and its family, hash, type, ECN.
+"""The bytes of an skb: where they are, legacy loads, bpf_skb_load_bytes and its family.
 
 Where the packet is, the context says, and a compiled program may have written anything
 there: every bound is masked to the region before it is used, and what moves bytes asks
@@ -17,7 +17,7 @@ from osmia.vm.layout import (
     STATE_PACKET_END,
     STATE_PACKET_START,
 )
-from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, E_OPNOTSUPP, M32
+from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, M32
 from osmia.vm.native import (
     cpu_state,
     load8,
@@ -28,10 +28,7 @@ from osmia.vm.native import (
     native,
     reachable,
     region_size,
-    store8,
-    store16,
     store32,
-    store64,
     zero,
 )
 
@@ -42,8 +39,6 @@ SKB_HASH = SKB_FIELDS["hash"].offset
 SKB_DATA = SKB_FIELDS["data"].offset
 SKB_DATA_END = SKB_FIELDS["data_end"].offset
 SKB_DATA_META = SKB_FIELDS["data_meta"].offset
-SKB_TSTAMP = SKB_FIELDS["tstamp"].offset
-SKB_TSTAMP_TYPE = SKB_FIELDS["tstamp_type"].offset
 
 MAC_HEADER = 0
 NETWORK_HEADER = 1
@@ -53,7 +48,6 @@ LARGEST_RELATIVE = 0xFFFF
 LARGEST_OFFSET = 0x7FFF_FFFF
 LEGACY_LINK = 0xFFE0_0000  # SKF_LL_OFF, -0x200000
 LEGACY_NETWORK = 0xFFF0_0000  # SKF_NET_OFF, -0x100000
-OTHER_HOST = 3
 PROTOCOL_IP = 0x0008
 PROTOCOL_IPV6 = 0xDD86
 PROTOCOL_VLAN = 0x0081  # 802.1Q, and 802.1AD, in network order
@@ -62,7 +56,6 @@ MOST_TAGS = 8
 ETHERNET = 14
 IP_HEADER = 20
 IPV6_HEADER = 40
-CLOCK_TAI = 2
 
 
 @native
@@ -242,124 +235,6 @@ def helper_skb_pull_data(frame: int, ctx: int, size: int) -> int:
     return 0 if size & M32 <= skb_size(frame) else E_NOMEM
 
 
-@native
-def helper_skb_change_type(frame: int, ctx: int, kind: int) -> int:
-    """bpf_skb_change_type, since 4.8: PACKET_HOST to PACKET_OTHERHOST."""
-    place = run_context(frame) + SKB_PKT_TYPE
-    if load32(place) > OTHER_HOST or kind & M32 > OTHER_HOST:
-        return E_INVAL
-    store32(place, kind & M32)
-    return 0
-
-
-@native
-def mixed(value: int, more: int) -> int:
-    """A 32-bit hash of a hash and 32 more bits."""
-    value = ((value ^ more) * 0x9E37_79B1) & M32
-    return value ^ (value >> 15)
-
-
-@native
-def flow_hash(frame: int) -> int:
-    """A hash of an IP packet's addresses, protocol and ports; 0 of any other packet."""
-    protocol = skb_protocol(frame)
-    size = IPV6_HEADER if protocol == PROTOCOL_IPV6 else IP_HEADER
-    at = header_at(frame, STATE_NETWORK, 0, size)
-    if at == 0 or (protocol != PROTOCOL_IP and protocol != PROTOCOL_IPV6):
-        return 0
-    address = at + (8 if protocol == PROTOCOL_IPV6 else 12)
-    kind = at + (6 if protocol == PROTOCOL_IPV6 else 9)
-    behind = at + size
-    value = mixed(protocol, load8(kind))
-    while address < behind:
-        value = mixed(value, load32(address))
-        address = address + 4
-    ports = header_at(frame, STATE_NETWORK, size, 4)
-    if (load8(kind) == 6 or load8(kind) == 17) and ports != 0:
-        value = mixed(value, load32(ports))
-    return value if value != 0 else 1
-
-
-@native
-def helper_get_hash_recalc(frame: int, ctx: int) -> int:
-    """bpf_get_hash_recalc, since 4.8: the hash that is there, or a new one of the flow. The
-    kernel's is keyed at random; this one is the same in every process."""
-    place = run_context(frame) + SKB_HASH
-    if load32(place) == 0:
-        store32(place, flow_hash(frame))
-    return load32(place)
-
-
-@native
-def helper_set_hash_invalid(frame: int, ctx: int) -> int:
-    """bpf_set_hash_invalid, since 4.9."""
-    store32(run_context(frame) + SKB_HASH, 0)
-    return 0
-
-
-@native
-def helper_set_hash(frame: int, ctx: int, value: int) -> int:
-    """bpf_set_hash, since 4.13."""
-    store32(run_context(frame) + SKB_HASH, value & M32)
-    return 0
-
-
-@native
-def ip_ecn_set_ce(at: int) -> int:
-    """Mark an IPv4 packet as having met congestion, where its sender can be told."""
-    following = (load8(at + 1) + 1) & 3
-    if following & 2 == 0:
-        return 1 if following == 0 else 0
-    check = load16(at + 10) + 0xFBFF + (following << 8)
-    check = (check & 0xFFFF) + (check >> 16)
-    store16(at + 10, 0 if check == 0xFFFF else check)
-    store8(at + 1, load8(at + 1) | 3)
-    return 1
-
-
-@native
-def helper_skb_ecn_set_ce(frame: int, ctx: int) -> int:
-    """bpf_skb_ecn_set_ce, since 5.1: 1 when the packet is marked now."""
-    protocol = inner_protocol(frame)
-    at = header_at(frame, STATE_NETWORK, 0, IPV6_HEADER if protocol == PROTOCOL_IPV6 else IP_HEADER)
-    if at == 0:
-        return 0
-    if protocol == PROTOCOL_IP:
-        return ip_ecn_set_ce(at)
-    if protocol == PROTOCOL_IPV6:
-        if load8(at + 1) & 0x30 == 0:
-            return 0
-        store8(at + 1, load8(at + 1) | 0x30)
-        return 1
-    return 0
-
-
-@native
-def helper_skb_set_tstamp(frame: int, ctx: int, time: int, kind: int) -> int:
-    """bpf_skb_set_tstamp, since 5.18: real time (0), monotonic (1) or TAI (2)."""
-    protocol = skb_protocol(frame)
-    kind = kind & M32
-    if protocol != PROTOCOL_IP and protocol != PROTOCOL_IPV6:
-        return E_OPNOTSUPP
-    if kind > CLOCK_TAI or (kind != 0 and time == 0):
-        return E_INVAL
-    store64(run_context(frame) + SKB_TSTAMP, time)
-    store8(run_context(frame) + SKB_TSTAMP_TYPE, kind)
-    return 0
-
-
-@native
-def helper_get_cgroup_classid(frame: int, ctx: int) -> int:
-    """bpf_get_cgroup_classid, since 4.3: there is no cgroup, so no class: 0."""
-    return 0
-
-
-@native
-def helper_get_route_realm(frame: int, ctx: int) -> int:
-    """bpf_get_route_realm, since 4.4: there is no route, so no realm: 0."""
-    return 0
-
-
 _CTX, _ANY, _SIZE = Argument.CONTEXT, Argument.ANY, Argument.SIZE
 _WRITE, _READ = Argument.WRITE, Argument.READ
 _FILTERS = TC | {ProgramType.SOCKET_FILTER, ProgramType.CGROUP_SKB}
@@ -367,11 +242,3 @@ native_helper("skb_load_bytes", _CTX, _ANY, _WRITE, _SIZE, types=_FILTERS | LWT)
 native_helper("skb_load_bytes_relative", _CTX, _ANY, _WRITE, _SIZE, _ANY, types=_FILTERS)
 native_helper("skb_store_bytes", _CTX, _ANY, _READ, _SIZE, _ANY, types=SENDERS)
 native_helper("skb_pull_data", _CTX, _ANY, types=TC | LWT)
-native_helper("skb_change_type", _CTX, _ANY, types=TC)
-native_helper("get_hash_recalc", _CTX, types=TC | LWT)
-native_helper("set_hash_invalid", _CTX, types=SENDERS)
-native_helper("set_hash", _CTX, _ANY, types=TC)
-native_helper("skb_ecn_set_ce", _CTX, types=TC | {ProgramType.CGROUP_SKB})
-native_helper("skb_set_tstamp", _CTX, _ANY, _ANY, types=TC)
-native_helper("get_cgroup_classid", _CTX)
-native_helper("get_route_realm", _CTX, types=TC | LWT)

@@ -73,9 +73,10 @@ def helper_get_numa_node_id(frame: int) -> int:
 
 
 @native
-def helper_poison(frame: int) -> int:
-    """No helper: what stands where a relocation found nothing. Coming by ends the run."""
-    return interrupt(frame, Interrupt.POISON, 0)
+def helper_poison(frame: int, number: int) -> int:
+    """No helper: what stands where a pass had no answer. Coming by ends the run; `number` is
+    that of the call, which says what is missing (`Vm.unresolved`)."""
+    return interrupt(frame, Interrupt.POISON, number)
 
 
 for _name in (

@@ -135,6 +135,7 @@ _MODULES = (
     "map_access",
     "system",
     "skb",
+    "skb_fields",
     "skb_room",
     "skb_vlan",
     "xdp",

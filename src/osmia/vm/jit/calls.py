@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
+from osmia.vm.code import CodeFunction
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Helper
 from osmia.vm.jit import stubs
-from osmia.vm.jit.emitter import Value, VmLayout, text
+from osmia.vm.jit.emitter import Emitter, Value, VmLayout, text
 from osmia.vm.jit.native_code import NativeCode
 from osmia.vm.maps import slots
-
-if TYPE_CHECKING:
-    from osmia.vm.jit.translate import FunctionTranslation
 
 ARGUMENTS = range(1, 6)
 ROOM = layout.FRAME_STRIDE + layout.CHAIN_ROOM + layout.TAIL_CALL_LIMIT * layout.TAIL_CALL_ROOM
@@ -40,10 +38,29 @@ class Context:
     typed: bool  # whether the program has a type, and with it one argument: the context
 
 
+class Caller(Protocol):
+    """The function that is being translated, as far as its calls touch it."""
+
+    context: Context
+    body: Emitter
+    this: CodeFunction
+    state: str
+    counts: bool
+
+    def read(self, register: int) -> Value:
+        """A register's value."""
+
+    def write(self, register: int, value: Value) -> None:
+        """Set a register."""
+
+    def leave(self, value: Value) -> None:
+        """Return from the function."""
+
+
 class Calls:
     """The calls of one function."""
 
-    def __init__(self, function: FunctionTranslation) -> None:
+    def __init__(self, function: Caller) -> None:
         self.function = function
         self.body = function.body
         self.context = function.context
@@ -138,6 +155,8 @@ class Calls:
             return
         # Only what selects a version: maps and callbacks. Other constants LLVM folds.
         passed: list[Value] = ["%frame"]
+        if found.name == "poison":
+            passed.append(self._variable(i.imm))
         for value in arguments:
             known = isinstance(value, int) and value >= layout.MAP_HANDLE
             passed.append(value if known else self._variable(value))

@@ -6,100 +6,115 @@ Each emits its IR into the function that is being translated, given its argument
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from osmia.vm.jit.emitter import Value, text
+from osmia.vm.jit.emitter import Emitter, Value, VmLayout, text
 from osmia.vm.layout import FRAME_STRIDE, FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT
+from osmia.vm.memory import Memory
 
-if TYPE_CHECKING:
-    from osmia.vm.jit.native_code import Translation
 
-Intrinsic = Callable[["Translation", list[Value]], Value]
+class Module(Protocol):
+    """What a native function reads and notes down of the module that it is in."""
+
+    memory: Memory
+    layout: VmLayout
+    functions: frozenset[int]
+    declarations: set[str]
+    has_callbacks: bool
+    interrupts: bool
+
+    def call(self, body: Emitter, name: str, arguments: list[Value]) -> Value:
+        """Emit a call of another native function."""
+
+    def attached(self, body: Emitter, handle: int) -> str:
+        """What to call for the program of a dispatcher."""
+
+
+Intrinsic = Callable[[Module, Emitter, list[Value]], Value]
 
 
 def _load(size: int) -> Intrinsic:
-    def emit(t: Translation, arguments: list[Value]) -> Value:
-        return t.body.load(t.body.pointer(arguments[0]), size)
+    def emit(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+        return body.load(body.pointer(arguments[0]), size)
 
     return emit
 
 
 def _store(size: int) -> Intrinsic:
-    def emit(t: Translation, arguments: list[Value]) -> Value:
-        t.body.store(t.body.pointer(arguments[0]), size, arguments[1])
+    def emit(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+        body.store(body.pointer(arguments[0]), size, arguments[1])
         return 0
 
     return emit
 
 
 def _acquire(size: int) -> Intrinsic:
-    def emit(t: Translation, arguments: list[Value]) -> Value:
+    def emit(module: Module, body: Emitter, arguments: list[Value]) -> Value:
         bits = 8 * size
-        place = t.body.pointer(arguments[0])
-        value = t.body.value(f"load atomic i{bits}, ptr {place} acquire, align {size}")
-        return t.body.wide(value, bits)
+        place = body.pointer(arguments[0])
+        value = body.value(f"load atomic i{bits}, ptr {place} acquire, align {size}")
+        return body.wide(value, bits)
 
     return emit
 
 
 def _release(size: int) -> Intrinsic:
-    def emit(t: Translation, arguments: list[Value]) -> Value:
+    def emit(module: Module, body: Emitter, arguments: list[Value]) -> Value:
         bits = 8 * size
-        place = t.body.pointer(arguments[0])
-        value = t.body.narrow(arguments[1], bits)
-        t.body.line(f"store atomic i{bits} {value}, ptr {place} release, align {size}")
+        place = body.pointer(arguments[0])
+        value = body.narrow(arguments[1], bits)
+        body.line(f"store atomic i{bits} {value}, ptr {place} release, align {size}")
         return 0
 
     return emit
 
 
 def _swap(size: int) -> Intrinsic:
-    def emit(t: Translation, arguments: list[Value]) -> Value:
+    def emit(module: Module, body: Emitter, arguments: list[Value]) -> Value:
         bits = 8 * size
-        place = t.body.pointer(arguments[0])
-        old, new = (t.body.narrow(value, bits) for value in arguments[1:])
-        pair = t.body.value(
+        place = body.pointer(arguments[0])
+        old, new = (body.narrow(value, bits) for value in arguments[1:])
+        pair = body.value(
             f"cmpxchg ptr {place}, i{bits} {old}, i{bits} {new} seq_cst seq_cst, align {size}"
         )
-        return t.body.wide(t.body.value(f"extractvalue {{ i{bits}, i1 }} {pair}, 0"), bits)
+        return body.wide(body.value(f"extractvalue {{ i{bits}, i1 }} {pair}, 0"), bits)
 
     return emit
 
 
 def _field(size: int) -> Intrinsic:
-    def emit(t: Translation, arguments: list[Value]) -> Value:
+    def emit(module: Module, body: Emitter, arguments: list[Value]) -> Value:
         header, offset = arguments
         assert isinstance(offset, int)
         if isinstance(header, int) and header:
-            return t.code.memory.load(header + offset, size)
-        return t.body.load(t.body.pointer(header, offset), size)
+            return module.memory.load(header + offset, size)
+        return body.load(body.pointer(header, offset), size)
 
     return emit
 
 
 def _move(intrinsic: str) -> Intrinsic:
-    def emit(t: Translation, arguments: list[Value]) -> Value:
-        target, source = t.body.pointer(arguments[0]), t.body.pointer(arguments[1])
+    def emit(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+        target, source = body.pointer(arguments[0]), body.pointer(arguments[1])
         name = f"llvm.{intrinsic}.p0.p0.i64"
-        t.code.declarations.add(f"declare void @{name}(ptr, ptr, i64, i1)")
+        module.declarations.add(f"declare void @{name}(ptr, ptr, i64, i1)")
         size = text(arguments[2])
-        t.body.line(f"call void @{name}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+        body.line(f"call void @{name}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
         return 0
 
     return emit
 
 
-def _zero(t: Translation, arguments: list[Value]) -> Value:
-    t.code.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-    place = t.body.pointer(arguments[0])
+def _zero(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+    module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+    place = body.pointer(arguments[0])
     size = text(arguments[1])
-    t.body.line(f"call void @llvm.memset.p0.i64(ptr {place}, i8 0, i64 {size}, i1 false)")
+    body.line(f"call void @llvm.memset.p0.i64(ptr {place}, i8 0, i64 {size}, i1 false)")
     return 0
 
 
-def _clock(t: Translation, arguments: list[Value]) -> Value:
-    body = t.body
-    t.code.declarations.add("declare i32 @clock_gettime(i32, ptr)")
+def _clock(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+    module.declarations.add("declare i32 @clock_gettime(i32, ptr)")
     place = body.local("[2 x i64]")
     which = body.narrow(arguments[0], 32)
     body.line(f"call i32 @clock_gettime(i32 {which}, ptr {place})")
@@ -108,39 +123,39 @@ def _clock(t: Translation, arguments: list[Value]) -> Value:
     return body.binary("add", body.binary("mul", seconds, 1_000_000_000), rest)
 
 
-def _entry(t: Translation, entry: Value) -> str:
+def _entry(module: Module, body: Emitter, entry: Value) -> str:
     """What to call at an entry: a machine address, or, when it is known, the number of
     a dispatcher."""
     if isinstance(entry, int):
-        return t.code.attached(t.body, entry)
-    return t.body.value(f"inttoptr i64 {entry} to ptr")
+        return module.attached(body, entry)
+    return body.value(f"inttoptr i64 {entry} to ptr")
 
 
-def _call_program(t: Translation, arguments: list[Value]) -> Value:
-    target = _entry(t, arguments[0])
+def _call_program(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+    target = _entry(module, body, arguments[0])
     frame, context = (text(argument) for argument in arguments[1:])
     passed = f"ptr %base, i64 {frame}, i64 {context}" + ", i64 0" * 4
-    return t.body.value(f"call i64 {target}({passed})")
+    return body.value(f"call i64 {target}({passed})")
 
 
-def _call_raw(t: Translation, arguments: list[Value]) -> Value:
-    target = _entry(t, arguments[0])
+def _call_raw(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+    target = _entry(module, body, arguments[0])
     frame, data, size = (text(argument) for argument in arguments[1:])
     passed = f"ptr %base, i64 {frame}, i64 {data}, i64 {size}" + ", i64 0" * 3
-    return t.body.value(f"call i64 {target}({passed})")
+    return body.value(f"call i64 {target}({passed})")
 
 
-def _call_function(t: Translation, arguments: list[Value]) -> Value:
-    t.code.has_callbacks = t.code.interrupts = True
-    frame = t.body.binary("sub", arguments[0], FRAME_STRIDE)
+def _call_function(module: Module, body: Emitter, arguments: list[Value]) -> Value:
+    module.has_callbacks = module.interrupts = True
+    frame = body.binary("sub", arguments[0], FRAME_STRIDE)
     rest = ", ".join(f"i64 {text(argument)}" for argument in arguments[2:])
     handle = arguments[1]
     if isinstance(handle, int):
         slot = (handle - FUNCTION_HANDLE) >> FUNCTION_HANDLE_SHIFT
-        if slot not in t.code.functions:
+        if slot not in module.functions:
             return 0
-        return t.body.value(f"call i64 @function_{slot}(ptr %base, i64 {frame}, {rest}, i64 0)")
-    return t.body.value(f"call i64 @dispatch(ptr %base, i64 {frame}, i64 {handle}, {rest})")
+        return body.value(f"call i64 @function_{slot}(ptr %base, i64 {frame}, {rest}, i64 0)")
+    return body.value(f"call i64 @dispatch(ptr %base, i64 {frame}, i64 {handle}, {rest})")
 
 
 INTRINSICS: Mapping[str, Intrinsic] = {
@@ -157,10 +172,10 @@ INTRINSICS: Mapping[str, Intrinsic] = {
     "copy": _move("memcpy"),
     "move": _move("memmove"),
     "zero": _zero,
-    "region_size": lambda t, arguments: t.code.layout.region_size,
-    "map_table": lambda t, arguments: t.code.layout.map_table,
-    "replaces_program": lambda t, arguments: int(t.code.layout.tail_calls == "program"),
-    "cpu_state": lambda t, arguments: t.body.cpu_state(t.code.layout, arguments[0]),
+    "region_size": lambda module, body, arguments: module.layout.region_size,
+    "map_table": lambda module, body, arguments: module.layout.map_table,
+    "replaces_program": lambda module, body, arguments: int(module.layout.tail_calls == "program"),
+    "cpu_state": lambda module, body, arguments: body.cpu_state(module.layout, arguments[0]),
     "clock": _clock,
     "call_program": _call_program,
     "call_raw": _call_raw,

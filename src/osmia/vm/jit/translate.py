@@ -8,20 +8,20 @@ call is a jump. Loops pay for their instructions at the jump back.
 from __future__ import annotations
 
 from osmia.isa import opcodes as op
+from osmia.isa.alu import M64
+from osmia.isa.cfg import BasicBlock
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
+from osmia.isa.state import State
 from osmia.vm import layout
-from osmia.vm.alu import M64
 from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.errors import Interrupt
+from osmia.vm.jit.arithmetic import CONDITIONS, arithmetic
 from osmia.vm.jit.blocks import (
-    Block,
-    blocks,
-    find_constants,
-    follow,
     frame_is_private,
+    function_flow,
     instructions,
-    target,
+    known_numbers,
 )
 from osmia.vm.jit.calls import Calls, Context
 from osmia.vm.jit.emitter import PARAMETERS, Emitter, Value, function, text
@@ -34,27 +34,6 @@ SPLIT = 256
 one of blocks that are joined by short conditions, and the time that some of its passes take
 grows with the square of a block's length."""
 
-_CONDITIONS = {
-    op.JmpOp.JEQ: "eq",
-    op.JmpOp.JNE: "ne",
-    op.JmpOp.JGT: "ugt",
-    op.JmpOp.JGE: "uge",
-    op.JmpOp.JLT: "ult",
-    op.JmpOp.JLE: "ule",
-    op.JmpOp.JSGT: "sgt",
-    op.JmpOp.JSGE: "sge",
-    op.JmpOp.JSLT: "slt",
-    op.JmpOp.JSLE: "sle",
-}
-_SIMPLE = {
-    op.AluOp.ADD: "add",
-    op.AluOp.SUB: "sub",
-    op.AluOp.MUL: "mul",
-    op.AluOp.OR: "or",
-    op.AluOp.AND: "and",
-    op.AluOp.XOR: "xor",
-}
-_SHIFTS = {op.AluOp.LSH: "shl", op.AluOp.RSH: "lshr", op.AluOp.ARSH: "ashr"}
 _ATOMICS = {
     op.AtomicOp.ADD: "add",
     op.AtomicOp.OR: "or",
@@ -70,14 +49,17 @@ class FunctionTranslation:
         self.context = context
         self.code = code
         self.this = this
-        self.blocks = blocks(code, this)
-        find_constants(code, self.blocks, context.immediate)
+        flow = function_flow(code, this)
+        reachable = flow.reachable
+        self.blocks = [block for block in flow.blocks if block.start in reachable]
+        self.private = frame_is_private(code, this)
+        self.constants = known_numbers(flow, context.immediate, private=self.private)
         self.body = Emitter(["entry:"])
         self.registers: dict[int, str] = {}
         self.may_goto = ""
         self.frame = ""
         self.top = 0
-        self.known: dict[int, int] = {}
+        self.known = State()
         self.values: dict[int, Value] = {}
         self.unsaved: set[int] = set()
         self.paid = this.start  # straight code up to here is paid for
@@ -90,7 +72,7 @@ class FunctionTranslation:
         that may have, or may itself be called many times, or is long."""
         if self.this.start or self.this.calls or self.this.end - self.this.start > SPLIT:
             return True
-        return any(s <= b.start for b in self.blocks.values() for s in b.successors)
+        return any(s <= b.start for b in self.blocks for s in b.successors)
 
     def text(self) -> str:
         """The function's IR."""
@@ -104,7 +86,7 @@ class FunctionTranslation:
         if Form.MAY_GOTO in self.code.forms[self.this.start : self.this.end]:
             self.may_goto = body.value("alloca i64")
             body.line(f"store i64 {layout.MAY_GOTO_LIMIT}, ptr {self.may_goto}")
-        if frame_is_private(self.code, self.this):
+        if self.private:
             self.private_frame()
         if self.counts:
             self.calls.load_budget()
@@ -112,7 +94,7 @@ class FunctionTranslation:
                 self.pay(4, "begin")
                 body.block("begin")
         body.jump(f"L{self.this.start}")
-        for block in self.blocks.values():
+        for block in self.blocks:
             self.block(block)
         if self.counts:
             self.exhausted()
@@ -132,20 +114,21 @@ class FunctionTranslation:
             self.context.natives.declarations.add(f"declare void @{name}(ptr, i8, i64, i1)")
             self.body.line(f"call void @{name}(ptr {self.frame}, i8 0, i64 {self.top}, i1 false)")
 
-    def block(self, block: Block) -> None:
+    def block(self, block: BasicBlock) -> None:
         """One basic block."""
         self.body.block(f"L{block.start}")
         if block.start - self.paid > SPLIT:
             self.pay(block.start - self.paid, f"P{block.start}")
             self.body.block(f"P{block.start}")
             self.paid = block.start
-        self.known = dict(block.constants or {})
+        entering = self.constants.entering.get(block.start)
+        self.known = entering.copy() if entering else State()
         self.values.clear()
         for slot, instruction, form in instructions(self.code, block.start, block.end):
             if slot + 1 == block.end:  # it may jump
                 self.save()
             self.instruction(slot, instruction, form)
-            follow(self.known, instruction, form, slot, self.context.immediate)
+            self.constants.effects.apply(self.known, slot, instruction)
         if not self.body.closed:
             self.save()
             self.body.jump(f"L{block.end}")
@@ -169,6 +152,11 @@ class FunctionTranslation:
         body.block(end)
         self.calls.save_budget()
         body.ret(0)
+
+    def go_on(self, i: Instruction) -> str:
+        """The label of where a jump that is taken goes."""
+        assert i.jump_offset is not None
+        return self.go(self.slot, self.slot + 1 + i.jump_offset)
 
     def go(self, slot: int, destination: int) -> str:
         """The label to jump to; a jump back pays first."""
@@ -199,8 +187,9 @@ class FunctionTranslation:
         """A register's value."""
         if register == op.FRAME_POINTER:
             return "%frame"
-        if register in self.known:
-            return self.known[register]
+        known = self.known.registers[register]
+        if type(known) is int:
+            return known
         if register not in self.values:
             self.values[register] = self.body.value(f"load i64, ptr {self.registers[register]}")
         return self.values[register]
@@ -236,40 +225,9 @@ class FunctionTranslation:
         bits = 64 if i.class_ is op.Class.ALU64 else 32
         a = self.body.narrow(self.read(i.dst), bits)
         b = self.body.narrow(self.operand(i), bits)
-        self.write(i.dst, self.body.wide(self.arithmetic(i, bits, a, b), bits))
+        self.write(i.dst, self.body.wide(arithmetic(self.body, i, bits, a, b), bits))
 
     _signed_division = _alu
-
-    def arithmetic(self, i: Instruction, bits: int, a: str, b: str) -> str:
-        """An operation on two operands of `bits`."""
-        body = self.body
-        operation = i.operation
-        if operation in _SIMPLE:
-            return body.value(f"{_SIMPLE[op.AluOp(operation)]} i{bits} {a}, {b}")
-        if operation in _SHIFTS:
-            amount = body.value(f"and i{bits} {b}, {bits - 1}")
-            return body.value(f"{_SHIFTS[op.AluOp(operation)]} i{bits} {a}, {amount}")
-        return self.division(i, bits, a, b)
-
-    def division(self, i: Instruction, bits: int, a: str, b: str) -> str:
-        """Division and remainder, defined for every operand: by zero, and the smallest
-        number by -1."""
-        body = self.body
-        signed = bool(i.offset)
-        zero = body.value(f"icmp eq i{bits} {b}, 0")
-        wraps = zero
-        if signed:
-            minus_one = body.value(f"icmp eq i{bits} {b}, -1")
-            wraps = body.value(f"or i1 {zero}, {minus_one}")
-        safe = body.value(f"select i1 {wraps}, i{bits} 1, i{bits} {b}")
-        divides = i.operation == op.AluOp.DIV
-        operation = ("s" if signed else "u") + ("div" if divides else "rem")
-        result = body.value(f"{operation} i{bits} {a}, {safe}")
-        if signed:
-            special = body.value(f"sub i{bits} 0, {a}") if divides else "0"
-            result = body.value(f"select i1 {minus_one}, i{bits} {special}, i{bits} {result}")
-        by_zero = "0" if divides else a
-        return body.value(f"select i1 {zero}, i{bits} {by_zero}, i{bits} {result}")
 
     def _move(self, i: Instruction) -> None:
         value = self.operand(i)
@@ -393,12 +351,12 @@ class FunctionTranslation:
             common = body.value(f"and i{bits} {a}, {b}")
             condition = body.value(f"icmp ne i{bits} {common}, 0")
         else:
-            condition = body.value(f"icmp {_CONDITIONS[op.JmpOp(i.operation)]} i{bits} {a}, {b}")
-        taken = self.go(self.slot, target(i, self.slot))
+            condition = body.value(f"icmp {CONDITIONS[op.JmpOp(i.operation)]} i{bits} {a}, {b}")
+        taken = self.go_on(i)
         body.branch(condition, taken, f"L{self.slot + 1}")
 
     def _goto(self, i: Instruction) -> None:
-        self.body.jump(self.go(self.slot, target(i, self.slot)))
+        self.body.jump(self.go_on(i))
 
     _goto_long = _goto
 
@@ -422,7 +380,7 @@ class FunctionTranslation:
         left = body.value(f"load i64, ptr {self.may_goto}")
         body.line(f"store i64 {body.binary('sub', left, 1)}, ptr {self.may_goto}")
         over = body.value(f"icmp sle i64 {left}, 0")
-        taken = self.go(self.slot, target(i, self.slot))
+        taken = self.go_on(i)
         body.branch(over, taken, f"L{self.slot + 1}")
 
     def leave(self, value: Value) -> None:

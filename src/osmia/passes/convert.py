@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from osmia.btf import BTFBuilder, DataSec, Int, Kind
-from osmia.formats.annotations import PREFIX as ANNOTATION
-from osmia.formats.annotations import SECTION_PREFIX
-from osmia.formats.legacy_maps import SECTION as LEGACY_SECTION
-from osmia.formats.libbpf import TEXT
-from osmia.formats.map_declarations import MAX_VALUES, values_count
-from osmia.formats.retyped import rebuilt, without_types
-from osmia.object.map_ids import MAPS_IN_MAPS, tail_call_of
+from osmia.object.map_attributes import MAX_VALUES, values_count
 from osmia.object.model import Map, Object, Pinning, Program, RelocationKind
-from osmia.object.sections import find_section
-from osmia.object.uapi import MapType, ProgramType
+from osmia.object.sections import (
+    ANNOTATION_SECTION,
+    ANNOTATION_STRUCT,
+    LEGACY_MAPS,
+    TEXT,
+    find_section,
+    tail_call_of,
+)
+from osmia.object.uapi import MAPS_IN_MAPS, MapType, ProgramType
+from osmia.passes.retyped import rebuilt, without_types
 
 #: What libbpf 1.0 and later call the sections of programs that tc and ip attach.
 SECTIONS = {
@@ -250,11 +252,11 @@ def _legacy_types(obj: Object) -> set[int]:
     for type_id in btf.ids_of_kind(Kind.DATASEC):
         section = btf.type(type_id)
         if isinstance(section, DataSec) and (
-            section.name == LEGACY_SECTION or section.name.startswith(SECTION_PREFIX)
+            section.name == LEGACY_MAPS or section.name.startswith(ANNOTATION_SECTION)
         ):
             found |= {type_id, *(entry.type_id for entry in section.entries)}
     for type_id in btf.ids_of_kind(Kind.STRUCT):
         name = btf.name_of(type_id)
-        if name.startswith(ANNOTATION) or name == "bpf_elf_map":
+        if name.startswith(ANNOTATION_STRUCT) or name == "bpf_elf_map":
             found.add(type_id)
     return found

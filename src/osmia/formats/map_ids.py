@@ -13,15 +13,13 @@ iproute2 lets a later entry overwrite an earlier one in silence; here that is an
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from osmia.errors import ObjectFormatError
 from osmia.object.model import Map, Object, Program, RelocationKind
-from osmia.object.uapi import MapFlag, MapType, ProgramType
-
-MAPS_IN_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
+from osmia.object.sections import tail_call_of
+from osmia.object.uapi import MAPS_IN_MAPS, MapFlag, MapType, ProgramType
 
 #: inner_idx of a map that is a template only.
 TEMPLATE_ONLY = -1
@@ -29,26 +27,8 @@ TEMPLATE_ONLY = -1
 #: Slots that one object may fill by ids; each is a system call at load.
 MAX_SLOTS = 1 << 20
 
-#: As scanf("%i/%i") reads it: decimal, octal or hexadecimal numbers, signs and leading spaces.
-_NUMBER = r"\s*([+-]?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,22}|[1-9][0-9]{0,19}))"
-_TAIL_CALL = re.compile(f"{_NUMBER}/{_NUMBER}")
-
 #: Map types of which an array's length is part of what an inner map must share.
 _COUNTED_INNER = (MapType.ARRAY, MapType.PERCPU_ARRAY)
-
-
-@dataclass(frozen=True, slots=True)
-class TailCall:
-    """What a section's name says: the program belongs at `key` of the prog array `map_id`."""
-
-    map_id: int
-    key: int
-
-
-def tail_call_of(section: str) -> TailCall | None:
-    """The meaning of a section named "ID/KEY"; None for other names."""
-    found = _TAIL_CALL.match(section.removeprefix("?"))
-    return TailCall(_integer(found[1]), _integer(found[2])) if found else None
 
 
 def map_id(definition: Map) -> int:
@@ -268,10 +248,3 @@ def _prog_array_members(obj: Object) -> list[set[str]]:
         for array in obj.maps.values()
         if array.type is MapType.PROG_ARRAY
     ]
-
-
-def _integer(text: str) -> int:
-    digits = text.lstrip("+-")
-    octal = len(digits) > 1 and digits[0] == "0" and digits[1] in "01234567"
-    number = int(digits, 8) if octal else int(digits, 0)
-    return -number if text.startswith("-") else number

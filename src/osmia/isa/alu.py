@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from osmia.isa import opcodes as op
+from osmia.isa.packing import ByteOrder
 
 M32: Final = 0xFFFF_FFFF
 M64: Final = 0xFFFF_FFFF_FFFF_FFFF
@@ -86,13 +87,14 @@ def arithmetic(opcode: int, offset: int, a: int, b: int) -> int:
     return ARITHMETIC[operation](a, b, bits) & mask
 
 
-def byte_swap(opcode: int, width: int, value: int) -> int:
+def byte_swap(opcode: int, width: int, value: int, byteorder: ByteOrder = "little") -> int:
     """What END leaves: the low `width` bits in little or big endian order, or swapped.
 
-    The vm is a little-endian machine on every host, so `le` only cuts.
+    Into the order of the machine that runs the code it only cuts.
     """
     value &= (1 << width) - 1
-    swaps = opcode & op.CLASS_MASK == op.Class.ALU64 or opcode & op.Source.X == op.EndianTarget.BE
+    foreign = op.EndianTarget.BE if byteorder == "little" else op.EndianTarget.LE
+    swaps = opcode & op.CLASS_MASK == op.Class.ALU64 or opcode & op.Source.X == foreign
     return int.from_bytes(value.to_bytes(width // 8, "little"), "big") if swaps else value
 
 

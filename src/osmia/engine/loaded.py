@@ -1,0 +1,164 @@
+"""`LoadedObject`: an object's programs, maps and data while an engine holds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+from osmia.engine import registry
+from osmia.engine.link import Link, Links
+from osmia.engine.refusals import lacking
+from osmia.object.model import DataKind, DataSection, Object, variables
+from osmia.values.names import PartsByName
+from osmia.values.variables import Store, Variables
+
+if TYPE_CHECKING:
+    from osmia.engine.program import Program
+
+
+class LoadedObject:
+    """What `Object.load` gives: `.programs["name"]`, `.maps["name"]`, `.data["variable"]`.
+
+    Owns its programs and maps, and the links that it or its programs made; `close` (or leaving
+    a `with` block) gives them up. What is pinned stays, and what somebody else refers to.
+    """
+
+    #: The name of the engine that the object is in.
+    engine: ClassVar[str]
+
+    programs: Mapping[str, Program]
+    maps: Mapping[str, Any]  # the class depends on the map's type, which no checker knows
+
+    def __init__(
+        self,
+        obj: Object,
+        programs: Mapping[str, Program],
+        maps: Mapping[str, Any],
+        struct_ops: Collection[str] = (),
+    ) -> None:
+        self.object = obj
+        self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
+        self.maps = maps
+        self._struct_ops_names = struct_ops
+        self._links = Links(f"object {obj.name!r}")
+        for program in programs.values():
+            program.owner = self._links
+        self._closed = False
+
+    @cached_property
+    def data(self) -> Variables:
+        """The global variables: `bpf.data["dropped"]`, read and, but for constants, assigned."""
+        read_only = (DataKind.RODATA, DataKind.KCONFIG)
+        return variables(self.object, self._store, read_only=read_only)
+
+    def _store(self, section: DataSection) -> Store | None:
+        """Where a data section is; None for one that the engine does not hold."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.object.name
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The open links that belong to this object, in the order in which they were made:
+        those that it and its programs attached, but for those taken away by `Link.disown`."""
+        return self._links.all()
+
+    def attach(self, *, without: Collection[str] = ()) -> list[Link]:
+        """Attach every program whose section says where, and every struct_ops; the links, in
+        the object's order. They stay until they or the object are closed.
+
+        Programs that need to be told (an interface, a cgroup) are left alone, and so are
+        programs and struct_ops named in `without` (KeyError for names of neither). When one
+        cannot be attached, those attached before are detached again.
+        """
+        for name in without:
+            if name not in self._struct_ops_names:
+                self.programs[name]
+        if "attach" in registry.find(self.engine).lacks:
+            self._lacks("attach")
+        with ExitStack() as undo:
+            links: list[Link] = []
+            for name, program in self.programs.items():
+                wanted = program.definition is not None and program.definition.auto_attach
+                if wanted and name not in without:
+                    links.append(undo.enter_context(program.attach()))
+            for name in self._struct_ops_names:
+                if name not in without:
+                    links.append(undo.enter_context(self.attach_struct_ops(name)))
+            undo.pop_all()
+        return links
+
+    def attach_struct_ops(self, name: str) -> Link:
+        """Register the struct_ops of that name with the kernel (since 5.6; links since 6.4).
+
+        Raises KeyError when the object has none of that name.
+        """
+        self._lacks("struct_ops")
+
+    def register_struct_ops(self, name: str) -> None:
+        """Register the struct_ops of that name until `osmia struct_ops unregister` or a delete
+        of its map's value ends it, beyond this process (since 5.6).
+
+        Raises ValueError for those that are registered by links (section `.struct_ops.link`):
+        pin the link that `attach_struct_ops` gives.
+        """
+        self._lacks("struct_ops")
+
+    def pin(
+        self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
+    ) -> list[Path]:
+        """Pin all programs and maps under their names in a directory of a bpffs; the paths.
+
+        All or none: when one cannot be pinned, those before are removed again, and so are
+        directories made here. Global data stays as long as the programs do.
+        """
+        self._lacks("pin")
+
+    def unpin(
+        self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
+    ) -> None:
+        """Remove what `pin` with the same arguments made, in this process or another one."""
+        self._lacks("pin")
+
+    def _lacks(self, capability: str) -> NoReturn:
+        raise lacking(self.engine, capability, f"object {self.name!r}")
+
+    def close(self) -> None:
+        """Close its links, then give up programs and maps. Doing it twice does no harm."""
+        self._closed = True
+        with ExitStack() as everything:
+            self._release(everything)
+            everything.callback(self._links.close)
+
+    def _release(self, everything: ExitStack) -> None:
+        """Push what gives up maps and programs; it is called from the last to the first."""
+        for program in self.programs.values():
+            everything.callback(program.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.programs)} programs, {len(self.maps)} maps"
+        return f"<LoadedObject {self.name!r}: {counts}, {self.engine}>"

@@ -1,0 +1,68 @@
+"""The engines that there are, by name: osmia's own, and those of installed packages.
+
+A package brings an engine by an entry point of the group `osmia.engines` that leads to an
+`osmia.engine.protocol.Engine`:
+
+    [project.entry-points."osmia.engines"]
+    mine = "my_package.engine:ENGINE"
+
+Entry points are read only for a name that is not osmia's own: that costs 25 ms and more.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osmia.engine.loaded import LoadedObject
+    from osmia.engine.protocol import Engine
+    from osmia.object import Object
+
+GROUP = "osmia.engines"
+OWN = {"kernel": "osmia.kernel.interface", "vm": "osmia.vm.interface"}
+
+
+def find(name: str) -> Engine:
+    """The engine of that name. ValueError, which lists what there is, when there is none."""
+    module = OWN.get(name)
+    engine: Any = _installed(name) if module is None else importlib.import_module(module).ENGINE
+    if engine is None:
+        raise ValueError(f"no engine {name!r}; there are {', '.join(names())}")
+    found: Engine = engine
+    return found
+
+
+def load(obj: Object, name: str, options: Mapping[str, Any]) -> LoadedObject:
+    """Load an object into the engine of that name. Options of passes come before the engine's
+    own; one that neither takes is refused before anything is done."""
+    from osmia.passes.options import COMMON_OPTIONS
+
+    engine = find(name)
+    own = engine.options["load"]
+    for each in options:
+        if each not in own and each not in COMMON_OPTIONS:
+            from osmia.engine.refusals import refused
+
+            raise refused(name, "load", each, [*COMMON_OPTIONS, *own])
+    passes: Any = {each: value for each, value in options.items() if each in COMMON_OPTIONS}
+    others = {each: value for each, value in options.items() if each not in COMMON_OPTIONS}
+    return engine.load(obj, passes, others)
+
+
+def names() -> list[str]:
+    """The names of all engines: osmia's own first."""
+    from importlib.metadata import entry_points
+
+    return [*OWN, *sorted({each.name for each in entry_points(group=GROUP)} - OWN.keys())]
+
+
+@cache
+def _installed(name: str) -> Any:
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group=GROUP, name=name):
+        return entry_point.load()
+    return None

@@ -1,0 +1,35 @@
+"""What a run of a program gives, whichever engine ran it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run gave.
+
+    `retval` is the program's return value as an unsigned 32-bit number (64 bits of a raw
+    program of a vm); `data` the packet, or a raw program's memory, as the program left it (for
+    flow dissectors the struct bpf_flow_keys); `ctx_data` the context's bytes as the program
+    left it (in the kernel, empty for XDP programs that were given none); `duration_ns` the mean
+    time of a run in ns, 0 where nobody measures. `redirect` is where the packet was last sent:
+    (interface index or key, map number or None, flags); None where it was not, or the engine
+    does not tell.
+    """
+
+    retval: int
+    data: bytes = b""
+    ctx_data: bytes = b""
+    duration_ns: int = 0
+    redirect: tuple[int, int | None, int] | None = None
+    _read_ctx: Callable[[bytes], Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ctx(self) -> Any:
+        """The context with its fields, where the engine knows its type; else bytes."""
+        if not self.ctx_data or self._read_ctx is None:
+            return self.ctx_data
+        return self._read_ctx(self.ctx_data)

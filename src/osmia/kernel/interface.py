@@ -1,0 +1,40 @@
+"""The kernel as an engine: what `osmia.engine.registry` finds under the name "kernel"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from osmia.kernel.options import LoadOptions
+
+if TYPE_CHECKING:
+    from osmia.kernel.load.loaded import LoadedObject
+    from osmia.kernel.programs.program import Program
+    from osmia.object import Object
+    from osmia.passes.options import CommonOptions
+
+
+class KernelEngine:
+    """bpf(2): see `osmia.engine.protocol.Engine`."""
+
+    name = "kernel"
+    lacks: Mapping[str, str] = {}
+    options: Mapping[str, frozenset[str]] = {
+        "load": LoadOptions.__optional_keys__,
+        "run": frozenset({"flags", "cpu", "batch_size"}),
+    }
+
+    def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> LoadedObject:
+        """See `osmia.kernel.load.loader.load`."""
+        from osmia.kernel.load import loader
+
+        return loader.load(obj, **passes, **options)
+
+    def program_class(self) -> type[Program]:
+        """What opens programs by id and pin, and loads single ones."""
+        from osmia.kernel.programs.program import Program
+
+        return Program
+
+
+ENGINE = KernelEngine()

@@ -1,0 +1,170 @@
+"""What happens to an Object before an engine has it: stages in order, one list for all engines.
+
+A pass is a function of an Object (and of what it may ask beside it, a `Setting`) that gives
+another Object. `PASSES` are those that loads run; `passes=` of a load adds some. A pass with
+nothing to do is not even imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from operator import attrgetter
+from typing import TYPE_CHECKING, Unpack
+
+from osmia.object.model import Object
+from osmia.passes.layout import ProgramLayout, lay_out_program
+from osmia.passes.options import PASS_OPTIONS, PassOptions
+from osmia.passes.target import Target
+
+if TYPE_CHECKING:
+    from osmia.passes.binding import Resolver
+
+
+class Stage(IntEnum):
+    """The stages of a load. Passes belong to the first three."""
+
+    LINK = 1  # join objects; bind externs to what is loaded
+    SPECIALISE = 2  # externs and CO-RE against the target
+    REWRITE = 3  # off unless asked for
+    LAYOUT = 4  # a program's functions in a row, once: `Prepared.layout`
+    NUMBERS = 5  # the engine's own: descriptors, handles, addresses
+
+
+@dataclass(slots=True)
+class Setting:
+    """What a pass may ask beside the Object.
+
+    `target` is the machine to prepare for; `resolvers` are asked in order for externs, before
+    the target; `given_maps` names maps that the load is given; `options` are those of passes.
+    """
+
+    target: Target
+    resolvers: Sequence[Resolver]
+    given_maps: Collection[str]
+    options: PassOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A pass in its stage: `run` makes the Object, where `wanted` (cheap) says that it would
+    change anything. Within a stage passes run in the order of the list, further ones last."""
+
+    name: str
+    stage: Stage
+    run: Callable[[Object, Setting], Object]
+    wanted: Callable[[Object, Setting], bool] = lambda obj, setting: True
+
+
+class Prepared:
+    """An Object that has been through its passes, and the layouts of its programs."""
+
+    def __init__(self, obj: Object) -> None:
+        self.object = obj
+        self._layouts: dict[str, ProgramLayout] = {}
+
+    def layout(self, program: str) -> ProgramLayout:
+        """The layout of a program, made when it is first asked for. Nobody changes it.
+
+        Raises RelocationError for a function that is missing or code that grows too large.
+        """
+        layout = self._layouts.get(program)
+        if layout is None:
+            layout = lay_out_program(self.object, self.object.programs[program])
+            self._layouts[program] = layout
+        return layout
+
+
+def prepare(
+    obj: Object,
+    target: Target,
+    resolvers: Sequence[Resolver] = (),
+    *,
+    given_maps: Collection[str] = (),
+    **options: Unpack[PassOptions],
+) -> Prepared:
+    """`obj` ready for an engine: what the passes of all stages make of it.
+
+    `given_maps` names the maps that the load is given, which it need not make. Raises what
+    the passes raise, and TypeError for an option that no pass has.
+    """
+    setting = Setting(target, resolvers, given_maps, options)
+    for each in _passes_of(options) if options else PASSES:
+        if each.wanted(obj, setting):
+            obj = each.run(obj, setting)
+            if not isinstance(obj, Object):
+                raise TypeError(f"pass {each.name!r} gave {obj!r}, which is no Object")
+    return Prepared(obj)
+
+
+def _passes_of(options: PassOptions) -> list[Pass]:
+    """The passes of a load with options, in order."""
+    unknown = options.keys() - PASS_OPTIONS
+    if unknown:
+        raise TypeError(f"no pass has an option {min(unknown)!r}")
+    further = map(_as_pass, options.get("passes", ()))
+    return sorted([*PASSES, *further], key=attrgetter("stage"))
+
+
+def _as_pass(given: Pass | Callable[[Object], Object]) -> Pass:
+    if not isinstance(given, Pass):
+        function = given  # bound for the function below, which is called later
+        name = getattr(function, "__name__", repr(function))
+        return Pass(name, Stage.REWRITE, lambda obj, setting: function(obj))
+    if given.stage > Stage.REWRITE:
+        raise ValueError(f"pass {given.name!r}: {given.stage.name} is no stage of passes")
+    return given
+
+
+def _knows_externs(obj: Object, setting: Setting) -> bool:
+    return bool(obj.externs and setting.resolvers)
+
+
+def _bind_externs(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.binding import bind_externs
+
+    return bind_externs(obj, setting.resolvers)
+
+
+# Every load asks these, and most have nothing of it: no generator is made for them.
+_autocreate, _core_relocations = attrgetter("autocreate"), attrgetter("core_relocations")
+
+
+def _leaves_out_maps(obj: Object, setting: Setting) -> bool:
+    return not all(map(_autocreate, obj.maps.values()))
+
+
+def _leave_out_maps(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.left_out import leave_out_maps
+
+    return leave_out_maps(obj, setting.given_maps)
+
+
+def _has_externs(obj: Object, setting: Setting) -> bool:
+    return bool(obj.externs)
+
+
+def _resolve_externs(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.externs import resolve_externs
+
+    return resolve_externs(obj, setting.target)
+
+
+def _has_core(obj: Object, setting: Setting) -> bool:
+    return any(map(_core_relocations, obj.functions.values()))
+
+
+def _relocate_core(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.core import relocate_core
+
+    return relocate_core(obj, setting.target)
+
+
+#: The passes of every load, stage by stage. A new one goes in here, with what wants it.
+PASSES = (
+    Pass("bind_externs", Stage.LINK, _bind_externs, _knows_externs),
+    Pass("leave_out_maps", Stage.SPECIALISE, _leave_out_maps, _leaves_out_maps),
+    Pass("resolve_externs", Stage.SPECIALISE, _resolve_externs, _has_externs),
+    Pass("relocate_core", Stage.SPECIALISE, _relocate_core, _has_core),
+)

@@ -1,0 +1,23 @@
+"""How many instructions a run may take, and how many runs are worth compiling for."""
+
+from __future__ import annotations
+
+INTERPRETER_BUDGET = 1 << 24
+JIT_BUDGET = 1 << 32
+"""Instructions of one run, where none are given: some 20 s and some 2 s."""
+HOT = 64
+"""As many runs are worth compiling for."""
+
+_LARGEST = (1 << 63) - 1
+
+
+def budget_of(given: int | None, default: int) -> int:
+    """The instructions that a run may take: those given, or the executor's default for None.
+
+    Raises ValueError for less than one: no run could begin.
+    """
+    if given is None:
+        return default
+    if given < 1:
+        raise ValueError(f"a budget of {given} instructions: give at least 1, or None")
+    return min(given, _LARGEST)

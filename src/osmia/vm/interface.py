@@ -1,0 +1,53 @@
+"""The vm as an engine: what `osmia.engine.registry` finds under the name "vm"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from osmia.vm.options import LoadOptions
+
+if TYPE_CHECKING:
+    from osmia.object import Object
+    from osmia.passes.options import CommonOptions
+    from osmia.vm.loaded import LoadedObject
+    from osmia.vm.programs import Program
+
+_NO_KERNEL = "it is in a vm, of which the kernel knows nothing"
+
+
+class VmEngine:
+    """A userspace machine: see `osmia.engine.protocol.Engine`."""
+
+    name = "vm"
+    lacks: Mapping[str, str] = {
+        "attach": "the vm has no places to attach to: run programs with Program.run",
+        "struct_ops": "the vm calls no struct_ops: run their programs with Program.run",
+        "pin": f"{_NO_KERNEL}: it cannot be pinned",
+        "open": "programs of a vm are found by no id and no pin",
+        "fileno": f"{_NO_KERNEL}: there is no descriptor",
+        "info": f"{_NO_KERNEL}: there is no info",
+        "btf": f"{_NO_KERNEL}; the object has its types",
+        "dump": "the vm rewrites no instructions and keeps no machine code to show",
+        "run_statistics": "the vm counts no runs: RunResult has their duration",
+        "output": "the vm has no program streams",
+    }
+    options: Mapping[str, frozenset[str]] = {
+        "load": LoadOptions.__optional_keys__,
+        "run": frozenset({"executor", "strict", "budget", "hook"}),
+    }
+
+    def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> LoadedObject:
+        """See `osmia.vm.loader.load`."""
+        from osmia.vm import loader
+
+        return loader.load(obj, **passes, **options)
+
+    def program_class(self) -> type[Program]:
+        """The class of its programs."""
+        from osmia.vm.programs import Program
+
+        return Program
+
+
+ENGINE = VmEngine()

@@ -1,0 +1,97 @@
+"""Engines are found by name: osmia's own without metadata, others by entry points."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import osmia
+from osmia.engine import registry
+from osmia.engine.loaded import LoadedObject
+from osmia.engine.program import Program
+from osmia.engine.protocol import Engine
+
+
+def test_an_engine_of_another_package_is_found_by_its_entry_point() -> None:
+    engine = registry.find("mock")
+    assert type(engine).__module__ == "mock_engine"
+    assert registry.find("mock") is engine
+    assert issubclass(engine.program_class(), osmia.Program)
+
+
+def test_all_names_are_told_once() -> None:
+    assert registry.names() == ["kernel", "vm", "mock"]
+
+
+def test_an_engine_tells_its_options_by_call(engine: Engine) -> None:
+    assert engine.options.keys() == {"load", "run"}
+    assert engine.name in registry.names()
+
+
+def test_own_engines_need_no_metadata() -> None:
+    code = (
+        "import sys; from osmia.engine import registry;"
+        "registry.find('kernel'); registry.find('vm');"
+        "print('importlib.metadata' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_options_are_told_as_the_functions_take_them() -> None:
+    import inspect
+
+    from osmia.kernel.load import loader as kernel_loader
+    from osmia.kernel.programs.program import Program as KernelProgram
+    from osmia.vm import loader as vm_loader
+    from osmia.vm.engine import Vm
+    from osmia.vm.options import MachineOptions
+    from osmia.vm.programs import Program as VmProgram
+
+    def keywords(function: object) -> set[str]:
+        parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+        return {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} - {"target"}
+
+    kernel, vm = registry.find("kernel"), registry.find("vm")
+    assert keywords(kernel_loader.load) == kernel.options["load"]
+    assert keywords(Vm) == MachineOptions.__optional_keys__
+    assert keywords(vm_loader.load) | keywords(Vm) == vm.options["load"]
+    assert keywords(KernelProgram.run) - {"repeat"} == kernel.options["run"]
+    assert keywords(VmProgram.run) - {"repeat"} == vm.options["run"]
+
+
+def test_a_base_class_alone_lacks_all_and_says_so(obj: osmia.Object) -> None:
+    """What an engine does not bring and does not declare is an error without a reason of its own,
+    which the suite does not let pass."""
+
+    class Bare(LoadedObject):
+        engine = "kernel"
+
+    with Bare(obj, {}, {}) as bare:
+        for use in (lambda: bare.pin("x"), lambda: bare.attach_struct_ops("x")):
+            with pytest.raises(
+                osmia.NotSupportedError, match="the engine 'kernel' cannot"
+            ) as caught:
+                use()
+            assert caught.value.capability not in registry.find("kernel").lacks
+        assert dict(bare.data) == {}
+
+
+def test_abstract_programs_are_made_by_nobody() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Program()  # type: ignore[abstract]
+
+
+def test_importing_the_suites_package_needs_nothing_of_the_tests() -> None:
+    package = Path(__file__).parent / "package"
+    done = subprocess.run(
+        [sys.executable, "-c", "import mock_engine; print(mock_engine.ENGINE.name)"],
+        env={"PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "mock\n"

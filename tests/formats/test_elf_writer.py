@@ -1,0 +1,64 @@
+"""The ELF back end: what is opened and written is the same when it is opened again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import osmia
+from osmia.elf import ElfFile
+from osmia.formats.elf_writer import write_object
+from osmia.object import DataKind, DataSection, Object
+
+ALIGNED = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char narrow[3] SEC(".data.narrow") = "ab";
+long wide[8] __attribute__((aligned(64))) SEC(".data.wide") = {1};
+int zeros[4] __attribute__((aligned(32)));
+SEC("xdp") int entry(void *ctx) { return narrow[1] + wide[1] + zeros[1]; }
+char _license[] SEC("license") = "GPL";
+"""
+
+
+def alignments(data: bytes) -> dict[str, int]:
+    """What the section headers say."""
+    wanted = (".data", ".bss", ".rodata", "license")
+    return {s.name: s.alignment for s in ElfFile.parse(data).sections if s.name.startswith(wanted)}
+
+
+def test_sections_keep_their_alignments() -> None:
+    """A linker that joins the file with others goes by them."""
+    obj = osmia.compile(ALIGNED)
+    written = write_object(obj)
+    assert alignments(written) == {".data.narrow": 1, ".data.wide": 64, ".bss": 32, "license": 1}
+    assert {s.name: s.alignment for s in osmia.open(written).data_sections.values()} == {
+        s.name: s.alignment for s in obj.data_sections.values()
+    }
+
+
+@pytest.mark.parametrize("kind", [DataKind.DATA, DataKind.BSS])
+def test_an_alignment_is_written_whatever_the_section_holds(kind: DataKind) -> None:
+    section = DataSection(f".{kind.value}", kind, bytearray(8), alignment=4096)
+    written = write_object(Object("aligned", data_sections={section.name: section}))
+    assert alignments(written) == {section.name: 4096}
+
+
+def test_a_linker_joins_written_objects_by_their_alignments(tmp_path: Path) -> None:
+    """bpftool puts the second file's section where its alignment lets it be."""
+    for name, start in (("one", "narrow"), ("two", "other")):
+        source = (
+            ALIGNED.replace("narrow", start).replace("entry", name).replace(".other", ".narrow")
+        )
+        source = source.replace("_license", f"_license_{name}")
+        for variable in ("wide", "zeros"):
+            source = source.replace(f"{variable}[", f"{variable}_{name}[")
+        (tmp_path / f"{name}.o").write_bytes(write_object(osmia.compile(source)))
+    command = ["bpftool", "gen", "object", "all.o", "one.o", "two.o"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    sections = osmia.open(tmp_path / "all.o").data_sections
+    assert sections[".data.wide"].variables["wide_two"].offset == 64
+    assert sections[".bss"].variables["zeros_two"].offset == 32
+    assert sections[".data.narrow"].variables["other"].offset == 3
