@@ -233,23 +233,22 @@ class RawMap(Protocol):
 
     def fileno(self) -> int:
         """The map's descriptor."""
-        self._lacks("file descriptors")
+        self._lacks("file descriptors", "fileno")
 
     def pin(self, path: str | os.PathLike[str]) -> None:
         """Pin the map to a path in a bpffs."""
-        self._lacks("pins")
+        self._lacks("pins", "pin")
 
     def unpin(self, path: str | os.PathLike[str]) -> None:
         """Remove a pin."""
-        self._lacks("pins")
+        self._lacks("pins", "pin")
 
     def hint(self, operation: Operation, error: int) -> str:
         """What the engine knows of the reason for an errno that was just given, or ""."""
         return ""
 
-    def _lacks(self, what: str) -> NoReturn:
+    def _lacks(self, what: str, capability: str | None = None) -> NoReturn:
         self.check_open()
         kind = self.type.name if isinstance(self.type, MapType) else f"type {self.type}"
-        raise NotSupportedError(
-            f"map {self.name!r}: {kind} maps of the {self.engine} have no {what}"
-        )
+        problem = f"map {self.name!r}: {kind} maps of the {self.engine} have no {what}"
+        raise NotSupportedError(problem, capability=capability)

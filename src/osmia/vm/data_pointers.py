@@ -42,7 +42,5 @@ def _address(
         case RelocationKind.DATA if relocation.target in sections:
             return sections[relocation.target].values_address + relocation.addend
         case RelocationKind.MAP if relocation.target in maps:
-            raw = maps[relocation.target].raw
-            assert isinstance(raw, VmMap)  # the loader took no other
-            return raw.body.handle + relocation.addend
+            return maps[relocation.target].body.handle + relocation.addend
     return None

@@ -11,6 +11,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Never
 
+import mock_maps
+
 from osmia.engine.loaded import LoadedObject
 from osmia.engine.program import Program
 from osmia.engine.results import RunResult
@@ -119,7 +121,17 @@ class MockLoadedObject(LoadedObject):
             for each in obj.programs.values()
             if each.autoload
         }
-        maps: dict[str, Any] = {each.name: {} for each in obj.maps.values() if each.autocreate}
+        maps: dict[str, Any] = {
+            each.name: mock_maps.create(
+                each.type,
+                key_size=each.key_size,
+                value_size=each.value_size,
+                max_entries=each.max_entries,
+                name=each.name,
+            )
+            for each in obj.maps.values()
+            if each.autocreate
+        }
         super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
         self._sections = {name: bytearray(s.contents) for name, s in obj.data_sections.items()}
 
