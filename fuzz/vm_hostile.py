@@ -282,7 +282,7 @@ class Target:
             for kind, k, v, n in MAPS
         ]
         self.maps = tuple(held.id for held in made)
-        self.headers = [self.vm.lifetimes.maps[held.id].header for held in made]
+        self.headers = [self.vm.lifetimes.maps[number].header for number in self.maps]
         self.fixed = self.digest()
 
     def digest(self) -> bytes:

@@ -102,21 +102,6 @@ class BpfPermissionError(KernelError, PermissionError):
     """The kernel refuses bpf(2) or a part of it to this process (EPERM, EACCES)."""
 
 
-class AmbiguousNameError(OsmiaError, KeyError):
-    """A plain name that several static functions or variables of an object have.
-
-    `candidates` are the words that mean one of them each.
-    """
-
-    def __init__(self, message: str, candidates: tuple[str, ...]) -> None:
-        self.message = message
-        self.candidates = candidates
-        super().__init__(message)
-
-    def __str__(self) -> str:
-        return self.message
-
-
 class MissingKeyError(KernelError, KeyError):
     """The map has no such key (ENOENT): a `KeyError` that is a `KernelError` too."""
 
@@ -131,6 +116,21 @@ class MapFullError(KernelError):
 
 class EmptyMapError(KernelError, LookupError):
     """A pop or peek found the queue or stack empty (ENOENT)."""
+
+
+class AmbiguousNameError(OsmiaError, KeyError):
+    """A plain name that several static functions or variables of an object have.
+
+    `candidates` are the words that mean one of them each.
+    """
+
+    def __init__(self, message: str, candidates: tuple[str, ...]) -> None:
+        self.message = message
+        self.candidates = candidates
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class CodecError(OsmiaError, ValueError, TypeError):

@@ -55,7 +55,7 @@ PAIRS = [
 @pytest.fixture
 def creators(vm: Vm) -> Iterator[list[Callable[..., Map]]]:
     """How each engine makes a map; maps in maps have an array for a template."""
-    sizes: Any = {"key_size": 4, "value_size": 4, "max_entries": 1}
+    sizes: dict[str, Any] = {"key_size": 4, "value_size": 4, "max_entries": 1}
     with Map.create(MapType.ARRAY, **sizes) as theirs, vm.create_map(MapType.ARRAY) as mine:
 
         def in_kernel(kind: MapType, **options: Any) -> Map:

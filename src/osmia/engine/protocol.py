@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from osmia.object import Object
     from osmia.passes.options import CommonOptions
 
+__all__ = ["Engine", "RawMap"]
+
 
 __all__ = ["Engine", "RawMap"]
 

@@ -248,10 +248,7 @@ class RawMap(Protocol):
         return ""
 
     def _lacks(self, what: str, capability: str | None = None) -> NoReturn:
-        """Maps of this engine have no such thing; `capability` is what the engine declares."""
         self.check_open()
         kind = self.type.name if isinstance(self.type, MapType) else f"type {self.type}"
-        raise NotSupportedError(
-            f"map {self.name!r}: {kind} maps of the {self.engine} have no {what}",
-            capability=capability,
-        )
+        problem = f"map {self.name!r}: {kind} maps of the {self.engine} have no {what}"
+        raise NotSupportedError(problem, capability=capability)

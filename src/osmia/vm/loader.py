@@ -128,7 +128,8 @@ class _Loader:
             if section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
         if any(section.relocations for section in self.obj.data_sections.values()):
-            write_pointers(self.obj, self.vm, self.maps, self.sections)
+            raws = {name: self._raw(held) for name, held in self.maps.items()}
+            write_pointers(self.obj, self.vm, raws, self.sections)
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self._fill_slots(programs)
         self.vm.lifetimes.linked.update(self.links)

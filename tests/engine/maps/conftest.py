@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -66,12 +67,30 @@ class VmBench:
         return self.vm.load_program(RETURN_0, type=kind, name="target")
 
 
+class MockBench:
+    """The small engine of the tests, as far as it goes: hashes and arrays, and no programs."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._create = importlib.import_module("mock_maps").create
+
+    def create(self, kind: MapType, **options: Any) -> Map:
+        if kind not in (MapType.HASH, MapType.ARRAY) or options.get("flags"):
+            pytest.skip("the mock has plain hashes and arrays")
+        made: Map = self._create(kind, **options)
+        return made
+
+    def program(self, kind: ProgramType) -> Any:
+        pytest.skip("the mock has no programs of its own")
+
+
+#: Two that are compared.
 BENCHES: dict[str, Callable[[ExitStack], Bench]] = {"kernel": KernelBench, "vm": VmBench}
 #: The kernel with batch commands, and as before 5.6.
 WAYS = [
     pytest.param("kernel", marks=pytest.mark.kernel),
     pytest.param("kernel without batches", marks=pytest.mark.kernel),
     "vm",
+    "mock",
 ]
 
 
@@ -87,7 +106,7 @@ def engine_name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def bench(engine_name: str) -> Iterator[Bench]:
     with ExitStack() as stack:
-        yield BENCHES[engine_name](stack)
+        yield {**BENCHES, "mock": MockBench}[engine_name](stack)
 
 
 @pytest.fixture

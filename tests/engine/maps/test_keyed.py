@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -360,3 +361,11 @@ def test_spin_lock_flags_are_refused_without_a_lock(make_map: MakeMap) -> None:
     with pytest.raises(KernelError, match="EINVAL"):
         counts.get(1, flags=ElementFlag.LOCK)
     assert counts.get(1) == 1  # the flag did not stay
+
+
+def test_setdefault_ends_where_indices_have_no_value(make_map: MakeMap) -> None:
+    """To the kernel every index exists: NOEXIST is refused also where a lookup finds nothing."""
+    devices = make_map(MapType.DEVMAP, value_size=4)
+    loopback = socket.if_nametoindex("lo")
+    assert devices.setdefault(1, loopback) == loopback
+    assert devices.setdefault(1, loopback + 1000) == loopback

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, ClassVar, Never
 
-from mock_maps import typed
+import mock_maps
 
 from osmia.engine.loaded import LoadedObject
 from osmia.engine.program import Program
@@ -22,6 +22,7 @@ from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object
 from osmia.passes import Target, prepare
 from osmia.passes.options import CommonOptions
+from osmia.values import Codec, codec
 from osmia.values.names import PartsByName
 from osmia.values.variables import MemoryStore, Store
 
@@ -122,7 +123,19 @@ class MockLoadedObject(LoadedObject):
             for each in obj.programs.values()
             if each.autoload
         }
-        maps = {each.name: typed(obj, each) for each in obj.maps.values() if each.autocreate}
+        maps: dict[str, Any] = {
+            each.name: mock_maps.create(
+                each.type,
+                key_size=each.key_size,
+                value_size=each.value_size,
+                max_entries=each.max_entries,
+                name=each.name,
+                key_codec=_codec(obj, each.key_type_id),
+                value_codec=_codec(obj, each.value_type_id),
+            )
+            for each in obj.maps.values()
+            if each.autocreate
+        }
         super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
         self._sections = {name: bytearray(s.contents) for name, s in obj.data_sections.items()}
 
@@ -155,6 +168,10 @@ class _Section(MemoryStore):
     def _check_open(self) -> None:
         if self._loaded.closed:
             raise ClosedError(f"object {self._loaded.name!r} is closed")
+
+
+def _codec(obj: Object, type_id: int) -> Codec | None:
+    return codec(obj.btf, type_id) if obj.btf is not None and type_id else None
 
 
 def _nothing(data: bytes, ctx: Any, variables: Any) -> RunResult:
