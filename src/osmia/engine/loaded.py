@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
+from osmia.errors import ClosedError
 from osmia.object.model import DataKind, DataSection, Object, variables
 from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
@@ -89,6 +90,8 @@ class LoadedObject:
                 self.programs[name]
         if "attach" in registry.find(self.engine).lacks:
             self._lacks("attach")
+        if self._closed:
+            raise ClosedError(f"object {self.name!r} is closed")
         with ExitStack() as undo:
             links: list[Link] = []
             for name, program in self.programs.items():
