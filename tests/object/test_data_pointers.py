@@ -33,7 +33,7 @@ def test_in_the_vm_a_pointer_equals_the_address_it_was_made_of(obj: Object) -> N
 
 def test_in_the_vm_a_pointer_to_a_map_is_what_code_has_of_it(obj: Object) -> None:
     with pytest.warns(OsmiaWarning), obj.load("vm") as bpf:
-        assert bpf.data["map"] == bpf.maps["counts"].raw.handle
+        assert bpf.data["map"] == bpf.maps["counts"].raw.body.handle
 
 
 def test_a_pointer_to_a_configuration_value_becomes_one_into_its_section(obj: Object) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from osmia.engine.maps import Map
 from osmia.object.data_pointers import Pointer, pointers, warn_of_pointers
 from osmia.object.model import Object, Relocation, RelocationKind
 from osmia.vm.engine import Vm
@@ -17,7 +16,7 @@ from osmia.vm.maps.raw import VmMap
 
 
 def write_pointers(
-    obj: Object, vm: Vm, maps: Mapping[str, Map], sections: Mapping[str, VmMap]
+    obj: Object, vm: Vm, maps: Mapping[str, VmMap], sections: Mapping[str, VmMap]
 ) -> None:
     """Write the addresses that the data of `obj` names into its sections' memory."""
     unknown: list[Pointer] = []
@@ -36,7 +35,7 @@ def write_pointers(
 
 
 def _address(
-    relocation: Relocation, maps: Mapping[str, Map], sections: Mapping[str, VmMap]
+    relocation: Relocation, maps: Mapping[str, VmMap], sections: Mapping[str, VmMap]
 ) -> int | None:
     match relocation.kind:
         case RelocationKind.DATA if relocation.target in sections:
