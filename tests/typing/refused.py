@@ -22,11 +22,11 @@ def names_that_are_not_there() -> None:
 
 
 def options_of_load() -> None:
-    obj.load(pin_rot="/sys/fs/bpf")  # refused: No overload variant of "load"
-    obj.load(log_level="1")  # refused: No overload variant of "load"
-    obj.load("vm", cpuss=2)  # refused: No overload variant of "load"
-    obj.load("vm", pin_root="/sys/fs/bpf")  # refused: No overload variant of "load"
-    obj.load("kernel", vm=osmia.Vm())  # refused: No overload variant of "load"
+    obj.load(pin_rot="/sys/fs/bpf")  # refused: "load" of "Object"
+    obj.load(log_level="1")  # refused: "load" of "Object"
+    obj.load("vm", cpuss=2)  # refused: "load" of "Object"
+    obj.load("vm", pin_root="/sys/fs/bpf")  # refused: "load" of "Object"
+    obj.load("kernel", vm=osmia.Vm())  # refused: "load" of "Object"
     osmia.Vm(cpus="2")  # refused: Argument "cpus" to "Vm" has incompatible type "str"
 
 

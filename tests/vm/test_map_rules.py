@@ -59,7 +59,9 @@ def creators(vm: Vm) -> Iterator[list[Callable[..., Map]]]:
     with Map.create(MapType.ARRAY, **sizes) as theirs, vm.create_map(MapType.ARRAY) as mine:
 
         def in_kernel(kind: MapType, **options: Any) -> Map:
-            return Map.create(kind, inner=theirs if kind in OUTER else None, **options)
+            inner = theirs if kind in OUTER else None
+            made: Map = Map.create(kind, inner=inner, **options)
+            return made
 
         def in_vm(kind: MapType, **options: Any) -> Map:
             return vm.create_map(kind, inner=mine if kind in OUTER else None, **options)

@@ -93,11 +93,14 @@ def open_program(target: Target) -> Program:
 
 def open_map(target: Target) -> Map:
     """The map that `target` names; the caller closes it. OsmiaError when it is not one."""
+    opened: Map
     if target.how == "pinned":
-        return Map.from_pin(target.what)
-    if target.how == "id":
-        return Map.from_id(target.identifier)
-    return Map.from_id(_only(map_infos(target), target, "maps").id)
+        opened = Map.from_pin(target.what)
+    elif target.how == "id":
+        opened = Map.from_id(target.identifier)
+    else:
+        opened = Map.from_id(_only(map_infos(target), target, "maps").id)
+    return opened
 
 
 def open_link(target: Target) -> KernelLink:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar, Never
 
 import mock_maps
@@ -21,6 +22,7 @@ from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object
 from osmia.passes import Target, prepare
 from osmia.passes.options import CommonOptions
+from osmia.values import Codec, codec
 from osmia.values.names import PartsByName
 from osmia.values.variables import MemoryStore, Store
 
@@ -128,12 +130,19 @@ class MockLoadedObject(LoadedObject):
                 value_size=each.value_size,
                 max_entries=each.max_entries,
                 name=each.name,
+                key_codec=_codec(obj, each.key_type_id),
+                value_codec=_codec(obj, each.value_type_id),
             )
             for each in obj.maps.values()
             if each.autocreate
         }
         super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
         self._sections = {name: bytearray(s.contents) for name, s in obj.data_sections.items()}
+
+    def _release(self, everything: ExitStack) -> None:
+        for held in self.maps.values():
+            everything.callback(held.close)
+        super()._release(everything)
 
     def _store(self, section: DataSection) -> Store | None:
         if section.kind is DataKind.STRUCT_OPS:
@@ -159,6 +168,10 @@ class _Section(MemoryStore):
     def _check_open(self) -> None:
         if self._loaded.closed:
             raise ClosedError(f"object {self._loaded.name!r} is closed")
+
+
+def _codec(obj: Object, type_id: int) -> Codec | None:
+    return codec(obj.btf, type_id) if obj.btf is not None and type_id else None
 
 
 def _nothing(data: bytes, ctx: Any, variables: Any) -> RunResult:

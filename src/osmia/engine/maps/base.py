@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict, Unpack, overload
 
 from osmia.engine.raw_map import RawMap
 from osmia.errors import CodecError
@@ -15,7 +15,15 @@ from osmia.object.uapi import MapType
 from osmia.values import Codec, plain_codec
 
 if TYPE_CHECKING:
+    from osmia.engine.maps.indexed import ArrayMap, PerCpuArrayMap
     from osmia.engine.maps.info import MapInfo
+    from osmia.engine.maps.keyed import KeyedMap
+    from osmia.engine.maps.lpm_trie import LpmTrie
+    from osmia.engine.maps.per_cpu import PerCpuMap
+    from osmia.engine.maps.queues import BloomFilter, QueueMap
+    from osmia.engine.maps.references import MapOfMaps, ProgramArray
+    from osmia.engine.maps.streams import RingBufferMap
+    from osmia.engine.maps.user_ring import UserRingBufferMap
     from osmia.kernel.maps.opening import MapTypes
 
 
@@ -98,23 +106,86 @@ class Map:
             raw.close()
             raise
 
+    @overload
     @classmethod
-    def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Map:
-        """Create a map in the kernel; see `osmia.kernel.maps.opening.create_map`."""
-        created: Map = _kernel().create_map(map_type, **options)
-        return created
+    def create(
+        cls, map_type: Literal[MapType.ARRAY], **options: Unpack[CreateOptions]
+    ) -> ArrayMap: ...
+    @overload
+    @classmethod
+    def create(
+        cls,
+        map_type: Literal[MapType.HASH, MapType.LRU_HASH],
+        **options: Unpack[CreateOptions],
+    ) -> KeyedMap: ...
+    @overload
+    @classmethod
+    def create(
+        cls, map_type: Literal[MapType.PERCPU_ARRAY], **options: Unpack[CreateOptions]
+    ) -> PerCpuArrayMap: ...
+    @overload
+    @classmethod
+    def create(
+        cls,
+        map_type: Literal[MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH],
+        **options: Unpack[CreateOptions],
+    ) -> PerCpuMap: ...
+    @overload
+    @classmethod
+    def create(
+        cls, map_type: Literal[MapType.LPM_TRIE], **options: Unpack[CreateOptions]
+    ) -> LpmTrie: ...
+    @overload
+    @classmethod
+    def create(
+        cls, map_type: Literal[MapType.QUEUE, MapType.STACK], **options: Unpack[CreateOptions]
+    ) -> QueueMap: ...
+    @overload
+    @classmethod
+    def create(
+        cls, map_type: Literal[MapType.BLOOM_FILTER], **options: Unpack[CreateOptions]
+    ) -> BloomFilter: ...
+    @overload
+    @classmethod
+    def create(
+        cls, map_type: Literal[MapType.PROG_ARRAY], **options: Unpack[CreateOptions]
+    ) -> ProgramArray: ...
+    @overload
+    @classmethod
+    def create(
+        cls,
+        map_type: Literal[MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS],
+        **options: Unpack[CreateOptions],
+    ) -> MapOfMaps: ...
+    @overload
+    @classmethod
+    def create(
+        cls, map_type: Literal[MapType.RINGBUF], **options: Unpack[CreateOptions]
+    ) -> RingBufferMap: ...
+    @overload
+    @classmethod
+    def create(
+        cls, map_type: Literal[MapType.USER_RINGBUF], **options: Unpack[CreateOptions]
+    ) -> UserRingBufferMap: ...
+    @overload
+    @classmethod
+    def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Any: ...
+    @classmethod
+    def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Any:
+        """Create a map in the kernel; see `osmia.kernel.maps.opening.create_map`. Type checkers
+        know the class of the commoner types."""
+        return _kernel().create_map(map_type, **options)
 
     @classmethod
-    def from_id(cls, identifier: int, **options: Unpack[OpenOptions]) -> Map:
-        """Open a map of the kernel by id; see `osmia.kernel.maps.opening.map_from_id`."""
-        opened: Map = _kernel().map_from_id(identifier, **options)
-        return opened
+    def from_id(cls, identifier: int, **options: Unpack[OpenOptions]) -> Any:
+        """Open a map of the kernel by id; see `osmia.kernel.maps.opening.map_from_id`. Which class
+        it is of only the kernel knows."""
+        return _kernel().map_from_id(identifier, **options)
 
     @classmethod
-    def from_pin(cls, path: str | os.PathLike[str], **options: Unpack[OpenOptions]) -> Map:
+    def from_pin(cls, path: str | os.PathLike[str], **options: Unpack[OpenOptions]) -> Any:
         """Open a pinned map; see `osmia.kernel.maps.opening.map_from_pin`."""
-        opened: Map = _kernel().map_from_pin(path, **options)
-        return opened
+        return _kernel().map_from_pin(path, **options)
 
     @property
     def info(self) -> MapInfo:
