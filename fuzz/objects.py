@@ -55,6 +55,7 @@ def examine(data: bytes, target: Target) -> None:
             jump_targets(obj, obj.functions[name])
         for name in obj.data:
             _ignoring_errors(lambda name=name: obj.data[name])
+        _write(obj)
         prepared = _ignoring_errors(lambda: prepare(obj, target)) or Prepared(obj)
         for name in obj.programs:
             _ignoring_errors(lambda name=name: prepared.layout(name))
@@ -67,6 +68,16 @@ def _ignoring_errors(work: Any) -> Any:
         return work()
     except OsmiaError:
         return None
+
+
+def _write(obj: osmia.Object) -> None:
+    """Write it, and read what was written if there is something."""
+    assert len(obj.digest) == 64
+    try:
+        written = obj.to_bytes()
+    except (OsmiaError, ValueError):  # ValueError: what ELF or BTF cannot hold
+        return
+    osmia.open(written)
 
 
 class Mutator:

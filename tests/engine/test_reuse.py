@@ -44,7 +44,7 @@ int count(struct xdp_md *ctx)
 
 char LICENSE[] SEC("license") = "GPL";
 """
-FITTING = {"key_size": 4, "value_size": 8, "max_entries": 16}
+FITTING: dict[str, Any] = {"key_size": 4, "value_size": 8, "max_entries": 16}
 DEFINITION = model.Map("counts", MapType.HASH, key_size=4, value_size=8, max_entries=16)
 
 
@@ -81,8 +81,10 @@ def create(engine: str, vm: Vm) -> Iterator[Callable[..., osmia.Map]]:
 @pytest.fixture
 def load(obj: osmia.Object, engine: str, vm: Vm) -> Callable[[osmia.Map], Any]:
     def load_with(given: Any) -> Any:
-        options = {"vm": vm} if engine == "vm" else {}
-        return obj.load(engine, maps={"counts": given}, **options)
+        options: dict[str, Any] = {"maps": {"counts": given}}
+        if engine == "vm":
+            options["vm"] = vm
+        return obj.load(engine, **options)
 
     return load_with
 
@@ -232,7 +234,7 @@ def test_what_the_kernel_adds_to_device_maps_is_no_difference() -> None:
 def test_a_bloom_filter_of_other_hashes_is_not_reused() -> None:
     """`map_extra` is its number of hash functions."""
     definition = replace(DEFINITION, type=MapType.BLOOM_FILTER, key_size=0, map_extra=3)
-    options = {"key_size": 0, "value_size": 8, "max_entries": 16}
+    options: dict[str, Any] = {"key_size": 0, "value_size": 8, "max_entries": 16}
     with osmia.Map.create(MapType.BLOOM_FILTER, map_extra=4, **options) as filter_of_4:
         with pytest.raises(MapMismatchError, match="map_extra 3 in the object, 4 in the map"):
             check_reuse(definition, filter_of_4.info, "the one")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import osmia
 from osmia.elf import ElfFile
+from osmia.errors import OsmiaWarning, RelocationError
 from osmia.formats.elf_writer import write_object
 from osmia.object import DataKind, DataSection, Object
 
@@ -62,3 +64,53 @@ def test_a_linker_joins_written_objects_by_their_alignments(tmp_path: Path) -> N
     assert sections[".data.wide"].variables["wide_two"].offset == 64
     assert sections[".bss"].variables["zeros_two"].offset == 32
     assert sections[".data.narrow"].variables["other"].offset == 3
+
+
+POINTING = Path(__file__).with_name("pointers.bpf.c")
+
+
+def test_an_object_saves_itself(tmp_path: Path) -> None:
+    obj = osmia.compile(POINTING)
+    obj.data["table"] = (1, 2, 3, 4)
+    obj.save(tmp_path / "saved.bpf.o")
+    obj.save(str(tmp_path / "saved.bpf.o"))  # over what is there
+    again = osmia.open(tmp_path / "saved.bpf.o")
+    assert (again.digest, again.name) == (obj.digest, "saved")
+    assert (tmp_path / "saved.bpf.o").read_bytes() == obj.to_bytes()
+    assert [each.name for each in tmp_path.iterdir()] == ["saved.bpf.o"]
+
+
+def test_a_file_that_cannot_be_written_stays_what_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "kept.bpf.o"
+    path.write_bytes(b"kept")
+    obj = osmia.compile(POINTING)
+    del obj.functions["twice"]
+    with pytest.raises(RelocationError, match="there is no function 'twice'"):
+        obj.save(path)
+    assert path.read_bytes() == b"kept"
+    with pytest.raises(OSError):
+        osmia.compile(POINTING).save(tmp_path / "missing" / "file.o")
+
+
+def test_maps_whose_declarations_still_hold_keep_their_types() -> None:
+    obj = osmia.compile(POINTING)
+    assert obj.btf is not None
+    unchanged = osmia.open(obj.to_bytes())
+    assert unchanged.btf is not None and unchanged.btf.to_bytes() == obj.btf.to_bytes()
+    obj.maps["counts"] = replace(obj.maps["counts"], max_entries=77)
+    changed = osmia.open(obj.to_bytes())
+    assert changed.maps["counts"].max_entries == 77
+    assert changed.btf is not None and len(changed.btf) > len(obj.btf)
+
+
+@pytest.mark.kernel
+def test_bpftool_loads_what_was_saved(tmp_path: Path, bpffs: Path) -> None:
+    osmia.compile(POINTING).save(tmp_path / "saved.bpf.o")
+    words = ("prog", "loadall", tmp_path / "saved.bpf.o", bpffs / "programs")
+    subprocess.run(["bpftool", *map(str, words)], check=True, capture_output=True)
+    with (
+        osmia.Program.from_pin(bpffs / "programs" / "look") as program,
+        pytest.warns(OsmiaWarning),
+        osmia.compile(POINTING).load() as bpf,
+    ):
+        assert bpf.programs["look"].info.tag == program.info.tag

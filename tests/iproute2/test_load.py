@@ -28,11 +28,11 @@ def test_maps_are_pinned_where_tc_pins_them(
     maps = {"all": words(pinning=2), "own": words(pinning=1), "none": words()}
     obj = osmia.open(legacy(maps=maps, programs={"classifier": PASS}).to_bytes())
     with obj.load():
-        assert pins_under(tc_mount) == [f"tc/{obj.digest}/own", "tc/globals/all"]
-    assert len(obj.digest) == 40
+        assert pins_under(tc_mount) == [f"tc/{obj.pin_digest}/own", "tc/globals/all"]
+    assert len(obj.pin_digest) == 40
     assert (tc_mount / "xdp").readlink() == Path("tc")
     assert (tc_mount / "ip").readlink() == Path("tc")
-    for directory in ("tc", "tc/globals", f"tc/{obj.digest}"):
+    for directory in ("tc", "tc/globals", f"tc/{obj.pin_digest}"):
         assert stat.S_IMODE((tc_mount / directory).stat().st_mode) == 0o700
 
 
@@ -205,4 +205,4 @@ char _license[] SEC("license") = "GPL";
     assert obj.maps["outer"].slots == ((2, "second"),)
     with obj.load() as loaded:
         assert loaded.programs["entry"].run(bytes(64)).retval == 11
-        assert pins_under(tc_mount) == [f"tc/{obj.digest}/alone", "tc/globals/everywhere"]
+        assert pins_under(tc_mount) == [f"tc/{obj.pin_digest}/alone", "tc/globals/everywhere"]

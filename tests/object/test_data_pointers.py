@@ -11,6 +11,7 @@ from osmia.errors import OsmiaWarning
 from osmia.object import Object
 from osmia.passes import prepare
 from osmia.passes.target import Target
+from osmia.vm.maps.raw import VmMap
 
 SOURCE = Path(__file__).parents[1] / "formats" / "pointers.bpf.c"
 
@@ -33,7 +34,9 @@ def test_in_the_vm_a_pointer_equals_the_address_it_was_made_of(obj: Object) -> N
 
 def test_in_the_vm_a_pointer_to_a_map_is_what_code_has_of_it(obj: Object) -> None:
     with pytest.warns(OsmiaWarning), obj.load("vm") as bpf:
-        assert bpf.data["map"] == bpf.maps["counts"].raw.body.handle
+        raw = bpf.maps["counts"].raw
+        assert isinstance(raw, VmMap)
+        assert bpf.data["map"] == raw.body.handle
 
 
 def test_a_pointer_to_a_configuration_value_becomes_one_into_its_section(obj: Object) -> None:

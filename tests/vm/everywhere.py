@@ -31,7 +31,7 @@ class Outcome:
     data: bytes = b""
     context: bytes = b""
     found: bytes = b""
-    error: int = 0
+    error: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def everywhere(text: str, program_type: ProgramType) -> Iterator[Everywhere]:
     """Load an assembly program in the kernel and in a vm."""
     with ExitStack() as stack:
         vm = stack.enter_context(Vm(memory=1 << 25, cpus=2))
-        maps = {
+        maps: dict[str, tuple[Any, ...]] = {
             "kernel": tuple(
                 stack.enter_context(
                     Map.create(MapType.ARRAY, key_size=4, value_size=size, max_entries=1)
@@ -88,17 +88,16 @@ def everywhere(text: str, program_type: ProgramType) -> Iterator[Everywhere]:
             ),
             "vm": tuple(vm.create_map(MapType.ARRAY, value_size=n) for n in (GIVEN, FOUND)),
         }
+        numbers = {
+            "kernel": [held.fileno() for held in maps["kernel"]],
+            "vm": [held.id for held in maps["vm"]],
+        }
         code = {
             engine: assemble(
-                text.format(
-                    given=f"map[fd:{number(pair[0])}][0]+0", found=f"map[fd:{number(pair[1])}][0]+0"
-                )
+                text.format(given=f"map[fd:{given}][0]+0", found=f"map[fd:{found}][0]+0")
             )
-            for engine, pair, number in (
-                ("kernel", maps["kernel"], lambda held: held.fileno()),
-                ("vm", maps["vm"], lambda held: held.id),
-            )
+            for engine, (given, found) in numbers.items()
         }
         kernel = stack.enter_context(Program.load(program_type, code["kernel"], license="GPL"))
         loaded = vm.load_program(code["vm"], type=program_type)
-        yield Everywhere(kernel, loaded, maps)  # type: ignore[arg-type]
+        yield Everywhere(kernel, loaded, maps)

@@ -116,6 +116,7 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     NEWER[3]: dict.fromkeys(
         ["two_tables_one_jump", "one_table_two_ways", "through_memory", "chosen", "mixed"], _JUMPS
     ),
+    "tests/formats/pointers.bpf.c": {"look": "the kernel gives pointers in data no addresses"},
     f"{SELFTEST}basics.bpf.c": {"refused": "made for the verifier to refuse"},
     f"{SELFTEST}probes.bpf.c": {"raw_tracepoint": _COOKIE},
     f"{SELFTEST}types.bpf.c": {"fields": _TASK},
@@ -143,6 +144,9 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         ("of_link", "of_group"), "test_packet_dynptrs runs them, on numbers of its own"
     ),
     "tests/elf/object.bpf.c": {"entry": "half a program: its extern is in no other object"},
+    "tests/formats/pointers.bpf.c": {
+        "look": "the kernel knows no addresses in data; test_data_pointers runs it in the vm"
+    },
     "tests/formats/everything.bpf.c": dict.fromkeys(
         ("packets", "task"), "no kernel loads the object: it has a struct_ops of nobody"
     ),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,11 +86,11 @@ def on_the_kernel(case: Case) -> int | None:
     with ExitStack() as stack:
         size = max(len(case.memory), 1)
         made = Map.create(MapType.ARRAY, key_size=4, value_size=size, max_entries=1)
-        memory = stack.enter_context(made)
+        memory: Any = stack.enter_context(made)
         content = case.memory.ljust(size, b"\0")
         memory[0] = int.from_bytes(content, "little") if size in (1, 2, 4, 8) else content
         made = Map.create(MapType.ARRAY, key_size=4, value_size=8, max_entries=1)
-        result = stack.enter_context(made)
+        result: Any = stack.enter_context(made)
         pointer = f"map[fd:{memory.fileno()}][0]+0" if case.memory else "0"
         begin = assemble(
             f"r1 = {pointer}\nr2 = {len(case.memory)}\ncall pc+5\n"

@@ -329,7 +329,7 @@ def test_programs_nest_four_deep(vm: Vm, executor: Any) -> None:
 def test_tail_calls_of_an_attached_program_work_in_both_semantics(executor: Any) -> None:
     for semantics in ("subprogram", "program"):
         with Vm(memory=1 << 25, cpus=1, tail_calls=semantics) as vm:
-            array = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
+            array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
             tail = f"r2 = map[fd:{array.id}]\nr3 = 0\ncall bpf_tail_call\nr0 = 9\nexit"
             program = vm.load_program(assemble(tail), type=ProgramType.XDP)
             array[0] = verdict(vm, 5)
@@ -348,7 +348,7 @@ def test_without_stubs_callers_load_what_they_call(monkeypatch: pytest.MonkeyPat
         dispatcher.update(raw(vm, "r0 = 4\nexit"))
         seen += [caller.run(executor="jit").retval, *dispatcher.run_batch([PACKET])]
         assert seen == [3, 3, 4, 4]
-        array = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
+        array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
         tail = f"r2 = map[fd:{array.id}]\nr3 = {{key}}\ncall bpf_tail_call\nr0 = 9\nexit"
         array[0] = raw(vm, "r0 = 5\nexit")
         taken, *failing = (

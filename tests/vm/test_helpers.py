@@ -76,7 +76,7 @@ def test_bpf_loop_calls_back_until_it_is_told_to_stop(vm: Vm, executor: Any) -> 
 
 def test_every_entry_of_a_map_is_visited_once(vm: Vm, executor: Any) -> None:
     for kind in (MapType.HASH, MapType.ARRAY):
-        table = vm.create_map(kind, key_size=4, value_size=8, max_entries=8)
+        table: Any = vm.create_map(kind, key_size=4, value_size=8, max_entries=8)
         for key in range(8):
             table[key] = 10**key
         program = load(
@@ -126,7 +126,7 @@ def test_a_program_prints_to_the_vm(vm: Vm, executor: Any) -> None:
 
 @pytest.mark.parametrize("kind", [MapType.CGROUP_STORAGE, MapType.PERCPU_CGROUP_STORAGE])
 def test_a_control_group_has_a_value_that_stays(vm: Vm, executor: Any, kind: MapType) -> None:
-    storage = vm.create_map(kind, key_size=16, value_size=8, max_entries=0)
+    storage: Any = vm.create_map(kind, key_size=16, value_size=8, max_entries=0)
     count = load(
         vm,
         f"r1 = map[fd:{storage.id}]\nr2 = 0\ncall bpf_get_local_storage\n"
@@ -300,8 +300,8 @@ def test_a_record_larger_than_the_ring_finds_no_room_as_in_the_kernel(
         "r1 = map[fd:{ring}]\nr2 = map[fd:{value}][0]+0\nr3 = {size}\nr4 = 0\n"
         "call bpf_ringbuf_output\nexit"
     )
-    ring = vm.create_map(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096)
-    value = vm.create_map(MapType.ARRAY, value_size=16384)
+    ring: Any = vm.create_map(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096)
+    value: Any = vm.create_map(MapType.ARRAY, value_size=16384)
     with (
         Map.create(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096) as theirs,
         Map.create(MapType.ARRAY, key_size=4, value_size=16384, max_entries=1) as their_value,
@@ -320,7 +320,7 @@ def test_a_perf_event_is_no_larger_than_a_record(
     vm: Vm, executor: Any, size: int, result: int
 ) -> None:
     events: Any = vm.create_map(MapType.PERF_EVENT_ARRAY, max_entries=2)
-    value = vm.create_map(MapType.ARRAY, value_size=1 << 17)
+    value: Any = vm.create_map(MapType.ARRAY, value_size=1 << 17)
     code = assemble(
         f"r2 = map[fd:{events.id}]\nr3 = 0xffffffff ll\nr4 = map[fd:{value.id}][0]+0\n"
         f"r5 = {size}\ncall bpf_perf_event_output\nexit"

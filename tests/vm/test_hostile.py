@@ -86,7 +86,7 @@ def test_forged_packet_bounds_lead_nowhere(
 
 @pytest.mark.alone
 def test_a_deadlock_in_a_loop_ends_the_run_at_its_first_round(vm: Vm) -> None:
-    table = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
+    table: Any = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
     again = f"again: r1 = map[fd:{table.id}][0]+0\ncall bpf_spin_lock\ngoto again"
     program = vm.load_program(assemble(again))
     begin = time.monotonic()
@@ -115,7 +115,7 @@ def test_a_size_that_a_program_makes_up_allocates_nothing(vm: Vm, executor: Any,
 
 @pytest.mark.parametrize("template", ["%99999999999d", "%9999999d"])
 def test_a_width_that_a_program_makes_up_is_refused(vm: Vm, executor: Any, template: str) -> None:
-    table = vm.create_map(MapType.ARRAY, value_size=64)
+    table: Any = vm.create_map(MapType.ARRAY, value_size=64)
     table[0] = template.encode().ljust(64, b"\0")
     printing = f"r1 = map[fd:{table.id}][0]+0\nr2 = 64\nr3 = 1\ncall bpf_trace_printk\nexit"
     result = vm.load_program(assemble(printing)).run(executor=executor)
@@ -127,7 +127,7 @@ def test_a_width_that_a_program_makes_up_is_refused(vm: Vm, executor: Any, templ
 def test_more_arguments_than_the_kernel_prints_are_refused(
     vm: Vm, executor: Any, length: int
 ) -> None:
-    table = vm.create_map(MapType.ARRAY, value_size=256)
+    table: Any = vm.create_map(MapType.ARRAY, value_size=256)
     table[0] = b"%d".ljust(256, b"\0")
     printing = (
         f"r1 = map[fd:{table.id}][0]+0\nr2 = 64\nr3 = r1\nr4 = {length:#x} ll\n"
@@ -139,7 +139,7 @@ def test_more_arguments_than_the_kernel_prints_are_refused(
 
 def test_strings_are_read_as_far_as_they_go(vm: Vm, executor: Any) -> None:
     """Not as far as the program says, in a loop."""
-    table = vm.create_map(MapType.ARRAY, value_size=64)
+    table: Any = vm.create_map(MapType.ARRAY, value_size=64)
     table[0] = b"text".ljust(64, b"\0")
     again = (
         f"r6 = 300\nagain: r1 = r10\nr1 += -8\nr2 = 8\nr3 = map[fd:{table.id}][0]+0\n"
@@ -152,7 +152,7 @@ def test_strings_are_read_as_far_as_they_go(vm: Vm, executor: Any) -> None:
 
 
 def test_a_string_may_be_longer_than_a_page(vm: Vm, executor: Any) -> None:
-    table = vm.create_map(MapType.ARRAY, value_size=8192)
+    table: Any = vm.create_map(MapType.ARRAY, value_size=8192)
     table[0] = b"x" * 5000 + bytes(3192)
     copied = (
         f"r1 = map[fd:{table.id}][0]+5096\nr2 = 3000\nr3 = map[fd:{table.id}][0]+0\n"

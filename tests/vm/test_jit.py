@@ -22,7 +22,7 @@ from osmia.vm.jit.module import module_text
 def test_threads_run_one_program_at_once() -> None:
     rounds, threads = 200_000, 4
     with Vm(memory=1 << 25, cpus=threads) as vm:
-        counters = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
+        counters: Any = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
         program = vm.load_program(
             assemble(
                 f"r1 = map[fd:{counters.id}][0]+0\nr2 = {rounds}\nr3 = 1\n"
@@ -160,7 +160,7 @@ def text_of(vm: Vm, program: str) -> str:
 
 
 def test_a_known_map_brings_only_its_own_operations(vm: Vm) -> None:
-    table = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    table: Any = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
     key = "*(u64 *)(r10 -8) = 1\nr2 = r10\nr2 += -8\n"
     lookup = f"{key}r1 = map[fd:{table.id}]\ncall bpf_map_lookup_elem\nr0 = 0\nexit"
     text = text_of(vm, lookup)
@@ -176,7 +176,7 @@ def test_an_unknown_map_brings_none(vm: Vm) -> None:
 
 
 def test_operations_on_an_unknown_map_work(vm: Vm, executor: Any) -> None:
-    table = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    table: Any = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
     table[7] = 35
     handle = f"r6 = map[fd:{table.id}]\n*(u64 *)(r10 -24) = r6\ncall bpf_ktime_get_ns\n"
     lookup = (
@@ -219,7 +219,7 @@ def test_code_without_optimisations_computes_the_same(vm: Vm) -> None:
 def test_interpreted_programs_take_the_locks_that_compiled_ones_take(vm: Vm) -> None:
     program = vm.load_program(assemble("call bpf_ktime_get_ns\nr0 = 0\nexit"))
     vm.need_jit().program(program)
-    table = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    table: Any = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
     text = (
         f"r1 = 1\n*(u64 *)(r10 - 8) = r1\nr1 = map[fd:{table.id}]\nr2 = r10\nr2 += -8\nr3 = r2\n"
         "r4 = 0\ncall bpf_map_update_elem\nexit"
@@ -240,14 +240,14 @@ KNOWN = {
 
 @pytest.mark.parametrize("way", KNOWN)
 def test_a_map_and_a_key_are_known_on_every_way_to_a_tail_call(vm: Vm, way: str) -> None:
-    array = vm.create_map(MapType.PROG_ARRAY, max_entries=4)
+    array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=4)
     text = f"r2 = map[fd:{array.id}]\n{KNOWN[way]}call bpf_tail_call\nr0 = 1\nexit"
     assert "take_tail_entry" not in text_of(vm, text)
 
 
 def test_what_a_wild_store_may_change_is_not_known(vm: Vm) -> None:
     """Nobody verified it: a frame that is not private may be written through any number."""
-    array = vm.create_map(MapType.PROG_ARRAY, max_entries=4)
+    array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=4)
     text = f"""
         r2 = map[fd:{array.id}]
         r4 = r10

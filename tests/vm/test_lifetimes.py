@@ -90,6 +90,26 @@ def test_a_map_of_maps_keeps_its_maps(vm: Vm) -> None:
     assert not vm.lifetimes.maps
 
 
+def test_a_map_that_was_opened_lives_as_long_as_that(vm: Vm) -> None:
+    """Its maker closed it, and the map that it was in let it go."""
+    outer: Any = vm.create_map(MapType.ARRAY_OF_MAPS, max_entries=2)
+    inner: Any = vm.create_map(MapType.HASH, key_size=8, value_size=8, max_entries=4)
+    outer[0] = inner
+    inner[7] = 70
+    opened = outer.open(0)
+    inner.close()
+    del outer[0]
+    assert opened[7] == 70
+    program = vm.load_program(assemble(COUNT.format(number=opened.id)))
+    assert program.run().retval == 0
+    assert opened[7] == 7
+    opened.close()
+    with pytest.raises(ClosedError):
+        opened[7]
+    vm.unload([program])
+    assert set(vm.lifetimes.maps) == {outer.id}
+
+
 @pytest.mark.parametrize(
     "use",
     [

@@ -37,6 +37,7 @@ def one_cpu() -> Iterator[None]:
 @pytest.fixture(params=["vm", pytest.param("kernel", marks=pytest.mark.kernel)])
 def lru(request: pytest.FixtureRequest, vm: Vm, one_cpu: None) -> Iterator[tuple[Any, Any]]:
     """A full LRU map and a program that looks its packet's first byte up."""
+    held: Any
     if request.param == "vm":
         held = vm.create_map(MapType.LRU_HASH, key_size=4, value_size=4, max_entries=ENTRIES)
         code = assemble(LOOK.format(map=held.id))
@@ -80,5 +81,5 @@ def test_entries_that_a_program_looks_up_stay(lru: tuple[Any, Any]) -> None:
 
 
 def test_marked_lookups_count_as_a_programs(vm: Vm) -> None:
-    held = vm.create_map(MapType.LRU_HASH, key_size=4, value_size=4, max_entries=ENTRIES)
+    held: Any = vm.create_map(MapType.LRU_HASH, key_size=4, value_size=4, max_entries=ENTRIES)
     assert survivors(held, lambda key: held.lookup(key, mark=True)) == set(range(USED))

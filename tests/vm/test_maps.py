@@ -26,7 +26,7 @@ from osmia.vm.layout import MAP_BUCKETS, MAP_SPARE
 
 
 def test_a_hash_behaves_as_a_dict_with_bounds(any_vm: Vm) -> None:
-    table = any_vm.create_map(MapType.HASH, key_size=4, value_size=8, max_entries=3)
+    table: Any = any_vm.create_map(MapType.HASH, key_size=4, value_size=8, max_entries=3)
     for key in range(3):
         table[key] = key * 10
     with pytest.raises(MapFullError):
@@ -45,7 +45,7 @@ def test_a_hash_behaves_as_a_dict_with_bounds(any_vm: Vm) -> None:
 
 
 def test_many_entries_come_and_go(any_vm: Vm) -> None:
-    table = any_vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=64)
+    table: Any = any_vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=64)
     model: dict[int, int] = {}
     for step in range(600):
         key = step * 7919 % 97
@@ -58,7 +58,7 @@ def test_many_entries_come_and_go(any_vm: Vm) -> None:
 
 
 def test_arrays_have_all_their_indices(any_vm: Vm) -> None:
-    array = any_vm.create_map(MapType.ARRAY, value_size=8, max_entries=4)
+    array: Any = any_vm.create_map(MapType.ARRAY, value_size=8, max_entries=4)
     array[3] = 5
     assert dict(array) == {0: 0, 1: 0, 2: 0, 3: 5}
     with pytest.raises(KernelError, match="indices end at 3"):
@@ -84,9 +84,9 @@ def test_a_trie_finds_the_longest_prefix(any_vm: Vm) -> None:
 
 def test_a_trie_agrees_with_a_search_of_all_prefixes(any_vm: Vm) -> None:
     import ipaddress
-    import random
+    from random import Random
 
-    random = random.Random(5)
+    random = Random(5)
     trie: Any = any_vm.create_map(
         MapType.LPM_TRIE, key_size=8, value_size=4, max_entries=64, flags=MapFlag.NO_PREALLOC
     )
@@ -151,14 +151,14 @@ def test_queues_stacks_and_filters(any_vm: Vm) -> None:
 
 
 def test_what_is_taken_leaves_the_map(any_vm: Vm) -> None:
-    table = any_vm.create_map(MapType.HASH, value_size=4, max_entries=8)
+    table: Any = any_vm.create_map(MapType.HASH, value_size=4, max_entries=8)
     table.update({1: 10, 2: 20})
     assert sorted(table.take_all()) == [(1, 10), (2, 20)]
     assert not table
     table[3] = 30
     assert table.to_numpy(take=True).tolist() == [(3, 30)]
     assert not table
-    array = any_vm.create_map(MapType.ARRAY, value_size=4, max_entries=2)
+    array: Any = any_vm.create_map(MapType.ARRAY, value_size=4, max_entries=2)
     array[1] = 10
     with pytest.raises(KernelError):
         array.take_all()
@@ -166,8 +166,8 @@ def test_what_is_taken_leaves_the_map(any_vm: Vm) -> None:
 
 
 def test_per_cpu_values_are_lists(any_vm: Vm) -> None:
-    array = any_vm.create_map(MapType.PERCPU_ARRAY, value_size=4, max_entries=2)
-    table = any_vm.create_map(MapType.PERCPU_HASH, value_size=4, max_entries=2)
+    array: Any = any_vm.create_map(MapType.PERCPU_ARRAY, value_size=4, max_entries=2)
+    table: Any = any_vm.create_map(MapType.PERCPU_HASH, value_size=4, max_entries=2)
     array[1] = [1, 2]
     table[5] = [3, 4]
     assert (array[0], array[1], table[5]) == ([0, 0], [1, 2], [3, 4])
@@ -176,7 +176,7 @@ def test_per_cpu_values_are_lists(any_vm: Vm) -> None:
 
 def test_maps_in_maps_take_only_what_the_template_says(vm: Vm, executor: Any) -> None:
     outer: Any = vm.create_map(MapType.ARRAY_OF_MAPS, max_entries=2)
-    inner = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
+    inner: Any = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1)
     inner[0] = 42
     outer[1] = inner
     with pytest.raises(KernelError, match="EINVAL"):
@@ -194,7 +194,7 @@ def test_maps_in_maps_take_only_what_the_template_says(vm: Vm, executor: Any) ->
 
 
 def test_a_value_found_before_an_update_stays_what_it_was(vm: Vm, executor: Any) -> None:
-    table = vm.create_map(MapType.HASH, value_size=8, max_entries=4)
+    table: Any = vm.create_map(MapType.HASH, value_size=8, max_entries=4)
     table[1] = 10
     program = vm.load_program(
         assemble(
@@ -260,9 +260,9 @@ def test_a_type_that_the_vm_lacks_is_named(vm: Vm) -> None:
 def test_a_closed_map_says_so(use: Callable[[Any], object]) -> None:
     """Also where another map has its memory by then."""
     with Vm(jit=False) as vm:
-        table = vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=4)
+        table: Any = vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=4)
         table.close()
-        other = vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=4)
+        other: Any = vm.create_map(MapType.HASH, key_size=4, value_size=4, max_entries=4)
         with pytest.raises(ClosedError):
             use(table)
     with pytest.raises(ClosedError):
@@ -274,7 +274,9 @@ def test_a_closed_map_says_so(use: Callable[[Any], object]) -> None:
 def test_a_prefix_longer_than_the_key_covers_nothing(any_vm: Vm, length: int) -> None:
     from osmia.engine.maps import Map
 
-    options = {"key_size": 8, "value_size": 4, "max_entries": 4, "flags": int(MapFlag.NO_PREALLOC)}
+    options: dict[str, Any] = {"key_size": 8, "value_size": 4, "max_entries": 4}
+    options["flags"] = int(MapFlag.NO_PREALLOC)
+    theirs: Any
     mine: Any = any_vm.create_map(MapType.LPM_TRIE, **options)
     with Map.create(MapType.LPM_TRIE, **options) as theirs:
         for trie in (mine, theirs):
@@ -302,7 +304,7 @@ def test_values_are_as_large_as_in_the_kernel(vm: Vm, map_type: MapType, size: i
 
     key_size = {MapType.QUEUE: 0, MapType.LPM_TRIE: 8}.get(map_type, 4)
     flags = int(MapFlag.NO_PREALLOC) if map_type is MapType.LPM_TRIE else 0
-    found = []
+    found: list[int | None] = []
     for create in (vm.create_map, Map.create):
         try:
             create(map_type, key_size=key_size, value_size=size, max_entries=1, flags=flags).close()

@@ -41,6 +41,7 @@ def test_to_an_interface(vm: Vm, executor: Any, flags: int) -> None:
 def test_through_a_map(vm: Vm, executor: Any, kind: MapType) -> None:
     """Of an entry that is missing the verdict is in the flags; others of them are an error."""
     mine: Any = vm.create_map(kind, max_entries=4)
+    theirs: Any
     with Map.create(kind, key_size=4, value_size=4, max_entries=4) as theirs:
         if kind is not MapType.CPUMAP:  # an entry of a CPU map is a thread of the kernel
             theirs[1] = mine[1] = LOOPBACK

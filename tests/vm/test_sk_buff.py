@@ -262,6 +262,7 @@ def test_events_take_bytes_of_the_packet_along(
         exit
     """
     mine: Any = vm.create_map(MapType.PERF_EVENT_ARRAY, max_entries=1024)
+    theirs: Any
     with Map.create(MapType.PERF_EVENT_ARRAY, key_size=4, value_size=4, max_entries=1024) as theirs:
         theirs.events.poll(0)  # opens the buffers
         for flags in (ALL, 5 << 32 | ALL, 58 << 32 | ALL, 59 << 32 | ALL, 1024, 1 << 52 | ALL):

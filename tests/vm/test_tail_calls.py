@@ -62,7 +62,7 @@ def test_a_failing_tail_call_goes_on_with_registers_and_stack_intact(
 @pytest.mark.parametrize("key", ["r3 = 0", "r3 = r1\nr3 *= 0"], ids=["direct", "indirect"])
 def test_33_tail_calls_are_taken_and_the_34th_goes_on(machine: Vm, executor: Any, key: str) -> None:
     array = programs(machine)
-    counter = machine.create_map(MapType.ARRAY, value_size=8)
+    counter: Any = machine.create_map(MapType.ARRAY, value_size=8)
     count = f"r4 = map[fd:{counter.id}][0]+0\nr5 = 1\nlock *(u64 *)(r4 +0) += r5\n"
     chain = load(machine, f"{count}{call_of(array, key)}r0 = 7\nexit")
     array[0] = chain
@@ -73,7 +73,7 @@ def test_33_tail_calls_are_taken_and_the_34th_goes_on(machine: Vm, executor: Any
 def test_a_program_and_its_subprograms_share_the_counter(machine: Vm, executor: Any) -> None:
     """Two chains one after the other: the second finds nothing left."""
     array = programs(machine)
-    counter = machine.create_map(MapType.ARRAY, value_size=8)
+    counter: Any = machine.create_map(MapType.ARRAY, value_size=8)
     count = f"r4 = map[fd:{counter.id}][0]+0\nr5 = 1\nlock *(u64 *)(r4 +0) += r5\n"
     array[0] = load(machine, f"{count}{call_of(array)}r0 = 7\nexit")
     twice = load(
@@ -149,7 +149,7 @@ def test_a_program_that_uses_an_array_owns_it(vm: Vm) -> None:
 def test_a_tail_call_through_another_map_is_refused_when_it_is_loaded(
     vm: Vm, kind: MapType, key: str
 ) -> None:
-    other = vm.create_map(kind, value_size=8, max_entries=4, name="other")
+    other: Any = vm.create_map(kind, value_size=8, max_entries=4, name="other")
     with pytest.raises(VerifierError, match=r"map 'other', a (ARRAY|HASH), no PROG_ARRAY"):
         load(vm, f"{call_of(other, key)}r0 = 1\nexit")
 
@@ -174,8 +174,8 @@ def test_a_tail_call_through_no_prog_array_jumps_nowhere(
 ) -> None:
     """Slots are looked for at address 0 where there are none: the program has put a filled
     one, and a map's header with one, there."""
-    array = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1 << 16)
-    hashed = vm.create_map(MapType.HASH, value_size=8, max_entries=1 << 16)
+    array: Any = vm.create_map(MapType.ARRAY, value_size=8, max_entries=1 << 16)
+    hashed: Any = vm.create_map(MapType.HASH, value_size=8, max_entries=1 << 16)
     header = "".join(
         f"r5 = {value}\n*(u32 *)(r4 +{offset}) = r5\n"
         for offset, value in ((0, 3), (12, 4096), (56, 0), (0x100, 0x1000), (0x108, 1))

@@ -72,11 +72,22 @@ class BTFBuilder:
 
     @classmethod
     def edit(cls, btf: BTF) -> BTFBuilder:
-        """A builder that starts with all of `btf`'s own types under their ids."""
+        """A builder that starts with all of `btf`'s own types under their ids, and its strings.
+
+        Without further changes it makes the same bytes, if `btf` stores each string once.
+        """
         builder = cls(btf.base, btf.byteorder)
+        builder._start_with(btf.string_bytes())
         for type_id in range(btf.first_id, len(btf)):
             builder.add(btf.type(type_id))
         return builder
+
+    def _start_with(self, strings: bytes) -> None:
+        offset = self._first_string
+        for encoded in strings.split(b"\0")[:-1]:
+            self._offsets.setdefault(encoded.decode("utf-8", "surrogateescape"), offset)
+            offset += len(encoded) + 1
+        self._strings = bytearray(strings)
 
     def __len__(self) -> int:
         """The number of types, `void` and those of the base included; also the next id."""

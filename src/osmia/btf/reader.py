@@ -6,7 +6,7 @@ import mmap
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osmia.btf import sizes
 from osmia.btf.decode import decode_type
@@ -162,6 +162,18 @@ class BTF:
     def to_bytes(self) -> bytes:
         """The bytes that this was read from (without those of the base)."""
         return bytes(self._data)
+
+    def string_bytes(self) -> bytes:
+        """All strings, each with a NUL behind it, as they are stored; not those of the base."""
+        return bytes(self._data[self._header.strings_start : self._header.strings_end])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What was read lazily is read anew by whoever unpickles it."""
+        words = (self.to_bytes(), self.base, self.name, self._unique_strings, self._keep_index)
+        return _restored, words
+
+    def __deepcopy__(self, memo: object) -> BTF:
+        return self  # nothing of it ever changes
 
     def with_words(self, data: bytes, changed: Iterable[int]) -> BTF:
         """The same BTF but for words in the records of the types `changed`, as `data` has them.
@@ -368,3 +380,10 @@ class BTF:
         if not self._pointer_size:
             self._pointer_size = sizes.pointer_size(self)
         return self._pointer_size
+
+
+def _restored(
+    data: bytes, base: BTF | None, name: str, unique_strings: bool, keep_index: bool
+) -> BTF:
+    """The BTF that was pickled."""
+    return BTF(data, base=base, name=name, unique_strings=unique_strings, keep_index=keep_index)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from osmia.engine.raw_map import RawMap
+from osmia.passes.binding import Resolver
 
 if TYPE_CHECKING:
     from osmia.engine.loaded import LoadedObject
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from osmia.object import Object
     from osmia.passes.options import CommonOptions
 
-__all__ = ["Engine", "RawMap"]
-
-
-__all__ = ["Engine", "RawMap"]
+__all__ = ["Engine", "RawMap", "Resolver"]
 
 
 class Engine(Protocol):

@@ -52,14 +52,145 @@ class _Draft:
     values_offset: int | None = None
 
 
-class MapReader:
+class DeclarationReader:
+    """Reads what single variables of `.maps` declare; `file` stands in errors."""
+
+    def __init__(self, btf: BTF, file: str = "") -> None:
+        self.btf = btf
+        self.file = file
+
+    def read_declaration(self, variable: Var) -> tuple[Map, int | None]:
+        """The map, without slots, and where `values` begin in the variable, if it has some."""
+        draft = self._draft(variable)
+        return self._make(draft), draft.values_offset
+
+    def _draft(self, variable: Var) -> _Draft:
+        definition = self.btf.type(self.btf.resolve(variable.type_id))
+        if not isinstance(definition, Struct):
+            raise self._error(f"map {variable.name!r} is no struct")
+        return self._read_struct(definition, _Draft(variable.name, f"map {variable.name!r}"))
+
+    def _read_struct(self, definition: Struct, draft: _Draft) -> _Draft:
+        for position, member in enumerate(definition.members):
+            if member.name == "values":
+                if position != len(definition.members) - 1:
+                    raise self._error(f"{draft.where}: `values` must be the last attribute")
+                self._read_values(member, draft)
+            else:
+                self._read_attribute(member, draft)
+        return draft
+
+    def _read_attribute(self, member: Member, draft: _Draft) -> None:
+        attribute = find_attribute(member.name)
+        if attribute is None:
+            raise self._error(f"{draft.where}: attribute {member.name!r} is not known")
+        if attribute.is_type:
+            pointer = self.btf.type(member.type_id)
+            if not isinstance(pointer, Ptr):
+                raise self._error(f"{draft.where}: attribute {member.name!r} is no __type()")
+            draft.types[member.name] = (pointer.target, self.btf.size_of(pointer.target))
+            return
+        number = self._number(member.type_id)
+        if number is None:
+            raise self._error(
+                f"{draft.where}: attribute {member.name!r} is no __uint() or __ulong()"
+            )
+        if number >> 32 and member.name in _WORDS:
+            raise self._error(f"{draft.where}: {member.name} cannot be {number:,}")
+        draft.numbers[member.name] = number
+
+    def _number(self, type_id: int) -> int | None:
+        """What __uint() or __ulong() says; None for another type."""
+        kind = self.btf.type(self.btf.resolve(type_id))
+        if isinstance(kind, Ptr):
+            array = self.btf.type(kind.target)
+            return array.count if isinstance(array, Array) else None
+        if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
+            return kind.values[0].value
+        return None
+
+    def _read_values(self, member: Member, draft: _Draft) -> None:
+        where = f"{draft.where}: `values`"
+        array = self.btf.type(member.type_id)
+        pointer = self.btf.type(array.element) if isinstance(array, Array) else None
+        if not isinstance(pointer, Ptr):
+            raise self._error(f"{where} is no array of pointers")
+        draft.values_offset = member.bit_offset // 8
+        target = self.btf.type(self.btf.resolve(pointer.target))
+        if isinstance(target, FuncProto):
+            return
+        if not isinstance(target, Struct):
+            raise self._error(f"{where} points neither to a map's definition nor to a function")
+        if not draft.inner_allowed:
+            raise self._error(f"{draft.where}: maps in maps nest only once")
+        where = f"the inner map of {draft.where}"
+        inner = _Draft(f"{draft.name}.inner", where, inner_allowed=False)
+        self._read_struct(target, inner)
+        draft.inner = self._make(inner)
+
+    def _make(
+        self, draft: _Draft, *, btf_id: int = 0, weak: bool = False, hidden: bool = False
+    ) -> Map:
+        numbers = dict(draft.numbers)
+        key_size, key_type = self._size(draft, numbers, "key")
+        value_size, value_type = self._size(draft, numbers, "value")
+        if "type" not in numbers:
+            raise self._error(f"{draft.where} does not say its type")
+        kind = numbers.pop("type")
+        if kind in MAPS_IN_MAPS and not value_size:
+            value_size = 4
+        if kind == MapType.PROG_ARRAY and draft.values_offset is not None and not value_size:
+            value_size = 4
+        made = Map(
+            name=draft.name,
+            type=_TYPES.get(kind, kind),  # type: ignore[arg-type]
+            key_size=key_size,
+            value_size=value_size,
+            max_entries=numbers.pop("max_entries", 0),
+            flags=numbers.pop("map_flags", 0),
+            key_type_id=key_type,
+            value_type_id=value_type,
+            numa_node=numbers.pop("numa_node", None),
+            map_extra=numbers.pop("map_extra", 0),
+            pinning=signed32(numbers.pop("pinning", Pinning.NONE)),
+            inner=draft.inner,
+            attributes=self._rest(draft, numbers),
+            btf_id=btf_id,
+            weak=weak,
+            hidden=hidden,
+        )
+        return apply_attributes(made) if made.attributes else made
+
+    @staticmethod
+    def _rest(draft: _Draft, numbers: dict[str, int]) -> dict[str, int]:
+        """The attributes that are no fields of `Map`: numbers, and ids of types."""
+        if "inner_idx" in numbers:
+            numbers["inner_idx"] = signed32(numbers["inner_idx"])
+        for name, (type_id, _) in draft.types.items():
+            if name not in ("key", "value"):
+                numbers[name] = type_id
+        return numbers
+
+    def _size(self, draft: _Draft, numbers: dict[str, int], which: str) -> tuple[int, int]:
+        given = numbers.pop(f"{which}_size", 0)
+        type_id, size = draft.types.get(which, (0, 0))
+        if given and type_id and given != size:
+            raise self._error(
+                f"{draft.where}: {which}_size {given} contradicts the {which} type of {size} bytes"
+            )
+        return size or given, type_id
+
+    def _error(self, message: str, offset: int | None = None) -> ObjectFormatError:
+        return ObjectFormatError(message, file=self.file, offset=offset)
+
+
+class MapReader(DeclarationReader):
     """Reads all maps of one `.maps` section."""
 
     def __init__(self, table: SymbolTable, btf: BTF, section: Section) -> None:
+        super().__init__(btf, table.elf.name)
         self.table = table
-        self.btf = btf
         self.section = section
-        self.file = table.elf.name
 
     def read(self) -> tuple[dict[str, Map], dict[tuple[int, int], str]]:
         """The maps by name, and their names by (section, offset)."""
@@ -132,70 +263,6 @@ class MapReader:
             raise self._error(f"map {owner.name!r}: a relocation outside its `values`", offset)
         return inside // POINTER_SIZE
 
-    def _draft(self, variable: Var) -> _Draft:
-        definition = self.btf.type(self.btf.resolve(variable.type_id))
-        if not isinstance(definition, Struct):
-            raise self._error(f"map {variable.name!r} is no struct")
-        return self._read_struct(definition, _Draft(variable.name, f"map {variable.name!r}"))
-
-    def _read_struct(self, definition: Struct, draft: _Draft) -> _Draft:
-        for position, member in enumerate(definition.members):
-            if member.name == "values":
-                if position != len(definition.members) - 1:
-                    raise self._error(f"{draft.where}: `values` must be the last attribute")
-                self._read_values(member, draft)
-            else:
-                self._read_attribute(member, draft)
-        return draft
-
-    def _read_attribute(self, member: Member, draft: _Draft) -> None:
-        attribute = find_attribute(member.name)
-        if attribute is None:
-            raise self._error(f"{draft.where}: attribute {member.name!r} is not known")
-        if attribute.is_type:
-            pointer = self.btf.type(member.type_id)
-            if not isinstance(pointer, Ptr):
-                raise self._error(f"{draft.where}: attribute {member.name!r} is no __type()")
-            draft.types[member.name] = (pointer.target, self.btf.size_of(pointer.target))
-            return
-        number = self._number(member.type_id)
-        if number is None:
-            raise self._error(
-                f"{draft.where}: attribute {member.name!r} is no __uint() or __ulong()"
-            )
-        if number >> 32 and member.name in _WORDS:
-            raise self._error(f"{draft.where}: {member.name} cannot be {number:,}")
-        draft.numbers[member.name] = number
-
-    def _number(self, type_id: int) -> int | None:
-        """What __uint() or __ulong() says; None for another type."""
-        kind = self.btf.type(self.btf.resolve(type_id))
-        if isinstance(kind, Ptr):
-            array = self.btf.type(kind.target)
-            return array.count if isinstance(array, Array) else None
-        if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
-            return kind.values[0].value
-        return None
-
-    def _read_values(self, member: Member, draft: _Draft) -> None:
-        where = f"{draft.where}: `values`"
-        array = self.btf.type(member.type_id)
-        pointer = self.btf.type(array.element) if isinstance(array, Array) else None
-        if not isinstance(pointer, Ptr):
-            raise self._error(f"{where} is no array of pointers")
-        draft.values_offset = member.bit_offset // 8
-        target = self.btf.type(self.btf.resolve(pointer.target))
-        if isinstance(target, FuncProto):
-            return
-        if not isinstance(target, Struct):
-            raise self._error(f"{where} points neither to a map's definition nor to a function")
-        if not draft.inner_allowed:
-            raise self._error(f"{draft.where}: maps in maps nest only once")
-        where = f"the inner map of {draft.where}"
-        inner = _Draft(f"{draft.name}.inner", where, inner_allowed=False)
-        self._read_struct(target, inner)
-        draft.inner = self._make(inner)
-
     def _map(self, draft: _Draft, btf_id: int, symbol: Symbol) -> Map:
         return self._make(
             draft,
@@ -203,58 +270,3 @@ class MapReader:
             weak=symbol.binding is Binding.WEAK,
             hidden=symbol.visibility in HIDDEN,
         )
-
-    def _make(
-        self, draft: _Draft, *, btf_id: int = 0, weak: bool = False, hidden: bool = False
-    ) -> Map:
-        numbers = dict(draft.numbers)
-        key_size, key_type = self._size(draft, numbers, "key")
-        value_size, value_type = self._size(draft, numbers, "value")
-        if "type" not in numbers:
-            raise self._error(f"{draft.where} does not say its type")
-        kind = numbers.pop("type")
-        if kind in MAPS_IN_MAPS and not value_size:
-            value_size = 4
-        if kind == MapType.PROG_ARRAY and draft.values_offset is not None and not value_size:
-            value_size = 4
-        made = Map(
-            name=draft.name,
-            type=_TYPES.get(kind, kind),  # type: ignore[arg-type]
-            key_size=key_size,
-            value_size=value_size,
-            max_entries=numbers.pop("max_entries", 0),
-            flags=numbers.pop("map_flags", 0),
-            key_type_id=key_type,
-            value_type_id=value_type,
-            numa_node=numbers.pop("numa_node", None),
-            map_extra=numbers.pop("map_extra", 0),
-            pinning=signed32(numbers.pop("pinning", Pinning.NONE)),
-            inner=draft.inner,
-            attributes=self._rest(draft, numbers),
-            btf_id=btf_id,
-            weak=weak,
-            hidden=hidden,
-        )
-        return apply_attributes(made) if made.attributes else made
-
-    @staticmethod
-    def _rest(draft: _Draft, numbers: dict[str, int]) -> dict[str, int]:
-        """The attributes that are no fields of `Map`: numbers, and ids of types."""
-        if "inner_idx" in numbers:
-            numbers["inner_idx"] = signed32(numbers["inner_idx"])
-        for name, (type_id, _) in draft.types.items():
-            if name not in ("key", "value"):
-                numbers[name] = type_id
-        return numbers
-
-    def _size(self, draft: _Draft, numbers: dict[str, int], which: str) -> tuple[int, int]:
-        given = numbers.pop(f"{which}_size", 0)
-        type_id, size = draft.types.get(which, (0, 0))
-        if given and type_id and given != size:
-            raise self._error(
-                f"{draft.where}: {which}_size {given} contradicts the {which} type of {size} bytes"
-            )
-        return size or given, type_id
-
-    def _error(self, message: str, offset: int | None = None) -> ObjectFormatError:
-        return ObjectFormatError(message, file=self.file, offset=offset)

@@ -41,20 +41,19 @@ from osmia.object.model import (
     DataKind,
     DataSection,
     Function,
+    Linkage,
     Object,
     Relocation,
     RelocationKind,
 )
 from osmia.object.uapi import MapType
+from osmia.object.unrelocated import unrelocated_code
 
 Record = TypeVar("Record", FunctionInfo, LineInfo, CoreInfo)
 
 _CODE = SectionFlag.ALLOC | SectionFlag.EXECINSTR
 _WRITABLE = SectionFlag.ALLOC | SectionFlag.WRITE
 _SLOT = 8
-
-#: The immediate of a call that a relocation against a function's symbol resolves.
-_UNRESOLVED_CALL = -1
 
 
 def write_object(obj: Object) -> bytes:
@@ -71,7 +70,6 @@ class _ObjectWriter:
         self.obj = obj
         self.byteorder = cast(Literal["little", "big"], obj.byteorder)
         self.order = "<" if obj.byteorder == "little" else ">"
-        self.imm = struct.Struct(f"{self.order}i")
         self.elf = ElfWriter(byteorder=obj.byteorder)
         self.symbols = SymbolWriter(self.elf)
         self.functions_at: dict[str, tuple[str, int]] = {}
@@ -80,7 +78,10 @@ class _ObjectWriter:
 
     def write(self) -> bytes:
         by_section: dict[str, dict[str, Function]] = defaultdict(dict)
+        sizes: dict[str, int] = defaultdict(int)
         for key, function in self.obj.functions.items():
+            self.functions_at[key] = (function.section, sizes[function.section])
+            sizes[function.section] += len(function.code)
             by_section[function.section][key] = function
         for section, functions in by_section.items():
             self._add_code(section, functions)
@@ -114,11 +115,8 @@ class _ObjectWriter:
         return index
 
     def _add_code(self, section: str, functions: dict[str, Function]) -> None:
-        code = bytearray()
-        for key, function in functions.items():
-            self.functions_at[key] = (section, len(code))
-            code += self._unresolved(function)
-        index = self._add_section(section, SectionType.PROGBITS, _CODE, bytes(code))
+        code = b"".join(self._code(function) for function in functions.values())
+        index = self._add_section(section, SectionType.PROGBITS, _CODE, code)
         self.symbols.add_section(section, index)
         for key, function in functions.items():
             definition = Definition(
@@ -134,22 +132,21 @@ class _ObjectWriter:
             )
             self.symbols.define(self.symbols.functions, key, definition)
 
-    def _unresolved(self, function: Function) -> bytes:
-        """The code with the immediates that its relocations count on."""
-        code = bytearray(function.code)
+    def _code(self, function: Function) -> bytes:
+        code = bytearray(unrelocated_code(function, self.obj.byteorder))
         for relocation in function.relocations:
-            match relocation.kind:
-                case RelocationKind.CALL | RelocationKind.EXTERN_CALL:
-                    value = _UNRESOLVED_CALL
-                case RelocationKind.DATA | RelocationKind.EXTERN | RelocationKind.JUMP_TABLE:
-                    value = relocation.addend
-                case RelocationKind.FUNCTION:
-                    value = 0
-                case _:
-                    continue
-            value = (value + (1 << 31)) % (1 << 32) - (1 << 31)
-            self.imm.pack_into(code, relocation.offset + 4, value)
+            if self._is_static(relocation):
+                _, start = self.functions_at[relocation.target]
+                struct.pack_into(f"{self.order}I", code, relocation.offset + 4, start)
         return bytes(code)
+
+    def _is_static(self, relocation: Relocation) -> bool:
+        """Whether it is the address of a static function: by its section's symbol and a distance,
+        as compilers write it and libbpf wants it."""
+        if relocation.kind is not RelocationKind.FUNCTION:
+            return False
+        target = self.obj.functions.get(relocation.target)
+        return target is not None and target.linkage is Linkage.STATIC
 
     def _add_jump_tables(self) -> None:
         """Section `.jumptables`: places in the code sections, as clang writes them."""
@@ -304,6 +301,8 @@ class _ObjectWriter:
     def _target(self, where: str, relocation: Relocation) -> SymbolHandle:
         symbols, name = self.symbols, relocation.target
         match relocation.kind:
+            case RelocationKind.FUNCTION if self._is_static(relocation):
+                return symbols.sections[self.functions_at[name][0]]
             case RelocationKind.CALL | RelocationKind.FUNCTION:
                 return _known(symbols.functions, name, where, "function")
             case RelocationKind.MAP:  # or struct_ops, which become maps

@@ -5,11 +5,23 @@ The counterpart of `btf_maps.py`, which reads them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from osmia.btf import BTF, BTFBuilder, Const, Enum, Enum64, EnumValue, Kind, Var, VarLinkage
-from osmia.formats.btf_maps import MAPS_SECTION, POINTER_SIZE
+from osmia.btf import (
+    BTF,
+    BTFBuilder,
+    Const,
+    DataSec,
+    Enum,
+    Enum64,
+    EnumValue,
+    Kind,
+    Var,
+    VarLinkage,
+)
+from osmia.errors import ObjectFormatError
+from osmia.formats.btf_maps import MAPS_SECTION, POINTER_SIZE, DeclarationReader
 from osmia.object.map_attributes import MAX_VALUES, find_attribute, values_count
 from osmia.object.model import Map
 from osmia.object.uapi import MAPS_IN_MAPS, MapType
@@ -36,10 +48,57 @@ class Declarations:
 def declare_maps(builder: BTFBuilder, btf: BTF | None, maps: Iterable[Map]) -> Declarations:
     """Add the declarations of `maps` to `builder`, which may hold `btf`'s types under their ids.
 
-    Variables and the DATASEC that are there are replaced. Raises ValueError when the slots
+    Where the types that are there declare these very maps, nothing is added; otherwise
+    variables and the DATASEC that are there are replaced. Raises ValueError when the slots
     of the maps take more than MAX_VALUES pointers.
     """
-    return _Declarer(builder, btf).declare(maps)
+    definitions = list(maps)
+    kept = _kept(btf, definitions) if btf is not None else None
+    return kept or _Declarer(builder, btf).declare(definitions)
+
+
+def _kept(btf: BTF, maps: Sequence[Map]) -> Declarations | None:
+    """The declarations in `btf`, if they are those of `maps`."""
+    section = btf.type(btf.find(MAPS_SECTION, Kind.DATASEC))
+    if not isinstance(section, DataSec) or len(section.entries) != len(maps):
+        return None
+    if section.size > POINTER_SIZE * MAX_VALUES:
+        return None
+    reader = DeclarationReader(btf)
+    found = Declarations(size=section.size)
+    for entry, definition in zip(section.entries, maps, strict=True):
+        variable = btf.type(entry.type_id)
+        if not isinstance(variable, Var) or variable.linkage != VarLinkage.GLOBAL_ALLOCATED:
+            return None
+        try:
+            declared, values_at = reader.read_declaration(variable)
+        except ObjectFormatError:
+            return None
+        end = (values_at or 0) + POINTER_SIZE * values_count(definition)
+        if declared != _declarable(definition) or (definition.slots and values_at is None):
+            return None
+        if end > entry.size or entry.offset + entry.size > section.size:
+            return None
+        values = tuple(
+            (entry.offset + (values_at or 0) + POINTER_SIZE * index, target)
+            for index, target in sorted(definition.slots)
+        )
+        found.maps.append(DeclaredMap(definition.name, entry.offset, entry.size, values))
+    return found
+
+
+def _declarable(definition: Map) -> Map:
+    """What a declaration says of a map; the rest is said by symbols, or nowhere in a file."""
+    return replace(
+        definition,
+        slots=(),
+        btf_id=0,
+        weak=False,
+        hidden=False,
+        autocreate=True,
+        pin_path="",
+        exclusive_to="",
+    )
 
 
 class _Declarer:

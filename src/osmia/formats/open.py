@@ -89,7 +89,7 @@ def _read(
     if any(each.pinning == Pinning.OBJECT for each in obj.maps.values()):
         import hashlib  # brings OpenSSL along, 3 ms
 
-        obj.digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        obj.pin_digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     return obj
 
 

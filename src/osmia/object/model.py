@@ -7,6 +7,7 @@ their targets; only an engine turns names into numbers.
 from __future__ import annotations
 
 import importlib
+import os
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from osmia.passes.options import CommonOptions
     from osmia.vm.loaded import LoadedObject as VmObject
     from osmia.vm.options import VmOptions
+
+#: The module that writes ELF files: `formats` is above this layer, and found by name, too.
+BACK_END = "osmia.formats.elf_writer"
 
 #: Kinds of types that can be values and have names.
 VALUE_KINDS = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT)
@@ -309,7 +313,7 @@ class Object:
     name: str
     path: str = ""
     byteorder: str = "little"
-    digest: str = ""  # SHA-1 of the file, hex, where a map is pinned for the file alone
+    pin_digest: str = ""  # SHA-1 of the file, hex, where a map is pinned for the file alone
     license: str = ""
     kernel_version: int = 0
     functions: dict[str, Function] = field(default_factory=dict)
@@ -333,6 +337,34 @@ class Object:
             "jump_tables": dict(self.jump_tables),
         }
         return replace(self, **(own | changes))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what the object says, in hexadecimal: code, relocations, types, maps,
+        data, license and all else but its name and path. Two opens of one file have the same
+        one, in every process; an object that was edited has another."""
+        from osmia.object.digest import object_digest  # brings OpenSSL along, 3 ms
+
+        return object_digest(self)
+
+    def to_bytes(self) -> bytes:
+        """The object as a relocatable ELF file in libbpf's dialect, which libbpf and bpftool
+        take and `osmia.open` reads back.
+
+        What is for `load` alone (`autoload`, `autocreate`, pin paths) is left out.
+        RelocationError for what names something that the object lacks or that passes took from
+        a kernel; ValueError for what ELF or BTF cannot hold.
+        """
+        written: bytes = importlib.import_module(BACK_END).write_object(self)
+        return written
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_bytes()` to a file, whole or not at all. OSError if it cannot be written."""
+        from pathlib import Path
+
+        from osmia.files import write_whole
+
+        write_whole(Path(path), self.to_bytes())
 
     @overload
     def load(

@@ -81,7 +81,7 @@ def convert(obj: Object, program_type: ProgramType | None = None) -> Conversion:
 
 class _Converter:
     def __init__(self, obj: Object, program_type: ProgramType | None) -> None:
-        self.obj = obj.copy(dialect="libbpf", digest="")
+        self.obj = obj.copy(dialect="libbpf", pin_digest="")
         self.program_type = program_type
         self.problems: list[str] = []
         self.notes: list[str] = []

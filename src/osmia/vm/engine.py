@@ -394,7 +394,8 @@ class Vm:
             if i.src in (op.CallKind.HELPER, op.CallKind.KFUNC):
                 self.resolve(i, program_type, slot)
         for number in code.map_numbers:
-            if number not in self.maps:
+            body = self.lifetimes.maps.get(number)
+            if body is None or not (number in self.maps or body.handles):
                 raise KernelError(9, f"load program {code.name!r}: no map has number {number}")
         check_tail_calls(self, code)
 

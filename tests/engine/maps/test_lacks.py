@@ -48,7 +48,7 @@ def test_a_vm_has_no_perf_events(in_vm: Vm) -> None:
 
 @pytest.mark.kernel
 def test_lookups_from_outside_never_count_as_a_use_in_the_kernel() -> None:
-    options = {"key_size": 4, "value_size": 4, "max_entries": 4}
+    options: dict[str, Any] = {"key_size": 4, "value_size": 4, "max_entries": 4}
     with osmia.Map.create(MapType.LRU_HASH, **options) as held:
         table: Any = held
         table[1] = 1

@@ -118,7 +118,7 @@ def test_storage_is_keyed_by_whom_it_belongs_to(make_map: MakeMap) -> None:
         FileDescriptor(os.pidfd_open(os.getpid()), "pidfd") as owner_task,
         FileDescriptor(os.open(cgroup2(), os.O_RDONLY), "cgroup") as owner_cgroup,
     ):
-        owners = {
+        owners: dict[MapType, Any] = {
             MapType.SK_STORAGE: owner_socket,
             MapType.TASK_STORAGE: owner_task,
             MapType.CGRP_STORAGE: owner_cgroup,

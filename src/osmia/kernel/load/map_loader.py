@@ -172,7 +172,7 @@ class MapLoader:
                 return None
             case Pinning.BY_NAME:
                 return os.path.join(self.pin_root, safe_name(definition.name))  # noqa: PTH118
-        return os.fspath(tc_pins.pin_path(definition, self.obj.digest))
+        return os.fspath(tc_pins.pin_path(definition, self.obj.pin_digest))
 
     def _pin(self, definition: model.Map, path: str) -> None:
         self._make_directories(Path(path).parent, tc_layout=_is_tc_place(definition))

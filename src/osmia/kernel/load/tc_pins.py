@@ -62,7 +62,7 @@ def _mount(place: Path) -> None:
 
 
 def pin_path(definition: Map, digest: str) -> Path:
-    """Where a map is pinned that asks for one of tc's places. `digest`: see `Object.digest`.
+    """Where a map is pinned that asks for one of tc's places. `digest`: see `Object.pin_digest`.
 
     Raises RelocationError for a namespace that no file names and for a name that is no
     file's name; nothing is made.
@@ -75,7 +75,7 @@ def pin_path(definition: Map, digest: str) -> Path:
             if not digest:
                 raise RelocationError(
                     f"map {definition.name!r} is pinned for its file alone, and the file is not"
-                    " known; set Object.digest"
+                    " known; set Object.pin_digest"
                 )
             return tc_root() / _TC / safe_name(digest) / name
     subpath = namespaces().get(definition.pinning)
