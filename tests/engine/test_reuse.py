@@ -73,7 +73,8 @@ def create(engine: str, vm: Vm) -> Iterator[Callable[..., osmia.Map]]:
 
         def make(kind: MapType = MapType.HASH, **options: Any) -> osmia.Map:
             make_one = vm.create_map if engine == "vm" else osmia.Map.create
-            return stack.enter_context(make_one(kind, name="given", **{**FITTING, **options}))
+            made: osmia.Map = make_one(kind, name="given", **{**FITTING, **options})
+            return stack.enter_context(made)
 
         yield make
 
@@ -184,7 +185,7 @@ def test_maps_of_maps_hold_only_their_engines_maps(vm: Vm) -> None:
             with pytest.raises(CodecError, match="'outer', value: a map of this vm is needed"):
                 outer[0] = wrong
         with pytest.raises(CodecError, match="something of the kernel is needed"):
-            kernel_outer[0] = inner  # type: ignore[index]
+            kernel_outer[0] = inner
     assert list(outer) == []
 
 

@@ -144,9 +144,6 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         ("of_link", "of_group"), "test_packet_dynptrs runs them, on numbers of its own"
     ),
     "tests/elf/object.bpf.c": {"entry": "half a program: its extern is in no other object"},
-    "tests/formats/pointers.bpf.c": {
-        "look": "the kernel knows no addresses in data; test_data_pointers runs it in the vm"
-    },
     "tests/formats/everything.bpf.c": dict.fromkeys(
         ("packets", "task"), "no kernel loads the object: it has a struct_ops of nobody"
     ),

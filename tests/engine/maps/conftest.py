@@ -40,7 +40,8 @@ class KernelBench:
         self._stack = stack
 
     def create(self, kind: MapType, **options: Any) -> Map:
-        return self._stack.enter_context(Map.create(kind, **options))
+        made: Map = self._stack.enter_context(Map.create(kind, **options))
+        return made
 
     def program(self, kind: ProgramType) -> Any:
         loaded = Program.load(kind, RETURN_0, license="GPL", name="target")

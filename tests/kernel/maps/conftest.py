@@ -25,7 +25,7 @@ def make_map() -> Iterator[MakeMap]:
             del sizes["key_size"]
         if "value_codec" in options:
             del sizes["value_size"]
-        created = Map.create(map_type, **{**sizes, **options})
+        created: Map = Map.create(map_type, **{**sizes, **options})
         made.append(created)
         return created
 

@@ -53,7 +53,7 @@ def test_each_map_object_owns_a_descriptor_of_its_own(make_map: MakeMap) -> None
         assert second.fileno() != first.fileno()
         assert not os.get_inheritable(second.fileno())
         first.close()
-        assert second[1] == 10  # type: ignore[index]
+        assert second[1] == 10
 
 
 def test_an_unknown_id_is_enoent() -> None:
