@@ -22,7 +22,7 @@ from osmia.object.editing import FunctionEditor, apply_edits
 from .seen import SeenProgram, see_program
 from .test_corpus import CASES, REFUSED_BY_THE_KERNEL
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 NO_OP = Instruction(op.JA)
 
