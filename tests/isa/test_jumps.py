@@ -62,6 +62,7 @@ def conditions() -> list[int]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("byteorder", ["little", "big"])
 @pytest.mark.parametrize("opcode", [*conditions(), op.MAY_GOTO, op.JA])
 @pytest.mark.parametrize("forwards", [True, False])

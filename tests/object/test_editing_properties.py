@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ from osmia.object import (
     Unresolved,
 )
 from osmia.object.editing import FunctionEditor, Label
+
+pytestmark = pytest.mark.slow
 
 ByteOrder = Literal["little", "big"]
 ADD = op.Class.ALU64 | op.AluOp.ADD

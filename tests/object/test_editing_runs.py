@@ -24,6 +24,8 @@ from osmia.object.editing import FunctionEditor, apply_edits
 from osmia.vm.engine import Vm
 from osmia.vm.programs import Executor
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 EXECUTORS: tuple[Executor, ...] = ("interpreter", "jit")
 SEED, PROGRAMS, IN_THE_KERNEL = 41_000, 60, 20
