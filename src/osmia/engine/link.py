@@ -145,6 +145,8 @@ class Links:
     def close(self) -> None:
         """Close them, the last that was made first; those behind one that fails too."""
         self._closed = True
+        if not self._links:
+            return
         with ExitStack() as all_of_them:
             for link in list(self._links):
                 all_of_them.callback(link.close)

@@ -142,9 +142,11 @@ class LoadedObject:
     def close(self) -> None:
         """Close its links, then give up programs and maps. Doing it twice does no harm."""
         self._closed = True
-        with ExitStack() as everything:
-            self._release(everything)
-            everything.callback(self._links.close)
+        try:
+            self._links.close()
+        finally:
+            with ExitStack() as everything:
+                self._release(everything)
 
     def _release(self, everything: ExitStack) -> None:
         """Push what gives up maps and programs; it is called from the last to the first."""

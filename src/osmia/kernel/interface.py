@@ -26,9 +26,9 @@ class KernelEngine:
 
     def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> LoadedObject:
         """See `osmia.kernel.load.loader.load`."""
-        from osmia.kernel.load import loader
+        from osmia.kernel.load.loader import load
 
-        return loader.load(obj, **passes, **options)
+        return load(obj, **passes, **options)
 
     def program_class(self) -> type[Program]:
         """What opens programs by id and pin, and loads single ones."""

@@ -39,9 +39,9 @@ class VmEngine:
 
     def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> LoadedObject:
         """See `osmia.vm.loader.load`."""
-        from osmia.vm import loader
+        from osmia.vm.loader import load
 
-        return loader.load(obj, **passes, **options)
+        return load(obj, **passes, **options)
 
     def program_class(self) -> type[Program]:
         """The class of its programs."""
