@@ -134,7 +134,8 @@ class Program(engine.Program):
         """
         for name in others:
             self._refuse_run(name)
-        self.check_open()
+        if self._closed:
+            self.check_open()
         return self.execute(data, ctx, repeat, executor, strict, budget, hook)
 
     def execute(
