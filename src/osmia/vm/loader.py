@@ -139,7 +139,6 @@ class _Loader:
             programs,
             self.maps,
             self.sections,
-            frozenset(given),
             self.jump_tables,
             owns_vm=owns_vm,
         )
@@ -161,13 +160,15 @@ class _Loader:
             why = f"it is a map of {whose}"
             raise MapMismatchError(f"map {definition.name!r} cannot be {which}", (why,))
         check_reuse(definition, given.info, which)
-        self.maps[definition.name] = given
+        raw = given.raw.another()  # closed with this object, not with the one that gave it
+        self._add(definition, Map.over(raw, *self._codecs(definition)))
 
     def _effective(self, definition: model.Map) -> model.Map:
         return effective(definition, len(self.vm.cpus))
 
     def _create(self, definition: model.Map) -> None:
         wanted = self._effective(definition)
+        key_codec, value_codec = self._codecs(wanted)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
@@ -177,18 +178,24 @@ class _Loader:
             map_extra=wanted.map_extra,
             name=wanted.name,
             lock_offset=self._lock_offset(wanted.value_type_id),
-            key_codec=self._codec(wanted.key_type_id),
-            value_codec=self._codec(wanted.value_type_id),
+            key_codec=key_codec,
+            value_codec=value_codec,
         )
-        self.undo.callback(made.close)
+        self._add(wanted, made)
         if wanted.inner is not None:
             self._raw(made).body.template = _template(self._effective(wanted.inner))
-        self.maps[wanted.name] = made
+
+    def _add(self, definition: model.Map, made: Map) -> None:
+        self.undo.callback(made.close)
+        self.maps[definition.name] = made
 
     @staticmethod
     def _raw(made: Map) -> VmMap:
         assert isinstance(made.raw, VmMap)
         return made.raw
+
+    def _codecs(self, definition: model.Map) -> tuple[Codec | None, Codec | None]:
+        return self._codec(definition.key_type_id), self._codec(definition.value_type_id)
 
     def _codec(self, type_id: int) -> Codec | None:
         if self.obj.btf is None or not type_id:
