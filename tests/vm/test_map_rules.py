@@ -49,6 +49,8 @@ PAIRS = [
     MapFlag.MMAPABLE | MapFlag.INNER_MAP,
     MapFlag.MMAPABLE | MapFlag.RDONLY_PROG,
     MapFlag(0),
+    MapFlag(1 << 30),
+    MapFlag(1 << 30) | MapFlag.RDONLY,
 ]
 
 
