@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
 
 from osmia.engine import program as engine
 from osmia.errors import ClosedError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from osmia.vm.jit.machine import Jit
 
 Executor = Literal["auto", "interpreter", "jit"]
+_EXECUTORS = get_args(Executor)
 
 
 class Program(engine.Program):
@@ -130,7 +131,7 @@ class Program(engine.Program):
         ValueError.
 
         Raises ProgramFault when the program does what it may not do, BudgetExceededError
-        when it does not end; ClosedError.
+        when it does not end; ClosedError; ValueError for an executor that is none.
         """
         for name in others:
             self._refuse_run(name)
@@ -149,6 +150,8 @@ class Program(engine.Program):
     ) -> RunResult:
         """`run` for who holds the program, whatever became of this reference."""
         self.check_loaded()
+        if executor not in _EXECUTORS:
+            raise ValueError(f"executor={executor!r}: 'auto', 'interpreter' or 'jit'")
         if hook is not None and executor == "jit":
             raise ValueError("a hook is for interpreted runs: compiled code calls none")
         if repeat < 0:
@@ -216,7 +219,7 @@ class Program(engine.Program):
         from osmia.vm import batch
 
         for name in others:
-            self._refuse_run(name)
+            self._refuse_batch(name)
         self.check_open()
         return batch.run(self, packets, budget, repeat)
 
