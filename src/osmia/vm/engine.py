@@ -201,6 +201,7 @@ class Vm:
         """Another handle on a map by its number, also on one that was closed and that programs
         or other maps still have; the caller closes it. KernelError (ENOENT): there is none."""
         with self.lock:
+            self._check_open()
             body = self.lifetimes.maps.get(number)
             if body is None:
                 raise KernelError(errno.ENOENT, f"open map {number} of this vm")
