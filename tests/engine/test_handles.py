@@ -153,6 +153,11 @@ def test_options_of_a_new_vm_are_not_for_one_that_is_given(obj: osmia.Object, vm
     assert vm.programs == []
 
 
+def test_what_is_no_vm_is_refused(obj: osmia.Object) -> None:
+    with pytest.raises(TypeError, match=r"vm='mine': an osmia\.Vm is needed"):
+        obj.load("vm", vm="mine")  # type: ignore[call-overload]
+
+
 def test_a_hook_is_not_for_compiled_runs(obj: osmia.Object) -> None:
     from osmia.vm.hooks import Coverage
 

@@ -187,6 +187,11 @@ def test_a_closed_map_is_refused(
         load(given)
 
 
+def test_what_is_no_map_is_refused(load: Callable[[Any], Any]) -> None:
+    with pytest.raises(MapMismatchError, match="map 'counts' cannot be 5: it is no map"):
+        load(5)
+
+
 def test_a_map_of_another_vm_is_refused(vm: Vm, obj: osmia.Object) -> None:
     """Its number names some map of this vm, and the program would write into that."""
     unrelated: Any = vm.create_map(MapType.HASH, **FITTING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Container
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from osmia.errors import MapMismatchError, ObjectFormatError
 from osmia.object.model import Map
@@ -75,6 +75,22 @@ def differences(
         for what, one, other in pairs
         if one != other and what not in ignored
     )
+
+
+def check_engine(definition: Map, given: Any, engine: str) -> None:
+    """MapMismatchError when what is given for a map is no map of that engine."""
+    found = getattr(getattr(given, "raw", None), "engine", None)
+    if found is None:
+        what = f"map {definition.name!r} cannot be {given!r:.80}"
+        raise MapMismatchError(what, ("it is no map",))
+    if found != engine:
+        what = f"map {definition.name!r} cannot be {named(given)}"
+        raise MapMismatchError(what, (f"it is a map of the {found}",))
+
+
+def named(given: Any) -> str:
+    """A map that was given, in words."""
+    return f"the map {given.name!r} that was given"
 
 
 def check_reuse(definition: Map, found: Shape, which: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Struct, kernel_btf
 from osmia.engine.maps import Map
-from osmia.engine.reuse import check_reuse, effective
+from osmia.engine.reuse import check_engine, check_reuse, effective, named
 from osmia.errors import (
     ClosedError,
     MapMismatchError,
@@ -74,6 +74,8 @@ def load(
     if vm is not None and machine_options:
         given = ", ".join(f"{name}=" for name in machine_options)
         raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
+    if vm is not None and not isinstance(vm, Vm):
+        raise TypeError(f"vm={vm!r:.80}: an osmia.Vm is needed")
     with ExitStack() as undo:
         machine = vm if vm is not None else undo.enter_context(Vm(**machine_options))
         for name, function in (helpers or {}).items():
@@ -153,14 +155,14 @@ class _Loader:
     # Maps.
 
     def _use(self, definition: model.Map, given: Map) -> None:
-        which = f"the map {given.name!r} that was given"
-        given.raw.check_open()
-        if not isinstance(given.raw, VmMap) or given.raw.vm is not self.vm:
-            whose = "another vm" if given.raw.engine == "vm" else f"the {given.raw.engine}"
-            why = f"it is a map of {whose}"
-            raise MapMismatchError(f"map {definition.name!r} cannot be {which}", (why,))
-        check_reuse(definition, given.info, which)
-        raw = given.raw.another()  # closed with this object, not with the one that gave it
+        check_engine(definition, given, "vm")
+        held = self._raw(given)
+        held.check_open()
+        if held.vm is not self.vm:
+            what = f"map {definition.name!r} cannot be {named(given)}"
+            raise MapMismatchError(what, ("it is a map of another vm",))
+        check_reuse(definition, given.info, named(given))
+        raw = held.another()  # closed with this object, not with the one that gave it
         self._add(definition, Map.over(raw, *self._codecs(definition)))
 
     def _effective(self, definition: model.Map) -> model.Map:
