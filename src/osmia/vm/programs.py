@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
+from weakref import WeakSet
 
 from osmia.engine import program as engine
 from osmia.errors import ClosedError
@@ -66,9 +67,10 @@ class Program(engine.Program):
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
+        self.handles: WeakSet[Program] = WeakSet()
+        """Further references, which keep the program as this one does."""
         self._runs = 0
         self._closed = False
-        self._borrowed = False
 
     @property
     def id(self) -> int:
@@ -96,7 +98,12 @@ class Program(engine.Program):
             raise ClosedError(f"{gone} is closed")
 
     def close(self) -> None:
-        if not self.give_up() and not self._borrowed:
+        if self.give_up():
+            return
+        if self in self.handles:
+            self.handles.discard(self)
+            self.vm.lifetimes.sweep()
+        else:
             self.vm.unload([self])
 
     def give_up(self) -> bool:
@@ -105,10 +112,12 @@ class Program(engine.Program):
         already, self._closed = self.closed, True
         return already
 
-    def borrowed(self) -> Program:
-        """Another reference, as who opens one gets it: closing it leaves the program loaded."""
+    def another(self) -> Program:
+        """Another reference, as who opens one gets it: it keeps the program until it is closed,
+        and closing it leaves the program to those who have it beside."""
         other = copy.copy(self)
-        other._borrowed, other._closed, other.owner = True, False, None
+        other._closed, other.owner = False, None
+        self.handles.add(other)
         return other
 
     def run(

@@ -151,7 +151,7 @@ class ProgramSlots(VmMap):
         return self.vm.number_of(value).to_bytes(4, "little")
 
     def opened(self, number: int) -> Any:
-        return self.vm.lifetimes.programs[number].borrowed()
+        return self.vm.open_program(number)
 
     def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
         found = [(n, self.body.program_number(n)) for n in range(self.max_entries)]
