@@ -28,11 +28,8 @@ OWN = {"kernel": "osmia.kernel.interface", "vm": "osmia.vm.interface"}
 def find(name: str) -> Engine:
     """The engine of that name. ValueError, which lists what there is, when there is none."""
     module = OWN.get(name)
-    engine: Any = _installed(name) if module is None else importlib.import_module(module).ENGINE
-    if engine is None:
-        raise ValueError(f"no engine {name!r}; there are {', '.join(names())}")
-    found: Engine = engine
-    return found
+    engine: Engine = _installed(name) if module is None else importlib.import_module(module).ENGINE
+    return engine
 
 
 def load(obj: Object, name: str, options: Mapping[str, Any]) -> LoadedObject:
@@ -59,10 +56,10 @@ def names() -> list[str]:
     return [*OWN, *sorted({each.name for each in entry_points(group=GROUP)} - OWN.keys())]
 
 
-@cache
+@cache  # of those that are there: a package may be installed later
 def _installed(name: str) -> Any:
     from importlib.metadata import entry_points
 
     for entry_point in entry_points(group=GROUP, name=name):
         return entry_point.load()
-    return None
+    raise ValueError(f"no engine {name!r}; there are {', '.join(names())}")
