@@ -224,7 +224,10 @@ class PerfEventQueue(VmMap):
         )
 
     def delete(self, key: bytes) -> int:
-        return self._unchangeable() or errno.ENOENT  # as there are none
+        if error := self._unchangeable():
+            return error
+        there = int.from_bytes(key, "little") < self.max_entries
+        return errno.ENOENT if there else errno.E2BIG  # as there are none
 
 
 ANY_ACCESS = MapFlag(0)
