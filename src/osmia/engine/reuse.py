@@ -59,15 +59,15 @@ def differences(
     whose: tuple[str, str] = ("the object", "the map"),
 ) -> tuple[str, ...]:
     """Everything in which a map is not as wanted, in words."""
-    flags = int(found.flags)
-    if wanted.type in (MapType.DEVMAP, MapType.DEVMAP_HASH):
-        flags &= ~MapFlag.RDONLY_PROG  # the kernel adds it on its own
+    asked, flags = int(wanted.flags), int(found.flags)
+    if wanted.type in (MapType.DEVMAP, MapType.DEVMAP_HASH):  # the kernel adds it on its own
+        asked, flags = asked & ~int(MapFlag.RDONLY_PROG), flags & ~int(MapFlag.RDONLY_PROG)
     pairs = (
         ("type", _type_name(wanted.type), _type_name(found.type)),
         ("key size", wanted.key_size, found.key_size),
         ("value size", wanted.value_size, found.value_size),
         ("max entries", wanted.max_entries, found.max_entries),
-        ("flags", f"{int(wanted.flags):#x}", f"{flags:#x}"),
+        ("flags", f"{asked:#x}", f"{flags:#x}"),
         ("map_extra", wanted.map_extra, found.map_extra),
     )
     return tuple(

@@ -36,6 +36,7 @@ from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
+from osmia.vm.maps.special import set_template
 from osmia.vm.programs import Program
 from osmia.vm.signatures import return_type, signature
 
@@ -185,7 +186,7 @@ class _Loader:
         )
         self._add(wanted, made)
         if wanted.inner is not None:
-            self._raw(made).body.template = _template(self._effective(wanted.inner))
+            set_template(self._raw(made).body, _template(self._effective(wanted.inner)))
 
     def _add(self, definition: model.Map, made: Map) -> None:
         self.undo.callback(made.close)
