@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import osmia
 
+Load = Callable[..., Any]
 CALLER = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -153,6 +155,11 @@ def test_options_of_a_new_vm_are_not_for_one_that_is_given(obj: osmia.Object, vm
     assert vm.programs == []
 
 
+def test_what_is_no_vm_is_refused(obj: osmia.Object) -> None:
+    with pytest.raises(TypeError, match=r"vm='mine': an osmia\.Vm is needed"):
+        obj.load("vm", vm="mine")  # type: ignore[call-overload]
+
+
 def test_a_hook_is_not_for_compiled_runs(obj: osmia.Object) -> None:
     from osmia.vm.hooks import Coverage
 
@@ -176,3 +183,46 @@ def test_a_program_that_is_opened_from_a_slot_is_the_callers_to_close(
             assert same.run(bytes(60)).retval == 2
         assert same.closed and not bpf.programs["ingress"].closed
         calls.close()
+
+
+@pytest.mark.parametrize("engine_name", [pytest.param("kernel", marks=pytest.mark.kernel), "vm"])
+def test_a_program_that_is_opened_from_a_slot_stays_for_who_opened_it(
+    load: Load, engine_name: str
+) -> None:
+    from osmia.object.uapi import MapType
+
+    bpf = load()
+    sizes: dict[str, Any] = {"key_size": 4, "value_size": 4, "max_entries": 2}
+    create = osmia.Map.create if engine_name == "kernel" else bpf.vm.create_map
+    with create(MapType.PROG_ARRAY, **sizes) as calls:
+        calls[0] = bpf.programs["ingress"]
+        bpf.programs["ingress"].close()
+        with calls.open(0) as same:
+            del calls[0]
+            bpf.programs["add"].close()  # which looks at what is in use
+            assert same.run(bytes(60)).retval == 2
+        assert same.closed
+
+
+def test_a_program_is_gone_with_the_last_that_has_it(obj: osmia.Object, vm: osmia.Vm) -> None:
+    with obj.load("vm", vm=vm) as bpf:
+        number = bpf.programs["ingress"].id
+        first, second = vm.open_program(number), vm.open_program(number)
+        bpf.close()
+        first.close()
+        first.close()
+        assert second.run(bytes(60)).retval == 2
+        second.close()
+    assert vm.programs == []
+    with pytest.raises(osmia.KernelError, match=f"open program {number} of this vm"):
+        vm.open_program(number)
+
+
+def test_forgotten_programs_are_gone_for_who_opened_them_too(
+    obj: osmia.Object, vm: osmia.Vm
+) -> None:
+    with obj.load("vm", vm=vm) as bpf, vm.open_program(bpf.programs["ingress"].id) as same:
+        vm.forget_programs()
+        assert same.closed
+        with pytest.raises(osmia.ClosedError):
+            same.run(bytes(60))

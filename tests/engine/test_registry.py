@@ -95,3 +95,13 @@ def test_importing_the_suites_package_needs_nothing_of_the_tests() -> None:
         check=True,
     )
     assert done.stdout == "mock\n"
+
+
+def test_an_engine_that_is_installed_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path(__file__).parent / "package"
+    registry._installed.cache_clear()
+    with monkeypatch.context() as without:
+        without.setattr(sys, "path", [each for each in sys.path if each != str(package)])
+        with pytest.raises(ValueError, match="no engine 'mock'"):
+            registry.find("mock")
+    assert registry.find("mock").name == "mock"

@@ -100,6 +100,47 @@ def test_a_map_that_fits_is_the_objects(
     assert given[1] == 1  # and outlives it
 
 
+def test_an_object_keeps_a_map_that_was_given_when_who_gave_it_closes_it(
+    create: Callable[..., Any], load: Callable[[osmia.Map], Any]
+) -> None:
+    given = create()
+    with load(given) as bpf, load(bpf.maps["counts"]) as second:
+        given.close()
+        bpf.close()
+        second.programs["count"].run(bytes(64))
+        assert second.maps["counts"][1] == 1
+
+
+def test_an_object_closes_its_own_handle_on_a_map_that_was_given(
+    create: Callable[..., Any], load: Callable[[osmia.Map], Any]
+) -> None:
+    given = create()
+    with load(given) as bpf:
+        bpf.maps["counts"].close()
+        given[1] = 5
+    assert given[1] == 5
+
+
+def test_a_map_that_was_given_is_read_only_where_the_handle_was(
+    create: Callable[..., Any], load: Callable[[osmia.Map], Any]
+) -> None:
+    given = create(flags=int(MapFlag.RDONLY))
+    with load(given) as bpf:
+        bpf.programs["count"].run(bytes(64))  # that is for who has the handle, not for programs
+        assert bpf.maps["counts"][1] == 1
+        with pytest.raises(osmia.BpfPermissionError):
+            bpf.maps["counts"][1] = 2
+
+
+def test_a_map_that_was_given_is_freed_with_the_last_that_has_it(vm: Vm, obj: osmia.Object) -> None:
+    given = vm.create_map(MapType.HASH, name="given", **FITTING)
+    with obj.load("vm", vm=vm, maps={"counts": given}):
+        given.close()
+    vm.lifetimes.sweep()
+    with pytest.raises(osmia.KernelError, match="open map"):
+        vm.open_map(given.id)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -144,6 +185,11 @@ def test_a_closed_map_is_refused(
     given.close()
     with pytest.raises(ClosedError, match="'given' is closed"):
         load(given)
+
+
+def test_what_is_no_map_is_refused(load: Callable[[Any], Any]) -> None:
+    with pytest.raises(MapMismatchError, match="map 'counts' cannot be 5: it is no map"):
+        load(5)
 
 
 def test_a_map_of_another_vm_is_refused(vm: Vm, obj: osmia.Object) -> None:

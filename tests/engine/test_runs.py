@@ -80,3 +80,15 @@ def test_an_option_of_another_engine_is_not_swallowed(load: Load, engine: Engine
         ingress.run(bytes(60), **{foreign: 0})
     with pytest.raises(osmia.NotSupportedError, match=match):
         ingress.run_batch([], **{foreign: 0})  # type: ignore[arg-type]
+
+
+def test_what_only_single_runs_have_is_refused_for_many(load: Load, engine: Engine) -> None:
+    ingress = load().programs["ingress"]
+    for option in engine.options["run"] - {"budget"}:
+        with pytest.raises(TypeError, match=f"run_batch .* has no option '{option}' of run$"):
+            ingress.run_batch([bytes(60)], **{option: 0})  # type: ignore[arg-type]
+
+
+def test_an_executor_that_is_none_is_refused(obj: osmia.Object) -> None:
+    with obj.load("vm") as bpf, pytest.raises(ValueError, match="executor='jitt': 'auto', 'int"):
+        bpf.programs["ingress"].run(bytes(60), executor="jitt")  # type: ignore[arg-type]

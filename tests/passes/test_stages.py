@@ -105,8 +105,12 @@ def test_what_is_no_pass_is_an_error_that_says_why() -> None:
 
     with pytest.raises(TypeError, match=r"pass 'forgets' gave None"):
         prepare(returning(1), TARGET, passes=[forgets])
+    with pytest.raises(TypeError, match="'inline' is no pass: no function from Object"):
+        prepare(returning(1), TARGET, passes=[forgets, "inline"])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="LAYOUT is no stage of passes"):
         prepare(returning(1), TARGET, passes=[Pass("p", Stage.LAYOUT, lambda obj, setting: obj)])
+    with pytest.raises(TypeError, match=r"target='6.1': an osmia\.Target is needed"):
+        prepare(returning(1), "6.1")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="'pases'"):
         prepare(returning(1), TARGET, pases=[forgets])  # type: ignore[call-arg]
 

@@ -317,3 +317,10 @@ def test_the_machine_code_of_a_program_goes_with_it(vm: Vm) -> None:
     vm.unload([program])
     gc.collect()
     assert code() is None
+
+
+def test_a_closed_vm_has_no_maps_to_open() -> None:
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        number = vm.create_map(MapType.ARRAY, max_entries=1).id
+    with pytest.raises(ClosedError, match="the vm is closed"):
+        vm.open_map(number)

@@ -49,6 +49,8 @@ PAIRS = [
     MapFlag.MMAPABLE | MapFlag.INNER_MAP,
     MapFlag.MMAPABLE | MapFlag.RDONLY_PROG,
     MapFlag(0),
+    MapFlag(1 << 30),
+    MapFlag(1 << 30) | MapFlag.RDONLY,
 ]
 
 
@@ -122,6 +124,23 @@ def test_sizes_are_taken_or_refused_as_by_the_kernel(
             if theirs != mine:
                 differ[field, value] = (theirs, mine)
     assert not differ
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_kernel_has_the_same_maps_in_maps(
+    creators: list[Callable[..., Map]], vm: Vm, kind: MapType
+) -> None:
+    flags = int(MapFlag.NO_PREALLOC) if kind is MapType.LPM_TRIE else 0
+    if kind in (MapType.CGROUP_STORAGE, MapType.PERCPU_CGROUP_STORAGE):
+        pytest.skip("the vm makes them with entries, which the kernel does not have")
+    outer = MapType.HASH_OF_MAPS
+    make: list[Callable[..., Any]] = [Map.create, vm.create_map]
+    found = []
+    for create, create_outer in zip(creators, make, strict=True):
+        with create(kind, flags=flags, **shape(kind)) as inner:
+            found += outcomes([create_outer], outer, inner=inner, **shape(outer))
+    theirs, mine = found
+    assert theirs == mine
 
 
 def _is_compared(kind: MapType, field: str, value: int) -> bool:

@@ -14,7 +14,7 @@ from osmia.btf.layout import KIND_FLAG, VLEN_MASK, struct_order
 from osmia.btf.reader import BTF
 from osmia.btf.types import DataSec, Kind
 
-#: What a kernel may lack, by the names of `osmia.kernel.probes.features.ABILITIES`.
+#: What a kernel may lack, by the names of `osmia.kernel.probes.ability_probes.ABILITIES`.
 FUNC, GLOBAL_FUNC, DATASEC = "BTF func", "BTF global func", "BTF var, datasec"
 FLOAT, DECL_TAG, TYPE_TAG = "BTF float", "BTF decl_tag", "BTF type_tag"
 ENUM64, OPTIONAL_DATASEC = "BTF enum64", "BTF ?datasec"

@@ -1,7 +1,7 @@
 """The options of `Program.attach`, for type checkers.
 
-Which of them a program takes depends on its kind: `osmia.kernel.links.kinds` has the table, by
-which they are checked when it runs.
+Which of them a program takes depends on its kind: `osmia.kernel.links.attach.KINDS` is the table
+by which they are checked when it runs.
 """
 
 from __future__ import annotations

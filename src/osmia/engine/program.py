@@ -103,9 +103,9 @@ class Program(ABC):
         self, packets: Iterable[bytes], *, repeat: int = 1, **others: Never
     ) -> Sequence[int]:
         """Run the program on each packet, each `repeat` times; the return values in order.
-        Options of `run` that engines have beside these: see there."""
+        Engines may have more options, fewer than of `run`."""
         for name in others:
-            self._refuse_run(name)
+            self._refuse_batch(name)
         return [self.run(packet, repeat=repeat).retval for packet in packets]
 
     def attach(self, target: Any = None, **options: Unpack[AttachOptions]) -> Link:
@@ -177,6 +177,13 @@ class Program(ABC):
         """Say that `run` has no such option."""
         known = registry.find(self.engine).options["run"]
         raise refused(self.engine, "run", option, ("repeat", *known))
+
+    def _refuse_batch(self, option: str) -> NoReturn:
+        """Say that `run_batch` has no such option."""
+        if option in registry.find(self.engine).options["run"]:
+            what = f"run_batch of the engine {self.engine!r}"
+            raise TypeError(f"{what} has no option {option!r} of run")
+        self._refuse_run(option)
 
     def __enter__(self) -> Self:
         if self.closed:

@@ -29,17 +29,12 @@ OWN = {"kernel": "osmia.kernel.interface", "vm": "osmia.vm.interface"}
 def find(name: str) -> Engine:
     """The engine of that name. ValueError, which lists what there is, when there is none."""
     module = OWN.get(name)
+    if module is None:
+        return _installed(name)
     # Looked up for every load: import_module costs ten times as much.
-    loaded = sys.modules.get(module or "")
-    engine: Any = loaded.ENGINE if loaded is not None else _imported(name, module)
-    if engine is None:
-        raise ValueError(f"no engine {name!r}; there are {', '.join(names())}")
-    found: Engine = engine
-    return found
-
-
-def _imported(name: str, module: str | None) -> Any:
-    return _installed(name) if module is None else importlib.import_module(module).ENGINE
+    found: Any = sys.modules.get(module) or importlib.import_module(module)
+    engine: Engine = found.ENGINE
+    return engine
 
 
 def load(obj: Object, name: str, options: Mapping[str, Any]) -> LoadedObject:
@@ -68,10 +63,10 @@ def names() -> list[str]:
     return [*OWN, *sorted({each.name for each in entry_points(group=GROUP)} - OWN.keys())]
 
 
-@cache
+@cache  # of those that are there: a package may be installed later
 def _installed(name: str) -> Any:
     from importlib.metadata import entry_points
 
     for entry_point in entry_points(group=GROUP, name=name):
         return entry_point.load()
-    return None
+    raise ValueError(f"no engine {name!r}; there are {', '.join(names())}")

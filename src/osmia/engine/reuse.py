@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Container
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from osmia.errors import MapMismatchError, ObjectFormatError
 from osmia.object.model import Map
@@ -59,15 +59,15 @@ def differences(
     whose: tuple[str, str] = ("the object", "the map"),
 ) -> tuple[str, ...]:
     """Everything in which a map is not as wanted, in words."""
-    flags = int(found.flags)
-    if wanted.type in (MapType.DEVMAP, MapType.DEVMAP_HASH):
-        flags &= ~MapFlag.RDONLY_PROG  # the kernel adds it on its own
+    asked, flags = int(wanted.flags), int(found.flags)
+    if wanted.type in (MapType.DEVMAP, MapType.DEVMAP_HASH):  # the kernel adds it on its own
+        asked, flags = asked & ~int(MapFlag.RDONLY_PROG), flags & ~int(MapFlag.RDONLY_PROG)
     pairs = (
         ("type", _type_name(wanted.type), _type_name(found.type)),
         ("key size", wanted.key_size, found.key_size),
         ("value size", wanted.value_size, found.value_size),
         ("max entries", wanted.max_entries, found.max_entries),
-        ("flags", f"{int(wanted.flags):#x}", f"{flags:#x}"),
+        ("flags", f"{asked:#x}", f"{flags:#x}"),
         ("map_extra", wanted.map_extra, found.map_extra),
     )
     return tuple(
@@ -75,6 +75,22 @@ def differences(
         for what, one, other in pairs
         if one != other and what not in ignored
     )
+
+
+def check_engine(definition: Map, given: Any, engine: str) -> None:
+    """MapMismatchError when what is given for a map is no map of that engine."""
+    found = getattr(getattr(given, "raw", None), "engine", None)
+    if found is None:
+        what = f"map {definition.name!r} cannot be {given!r:.80}"
+        raise MapMismatchError(what, ("it is no map",))
+    if found != engine:
+        what = f"map {definition.name!r} cannot be {named(given)}"
+        raise MapMismatchError(what, (f"it is a map of the {found}",))
+
+
+def named(given: Any) -> str:
+    """A map that was given, in words."""
+    return f"the map {given.name!r} that was given"
 
 
 def check_reuse(definition: Map, found: Shape, which: str) -> None:

@@ -89,6 +89,8 @@ def prepare(
     `given_maps` names the maps that the load is given, which it need not make. Raises what
     the passes raise, and TypeError for an option that no pass has.
     """
+    if not isinstance(target, Target):
+        raise TypeError(f"target={target!r:.80}: an osmia.Target is needed")
     setting = Setting(target, resolvers, given_maps, options)
     for each in _passes_of(options) if options else PASSES:
         if each.wanted(obj, setting):
@@ -109,6 +111,8 @@ def _passes_of(options: PassOptions) -> list[Pass]:
 
 def _as_pass(given: Pass | Callable[[Object], Object]) -> Pass:
     if not isinstance(given, Pass):
+        if not callable(given):
+            raise TypeError(f"{given!r:.80} is no pass: no function from Object to Object")
         function = given  # bound for the function below, which is called later
         name = getattr(function, "__name__", repr(function))
         return Pass(name, Stage.REWRITE, lambda obj, setting: function(obj))

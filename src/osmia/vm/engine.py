@@ -201,6 +201,7 @@ class Vm:
         """Another handle on a map by its number, also on one that was closed and that programs
         or other maps still have; the caller closes it. KernelError (ENOENT): there is none."""
         with self.lock:
+            self._check_open()
             body = self.lifetimes.maps.get(number)
             if body is None:
                 raise KernelError(errno.ENOENT, f"open map {number} of this vm")
@@ -348,6 +349,17 @@ class Vm:
             self.lifetimes.programs[program.number] = program
         return program
 
+    def open_program(self, number: int) -> Program:
+        """Another reference to a program by its number, also to one that was closed and that prog
+        arrays or dispatchers still have; the caller closes it. KernelError (ENOENT): there is
+        none."""
+        with self.lock:
+            self._check_open()
+            program = self.lifetimes.programs.get(number)
+            if program is None:
+                raise KernelError(errno.ENOENT, f"open program {number} of this vm")
+            return program.another()
+
     def unload(self, programs: Iterable[Program]) -> None:
         """Drop programs, each as soon as no prog array and no dispatcher has it and nothing
         runs."""
@@ -365,6 +377,8 @@ class Vm:
             for handle in list(self.dispatchers):
                 self.forget_dispatcher(handle)
             self.lifetimes.linked.clear()
+            for program in self.programs:
+                program.handles.clear()
             self.lifetimes.unload({program.number for program in self.programs})
             if self._jit is not None:
                 self._jit.forget()

@@ -1,7 +1,8 @@
 """What of a vm is in use: programs keep the maps they name, as in the kernel.
 
 What was closed goes when nothing names it any more: a map no program and no map of maps, a
-program no prog array and no dispatcher. Until then it is there for those that do.
+program no prog array, no dispatcher and nobody who opened it. Until then it is there for those
+that do.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Lifetimes:
         programs: set[int] = set()
         handles = vm.dispatchers.keys() - self.linked
         pending: list[MapBody | Program] = [vm.dispatchers[handle].program for handle in handles]
-        pending += (p for number, p in self.programs.items() if number not in self._unloaded)
+        pending += (p for n, p in self.programs.items() if n not in self._unloaded or p.handles)
         pending += (each for each in self.maps.values() if each.number in vm.maps or each.handles)
         while pending:
             this = pending.pop()

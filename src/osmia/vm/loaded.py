@@ -51,7 +51,6 @@ class LoadedObject(engine.LoadedObject):
         programs: Mapping[str, Program],
         maps: Mapping[str, Map],
         sections: Mapping[str, VmMap],
-        borrowed: frozenset[str],
         jump_tables: Iterable[VmMap],
         *,
         owns_vm: bool,
@@ -59,7 +58,6 @@ class LoadedObject(engine.LoadedObject):
         super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
         self.vm = vm
         self._sections = dict(sections)
-        self._borrowed = borrowed
         self._jump_tables = tuple(jump_tables)
         self._owns_vm = owns_vm
 
@@ -73,9 +71,8 @@ class LoadedObject(engine.LoadedObject):
             return
         for unnamed in (*self._sections.values(), *self._jump_tables):
             everything.callback(unnamed.close)
-        for name, held in self.maps.items():
-            if name not in self._borrowed:
-                everything.callback(held.close)
+        for held in self.maps.values():
+            everything.callback(held.close)
         everything.callback(self._unload)
 
     def _unload(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Struct, kernel_btf
 from osmia.engine.maps import Map
-from osmia.engine.reuse import check_reuse, effective
+from osmia.engine.reuse import check_engine, check_reuse, effective, named
 from osmia.errors import (
     ClosedError,
     MapMismatchError,
@@ -36,6 +36,7 @@ from osmia.vm.engine import Vm
 from osmia.vm.loaded import LoadedObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
+from osmia.vm.maps.special import set_template
 from osmia.vm.programs import Program
 from osmia.vm.signatures import return_type, signature
 
@@ -74,6 +75,8 @@ def load(
     if vm is not None and machine_options:
         given = ", ".join(f"{name}=" for name in machine_options)
         raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
+    if vm is not None and not isinstance(vm, Vm):
+        raise TypeError(f"vm={vm!r:.80}: an osmia.Vm is needed")
     with ExitStack() as undo:
         machine = vm if vm is not None else undo.enter_context(Vm(**machine_options))
         for name, function in (helpers or {}).items():
@@ -139,7 +142,6 @@ class _Loader:
             programs,
             self.maps,
             self.sections,
-            frozenset(given),
             self.jump_tables,
             owns_vm=owns_vm,
         )
@@ -154,20 +156,22 @@ class _Loader:
     # Maps.
 
     def _use(self, definition: model.Map, given: Map) -> None:
-        which = f"the map {given.name!r} that was given"
-        given.raw.check_open()
-        if not isinstance(given.raw, VmMap) or given.raw.vm is not self.vm:
-            whose = "another vm" if given.raw.engine == "vm" else f"the {given.raw.engine}"
-            why = f"it is a map of {whose}"
-            raise MapMismatchError(f"map {definition.name!r} cannot be {which}", (why,))
-        check_reuse(definition, given.info, which)
-        self.maps[definition.name] = given
+        check_engine(definition, given, "vm")
+        held = self._raw(given)
+        held.check_open()
+        if held.vm is not self.vm:
+            what = f"map {definition.name!r} cannot be {named(given)}"
+            raise MapMismatchError(what, ("it is a map of another vm",))
+        check_reuse(definition, given.info, named(given))
+        raw = held.another()  # closed with this object, not with the one that gave it
+        self._add(definition, Map.over(raw, *self._codecs(definition)))
 
     def _effective(self, definition: model.Map) -> model.Map:
         return effective(definition, len(self.vm.cpus))
 
     def _create(self, definition: model.Map) -> None:
         wanted = self._effective(definition)
+        key_codec, value_codec = self._codecs(wanted)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
@@ -177,18 +181,24 @@ class _Loader:
             map_extra=wanted.map_extra,
             name=wanted.name,
             lock_offset=self._lock_offset(wanted.value_type_id),
-            key_codec=self._codec(wanted.key_type_id),
-            value_codec=self._codec(wanted.value_type_id),
+            key_codec=key_codec,
+            value_codec=value_codec,
         )
-        self.undo.callback(made.close)
+        self._add(wanted, made)
         if wanted.inner is not None:
-            self._raw(made).body.template = _template(self._effective(wanted.inner))
-        self.maps[wanted.name] = made
+            set_template(self._raw(made).body, _template(self._effective(wanted.inner)))
+
+    def _add(self, definition: model.Map, made: Map) -> None:
+        self.undo.callback(made.close)
+        self.maps[definition.name] = made
 
     @staticmethod
     def _raw(made: Map) -> VmMap:
         assert isinstance(made.raw, VmMap)
         return made.raw
+
+    def _codecs(self, definition: model.Map) -> tuple[Codec | None, Codec | None]:
+        return self._codec(definition.key_type_id), self._codec(definition.value_type_id)
 
     def _codec(self, type_id: int) -> Codec | None:
         if self.obj.btf is None or not type_id:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
+from weakref import WeakSet
 
 from osmia.engine import program as engine
 from osmia.errors import ClosedError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from osmia.vm.jit.machine import Jit
 
 Executor = Literal["auto", "interpreter", "jit"]
+_EXECUTORS = get_args(Executor)
 
 
 class Program(engine.Program):
@@ -65,9 +67,10 @@ class Program(engine.Program):
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
+        self.handles: WeakSet[Program] = WeakSet()
+        """Further references, which keep the program as this one does."""
         self._runs = 0
         self._closed = False
-        self._borrowed = False
 
     @property
     def id(self) -> int:
@@ -95,7 +98,12 @@ class Program(engine.Program):
             raise ClosedError(f"{gone} is closed")
 
     def close(self) -> None:
-        if not self.give_up() and not self._borrowed:
+        if self.give_up():
+            return
+        if self in self.handles:
+            self.handles.discard(self)
+            self.vm.lifetimes.sweep()
+        else:
             self.vm.unload([self])
 
     def give_up(self) -> bool:
@@ -104,10 +112,12 @@ class Program(engine.Program):
         already, self._closed = self.closed, True
         return already
 
-    def borrowed(self) -> Program:
-        """Another reference, as who opens one gets it: closing it leaves the program loaded."""
+    def another(self) -> Program:
+        """Another reference, as who opens one gets it: it keeps the program until it is closed,
+        and closing it leaves the program to those who have it beside."""
         other = copy.copy(self)
-        other._borrowed, other._closed, other.owner = True, False, None
+        other._closed, other.owner = False, None
+        self.handles.add(other)
         return other
 
     def run(
@@ -130,7 +140,7 @@ class Program(engine.Program):
         ValueError.
 
         Raises ProgramFault when the program does what it may not do, BudgetExceededError
-        when it does not end; ClosedError.
+        when it does not end; ClosedError; ValueError for an executor that is none.
         """
         for name in others:
             self._refuse_run(name)
@@ -150,6 +160,8 @@ class Program(engine.Program):
     ) -> RunResult:
         """`run` for who holds the program, whatever became of this reference."""
         self.check_loaded()
+        if executor not in _EXECUTORS:
+            raise ValueError(f"executor={executor!r}: 'auto', 'interpreter' or 'jit'")
         if hook is not None and executor == "jit":
             raise ValueError("a hook is for interpreted runs: compiled code calls none")
         if repeat < 0:
@@ -217,7 +229,7 @@ class Program(engine.Program):
         from osmia.vm import batch
 
         for name in others:
-            self._refuse_run(name)
+            self._refuse_batch(name)
         self.check_open()
         return batch.run(self, packets, budget, repeat)
 

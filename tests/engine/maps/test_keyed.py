@@ -369,3 +369,13 @@ def test_setdefault_ends_where_indices_have_no_value(make_map: MakeMap) -> None:
     loopback = socket.if_nametoindex("lo")
     assert devices.setdefault(1, loopback) == loopback
     assert devices.setdefault(1, loopback + 1000) == loopback
+
+
+@pytest.mark.parametrize("key", [b"", b"\1", bytes(5), bytes(8), bytes(4096)], ids=len)
+def test_an_encoded_key_has_the_size_of_the_maps_keys(make_map: MakeMap, key: bytes) -> None:
+    counts = make_map(MapType.HASH)
+    counts[1] = 10
+    for use in (counts.read_encoded, counts.next_key):
+        with pytest.raises(CodecError, match=f"keys have 4 bytes, not {len(key)}"):
+            use(key)
+    assert dict(counts) == {1: 10}

@@ -234,3 +234,14 @@ def test_device_maps_take_interfaces(make_map: MakeMap) -> None:
     devices[0] = socket.if_nametoindex("lo")
     assert devices[0] == socket.if_nametoindex("lo")
     assert list(devices.items()) == [(0, devices[0])]
+
+
+def test_a_cpu_that_a_perf_event_array_has_not_is_refused(make_map: MakeMap) -> None:
+    events = make_map(MapType.PERF_EVENT_ARRAY, value_size=4, max_entries=2)
+    with pytest.raises(MissingKeyError):
+        del events[1]
+    with pytest.raises(KernelError, match="indices end at 1"):
+        del events[2]
+    for cpu in (-1, "0"):
+        with pytest.raises(CodecError, match="map 'example', key: "):
+            del events[cpu]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -79,3 +82,11 @@ def test_a_duplicate_has_its_own_life() -> None:
     assert is_open(second.fileno())
     assert not os.get_inheritable(second.fileno())
     second.close()
+
+
+@pytest.mark.parametrize("duplicated", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_copy_that_would_close_the_same_number_is_refused(
+    duplicated: Callable[[object], object],
+) -> None:
+    with descriptor() as owner, pytest.raises(TypeError, match="the null device cannot be copied"):
+        duplicated(owner)

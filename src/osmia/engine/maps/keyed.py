@@ -217,6 +217,8 @@ class KeyedMap(
 
         The first key when `key` is not in the map any more.
         """
+        if key is not None:
+            self._check_size(key)
         following = self.raw.next_key(key)
         if isinstance(following, int):
             raise self._error(Operation.WALK, following)
@@ -246,6 +248,7 @@ class KeyedMap(
 
     def read_encoded(self, key: bytes) -> bytes | None:
         """The undecoded value under an encoded key, None when there is none."""
+        self._check_size(key)
         value = self._lookup(key)
         if not isinstance(value, int):
             return value
@@ -331,6 +334,12 @@ class KeyedMap(
         if error:
             key = self._key_at(keys, done * self.key_size)
             raise self._error(Operation.UPDATE, error, key)
+
+    def _check_size(self, key: bytes) -> None:
+        """Engines take keys of exactly the map's size: others would run over their memory."""
+        if len(key) != self.key_size:
+            problem = f"keys have {self.key_size} bytes, not {len(key)}"
+            raise CodecError(f"map {self.name!r}: {problem}")
 
     def _key_at(self, keys: bytes, at: int) -> Any:
         key = keys[at : at + self.key_size]

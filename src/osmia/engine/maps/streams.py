@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from osmia.engine.maps.base import Map
 from osmia.engine.maps.errors import Operation, element_error
 from osmia.engine.raw_map import RawMap
+from osmia.errors import CodecError
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
@@ -102,12 +102,18 @@ class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
 
     def __setitem__(self, cpu: int, event: Any) -> None:
         value = self.raw.reference(event)
-        if error := self.raw.update(cpu.to_bytes(4, sys.byteorder), value):
+        if error := self.raw.update(self._encoded(cpu), value):
             raise element_error(self.raw, Operation.UPDATE, error, cpu)
 
     def __delitem__(self, cpu: int) -> None:
-        if error := self.raw.delete(cpu.to_bytes(4, sys.byteorder)):
+        if error := self.raw.delete(self._encoded(cpu)):
             raise element_error(self.raw, Operation.DELETE, error, cpu)
+
+    def _encoded(self, cpu: Any) -> bytes:
+        try:
+            return self._encoder(self.key_codec, "key")(cpu)
+        except CodecError as error:
+            raise self._codec_error("key", error) from None
 
     @property
     def lost(self) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from osmia.engine.maps import ArenaMap, Map
-from osmia.engine.reuse import check_reuse, effective
-from osmia.errors import KernelError, MapMismatchError, OsmiaError, RelocationError
+from osmia.engine.reuse import check_engine, check_reuse, effective, named
+from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel.load import image, tc_pins
 from osmia.kernel.load.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
 from osmia.kernel.load.definitions import section_map
@@ -130,11 +130,8 @@ class MapLoader:
         return [s for s in self.sections.values() if s.section.kind is DataKind.RODATA]
 
     def _use(self, definition: model.Map, given: Map) -> None:
-        which = f"the map {given.name!r} that was given"
-        if given.raw.engine != "kernel":
-            why = f"it is a map of the {given.raw.engine}"
-            raise MapMismatchError(f"map {definition.name!r} cannot be {which}", (why,))
-        check_reuse(definition, given.info, which)
+        check_engine(definition, given, "kernel")
+        check_reuse(definition, given.info, named(given))
         self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
 
     def _find_pins(self, given: Mapping[str, Map]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from types import TracebackType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from osmia.errors import ClosedError
 
@@ -70,6 +70,10 @@ class FileDescriptor:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied and pickled: the number would have two owners."""
+        raise TypeError(f"{self.what} cannot be copied or pickled: a descriptor has one owner")
 
     def __enter__(self) -> FileDescriptor:
         self.fileno()

@@ -7,7 +7,7 @@ import errno
 import weakref
 from array import array
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from osmia.engine.maps.errors import Operation, element_error
 from osmia.engine.maps.info import MapInfo
@@ -45,6 +45,7 @@ class VmMap(RawMap):
         self._lock = body.lock
         self._memory, self._natives = body.vm.memory, body.vm.natives
         self._value = body.arguments + -(-body.key_size // 8) * 8
+        self._access = access
         self._readable = MapFlag.WRONLY not in access
         self._unwritable = MapFlag.RDONLY in access
 
@@ -63,6 +64,14 @@ class VmMap(RawMap):
                 return
             self._closed = True
         self.vm.forget_map(self)
+
+    def another(self) -> Self:
+        """Another handle on the map, with the same access and an end of its own."""
+        with self.vm.lock:
+            self.check_open()
+            handle = type(self)(self.body, self._access)
+            self.body.handles.add(handle)
+        return handle
 
     @property
     def info(self) -> MapInfo:

@@ -109,7 +109,7 @@ def _wrong_flags(d: Definition) -> int:
     """0, or the errno value for flags that the type does not have, or not together."""
     if d.map_extra and d.type is not MapType.BLOOM_FILTER:
         return errno.EINVAL
-    if d.flags & ~_FLAGS[d.type]:
+    if _unknown_flags(d):
         return errno.EINVAL
     for pair in (FD_ACCESS, MapFlag.RDONLY_PROG | MapFlag.WRONLY_PROG):
         if d.flags & pair == pair:
@@ -118,6 +118,10 @@ def _wrong_flags(d: Definition) -> int:
         return errno.EINVAL
     lru = d.type in (MapType.LRU_HASH, MapType.LRU_PERCPU_HASH)
     return errno.EOPNOTSUPP if lru and d.flags & MapFlag.NO_PREALLOC else 0
+
+
+def _unknown_flags(d: Definition) -> int:
+    return d.flags & ~int(_FLAGS[d.type])  # a MapFlag's complement has bits with names only
 
 
 def _wrong_sizes(d: Definition) -> int:
@@ -153,6 +157,6 @@ def _hint(d: Definition) -> str:
         return "max_entries is 0; set it before load"
     if d.type in _WITHOUT_PREALLOCATION and not d.flags & MapFlag.NO_PREALLOC:
         return f"{d.type.name} maps need BPF_F_NO_PREALLOC"
-    if d.flags & ~_FLAGS[d.type]:
-        return f"{d.type.name} maps have no flags {MapFlag(d.flags & ~_FLAGS[d.type])!r}"
+    if unknown := _unknown_flags(d):
+        return f"{d.type.name} maps have no flags {MapFlag(unknown)!r}"
     return f"key {d.key_size}, value {d.value_size} bytes, {d.max_entries} entries"

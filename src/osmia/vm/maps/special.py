@@ -12,7 +12,7 @@ from osmia.engine.reuse import differences
 from osmia.errors import CodecError, KernelError, NotSupportedError
 from osmia.object.uapi import ElementFlag, MapFlag, MapType
 from osmia.vm.maps import ring
-from osmia.vm.maps.body import SPARSE, MapBody
+from osmia.vm.maps.body import OUTER, SPARSE, MapBody
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.events import EventQueue, PerfEvents
 from osmia.vm.maps.raw import VmMap
@@ -73,7 +73,8 @@ class _Outer(VmMap):
         raw.check_open()
         given = raw.body.definition
         if self.body.template is None:
-            self.body.template = given
+            set_template(self.body, given)
+        assert self.body.template is not None
         if unlike := _unlike(self.body.template, given):
             hint = f"it differs from the inner map's template: {'; '.join(unlike)}"
             what = f"store map {value.name!r} in map {self.name!r}"
@@ -99,6 +100,16 @@ class OuterArray(_Outer, SparseMap):
 
 class OuterHash(_Outer):
     """BPF_MAP_TYPE_HASH_OF_MAPS."""
+
+
+def set_template(outer: MapBody, template: Definition) -> None:
+    """Say what the maps in a map must agree with. KernelError for maps that can be in none."""
+    what = f"put {template.type.name} maps into map {outer.name!r}"
+    if template.type in OUTER:
+        raise KernelError(errno.EINVAL, what, hint="maps in maps go one level deep")
+    if template.type is MapType.PROG_ARRAY:
+        raise KernelError(errno.EOPNOTSUPP, what, hint="prog arrays can be in none")
+    outer.template = template
 
 
 def _unlike(template: Definition, given: Definition) -> tuple[str, ...]:
@@ -151,7 +162,7 @@ class ProgramSlots(VmMap):
         return self.vm.number_of(value).to_bytes(4, "little")
 
     def opened(self, number: int) -> Any:
-        return self.vm.lifetimes.programs[number].borrowed()
+        return self.vm.open_program(number)
 
     def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
         found = [(n, self.body.program_number(n)) for n in range(self.max_entries)]
@@ -224,7 +235,10 @@ class PerfEventQueue(VmMap):
         )
 
     def delete(self, key: bytes) -> int:
-        return self._unchangeable() or errno.ENOENT  # as there are none
+        if error := self._unchangeable():
+            return error
+        there = int.from_bytes(key, "little") < self.max_entries
+        return errno.ENOENT if there else errno.E2BIG  # as there are none
 
 
 ANY_ACCESS = MapFlag(0)
