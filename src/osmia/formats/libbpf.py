@@ -58,7 +58,7 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     code = CodeReader(table, obj, _code_info(elf, btf), places)
     code.read()
     if maps is not None:
-        maps.fill_slots(obj.maps, places, lambda index, at: _function_at(table, index, at))
+        maps.fill_slots(obj.maps, places, lambda index, at: _program_at(table, obj, index, at))
     read_pointers(table, obj, places, code.jump_tables)
     obj.programs = _programs(obj)
     read_exception_callbacks(obj)
@@ -133,10 +133,12 @@ def _code_info(elf: ElfFile, btf: BTF | None) -> CodeInfo:
     return CodeInfo(btf, bytes(section.data) if section is not None else None)
 
 
-def _function_at(table: SymbolTable, section: int, offset: int) -> str | None:
+def _program_at(table: SymbolTable, obj: Object, section: int, offset: int) -> str | None:
+    """The function outside `.text` that begins there."""
     code = table.code.get(section)
     place = code.starting_at(offset) if code is not None else None
-    return place.key if place is not None else None
+    function = obj.functions.get(place.key) if place is not None else None
+    return place.key if place and function and function.section != TEXT else None
 
 
 def _programs(obj: Object) -> dict[str, Program]:

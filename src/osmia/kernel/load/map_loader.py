@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import ArenaMap, Map
 from osmia.engine.reuse import check_reuse, effective
 from osmia.errors import KernelError, MapMismatchError, OsmiaError, RelocationError
@@ -67,6 +68,7 @@ class MapLoader:
         self.pin_root = pin_root
         self.undo = undo
         self.user_maps: dict[str, HeldMap] = {}
+        self.made: set[str] = set()  # those of them that are new
         self.sections: dict[str, LoadedSection] = {}
         self.struct_ops: dict[str, StructOps] = {}
         self.pin_paths: dict[str, str] = {}
@@ -161,6 +163,7 @@ class MapLoader:
             self.user_maps[definition.name] = self.user_maps.pop(definition.name)
             return
         self._add(definition, self._new(definition))
+        self.made.add(definition.name)
         if definition.name in self.pin_paths:
             self._pin(definition, self.pin_paths[definition.name])
 
@@ -184,6 +187,7 @@ class MapLoader:
                 raise
             # Somebody else was first: theirs is the one to use.
             made.close()
+            self.made.discard(definition.name)
             self._reuse(definition, path)
             return
         self.undo.callback(Path(path).unlink, missing_ok=True)
@@ -299,22 +303,11 @@ class MapLoader:
 
     def fill_slots(self, programs: Mapping[str, Program]) -> None:
         """Store initial values: inner maps, and the programs of prog arrays."""
-        for definition in self.obj.maps.values():
-            for index, target in definition.slots if definition.name in self.user_maps else ():
-                fd = self._slot_target(definition, target, programs)
-                if fd is not None:
-                    self._store(definition, index, target, fd)
-
-    def _slot_target(
-        self, definition: model.Map, target: str, programs: Mapping[str, Program]
-    ) -> int | None:
-        if definition.type is MapType.PROG_ARRAY:
-            program = programs.get(target)
-            return program.fileno() if program is not None else None
-        inner = self.user_maps.get(target)
-        if inner is None:
-            raise RelocationError(f"map {definition.name!r}: its value {target!r} is no map")
-        return inner.fileno()
+        for definition, index, target in initial_values(self.obj, self.user_maps, self.made):
+            is_prog_array = definition.type is MapType.PROG_ARRAY
+            held = programs.get(target) if is_prog_array else self.user_maps[target]
+            if held is not None:
+                self._store(definition, index, target, held.fileno())
 
     def _store(self, definition: model.Map, index: int, target: str, fd: int) -> None:
         key, value = struct.pack("=I", index), struct.pack("=I", fd)
