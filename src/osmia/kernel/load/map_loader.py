@@ -6,16 +6,16 @@ import errno
 import os
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import ArenaMap, Map
 from osmia.engine.reuse import check_reuse, effective
 from osmia.errors import KernelError, MapMismatchError, OsmiaError, RelocationError
 from osmia.kernel.load import image, tc_pins
-from osmia.kernel.load.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
+from osmia.kernel.load.arenas import ArenaSection, arena_memory, arena_of, find_arena
+from osmia.kernel.load.data_sections import LoadedSection, open_section
 from osmia.kernel.load.definitions import section_map
 from osmia.kernel.load.held_maps import HeldMap
 from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
@@ -32,20 +32,6 @@ from osmia.object.model import DataKind, DataSection, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
-
-
-class LoadedSection(NamedTuple):
-    """A data section in the kernel: its map's descriptor and its memory."""
-
-    section: DataSection
-    definition: model.Map
-    fd: FileDescriptor
-    memory: MappedSection | CopiedSection | ArenaSection
-
-    def close(self) -> None:
-        """Unmap the memory and give the map up."""
-        self.memory.close()
-        self.fd.close()
 
 
 class MapLoader:
@@ -138,6 +124,8 @@ class MapLoader:
             raise MapMismatchError(f"map {definition.name!r} cannot be {which}", (why,))
         check_reuse(definition, given.info, which)
         self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
+        if isinstance(given, ArenaMap):
+            arena_of(self.user_maps[definition.name]).memory_from(given)
 
     def _find_pins(self, given: Mapping[str, Map]) -> None:
         """Where maps are to be pinned; what is there already is opened and compared.
@@ -156,6 +144,9 @@ class MapLoader:
     def _reuse(self, definition: model.Map, path: str) -> None:
         fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
         self._add(definition, fd, pinned=path)
+        if definition.type is MapType.ARENA:
+            with suppress(KernelError):  # it has the address where somebody else mapped it
+                arena_of(self.user_maps[definition.name]).memory()
 
     def _create(self, definition: model.Map) -> None:
         if definition.name in self.user_maps:
@@ -164,6 +155,9 @@ class MapLoader:
             return
         self._add(definition, self._new(definition))
         self.made.add(definition.name)
+        if definition.type is MapType.ARENA:
+            # Programs are verified against the address that the first mapping gives it.
+            arena_of(self.user_maps[definition.name]).memory()
         if definition.name in self.pin_paths:
             self._pin(definition, self.pin_paths[definition.name])
 
@@ -267,25 +261,13 @@ class MapLoader:
 
     def _fill_arena(self, section: DataSection) -> None:
         """Global variables of an arena lie at its start."""
-        maps = self.user_maps.values()
-        arenas = [m.map for m in maps if m.definition.type is MapType.ARENA]
-        if len(arenas) != 1:
-            raise RelocationError(
-                f"section {section.name!r} needs an arena among the maps, and there are"
-                f" {len(arenas)}"
-            )
-        assert isinstance(arenas[0], ArenaMap)
-        memory = arenas[0].memory()
-        if len(section.contents) > len(memory):
-            raise RelocationError(
-                f"section {section.name!r} has {len(section.contents)} bytes, arena"
-                f" {arenas[0].name!r} {len(memory)}"
-            )
-        memory[: len(section.contents)] = section.contents
-        fd = FileDescriptor(os.dup(arenas[0].fileno()), f"section {section.name!r}")
+        held = find_arena(section, self.user_maps.values())
+        memory = arena_memory(section, held)
+        if held.definition.name in self.made:
+            memory[: len(section.contents)] = section.contents
+        fd = FileDescriptor(os.dup(held.fileno()), f"section {section.name!r}")
         self.undo.enter_context(fd)
-        definition = self.obj.maps[arenas[0].name]
-        loaded = LoadedSection(section, definition, fd, ArenaSection(memory))
+        loaded = LoadedSection(section, held.definition, fd, ArenaSection(memory))
         self.sections[section.name] = loaded
         self.undo.callback(loaded.memory.close)
 
