@@ -6,13 +6,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from osmia.cli.output import note
 from osmia.errors import OsmiaWarning
 from osmia.object import MapType, Object, ProgramType
+
+if TYPE_CHECKING:
+    from osmia.kernel.load.loaded import LoadedObject
 
 TYPES = {
     "tc": ProgramType.SCHED_CLS,
@@ -65,6 +68,23 @@ def takes_type(function: Function) -> Function:
     return click.option(
         "--dialect", type=click.Choice(DIALECTS), help="The file's dialect.  [default: found out]"
     )(function)
+
+
+def takes_pin_root(function: Function) -> Function:
+    """Give a verb `--pin-root`."""
+    return click.option(
+        "--pin-root",
+        type=click.Path(path_type=Path),
+        help="Where maps are pinned by name.  [default: /sys/fs/bpf]",
+    )(function)
+
+
+def load_attachable(obj: Object, pin_root: Path | None) -> LoadedObject:
+    """Load what is attached for longer than this process lives."""
+    from osmia.kernel.load import loader, tc_pins
+
+    warn_unpinned(obj)
+    return loader.load(obj, pin_root=pin_root or tc_pins.root_for_names(obj.maps.values()))
 
 
 def warn_unpinned(obj: Object) -> None:
