@@ -17,13 +17,11 @@ from osmia.object import MapType, Object, ProgramType
 if TYPE_CHECKING:
     from osmia.kernel.load.loaded import LoadedObject
 
+#: Types of programs by the kernel's names, and by those of tc and ip.
 TYPES = {
+    **{kind.name.lower(): kind for kind in ProgramType if kind},
     "tc": ProgramType.SCHED_CLS,
     "action": ProgramType.SCHED_ACT,
-    "xdp": ProgramType.XDP,
-    "lwt_in": ProgramType.LWT_IN,
-    "lwt_out": ProgramType.LWT_OUT,
-    "lwt_xmit": ProgramType.LWT_XMIT,
 }
 DIALECTS = ("libbpf", "iproute2")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -63,7 +61,8 @@ def takes_type(function: Function) -> Function:
         "--type",
         "kind",
         type=click.Choice(list(TYPES)),
-        help="The type of programs whose section tells none.",
+        metavar="TYPE",
+        help="The type of programs whose section tells none: tc, xdp, lwt_out, kprobe, …",
     )(function)
     return click.option(
         "--dialect", type=click.Choice(DIALECTS), help="The file's dialect.  [default: found out]"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.legacy import load_attachable, open_legacy, takes_pin_root, takes_type
+from osmia.cli.legacy import load_attachable, open_legacy, program_type, takes_pin_root, takes_type
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output
 from osmia.errors import OsmiaError
@@ -60,7 +60,7 @@ def attach(
     from osmia.kernel.rtnetlink import tc_filters
     from osmia.passes.attachment import for_attachment
 
-    if kind not in (None, "tc"):
+    if program_type(kind) not in (None, ProgramType.SCHED_CLS):
         raise click.UsageError("filters take programs of type tc")
     obj, name = for_attachment(open_legacy(file, dialect=dialect), ProgramType.SCHED_CLS, section)
     with load_attachable(obj, pin_root) as loaded:

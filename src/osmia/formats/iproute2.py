@@ -15,6 +15,7 @@ from osmia.formats.annotations import annotated
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs
+from osmia.formats.elf_other_sections import read_other_sections
 from osmia.formats.elf_pointers import read_pointers
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.legacy_code import complete_functions
@@ -69,6 +70,7 @@ def read_object(
         kernel_version=read_version(elf),
         data_sections=read_data(table, btf),
         externs=read_externs(table, btf),
+        other_sections=read_other_sections(table),
         maps=legacy.maps,
         btf=btf,
         dialect=DIALECT,

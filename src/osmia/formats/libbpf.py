@@ -12,6 +12,7 @@ from osmia.formats.btf_maps import MAPS_SECTION, MapReader
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
+from osmia.formats.elf_other_sections import read_other_sections
 from osmia.formats.elf_pointers import read_pointers
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.exception_callbacks import read_exception_callbacks
@@ -49,6 +50,7 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
         kernel_version=read_version(elf),
         data_sections=read_data(table, btf),
         externs=read_externs(table, btf),
+        other_sections=read_other_sections(table),
         btf=btf,
     )
     maps = _map_reader(table, btf)

@@ -18,6 +18,7 @@ from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
 from osmia.object.keys import Named, find_key
+from osmia.object.other_sections import OtherSection
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.names import unknown_name
@@ -322,6 +323,7 @@ class Object:
     data_sections: dict[str, DataSection] = field(default_factory=dict)
     externs: dict[str, Extern] = field(default_factory=dict)
     jump_tables: dict[str, JumpTable] = field(default_factory=dict)
+    other_sections: dict[str, OtherSection] = field(default_factory=dict)
     btf: BTF | None = None
     dialect: str = "libbpf"
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
@@ -335,6 +337,7 @@ class Object:
             "data_sections": {name: s.copy() for name, s in self.data_sections.items()},
             "externs": dict(self.externs),
             "jump_tables": dict(self.jump_tables),
+            "other_sections": dict(self.other_sections),
         }
         return replace(self, **(own | changes))
 
