@@ -26,6 +26,7 @@ from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.kinds import open_pin
 from osmia.kernel.sys.pins import safe_name
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Pinning
@@ -142,7 +143,8 @@ class MapLoader:
                 self._reuse(_effective(definition), path)
 
     def _reuse(self, definition: model.Map, path: str) -> None:
-        fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
+        fd = open_pin(path, "map")
+        fd.what = f"map {definition.name!r}"
         self._add(definition, fd, pinned=path)
         if definition.type is MapType.ARENA:
             with suppress(KernelError):  # it has the address where somebody else mapped it
