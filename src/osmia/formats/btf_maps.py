@@ -228,7 +228,8 @@ class MapReader(DeclarationReader):
         program_at: Callable[[int, int], str | None],
     ) -> None:
         """Set `slots` of the maps whose `values` are initialised, from the relocations."""
-        starts = sorted((offset, name) for (_, offset), name in places.items())
+        own = self.section.index
+        starts = sorted((at, name) for (section, at), name in places.items() if section == own)
         offsets = [offset for offset, _ in starts]
         symbols = self.table.elf.symbols
         slots: dict[str, list[tuple[int, str]]] = {}
