@@ -53,6 +53,7 @@ def parts(obj: Object) -> dict[str, Any]:
         "data": obj.data_sections,
         "externs": obj.externs,
         "jump tables": obj.jump_tables,
+        "other sections": obj.other_sections,
         "types": obj.btf.to_bytes() if obj.btf is not None else b"",
     }
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import osmia
+from osmia import toolchain
 from osmia.elf import ElfFile
 from osmia.errors import OsmiaWarning, RelocationError
 from osmia.formats.elf_writer import write_object
-from osmia.object import DataKind, DataSection, Object
+from osmia.object import DataKind, DataSection, Object, OtherSymbol
 
 ALIGNED = """
 #include <linux/bpf.h>
@@ -114,3 +115,37 @@ def test_bpftool_loads_what_was_saved(tmp_path: Path, bpffs: Path) -> None:
         osmia.compile(POINTING).load() as bpf,
     ):
         assert bpf.programs["look"].info.tag == program.info.tag
+
+
+LOADERS = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { int (*priority)[5]; int (*XDP_PASS)[1]; } run_config SEC(".run_config");
+static int hidden_one __attribute__((used, aligned(16))) SEC(".other_loader") = 7;
+SEC("xdp") int entry(struct xdp_md *ctx) { return 2; }
+char _license[] SEC("license") = "GPL";
+"""
+
+
+def test_sections_of_other_loaders_are_kept_as_they_are() -> None:
+    data = toolchain.compile(LOADERS).data
+    obj = osmia.open(data)
+    assert set(obj.other_sections) == {".run_config", ".other_loader"}
+    assert ".run_config" not in obj.data_sections
+    other = obj.other_sections[".other_loader"]
+    assert (other.contents, other.alignment) == (b"\7\0\0\0", 16)
+    assert other.symbols == (OtherSymbol("hidden_one", 0, 4, static=True),)
+    before, after = ElfFile.parse(data), ElfFile.parse(write_object(obj))
+    for name in obj.other_sections:
+        old, new = before.section(name), after.section(name)
+        assert old and new
+        assert bytes(old.data) == bytes(new.data)
+        assert (old.flags, old.alignment) == (new.flags, new.alignment)
+    assert osmia.open(write_object(obj)).other_sections == obj.other_sections
+
+
+@pytest.mark.kernel
+def test_they_are_nothing_to_a_load() -> None:
+    with osmia.compile(LOADERS).load() as bpf:
+        assert not bpf.maps
+        assert "run_config" not in bpf.data

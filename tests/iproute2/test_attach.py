@@ -318,6 +318,55 @@ def test_xdp_links_are_pinned(counting: Path, veth: str, tc_mount: Path) -> None
     pin.unlink()
 
 
+BY_NAME = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char L[] SEC("license") = "GPL";
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, int);
+         __type(value, long); __uint(pinning, LIBBPF_PIN_BY_NAME); } osmia_counted SEC(".maps");
+static int count(void) {
+    int k = 0;
+    long *seen = bpf_map_lookup_elem(&osmia_counted, &k);
+    if (seen) __sync_fetch_and_add(seen, 1);
+    return 0;
+}
+SEC("tc") int filter(struct __sk_buff *c) { return count(); }
+SEC("xdp") int receive(struct xdp_md *c) { return 2 + count(); }
+SEC("lwt_out") int leave(struct __sk_buff *c) { return count(); }
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tc", "attach", "left", "ingress", "FILE"],
+        ["tc", "attach", "left", "ingress", "FILE", "--tcx", "LINK"],
+        ["xdp", "attach", "left", "FILE", "-s", "receive"],
+        ["lwt", "attach", "10.11.12.0/24", "left", "FILE", "-s", "leave"],
+    ],
+    ids=["tc", "tcx", "xdp", "lwt"],
+)
+def test_what_is_attached_shares_the_maps_that_tc_has_pinned_by_name(
+    words: list[str], veth: str, tc_mount: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a word it would count in a new map under /sys/fs/bpf, beside the one in use."""
+    file = tmp_path / "counted.o"
+    file.write_bytes(write_object(osmia.compile(BY_NAME)))
+    by_tc = tc_mount / "tc/globals"
+    with osmia.open(file).load(pin_root=by_tc) as running:
+        names = {"FILE": str(file), "LINK": str(tc_mount / "link")}
+        words = [names.get(word, word) for word in words]
+        if "--tcx" in words and kernel_release() < (6, 6):
+            pytest.skip("tcx is since Linux 6.6")
+        assert run(words) == 1
+        assert "'osmia_counted' is pinned in" in capsys.readouterr().err
+        assert run([*words, "--pin-root", str(by_tc)]) == 0
+        if words[0] != "lwt":
+            send(3)
+            assert running.maps["osmia_counted"][0] == 3
+    assert not Path("/sys/fs/bpf/osmia_counted").exists()
+
+
 def test_only_prog_arrays_take_grafts(
     calling: Callable[[int], Path], legacy: Any, words: Any, tc_mount: Path
 ) -> None:

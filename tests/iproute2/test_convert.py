@@ -12,6 +12,7 @@ import pytest
 
 import osmia
 from osmia import toolchain
+from osmia.cli.application import run
 from osmia.formats.elf_writer import write_object
 from osmia.formats.map_source import map_source
 from osmia.object import MapType, Pinning, ProgramType
@@ -299,3 +300,42 @@ char _license[] SEC("license") = "GPL";
     assert {n: bytes(s.contents) for n, s in again.data_sections.items()} == {
         n: bytes(s.contents) for n, s in obj.data_sections.items()
     }
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ProgramType if kind])
+def test_every_type_that_open_takes_can_be_said(
+    kind: ProgramType, legacy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It becomes the section's name, or that is what cannot be expressed."""
+    source, target = tmp_path / "old.o", tmp_path / "new.o"
+    source.write_bytes(legacy(programs={"from-somewhere": "r0 = 0\nexit"}).to_bytes())
+    words = ["convert", "--dialect", "iproute2", "--type", kind.name.lower()]
+    status = run([*words, str(source), "-o", str(target)])
+    several = {ProgramType.TRACING, ProgramType.CGROUP_SOCK_ADDR, ProgramType.CGROUP_SOCKOPT}
+    if kind in several:
+        assert status == 1
+        assert "are for one of several hooks" in capsys.readouterr().err
+        return
+    assert status == 0
+    (program,) = osmia.open(target).programs.values()
+    assert program.type is kind
+    (old,) = osmia.open(source, dialect="iproute2", program_type=kind).programs.values()
+    assert old.type is kind
+
+
+def test_slots_of_what_is_not_loaded_cannot_be_expressed() -> None:
+    obj = osmia.compile("""
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        char L[] SEC("license") = "GPL";
+        int other(void *c);
+        struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 2); __type(key, __u32);
+                 __array(values, int (void *));
+        } calls SEC(".maps") = { .values = { [1] = (void *)&other } };
+        SEC("xdp") int entry(void *c) { bpf_tail_call(c, &calls, 1); return 7; }
+        SEC("?xdp") int other(void *c) { return 9; }
+    """)
+    (problem,) = convert(obj).problems
+    assert problem == "map 'calls': slot 1 is for 'other', which is not loaded (autoload is off)"
+    obj.set_autoload("other")
+    assert not convert(obj).problems

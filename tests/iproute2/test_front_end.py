@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 import osmia
 from osmia.errors import LegacyObjectWarning, ObjectFormatError
+from osmia.formats.elf_writer import write_object
 from osmia.object import Linkage, MapType, Pinning, ProgramType, RelocationKind
+from osmia.passes.attachment import find_program
+from osmia.passes.convert import convert
 from osmia.toolchain import compile  # noqa: A004
 
 PASS = "r0 = 0\nexit"
@@ -167,7 +171,80 @@ SEC("classifier") int first(void *c) { return 0; }
 SEC("classifier") int second(void *c) { return 1; }
 """
     with pytest.warns(LegacyObjectWarning, match="'second' is never reached"):
-        assert list(osmia.compile(source).programs) == ["first"]
+        obj = osmia.compile(source)
+    assert list(obj.programs) == ["first", "second"], "libbpf loaded both, before 1.0"
+    assert find_program(obj, ProgramType.SCHED_CLS).name == "first", "as tc"
+    assert obj.programs["second"].autoload
+    with pytest.warns(LegacyObjectWarning, match="'second' is never reached"):
+        obj = osmia.compile(source.replace("classifier", "from-netdev"))
+    assert not obj.programs["second"].autoload, "nobody tells its type, and tc would not load it"
+
+
+@pytest.mark.kernel
+def test_all_functions_of_a_section_are_loaded_where_it_tells_their_type() -> None:
+    source = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { int a[5]; } m SEC("maps") = { { 2, 4, 4, 1 } };
+static __noinline int called(int x) { return x; }
+SEC("xdp") int first(struct xdp_md *c) { return called(c->data_end - c->data); }
+SEC("xdp") int second(void *c) { return 4; }
+char _license[] SEC("license") = "GPL";
+"""
+    with pytest.warns(LegacyObjectWarning, match="'second'"):
+        obj = osmia.compile(source)
+    with obj.load() as bpf:
+        assert [p.run(bytes(64)).retval for p in bpf.programs.values()] == [64, 4]
+    converted = osmia.open(write_object(convert(obj).object))
+    assert list(converted.programs) == ["first", "second"]
+
+
+BOTH = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct bpf_map_def { unsigned type, key_size, value_size, max_entries, map_flags; };
+struct bpf_map_def SEC("maps") one = { BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0 };
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 8); __type(key, int);
+         __type(value, long); } NAME SEC(".maps");
+int last(void *c);
+struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 2); __type(key, __u32);
+         __array(values, int (void *));
+} calls SEC(".maps") = { .values = { [1] = (void *)&last } };
+SEC("xdp") int p(void *c) {
+    int k = 0;
+    if (!bpf_map_lookup_elem(&NAME, &k) || !bpf_map_lookup_elem(&one, &k)) return 1;
+    bpf_tail_call(c, &calls, 1);
+    return 2;
+}
+SEC("xdp/last") int last(void *c) { return 3; }
+char L[] SEC("license") = "GPL";
+"""
+
+
+def test_maps_of_both_ways_are_read_side_by_side() -> None:
+    obj = osmia.compile(BOTH, defines={"NAME": "state"})
+    assert {name: each.max_entries for name, each in obj.maps.items()} == {
+        "one": 1,
+        "state": 8,
+        "calls": 2,
+    }
+    assert obj.maps["calls"].slots == ((1, "last"),)
+    obj.programs["last"] = replace(obj.programs["last"], type=ProgramType.XDP)
+    with obj.load("vm") as bpf:
+        assert bpf.programs["p"].run(bytes(64)).retval == 3
+
+
+def test_definitions_of_gobpf_are_refused_by_name() -> None:
+    source = """
+struct bpf_map_def { unsigned type, key_size, value_size, max_entries, map_flags, pinning;
+                     char namespace[256]; };
+struct bpf_map_def one __attribute__((section(WHERE), used)) = { 2, 4, 8, 1 };
+char _license[] __attribute__((section("license"), used)) = "GPL";
+"""
+    with pytest.raises(ObjectFormatError, match="section 'maps/one' holds a map as gobpf"):
+        osmia.compile(source, defines={"WHERE": '"maps/one"'})
+    with pytest.raises(ObjectFormatError, match=r"280 bytes for each of 1 maps: .* gobpf"):
+        osmia.compile(source, defines={"WHERE": '"maps"'})
 
 
 @pytest.mark.parametrize("count", [4, 5, 6, 7, 8, 9])

@@ -25,6 +25,8 @@ from osmia.object import (
     Map,
     MapType,
     Object,
+    OtherSection,
+    OtherSymbol,
     Program,
     ProgramType,
     Relocation,
@@ -212,6 +214,7 @@ PARTS: dict[str, object] = {
     "data_sections": DataSection(".data", DataKind.DATA, bytearray(16)),
     "externs": Extern("e", ExternKind.KSYM),
     "jump_tables": JumpTable("t", "f", (0,)),
+    "other_sections": OtherSection(".run_config", b"x", (OtherSymbol("c", 0, 1),)),
 }
 OTHERS: dict[str, object] = {
     "relocations": (Relocation(0, RelocationKind.DATA, ".data"),),
@@ -222,6 +225,7 @@ OTHERS: dict[str, object] = {
     "slots": ((1, "x"),),
     "attributes": {"id": 1},
     "targets": (1,),
+    "symbols": (),
     "contents": bytearray(b"x" * 16),
     "variables": {"v": Variable("v", 0, 4)},
     "numa_node": 0,

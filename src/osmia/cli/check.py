@@ -22,9 +22,12 @@ from osmia.object import Object
 def check_command(
     output: Output, files: tuple[Path, ...], strict_btf: bool, dialect: str | None
 ) -> int:
-    """Read FILES and say what is wrong with them, without loading anything."""
+    """Read FILES and say what is wrong with them, and what a load would refuse, without loading
+    anything."""
     from osmia.errors import OsmiaError
+    from osmia.kernel.load.tc_pins import namespaces
     from osmia.object.strict_btf import missing_types
+    from osmia.passes.refusals import refusals
 
     failed = False
     for path in files:
@@ -34,11 +37,12 @@ def check_command(
             output.line(printable(str(error)))
             failed = True
             continue
-        missing = missing_types(obj) if strict_btf else []
-        for each in missing:
+        wrong = refusals(obj, namespaces())
+        wrong += missing_types(obj) if strict_btf else []
+        for each in wrong:
             output.line(printable(f"{path}: {each}"))
-        failed = failed or bool(missing)
-        if output.verbose and not missing:
+        failed = failed or bool(wrong)
+        if output.verbose and not wrong:
             counts = f"{len(obj.programs)} programs, {len(obj.maps)} maps"
             output.line(printable(f"{path}: {obj.dialect}, {counts}{_layout(path, obj)}"))
     return 1 if failed else 0

@@ -15,22 +15,34 @@ from osmia.cli.output import Output
 @click.argument("array", metavar="MAP")
 @click.argument("key", metavar="KEY")
 @click.argument("source", metavar="FILE[:SECTION]")
+@click.option(
+    "--pin-root",
+    type=click.Path(path_type=Path),
+    help="Where maps are pinned by name; missing ones are made.  [default: beside MAP]",
+)
 @takes_type
 @pass_output
 def graft_command(
-    output: Output, array: str, key: str, source: str, kind: str | None, dialect: str | None
+    output: Output,
+    array: str,
+    key: str,
+    source: str,
+    pin_root: Path | None,
+    kind: str | None,
+    dialect: str | None,
 ) -> None:
     """Replace the program at KEY of the pinned prog array MAP by one of FILE, atomically.
 
     MAP is a path, a name in tc/globals, or `m:globals/NAME`. KEY `-` takes the one in the
-    section's name (ID/KEY). A program of another type is refused before it is loaded.
+    section's name (ID/KEY). A program of another type is refused before it is loaded. The
+    program uses MAP and the maps that are pinned beside it.
     """
     from osmia.kernel.load.graft import graft, pinned_map_path
 
     path, section = _split(source)
     said = program_type(kind)
     obj = open_legacy(path, dialect=dialect)
-    number = graft(obj, pinned_map_path(array), _key(key), section, said)
+    number = graft(obj, pinned_map_path(array), _key(key), section, said, pin_root=pin_root)
     if output.verbose:
         output.line(f"program {number}")
 

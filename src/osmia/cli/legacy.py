@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,13 +14,14 @@ from osmia.cli.output import note
 from osmia.errors import OsmiaWarning
 from osmia.object import MapType, Object, ProgramType
 
+if TYPE_CHECKING:
+    from osmia.kernel.load.loaded import LoadedObject
+
+#: Types of programs by the kernel's names, and by those of tc and ip.
 TYPES = {
+    **{kind.name.lower(): kind for kind in ProgramType if kind},
     "tc": ProgramType.SCHED_CLS,
     "action": ProgramType.SCHED_ACT,
-    "xdp": ProgramType.XDP,
-    "lwt_in": ProgramType.LWT_IN,
-    "lwt_out": ProgramType.LWT_OUT,
-    "lwt_xmit": ProgramType.LWT_XMIT,
 }
 DIALECTS = ("libbpf", "iproute2")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,11 +61,29 @@ def takes_type(function: Function) -> Function:
         "--type",
         "kind",
         type=click.Choice(list(TYPES)),
-        help="The type of programs whose section tells none.",
+        metavar="TYPE",
+        help="The type of programs whose section tells none: tc, xdp, lwt_out, kprobe, …",
     )(function)
     return click.option(
         "--dialect", type=click.Choice(DIALECTS), help="The file's dialect.  [default: found out]"
     )(function)
+
+
+def takes_pin_root(function: Function) -> Function:
+    """Give a verb `--pin-root`."""
+    return click.option(
+        "--pin-root",
+        type=click.Path(path_type=Path),
+        help="Where maps are pinned by name.  [default: /sys/fs/bpf]",
+    )(function)
+
+
+def load_attachable(obj: Object, pin_root: Path | None) -> LoadedObject:
+    """Load what is attached for longer than this process lives."""
+    from osmia.kernel.load import loader, tc_pins
+
+    warn_unpinned(obj)
+    return loader.load(obj, pin_root=pin_root or tc_pins.root_for_names(obj.maps.values()))
 
 
 def warn_unpinned(obj: Object) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.legacy import TYPES, open_legacy, warn_unpinned
+from osmia.cli.legacy import TYPES, load_attachable, open_legacy, takes_pin_root
 from osmia.cli.options import Noun, Verb
 
 _file = click.Path(path_type=Path)
@@ -26,6 +26,7 @@ def lwt_command() -> None:
 @click.option("--via", default="", metavar="ADDRESS", help="The gateway.")
 @click.option("--headroom", type=int, default=0, help="Bytes that an xmit program may add.")
 @click.option("--replace", is_flag=True, help="Take the place of the route that is there.")
+@takes_pin_root
 def attach(
     prefix: str,
     device: str,
@@ -35,14 +36,14 @@ def attach(
     via: str,
     headroom: int,
     replace: bool,
+    pin_root: Path | None,
 ) -> None:
     """Make a route to PREFIX out of DEVICE whose packets go through a section of FILE."""
     from osmia.kernel.rtnetlink import lwt
     from osmia.passes.attachment import for_attachment
 
     obj, name = for_attachment(open_legacy(file), TYPES[f"lwt_{hook}"], section)
-    warn_unpinned(obj)
-    with obj.load() as loaded:
+    with load_attachable(obj, pin_root) as loaded:
         lwt.add_route(
             prefix,
             device,

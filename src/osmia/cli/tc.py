@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.legacy import open_legacy, takes_type, warn_unpinned
+from osmia.cli.legacy import load_attachable, open_legacy, program_type, takes_pin_root, takes_type
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output
 from osmia.errors import OsmiaError
@@ -37,6 +37,7 @@ def tc_command() -> None:
 @click.option("--handle", type=click.IntRange(1), help="The filter's number at its priority.")
 @click.option("--replace", is_flag=True, help="Take the place of the filter that is there.")
 @click.option("--tcx", "pin", type=_file, help="Attach by a tcx link instead; pin it here.")
+@takes_pin_root
 @takes_type
 @pass_output
 def attach(
@@ -50,6 +51,7 @@ def attach(
     handle: int | None,
     replace: bool,
     pin: Path | None,
+    pin_root: Path | None,
     kind: str | None,
     dialect: str | None,
 ) -> None:
@@ -58,11 +60,10 @@ def attach(
     from osmia.kernel.rtnetlink import tc_filters
     from osmia.passes.attachment import for_attachment
 
-    if kind not in (None, "tc"):
+    if program_type(kind) not in (None, ProgramType.SCHED_CLS):
         raise click.UsageError("filters take programs of type tc")
     obj, name = for_attachment(open_legacy(file, dialect=dialect), ProgramType.SCHED_CLS, section)
-    warn_unpinned(obj)
-    with obj.load() as loaded:
+    with load_attachable(obj, pin_root) as loaded:
         program = loaded.programs[name]
         if pin is not None:
             with attach_tcx(program, device, direction) as link:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.legacy import open_legacy, warn_unpinned
+from osmia.cli.legacy import load_attachable, open_legacy, takes_pin_root
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output
 from osmia.object import ProgramType
@@ -27,6 +27,7 @@ def xdp_command() -> None:
 @click.option("--mode", type=_mode, help="Where it runs.  [default: native, else generic]")
 @click.option("--replace", is_flag=True, help="Take the place of the program that is there.")
 @click.option("--link", "pin", type=_file, help="Attach by a link instead; pin it here.")
+@takes_pin_root
 @click.option("--dialect", type=click.Choice(["libbpf", "iproute2"]), help="The file's dialect.")
 def attach(
     device: str,
@@ -35,6 +36,7 @@ def attach(
     mode: str | None,
     replace: bool,
     pin: Path | None,
+    pin_root: Path | None,
     dialect: str | None,
 ) -> None:
     """Load a section of FILE, with all that its prog arrays hold, and attach it to DEVICE."""
@@ -43,8 +45,7 @@ def attach(
     from osmia.passes.attachment import for_attachment
 
     obj, name = for_attachment(open_legacy(file, dialect=dialect), ProgramType.XDP, section)
-    warn_unpinned(obj)
-    with obj.load() as loaded:
+    with load_attachable(obj, pin_root) as loaded:
         program = loaded.programs[name]
         if pin is None:
             xdp_netlink.set_xdp(program, device, mode=mode or "", replace=replace)

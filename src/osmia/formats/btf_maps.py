@@ -34,6 +34,8 @@ from osmia.object.uapi import MAPS_IN_MAPS, MapType
 
 MAPS_SECTION = ".maps"
 POINTER_SIZE = 8
+#: Bytes of the keys that an index of `values` can be.
+INDEX_SIZE = 4
 _TYPES = {int(kind): kind for kind in MapType}
 #: Attributes that the kernel takes as 32-bit numbers.
 _WORDS = frozenset({"type", "key_size", "value_size", "max_entries", "map_flags"})
@@ -223,10 +225,11 @@ class MapReader(DeclarationReader):
         self,
         maps: dict[str, Map],
         places: dict[tuple[int, int], str],
-        function_at: Callable[[int, int], str | None],
+        program_at: Callable[[int, int], str | None],
     ) -> None:
         """Set `slots` of the maps whose `values` are initialised, from the relocations."""
-        starts = sorted((offset, name) for (_, offset), name in places.items())
+        own = self.section.index
+        starts = sorted((at, name) for (section, at), name in places.items() if section == own)
         offsets = [offset for offset, _ in starts]
         symbols = self.table.elf.symbols
         slots: dict[str, list[tuple[int, str]]] = {}
@@ -236,13 +239,20 @@ class MapReader(DeclarationReader):
                 raise self._error("a relocation outside every map", entry.offset)
             (start, owner), symbol = starts[number], symbols[entry.symbol]
             index = self._slot_index(maps[owner], start, entry.offset)
+            if maps[owner].type is MapType.HASH_OF_MAPS and maps[owner].key_size != INDEX_SIZE:
+                raise self._error(
+                    f"map {owner!r} has keys of {maps[owner].key_size} bytes; its `values` are"
+                    f" for keys of {INDEX_SIZE}",
+                    entry.offset,
+                )
             if maps[owner].type is MapType.PROG_ARRAY:
-                target = function_at(symbol.section, symbol.value)
+                target = program_at(symbol.section, symbol.value)
             else:
                 target = places.get((symbol.section, symbol.value))
             if target is None:
+                kind = "program" if maps[owner].type is MapType.PROG_ARRAY else "map"
                 raise self._error(
-                    f"map {owner!r}: value {index} is {symbol.name!r}, which it cannot hold",
+                    f"map {owner!r}: value {index} is {symbol.name!r}, which is no {kind}",
                     entry.offset,
                 )
             slots.setdefault(owner, []).append((index, target))

@@ -35,6 +35,10 @@ ELF_MAP_FIELDS = (
 SAMPLES_FIELDS = (*ELF_MAP_FIELDS[:5], "inner_map_idx", "numa_node")
 
 SMALLEST, LARGEST = 16, 40
+#: Other loaders' structs, by sizes that no struct of the loaders above has.
+FOREIGN = {
+    280: "struct bpf_map_def of gobpf (six words and a namespace of 256 characters)",
+}
 
 #: Sizes that structs of several loaders have, and the bytes that all of them have alike.
 AMBIGUOUS, CERTAIN = (24, 28, 40), 20

@@ -12,6 +12,7 @@ from osmia.formats.legacy_layouts import (
     AMBIGUOUS,
     CERTAIN,
     ELF_MAP_FIELDS,
+    FOREIGN,
     LARGEST,
     SMALLEST,
     Layout,
@@ -105,6 +106,11 @@ class _Reader:
         if rest:
             raise self._error(
                 f"section {LEGACY_MAPS!r} has {total} bytes for {count} maps: an entry is truncated"
+            )
+        if size in FOREIGN:
+            raise self._error(
+                f"section {LEGACY_MAPS!r} has {size} bytes for each of {count} maps:"
+                f" {FOREIGN[size]}, which is not read; declare them in '.maps'"
             )
         if not SMALLEST <= size <= LARGEST:
             raise self._error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 from osmia.btf import BTF, Kind
 from osmia.btf.patch import corrected
@@ -12,6 +13,7 @@ from osmia.formats.btf_maps import MAPS_SECTION, MapReader
 from osmia.formats.code_info import CodeInfo
 from osmia.formats.elf_code import CodeReader
 from osmia.formats.elf_data import read_data, read_externs, section_layouts
+from osmia.formats.elf_other_sections import read_other_sections
 from osmia.formats.elf_pointers import read_pointers
 from osmia.formats.elf_symbols import SymbolTable, read_symbols
 from osmia.formats.exception_callbacks import read_exception_callbacks
@@ -40,6 +42,7 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
             file=elf.name,
         )
     table = read_symbols(elf)
+    _refuse_other_maps(elf)
     btf = read_btf(table)
     obj = Object(
         name=name or object_name(path),
@@ -49,22 +52,34 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
         kernel_version=read_version(elf),
         data_sections=read_data(table, btf),
         externs=read_externs(table, btf),
+        other_sections=read_other_sections(table),
         btf=btf,
     )
-    maps = _map_reader(table, btf)
+    maps = map_reader(table, btf)
     places: dict[tuple[int, int], str] = {}
     if maps is not None:
         obj.maps, places = maps.read()
     code = CodeReader(table, obj, _code_info(elf, btf), places)
     code.read()
     if maps is not None:
-        maps.fill_slots(obj.maps, places, lambda index, at: _function_at(table, index, at))
+        maps.fill_slots(obj.maps, places, partial(program_at, table, obj))
     read_pointers(table, obj, places, code.jump_tables)
     obj.programs = _programs(obj)
     read_exception_callbacks(obj)
     _connect_ids(obj)
     _make_hidden_static(obj)
     return obj
+
+
+def _refuse_other_maps(elf: ElfFile) -> None:
+    """Sections of gobpf (github.com/iovisor/gobpf): one a map, `maps/NAME`."""
+    for section in elf.sections:
+        if section.name.startswith("maps/"):
+            raise ObjectFormatError(
+                f"section {section.name!r} holds a map as gobpf declares them (its struct"
+                " bpf_map_def has 280 bytes), which is not read; declare it in '.maps'",
+                file=elf.name,
+            )
 
 
 def has_older_maps(elf: ElfFile) -> bool:
@@ -117,7 +132,8 @@ def read_version(elf: ElfFile) -> int:
     return int(version)
 
 
-def _map_reader(table: SymbolTable, btf: BTF | None) -> MapReader | None:
+def map_reader(table: SymbolTable, btf: BTF | None) -> MapReader | None:
+    """Who reads the file's `.maps`; None where there is no such section."""
     section: Section | None = table.elf.section(MAPS_SECTION)
     if section is None:
         return None
@@ -133,10 +149,12 @@ def _code_info(elf: ElfFile, btf: BTF | None) -> CodeInfo:
     return CodeInfo(btf, bytes(section.data) if section is not None else None)
 
 
-def _function_at(table: SymbolTable, section: int, offset: int) -> str | None:
+def program_at(table: SymbolTable, obj: Object, section: int, offset: int) -> str | None:
+    """The function outside `.text` that begins there."""
     code = table.code.get(section)
     place = code.starting_at(offset) if code is not None else None
-    return place.key if place is not None else None
+    function = obj.functions.get(place.key) if place is not None else None
+    return place.key if place and function and function.section != TEXT else None
 
 
 def _programs(obj: Object) -> dict[str, Program]:

@@ -20,6 +20,7 @@ from osmia.object.model import (
     Unresolved,
     Variable,
 )
+from osmia.object.other_sections import OtherSection, OtherSymbol
 from osmia.object.uapi import AttachType, LinkType, MapFlag, MapType, ProgramFlag, ProgramType
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "MapFlag",
     "MapType",
     "Object",
+    "OtherSection",
+    "OtherSymbol",
     "Pinning",
     "Program",
     "ProgramFlag",

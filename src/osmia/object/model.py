@@ -20,6 +20,7 @@ from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
 from osmia.object.keys import Named, find_key
+from osmia.object.other_sections import OtherSection
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.names import unknown_name
@@ -328,6 +329,7 @@ class Object:
     data_sections: dict[str, DataSection] = field(default_factory=dict)
     externs: dict[str, Extern] = field(default_factory=dict)
     jump_tables: dict[str, JumpTable] = field(default_factory=dict)
+    other_sections: dict[str, OtherSection] = field(default_factory=dict)
     btf: BTF | None = None
     dialect: str = "libbpf"
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
@@ -339,6 +341,7 @@ class Object:
         made.maps, made.externs = dict(self.maps), dict(self.externs)
         made.data_sections = {name: each.copy() for name, each in self.data_sections.items()}
         made.jump_tables = dict(self.jump_tables)
+        made.other_sections = dict(self.other_sections)
         for name, value in changes.items():
             setattr(made, name, value)
         return made

@@ -188,6 +188,26 @@ def section_definitions() -> dict[str, SectionDefinition]:
     return {row.name.rstrip("+"): row for row in rows}
 
 
+#: Types that several rows have without one that stands for all: the kernel's own default.
+_DEFAULT_NAMES = {
+    ProgramType.XDP: "xdp",
+    ProgramType.CGROUP_SOCK: "cgroup/sock",
+    ProgramType.SK_REUSEPORT: "sk_reuseport",
+    ProgramType.LSM: "lsm",
+}
+
+
+@cache
+def section_of_type(kind: ProgramType) -> str:
+    """The section name that tells a program's type and nothing else; "" where there is none,
+    since its programs are loaded for one of several hooks."""
+    rows = [row for row in section_definitions().values() if row.type is kind]
+    plain = [row for row in rows if row.attach_type is None and not row.flags]
+    if plain or len(rows) == 1:
+        return (plain or rows)[0].name.rstrip("+")
+    return _DEFAULT_NAMES.get(kind, "")
+
+
 @lru_cache(maxsize=256)  # names come from files that are not trusted
 def find_section(section: str) -> tuple[SectionDefinition, str] | None:
     """The row that `section` matches (without its "?"), and what stands behind the slash."""

@@ -69,8 +69,8 @@ def find_program(obj: Object, kind: ProgramType, section: str = "") -> Program:
             for program in obj.programs.values()
             if program.type is kind and program.name not in held
         ]
-    if len(found) == 1:
-        return found[0]
+    if len(found) == 1 or (found and obj.dialect == "iproute2"):
+        return found[0]  # what stands first in a section is what tc runs
     has = ", ".join(repr(program.section) for program in obj.programs.values()) or "no programs"
     said = repr(section) if section else f"section {wanted!r} or one {kind.name.lower()} program"
     problem = (

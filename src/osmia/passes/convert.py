@@ -19,22 +19,11 @@ from osmia.object.sections import (
     LEGACY_MAPS,
     TEXT,
     find_section,
+    section_of_type,
     tail_call_of,
 )
 from osmia.object.uapi import MAPS_IN_MAPS, MapType, ProgramType
 from osmia.passes.retyped import rebuilt, without_types
-
-#: What libbpf 1.0 and later call the sections of programs that tc and ip attach.
-SECTIONS = {
-    ProgramType.SCHED_CLS: "tc",
-    ProgramType.SCHED_ACT: "action",
-    ProgramType.XDP: "xdp",
-    ProgramType.LWT_IN: "lwt_in",
-    ProgramType.LWT_OUT: "lwt_out",
-    ProgramType.LWT_XMIT: "lwt_xmit",
-    ProgramType.LWT_SEG6LOCAL: "lwt_seg6local",
-    ProgramType.SOCKET_FILTER: "socket",
-}
 
 #: Maps whose keys or values the kernel does not let BTF describe as plain numbers.
 _UNTYPED = frozenset(
@@ -105,7 +94,8 @@ class _Converter:
             converted = replace(program, type=kind, section=section)
             row = find_section(section.removeprefix("?"))
             if row is not None and kind is not ProgramType.UNSPEC:
-                converted = replace(converted, expected_attach_type=row[0].attach_type)
+                attach_type, flags = row[0].attach_type, int(row[0].flags)
+                converted = replace(converted, expected_attach_type=attach_type, flags=flags)
             self.obj.programs[name] = converted
             function = self.obj.functions[program.function]
             self.obj.functions[program.function] = replace(function, section=section)
@@ -115,15 +105,22 @@ class _Converter:
         if row is not None and row[0].type is kind and tail_call_of(program.section) is None:
             section = program.section.removeprefix("?")
             if section == "classifier":
-                section = SECTIONS[ProgramType.SCHED_CLS]
-        elif kind in SECTIONS:
-            section = SECTIONS[kind]
-        else:
+                section = section_of_type(ProgramType.SCHED_CLS)
+        elif kind is ProgramType.UNSPEC:
             self.problems.append(
                 f"program {program.name!r} in section {program.section!r}: its type is told by"
                 " what it is attached to; say it (--type)"
             )
             return program.section
+        else:
+            section = section_of_type(kind)
+            if not section:
+                self.problems.append(
+                    f"program {program.name!r} in section {program.section!r}: programs of type"
+                    f" {kind.name.lower()} are for one of several hooks, which its section's name"
+                    " is to tell"
+                )
+                return program.section
         return section if program.autoload else f"?{section}"
 
     def _move_subprograms(self) -> None:
@@ -160,6 +157,7 @@ class _Converter:
                     f"map {definition.name!r} was pinned in namespace {other} of"
                     " /etc/iproute2/bpf_pinning; it is pinned by name now"
                 )
+        self._check_slots(definition)
         slots = definition.slots
         if values_count(definition) > MAX_VALUES:
             kept = tuple(slot for slot in slots if slot[0] < MAX_VALUES)
@@ -180,6 +178,16 @@ class _Converter:
             slots=slots,
             attributes=attributes,
         )
+
+    def _check_slots(self, definition: Map) -> None:
+        """libbpf loads no object whose prog arrays have slots for what it does not load."""
+        for index, target in definition.slots:
+            program = self.obj.programs.get(target)
+            if definition.type is MapType.PROG_ARRAY and (program is None or not program.autoload):
+                why = "no program" if program is None else "not loaded (autoload is off)"
+                self.problems.append(
+                    f"map {definition.name!r}: slot {index} is for {target!r}, which is {why}"
+                )
 
     def _add_types(self) -> None:
         """Integers and byte arrays for maps whose types nobody tells."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Struct, kernel_btf
+from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import Map
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
 from osmia.errors import (
@@ -134,7 +135,7 @@ class _Loader:
             raws = {name: self._raw(held) for name, held in self.maps.items()}
             write_pointers(self.obj, self.vm, raws, self.sections)
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
-        self._fill_slots(programs)
+        self._fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
         return LoadedObject(
             self.obj,
@@ -238,16 +239,12 @@ class _Loader:
             made.freeze()
         return raw
 
-    def _fill_slots(self, programs: Mapping[str, Program]) -> None:
-        for definition in self.obj.maps.values():
-            for index, name in definition.slots if definition.name in self.maps else ():
-                target: Any = self.maps.get(name)
-                if definition.type is MapType.PROG_ARRAY:
-                    target = programs.get(name)
-                elif target is None:
-                    raise RelocationError(f"map {definition.name!r}: its value {name!r} is no map")
-                if target is not None:
-                    self._store(definition.name, index, target)
+    def _fill_slots(self, programs: Mapping[str, Program], given: Container[str]) -> None:
+        made = {name for name in self.maps if name not in given}
+        for definition, index, name in initial_values(self.obj, self.maps, made):
+            is_prog_array = definition.type is MapType.PROG_ARRAY
+            target: Any = programs[name] if is_prog_array else self.maps[name]
+            self._store(definition.name, index, target)
 
     def _store(self, name: str, index: int, target: Any) -> None:
         outer: Any = self.maps[name]

@@ -388,6 +388,68 @@ def test_an_arena_is_shared_memory_with_variables_in_it() -> None:
         assert bpf.data["total"] == 0
 
 
+def test_an_arena_that_is_given_keeps_what_is_in_it() -> None:
+    if running_version() < 6 << 16 | 9 << 8:
+        pytest.skip("arenas are since Linux 6.9")
+    obj = osmia.compile(ARENA, cpu="v4")
+    with obj.load() as first:
+        first.data["total"] = 100
+        with obj.load(maps={"arena": first.maps["arena"]}) as second:
+            assert second.data["total"] == 100
+            second.programs["p"].run()
+            assert first.data["total"] == 102
+
+
+BARE_ARENA = """
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+char _license[] SEC("license") = "GPL";
+struct { __uint(type, BPF_MAP_TYPE_ARENA); __uint(map_flags, BPF_F_MMAPABLE);
+         __uint(max_entries, 4); } arena SEC(".maps");
+void *bpf_arena_alloc_pages(void *map, void *at, __u32 count, int node, __u64 flags) __ksym __weak;
+int got;
+SEC("syscall") int p(void *ctx) {
+    got = bpf_arena_alloc_pages(&arena, 0, 1, -1, 0) != 0;
+    /* r1 = addr_space_cast(r1, 1, 0): to an address of this process */
+    asm volatile("r1 = 0; .8byte 0x00010000000111bf" ::: "r1");
+    return 0;
+}
+"""
+
+
+def test_an_arena_has_an_address_before_programs_are_verified() -> None:
+    """Nobody has asked for its memory then, and there are no variables in it."""
+    if running_version() < 6 << 16 | 9 << 8:
+        pytest.skip("arenas are since Linux 6.9")
+    obj = osmia.compile(BARE_ARENA)
+    with obj.load() as bpf:
+        bpf.programs["p"].run()
+        assert bpf.data["got"] == 1
+    with (
+        osmia.Map.create(
+            osmia.MapType.ARENA, max_entries=4, flags=osmia.MapFlag.MMAPABLE, name="mine"
+        ) as mine,
+        obj.load(maps={"arena": mine}) as bpf,
+    ):
+        bpf.programs["p"].run()
+        assert bpf.maps["arena"].address == mine.address
+
+
+def test_a_pinned_arena_that_nobody_mapped_gets_its_address(bpffs: Path) -> None:
+    if running_version() < 6 << 16 | 9 << 8:
+        pytest.skip("arenas are since Linux 6.9")
+    obj = osmia.compile(BARE_ARENA)
+    obj.maps["arena"] = replace(obj.maps["arena"], pin_path=str(bpffs / "arena"))
+    with osmia.Map.create(
+        osmia.MapType.ARENA, max_entries=4, flags=osmia.MapFlag.MMAPABLE, name="arena"
+    ) as mine:
+        mine.pin(bpffs / "arena")
+    with obj.load() as first, obj.load() as second:
+        first.programs["p"].run()
+        second.programs["p"].run()
+        assert (first.data["got"], second.data["got"]) == (1, 1)
+
+
 STRUCT_OPS = """
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import osmia
 from osmia.engine.maps import KeyedMap, Map
 from osmia.errors import KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.inventory import holders
+from osmia.kernel.links import KernelLink
+from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import pins
 from osmia.object.uapi import MapType
 
@@ -158,3 +163,66 @@ def test_a_bpffs_on_top_of_another_is_one_place(tmp_path: Path) -> None:
         with new_map() as flows:
             flows.pin(tmp_path / "flows")
             assert holders.pinned()["map", flows.id] == [tmp_path / "flows"]
+
+
+KINDS = {"map": "a map", "program": "a program", "link": "a link"}
+PINNED = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char L[] SEC("license") = "GPL";
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 8); __type(key, int);
+         __type(value, long); __uint(pinning, LIBBPF_PIN_BY_NAME); } state SEC(".maps");
+SEC("raw_tp/sched_process_exit") int p(void *c) {
+    int k = 0;
+    return bpf_map_lookup_elem(&state, &k) != 0;
+}
+"""
+
+
+@pytest.fixture
+def pinned(bpffs: Path) -> Iterator[dict[str, Path]]:
+    """A pin of each kind."""
+    paths = {kind: bpffs / kind for kind in KINDS}
+    with osmia.compile(PINNED).load(pin_root=bpffs / "maps") as bpf:
+        bpf.maps["state"].pin(paths["map"])
+        bpf.programs["p"].pin(paths["program"])
+        with bpf.programs["p"].attach() as link:
+            link.pin(paths["link"])
+            yield paths
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("found", KINDS)
+def test_a_pin_of_another_kind_is_refused_by_name(found: str, pinned: dict[str, Path]) -> None:
+    opened: dict[str, Callable[[Path], Any]] = {
+        "map": Map.from_pin,
+        "program": Program.from_pin,
+        "link": KernelLink.from_pin,
+    }
+    for kind, opens in opened.items():
+        if kind == found:
+            opens(pinned[found]).close()
+        else:
+            with pytest.raises(KernelError, match=f"'.*/{found}' as a {kind}: .*it is a {found}, "):
+                opens(pinned[found])
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("found", ["program", "link"])
+def test_a_load_does_not_take_another_kind_for_its_map(found: str, pinned: dict[str, Path]) -> None:
+    root = pinned[found].parent / "other"
+    root.mkdir()
+    pinned[found].rename(root / "state")
+    with pytest.raises(KernelError, match=f"it is a {found}, not a map"):
+        osmia.compile(PINNED).load(pin_root=root)
+    (root / "state").rename(pinned[found])
+    root.rmdir()
+
+
+@pytest.mark.kernel
+def test_a_link_that_was_opened_by_its_pin_can_be_unpinned(pinned: dict[str, Path]) -> None:
+    with KernelLink.from_pin(pinned["link"]) as link:
+        assert link.pin_paths == (pinned["link"],)
+        link.unpin()
+        assert not pinned["link"].exists()
+        assert not link.pin_paths

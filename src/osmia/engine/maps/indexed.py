@@ -95,6 +95,10 @@ class ArenaMap(Map, types=(MapType.ARENA,)):
             self._view = self.raw.memory()
         return self._view
 
+    def memory_from(self, other: ArenaMap) -> None:
+        """Share the view that another handle of this arena has, which is mapped if it was not."""
+        self._view = other.memory()
+
     @property
     def address(self) -> int:
         """Where the arena starts for programs and for this process: what pointers count from."""

@@ -14,6 +14,7 @@ from osmia.errors import ClosedError, KernelError, NotSupportedError
 from osmia.kernel.links.info import LinkInfo, link_info
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.kinds import open_pin
 from osmia.object.uapi import LinkType
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 #: BPF_F_REPLACE
 _REPLACE = 4
-_LINK = ("anon_inode:bpf_link", "anon_inode:bpf-link", "anon_inode:[bpf_link]")
 
 
 class KernelLink(Link):
@@ -42,14 +42,9 @@ class KernelLink(Link):
     @classmethod
     def from_pin(cls, path: str | os.PathLike[str]) -> KernelLink:
         """Open a pinned link. KernelError when nothing, or something else, is pinned."""
-        name = os.fspath(path)
-        fd = FileDescriptor(syscall.obj_get(name), "link")
-        try:
-            _require_link(fd.fileno(), name)
-        except BaseException:
-            fd.close()
-            raise
-        return cls(fd, f"pin {name!r}")
+        link = cls(open_pin(path, "link"), f"pin {os.fspath(path)!r}")
+        link._pins.append(Path(path))
+        return link
 
     @property
     def closed(self) -> bool:
@@ -90,11 +85,11 @@ class KernelLink(Link):
 
     @property
     def pin_paths(self) -> tuple[Path, ...]:
-        """Where this object pinned the link; `inventory.holders.pinned` finds all."""
+        """Where this object pinned the link, or found it; `inventory.holders.pinned` finds all."""
         return tuple(self._pins)
 
     def unpin(self) -> None:
-        """Remove the pins that this object made."""
+        """Remove the pins that this object made, and the one that it was opened by."""
         while self._pins:
             self._pins.pop().unlink(missing_ok=True)
 
@@ -209,14 +204,3 @@ class LinkGroup(Link):
     def update(self, program: Program, *, expected: Program | None = None) -> None:
         for link in self.links:
             link.update(program, expected=expected)
-
-
-def _require_link(fd: int, name: str) -> None:
-    try:
-        shown = str(Path(f"/proc/self/fd/{fd}").readlink())
-    except OSError:
-        return  # no /proc: nobody tells
-    if shown not in _LINK:
-        kind = shown.removeprefix("anon_inode:").strip("[]")
-        hint = f"it is no link but a {kind}"
-        raise KernelError(errno.EINVAL, f"open pin {name!r} as a link", hint=hint)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import mmap
+from typing import NamedTuple
 
 from osmia.errors import ClosedError
+from osmia.kernel.load.arenas import ArenaSection
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.object.model import DataSection, Map
 from osmia.object.uapi import MapFlag
 
 
@@ -41,30 +44,6 @@ class MappedSection:
             self._memory.close()
 
 
-class ArenaSection:
-    """Variables at the start of an arena; the arena's map owns the memory."""
-
-    def __init__(self, memory: memoryview) -> None:
-        self._memory: memoryview | None = memory
-
-    def _view(self) -> memoryview:
-        if self._memory is None:
-            raise ClosedError("the object is closed")
-        return self._memory
-
-    def read(self, offset: int, size: int) -> bytes:
-        """The bytes now."""
-        return bytes(self._view()[offset : offset + size])
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Replace bytes; programs on other CPUs may see them one by one."""
-        self._view()[offset : offset + len(data)] = data
-
-    def close(self) -> None:
-        """Forget the memory."""
-        self._memory = None
-
-
 class CopiedSection:
     """A section that the kernel does not map: each read and write copies all of it."""
 
@@ -91,6 +70,20 @@ class CopiedSection:
 
     def close(self) -> None:
         """Nothing to give back: the descriptor is somebody else's."""
+
+
+class LoadedSection(NamedTuple):
+    """A data section in the kernel: its map's descriptor and its memory."""
+
+    section: DataSection
+    definition: Map
+    fd: FileDescriptor
+    memory: MappedSection | CopiedSection | ArenaSection
+
+    def close(self) -> None:
+        """Unmap the memory and give the map up."""
+        self.memory.close()
+        self.fd.close()
 
 
 def _operate(call: syscall.ElementCall, command: syscall.Command, what: str) -> None:

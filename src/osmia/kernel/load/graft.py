@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Callable, Container
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from osmia.engine.maps import Map
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
 from osmia.kernel.load import loader
+from osmia.kernel.load.loaded import LoadedObject
 from osmia.kernel.load.tc_pins import tc_root
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import syscall
-from osmia.object.model import Object
+from osmia.kernel.sys.pins import safe_name
+from osmia.kernel.sys.syscall import NAME_LENGTH
+from osmia.object.model import Object, Pinning
 from osmia.object.sections import tail_call_of
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.passes.attachment import find_program, for_graft
@@ -36,6 +42,8 @@ def graft(
     key: int | None = None,
     section: str = "",
     program_type: ProgramType | None = None,
+    *,
+    pin_root: str | os.PathLike[str] | None = None,
 ) -> int:
     """Load the program of `section` and store it at `key` of the pinned prog array, atomically.
 
@@ -44,26 +52,71 @@ def graft(
     incompatible is refused before anything is loaded: MapMismatchError for another type,
     OsmiaError for a map that is no prog array and a key out of range. Gives the id of the
     new program.
+
+    The program uses the maps of the running datapath: the prog array itself, under its name,
+    and what is pinned beside it. A map that is pinned by name and is not there is refused;
+    with `pin_root` pins are looked for in that directory, and made where they are missing.
     """
-    with Map.from_pin(map_path) as array:
+    with ExitStack() as opened:
+        array = opened.enter_context(Map.from_pin(map_path))
         where = f"map '{os.fspath(map_path)}'"
         kind = _program_type(obj, array, where, section, program_type)
         chosen = find_program(obj, kind, section)
         slot = _key(array, where, key, chosen.section)
         prepared = for_graft(obj, kind, chosen.name)
+        root = Path(map_path).parent if pin_root is None else Path(pin_root)
+        running = _running_maps(prepared, array, Path(map_path), root, opened)
+        if pin_root is None:
+            _check_pins(prepared, running, root)
+        load = partial(loader.load, maps=running, pin_root=root)
         try:
-            return _load_and_store(prepared, chosen.name, array, where, slot)
+            return _load_and_store(load, prepared, chosen.name, array, where, slot)
         except KernelError as error:
             # The kernel does not tell the attach type of the programs there: there are two.
             if error.errno != errno.EINVAL or kind is not ProgramType.XDP:
                 raise
-            return _load_and_store(
-                _other_attach_type(prepared, chosen.name), chosen.name, array, where, slot
-            )
+            other = _other_attach_type(prepared, chosen.name)
+            return _load_and_store(load, other, chosen.name, array, where, slot)
 
 
-def _load_and_store(obj: Object, name: str, array: Map, where: str, slot: int) -> int:
-    with loader.load(obj) as loaded:
+def _running_maps(
+    obj: Object, array: Map, path: Path, root: Path, opened: ExitStack
+) -> dict[str, Map]:
+    """Maps of the datapath that the object's own are: the array, and what is pinned beside it
+    under the name of a map that says no place. (iproute2's then are the object's alone.)"""
+    running: dict[str, Map] = {}
+    for name, definition in obj.maps.items():
+        is_array = name == path.name or name[:NAME_LENGTH] == array.info.name
+        untold = not definition.pinning and not definition.pin_path and obj.dialect == "libbpf"
+        if definition.type is MapType.PROG_ARRAY and is_array:
+            running[name] = array
+        elif untold and definition.autocreate and (root / safe_name(name)).exists():
+            running[name] = opened.enter_context(Map.from_pin(root / name))
+    return running
+
+
+def _check_pins(obj: Object, running: Container[str], root: Path) -> None:
+    """Refuse to make a new map where the running datapath is to share one."""
+    for name, definition in obj.maps.items():
+        by_name = definition.pinning == Pinning.BY_NAME and not definition.pin_path
+        if by_name and definition.autocreate and name not in running:
+            place = root / safe_name(name)
+            if not os.path.lexists(place):
+                raise OsmiaError(
+                    f"map {name!r} is pinned by name, and there is no '{place}' that the running"
+                    " programs would use; say where pins are (--pin-root, pin_root=)"
+                )
+
+
+def _load_and_store(
+    load: Callable[[Object], LoadedObject],
+    obj: Object,
+    name: str,
+    array: Map,
+    where: str,
+    slot: int,
+) -> int:
+    with load(obj) as loaded:
         return _store(array, where, slot, loaded.programs[name])
 
 

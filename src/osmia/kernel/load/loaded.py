@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
+from osmia.kernel.load.data_sections import LoadedSection
 from osmia.kernel.load.held_maps import HeldMap, LoadedMaps
-from osmia.kernel.load.map_loader import LoadedSection
 from osmia.kernel.load.usdt_specs import SPECS_MAP, UsdtSpecs
 from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import pins

@@ -6,15 +6,16 @@ import errno
 import os
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
 
+from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import ArenaMap, Map
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
 from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel.load import image, tc_pins
-from osmia.kernel.load.data_sections import ArenaSection, CopiedSection, MappedSection, open_section
+from osmia.kernel.load.arenas import ArenaSection, arena_memory, arena_of, find_arena
+from osmia.kernel.load.data_sections import LoadedSection, open_section
 from osmia.kernel.load.definitions import section_map
 from osmia.kernel.load.held_maps import HeldMap
 from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
@@ -25,26 +26,13 @@ from osmia.kernel.programs.program import Program
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.kinds import open_pin
 from osmia.kernel.sys.pins import safe_name
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
-
-
-class LoadedSection(NamedTuple):
-    """A data section in the kernel: its map's descriptor and its memory."""
-
-    section: DataSection
-    definition: model.Map
-    fd: FileDescriptor
-    memory: MappedSection | CopiedSection | ArenaSection
-
-    def close(self) -> None:
-        """Unmap the memory and give the map up."""
-        self.memory.close()
-        self.fd.close()
 
 
 class MapLoader:
@@ -67,6 +55,7 @@ class MapLoader:
         self.pin_root = pin_root
         self.undo = undo
         self.user_maps: dict[str, HeldMap] = {}
+        self.made: set[str] = set()  # those of them that are new
         self.sections: dict[str, LoadedSection] = {}
         self.struct_ops: dict[str, StructOps] = {}
         self.pin_paths: dict[str, str] = {}
@@ -133,6 +122,8 @@ class MapLoader:
         check_engine(definition, given, "kernel")
         check_reuse(definition, given.info, named(given))
         self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
+        if isinstance(given, ArenaMap):
+            arena_of(self.user_maps[definition.name]).memory_from(given)
 
     def _find_pins(self, given: Mapping[str, Map]) -> None:
         """Where maps are to be pinned; what is there already is opened and compared.
@@ -149,8 +140,12 @@ class MapLoader:
                 self._reuse(_effective(definition), path)
 
     def _reuse(self, definition: model.Map, path: str) -> None:
-        fd = FileDescriptor(syscall.obj_get(path), f"map {definition.name!r}")
+        fd = open_pin(path, "map")
+        fd.what = f"map {definition.name!r}"
         self._add(definition, fd, pinned=path)
+        if definition.type is MapType.ARENA:
+            with suppress(KernelError):  # it has the address where somebody else mapped it
+                arena_of(self.user_maps[definition.name]).memory()
 
     def _create(self, definition: model.Map) -> None:
         if definition.name in self.user_maps:
@@ -158,6 +153,10 @@ class MapLoader:
             self.user_maps[definition.name] = self.user_maps.pop(definition.name)
             return
         self._add(definition, self._new(definition))
+        self.made.add(definition.name)
+        if definition.type is MapType.ARENA:
+            # Programs are verified against the address that the first mapping gives it.
+            arena_of(self.user_maps[definition.name]).memory()
         if definition.name in self.pin_paths:
             self._pin(definition, self.pin_paths[definition.name])
 
@@ -181,6 +180,7 @@ class MapLoader:
                 raise
             # Somebody else was first: theirs is the one to use.
             made.close()
+            self.made.discard(definition.name)
             self._reuse(definition, path)
             return
         self.undo.callback(Path(path).unlink, missing_ok=True)
@@ -260,25 +260,13 @@ class MapLoader:
 
     def _fill_arena(self, section: DataSection) -> None:
         """Global variables of an arena lie at its start."""
-        maps = self.user_maps.values()
-        arenas = [m.map for m in maps if m.definition.type is MapType.ARENA]
-        if len(arenas) != 1:
-            raise RelocationError(
-                f"section {section.name!r} needs an arena among the maps, and there are"
-                f" {len(arenas)}"
-            )
-        assert isinstance(arenas[0], ArenaMap)
-        memory = arenas[0].memory()
-        if len(section.contents) > len(memory):
-            raise RelocationError(
-                f"section {section.name!r} has {len(section.contents)} bytes, arena"
-                f" {arenas[0].name!r} {len(memory)}"
-            )
-        memory[: len(section.contents)] = section.contents
-        fd = FileDescriptor(os.dup(arenas[0].fileno()), f"section {section.name!r}")
+        held = find_arena(section, self.user_maps.values())
+        memory = arena_memory(section, held)
+        if held.definition.name in self.made:
+            memory[: len(section.contents)] = section.contents
+        fd = FileDescriptor(os.dup(held.fileno()), f"section {section.name!r}")
         self.undo.enter_context(fd)
-        definition = self.obj.maps[arenas[0].name]
-        loaded = LoadedSection(section, definition, fd, ArenaSection(memory))
+        loaded = LoadedSection(section, held.definition, fd, ArenaSection(memory))
         self.sections[section.name] = loaded
         self.undo.callback(loaded.memory.close)
 
@@ -296,22 +284,11 @@ class MapLoader:
 
     def fill_slots(self, programs: Mapping[str, Program]) -> None:
         """Store initial values: inner maps, and the programs of prog arrays."""
-        for definition in self.obj.maps.values():
-            for index, target in definition.slots if definition.name in self.user_maps else ():
-                fd = self._slot_target(definition, target, programs)
-                if fd is not None:
-                    self._store(definition, index, target, fd)
-
-    def _slot_target(
-        self, definition: model.Map, target: str, programs: Mapping[str, Program]
-    ) -> int | None:
-        if definition.type is MapType.PROG_ARRAY:
-            program = programs.get(target)
-            return program.fileno() if program is not None else None
-        inner = self.user_maps.get(target)
-        if inner is None:
-            raise RelocationError(f"map {definition.name!r}: its value {target!r} is no map")
-        return inner.fileno()
+        for definition, index, target in initial_values(self.obj, self.user_maps, self.made):
+            is_prog_array = definition.type is MapType.PROG_ARRAY
+            held = programs.get(target) if is_prog_array else self.user_maps[target]
+            if held is not None:
+                self._store(definition, index, target, held.fileno())
 
     def _store(self, definition: model.Map, index: int, target: str, fd: int) -> None:
         key, value = struct.pack("=I", index), struct.pack("=I", fd)

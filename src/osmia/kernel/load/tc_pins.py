@@ -8,10 +8,10 @@ and `ip` are symbolic links to `tc`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from osmia.errors import KernelError, RelocationError
+from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel.sys.pins import BPFFS, bpffs_mounts, is_on_bpffs, mount_bpffs, safe_name
 from osmia.object.model import Map, Pinning
 
@@ -85,6 +85,24 @@ def pin_path(definition: Map, digest: str) -> Path:
             f" {NAMESPACE_FILES[0]} names it"
         )
     return tc_root().joinpath(*map(safe_name, subpath.strip("/").split("/")), name)
+
+
+def root_for_names(maps: Iterable[Map]) -> Path:
+    """The directory for maps that are pinned by name where nobody says one: libbpf's.
+
+    OsmiaError when tc has pinned one of them already and libbpf has not: what is attached
+    beside tc's programs is to share their maps.
+    """
+    for definition in maps:
+        if definition.pinning == Pinning.BY_NAME and not definition.pin_path:
+            name = safe_name(definition.name)
+            other = tc_root() / _TC / _GLOBALS
+            if (other / name).exists() and not (BPFFS / name).exists():
+                raise OsmiaError(
+                    f"map {definition.name!r} is pinned in '{other}' and not in '{BPFFS}'; say"
+                    " which of them this is for (--pin-root)"
+                )
+    return BPFFS
 
 
 def namespaces() -> dict[int, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from osmia.btf import BTF, kernel_btf
@@ -16,6 +14,7 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import try_btf_from_id
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.kinds import open_pin
 from osmia.object.uapi import MapFlag, MapType
 from osmia.values import Codec, codec
 
@@ -135,16 +134,7 @@ def map_from_pin(
 
     Codecs given replace those of the map's BTF. `flags`: MapFlag.RDONLY or WRONLY.
     """
-    where = os.fspath(path)
-    fd = FileDescriptor(syscall.obj_get(where, flags=flags), f"pin {where!r}")
-    try:
-        kind = str(Path(f"/proc/self/fd/{fd.fileno()}").readlink())
-    except OSError:
-        kind = "bpf-map"  # no /proc: let the kernel find out
-    if "bpf-map" not in kind:
-        fd.close()
-        raise KernelError(errno.EINVAL, f"open pin {where!r} as a map", hint=f"it is {kind}")
-    return _wrap(fd, name, key_codec, value_codec)
+    return _wrap(open_pin(path, "map", flags=flags), name, key_codec, value_codec)
 
 
 def create_descriptor(map_type: MapType | int, types: MapTypes, **options: Any) -> int:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from pathlib import Path
 from typing import NamedTuple
 
-from osmia.errors import BpfPermissionError, KernelError
+from osmia.errors import BpfPermissionError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import ProgInfo
 from osmia.object.uapi import ProgramType
 
 #: What /proc shows a program's descriptor to be.
-_PROGRAM = "anon_inode:bpf-prog"
 
 
 class ProgramInfo(NamedTuple):
@@ -53,18 +51,6 @@ class ProgramInfo(NamedTuple):
 def known_program_type(number: int) -> ProgramType | int:
     """The enumeration's member, or the number itself from a newer kernel."""
     return ProgramType(number) if number in ProgramType._value2member_map_ else number
-
-
-def require_program(fd: int, what: str) -> None:
-    """KernelError when the descriptor is something else's: its info would be misread."""
-    try:
-        shown = str(Path(f"/proc/self/fd/{fd}").readlink())
-    except OSError:
-        return  # no /proc: nobody tells
-    if shown != _PROGRAM:
-        kind = shown.removeprefix("anon_inode:").strip("[]")
-        hint = f"it is no program but a {kind}"
-        raise KernelError(errno.EINVAL, f"open {what} as a program", hint=hint)
 
 
 def program_info(fd: int) -> ProgramInfo:

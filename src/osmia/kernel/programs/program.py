@@ -13,6 +13,7 @@ from osmia.kernel.programs.info import ProgramInfo
 from osmia.kernel.programs.loading import FUNC_INFO_SIZE, LINE_INFO_SIZE, ProgramImage, no_lines
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.kinds import open_pin, require_kind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 
@@ -130,7 +131,7 @@ class Program(engine.Program):
     def from_fd(cls, fd: FileDescriptor) -> Program:
         """Take over a descriptor of a program; it is closed when it is none."""
         try:
-            info_of.require_program(fd.fileno(), fd.what)
+            require_kind(fd, "program")
             told = info_of.program_info(fd.fileno())
         except BaseException:
             fd.close()
@@ -148,8 +149,7 @@ class Program(engine.Program):
     @classmethod
     def from_pin(cls, path: str | os.PathLike[str]) -> Program:
         """Open a pinned program. KernelError when nothing, or something else, is pinned."""
-        name = os.fspath(path)
-        return cls.from_fd(FileDescriptor(syscall.obj_get(name), f"pin {name!r}"))
+        return cls.from_fd(open_pin(path, "program"))
 
     @property
     def info(self) -> ProgramInfo:

@@ -1,0 +1,78 @@
+"""Sections of a BPF ELF file that no loader here reads: kept, and written back as they are."""
+
+from __future__ import annotations
+
+from osmia.elf import Binding, ElfWriter, Section, SectionFlag, SectionType, SymbolType
+from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
+from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
+from osmia.formats.elf_symbols import HIDDEN, SymbolTable
+from osmia.object.model import Linkage, Object
+from osmia.object.other_sections import OtherSection, OtherSymbol
+from osmia.object.sections import ANNOTATION_SECTION, LEGACY_MAPS
+
+#: Sections that are read for what they say.
+_KNOWN = frozenset({"license", "version", ".maps", LEGACY_MAPS, JUMP_TABLES_SECTION})
+
+
+def read_other_sections(table: SymbolTable) -> dict[str, OtherSection]:
+    """Those that have variables, by name."""
+    found = {}
+    for section in table.elf.sections:
+        if section.index not in table.code and section.index not in table.data:
+            symbols = _variables(table, section) if _is_kept(section) else ()
+            if symbols:
+                writable = bool(section.flags & SectionFlag.WRITE)
+                contents, alignment = bytes(section.data), max(section.alignment, 1)
+                found[section.name] = OtherSection(
+                    section.name, contents, symbols, writable, alignment
+                )
+    return found
+
+
+def _is_kept(section: Section) -> bool:
+    """Whether it would be in memory, has contents, and is not read for what it says."""
+    known = section.name in _KNOWN or section.name.startswith(ANNOTATION_SECTION)
+    kept = section.type == SectionType.PROGBITS and section.flags & SectionFlag.ALLOC
+    code = section.flags & SectionFlag.EXECINSTR
+    return bool(kept and not code and not known and len(section.data))
+
+
+def _variables(table: SymbolTable, section: Section) -> tuple[OtherSymbol, ...]:
+    return tuple(
+        OtherSymbol(
+            each.name,
+            each.value,
+            each.size,
+            each.binding is Binding.LOCAL,
+            each.binding is Binding.WEAK,
+            each.visibility in HIDDEN,
+        )
+        for each in table.by_section.get(section.index, ())
+        if each.type is SymbolType.OBJECT and each.name
+    )
+
+
+def write_other_sections(obj: Object, elf: ElfWriter, symbols: SymbolWriter) -> None:
+    """Add them to a file, with their variables' symbols."""
+    for section in obj.other_sections.values():
+        flags = SectionFlag.ALLOC | (SectionFlag.WRITE if section.writable else 0)
+        index = elf.add_section(
+            section.name,
+            SectionType.PROGBITS,
+            flags,
+            section.contents,
+            alignment=section.alignment,
+        )
+        for each in section.symbols:
+            linkage = Linkage.STATIC if each.static else Linkage.GLOBAL
+            definition = Definition(
+                each.name,
+                each.offset,
+                each.size,
+                SymbolType.OBJECT,
+                index,
+                linkage,
+                each.weak,
+                each.hidden,
+            )
+            symbols.define({}, each.name, definition)
