@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from osmia.events import TracePipe
+from osmia.events import TracePipe, trace_pipe
 
 from .conftest import OSMIA, SOURCE, Result
 
@@ -351,3 +351,17 @@ def test_a_rejected_program_says_where(osmia: Cli, tmp_path: Path) -> None:
     assert first.startswith("osmia: the verifier rejected program 'bad': ")
     assert "bad.bpf.c" in first
     assert "Traceback" not in rejected.err
+
+
+def test_a_trace_pipe_that_is_off_is_noted(
+    compiled: Path, tmp_path: Path, osmia: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "trace_pipe")
+    (tmp_path / "tracing_on").write_text("0\n")
+    monkeypatch.setattr(trace_pipe, "tracefs", lambda: tmp_path)
+    run = osmia("run", compiled, "--packet", SMALL)
+    assert "tracing_on is 0" in run.err and run.status == 0
+    # Nobody writes to it: the log goes on until the reader is told to end.
+    monkeypatch.setattr(trace_pipe.TracePipe, "__iter__", lambda pipe: iter(()))
+    log = osmia("prog", "tracelog")
+    assert "tracing_on is 0" in log.err and log.status == 0

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 
 import click
+
+from osmia.errors import OsmiaWarning
 
 Row = Sequence[object]
 
@@ -80,6 +84,18 @@ def note(text: str) -> None:
     """A remark for whoever watches, on stderr: it is no part of the output."""
     sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def remarks_noted() -> Iterator[None]:
+    """Print the warnings of what runs inside as lines on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OsmiaWarning)
+        try:
+            yield
+        finally:
+            for each in caught:
+                note(f"osmia: warning: {each.message}")
 
 
 def printable(text: str) -> str:

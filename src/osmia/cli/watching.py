@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from osmia.cli.json_values import typed
-from osmia.cli.output import Output, note, printable
+from osmia.cli.output import Output, note, printable, remarks_noted
 from osmia.cli.typed_text import print_entries, typed_text
 from osmia.errors import KernelError, OsmiaError
 from osmia.events import EventSource, TraceLine, TracePipe
@@ -79,7 +79,8 @@ class Watcher:
 
     def _watch_trace_pipe(self, undo: ExitStack) -> None:
         try:
-            pipe = undo.enter_context(TracePipe())
+            with remarks_noted():
+                pipe = undo.enter_context(TracePipe())
         except OsmiaError as error:
             busy = isinstance(error, KernelError) and error.errno == errno.EBUSY
             reason = "somebody else reads the trace pipe" if busy else str(error)
