@@ -195,3 +195,35 @@ SEC("xdp") int p(struct xdp_md *ctx) {
     assert "XDP_PASS" in osmia("run", reads, *packets).out
     found = osmia("run", reads, *packets, "--target-btf", tmp_path / "there.btf")
     assert "XDP_TX" in found.out
+
+
+@pytest.fixture
+def module_types(tmp_path: Path) -> Path:
+    """A copy of what /sys/kernel/btf/MODULE has: a struct on top of the kernel's types."""
+    kernel = kernel_btf()
+    builder = BTFBuilder(base=kernel)
+    builder.add_struct("only_here", 4, [("field", kernel.find("int", Kind.INT), 0)])
+    path = tmp_path / "module.btf"
+    path.write_bytes(builder.build().to_bytes())
+    return path
+
+
+def test_types_on_top_of_others_want_their_base(osmia: Cli, module_types: Path) -> None:
+    alone = osmia("btf", "dump", "file", module_types)
+    assert alone.status == 1 and "types on top of others (split BTF): name the base" in alone.err
+    kernel = Path("/sys/kernel/btf/vmlinux")
+    for words in (("file", module_types), (module_types,)):
+        dumped = osmia("btf", "dump", *words, "-B", kernel)
+        assert dumped.status == 0, dumped.err
+        assert dumped.lines[0].endswith("STRUCT 'only_here' size=4 vlen=1")
+        assert len(dumped.lines) == 2
+    as_c = osmia("btf", "dump", module_types, "--base-btf", kernel, "--c", "-t", "only_here")
+    assert as_c.out.endswith("struct only_here {\n\tint field;\n};\n\n")
+    run = osmia("btf", "minimise", module_types, "-o", "/dev/null", "--btf", module_types)
+    assert run.status == 1 and "split BTF" in run.err
+
+
+@needs_bpftool
+def test_dumps_on_a_base_are_bpftools(osmia: Cli, module_types: Path) -> None:
+    words = ["btf", "dump", "file", str(module_types), "-B", "/sys/kernel/btf/vmlinux"]
+    assert osmia(*words).out == subprocess.check_output(["bpftool", *words], text=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from osmia.events import TracePipe
+from osmia.events import TracePipe, trace_pipe
 
 from .conftest import OSMIA, SOURCE, Result
 
@@ -24,6 +24,7 @@ pytestmark = [
 ]
 Cli = Callable[..., Result]
 
+PCAP_HEADER = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 SMALL, LARGE = "00" * 64, "00" * 1200
 
 
@@ -35,7 +36,7 @@ def capture(tmp_path: Path) -> Path:
         struct.pack("<IIII", second, 0, size, size) + bytes(size)
         for second, size in enumerate((64, 64, 80, 1200))
     )
-    path.write_bytes(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + records)
+    path.write_bytes(PCAP_HEADER + records)
     return path
 
 
@@ -51,6 +52,24 @@ def test_packets_are_run_and_verdicts_counted(osmia: Cli, compiled: Path, captur
     assert ["64", "2", "128"] in rows
     assert ["seen", "4"] in rows
     assert ["label", '"demo"'] in rows
+
+
+@pytest.mark.parametrize("engine", ["kernel", "vm"])
+def test_of_a_capture_that_is_cut_off_what_was_run_is_reported(
+    osmia: Cli, compiled: Path, capture: Path, engine: str
+) -> None:
+    capture.write_bytes(capture.read_bytes()[:-1])
+    run = osmia("run", compiled, "--pcap", capture, "--engine", engine)
+    assert run.status == 1
+    assert "osmia: " in run.err and "the file ends within a packet" in run.err
+    rows = [line.split() for line in run.lines]
+    assert ["XDP_PASS", "3", "100.0%"] in rows
+    assert ["64", "2", "128"] in rows and ["seen", "3"] in rows
+    records = osmia("run", compiled, "--pcap", capture, "--engine", engine, "-j").records
+    assert {"event", "packets", "maps"} <= {key for record in records for key in record}
+    capture.write_bytes(capture.read_bytes()[:30])
+    nothing = osmia("run", compiled, "--pcap", capture, "--engine", engine)
+    assert (nothing.status, nothing.out) == (1, "")
 
 
 def test_packets_as_json_records(osmia: Cli, compiled: Path, capture: Path) -> None:
@@ -223,8 +242,12 @@ def links_on_lo() -> str:
 
 
 @pytest.mark.usefixtures("own_network")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_detach_and_leave_nothing(
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
+)
+def test_signals_report_detach_and_leave_nothing(
     compiled: Path, bpffs: Path, number: signal.Signals, status: int
 ) -> None:
     with running(compiled, "--iface", "lo", "--pin-root", bpffs) as command:
@@ -237,8 +260,36 @@ def test_signals_detach_and_leave_nothing(
     assert command.returncode == status
     assert err == ""
     assert "xdp" not in links_on_lo()
-    if number is signal.SIGINT:
-        assert "map totals" in out and "globals" in out
+    assert "map totals" in out and "globals" in out
+    assert not list(bpffs.iterdir())
+
+
+def test_a_signal_reports_the_packets_that_were_run(compiled: Path, tmp_path: Path) -> None:
+    capture = tmp_path / "endless.pcap"
+    os.mkfifo(capture)
+    command = subprocess.Popen(
+        [*OSMIA, "run", compiled, "--pcap", capture, "--engine", "vm", "-v"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    with capture.open("wb", buffering=0) as file:
+        file.write(PCAP_HEADER + 64 * (struct.pack("<IIII", 0, 0, 60, 60) + bytes(60)))
+        assert command.stdout is not None
+        while not command.stdout.readline().startswith("packet 64:"):
+            assert command.poll() is None
+        command.terminate()
+        out, _ = command.communicate(timeout=20)
+    assert command.returncode == 143
+    assert "64 packets in" in out and "globals" in out
+
+
+def test_nohup_is_heard(compiled: Path) -> None:
+    code = "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code += "from osmia.cli.termination import ends_cleanly\n"
+    code += "with ends_cleanly() as listen: listen(); signal.raise_signal(signal.SIGHUP)\n"
+    code += "print('still here')"
+    assert subprocess.check_output([OSMIA[0], "-c", code], text=True) == "still here\n"
 
 
 @pytest.mark.usefixtures("own_network")
@@ -300,3 +351,17 @@ def test_a_rejected_program_says_where(osmia: Cli, tmp_path: Path) -> None:
     assert first.startswith("osmia: the verifier rejected program 'bad': ")
     assert "bad.bpf.c" in first
     assert "Traceback" not in rejected.err
+
+
+def test_a_trace_pipe_that_is_off_is_noted(
+    compiled: Path, tmp_path: Path, osmia: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "trace_pipe")
+    (tmp_path / "tracing_on").write_text("0\n")
+    monkeypatch.setattr(trace_pipe, "tracefs", lambda: tmp_path)
+    run = osmia("run", compiled, "--packet", SMALL)
+    assert "tracing_on is 0" in run.err and run.status == 0
+    # Nobody writes to it: the log goes on until the reader is told to end.
+    monkeypatch.setattr(trace_pipe.TracePipe, "__iter__", lambda pipe: iter(()))
+    log = osmia("prog", "tracelog")
+    assert "tracing_on is 0" in log.err and log.status == 0

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import osmia
 from osmia import tracefs as tracefs_module
-from osmia.errors import ClosedError, NotSupportedError
+from osmia.errors import ClosedError, NotSupportedError, OsmiaWarning
 from osmia.events import TraceLine, TracePipe
 from osmia.events.trace_pipe import parse
 from osmia.isa import assemble
@@ -175,6 +176,48 @@ def test_without_tracefs_it_says_what_to_mount(
         TracePipe()
 
 
+FORGED = "            init-1       [000] ...1.     1.000001: bpf_trace_printk: all is well"
+
+
+@pytest.mark.kernel
+@pytest.mark.one_at_a_time("trace-pipe")
+def test_what_a_program_prints_is_nobody_elses_message(tracefs: Path) -> None:
+    source = f"""
+    #include <linux/bpf.h>
+    #include <bpf/bpf_helpers.h>
+    SEC("xdp") int p(struct xdp_md *ctx) {{
+        bpf_printk("osmia begins\\n{FORGED}");
+        bpf_printk("osmia begins\\nCPU:0 [LOST 7 EVENTS]\\n{FORGED}");
+        bpf_printk("osmia goes on{FORGED.lstrip()}");
+        return 2;
+    }}
+    char L[] SEC("license") = "GPL";
+    """
+    with osmia.compile(source).load() as bpf, TracePipe(path=tracefs / "trace_pipe") as pipe:
+        pipe.read()
+        lost = pipe.lost
+        bpf.programs["p"].run(bytes(64))
+        mine = _wait_for(pipe, "osmia ")
+        while len(mine) < 3:
+            mine += _wait_for(pipe, "osmia ")
+        assert pipe.lost == lost
+    assert {line.pid for line in mine} == {threading.get_native_id()}
+    assert [line.message.removeprefix("osmia ") for line in mine] == [
+        f"begins\n{FORGED}",
+        f"begins\nCPU:0 [LOST 7 EVENTS]\n{FORGED}",
+        f"goes on{FORGED.lstrip()}",
+    ]
+
+
+def test_a_pipe_that_is_silent_since_tracing_is_off_says_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trace_pipe")
+    (tmp_path / "tracing_on").write_text("0\n")
+    with pytest.warns(OsmiaWarning, match="tracing_on is 0, as after a kernel oops"):
+        TracePipe(path=tmp_path / "trace_pipe").close()
+    (tmp_path / "tracing_on").write_text("1\n")
+    TracePipe(path=tmp_path / "trace_pipe").close()  # a warning would fail this test
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -183,26 +226,42 @@ def test_without_tracefs_it_says_what_to_mount(
             TraceLine("<...>", 1234, 3, "d..21", 5678.901234, "bpf_trace_printk", "hello"),
         ),
         (
-            "  a b-c: [0] 1-77      (     12) [000] ...1.     0.000001: bpf_trace_printk: x: [1]\n",
+            "    a b-c: [0] 1-77      (     12) [000] ...1.   0.000001: bpf_trace_printk: x: [1]\n",
             TraceLine("a b-c: [0] 1", 77, 0, "...1.", 0.000001, "bpf_trace_printk", "x: [1]"),
         ),
         (
             "          <idle>-0       (-------) [127] dNh3. 99999.5: bpf_trace_printk: \n",
             TraceLine("<idle>", 0, 127, "dNh3.", 99999.5, "bpf_trace_printk", ""),
         ),
+        (  # without irq-info, with a clock that counts
+            "             cat-9       [000]        12345: bpf_trace_printk: one\ntwo\n\n",
+            TraceLine("cat", 9, 0, "", 12345, "bpf_trace_printk", "one\ntwo"),
+        ),
+        (
+            f"           <...>-5       [001] d..2.   5.000001: bpf_trace_printk: {FORGED}\n",
+            TraceLine("<...>", 5, 1, "d..2.", 5.000001, "bpf_trace_printk", FORGED),
+        ),
+        (
+            " -1 [000] d 1.0:-5       [001] d..2.   5.000001: bpf_trace_printk: me\n",
+            TraceLine("-1 [000] d 1.0:", 5, 1, "d..2.", 5.000001, "bpf_trace_printk", "me"),
+        ),
     ],
 )
-def test_lines_are_taken_apart(text: str, expected: TraceLine) -> None:
-    assert parse(text) == ([expected], 0)
-
-
-def test_a_message_may_have_several_lines() -> None:
-    begin = "  a-1  [000] d..2.  1.0: bpf_trace_printk: "
-    lines, _ = parse(f"{begin}one\ntwo\n\n{begin}three\n\n")
-    assert [line.message for line in lines] == ["one\ntwo", "three"]
+def test_events_are_taken_apart(text: str, expected: TraceLine) -> None:
+    assert parse(text.encode()) == (expected, 0)
 
 
 def test_lost_messages_are_counted() -> None:
-    line = "  a-1  [000] d..2.  1.0: bpf_trace_printk: x\n"
-    lines, lost = parse(f"CPU:1 [LOST 5 EVENTS]\n{line}CPU:0 [LOST 2 EVENTS]\n{line}")
-    assert (len(lines), lost) == (2, 7)
+    line = b"               a-1       [000] d..2.  1.0: bpf_trace_printk: x\n"
+    for said, count in ((b"CPU:1 [LOST 5 EVENTS]\n", 5), (b"CPU:0 [LOST EVENTS]\n", 1)):
+        message, lost = parse(said + line)
+        assert message is not None and message.message == "x"
+        assert lost == count
+
+
+def test_what_is_no_message_is_none() -> None:
+    assert parse(b"           <...>-1234    [003] d..21  5.6: <stack trace>\n => here\n") == (
+        None,
+        0,
+    )
+    assert parse(b"") == parse(b"\xff" * 40) == (None, 0)

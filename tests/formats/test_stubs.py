@@ -14,6 +14,7 @@ from osmia.formats import open_object
 from osmia.formats.stubs import stub_text
 from osmia.object.model import DataKind, DataSection, Map, Object, Variable
 from osmia.object.uapi import MapType
+from osmia.toolchain.objects import compile_object
 
 SOURCE = Path(__file__).with_name("stubs.bpf.c")
 
@@ -58,7 +59,8 @@ def test_stubs_name_everything_with_its_type(stub: str, line: str) -> None:
 def test_types_are_told_from_fields_of_their_name(stub: str) -> None:
     # In a class with a field `bytes`, the word is no type any more.
     lines = stub.splitlines()
-    assert {"    bytes: int", "    raw: _bytes_", "_bytes_ = bytes"} <= set(lines)
+    assert {"    bytes: int", "    raw: _builtins_.bytes"} <= set(lines)
+    assert "import builtins as _builtins_" in lines
     assert {"    endpoint: _endpoint_", "    ends: tuple[_endpoint_, ...]"} <= set(lines)
 
 
@@ -101,6 +103,34 @@ def test_type_checkers_know_the_fields(stub: str, tmp_path: Path) -> None:
     assert len(errors) == 1 and 'no key "nothing"' in errors[0], output
 
 
+HIDING = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+enum kind { ClassVar, kind };
+struct point { __u32 x; };
+struct flow {
+    __u32 tuple; __u32 hits[3]; __u32 str; char name[4]; __u8 bool; _Bool yes; float part;
+    __u8 mac[6]; __u64 bytes; struct point point; struct point points[2]; __u32 list;
+    __u32 _builtins_; __u32 builtins; __u32 _point_; __u32 Any; __u32 typing; enum kind kind;
+    __u32 Struct; __u32 Protocol; __u32 flow;
+};
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, int);
+         __type(value, struct flow); } flows SEC(".maps");
+int tuple, list; __u32 many[4]; char str[4]; struct flow flow;
+SEC("xdp") int p(void *c) { return tuple + list + many[1] + str[1] + flow.str; }
+char L[] SEC("license") = "GPL";
+"""
+
+
+@pytest.mark.slow
+def test_fields_may_be_called_as_the_words_of_a_stub(tmp_path: Path) -> None:
+    path = tmp_path / "hiding_types.pyi"
+    path.write_text(stub_text(compile_object(HIDING)))
+    options = ["--strict", "--cache-dir", str(tmp_path / "cache")]
+    output, problems, status = mypy.run([*options, str(path)])
+    assert status == 0, output + problems + path.read_text()
+
+
 @pytest.mark.parametrize(
     "name",
     ['"""\nimport os\n', "x: int\n    y", "class", "__class__", "a'b", "\udcff", "Struct", "int"],
@@ -120,6 +150,9 @@ def test_hostile_names_write_no_code(name: str) -> None:
     text = stub_text(obj)
     text.encode()
     for node in ast.parse(text).body:
+        if isinstance(node, ast.Import):
+            assert {each.name for each in node.names} <= {"builtins", "typing"}
+            continue
         assert isinstance(node, ast.Expr | ast.ImportFrom | ast.ClassDef | ast.Assign)
         if isinstance(node, ast.ClassDef):
             assert all(isinstance(each, ast.Expr | ast.AnnAssign) for each in node.body)

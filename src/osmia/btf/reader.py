@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: As deep as libbpf follows typedefs, qualifiers and arrays; no compiler goes deeper.
 MAX_RESOLVE_DEPTH = 32
 
+#: What is most likely wrong where a BTF without base has names that are not in it.
+_SPLIT = "types on top of others (split BTF): name the base"
+
 _VOID = Void()
 #: By number: cheaper than calling the enum. The walk refused all other numbers.
 _KINDS = tuple(Kind)
@@ -91,9 +94,11 @@ class BTF:
             return
         start, end = self._header.strings_start, self._header.strings_end
         if not self._text.is_terminated():
-            raise ObjectFormatError("BTF strings do not end in NUL", file=self.name, offset=end)
+            problem = "BTF strings do not end in NUL"
+            problem += "" if len(self._text) else f", unless these are {_SPLIT}"
+            raise ObjectFormatError(problem, file=self.name, offset=end)
         if self.base is None and not self._text.startswith(b"\0"):
-            problem = "BTF strings do not start with NUL"
+            problem = f"BTF strings do not start with NUL, unless these are {_SPLIT}"
             raise ObjectFormatError(problem, file=self.name, offset=start)
 
     @property
@@ -193,6 +198,12 @@ class BTF:
         other._walked = walked._replace(infos=frozenset(infos))
         return other
 
+    def check_complete(self) -> None:
+        """See that names lie in the strings; ObjectFormatError for split BTF without its base."""
+        size = self.string_size
+        if any(self._words[position] >= size for position in self._positions):
+            raise ObjectFormatError(f"these are {_SPLIT}", file=self.name)
+
     def string(self, offset: int) -> str:
         """The string at `offset`; bytes that are no UTF-8 become surrogates."""
         text = self._strings.get(offset)
@@ -206,6 +217,7 @@ class BTF:
         start = offset - self._first_string
         if not 0 <= start < len(self._text):
             problem = f"string offset {offset} lies outside the strings"
+            problem += f", unless these are {_SPLIT}" if self.base is None else ""
             raise ObjectFormatError(problem, file=self.name)
         try:
             return self._text.at(start)

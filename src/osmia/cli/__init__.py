@@ -10,7 +10,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; `arguments` are those of the process if none are given.
 
     Gives the exit status: 0; 1 after an error; 2 when the command line is wrong; 130 after
-    Ctrl-C, 141 when nobody reads the output any more.
+    Ctrl-C (128 and the signal's number after others), 141 when nobody reads the output any more.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given in (["--version"], ["-V"]):

@@ -15,6 +15,7 @@ import click
 from osmia import __version__
 from osmia.cli.options import common_options
 from osmia.cli.output import Output
+from osmia.cli.termination import Ended
 from osmia.errors import OsmiaError, VerifierError
 
 #: Each verb's module and what the list of commands says about it. The module has a command
@@ -159,6 +160,8 @@ def _status_of(work: Callable[[], object], output: Output) -> int:
     except BrokenPipeError:
         _forget_output()
         return BROKEN_PIPE
+    except Ended as signal:
+        return signal.status
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception as error:

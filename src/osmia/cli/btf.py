@@ -79,12 +79,25 @@ btf_command.add_command(list_btf, "show")
 @click.argument("words", nargs=-1, metavar="BTF")
 @click.option("--c", "as_c", is_flag=True, help="As C that compiles to the same layout.")
 @click.option("-t", "--type", "names", multiple=True, help="This type only, with what it needs.")
+@click.option(
+    "-B",
+    "--base-btf",
+    "base",
+    type=_file,
+    metavar="FILE",
+    help="The types below those of a file (split BTF: a module's, on its kernel's).",
+)
 @pass_output
-def dump_btf(output: Output, words: tuple[str, ...], as_c: bool, names: tuple[str, ...]) -> None:
-    """Print types: one by one with their ids, or as C with --c (or `format c` at the end)."""
+def dump_btf(
+    output: Output, words: tuple[str, ...], as_c: bool, names: tuple[str, ...], base: Path | None
+) -> None:
+    """Print types: one by one with their ids, or as C with --c (or `format c` at the end).
+
+    Of a module's file, as of a copy of /sys/kernel/btf/MODULE, -B names the kernel's types.
+    """
     if words[-2:-1] == ("format",):
         as_c, words = words[-1] == "c", words[:-2]
-    types, ids = _read(words)
+    types, ids = _read(words, types_in(base) if base is not None else None)
     if names:
         ids = [_find(types, name) for name in names]
     if as_c:
@@ -131,8 +144,8 @@ def minimise(output: Output, files: tuple[Path, ...], target: Path, kernel: Path
         note(f"{target}: {len(small):,} of {len(types):,} types, {len(small.to_bytes()):,} bytes")
 
 
-def _read(words: tuple[str, ...]) -> tuple[BTF, list[int] | None]:
-    """The types that the words name, and which of them; None: all."""
+def _read(words: tuple[str, ...], base: BTF | None) -> tuple[BTF, list[int] | None]:
+    """The types that the words name, and which of them; None: all. `base` is that of a file."""
     first, *rest = words or ("vmlinux",)
     match first:
         case "vmlinux":
@@ -143,11 +156,11 @@ def _read(words: tuple[str, ...]) -> tuple[BTF, list[int] | None]:
             target, which = take_target(rest)
             return _of_map(target, which[0] if which else "kv")
         case "file" if rest:
-            return types_in(Path(rest[0])), None
+            return types_in(Path(rest[0]), base), None
     target, _ = take_target(words)
     if target.how == "id":
         return btf_from_id(target.identifier), None
-    return types_in(Path(target.what)), None
+    return types_in(Path(target.what), base), None
 
 
 def _of_program(target: Target) -> BTF:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from osmia.cli.json_values import typed
 from osmia.cli.output import Output, hex_list
 from osmia.cli.typed_text import print_entries, typed_text
 from osmia.engine.maps import KeyedMap, ReferenceMap
@@ -89,7 +90,7 @@ class Entries:
 
 
 def _decoder(codec: Codec | None) -> Callable[[bytes], Any]:
-    return hex_list if codec is None else codec.decode
+    return hex_list if codec is None else lambda data: typed(codec, codec.decode(data), data)
 
 
 def _value(codec: Codec | None, data: bytes) -> Any:

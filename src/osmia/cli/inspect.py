@@ -10,6 +10,7 @@ import click
 from osmia.btf import declaration, format_type
 from osmia.cli.code import described_code, print_code
 from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.json_values import typed
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, enum_name, printable, shortened
 from osmia.cli.sources import open_source
@@ -158,8 +159,12 @@ def _globals(obj: Object) -> Any:
                 "type": _declared(obj, variable.type_id, variable.name) or f"{variable.size} bytes",
                 "size": variable.size,
                 "static": variable.linkage is Linkage.STATIC,
-                "value": values[key],
+                "value": typed(values.slot(key).codec, values[key]),
             }
+
+
+def _value_text(obj: Object, name: str) -> str:
+    return typed_text(obj.data.slot(name).codec, obj.data[name])
 
 
 def _type(obj: Object, type_id: int) -> str | None:
@@ -199,7 +204,7 @@ def _print(output: Output, obj: Object, told: Description) -> None:
             "name": each["name"],
             "declaration": each["type"],
             "section": each["section"],
-            "value": shortened(typed_text(obj.data.slot(each["name"]).codec, each["value"]), width),
+            "value": shortened(_value_text(obj, each["name"]), width),
         }
         for each in told["globals"]
     ]

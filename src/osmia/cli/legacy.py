@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from osmia.cli.output import note
-from osmia.errors import OsmiaWarning
+from osmia.cli.output import note, remarks_noted
 from osmia.object import MapType, Object, ProgramType
 
 if TYPE_CHECKING:
@@ -25,18 +22,6 @@ TYPES = {
 }
 DIALECTS = ("libbpf", "iproute2")
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-@contextmanager
-def remarks_noted() -> Iterator[None]:
-    """Print the warnings of what runs inside as lines on stderr."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", OsmiaWarning)
-        try:
-            yield
-        finally:
-            for each in caught:
-                note(f"osmia: warning: {each.message}")
 
 
 def open_legacy(path: Path, **options: Any) -> Object:

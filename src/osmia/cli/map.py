@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from osmia.cli.entries import Entries
+from osmia.cli.json_values import typed
 from osmia.cli.listings import Description, show
 from osmia.cli.literals import parse_hex, parse_literal
 from osmia.cli.options import Noun, Verb, pass_output
@@ -30,6 +31,7 @@ from osmia.kernel.programs.program import Program
 from osmia.kernel.sys.token import with_token
 from osmia.object import MapType
 from osmia.object.uapi import ElementFlag
+from osmia.values import Codec
 from osmia.values.names import unknown_name
 
 _COLUMNS = {
@@ -206,7 +208,8 @@ def push(words: tuple[str, ...]) -> None:
 def pop(output: Output, words: tuple[str, ...]) -> None:
     """Take the next value out of a queue or a stack, and print it."""
     with open_map(only_target(words)) as found:
-        _print_value(output, _queue(found).pop())
+        queue = _queue(found)
+        _print_value(output, queue.value_codec, queue.pop())
 
 
 @map_command.command("peek", cls=Verb, json=True)
@@ -215,7 +218,8 @@ def pop(output: Output, words: tuple[str, ...]) -> None:
 def peek(output: Output, words: tuple[str, ...]) -> None:
     """Print the next value of a queue or a stack; it stays."""
     with open_map(only_target(words)) as found:
-        _print_value(output, _queue(found).peek())
+        queue = _queue(found)
+        _print_value(output, queue.value_codec, queue.peek())
 
 
 map_command.add_command(push, "enqueue")
@@ -325,8 +329,8 @@ def _queue(found: Map) -> QueueMap:
     return found
 
 
-def _print_value(output: Output, value: Any) -> None:
+def _print_value(output: Output, codec: Codec | None, value: Any) -> None:
     if output.json:
-        output.document({"value": value})
+        output.document({"value": typed(codec, value)})
     else:
         output.line(printable(value.hex(" ") if isinstance(value, bytes) else str(value)))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum, IntFlag
-from typing import Any
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
 
 import click
+
+from osmia.errors import OsmiaWarning
 
 Row = Sequence[object]
 
@@ -34,13 +37,11 @@ class Output:
 
     def document(self, value: object) -> None:
         """One JSON document, indented when the user wants to read it."""
-        indent = 4 if self.pretty else None
-        separators = None if self.pretty else (",", ":")
-        self.line(json.dumps(plain(value), indent=indent, separators=separators))
+        self.line(_json(value, pretty=self.pretty))
 
     def record(self, value: object) -> None:
         """One JSON document in a line of its own, written at once: for streams."""
-        self.line(json.dumps(plain(value), separators=(",", ":")))
+        self.line(_json(value))
         self.flush()
 
     def line(self, text: str = "", style: str = "") -> None:
@@ -85,6 +86,18 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+@contextmanager
+def remarks_noted() -> Iterator[None]:
+    """Print the warnings of what runs inside as lines on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OsmiaWarning)
+        try:
+            yield
+        finally:
+            for each in caught:
+                note(f"osmia: warning: {each.message}")
+
+
 def printable(text: str) -> str:
     """Untrusted text without what would move the terminal's cursor."""
     return text if text.isprintable() else "".join(map(_visible, text))
@@ -110,28 +123,11 @@ def enum_name(value: object) -> str:
     return value.name.lower() if isinstance(value, IntEnum) else str(value)
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON can say it: structs are objects, enumerators names, bytes numbers."""
-    from osmia.values import EnumMember, Struct
+def _json(value: object, *, pretty: bool = False) -> str:
+    from osmia.cli.json_values import plain  # of the values' types, which text does without
 
-    match value:
-        case None | bool() | float() | str():
-            return value
-        case EnumMember():
-            return value.name if value.name else int(value)
-        case IntFlag():
-            return int(value)
-        case IntEnum():
-            return value.name.lower()
-        case int():
-            return int(value)
-        case bytes() | bytearray():
-            return list(value)
-        case Struct() | Mapping():
-            return {str(plain(key)): plain(each) for key, each in value.items()}
-        case _ if isinstance(value, Iterable):
-            return [plain(each) for each in value]
-    return str(value)
+    indent, separators = (4, None) if pretty else (None, (",", ":"))
+    return json.dumps(plain(value), indent=indent, separators=separators, allow_nan=False)
 
 
 def _visible(letter: str) -> str:

@@ -10,7 +10,7 @@ from osmia.cli.code import described_code, print_code
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable
+from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable, remarks_noted
 from osmia.cli.sockmaps import attach_program, detach_program
 from osmia.cli.sources import (
     open_source,
@@ -299,7 +299,9 @@ def trace_log(output: Output, words: tuple[str, ...]) -> None:
         for each in text.splitlines():
             output.line(printable(each.expandtabs()))
         return
-    with TracePipe() as pipe:
+    with remarks_noted():
+        pipe = TracePipe()
+    with pipe:
         for line in pipe:
             if output.json:
                 output.record(line._asdict())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -26,11 +24,11 @@ from osmia.cli.sources import (
     takes_target_btf,
     target_of,
 )
+from osmia.cli.termination import Ended, ends_cleanly
 from osmia.cli.watching import Watcher, print_final_state
+from osmia.errors import OsmiaError
 from osmia.object import Object, ProgramType
 
-_INTERRUPTED = 130
-_TERMINATED = 143
 #: How many packets to run before looking for events: no ring buffer should overflow.
 _PACKETS_A_TURN = 64
 _PACKET_TYPES = (
@@ -88,7 +86,7 @@ def run_command(
     pin_root: Path,
     target_btf: Path | None,
     **compiler: Any,
-) -> int:
+) -> None:
     """Load FILE (C source or an object), attach what its sections say, print what it says.
 
     Events of ring and perf buffers are printed with their types, and what the programs print
@@ -96,15 +94,15 @@ def run_command(
     --packet the program is not attached but run on packets, and the verdicts are counted.
     Nothing stays behind: all is detached, and pins that were made are removed.
     """
-    obj = select_programs(open_source(file, **given(compiler)), names)
-    set_globals(obj, assignments)
     on_packets = pcap is not None or bool(packets)
     if engine != "kernel" and not on_packets:
         raise click.UsageError("programs are attached in the kernel; give --pcap or --packet")
     given_packets = _packets(pcap, packets)
     places = Places(iface, mode or "", direction or "", cgroup, pid)
     with ExitStack() as undo:
-        undo.enter_context(_clean_termination())
+        interruptible = undo.enter_context(ends_cleanly())
+        obj = select_programs(open_source(file, **given(compiler)), names)
+        set_globals(obj, assignments)
         undo.enter_context(_own_pins_removed(obj, pin_root))
         options: dict[str, Any] = {"target": target_of(target_btf, engine)}
         if engine == "kernel":
@@ -118,17 +116,19 @@ def run_command(
             types=_event_types(types),
             count=count,
         )
-        interrupted = False
+        ended_by: BaseException | None = None
         try:
             if on_packets:
-                _run_on_packets(output, loaded, watcher, given_packets)
+                ended_by = _run_on_packets(output, loaded, watcher, given_packets)
             else:
                 _run_attached(output, loaded, watcher, places, duration)
-        except KeyboardInterrupt:
-            interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        except Ended as ended:
+            ended_by = ended
+        interruptible()
         print_final_state(output, loaded)
-        return _INTERRUPTED if interrupted else 0
+        if ended_by is not None:
+            output.flush()  # before what is said on stderr
+            raise ended_by
 
 
 def _run_attached(
@@ -156,21 +156,34 @@ def _run_attached(
 
 def _run_on_packets(
     output: Output, loaded: Any, watcher: Watcher, packets: Iterable[tuple[float, bytes]]
-) -> None:
+) -> BaseException | None:
+    """Run; report what was run, also where an error or a signal ends it early, and give that.
+
+    Raised is an error before the first packet, when there is nothing to report.
+    """
     program = _packet_program(loaded)
     verdicts: Counter[int] = Counter()
     duration_ns = 0
+    ended_by: BaseException | None = None
     started = time.perf_counter()
-    for data, result in run_packets(program, packets):
-        verdicts[result.retval] += 1
-        duration_ns += result.duration_ns
-        if output.verbose:
-            _print_packet(output, program, verdicts.total(), data, result)
-        if verdicts.total() % _PACKETS_A_TURN == 0:
-            watcher.drain()
+    try:
+        for data, result in run_packets(program, packets):
+            verdicts[result.retval] += 1
+            duration_ns += result.duration_ns
+            if output.verbose:
+                _print_packet(output, program, verdicts.total(), data, result)
+            if verdicts.total() % _PACKETS_A_TURN == 0:
+                watcher.drain()
+    except BrokenPipeError:
+        raise
+    except (OsmiaError, OSError, Ended) as error:
+        if not verdicts:
+            raise
+        ended_by = error
     elapsed = time.perf_counter() - started
     watcher.drain()
     _print_verdicts(output, program, verdicts, duration_ns, elapsed)
+    return ended_by
 
 
 def _print_packet(output: Output, program: Any, number: int, data: bytes, result: Any) -> None:
@@ -242,24 +255,3 @@ def _own_pins_removed(obj: Object, pin_root: Path) -> Iterator[None]:
     finally:
         for path in missing:
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _clean_termination() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run as exceptions do: what is attached is detached.
-
-    The impatient press Ctrl-C again: nothing interrupts the detaching.
-    """
-
-    def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(_TERMINATED)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -32,11 +32,14 @@ def open_source(path: Path, **compile_options: Any) -> Object:
     return open_object(path)
 
 
-def types_in(path: Path) -> BTF:
-    """Raw BTF, that of an object or of a kernel image, or a kernel's own in /sys/kernel/btf."""
-    if path.parent == _KERNEL_TYPES:
+def types_in(path: Path, base: BTF | None = None) -> BTF:
+    """Raw BTF, that of an object or of a kernel image, or a kernel's own in /sys/kernel/btf.
+
+    `base` has the types below those of the file, where that is split BTF.
+    """
+    if path.parent == _KERNEL_TYPES and base is None:
         return kernel_btf() if path.name == "vmlinux" else module_btf(path.name)
-    return read_types(path)
+    return read_types(path, base)
 
 
 takes_target_btf = click.option(

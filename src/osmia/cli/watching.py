@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from osmia.cli.output import Output, note, printable
+from osmia.cli.json_values import typed
+from osmia.cli.output import Output, note, printable, remarks_noted
 from osmia.cli.typed_text import print_entries, typed_text
 from osmia.errors import KernelError, OsmiaError
 from osmia.events import EventSource, TraceLine, TracePipe
@@ -78,7 +79,8 @@ class Watcher:
 
     def _watch_trace_pipe(self, undo: ExitStack) -> None:
         try:
-            pipe = undo.enter_context(TracePipe())
+            with remarks_noted():
+                pipe = undo.enter_context(TracePipe())
         except OsmiaError as error:
             busy = isinstance(error, KernelError) and error.errno == errno.EBUSY
             reason = "somebody else reads the trace pipe" if busy else str(error)
@@ -124,7 +126,8 @@ class Watcher:
             cpu, event = event
         if self.output.json:
             place = {} if cpu is None else {"cpu": cpu}
-            self.output.record({"event": {"map": name, **place, "value": event}})
+            shown = typed(self._codecs.get(name), event)
+            self.output.record({"event": {"map": name, **place, "value": shown}})
             return
         place_text = "" if cpu is None else f" [{cpu}]"
         text = typed_text(self._codecs.get(name), event)
@@ -147,12 +150,11 @@ def print_final_state(output: Output, loaded: Any) -> None:
     }
     variables = [name for name in loaded.data if name not in hidden]
     if output.json:
-        entries = {name: list(_entries(each)) for name, each in maps.items()}
-        shown = [
-            {"map": name, "entries": [{"key": key, "value": value} for key, value in each]}
-            for name, each in entries.items()
-        ]
-        output.record({"maps": shown, "globals": {name: loaded.data[name] for name in variables}})
+        shown = [{"map": name, "entries": list(_json_entries(each))} for name, each in maps.items()]
+        values = {
+            name: typed(loaded.data.slot(name).codec, loaded.data[name]) for name in variables
+        }
+        output.record({"maps": shown, "globals": values})
         return
     for name, each in maps.items():
         _print_map(output, name, each)
@@ -168,6 +170,13 @@ def _entries(each: Any) -> Iterator[tuple[Any, Any]]:
         yield from each.items()
     except OsmiaError:
         return
+
+
+def _json_entries(each: Any) -> Iterator[dict[str, Any]]:
+    codec = each.value_codec
+    for key, value in _entries(each):
+        shown = [typed(codec, part) for part in value] if each.cpus else typed(codec, value)
+        yield {"key": typed(each.key_codec, key), "value": shown}
 
 
 def _print_map(output: Output, name: str, each: Any) -> None:

@@ -30,7 +30,8 @@ def find(name: str) -> Engine:
     """The engine of that name. ValueError, which lists what there is, when there is none."""
     module = OWN.get(name)
     if module is None:
-        return _installed(name)
+        installed: Engine = _installed(name)
+        return installed
     # Looked up for every load: import_module costs ten times as much.
     found: Any = sys.modules.get(module) or importlib.import_module(module)
     engine: Engine = found.ENGINE

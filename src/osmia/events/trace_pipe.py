@@ -5,28 +5,35 @@ from __future__ import annotations
 import errno
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from osmia.errors import BpfPermissionError, KernelError
+from osmia.errors import BpfPermissionError, KernelError, OsmiaWarning
 from osmia.events.source import Batch, EventSource
 from osmia.tracefs import tracefs
 
-# A read gives whole events, as many as fit the kernel's own page-sized buffer.
-_READ_SIZE = 64 * 1024
+# More than the kernel's buffer for the text of an event.
+_EVENT_SIZE = 64 * 1024
+
+#: How many bytes are taken before events are handed out.
+_BATCH_SIZE = 16 * 1024
 
 #: How much `read` takes at most, in bytes, while programs go on printing.
 _BACKLOG = 1024 * 1024
 
-# "  some task-1234  (   1200) [001] d..2.  5678.901234: bpf_trace_printk: the message";
-# the thread group in parentheses is there with the trace option record-tgid.
-_LINE = re.compile(
-    r"\s*(?P<task>.+)-(?P<pid>\d+)\s+(?:\(\s*[-\d]+\)\s+)?"
-    r"\[(?P<cpu>\d+)\]\s+(?P<flags>\S+)\s+(?P<timestamp>\d+\.\d+):\s"
-    r"(?P<function>[^\s:]+):\s?(?P<message>.*)",
+# "       some task-1234  (   1200) [001] d..2.  5678.901234: bpf_trace_printk: the message".
+# The task's name, which may hold anything, stands in 16 columns (kernel/trace/trace_output.c:
+# trace_print_context). The thread group in parentheses is there with the trace option record-tgid,
+# the flags are not without irq-info, and some trace clocks count without a point.
+_NAME_WIDTH = 16
+_HEAD = re.compile(
+    rb"-(?P<pid>\d+)\s+(?:\(\s*[-\d]+\)\s+)?"
+    rb"\[(?P<cpu>\d+)\]\s+(?:(?P<flags>\S+)\s+)?(?P<timestamp>\d+(?:\.\d+)?):\s"
+    rb"(?P<function>[^\s:]+):\s?(?P<message>.*)",
     re.DOTALL,
 )
-_LOST = re.compile(r"CPU:\d+ \[LOST (\d+) EVENTS\]")
+_LOST = re.compile(rb"CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]\n")
 
 
 class TraceLine(NamedTuple):
@@ -48,15 +55,28 @@ class TracePipe(EventSource[TraceLine]):
 
     Only messages of the thread `pid` are given if one is named; those of others are read
     and dropped. `path` is trace_pipe's where tracefs is not in its usual place; it is mounted
-    there when nobody did yet. Raises NotSupportedError when there is no tracefs and it cannot
+    there when nobody did yet. Where tracing is off, nothing is printed: an OsmiaWarning says so.
+
+    What a program prints cannot pass for a message of somebody else: events are read one by one.
+
+    Raises NotSupportedError when there is no tracefs and it cannot
     be mounted, BpfPermissionError when it is closed to this user.
     """
 
     def __init__(self, pid: int | None = None, *, path: str | os.PathLike[str] | None = None):
         self.pid = pid
         self.lost = 0
-        self._fd = _open(Path(path) if path is not None else tracefs() / "trace_pipe")
+        place = Path(path) if path is not None else tracefs() / "trace_pipe"
+        self._begun = b""
+        self._fd = _open(place)
         super().__init__("trace pipe")
+        if not _is_on(place.with_name("tracing_on")):
+            warnings.warn(
+                f"tracing is off ({place.with_name('tracing_on')} is 0, as after a kernel oops):"
+                " nothing is printed until somebody writes 1 there",
+                OsmiaWarning,
+                stacklevel=2,
+            )
 
     def fileno(self) -> int:
         """The descriptor of trace_pipe, readable when a message is there."""
@@ -64,15 +84,33 @@ class TracePipe(EventSource[TraceLine]):
         return self._fd
 
     def _refill(self) -> int:
+        lines: list[TraceLine] = []
+        wanted, taken = self.pid, 0
+        while taken < _BATCH_SIZE and (event := self._read_event()):
+            taken += len(event)
+            line, lost = parse(event)
+            self.lost += lost
+            if line is not None and (wanted is None or line.pid == wanted):
+                lines.append(line)
+        events = iter(lines)
+        self._batch = Batch(events, events)
+        return taken
+
+    def _read_event(self) -> bytes:
+        """The text of one event; b"" when there is none.
+
+        Its end is not to be seen in the text, into which a program may have written any lines.
+        But the kernel stops at the event that fills what a read asks for, here a byte, and gives
+        what is left of it, and no more, to the next read (kernel/trace/trace.c: tracing_read_pipe).
+        """
+        begun = b""
         try:
-            data = os.read(self._fd, _READ_SIZE)
+            begun = self._begun = self._begun or os.read(self._fd, 1)
+            rest = os.read(self._fd, _EVENT_SIZE)
         except BlockingIOError:
-            return 0
-        lines, lost = parse(data.decode("utf-8", "replace"))
-        self.lost += lost
-        wanted = iter([line for line in lines if self.pid is None or line.pid == self.pid])
-        self._batch = Batch(wanted, wanted)
-        return len(data)
+            rest = b""
+        self._begun = b""
+        return begun + rest
 
     def _backlog(self) -> int:
         return _BACKLOG
@@ -81,30 +119,37 @@ class TracePipe(EventSource[TraceLine]):
         os.close(self._fd)
 
 
-def parse(text: str) -> tuple[list[TraceLine], int]:
-    """The messages in what was read, and how many the kernel says were lost before them."""
-    lines: list[TraceLine] = []
+def parse(event: bytes) -> tuple[TraceLine | None, int]:
+    """The message of an event, None where it is another's, and how many were lost before it.
+
+    Lost ones that the kernel did not count are one.
+    """
     lost = 0
-    for line in text.removesuffix("\n").split("\n"):
-        if match := _LINE.fullmatch(line):
-            lines.append(
-                TraceLine(
-                    task=match["task"],
-                    pid=int(match["pid"]),
-                    cpu=int(match["cpu"]),
-                    flags=match["flags"],
-                    timestamp=float(match["timestamp"]),
-                    function=match["function"],
-                    message=match["message"],
-                )
-            )
-        elif match := _LOST.match(line):
-            lost += int(match[1])
-        elif lines:
-            # The message itself had a line end. Reads give whole events, so the line that
-            # this one continues is in the same text.
-            lines[-1] = lines[-1]._replace(message=f"{lines[-1].message}\n{line}")
-    return [line._replace(message=line.message.rstrip("\n")) for line in lines], lost
+    if match := _LOST.match(event):
+        lost = int(match[1] or 1)
+        event = event[match.end() :]
+    head = _HEAD.fullmatch(event, _NAME_WIDTH)
+    if head is None:
+        return None, lost
+    pid, cpu, flags, timestamp, function, message = head.groups(b"")
+    line = TraceLine(
+        event[:_NAME_WIDTH].lstrip(b" ").decode("utf-8", "replace"),
+        int(pid),
+        int(cpu),
+        flags.decode("utf-8", "replace"),
+        float(timestamp),
+        function.decode("utf-8", "replace"),
+        message.decode("utf-8", "replace").rstrip("\n"),
+    )
+    return line, lost
+
+
+def _is_on(switch: Path) -> bool:
+    """Whether a tracing_on has not 0; also where nobody may look."""
+    try:
+        return switch.read_bytes().strip() != b"0"
+    except OSError:
+        return True
 
 
 def _open(path: Path) -> int:

@@ -15,7 +15,7 @@ maps and variables use:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from keyword import iskeyword
 
 from osmia.errors import ObjectFormatError
@@ -44,7 +44,8 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 #: What the module's text uses: no class may take these names.
 _WORDS = {"Any", "ClassVar", "Data", "EnumMember", "Maps", "MutableMapping", "Protocol", "Struct"}
-_WORDS |= {"TypedDict", "bool", "bytes", "float", "int", "list", "str", "tuple"}
+_BUILTINS = {"bool", "bytes", "float", "int", "list", "str", "tuple"}
+_WORDS |= {"TypedDict", *_BUILTINS}
 
 _PER_CPU = frozenset(
     {
@@ -71,9 +72,10 @@ def stub_text(obj: Object) -> str:
         if section.kind is not DataKind.STRUCT_OPS
         for annotated in stubs.variables(section.variables)
     ]
-    blocks = [_HEADER.format(what=_comment(obj.name)), *stubs.classes]
-    blocks.append(stubs.class_text("Data", "Protocol", "Global variables.", variables))
-    blocks += ["\n".join(f"{alias} = {word}" for word, alias in stubs.aliases.items())]
+    data = stubs.class_text("Data", "Protocol", "Global variables.", variables)
+    header = _HEADER.format(what=_comment(obj.name)) + "\n".join(stubs.imports())
+    aliases = "\n".join(f"{alias} = {word}" for alias, word in stubs.aliases.items())
+    blocks = [header, *stubs.classes, data, aliases]
     blocks.append("\n".join(["Maps = TypedDict(", '    "Maps",', "    {", *maps, "    },", ")"]))
     return "\n\n\n".join(block.rstrip() for block in blocks if block) + "\n"
 
@@ -84,7 +86,9 @@ class _Stubs:
     def __init__(self, obj: Object) -> None:
         self.obj = obj
         self.classes: list[str] = []
+        #: Names for what a field's name hides, and what they stand for: a class, or a module.
         self.aliases: dict[str, str] = {}
+        self._modules: dict[str, str] = {}
         self._names: dict[Codec, str] = {}
         self._used = {*_WORDS}
 
@@ -157,27 +161,42 @@ class _Stubs:
         """A class of nothing but annotations.
 
         In a class with a field `bytes` the word would mean that field: such types are
-        named by an alias outside ("_bytes_").
+        named from outside, classes by an alias ("_flow_"), Python's own by their module
+        ("_builtins_.tuple": an alias of a generic class takes no arguments).
         """
         annotations = dict(members)
 
         def outside(match: re.Match[str]) -> str:
-            return self._alias(match[0]) if match[0] in annotations else match[0]
+            return self._outside(match[0], annotations) if match[0] in annotations else match[0]
 
         lines = [f"class {name}({base}):", f'    """{note}"""', ""]
         for attribute, annotation in annotations.items():
             lines.append(f"    {attribute}: {_WORD.sub(outside, annotation)}")
         return "\n".join(lines).rstrip()
 
-    def _alias(self, word: str) -> str:
-        if word not in self.aliases:
-            self.aliases[word] = self._unused(f"_{word}_")
-        return self.aliases[word]
+    def imports(self) -> Iterator[str]:
+        """Lines that import the modules which the classes name."""
+        return (f"import {module} as {alias}" for alias, module in self._modules.items())
 
-    def _unused(self, name: str) -> str:
+    def _outside(self, word: str, hidden: Container[str]) -> str:
+        if word in _BUILTINS:
+            return f"{self._alias(self._modules, 'builtins', hidden)}.{word}"
+        if word == "ClassVar":
+            return f"{self._alias(self._modules, 'typing', hidden)}.{word}"
+        return self._alias(self.aliases, word, hidden)
+
+    def _alias(self, aliases: dict[str, str], word: str, hidden: Container[str]) -> str:
+        for alias, meaning in aliases.items():
+            if meaning == word and alias not in hidden:
+                return alias
+        alias = self._unused(f"_{word}_", hidden)
+        aliases[alias] = word
+        return alias
+
+    def _unused(self, name: str, hidden: Container[str] = ()) -> str:
         wanted = f"{name}_" if iskeyword(name) else name
         count, chosen = 1, wanted
-        while chosen in self._used:
+        while chosen in self._used or chosen in hidden:
             count += 1
             chosen = f"{wanted}_{count}"
         self._used.add(chosen)

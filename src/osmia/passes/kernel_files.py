@@ -19,15 +19,22 @@ AMBIGUOUS = -1
 def read_types(path: str | os.PathLike[str], base: BTF | None = None) -> BTF:
     """Raw BTF, or that of an ELF file (a kernel image, a module); `base` is that of a module.
 
-    Raises OSError for a file that cannot be read, ObjectFormatError for one without BTF.
+    A module that brings the few types it needs of its kernel (.BTF.base) stands on these.
+    Raises OSError for a file that cannot be read, ObjectFormatError for one without BTF and for
+    split BTF without its base.
     """
     data, name = Path(path).read_bytes(), os.fspath(path)
     if data.startswith(b"\x7fELF"):
-        section = ElfFile.parse(data, name).section(".BTF")
+        elf = ElfFile.parse(data, name)
+        section, distilled = elf.section(".BTF"), elf.section(".BTF.base")
         if section is None:
             raise ObjectFormatError("there is no BTF in it", file=name)
         data = bytes(section.data)
-    return BTF(data, base=base, name=name)
+        if distilled is not None:
+            base = BTF(bytes(distilled.data), name=name)
+    types = BTF(data, base=base, name=name)
+    types.check_complete()
+    return types
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, str]:
