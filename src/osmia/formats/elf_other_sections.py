@@ -1,12 +1,10 @@
-"""Sections of a BPF ELF file that no loader here reads: kept, and written back as they are."""
+"""Sections of a BPF ELF file that no loader here reads: kept, to be written back as they are."""
 
 from __future__ import annotations
 
-from osmia.elf import Binding, ElfWriter, Section, SectionFlag, SectionType, SymbolType
+from osmia.elf import Binding, Section, SectionFlag, SectionType, SymbolType
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
-from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
-from osmia.object.model import Linkage, Object
 from osmia.object.other_sections import OtherSection, OtherSymbol
 from osmia.object.sections import ANNOTATION_SECTION, LEGACY_MAPS
 
@@ -50,29 +48,3 @@ def _variables(table: SymbolTable, section: Section) -> tuple[OtherSymbol, ...]:
         for each in table.by_section.get(section.index, ())
         if each.type is SymbolType.OBJECT and each.name
     )
-
-
-def write_other_sections(obj: Object, elf: ElfWriter, symbols: SymbolWriter) -> None:
-    """Add them to a file, with their variables' symbols."""
-    for section in obj.other_sections.values():
-        flags = SectionFlag.ALLOC | (SectionFlag.WRITE if section.writable else 0)
-        index = elf.add_section(
-            section.name,
-            SectionType.PROGBITS,
-            flags,
-            section.contents,
-            alignment=section.alignment,
-        )
-        for each in section.symbols:
-            linkage = Linkage.STATIC if each.static else Linkage.GLOBAL
-            definition = Definition(
-                each.name,
-                each.offset,
-                each.size,
-                SymbolType.OBJECT,
-                index,
-                linkage,
-                each.weak,
-                each.hidden,
-            )
-            symbols.define({}, each.name, definition)

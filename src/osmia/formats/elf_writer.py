@@ -33,7 +33,7 @@ from osmia.elf import (
 from osmia.errors import RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
-from osmia.formats.elf_other_sections import write_other_sections
+from osmia.formats.elf_other_sections_writer import write_other_sections
 from osmia.formats.elf_pointer_writer import Pointer, PointerWriter
 from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
 from osmia.formats.map_declarations import Declarations, declare_maps
