@@ -50,3 +50,9 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     write_whole(tmp_path / "pipe", b"new")
     assert os.read(reader, 10) == b"new"
     os.close(reader)
+
+
+def test_names_may_have_255_bytes(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 127)
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"

@@ -17,7 +17,8 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666, durable: bool 
         path.write_bytes(content)
         return
     path = path.resolve()
-    temporary = path.with_name(f".{path.name[:200]}.{os.urandom(6).hex()}")
+    shown = os.fsdecode(os.fsencode(path.name)[:200])  # 255 bytes are a name, not letters
+    temporary = path.with_name(f".{shown}.{os.urandom(6).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         descriptor = os.open(temporary, flags, mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,65 @@ def test_a_changed_header_is_noticed(zig: Compiler, tmp_path: Path, fresh_cache:
     second = toolchain.compile(source, compiler=zig)
     assert not second.cached
     assert first.data != second.data
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b",
+        "a'b\"c",
+        "a\tb",
+        "a\nb",
+        "a#b$c",
+        "$HOME",
+        "%s,:;=",
+        "-x",
+        "@a",
+        "é",
+        "\udcff",
+        "a b ",
+    ],
+)
+def test_a_changed_header_is_noticed_in_directories_of_any_name(
+    zig: Compiler, tmp_path: Path, fresh_cache: Path, name: str
+) -> None:
+    place = tmp_path / name
+    place.mkdir()
+    source, header = place / "a.bpf.c", place / "result.h"
+    source.write_text(f'#include "result.h"\n{PROGRAM}')
+    header.write_text("#define RESULT 1\n")
+    first = toolchain.compile(source, compiler=zig)
+    assert {source, header} <= set(first.dependencies)
+    assert toolchain.compile(source, compiler=zig).cached
+    header.write_text("#define RESULT 2\n")
+    assert not toolchain.compile(source, compiler=zig, includes=[place]).cached
+
+
+@pytest.mark.parametrize("name", ["a\\b", "a\\", "a\\ b"])
+def test_where_the_compiler_does_not_tell_what_it_read_nothing_is_kept(
+    zig: Compiler, tmp_path: Path, fresh_cache: Path, name: str
+) -> None:
+    # Its list of files has slashes for backslashes; here such files are there, and never change.
+    place, other = tmp_path / name, tmp_path / name.replace("\\", "/")
+    for each in (place, other):
+        each.mkdir(parents=True, exist_ok=True)
+        (each / "a.bpf.c").write_text(f'#include "result.h"\n{PROGRAM}')
+        (each / "result.h").write_text("#define RESULT 1\n")
+    first = toolchain.compile(place / "a.bpf.c", compiler=zig)
+    (place / "result.h").write_text("#define RESULT 2\n")
+    second = toolchain.compile(place / "a.bpf.c", compiler=zig)
+    assert (first.cached, second.cached) == (False, False)
+    assert first.data != second.data
+
+
+def test_texts_are_cached_wherever_temporary_files_are(
+    zig: Compiler, tmp_path: Path, fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a #$b"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    made = [toolchain.compile(PROGRAM, compiler=zig, defines=["RESULT=1"]) for _ in range(2)]
+    assert [each.cached for each in made] == [False, True]
 
 
 def test_a_new_header_that_hides_another_is_noticed(

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -74,11 +74,7 @@ class _Job:
             file.write_bytes(self.text)
             hidden = f"-ffile-prefix-map={file}={self.name}"
             near = ("-iquote", str(Path.cwd()), "-gdwarf-5", "-gembed-source", hidden)
-            done = self._run((*near, *arguments), str(file))
-        if "-M" in arguments:
-            # What is gone by now is nobody's dependency.
-            done.stdout = done.stdout.replace(os.fsencode(file), b"")
-        return done
+            return self._run((*near, *arguments), str(file))
 
     def _run(self, arguments: tuple[str, ...], path: str) -> subprocess.CompletedProcess[bytes]:
         command = [*self.compiler.command, *self.arguments, *arguments, "-x", "c", path]
@@ -174,14 +170,26 @@ def _dependencies(job: _Job, vmlinux: VmlinuxSource) -> tuple[_Job, tuple[Path, 
 def _included(job: _Job) -> tuple[Path, ...]:
     """The files of a compilation; missing headers as they are named, for others to report."""
     rule = job.run("-M", "-MG", "-MT", "object").stdout.decode(errors="surrogateescape")
-    words = re.findall(r"(?:\\[ #]|\$\$|[^\s\\]|\\(?!\n))+", rule.partition(":")[2])
-    unescaped = (re.sub(r"\\([ #])", r"\1", word).replace("$$", "$") for word in words)
-    return tuple(Path(word) for word in unescaped if word not in {"-", "<stdin>"})
+    files = [Path(name) for name in _prerequisites(rule) if name not in {"-", "<stdin>"}]
+    # A text was in a directory that is gone by now, and is nobody's dependency.
+    return tuple(each for each in files if job.path is not None or each.parent.exists())
+
+
+def _prerequisites(rule: str) -> Iterator[str]:
+    """The files that a rule for make names, as clang writes it.
+
+    Spaces within names have a backslash before them, "#" has one too, "$" is doubled, and nothing
+    else is marked (clang, lib/Frontend/DependencyFile.cpp). A backslash of a name is written as a
+    slash: such names cannot be told (`_key`).
+    """
+    text = rule.partition(":")[2].removesuffix("\n").replace(" \\\n ", "")
+    for word in re.findall(r"(?:\\ |[^ ])+", text):
+        yield re.sub(r"\\([ #])", r"\1", word).replace("$$", "$")
 
 
 def _compile_cached(job: _Job, dependencies: tuple[Path, ...], dwarf: bool) -> CompiledObject:
     key = _key(job, dependencies, dwarf)
-    data = cache.read("objects", key)
+    data = cache.read("objects", key) if key is not None else None
     if data is not None:
         return CompiledObject(job.name, data, dependencies, job.compiler, cached=True)
     run = job.run("-c", "-o", "-")
@@ -189,17 +197,20 @@ def _compile_cached(job: _Job, dependencies: tuple[Path, ...], dwarf: bool) -> C
         raise CompileError(f"the compiler made no object of {job.name}; are its flags right?")
     data = run.stdout if dwarf else strip_debug_info(run.stdout)
     warnings = run.stderr.decode(errors="replace")
-    if not warnings:
+    if key is not None and not warnings:
         # Warnings are worth repeating until they are gone.
         cache.write_if_possible("objects", key, data)
     return CompiledObject(job.name, data, dependencies, job.compiler, warnings)
 
 
-def _key(job: _Job, dependencies: tuple[Path, ...], dwarf: bool) -> str:
-    """A name for the result: everything that it depends on.
+def _key(job: _Job, dependencies: tuple[Path, ...], dwarf: bool) -> str | None:
+    """A name for the result: everything that it depends on. None where that is not known.
 
     The directory counts, since debug information names it.
     """
+    places = (job.path or "", str(Path.cwd()), *job.arguments)
+    if any("\\" in place and not place.startswith("-D") for place in places):
+        return None  # the compiler's list of files may name others than it read
     digest = hashlib.sha256()
     how = (_MADE_AS, job.compiler.identity, job.arguments, dwarf)
     parts = (*how, job.name, job.path, str(Path.cwd()))
@@ -208,7 +219,7 @@ def _key(job: _Job, dependencies: tuple[Path, ...], dwarf: bool) -> str:
         try:
             content = path.read_bytes()
         except OSError:
-            content = b"missing"
+            return None
         digest.update(f"\n{path} {len(content)}\n".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()

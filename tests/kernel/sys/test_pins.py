@@ -135,7 +135,7 @@ def test_mount_points_with_spaces_are_understood(monkeypatch: pytest.MonkeyPatch
         "31 25 0:27 / /sys/fs/bpf rw shared:9 - bpf bpf rw\n"
         "32 25 0:28 / /mnt/my\\040bpf rw - bpf none rw\n"
     )
-    monkeypatch.setattr(Path, "read_text", lambda *_: table)
+    monkeypatch.setattr(Path, "read_bytes", lambda _path: table.encode())
     assert pins.bpffs_mounts() == [Path("/sys/fs/bpf"), Path("/mnt/my bpf")]
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.mounts import mounted
 from osmia.object.uapi import AttachType
 
 #: BPF_F_QUERY_EFFECTIVE: those of the cgroups above, too.
@@ -49,10 +50,8 @@ def cgroup_programs(
 
 def cgroup_root() -> Path:
     """Where cgroup v2 is mounted. NotSupportedError when it is not."""
-    for line in Path("/proc/self/mounts").read_text("utf-8", "surrogateescape").splitlines():
-        _source, place, kind, *_ = line.split(" ")
-        if kind == "cgroup2":
-            return Path(place)
+    for place, _options in mounted("cgroup2"):
+        return place
     raise NotSupportedError("no cgroup v2 is mounted: mount -t cgroup2 none DIRECTORY")
 
 

@@ -44,7 +44,7 @@ def mapped_library(name: str, pid: int) -> Path | None:
         return None
     # The process may live in a container, with other files at the same paths.
     root = Path("/") if pid == os.getpid() else Path(f"/proc/{pid}/root")
-    mapped = (line.partition("/")[2] for line in maps.splitlines())
+    mapped = (line.partition("/")[2] for line in maps.split("\n"))
     for path in dict.fromkeys(path for path in mapped if path):
         # After a chroot the kernel may show paths from a root that is not the process's.
         if _is_called(root / path, name) and (root / path).exists():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.sys import syscall
+from osmia.kernel.sys.mounts import mounted
 from osmia.kernel.sys.privileges import Capability, permission_hint
 
 #: Where a bpffs is mounted by convention.
@@ -55,11 +56,7 @@ def bpffs_mounts() -> list[Path]:
 
 def bpffs_options() -> Iterator[tuple[Path, str]]:
     """Those directories, each with the options of its file system ("rw,mode=700")."""
-    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _source, options = (*after.split(" "), "", "")[:3]
-        if kind == "bpf":
-            yield Path(_unescaped(before.split(" ")[4])), options
+    return mounted("bpf")
 
 
 def find_bpffs(*, mount: bool = False) -> Path:
@@ -190,11 +187,3 @@ def make_directories(directory: Path) -> Iterator[Path]:
         except OSError as error:
             raise KernelError(error.errno or 0, f"make the pin directory '{parent}'") from None
         yield parent
-
-
-def _unescaped(text: str) -> str:
-    r"""A mountinfo field: space, tab, newline and backslash are written \ooo."""
-    if "\\" not in text:
-        return text
-    raw = os.fsencode(text).decode("unicode_escape")
-    return os.fsdecode(raw.encode("latin-1"))

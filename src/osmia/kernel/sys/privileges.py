@@ -146,7 +146,7 @@ def _memlock_limit() -> str:
 
 
 def _status_field(name: str) -> str:
-    for line in _read("/proc/thread-self/status").splitlines():
+    for line in _read("/proc/thread-self/status").split("\n"):
         field, _, value = line.partition(":")
         if field == name:
             return value.strip()
