@@ -105,3 +105,22 @@ def test_an_engine_that_is_installed_later_is_found(monkeypatch: pytest.MonkeyPa
         with pytest.raises(ValueError, match="no engine 'mock'"):
             registry.find("mock")
     assert registry.find("mock").name == "mock"
+
+
+def test_threads_find_an_engine_that_one_of_them_imports() -> None:
+    code = """
+import sys, threading
+from osmia.engine import registry
+sys.setswitchinterval(1e-6)
+start, found = threading.Barrier(8), []
+def find():
+    start.wait()
+    found.append(registry.find("kernel").name)
+threads = [threading.Thread(target=find) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(found == ["kernel"] * 8)
+"""
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("True\n", "")

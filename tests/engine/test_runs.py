@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 from collections.abc import Callable
 
@@ -92,3 +93,10 @@ def test_what_only_single_runs_have_is_refused_for_many(load: Load, engine: Engi
 def test_an_executor_that_is_none_is_refused(obj: osmia.Object) -> None:
     with obj.load("vm") as bpf, pytest.raises(ValueError, match="executor='jitt': 'auto', 'int"):
         bpf.programs["ingress"].run(bytes(60), executor="jitt")  # type: ignore[arg-type]
+
+
+def test_results_go_to_other_processes(load: Load) -> None:
+    result = load().programs["ingress"].run(bytes(60), ctx={"ingress_ifindex": 1})
+    same = pickle.loads(pickle.dumps(result))
+    assert same == result
+    assert same.ctx.ingress_ifindex == 1

@@ -99,6 +99,17 @@ def test_the_object_given_stays_as_it_was() -> None:
     assert obj.functions["p"] is before
 
 
+def test_a_pass_that_changes_what_it_is_given_changes_nobody_elses_object() -> None:
+    def forgetful(given: Object) -> Object:
+        given.functions["p"] = replace(given.functions["p"], code=assemble("r0 = 9\nexit"))
+        return given
+
+    obj = returning(1)
+    prepared = prepare(obj, TARGET, passes=[forgetful])
+    assert prepared.object.functions["p"].code == assemble("r0 = 9\nexit")
+    assert obj.functions["p"].code == assemble("r0 = 1\nexit")
+
+
 def test_what_is_no_pass_is_an_error_that_says_why() -> None:
     def forgets(obj: Object) -> Any:
         return None

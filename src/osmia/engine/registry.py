@@ -32,9 +32,13 @@ def find(name: str) -> Engine:
     if module is None:
         installed: Engine = _installed(name)
         return installed
-    # Looked up for every load: import_module costs ten times as much.
-    found: Any = sys.modules.get(module) or importlib.import_module(module)
-    engine: Engine = found.ENGINE
+    # Looked up for every load: import_module costs ten times as much. It waits where another
+    # thread is importing, whose module has no engine yet.
+    engine: Engine
+    try:
+        engine = sys.modules[module].ENGINE
+    except (KeyError, AttributeError):
+        engine = importlib.import_module(module).ENGINE
     return engine
 
 
@@ -65,9 +69,10 @@ def names() -> list[str]:
 
 
 @cache  # of those that are there: a package may be installed later
-def _installed(name: str) -> Any:
+def _installed(name: str) -> Engine:
     from importlib.metadata import entry_points
 
     for entry_point in entry_points(group=GROUP, name=name):
-        return entry_point.load()
+        engine: Engine = entry_point.load()
+        return engine
     raise ValueError(f"no engine {name!r}; there are {', '.join(names())}")

@@ -92,6 +92,8 @@ def prepare(
     if not isinstance(target, Target):
         raise TypeError(f"target={target!r:.80}: an osmia.Target is needed")
     setting = Setting(target, resolvers, given_maps, options)
+    if options:
+        obj = obj.copy()  # further passes may change what they are given
     for each in _passes_of(options) if options else PASSES:
         if each.wanted(obj, setting):
             obj = each.run(obj, setting)

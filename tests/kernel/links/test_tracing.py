@@ -266,6 +266,12 @@ def test_either_period_or_frequency(counting: Make) -> None:
         attach_perf_event(counting(ProgramType.PERF_EVENT), SoftwareEvent.CPU_CLOCK)
 
 
+def test_a_perf_event_on_no_cpu_is_refused(counting: Make) -> None:
+    program = counting(ProgramType.PERF_EVENT)
+    with pytest.raises(ValueError, match="no CPU to attach to"):
+        attach_perf_event(program, SoftwareEvent.CPU_CLOCK, period=100_000, cpus=[])
+
+
 def instructions(*slots: tuple[int, int, int, int, int]) -> bytes:
     return b"".join(
         struct.pack("=BBhi", opcode, src << 4 | dst, offset, imm)

@@ -119,6 +119,8 @@ def attach_perf_event(
         raise ValueError("give either a period or a frequency")
     what = f"program {program.name!r} on perf event {getattr(event, 'name', event)}"
     places = list(cpus) if cpus is not None else [-1] if pid is not None else online_cpus()
+    if not places:
+        raise ValueError("cpus= has no CPU to attach to")
     links: list[Link] = []
     with ExitStack() as undo:
         for cpu in places:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.engine.results import RunResult
@@ -137,7 +137,11 @@ def _context_codec(name: str) -> Codec:
 @cache
 def _context_reader(name: str) -> Callable[[bytes], Any] | None:
     """What reads a context of the named type; None for no name."""
-    return (lambda data: _context_codec(name).decode(data)) if name else None
+    return partial(_read_context, name) if name else None
+
+
+def _read_context(name: str, data: bytes) -> Any:
+    return _context_codec(name).decode(data)
 
 
 def _encode_context(
