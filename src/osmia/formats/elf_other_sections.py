@@ -15,24 +15,26 @@ _KNOWN = frozenset({"license", "version", ".maps", LEGACY_MAPS, JUMP_TABLES_SECT
 def read_other_sections(table: SymbolTable) -> dict[str, OtherSection]:
     """Those that have variables, by name."""
     found = {}
-    for section in table.elf.sections:
-        if section.index not in table.code and section.index not in table.data:
-            symbols = _variables(table, section) if _is_kept(section) else ()
-            if symbols:
-                writable = bool(section.flags & SectionFlag.WRITE)
-                contents, alignment = bytes(section.data), max(section.alignment, 1)
-                found[section.name] = OtherSection(
-                    section.name, contents, symbols, writable, alignment
-                )
+    sections = table.elf.sections
+    for index in table.by_section:
+        if index in table.code or index in table.data or index >= len(sections):
+            continue
+        section = sections[index]
+        symbols = _variables(table, section) if _is_kept(section) else ()
+        if symbols:
+            writable = bool(section.flags & SectionFlag.WRITE)
+            contents, alignment = bytes(section.data), max(section.alignment, 1)
+            found[section.name] = OtherSection(section.name, contents, symbols, writable, alignment)
     return found
 
 
 def _is_kept(section: Section) -> bool:
     """Whether it would be in memory, has contents, and is not read for what it says."""
-    known = section.name in _KNOWN or section.name.startswith(ANNOTATION_SECTION)
+    if section.name in _KNOWN or section.name.startswith(ANNOTATION_SECTION):
+        return False
     kept = section.type == SectionType.PROGBITS and section.flags & SectionFlag.ALLOC
     code = section.flags & SectionFlag.EXECINSTR
-    return bool(kept and not code and not known and len(section.data))
+    return bool(kept and not code and len(section.data))
 
 
 def _variables(table: SymbolTable, section: Section) -> tuple[OtherSymbol, ...]:
