@@ -178,6 +178,30 @@ def test_target_btf_answers_core_in_place_of_the_kernels_types(
     assert (nothing.status, "nothing.btf" in nothing.err) == (1, True)
 
 
+def test_a_target_directory_stands_for_another_machine(osmia: Cli, tmp_path: Path) -> None:
+    version = source(
+        tmp_path / "version.bpf.c",
+        """
+extern int LINUX_KERNEL_VERSION __kconfig;
+extern int CONFIG_HZ __kconfig;
+SEC("xdp") int p(struct xdp_md *ctx) {
+    return LINUX_KERNEL_VERSION == KERNEL_VERSION(4, 9, 7) && CONFIG_HZ == 250 ? XDP_TX : XDP_DROP;
+}
+""",
+    )
+    machine = tmp_path / "machine"
+    machine.mkdir()
+    (machine / "vmlinux").write_bytes(BTFBuilder().build().to_bytes())
+    (machine / "release").write_text("4.9.7-made-up\n")
+    packet = ["run", version, "--engine", "vm", "--packet", "00" * 64, "--target", machine]
+    asks = osmia(*packet)
+    assert (asks.status, "CONFIG_HZ" in asks.err, "configuration" in asks.err) == (1, True, True)
+    (machine / "config").write_text("CONFIG_HZ=250\n")
+    assert "XDP_TX" in osmia(*packet).out
+    assert osmia(*packet, "--target-btf", machine / "vmlinux").status == 2
+    assert osmia("run", version, "--target", tmp_path / "nothing").status == 2
+
+
 def test_target_btf_goes_for_the_engine_in_this_process_too(osmia: Cli, tmp_path: Path) -> None:
     reads = source(
         tmp_path / "reads.bpf.c",

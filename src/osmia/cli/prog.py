@@ -16,7 +16,7 @@ from osmia.cli.sources import (
     open_source,
     select_programs,
     set_globals,
-    takes_target_btf,
+    takes_target,
     target_of,
 )
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
@@ -164,7 +164,7 @@ def pin_program(words: tuple[str, ...]) -> None:
 @click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
 @click.option("--pin-maps", type=_file, metavar="DIR", help="Pin the maps in this directory.")
-@takes_target_btf
+@takes_target
 @pass_output
 def load_programs(
     output: Output,
@@ -173,6 +173,7 @@ def load_programs(
     names: tuple[str, ...],
     assignments: tuple[str, ...],
     pin_maps: Path | None,
+    target: Path | None,
     target_btf: Path | None,
 ) -> None:
     """Load FILE (an object or C source) and pin its programs.
@@ -182,7 +183,7 @@ def load_programs(
     """
     obj = select_programs(open_source(file), names)
     set_globals(obj, assignments)
-    with obj.load(target=target_of(target_btf)) as loaded:
+    with obj.load(target=target_of(target, target_btf)) as loaded:
         several = len(loaded.programs) > 1
         wanted = [
             (program, path / pins.safe_name(name) if several else path)
@@ -246,7 +247,7 @@ def run_program(
     show_default=True,
     help="1: the last path; 2: all paths; 4: statistics; or a sum of them.",
 )
-@takes_target_btf
+@takes_target
 @pass_output
 def show_log(
     output: Output,
@@ -254,13 +255,14 @@ def show_log(
     names: tuple[str, ...],
     assignments: tuple[str, ...],
     level: int,
+    target: Path | None,
     target_btf: Path | None,
 ) -> None:
     """Load FILE (an object or C source), print the verifier's log, unload it again."""
     obj = select_programs(open_source(file), names)
     set_globals(obj, assignments)
     try:
-        with obj.load(log_level=level, target=target_of(target_btf)) as loaded:
+        with obj.load(log_level=level, target=target_of(target, target_btf)) as loaded:
             logs = {name: program.log for name, program in loaded.programs.items()}
     except VerifierError as error:
         _print_log(output, error.program, error.log)

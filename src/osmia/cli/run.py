@@ -21,7 +21,7 @@ from osmia.cli.sources import (
     open_source,
     select_programs,
     set_globals,
-    takes_target_btf,
+    takes_target,
     target_of,
 )
 from osmia.cli.termination import Ended, ends_cleanly
@@ -63,7 +63,7 @@ _seconds = click.FloatRange(0)
 @click.option("--count", type=click.IntRange(0), default=0, help="End after so many events.")
 @click.option("--engine", type=click.Choice(["kernel", "vm"]), default="kernel", show_default=True)
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
-@takes_target_btf
+@takes_target
 @takes_compiler_options
 @pass_output
 def run_command(
@@ -84,6 +84,7 @@ def run_command(
     count: int,
     engine: str,
     pin_root: Path,
+    target: Path | None,
     target_btf: Path | None,
     **compiler: Any,
 ) -> None:
@@ -104,7 +105,7 @@ def run_command(
         obj = select_programs(open_source(file, **given(compiler)), names)
         set_globals(obj, assignments)
         undo.enter_context(_own_pins_removed(obj, pin_root))
-        options: dict[str, Any] = {"target": target_of(target_btf, engine)}
+        options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
         if engine == "kernel":
             options["pin_root"] = pin_root
         loaded = undo.enter_context(obj.load(engine, **options))

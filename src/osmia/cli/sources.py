@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -19,6 +19,8 @@ from osmia.passes.target import Target
 from osmia.values.names import unknown_name
 
 _KERNEL_TYPES = Path("/sys/kernel/btf")
+
+AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 
 def open_source(path: Path, **compile_options: Any) -> Object:
@@ -42,15 +44,31 @@ def types_in(path: Path, base: BTF | None = None) -> BTF:
     return read_types(path, base)
 
 
-takes_target_btf = click.option(
-    "--target-btf",
-    type=click.Path(path_type=Path),
-    help="Answer CO-RE from these types (raw BTF, a kernel image), not the running kernel's.",
-)
+def takes_target(command: AnyCommand) -> AnyCommand:
+    """`target=` of `Object.load` on the command line, for `target_of`."""
+    machine = click.option(
+        "--target",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIRECTORY",
+        help="Resolve against another machine: a directory with its vmlinux (BTF), modules/,"
+        " kallsyms, config, release.",
+    )
+    types = click.option(
+        "--target-btf",
+        type=click.Path(path_type=Path),
+        help="Answer CO-RE from these types (raw BTF, a kernel image), not the running kernel's.",
+    )
+    return machine(types(command))
 
 
-def target_of(target_btf: Path | None, engine: str = "kernel") -> Target | None:
-    """The kernel to resolve against with `--target-btf`; None without."""
+def target_of(
+    target: Path | None, target_btf: Path | None, engine: str = "kernel"
+) -> Target | None:
+    """The machine that `--target` or `--target-btf` names; None without either."""
+    if target is not None:
+        if target_btf is not None:
+            raise click.UsageError("--target brings its own types: leave --target-btf out")
+        return Target.from_directory(target)
     if target_btf is None:
         return None
     types = types_in(target_btf)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from osmia.btf import BTF, Kind
@@ -100,6 +101,29 @@ class Target:
             config=read_config(config) if config is not None else None,
             version=version_of(release) if isinstance(release, str) else release,
             features=features,
+        )
+
+    @classmethod
+    def from_directory(cls, directory: PathLike) -> Target:
+        """Another machine, from a directory with copies of its files, as many as are told:
+
+        - `vmlinux`: /sys/kernel/btf/vmlinux, or a kernel image with BTF;
+        - `modules/NAME`: /sys/kernel/btf/NAME, or the module;
+        - `kallsyms`: /proc/kallsyms, or a System.map; `config`: /boot/config-… or
+          /proc/config.gz; `release`: a line that says what `uname -r` does.
+
+        Raises as `from_files`, and NotADirectoryError or FileNotFoundError for no such directory.
+        """
+        place = Path(directory)
+        there = {each.name: each for each in place.iterdir()}
+        modules = sorted(there["modules"].iterdir()) if "modules" in there else []
+        release = there["release"].read_text("utf-8").strip() if "release" in there else None
+        return cls.from_files(
+            btf=there.get("vmlinux"),
+            modules={each.name.removesuffix(".ko"): each for each in modules},
+            kallsyms=there.get("kallsyms"),
+            config=there.get("config"),
+            release=release,
         )
 
     @cached_property
