@@ -203,7 +203,9 @@ HEADER_USES = {
 def test_headers_stay_where_packets_lie(vm: Vm, shift: str, use: str, header: int) -> None:
     """Driven out of the region, they would have helpers read what is before it: as far as a
     size reaches, for the sum wraps in compiled code."""
-    with vm.cpus.take() as cpu:
+    lease = vm.cpus.lease()
+    with lease.token:
+        cpu = lease.take()
         data, state = cpu.packet + 8192, cpu.state
         low, high = cpu.packet - layout.PACKET_HEADROOM, cpu.block + layout.CPU_BLOCK
     uses = HEADER_USES[use].format(header=header, legacy=-0x200000 + header * 0x100000)

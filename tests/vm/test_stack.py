@@ -38,7 +38,9 @@ def tail_call(array: Any) -> str:
 @contextmanager
 def on_the_second_cpu(vm: Vm) -> Iterator[None]:
     """Nothing that runs here changes the first CPU's block, which is below."""
-    with vm.cpus.take() as first:
+    lease = vm.cpus.lease()
+    with lease.token:
+        first = lease.take()
         vm.memory.write(first.block, b"\xa5" * layout.CPU_STACK_SIZE)
         state = vm.memory.read(first.state, layout.CPU_STATE_SIZE)
         yield

@@ -17,6 +17,7 @@ from osmia.object.uapi import ProgramType
 from osmia.vm.budgets import JIT_BUDGET, budget_of
 from osmia.vm.contexts import PLAIN, layout_for
 from osmia.vm.errors import Interrupt
+from osmia.vm.jit.door import run_many
 from osmia.vm.layout import (
     CPU_CONTEXT,
     CPU_PACKET,
@@ -34,6 +35,7 @@ from osmia.vm.layout import (
     STATE_PACKET_END,
     STATE_PACKET_START,
     STATE_READ_ONLY,
+    STATE_REST,
     STATE_TAIL_CALLS,
     XDP_FRAME,
 )
@@ -43,6 +45,7 @@ from osmia.vm.native import (
     copy,
     cpu_state,
     interrupt,
+    late,
     load64,
     native,
     replaces_program,
@@ -67,6 +70,7 @@ _PACKET_AT = CPU_PACKET + PACKET_HEADROOM - (CPU_STACK_SIZE - FRAME_SIZE)
 """Distances from a program's frame pointer."""
 XDP_ROOM = 4096 - PACKET_HEADROOM - 320
 PACKET_ROOM = CPU_PACKET_SIZE - PACKET_HEADROOM
+_M64 = 0xFFFF_FFFF_FFFF_FFFF
 _TAIL_CALL = int(Interrupt.TAIL_CALL)
 SHORTEST = 14
 SKB_SIZE = 192
@@ -132,12 +136,16 @@ def batch_run(
     count: int,
     verdicts: int,
     limit: int,
+    rest: int,
+    deadline: int,
 ) -> int:
     """Run `count` packets; where each starts and ends is in `offsets` (count + 1 u64). Gives
-    how many ran: fewer when one was interrupted."""
+    how many ran: fewer when one was interrupted, or when it was late. Each
+    may take `limit` instructions, and `rest` in further slices."""
     state = cpu_state(frame)
     done = 0
     while done < count:
+        store64(state + STATE_REST, rest)
         start = load64(offsets + 8 * done)
         size = load64(offsets + 8 * done + 8) - start
         copy(frame + _PACKET_AT, packets + start, size)
@@ -145,6 +153,8 @@ def batch_run(
         if load64(state + STATE_INTERRUPT) != 0:
             return done
         done = done + 1
+        if late(done, deadline):
+            break
     return done
 
 
@@ -214,27 +224,30 @@ def run(
     offsets = (ctypes.c_uint64 * len(batch.offsets)).from_buffer(batch.offsets)
 
     def distance(buffer: Any) -> int:
-        return (ctypes.addressof(buffer) - memory.base) & 0xFFFF_FFFF_FFFF_FFFF
+        return (ctypes.addressof(buffer) - memory.base) & _M64
 
-    with program.vm.cpus.take() as cpu:
-        program.check_loaded()
-        if dispatcher is None:
-            loop, entry = jit.native("batch_run"), jit.program(program).entry
-        else:
-            loop, entry = jit.batch(dispatcher, kind), 0
-        for _ in range(repeat):
-            done = loop(
-                cpu.stack_top,
-                entry,
-                kind,
-                distance(data),
-                distance(offsets),
-                len(batch),
-                distance(verdicts),
-                limit,
-            )
-            if done < len(batch):
-                program.raise_fault(cpu, jit, f" (packet {done})")
+    given, starts, results = distance(data), distance(offsets), distance(verdicts)
+    lease = program.vm.cpus.lease()
+    try:
+        with lease.token:
+            cpu = lease.take()
+            top, door = cpu.stack_top, jit.door(cpu)
+            program.check_loaded()
+            if dispatcher is None:
+                loop, entry = jit.native("batch_run"), jit.program(program).entry
+            else:
+                loop, entry = jit.batch(dispatcher, kind), 0
+
+            def some(done: int, count: int, first: int, rest: int, late: int) -> int:
+                at, to = starts + 8 * done & _M64, results + 4 * done & _M64
+                return loop(top, entry, kind, given, at, count, to, first, rest, late)
+
+            for _ in range(repeat):
+                done = run_many(door, len(batch), limit, some)
+                if done < len(batch):
+                    program.raise_fault(cpu, jit, f" (packet {done})")
+    finally:
+        program.vm.cpus.freed()
     return array.array("I", bytes(verdicts))
 
 

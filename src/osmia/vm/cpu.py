@@ -7,10 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from osmia.errors import ClosedError, KernelError
 from osmia.vm import layout
 from osmia.vm.memory import Memory
+
+_AGAIN = 0.02
+"""Seconds after which whoever waits looks again: a run that a signal ended may tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,39 @@ class Cpu:
         return self.block + layout.CPU_PACKET + layout.PACKET_HEADROOM
 
 
+class Stoppable(Protocol):
+    """An interpreted run, which `close` ends."""
+
+    def stop(self) -> None:
+        """End at the next instruction."""
+
+
+class Lease:
+    """One run's claim on a CPU. It has one from `take` on for as long as `token` is locked:
+
+        lease = vm.cpus.lease()
+        with lease.token:
+            cpu = lease.take()
+            ...
+
+    The token is a lock, and taken by `with` itself: no signal's handler can raise between
+    taking it and the block, nor between the block and giving it back.
+    """
+
+    __slots__ = ("_cpus", "running", "thread", "token")
+
+    def __init__(self, cpus: Cpus) -> None:
+        self._cpus = cpus
+        self.token = threading.Lock()
+        self.thread = threading.get_ident()
+        self.running: Stoppable | None = None
+
+    def take(self) -> Cpu:
+        """A CPU; the lowest free number. ClosedError after `close`; KernelError (EBUSY) when
+        there will never be one: all are taken by runs whose helpers wait for one too."""
+        return self._cpus.give(self)
+
+
 class Cpus:
     """The CPUs of a vm. Whoever runs a program takes one; the others wait."""
 
@@ -46,6 +83,7 @@ class Cpus:
         blocks = memory.region.allocate(count * layout.CPU_BLOCK, layout.CPU_BLOCK)
         states = memory.control.allocate(count * layout.CPU_STATE_SIZE, layout.CPU_STATE_SIZE)
         self.first_block, self.first_state = blocks, states
+        self._memory = memory
         self._all = [
             Cpu(n, blocks + n * layout.CPU_BLOCK, states + n * layout.CPU_STATE_SIZE)
             for n in range(count)
@@ -53,18 +91,21 @@ class Cpus:
         for cpu in self._all:
             memory.store32(cpu.state + layout.STATE_CPU, cpu.number)
             memory.store64(cpu.state + layout.STATE_RANDOM, 0x9E37_79B9_7F4A_7C15 + cpu.number)
-        self._free = list(reversed(self._all))
+        self._leases: list[Lease | None] = [None] * count
         self._changed = threading.Condition()
-        self._takers: list[int] = []
+        self._waiting: list[int] = []  # threads
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._all)
 
+    def _taken(self) -> list[Lease]:
+        return [lease for lease in self._leases if lease is not None and lease.token.locked()]
+
     @property
     def idle(self) -> bool:
         """Whether no run has a CPU now."""
-        return len(self._free) == len(self._all)
+        return not self._taken()
 
     def state_of(self, frame: int) -> int:
         """The state of the CPU whose block an address lies in."""
@@ -75,24 +116,43 @@ class Cpus:
         """The CPU whose block an address lies in."""
         return self._all[(frame - self.first_block) >> layout.CPU_SHIFT]
 
-    @contextmanager
-    def take(self) -> Iterator[Cpu]:
-        """A CPU for this run; the lowest free number. ClosedError after `close`."""
-        taker = threading.get_ident()
+    def lease(self) -> Lease:
+        """A claim on a CPU for a run of this thread; see there."""
+        return Lease(self)
+
+    def give(self, lease: Lease) -> Cpu:
+        """See `Lease.take`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free or self._closed)
-            if self._closed:
-                raise ClosedError("the vm is closed")
-            cpu = min(self._free, key=lambda free: free.number)
-            self._free.remove(cpu)
-            self._takers.append(taker)
+            while True:
+                self.check_open()
+                for number, held in enumerate(self._leases):
+                    if held is None or not held.token.locked():
+                        self._leases[number] = lease
+                        return self._all[number]
+                self._wait(lease)
+
+    def _wait(self, lease: Lease) -> None:
+        """Wait until a CPU may be free."""
+        self._waiting.append(lease.thread)
         try:
-            yield cpu
+            if all(held.thread in self._waiting for held in self._taken()):
+                many = f"all {len(self)} CPUs have" if len(self) > 1 else "the only CPU has"
+                hint = f"{many} a run that waits for this one: more are possible with Vm(cpus=)"
+                raise KernelError(errno.EBUSY, "run a program from a run's helper", hint=hint)
+            self._changed.wait(_AGAIN)
         finally:
+            self._waiting.remove(lease.thread)
+
+    def freed(self) -> None:
+        """Tell those who wait that a CPU was given back."""
+        if self._waiting or self._closed:
             with self._changed:
-                self._takers.remove(taker)
-                self._free.append(cpu)
                 self._changed.notify_all()
+
+    def check_open(self) -> None:
+        """Raise ClosedError once the vm is closed, or is being closed."""
+        if self._closed:
+            raise ClosedError("the vm is closed")
 
     @contextmanager
     def paused(self) -> Iterator[bool]:
@@ -101,11 +161,17 @@ class Cpus:
             yield self.idle
 
     def close(self) -> None:
-        """Wait for those who have a CPU, and give none any more. Raises KernelError (EBUSY) in
-        a run's own callback, which would wait for itself."""
+        """Give no CPU any more, stop the runs that have one and wait for their end. Raises
+        KernelError (EBUSY) in a run's own callback, which would wait for itself."""
         with self._changed:
-            if threading.get_ident() in self._takers:
+            if any(lease.thread == threading.get_ident() for lease in self._taken()):
                 raise KernelError(errno.EBUSY, "close a vm from a run of its programs")
             self._closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self.idle)
+            while taken := self._taken():
+                for cpu in self._all:
+                    self._memory.store32(cpu.state + layout.STATE_STOP, 1)
+                for lease in taken:
+                    if lease.running is not None:
+                        lease.running.stop()
+                self._changed.wait(_AGAIN)

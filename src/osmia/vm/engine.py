@@ -126,8 +126,8 @@ class Vm:
         return self._jit
 
     def close(self) -> None:
-        """Give everything back. Maps and programs of this vm are closed with it. Waits for
-        programs that run; KernelError (EBUSY) from a helper or hook of one."""
+        """Give everything back. Maps and programs of this vm are closed with it. Ends
+        programs that run (ClosedError there); KernelError (EBUSY) from a helper or hook of one."""
         self.cpus.close()
         with self.lock, ExitStack() as held:
             for each in self.lifetimes.maps.values():

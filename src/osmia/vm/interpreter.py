@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from osmia.errors import ClosedError
 from osmia.isa import alu
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M32, M64, signed
@@ -70,6 +71,7 @@ class Interpreter:
         self.strict = strict
         self.budget = budget
         self.hook = hook
+        self.stopped = False
         self.frames: list[Frame] = []
         self.result: int | None = None
         self._execute: dict[Form, Callable[[Instruction], None]] = {
@@ -120,7 +122,7 @@ class Interpreter:
         frame = self.frames[-1]
         slot = frame.slot
         if self.budget <= 0:
-            raise self.fault("the instruction budget is used up", BudgetExceededError)
+            raise self._ended()
         self.budget -= 1
         if self.hook is not None:
             self.hook(self)
@@ -138,6 +140,17 @@ class Interpreter:
                 raise self.fault(error.message, type(error)) from error.__cause__
             raise
         return bool(self.frames)
+
+    def stop(self) -> None:
+        """End the run at its next instruction, from another thread. To be said again while it
+        runs: it may have been counting."""
+        self.stopped = True
+        self.budget = 0
+
+    def _ended(self) -> Exception:
+        if self.stopped:
+            return ClosedError("the vm is closed")
+        return self.fault("the instruction budget is used up", BudgetExceededError)
 
     def fault(self, message: str, kind: type[ProgramFault] = ProgramFault) -> ProgramFault:
         """An exception that tells the instruction about to run."""

@@ -91,7 +91,14 @@ STATE_NETWORK = 120  # u64: and of its network header
 STATE_CHECKSUM = 128  # u32: 0, or how many checksums are known to be right (at most 4)
 STATE_ENCAPSULATED = 132  # u32: 1 once an skb got an outer header
 STATE_READ_ONLY = 136  # u32: 1 when the program may not write to the packet
-STATE_SCRATCH = 144
+STATE_DOOR = 144  # u64: the machine address of this CPU's door to Python
+STATE_REST = 152  # u64: instructions that the run may take beyond STATE_BUDGET
+STATE_SLICE = 160  # u64: how many of them are handed out at a time
+STATE_POLLS = 168  # u64: 1 when Python is asked before each slice: its thread gets signals
+STATE_LEFT = 176  # u64: how many of the runs that were asked for did not begin
+STATE_STOP = 184  # u32: 1 when the vm wants the run to end
+STATE_CALL = 192  # 7 u64: what the door is asked: a helper's number, frame, r1 to r5
+STATE_SCRATCH = 248
 
 NO_PACKET = 0xFFFF_FFFF
 

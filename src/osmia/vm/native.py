@@ -198,6 +198,41 @@ def interrupt(frame: int, why: int, detail: int) -> int:
     return 0
 
 
+TURNS = 63
+"""As many runs, plus 1, are made before the clock is looked at."""
+
+
+@native
+def late(done: int, deadline: int) -> int:
+    """Whether those who run a program many times shall give Python a turn after `done` runs."""
+    if done & TURNS != 0:
+        return 0
+    return 1 if clock(1) >= deadline else 0
+
+
+@native
+def refill(frame: int, left: int, times: int) -> int:
+    """What a run may go on with whose instructions are used up, `left` (negative) over: the
+    next slice of its budget, or minus the `Interrupt` that ends it. Between slices Python may
+    look after signals."""
+    state = cpu_state(frame)
+    if load64(state + layout.STATE_INTERRUPT) == 0 and load64(state + layout.STATE_POLLS):
+        store64(state + layout.STATE_CALL, 0)
+        call_program(load64(state + layout.STATE_DOOR), frame, 0)
+    why = load64(state + layout.STATE_INTERRUPT)
+    if why == 0 and load32(state + layout.STATE_STOP):
+        why = Interrupt.CLOSED
+    while why == 0 and left >> 63:
+        rest = load64(state + layout.STATE_REST)
+        size = load64(state + layout.STATE_SLICE)
+        size = rest if rest < size else size
+        store64(state + layout.STATE_REST, rest - size)
+        left = (left + size) & M64
+        if size == 0:
+            why = Interrupt.BUDGET
+    return left if why == 0 else (M64 + 1 - why) & M64
+
+
 @native
 def interrupted(frame: int) -> int:
     """What the run was interrupted for: 0 while it goes on."""

@@ -24,7 +24,7 @@ from osmia.vm.runs import Input
 if TYPE_CHECKING:
     from osmia.engine.results import RunResult
     from osmia.vm.batch import Batch
-    from osmia.vm.cpu import Cpu
+    from osmia.vm.cpu import Cpu, Lease
     from osmia.vm.engine import Vm
     from osmia.vm.jit.machine import Jit
 
@@ -169,17 +169,21 @@ class Program(engine.Program):
         repeat = repeat or 1  # as the kernel takes it
         compiled = self._is_compiled(executor, repeat, hook)
         limit = budget_of(budget, JIT_BUDGET if compiled else INTERPRETER_BUDGET)
-        with self.vm.cpus.take() as cpu:
-            self.check_loaded()
-            given = Input(self.vm, cpu, self)
-            given.place(bytes(data), ctx)
-            begin = time.perf_counter_ns()
-            if compiled:
-                retval = self._run_compiled(given, limit, repeat)
-            else:
-                for _ in range(repeat):
-                    retval = self._interpret(given, limit, strict, hook)
-            return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
+        lease = self.vm.cpus.lease()
+        try:
+            with lease.token:
+                given = Input(self.vm, lease.take(), self)
+                self.check_loaded()
+                given.place(bytes(data), ctx)
+                begin = time.perf_counter_ns()
+                if compiled:
+                    retval = self._run_compiled(given, limit, repeat)
+                else:
+                    for _ in range(repeat):
+                        retval = self._interpret(given, lease, limit, strict, hook)
+                return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
+        finally:
+            self.vm.cpus.freed()
 
     def _is_compiled(self, executor: Executor, repeat: int, hook: Hook | None) -> bool:
         """Whether this run is for the JIT: asked for, or worth compiling."""
@@ -202,7 +206,11 @@ class Program(engine.Program):
         why = self.vm.memory.load64(cpu.state + layout.STATE_INTERRUPT)
         detail = self.vm.memory.load64(cpu.state + layout.STATE_DETAIL)
         kind = BudgetExceededError if why == Interrupt.BUDGET else ProgramFault
-        error = jit.take_failure()
+        error = jit.door(cpu).take_failure()
+        if why == Interrupt.CLOSED:
+            raise ClosedError("the vm is closed")
+        if error is not None and not isinstance(error, Exception):
+            raise error  # KeyboardInterrupt and the like are no faults of the program
         if isinstance(error, ProgramFault):
             raise ProgramFault(error.message + where, program=self.name) from error
         if error is not None:
@@ -233,10 +241,14 @@ class Program(engine.Program):
         self.check_open()
         return batch.run(self, packets, budget, repeat)
 
-    def _interpret(self, given: Input, budget: int, strict: bool, hook: Hook | None) -> int:
+    def _interpret(
+        self, given: Input, lease: Lease, budget: int, strict: bool, hook: Hook | None
+    ) -> int:
+        self.vm.cpus.check_open()
         self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)
         execution = Execution(self.vm, given.cpu, given, self.type)
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
+        lease.running = interpreter
         return interpreter.run(self.number, self.code, *given.arguments)
 
     def _where(self) -> str:

@@ -19,7 +19,7 @@ from osmia.vm.layout import (
     MAP_TYPE,
     STATE_BUDGET,
 )
-from osmia.vm.maps.constants import E_2BIG, E_AGAIN, E_BUSY, E_INVAL, FAILURES, M32
+from osmia.vm.maps.constants import E_2BIG, E_AGAIN, E_BUSY, E_INVAL, FAILURES, M32, M64
 from osmia.vm.maps.hash import NODE_KEY, NODE_LIVE, hash_node, hash_value
 from osmia.vm.maps.operations import KIND_ARRAY, KIND_HASH, KIND_LRU, map_kind, map_lookup
 from osmia.vm.maps.ring import HEADER_SIZE
@@ -36,6 +36,7 @@ from osmia.vm.native import (
     load64,
     may_enter,
     native,
+    refill,
     release32,
     store32,
     store64,
@@ -56,12 +57,14 @@ KEY_DISTANCE = 2 * FRAME_STRIDE
 def pay(frame: int, cost: int) -> int:
     """Take instructions off the budget: 1 while there are any."""
     place = cpu_state(frame) + STATE_BUDGET
-    left = load64(place)
-    if left >> 63 or left < cost:
-        store64(place, 0)
-        interrupt(frame, Interrupt.BUDGET, 0)
-        return 0
-    store64(place, left - cost)
+    left = (load64(place) - cost) & M64
+    if left >> 63:
+        left = refill(frame, left, 0)
+        if left >> 63:
+            if interrupted(frame) == 0:
+                interrupt(frame, M64 + 1 - left, 0)
+            return 0
+    store64(place, left)
     return 1
 
 

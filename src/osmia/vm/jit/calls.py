@@ -64,7 +64,7 @@ class Calls:
         self.function = function
         self.body = function.body
         self.context = function.context
-        self.budget = ""
+        self.budget = self.refills = ""
 
     # The budget lives in a variable inside a function and in the CPU's state around calls.
 
@@ -72,6 +72,8 @@ class Calls:
         """Take the budget over from the CPU's state."""
         if not self.budget:
             self.budget = self.body.value("alloca i64")
+            self.refills = self.body.value("alloca i64")
+            self.body.line(f"store i64 0, ptr {self.refills}")
         left = self.body.load(self.body.pointer(self.function.state, layout.STATE_BUDGET), 8)
         self.body.line(f"store i64 {left}, ptr {self.budget}")
 
@@ -80,11 +82,11 @@ class Calls:
         left = self.body.value(f"load i64, ptr {self.budget}")
         self.body.store(self.body.pointer(self.function.state, layout.STATE_BUDGET), 8, left)
 
-    def interrupt(self, why: Interrupt, detail: Value) -> None:
+    def interrupt(self, why: Value, detail: Value) -> None:
         """Say why the run ends here."""
         state = self.function.state
         self.body.store(self.body.pointer(state, layout.STATE_DETAIL), 8, detail)
-        self.body.store(self.body.pointer(state, layout.STATE_INTERRUPT), 8, int(why))
+        self.body.store(self.body.pointer(state, layout.STATE_INTERRUPT), 8, why)
 
     def _around(self, call: Callable[[], Value]) -> Value:
         """A call of something that counts instructions too."""
@@ -130,7 +132,7 @@ class Calls:
         holds = self.context.natives.call(body, "may_enter", ["%frame"])
         body.unlikely(body.value(f"icmp eq i64 {text(holds)}, 0"), full, enters)
         body.block(full)
-        self.interrupt(Interrupt.STACK, 0)
+        self.interrupt(int(Interrupt.STACK), 0)
         body.store(body.pointer(self.function.state, layout.STATE_BUDGET), 8, 0)
         body.ret(0)
         body.block(enters)
@@ -176,12 +178,13 @@ class Calls:
 
     def _python(self, i: Instruction, arguments: list[Value]) -> None:
         body = self.body
-        door = body.load(body.pointer(self.context.layout.callbacks), 8)
+        state = self.function.state
+        door = body.load(body.pointer(state, layout.STATE_DOOR), 8)
         pointer = body.value(f"inttoptr i64 {door} to ptr")
-        values = [*arguments, 0, 0, 0, 0, 0][:5]
-        passed = ", ".join(f"i64 {text(value)}" for value in values)
         number = i.src << 32 | i.imm & 0xFFFF_FFFF
-        call = f"call i64 {pointer}(i64 {number}, i64 %frame, {passed})"
+        for position, value in enumerate([number, "%frame", *arguments]):
+            body.store(body.pointer(state, layout.STATE_CALL + 8 * position), 8, value)
+        call = f"call i64 {pointer}(ptr %base)"
         self.function.write(0, self._around(lambda: body.value(call)))
         self._leave_if_interrupted()
 
@@ -252,7 +255,7 @@ class Calls:
             stay, unwind = body.label("top"), body.label("unwind")
             body.branch(at_top, stay, unwind)
             body.block(unwind)
-            self.interrupt(Interrupt.TAIL_CALL, entry)
+            self.interrupt(int(Interrupt.TAIL_CALL), entry)
             body.ret(0)
             body.block(stay)
         # The target finds 0 in r2 to r5. So did a typed program that is not called by another

@@ -24,7 +24,6 @@ class VmLayout:
     map_table: int
     first_block: int
     first_state: int
-    callbacks: int  # where in control memory the machine address of the Python door is
     tail_calls: str
     retpoline: bool
 

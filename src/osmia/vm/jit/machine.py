@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from osmia.isa.instruction import Instruction
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 from osmia.vm import native as natives
 from osmia.vm.code import Code
-from osmia.vm.errors import Interrupt
-from osmia.vm.helpers import Invocation
 from osmia.vm.jit import compiler, stubs
 from osmia.vm.jit.calls import Context
+from osmia.vm.jit.door import Door, run_many
 from osmia.vm.jit.emitter import VmLayout
 from osmia.vm.jit.module import module_text
 from osmia.vm.jit.native_code import NativeCode
@@ -27,10 +24,7 @@ if TYPE_CHECKING:
     from osmia.vm.programs import Program
 
 _U64 = ctypes.c_uint64
-_RUN = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, _U64, _U64, _U64, _U64, _U64)
-_DOOR = ctypes.CFUNCTYPE(_U64, *[_U64] * 7)
-
-Run = Callable[[int, int, int, int, int, int], int]
+_RUN = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, *[_U64] * 7)
 
 MAP_OPERATIONS = ("map_lookup", "map_peek", "map_update", "map_delete", "map_push", "map_take")
 MAP_HELPERS = (
@@ -49,8 +43,13 @@ MAP_HELPERS = (
     "ring_reserve",
 )
 """Helpers that take a map's lock, or a lock in it: interpreted programs take the same."""
-EXPORTED = frozenset((*MAP_OPERATIONS, *MAP_HELPERS, "take_tail_call", "exchange32", "exchange64"))
+SHARED = (*MAP_OPERATIONS, "refill")
+"""The native functions that other modules call by an address."""
+EXPORTED = frozenset((*SHARED, *MAP_HELPERS, "take_tail_call", "exchange32", "exchange64"))
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
+
+
+Run = Callable[[int, int, int, int, int, int, int, int], int]
 
 
 class Module:
@@ -78,16 +77,11 @@ class Jit:
     def __init__(self, vm: Vm) -> None:
         compiler.host()
         self.vm = vm
-        self._door_slot = vm.memory.control.allocate(8)
-        self._door = _DOOR(self._call_python)
-        address = ctypes.cast(self._door, ctypes.c_void_p).value or 0
-        vm.memory.store64(self._door_slot, address)
         self.layout = VmLayout(
             vm.memory.size,
             vm.map_table,
             vm.cpus.first_block,
             vm.cpus.first_state,
-            self._door_slot,
             vm.tail_calls,
             vm.retpoline,
         )
@@ -95,10 +89,10 @@ class Jit:
         self._loops: dict[tuple[int, int], tuple[Module, Callable[..., int]]] = {}
         self._retired: list[Module] = []
         self._targets: dict[stubs.Place, int] = {}
-        self._failures = threading.local()
+        self._doors: dict[int, Door] = {}
         self._shared: dict[str, int] = {}
         self._natives = self._compile_natives(sorted(EXPORTED))
-        self._shared = {name: self._share(name) for name in MAP_OPERATIONS}
+        self._shared = {name: self._share(name) for name in SHARED}
         self._extra: dict[str, Callable[..., int]] = {}
         vm.natives.use_compiled(self._native)
 
@@ -248,7 +242,16 @@ class Jit:
         """Run a compiled program; the caller looks for an interrupt afterwards."""
         code = self.program(program)
         a, b = (*arguments, 0)[:2]
-        return code.run(self.vm.memory.base, cpu.stack_top, a, b, budget, repeat)
+        base, top, left = self.vm.memory.base, cpu.stack_top, cpu.state + layout.STATE_LEFT
+        result = 0
+
+        def some(done: int, times: int, first: int, rest: int, deadline: int) -> int:
+            nonlocal result
+            result = code.run(base, top, a, b, first, rest, times, deadline)
+            return times - self.vm.memory.load64(left)
+
+        run_many(self.door(cpu), repeat, budget, some)
+        return result
 
     # Natives for Python.
 
@@ -283,27 +286,9 @@ class Jit:
 
         return call
 
-    # Python helpers for compiled code.
-
-    def _call_python(self, number: int, frame: int, *arguments: int) -> int:
-        """What compiled code calls for a Python helper. An exception ends the run: it is
-        kept for the thread that runs it."""
-        try:
-            imm = number & 0xFFFF_FFFF
-            found = self.vm.resolve(Instruction(0x85, 0, number >> 32, 0, imm))
-            assert found.python is not None
-            cpu = self.vm.cpus.of_frame(frame)
-            invocation = Invocation(self.vm, cpu, frame)
-            return int(found.python(invocation, *arguments[: len(found.arguments)])) & (2**64 - 1)
-        except BaseException as error:
-            self._failures.error = error
-            state = self.vm.cpus.state_of(frame)
-            self.vm.memory.store64(state + layout.STATE_INTERRUPT, Interrupt.CALLBACK)
-            self.vm.memory.store64(state + layout.STATE_BUDGET, 0)
-            return 0
-
-    def take_failure(self) -> BaseException | None:
-        """The exception of a Python helper that ended this thread's last run."""
-        error: BaseException | None = getattr(self._failures, "error", None)
-        self._failures.error = None
-        return error
+    def door(self, cpu: Cpu) -> Door:
+        """The door to Python of a CPU that the caller has."""
+        found = self._doors.get(cpu.number)
+        if found is None:
+            found = self._doors[cpu.number] = Door(self.vm, cpu)
+        return found

@@ -9,8 +9,10 @@ from osmia.vm.jit.calls import Context
 from osmia.vm.jit.emitter import Emitter, function
 from osmia.vm.jit.translate import FunctionTranslation
 
-# `run` takes what one run needs, and how often to run: it gives the last result.
-_RUN = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit, i64 %times"
+# `one_run` takes the first slice of a run's budget and what is left for further ones. `run`
+# takes how often to run too, and when (CLOCK_MONOTONIC, ns) it shall give Python a turn.
+_RUN = "ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit, i64 %rest"
+_RUNS = f"{_RUN}, i64 %times, i64 %deadline"
 
 
 def module_text(context: Context, code: Code) -> str:
@@ -34,6 +36,7 @@ def _one_run(context: Context) -> str:
     state = body.cpu_state(context.layout, "%frame")
     body.store(body.pointer(state, layout.STATE_TAIL_CALLS), 4, 0)
     body.store(body.pointer(state, layout.STATE_BUDGET), 8, "%limit")
+    body.store(body.pointer(state, layout.STATE_REST), 8, "%rest")
     result = body.value(
         "call i64 @program(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 0, i64 0, i64 0)"
     )
@@ -56,24 +59,32 @@ def _one_run(context: Context) -> str:
         body.block("done")
         result = body.value(f"load i64, ptr {place}")
     body.ret(result)
-    return function("one_run", _RUN.rpartition(",")[0], body)
+    return function("one_run", _RUN, body)
 
 
 def _run(context: Context) -> str:
-    """Run the program a number of times, or until a run is interrupted; gives the last result."""
+    """Run the program a number of times, or until a run is interrupted or it is late; gives
+    the last result."""
     body = Emitter(["entry:"])
+    state = body.cpu_state(context.layout, "%frame")
     body.block("again")
     body.line("%left = phi i64 [ %times, %entry ], [ %next, %more ]")
-    result = body.value("call i64 @one_run(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit)")
+    result = body.value(
+        "call i64 @one_run(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %limit, i64 %rest)"
+    )
     body.line("%next = sub i64 %left, 1")
-    body.branch(body.value("icmp sgt i64 %next, 0"), "more", "end")
-    body.block("more")
-    state = body.cpu_state(context.layout, "%frame")
+    body.branch(body.value("icmp sgt i64 %next, 0"), "on", "end")
+    body.block("on")
     why = body.load(body.pointer(state, layout.STATE_INTERRUPT), 8)
-    body.unlikely(body.value(f"icmp ne i64 {why}, 0"), "end", "again")
+    late = context.natives.call(body, "late", ["%next", "%deadline"])
+    ends = body.value(f"icmp ne i64 {body.binary('or', why, late)}, 0")
+    body.unlikely(ends, "end", "more")
+    body.block("more")
+    body.jump("again")
     body.block("end")
+    body.store(body.pointer(state, layout.STATE_LEFT), 8, "%next")
     body.ret(result)
-    return function("run", _RUN, body, linkage="")
+    return function("run", _RUNS, body, linkage="")
 
 
 def _dispatch(code: Code) -> str:

@@ -41,7 +41,7 @@ class NativeCode:
         self._interrupting: set[Value] = set()  # the versions that may
         self._versions: dict[tuple[str, tuple[int | None, ...]], Value] = {}
 
-    def call(self, body: Emitter, name: str, arguments: list[Value]) -> Value:
+    def call(self, body: Emitter, name: str, arguments: list[Value], attributes: str = "") -> Value:
         """Emit a call; known arguments select a version of their own."""
         if name == "map_at" and isinstance(arguments[0], int):
             return self._map_at(arguments[0])
@@ -49,7 +49,8 @@ class NativeCode:
             entry = body.load(body.pointer(self.shared[name]), 8)
             target = body.value(f"inttoptr i64 {entry} to ptr")
             passed = [f"i64 {text(a)}" for a in arguments]
-            return body.value(f"call i64 {target}({', '.join(['ptr %base', *passed])})")
+            joined = ", ".join(["ptr %base", *passed])
+            return body.value(f"call i64 {target}({joined}) {attributes}")
         version = self.version(name, tuple(a if isinstance(a, int) else None for a in arguments))
         if isinstance(version, int):
             return version

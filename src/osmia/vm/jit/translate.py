@@ -34,6 +34,10 @@ SPLIT = 256
 one of blocks that are joined by short conditions, and the time that some of its passes take
 grows with the square of a block's length."""
 
+UNSEEN = "memory(inaccessiblemem: readwrite)"
+"""What asks for more of the budget touches nothing that a program sees: loops may keep in
+registers what they would have to load again after any other call."""
+
 _ATOMICS = {
     op.AtomicOp.ADD: "add",
     op.AtomicOp.OR: "or",
@@ -138,17 +142,28 @@ class FunctionTranslation:
         body = self.body
         left = body.binary("sub", body.value(f"load i64, ptr {self.calls.budget}"), cost)
         body.line(f"store i64 {left}, ptr {self.calls.budget}")
-        body.unlikely(body.value(f"icmp slt i64 {left}, 0"), "exhausted", label)
+        spent = body.label("spent")
+        body.unlikely(body.value(f"icmp slt i64 {left}, 0"), spent, label)
+        body.block(spent)
+        # How often this was done changes here and nowhere else, which tells LLVM that a loop
+        # with its way through here is two loops, the inner one as plain as if it ended here.
+        times = body.binary("add", body.value(f"load i64, ptr {self.calls.refills}"), 1)
+        body.line(f"store i64 {times}, ptr {self.calls.refills}")
+        more = self.context.natives.call(body, "refill", ["%frame", left, times], UNSEEN)
+        body.line(f"store i64 {text(more)}, ptr {self.calls.budget}")
+        body.unlikely(body.value(f"icmp slt i64 {text(more)}, 0"), "exhausted", label)
 
     def exhausted(self) -> None:
-        """The end of a run whose budget is used up, or was taken by what interrupts it."""
+        """The end of a run whose budget is used up, or was taken by what interrupts it: what is
+        left says why, see `osmia.vm.native.refill`."""
         body = self.body
         body.block("exhausted")
         why = body.load(body.pointer(self.state, layout.STATE_INTERRUPT), 8)
         first, end = body.label("first"), body.label("end")
         body.branch(body.value(f"icmp eq i64 {why}, 0"), first, end)
         body.block(first)
-        self.calls.interrupt(Interrupt.BUDGET, 0)
+        ended = body.value(f"load i64, ptr {self.calls.budget}")
+        self.calls.interrupt(body.binary("sub", 0, ended), 0)
         body.block(end)
         self.calls.save_budget()
         body.ret(0)
@@ -372,7 +387,7 @@ class FunctionTranslation:
         body.line(f"switch i64 {text(value)}, label %{elsewhere} [{cases} ]")
         body.closed = True
         body.block(elsewhere)
-        self.calls.interrupt(Interrupt.JUMP, value)
+        self.calls.interrupt(int(Interrupt.JUMP), value)
         self.leave(0)
 
     def _may_goto(self, i: Instruction) -> None:
