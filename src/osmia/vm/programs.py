@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn
 
 from osmia.engine import program as engine
+from osmia.engine.results import as_packet
 from osmia.errors import ClosedError
 from osmia.isa.opcodes import CallKind
 from osmia.object import model
@@ -159,7 +160,7 @@ class Program(engine.Program):
         with self.vm.cpus.take() as cpu:
             self.check_loaded()
             given = Input(self.vm, cpu, self)
-            given.place(bytes(data), ctx)
+            given.place(as_packet(data), ctx)
             begin = time.perf_counter_ns()
             if compiled:
                 retval = self._run_compiled(given, limit, repeat)
