@@ -33,3 +33,10 @@ class RunResult:
         if not self.ctx_data or self._read_ctx is None:
             return self.ctx_data
         return self._read_ctx(self.ctx_data)
+
+
+def as_packet(data: object) -> bytes:
+    """The bytes of a packet. TypeError for what is none; a number is no packet of zeros."""
+    if isinstance(data, str | int) or data is None:
+        raise TypeError(f"a packet is bytes, not {type(data).__name__}")
+    return bytes(data)  # type: ignore[call-overload, no-any-return]

@@ -30,7 +30,7 @@ from osmia.elf import (
     SymbolHandle,
     SymbolType,
 )
-from osmia.errors import RelocationError
+from osmia.errors import ObjectFormatError, OsmiaError, RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
 from osmia.formats.elf_other_sections_writer import write_other_sections
@@ -61,9 +61,14 @@ def write_object(obj: Object) -> bytes:
     """The bytes of an ELF file that says what `obj` says.
 
     Raises RelocationError for code that names what the object does not have, and for what
-    passes resolved against a running kernel; ValueError for what ELF or BTF cannot hold.
+    passes resolved against a running kernel; ObjectFormatError for what ELF or BTF cannot hold.
     """
-    return _ObjectWriter(obj).write()
+    try:
+        return _ObjectWriter(obj).write()
+    except ValueError as error:
+        if isinstance(error, OsmiaError):
+            raise
+        raise ObjectFormatError(str(error), file=obj.path or None) from error
 
 
 class _ObjectWriter:

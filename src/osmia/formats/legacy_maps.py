@@ -150,7 +150,10 @@ class _Reader:
             kind = self.btf.type(self.btf.resolve(variables[symbols[0].name].type_id))
             if isinstance(kind, Struct) and kind.size == size:
                 layout = layout_from_btf(self.btf, kind)
-                if not set(ELF_MAP_FIELDS[:4]) - layout.fields.keys():
+                inside = {
+                    name for name, (at, length) in layout.fields.items() if at + length <= size
+                }
+                if inside.issuperset(ELF_MAP_FIELDS[:4]):
                     return layout
         layout = layout_from_size(size, entries, self.byteorder)
         if size in AMBIGUOUS and any(any(entry[CERTAIN:]) for entry in entries):

@@ -361,7 +361,7 @@ class Object:
 
         What is for `load` alone (`autoload`, `autocreate`, pin paths) is left out.
         RelocationError for what names something that the object lacks or that passes took from
-        a kernel; ValueError for what ELF or BTF cannot hold.
+        a kernel; ObjectFormatError (a ValueError) for what ELF or BTF cannot hold.
         """
         written: bytes = importlib.import_module(BACK_END).write_object(self)
         return written

@@ -377,7 +377,7 @@ def _target(obj: Object) -> Target:
 def _template(d: model.Map) -> Definition:
     """What inner maps must agree with."""
     size = (d.key_size, d.value_size, d.max_entries)
-    return Definition(MapType(d.type), *size, int(d.flags), d.map_extra)
+    return Definition(d.type, *size, int(d.flags), d.map_extra)
 
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:

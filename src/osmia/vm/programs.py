@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_a
 from weakref import WeakSet
 
 from osmia.engine import program as engine
+from osmia.engine.results import as_packet
 from osmia.errors import ClosedError
 from osmia.isa.opcodes import CallKind
 from osmia.object import model
@@ -174,7 +175,7 @@ class Program(engine.Program):
             with lease.token:
                 given = Input(self.vm, lease.take(), self)
                 self.check_loaded()
-                given.place(bytes(data), ctx)
+                given.place(as_packet(data), ctx)
                 begin = time.perf_counter_ns()
                 if compiled:
                     retval = self._run_compiled(given, limit, repeat)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from osmia.engine.maps.errors import Operation
 from osmia.engine.maps.keyed import KeyedMap
-from osmia.errors import CodecError
+from osmia.errors import CodecError, KernelError, OsmiaError
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
@@ -59,6 +61,15 @@ class LpmTrie(KeyedMap, types=(MapType.LPM_TRIE,)):
         if role != "key":
             return encode
         return lambda key: self._packed(key) if isinstance(key, _ADDRESSES) else encode(key)
+
+    def _error(self, operation: Operation, error: int, key: Any = None) -> OsmiaError:
+        refused = super()._error(operation, error, key)
+        if error == errno.EINVAL and isinstance(refused, KernelError) and key is not None:
+            (bits,) = _PREFIX.unpack_from(self.encode_key(key))
+            most = 8 * (self.key_size - _PREFIX.size)
+            if bits > most:
+                refused.hint = f"a prefix of {bits:,} bits; the keys have {most}"
+        return refused
 
     def _packed(self, key: Any) -> bytes:
         try:

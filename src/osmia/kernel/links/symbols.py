@@ -67,7 +67,12 @@ def function_offset(path: Path, function: str) -> int:
     said = _NAME_AND_OFFSET.fullmatch(function)
     if said is None:
         raise SymbolNotFoundError("a function without a name")
-    inside = int(said["offset"] or "0", 0)
+    written = said["offset"] or "0"
+    if len(written) > 1 and written[0] == "0" and written[1] not in "xX":
+        raise SymbolNotFoundError(
+            f"{function!r}: an offset is decimal or 0x…, and {written!r} could be octal"
+        )
+    inside = int(written, 0)
     name, _, version = said["name"].partition("@")
     for table in _functions(path, name.__eq__, version.removeprefix("@")):
         if found := _meant(table):

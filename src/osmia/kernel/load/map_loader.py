@@ -319,25 +319,8 @@ def _explained(definition: model.Map, error: KernelError) -> OsmiaError:
     """The refusal of a map with what is likely to be the reason."""
     from osmia.kernel.probes import features
 
-    if error.errno in (errno.EINVAL, errno.E2BIG):
-        if not definition.max_entries and definition.type not in _UNCOUNTED:
-            error.hint = "max_entries is 0; set it before load"
-            return error
+    if error.errno in (errno.EINVAL, errno.E2BIG) and not error.hint:
         missing = features.missing_map_type(definition.type)
         if missing is not None:
             return missing
     return error
-
-
-#: Map types that have no max_entries.
-_UNCOUNTED = frozenset(
-    {
-        MapType.SK_STORAGE,
-        MapType.INODE_STORAGE,
-        MapType.TASK_STORAGE,
-        MapType.CGRP_STORAGE,
-        MapType.CGROUP_STORAGE,
-        MapType.PERCPU_CGROUP_STORAGE,
-        MapType.STRUCT_OPS,
-    }
-)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any, NamedTuple
 
 from osmia.btf import BTF, kernel_btf
+from osmia.engine.map_rules import broken_rule
 from osmia.engine.maps import Map, MapInfo
 from osmia.errors import BpfPermissionError, KernelError, OsmiaError
 from osmia.kernel.maps.info import read_info
@@ -39,6 +41,10 @@ TYPES_WITHOUT_BTF = frozenset(
         MapType.USER_RINGBUF,
     }
 )
+
+
+#: What the rules for maps are about.
+_SIZES = ("key_size", "value_size", "max_entries", "flags")
 
 
 class MapTypes(NamedTuple):
@@ -162,7 +168,16 @@ def create_descriptor(map_type: MapType | int, types: MapTypes, **options: Any) 
             # struct_ops are nothing without their type; others work without.
             if types.vmlinux_value_type_id or isinstance(error, BpfPermissionError):
                 raise
-    return syscall.map_create(map_type, **options)
+    try:
+        return syscall.map_create(map_type, **options)
+    except KernelError as error:
+        if error.errno in (errno.EINVAL, errno.E2BIG) and not error.hint:
+            error.hint = broken_rule(
+                map_type,
+                **{name: options.get(name, 0) for name in _SIZES},
+                has_inner=bool(options.get("inner_map_fd", 0)),
+            )
+        raise
 
 
 def _wrap(fd: FileDescriptor, name: str, key_codec: Codec | None, value_codec: Codec | None) -> Map:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from enum import IntFlag
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from osmia.engine.results import RunResult
+from osmia.engine.results import RunResult, as_packet
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.sys import syscall
 from osmia.object.uapi import ProgramType
@@ -24,6 +25,23 @@ _GROWTH = 64 << 10
 #: bytes of an Ethernet header: the kernel wants at least that much packet.
 _SHORTEST_PACKET = 14
 _LARGEST_CONTEXT = 4096
+#: bytes of a page that are no packet's: XDP_PACKET_HEADROOM and skb_shared_info.
+_ROOM_AROUND = 256 + 320
+#: Fields of a __sk_buff that a test run takes (convert___skb_to_skb).
+_SETTABLE = frozenset(
+    {
+        "mark",
+        "priority",
+        "ingress_ifindex",
+        "ifindex",
+        "cb",
+        "tstamp",
+        "wire_len",
+        "gso_segs",
+        "gso_size",
+        "hwtstamp",
+    }
+)
 
 
 class RunFlag(IntFlag):
@@ -78,7 +96,7 @@ def run(
     if repeat < 0 or repeat >> 32:
         raise ValueError(f"a program cannot run {repeat:,} times")
     kind = _KINDS.get(program_type, _PLAIN)
-    data = bytes(data)
+    data = as_packet(data)
     context = _encode_context(ctx, kind, program_type, len(data))
     live = bool(flags & RunFlag.XDP_LIVE_FRAMES)
     data_out = _room(len(data) + _GROWTH) if kind.packet and not live else None
@@ -102,7 +120,7 @@ def run(
             what=what,
         )
     except KernelError as error:
-        raise _explained(error, kind, program_type, data) from None
+        raise _explained(error, kind, program_type, data, ctx) from None
     # Programs of type syscall get and leave their context in the same memory.
     left = bytes(context or b"") if ctx_out is None else _front(ctx_out, result.ctx_size)
     return RunResult(
@@ -165,12 +183,27 @@ def _encode_context(
 
 
 def _explained(
-    error: KernelError, kind: _Kind, program_type: ProgramType | int, data: bytes
+    error: KernelError, kind: _Kind, program_type: ProgramType | int, data: bytes, ctx: Any
 ) -> KernelError | NotSupportedError:
     if error.errno == errno.EOPNOTSUPP:
         name = getattr(program_type, "name", str(program_type))
         return NotSupportedError(f"this kernel has no test runs of {name} programs")
-    if error.errno == errno.EINVAL and kind.packet and len(data) < _SHORTEST_PACKET:
-        hint = f"the packet has {len(data)} bytes; an Ethernet header of 14 is the least"
-        return KernelError(errno.EINVAL, error.what, hint=hint)
+    if error.errno == errno.EINVAL and kind.packet:
+        error.hint = _packet_hint(kind, data, ctx)
     return error
+
+
+def _packet_hint(kind: _Kind, data: bytes, ctx: Any) -> str:
+    """What of a packet and its context the kernel refuses (net/bpf/test_run.c)."""
+    if len(data) < _SHORTEST_PACKET:
+        return f"the packet has {len(data)} bytes; an Ethernet header of 14 is the least"
+    if kind is _SKB and isinstance(ctx, Mapping):
+        fixed = [name for name, value in ctx.items() if value and name not in _SETTABLE]
+        if fixed:
+            return f"{', '.join(map(repr, fixed))} cannot be given: the kernel sets it on its own"
+    if len(data) > mmap.PAGESIZE - _ROOM_AROUND:
+        return (
+            f"the packet has {len(data):,} bytes; a test run takes what fits a page of"
+            f" {mmap.PAGESIZE:,}, with some room around it"
+        )
+    return ""

@@ -23,12 +23,20 @@ BPF_CLASS_ID, BPF_FD, BPF_NAME, BPF_FLAGS, BPF_TAG, BPF_ID = 3, 6, 7, 8, 10, 11
 DIRECT_ACTION = 1
 
 ALL_PROTOCOLS = 3  # ETH_P_ALL
+_LAST_PRIORITY = 0xFFFF
 
 
 def filter_message(
     index: int, parent: int, priority: int, handle: int, protocol: int = ALL_PROTOCOLS
 ) -> bytes:
-    """The head of a message about one filter of an interface."""
+    """The head of a message about one filter of an interface. ValueError for numbers that no
+    filter has."""
+    if not 0 <= priority <= _LAST_PRIORITY:
+        raise ValueError(
+            f"a priority is 1 to {_LAST_PRIORITY:,}, or 0 for the kernel to choose, not {priority}"
+        )
+    if handle < 0 or handle >> 32:
+        raise ValueError(f"a handle is a number of 32 bits, not {handle:,}")
     info = priority << 16 | struct.unpack("=H", struct.pack("!H", protocol))[0]
     return TC_MESSAGE.pack(0, index, handle, parent, info)
 

@@ -102,6 +102,9 @@ def pin(fd: int, path: str | os.PathLike[str], *, what: str = "object") -> None:
         for directory in reversed(made):
             with suppress(OSError):  # somebody else pinned there meanwhile
                 directory.rmdir()
+        if error.errno == errno.EPERM and "." in target.name and is_on_bpffs(target.parent):
+            error.hint = "names in a bpffs have no dots"
+            raise
         if not is_on_bpffs(target.parent):
             hint = f"'{_existing(target.parent)}' is not in a bpffs"
             if not bpffs_mounts():

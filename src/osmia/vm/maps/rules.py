@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
+from osmia.engine.map_rules import broken_rule
 from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm.maps.build import OF_GROUPS, STORAGE, Definition, is_known
@@ -92,7 +93,7 @@ def normalised(definition: Definition, cpus: int) -> Definition:
     """The definition as the map will have it; raises KernelError for what no kernel takes."""
     d = definition
     if not is_known(d.type):
-        raise NotSupportedError(f"the vm has no maps of type {MapType(d.type).name}")
+        raise NotSupportedError(f"the vm has no maps of type {getattr(d.type, 'name', d.type)}")
     if d.type in STORAGE:
         d = replace(d, key_size=d.key_size or 4, max_entries=d.max_entries or STORAGE_ENTRIES)
     if d.type is MapType.PERF_EVENT_ARRAY and d.max_entries == 0:
@@ -153,10 +154,15 @@ def _wrong_sizes(d: Definition) -> int:
 
 
 def _hint(d: Definition) -> str:
-    if d.max_entries <= 0:
-        return "max_entries is 0; set it before load"
-    if d.type in _WITHOUT_PREALLOCATION and not d.flags & MapFlag.NO_PREALLOC:
-        return f"{d.type.name} maps need BPF_F_NO_PREALLOC"
+    rule = broken_rule(
+        d.type,
+        key_size=d.key_size,
+        value_size=d.value_size,
+        max_entries=0 if d.type in STORAGE else d.max_entries,
+        flags=d.flags,
+    )
+    if rule:
+        return rule
     if unknown := _unknown_flags(d):
         return f"{d.type.name} maps have no flags {MapFlag(unknown)!r}"
     return f"key {d.key_size}, value {d.value_size} bytes, {d.max_entries} entries"
