@@ -365,3 +365,10 @@ def test_a_trace_pipe_that_is_off_is_noted(
     monkeypatch.setattr(trace_pipe.TracePipe, "__iter__", lambda pipe: iter(()))
     log = osmia("prog", "tracelog")
     assert "tracing_on is 0" in log.err and log.status == 0
+
+
+def test_engines_are_those_that_there_are(osmia: Cli, compiled: Path) -> None:
+    done = osmia("run", compiled, "--engine", "nonsense", "--packet", "00" * 64)
+    assert done.status == 2
+    assert "no engine 'nonsense'; there are kernel, vm" in done.err
+    assert "programs are attached in the kernel" in osmia("run", compiled, "--engine", "vm").err

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from osmia.cli.output import Output
+from osmia.engine import registry
 
 pass_output = click.make_pass_decorator(Output)
 
@@ -29,6 +31,27 @@ def common_options(json: bool = False) -> list[click.Option]:
             _setting(["--pretty"], "pretty", "Print JSON, indented.", also="json"),
         ]
     return options
+
+
+class EngineName(click.ParamType):  # type: ignore[type-arg]  # generic since 8.5 only
+    """The name of an engine that is there: osmia's own, or one that a package brings."""
+
+    name = "engine"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is; a usage error that lists the engines for another."""
+        try:
+            registry.find(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so."""
+        names = (each for each in registry.names() if each.startswith(incomplete))
+        return [CompletionItem(each) for each in names]
 
 
 class Verb(click.Command):

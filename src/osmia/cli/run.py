@@ -15,7 +15,7 @@ from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
 from osmia.cli.literals import parse_hex
-from osmia.cli.options import Verb, pass_output
+from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
 from osmia.cli.sources import (
     open_source,
@@ -26,6 +26,7 @@ from osmia.cli.sources import (
 )
 from osmia.cli.termination import Ended, ends_cleanly
 from osmia.cli.watching import Watcher, print_final_state
+from osmia.engine import registry
 from osmia.errors import OsmiaError
 from osmia.object import Object, ProgramType
 
@@ -61,7 +62,13 @@ _seconds = click.FloatRange(0)
 @click.option("--event", "types", multiple=True, metavar="[MAP=]TYPE", help="The events' type.")
 @click.option("--duration", type=_seconds, metavar="SECONDS", help="End after this time.")
 @click.option("--count", type=click.IntRange(0), default=0, help="End after so many events.")
-@click.option("--engine", type=click.Choice(["kernel", "vm"]), default="kernel", show_default=True)
+@click.option(
+    "--engine",
+    type=EngineName(),
+    default="kernel",
+    show_default=True,
+    help="Where to load: kernel, vm (this process), or an engine that a package brings.",
+)
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
 @takes_target
 @takes_compiler_options
@@ -96,7 +103,8 @@ def run_command(
     Nothing stays behind: all is detached, and pins that were made are removed.
     """
     on_packets = pcap is not None or bool(packets)
-    if engine != "kernel" and not on_packets:
+    of_engine = registry.find(engine)
+    if "attach" in of_engine.lacks and not on_packets:
         raise click.UsageError("programs are attached in the kernel; give --pcap or --packet")
     given_packets = _packets(pcap, packets)
     places = Places(iface, mode or "", direction or "", cgroup, pid)
@@ -106,7 +114,7 @@ def run_command(
         set_globals(obj, assignments)
         undo.enter_context(_own_pins_removed(obj, pin_root))
         options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
-        if engine == "kernel":
+        if "pin_root" in of_engine.options["load"]:
             options["pin_root"] = pin_root
         loaded = undo.enter_context(obj.load(engine, **options))
         watching = undo.enter_context(ExitStack())

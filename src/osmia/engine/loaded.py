@@ -154,6 +154,8 @@ class LoadedObject:
             everything.callback(program.close)
 
     def __enter__(self) -> Self:
+        if self._closed:
+            raise ClosedError(f"object {self.name!r} is closed")
         return self
 
     def __exit__(

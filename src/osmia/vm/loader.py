@@ -104,6 +104,8 @@ class _Loader:
         self.source = obj
         self.vm = vm
         for name, program in programs.items():
+            if name not in obj.externs:
+                raise RelocationError(f"{obj.name} has no extern function {name!r}")
             _check_own(name, program, vm)
         self.linked = programs
         self.undo = undo
