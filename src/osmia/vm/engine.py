@@ -164,15 +164,18 @@ class Vm:
         map_extra: int = 0,
         name: str = "",
         lock_offset: int | None = None,
+        special: tuple[tuple[int, int], ...] = (),
         inner: Map | None = None,
         key_codec: Codec | None = None,
         value_codec: Codec | None = None,
     ) -> Map:
         """Make a map; sizes in bytes. `inner` is the template of a map in maps: without one the
-        first map that is stored. Raises KernelError with the errno value that a kernel
-        would give, NotSupportedError for types that the vm lacks."""
+        first map that is stored; `special` are offsets and sizes of fields that updates do not
+        copy (`osmia.vm.maps.special_fields`), the lock's among them. Raises KernelError with the
+        errno value that a kernel would give, NotSupportedError for types that the vm lacks."""
         self._check_open()
-        wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra, lock_offset)
+        wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra)
+        wanted = replace(wanted, lock_offset=lock_offset, special=special)
         allowed = normalised(wanted, len(self.cpus))
         access = MapFlag(allowed.flags) & FD_ACCESS
         definition = replace(allowed, flags=allowed.flags & ~FD_ACCESS)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from osmia.btf import Struct, kernel_btf
+from osmia.btf import kernel_btf
+from osmia.btf.core.match import essential_name
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import Map
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
@@ -20,7 +21,15 @@ from osmia.errors import (
 )
 from osmia.object import model
 from osmia.object.jump_targets import placed_targets
-from osmia.object.model import DataKind, DataSection, Extern, Object, Relocation, RelocationKind
+from osmia.object.model import (
+    DataKind,
+    DataSection,
+    Extern,
+    ExternKind,
+    Object,
+    Relocation,
+    RelocationKind,
+)
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import MapFlag, MapType, ProgramType
 from osmia.passes.binding import Binding
@@ -38,6 +47,7 @@ from osmia.vm.loaded import LoadedObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.special import set_template
+from osmia.vm.maps.special_fields import LOCKS, special_fields
 from osmia.vm.programs import Program
 from osmia.vm.signatures import return_type, signature
 
@@ -175,6 +185,7 @@ class _Loader:
     def _create(self, definition: model.Map) -> None:
         wanted = self._effective(definition)
         key_codec, value_codec = self._codecs(wanted)
+        special = self._special(wanted.value_type_id)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
@@ -183,7 +194,8 @@ class _Loader:
             flags=int(wanted.flags),
             map_extra=wanted.map_extra,
             name=wanted.name,
-            lock_offset=self._lock_offset(wanted.value_type_id),
+            lock_offset=next((at for name, at, _ in special if name in LOCKS), None),
+            special=tuple((at, size) for _, at, size in special),
             key_codec=key_codec,
             value_codec=value_codec,
         )
@@ -208,17 +220,11 @@ class _Loader:
             return None
         return codec(self.obj.btf, type_id)
 
-    def _lock_offset(self, type_id: int) -> int | None:
-        """Where in a value its bpf_spin_lock is."""
-        btf = self.obj.btf
-        if btf is None or not type_id:
-            return None
-        value = btf.type(btf.resolve(type_id))
-        for member in value.members if isinstance(value, Struct) else ():
-            inner = btf.type(btf.resolve(member.type_id))
-            if isinstance(inner, Struct) and inner.name == "bpf_spin_lock":
-                return member.bit_offset // 8
-        return None
+    def _special(self, type_id: int) -> list[tuple[str, int, int]]:
+        """What of a value is the map's own: its locks, timers and the like."""
+        if self.obj.btf is None or not type_id:
+            return []
+        return special_fields(self.obj.btf, type_id)
 
     def _create_section(self, section: DataSection) -> None:
         if section.kind is DataKind.ARENA:
@@ -324,6 +330,11 @@ class _Loader:
                 case RelocationKind.KERNEL_SYMBOL:
                     address = self.target.symbols[name]
                     _patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
+                case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
+                    _patch(code, at, 0, 0, 0)
+                case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
+                    words = f"the vm has no {self._kernel_name(relocation)}"
+                    poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
                     what = self._kernel_name(relocation)
                     raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
@@ -348,6 +359,14 @@ class _Loader:
         self.links.append(handle)
         self.undo.callback(self.vm.lifetimes.release, handle)
         return handle
+
+    def _is_weak_kfunc(self, relocation: Relocation) -> bool:
+        """Whether it names a kfunc that the vm lacks and the object can do without."""
+        name = self._kernel_name(relocation).rpartition(" ")[2]
+        return any(
+            extern.weak and extern.kind is ExternKind.KFUNC and essential_name(extern.name) == name
+            for extern in self.source.externs.values()
+        )
 
     def _kernel_name(self, relocation: Relocation) -> str:
         kind = "kfunc" if relocation.kind is RelocationKind.KERNEL_FUNCTION else "kernel variable"

@@ -133,7 +133,10 @@ def is_vlan(protocol: int) -> int:
 def inner_protocol(frame: int) -> int:
     """The protocol behind the VLAN tags that are in the packet; 0 when they do not end."""
     protocol = skb_protocol(frame)
-    at = skb_start(frame) + ETHERNET
+    state = cpu_state(frame)
+    link = (load64(state + STATE_NETWORK) - load64(state + STATE_MAC)) & M32
+    # Behind the Ethernet header; where that was made longer, the last 4 bytes of it are a tag.
+    at = skb_start(frame) + (ETHERNET if link == ETHERNET or link < 4 else link - 4)
     end = skb_start(frame) + skb_size(frame)
     tags = 0
     while is_vlan(protocol):

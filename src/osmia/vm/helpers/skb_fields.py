@@ -97,7 +97,7 @@ def ip_ecn_set_ce(at: int) -> int:
         return 1 if following == 0 else 0
     check = load16(at + 10) + 0xFBFF + (following << 8)
     check = (check & 0xFFFF) + (check >> 16)
-    store16(at + 10, 0 if check == 0xFFFF else check)
+    store16(at + 10, check)
     store8(at + 1, load8(at + 1) | 3)
     return 1
 

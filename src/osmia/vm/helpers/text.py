@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 
 from osmia.vm.helpers.table import Argument, Invocation, helper
-from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_RANGE, M32, M64
+from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_RANGE, FAILURES, M32, M64
 
 _DIRECTIVE = re.compile(
     rb"%(?:%|(?P<flags>[-+ 0]*)(?P<width>(?:[1-9]\d*)?)"
-    rb"(?:(?P<kind>p(?:[iI][46]|[ku]s|[xKsSB]|(?![a-zA-Z0-9]))|[cs])|(?P<length>ll|l)?(?P<number>[diuxX])))"
+    rb"(?:(?P<kind>p(?:[iI][46]|[ku]s(?![a-zA-Z0-9])|[xKsSB]|(?![a-zA-Z0-9]))|s(?![a-zA-Z0-9])|c)|(?P<length>ll|l)?(?P<number>[diuxX])))"
 )
 LONGEST = 4096
 """Bytes of a format, or of a number's text, that are looked at."""
 WIDEST = 6
 """Digits of a field's width."""
 _MAX_ARGUMENTS = 12
+_PRINTABLE = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\n\v\f\r")
+_SPACE = b"\t\n\v\f\r \xa0"
+_LONGEST_NUMBER = 63
+"""Digits, prefix included, that are looked at (`__bpf_strtoull`)."""
 _BITS = {b"l": 64, b"ll": 64, None: 32}
 
 
@@ -36,6 +40,8 @@ def formatted(call: Invocation, template: bytes, values: list[int]) -> bytes:
             raise FormatError("more directives than arguments")
         return _directive(call, match, kind, value)
 
+    if not _PRINTABLE.issuperset(template):
+        raise FormatError("a character that is not printable")
     if template.count(b"%") != sum(m.group().count(b"%") for m in _DIRECTIVE.finditer(template)):
         raise FormatError("an unknown directive")
     return _DIRECTIVE.sub(one, template)
@@ -46,36 +52,58 @@ def _directive(call: Invocation, match: re.Match[bytes], kind: bytes, value: int
     if len(width) > WIDEST:
         raise FormatError("a field is too wide")
     if kind == b"s":
-        text = call.string(value).decode("latin-1")
+        text = _string(call, value).decode("latin-1")
         return f"{text:{'<' if '-' in flags else '>'}{width or 0}}".encode("latin-1")
     if kind == b"c":
         padded = bytes([value & 0xFF]).ljust if "-" in flags else bytes([value & 0xFF]).rjust
         return padded(int(width or 0))
     if kind[:1] == b"p":
-        return _pointer(call, kind, value)
+        return _pointer(call, match, kind, value)
     value &= (1 << _BITS[match["length"]]) - 1
     if kind in b"di" and value >> (_BITS[match["length"]] - 1):
         value -= 1 << _BITS[match["length"]]
+    if kind not in b"di":  # signs are for signed numbers
+        flags = flags.replace("+", "").replace(" ", "")
     code = {b"d": "d", b"i": "d", b"u": "d", b"x": "x", b"X": "X"}[kind]
     return f"%{flags}{width}{code}".encode() % value
 
 
-def _pointer(call: Invocation, kind: bytes, value: int) -> bytes:
-    import ipaddress
-
+def _pointer(call: Invocation, match: re.Match[bytes], kind: bytes, value: int) -> bytes:
     match kind[1:]:
-        case b"i4" | b"I4":
-            address = ipaddress.IPv4Address(call.read(value, 4))
-            plain = str(address)
-            if kind[1:] == b"i4":
-                plain = ".".join(f"{part:03}" for part in address.packed)
-            return plain.encode()
-        case b"i6" | b"I6":
-            found = ipaddress.IPv6Address(call.read(value, 16))
-            return (str(found) if kind[1:] == b"I6" else found.exploded.replace(":", "")).encode()
+        case b"i4":
+            return b".".join(b"%03d" % part for part in _bytes(call, value, 4))
+        case b"I4":
+            return b".".join(b"%d" % part for part in _bytes(call, value, 4))
+        case b"i6":
+            return _bytes(call, value, 16).hex().encode()
+        case b"I6":  # of all groups: only %pI6c, which programs have not, leaves zeros out
+            return _bytes(call, value, 16).hex(":", 2).encode()
         case b"ks" | b"us":
-            return call.string(value)
-    return f"{value:016x}".encode()
+            return _string(call, value)
+        case b"B":
+            return b"0x%x" % value
+        case b"s" | b"S":  # there are no symbols
+            return _padded(b"0x%x" % value, match, b" ", 0)
+    zeros = b"0" in match["flags"] or not match["width"]
+    return _padded(b"%x" % value, match, b"0" if zeros else b" ", 16)
+
+
+def _padded(text: bytes, match: re.Match[bytes], fill: bytes, width: int) -> bytes:
+    width = int(match["width"] or width)
+    return text.ljust(width) if b"-" in match["flags"] else text.rjust(width, fill)
+
+
+def _is_there(call: Invocation, address: int, size: int) -> bool:
+    return 1 << 16 <= address <= call.vm.memory.size - size
+
+
+def _bytes(call: Invocation, address: int, size: int) -> bytes:
+    """What is at an address that a format follows; zeros where nothing is."""
+    return call.read(address, size) if _is_there(call, address, size) else bytes(size)
+
+
+def _string(call: Invocation, address: int) -> bytes:
+    return call.string(address) if _is_there(call, address, 1) else b""
 
 
 @helper(
@@ -136,37 +164,44 @@ def snprintf(
     return len(text) + 1
 
 
-def _parsed(call: Invocation, data: int, size: int, flags: int, signed: bool) -> tuple[int, int]:
-    """How many characters were used, or an errno value; and the number."""
+def _parsed(call: Invocation, data: int, size: int, flags: int) -> tuple[int, int, bool]:
+    """How many characters were used, or an errno value; the number; whether it had a minus.
+    As `__bpf_strtoull` (kernel/bpf/helpers.c) and `_parse_integer` (lib/kstrtox.c) do it."""
     base = flags & 31
     if base not in (0, 8, 10, 16) or flags >> 5:
-        return E_INVAL, 0
-    text = call.read(data, min(size & M32, LONGEST))
-    pattern = {0: rb"0[xX][0-9a-fA-F]+|[0-9]+", 8: rb"[0-7]+", 10: rb"[0-9]+"}.get(
-        base, rb"(?:0[xX])?[0-9a-fA-F]+"
-    )
-    sign = rb"-?" if signed else rb""
-    match = re.match(rb"\s*(" + sign + rb")(" + pattern + rb")", text)
-    if match is None:
-        return E_INVAL, 0
-    digits = match[2]
+        return E_INVAL, 0, False
+    given = call.read(data, min(size & M32, LONGEST))
+    text = given.lstrip(_SPACE)
+    negative = text[:1] == b"-"
+    text = text[negative:]
+    before = len(given) - len(text)
+    text = text[:_LONGEST_NUMBER]
+    prefixed = text[:2].lower() == b"0x"
     if base == 0:
-        prefixed = digits[:2].lower() == b"0x"
-        base = 16 if prefixed else 8 if digits[:1] == b"0" and len(digits) > 1 else 10
-        if base == 8 and not all(c in b"01234567" for c in digits):
-            digits = re.match(rb"[0-7]+", digits)[0]  # type: ignore[index]
-    value = int(digits, base)
-    if match[1]:
-        value = -value
-    return match.start(2) + len(digits), value
+        hexadecimal = prefixed and text[2:3] in _HEXADECIMAL
+        base = 16 if hexadecimal else 8 if text[:1] == b"0" else 10
+    start = 2 if base == 16 and prefixed else 0
+    digits = re.match(_DIGITS[base], text[start:])
+    if digits is None:
+        return E_INVAL, 0, negative
+    value = int(digits[0], base)
+    if value > M64:
+        return E_RANGE, 0, negative
+    return before + start + len(digits[0]), value, negative
+
+
+_DIGITS = {8: rb"[0-7]+", 10: rb"[0-9]+", 16: rb"[0-9a-fA-F]+"}
+_HEXADECIMAL = frozenset(b"%c" % digit for digit in b"0123456789abcdefABCDEF")
 
 
 @helper("strtol", Argument.READ, Argument.SIZE, Argument.ANY, Argument.WRITE8)
 def strtol(call: Invocation, data: int, size: int, flags: int, result: int) -> int:
-    """bpf_strtol, since 5.2: the number of characters used."""
-    used, value = _parsed(call, data, size, flags, True)
-    if used == E_INVAL:
+    """bpf_strtol, since 5.2: the number of characters used. A failure leaves 0 (since 6.12)."""
+    used, value, negative = _parsed(call, data, size, flags)
+    call.zero(result, 8)
+    if used >= FAILURES:
         return used
+    value = -value if negative else value
     if not -(1 << 63) <= value < 1 << 63:
         return E_RANGE
     call.write(result, (value & M64).to_bytes(8, "little"))
@@ -175,12 +210,11 @@ def strtol(call: Invocation, data: int, size: int, flags: int, result: int) -> i
 
 @helper("strtoul", Argument.READ, Argument.SIZE, Argument.ANY, Argument.WRITE8)
 def strtoul(call: Invocation, data: int, size: int, flags: int, result: int) -> int:
-    """bpf_strtoul, since 5.2: the number of characters used."""
-    used, value = _parsed(call, data, size, flags, False)
-    if used == E_INVAL:
-        return used
-    if value >= 1 << 64:
-        return E_RANGE
+    """bpf_strtoul, since 5.2: the number of characters used. A failure leaves 0 (since 6.12)."""
+    used, value, negative = _parsed(call, data, size, flags)
+    call.zero(result, 8)
+    if used >= FAILURES or negative:
+        return used if used >= FAILURES else E_INVAL
     call.write(result, value.to_bytes(8, "little"))
     return used
 
@@ -194,23 +228,34 @@ def strncmp(call: Invocation, first: int, size: int, second: int) -> int:
     return ((a > b) - (a < b)) & M64
 
 
+USER_ADDRESSES = 1 << 47
+
+
+def _elsewhere(address: int) -> int:
+    """The error for an address that is not there: those of user space the kernel does not
+    even try (mm/maccess.c)."""
+    return E_RANGE if address < USER_ADDRESSES else E_FAULT
+
+
 @helper("probe_read_kernel", Argument.WRITE, Argument.SIZE, Argument.ANY)
 def probe_read_kernel(call: Invocation, to: int, size: int, source: int) -> int:
-    """bpf_probe_read_kernel, since 5.5: of the vm's own memory; elsewhere it fails."""
+    """bpf_probe_read_kernel, since 5.5: of the vm's own memory; elsewhere it fails, and leaves
+    zeros."""
     size &= M32
-    if not 1 << 16 <= source <= call.vm.memory.size - size:
+    if size and not _is_there(call, source, size):
         call.zero(to, size)
-        return E_FAULT
-    call.write(to, call.read(source, size))
+        return _elsewhere(source)
+    call.write(to, call.read(source, size) if size else b"")
     return 0
 
 
 @helper("probe_read_kernel_str", Argument.WRITE, Argument.SIZE, Argument.ANY)
 def probe_read_kernel_str(call: Invocation, to: int, size: int, source: int) -> int:
-    """bpf_probe_read_kernel_str, since 5.5: the length with the NUL."""
+    """bpf_probe_read_kernel_str, since 5.5: the length with the NUL. A failure leaves zeros."""
     size &= M32
-    if not 1 << 16 <= source < call.vm.memory.size:
-        return E_FAULT
+    if size and not _is_there(call, source, 1):
+        call.zero(to, size)
+        return _elsewhere(source)
     text = call.string(source, size - 1) + b"\0" if size else b""
     call.write(to, text)
     return len(text)

@@ -7,11 +7,11 @@ from osmia.vm.layout import (
     MAP_CPUS,
     MAP_MAX_ENTRIES,
     MAP_STRIDE,
-    MAP_VALUE_SIZE,
     MAP_VALUES,
 )
 from osmia.vm.maps.constants import E_2BIG, E_EXIST, E_INVAL, EXIST, LOCK, NOEXIST
-from osmia.vm.native import copy, field32, field64, load32, native
+from osmia.vm.maps.special_fields import copy_value
+from osmia.vm.native import field32, field64, load32, native
 
 _FLAGS = EXIST | LOCK | NOEXIST
 
@@ -37,7 +37,7 @@ def array_update(header: int, key: int, value: int, flags: int, cpu: int) -> int
         return E_2BIG
     if flags & NOEXIST:
         return E_EXIST
-    copy(address, value, field32(header, MAP_VALUE_SIZE))
+    copy_value(header, address, value, 0)
     return 0
 
 

@@ -45,6 +45,8 @@ class Definition:
     flags: int = 0
     map_extra: int = 0
     lock_offset: int | None = None
+    special: tuple[tuple[int, int], ...] = ()
+    """Offset and size of what of a value is not copied, see `osmia.vm.maps.special_fields`."""
 
     @property
     def per_cpu(self) -> bool:
@@ -90,6 +92,15 @@ class _Builder:
             self.set32(field, value)
         if definition.lock_offset is not None:
             self.set32(layout.MAP_LOCK_OFFSET, definition.lock_offset + 1)
+
+        special = definition.special
+        if definition.lock_offset is not None and not special:
+            special = ((definition.lock_offset, 4),)
+        if special:
+            table = array("I", [n for field in special for n in field] + [0, 0])
+            place = self.control(len(table) * 4)
+            memory.write(place, table.tobytes())
+            self.set64(layout.MAP_SPECIAL, place)
 
     def set32(self, field: int, value: int) -> None:
         """Set a u32 of the header."""

@@ -47,6 +47,7 @@ from osmia.vm.maps.constants import (
     M64,
     NOEXIST,
 )
+from osmia.vm.maps.special_fields import copy_value
 from osmia.vm.native import (
     acquire32,
     copy,
@@ -274,7 +275,7 @@ def hash_fill(header: int, number: int, value: int, cpu: int, fresh: int) -> int
             field32(header, MAP_STRIDE) * field32(header, MAP_CPUS),
         )
     if value != 0:
-        copy(hash_value(header, number, cpu), value, field32(header, MAP_VALUE_SIZE))
+        copy_value(header, hash_value(header, number, cpu), value, fresh)
     return 0
 
 
@@ -309,7 +310,7 @@ def hash_replace(header: int, number: int, value: int, cpu: int) -> int:
     copy(node + NODE_KEY, old + NODE_KEY, field32(header, MAP_KEY_SIZE))
     store8(node + NODE_MARK, 1)
     store8(node + NODE_LIVE, 1)
-    copy(hash_value(header, spare, 0), value, field32(header, MAP_VALUE_SIZE))
+    copy_value(header, hash_value(header, spare, 0), value, 1)
     bucket = hash_bucket(header, load32(old + NODE_HASH))
     store32(node + NODE_NEXT, load32(bucket))
     release32(bucket, spare + 1)

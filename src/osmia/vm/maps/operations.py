@@ -120,6 +120,8 @@ def map_element(header: int, key: int, cpu: int) -> int:
         if number == 0:
             return 0
         return MAP_HANDLE + (number << MAP_HANDLE_SHIFT)
+    if field32(header, MAP_TYPE) in (DEVMAP, CPUMAP, XSKMAP) and value != 0 and load32(value) == 0:
+        return 0  # an empty slot
     return value
 
 
