@@ -7,9 +7,9 @@
 Seeds are the programs of the differential tests, and one with jump tables. A mutation changes
 fields of the ELF header, of section headers, symbols, relocations, BTF and .BTF.ext, cuts or
 copies pieces, or swaps pieces between two objects. What comes out is opened, asked for all it
-has, resolved against this kernel's types and laid out. Allowed are a result and an exception of
-osmia's. Another exception, more than 2 s of CPU or 1 GiB of memory is a finding: the input is
-kept in the current directory, and the exit status is 1.
+has, written, converted, resolved against this kernel's types, laid out, and loaded into the vm.
+Allowed are a result and an exception of osmia's. Another exception, more than 2 s of CPU or 1 GiB
+of memory is a finding: the input is kept in the current directory, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ import osmia
 from osmia.elf import ElfFile
 from osmia.errors import OsmiaError
 from osmia.object.jump_targets import jump_targets
+from osmia.object.uapi import ProgramType
 from osmia.passes import Prepared, Target, prepare
+from osmia.passes.convert import convert
+from osmia.passes.refusals import refusals
 
 TESTS = Path(__file__).parent.parent / "tests"
 CORPUS = TESTS / "differential" / "corpus"
@@ -56,6 +59,9 @@ def examine(data: bytes, target: Target) -> None:
         for name in obj.data:
             _ignoring_errors(lambda name=name: obj.data[name])
         _write(obj)
+        _ignoring_errors(lambda: refusals(obj))
+        _ignoring_errors(lambda: _convert(obj))
+        _ignoring_errors(lambda: _load(obj))
         prepared = _ignoring_errors(lambda: prepare(obj, target)) or Prepared(obj)
         for name in obj.programs:
             _ignoring_errors(lambda name=name: prepared.layout(name))
@@ -75,9 +81,19 @@ def _write(obj: osmia.Object) -> None:
     assert len(obj.digest) == 64
     try:
         written = obj.to_bytes()
-    except (OsmiaError, ValueError):  # ValueError: what ELF or BTF cannot hold
+    except OsmiaError:
         return
     osmia.open(written)
+
+
+def _convert(obj: osmia.Object) -> None:
+    """Say it in libbpf's dialect, and read that."""
+    osmia.open(convert(obj, ProgramType.SCHED_CLS).object.to_bytes())
+
+
+def _load(obj: osmia.Object) -> None:
+    """Into the userspace engine, with room for small maps."""
+    obj.load("vm").close()
 
 
 class Mutator:

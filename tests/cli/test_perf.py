@@ -27,8 +27,10 @@ SEC("tp/sched/sched_process_exit") int traced(void *ctx) { return 0; }
 """
 
 
-def test_own_events_are_listed(osmia: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perf, "_link", lambda *arguments: None)  # as before 5.15
+@pytest.mark.parametrize("linked", [True, False], ids=["links", "as before 5.15"])
+def test_own_events_are_listed(linked: bool, osmia: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not linked:
+        monkeypatch.setattr(perf, "_link", lambda *arguments: None)
     with compile_source(SOURCE).load() as bpf:
         ids = {name: program.id for name, program in bpf.programs.items()}
         links = bpf.attach()

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import osmia
 from osmia.btf import IntEncoding, Kind, kernel_btf
 from osmia.errors import KernelError, NotSupportedError
+from osmia.kernel.inventory.cgroup_programs import (
+    CgroupProgram,
+    cgroup_programs,
+    cgroup_tree,
+)
 from osmia.kernel.links import (
     SymbolNotFoundError,
     attach_freplace,
@@ -176,8 +182,15 @@ def test_lsm_programs_of_a_cgroup_rule_its_processes(returning: Make, network: N
         attach_btf_id=function_id("bpf_lsm_socket_bind"),
     )
     with socket.socket() as probe:
-        with program.attach("/sys/fs/cgroup"), pytest.raises(PermissionError):
-            probe.bind(("127.0.0.1", 0))
+        with program.attach("/sys/fs/cgroup"):
+            with pytest.raises(PermissionError):
+                probe.bind(("127.0.0.1", 0))
+            mine = CgroupProgram(AttachType.LSM_CGROUP, program.id, "multi")
+            assert mine in cgroup_programs("/sys/fs/cgroup")
+            effective = cgroup_programs("/sys/fs/cgroup", effective=True)
+            assert mine._replace(sharing="") in effective
+            assert mine in dict(cgroup_tree("/sys/fs/cgroup"))[Path("/sys/fs/cgroup")]
+        assert mine not in cgroup_programs("/sys/fs/cgroup")
         probe.bind(("127.0.0.1", 0))
 
 
@@ -244,6 +257,8 @@ def test_freplace_takes_the_place_of_a_function(target: Program) -> None:
             assert target.run(bytes(64)).retval == 2
             assert link.info.type is LinkType.TRACING
         assert target.run(bytes(64)).retval == 1
+        with pytest.raises(KernelError, match="say target= and function= to attach it again"):
+            program.attach()
         with attach_freplace(program, target, "verdict"):
             assert target.run(bytes(64)).retval == 2
 
@@ -266,3 +281,41 @@ def test_what_came_later_says_since_when(
         with pytest.raises(NotSupportedError) as caught:
             program.attach("libc:getpgid")
     assert caught.value.since == version
+
+
+STRUCT_OPS = """
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+char LICENSE[] SEC("license") = "GPL";
+SEC("struct_ops/ssthresh") __u32 BPF_PROG(ssthresh, struct sock *sk) { return 2; }
+SEC("struct_ops/cong_avoid") void BPF_PROG(cong_avoid, struct sock *sk, __u32 ack, __u32 acked) {}
+SEC("struct_ops/undo_cwnd") __u32 BPF_PROG(undo_cwnd, struct sock *sk) { return 2; }
+SEC(".struct_ops.link") struct tcp_congestion_ops linked = {
+    .ssthresh = (void *)ssthresh, .cong_avoid = (void *)cong_avoid,
+    .undo_cwnd = (void *)undo_cwnd, .name = "osmia_later",
+};
+"""
+
+
+def test_struct_ops_with_a_link_say_since_when() -> None:
+    if not features.kernel_is_older_than("6.4"):
+        pytest.skip("this kernel is new enough")
+    with pytest.raises(NotSupportedError, match="has no struct_ops with a link") as caught:
+        osmia.compile(STRUCT_OPS).load().close()
+    assert caught.value.since == "6.4"
+
+
+def test_messages_of_tracing_programs_name_the_function(counting: Make) -> None:
+    program = counting(
+        ProgramType.TRACING, 0, AttachType.TRACE_FENTRY, attach_btf_id=function_id(GETPGID)
+    )
+    program.definition = model.Program(
+        name="p",
+        function="p",
+        section="fentry/__x64_sys_getpgid",
+        type=ProgramType.TRACING,
+        attach_to=GETPGID,
+    )
+    with program.attach() as link:
+        assert "fentry of __x64_sys_getpgid" in repr(link)

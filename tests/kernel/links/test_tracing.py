@@ -73,6 +73,24 @@ def test_a_tracepoint_that_does_not_exist_is_named(counting: Make) -> None:
         counting(ProgramType.TRACEPOINT).attach("sched:nothing")
 
 
+@pytest.mark.parametrize("name", ["nope", ":nope", "nope:"])
+def test_a_tracepoint_has_two_names(name: str, counting: Make) -> None:
+    with pytest.raises(ValueError, match=f"a tracepoint is 'category:name', not '{name}'"):
+        counting(ProgramType.TRACEPOINT).attach(name)
+
+
+def test_words_that_no_cgroup_knows_are_refused(counting: Make, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"legacy is one of 'exclusive', .*, not True"):
+        counting(ProgramType.CGROUP_SKB).attach(
+            tmp_path,
+            attach_type=AttachType.CGROUP_INET_INGRESS,
+            legacy=True,  # type: ignore[arg-type]
+        )
+    with pytest.raises(ValueError, match=r"cgroup_order is one of self_only, .*; not 'sideways'"):
+        program = counting(ProgramType.RAW_TRACEPOINT)
+        attach_iterator(program, cgroup=tmp_path, cgroup_order="sideways")
+
+
 def test_a_raw_tracepoint_counts(counting: Make, counter: Counter) -> None:
     with attach_raw_tracepoint(counting(ProgramType.RAW_TRACEPOINT), "sched_process_fork") as link:
         subprocess.run(["true"], check=True)

@@ -74,11 +74,14 @@ def cgroup_tree(
 def _on(
     directory: FileDescriptor, hook: AttachType, effective: bool, what: str
 ) -> list[CgroupProgram]:
+    # Programs of the LSM are told with the flags of each alone, or effective.
+    each_has_flags = hook is AttachType.LSM_CGROUP and not effective
     try:
         found = syscall.prog_query(
             target=directory.fileno(),
             attach_type=hook,
             flags=_EFFECTIVE if effective else 0,
+            want_flags=each_has_flags,
             what=f"{what} for {hook.name.lower()}",
         )
     except KernelError as error:
@@ -88,6 +91,8 @@ def _on(
             hint = "the directory is not one of a cgroup v2 file system"
             raise KernelError(errno.EBADF, what, hint=hint) from None
         raise
-    told = not effective and hook is not AttachType.LSM_CGROUP
-    sharing = _SHARING.get(found.attach_flags, "") if told else ""
+    if each_has_flags:
+        own = (_SHARING.get(flags, "") for flags in found.prog_flags)
+        return [CgroupProgram(hook, *each) for each in zip(found.prog_ids, own, strict=True)]
+    sharing = "" if effective else _SHARING.get(found.attach_flags, "")
     return [CgroupProgram(hook, identifier, sharing) for identifier in found.prog_ids]

@@ -51,6 +51,8 @@ def attach_cgroup(
     Kernels before 5.7 get "multi". `before` … `expected_revision` since 6.17: see `Place`;
     a link's neighbours are given as links.
     """
+    if legacy and legacy not in _LEGACY:
+        raise ValueError(f"legacy is one of {', '.join(map(repr, _LEGACY))}, not {legacy!r}")
     hook = _hook(program, attach_type)
     place = Place(before, after, first, last, expected_revision)
     what = f"program {program.name!r} on {hook.name.lower()} of cgroup {_words(cgroup)}"

@@ -90,6 +90,9 @@ def attach_iterator(
     (a directory or a descriptor), and in which order (a key of CGROUP_ORDERS; since
     6.1). `pid` or `tid`: the process or thread that a task iterator is about (since 6.1).
     """
+    if cgroup_order not in CGROUP_ORDERS:
+        known = ", ".join(CGROUP_ORDERS)
+        raise ValueError(f"cgroup_order is one of {known}; not {cgroup_order!r}")
     what = f"iterator program {program.name!r}"
     with _open_cgroup(cgroup) as directory:
         info: ctypes.Structure | None = None
@@ -104,6 +107,8 @@ def attach_iterator(
             options.iter_info = ctypes.addressof(info)
             options.iter_info_len = ctypes.sizeof(info)
         version = "6.1" if cgroup is not None or pid or tid else "5.8"
+        if cgroup is not None and cgroup_order == "children":
+            version = "6.19"
         with needs(version, "such iterators"):
             fd = syscall.link_create(
                 program.fileno(),

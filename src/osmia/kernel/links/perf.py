@@ -78,6 +78,19 @@ class PerfHookLink(HookLink):
         raise NotSupportedError("links on perf events", since="5.15")
 
 
+class PerfEventLink(KernelLink):
+    """A link on a perf event (since 5.15). The event's descriptor stays open beside it: by that
+    the kernel tells who looks for them where programs hang (`osmia perf list`, bpftool)."""
+
+    def __init__(self, fd: FileDescriptor, event: FileDescriptor, what: str) -> None:
+        super().__init__(fd, what)
+        self._event = event
+
+    def _close(self) -> None:
+        super()._close()
+        self._event.close()
+
+
 def attach_tracepoint(
     program: Attachable, category: str, name: str = "", *, cookie: int = 0
 ) -> Link:
@@ -85,8 +98,11 @@ def attach_tracepoint(
 
     A link since 5.15, `cookie` too; before, an attachment that ends with its perf event.
     """
+    said = category
     if not name:
         category, _, name = category.replace("/", ":").partition(":")
+    if not category or not name:
+        raise ValueError(f"a tracepoint is 'category:name', not {said!r}")
     attribute = PerfEventAttr(
         type=PerfType.TRACEPOINT, config=tracepoint_id(category, name), sample_period=1
     )
@@ -158,9 +174,9 @@ def attach_to_event(program: Attachable, event: FileDescriptor, what: str, cooki
             perf_events.perf_event_ioctl(
                 event.fileno(), PerfIoctl.SET_BPF, program.fileno(), what=f"attach {what}"
             )
-            undo.pop_all()
-            return PerfHookLink(event, what)
-    return link  # which holds the event itself: our descriptor is closed
+            link = PerfHookLink(event, what)
+        undo.pop_all()
+    return link
 
 
 def _link(program: Attachable, event: FileDescriptor, what: str, cookie: int) -> Link | None:
@@ -178,7 +194,7 @@ def _link(program: Attachable, event: FileDescriptor, what: str, cookie: int) ->
         if cookie:
             raise
         return None
-    return KernelLink(FileDescriptor(fd), what)
+    return PerfEventLink(FileDescriptor(fd), event, what)
 
 
 def _type_of(event: SoftwareEvent | HardwareEvent | int) -> PerfType:

@@ -38,7 +38,7 @@ def attach_tracing(program: Attachable, *, cookie: int = 0) -> KernelLink:
 
     Since 5.5 (fmod_ret, LSM: 5.7). `cookie`: since 5.19 (tp_btf: 6.10).
     """
-    what = f"program {program.name!r} on what it traces"
+    what = f"program {program.name!r} on {_place(program)}"
     if cookie:
         with needs("5.19", "cookies of tracing programs"):
             fd = syscall.link_create(
@@ -48,8 +48,27 @@ def attach_tracing(program: Attachable, *, cookie: int = 0) -> KernelLink:
                 what=f"attach {what}",
             )
     else:
-        fd = syscall.raw_tracepoint_open(program.fileno(), what=f"attach {what}")
+        fd = _open(program, what, "load it again to attach it again")
     return KernelLink(FileDescriptor(fd), what)
+
+
+def _place(program: Attachable) -> str:
+    """What the program was loaded for, as the object file says it."""
+    said = program.definition
+    if said is None or not said.attach_to:
+        return "what it traces"
+    return f"{said.section.lstrip('?').partition('/')[0]} of {said.attach_to}"
+
+
+def _open(program: Attachable, what: str, again: str) -> int:
+    """Attach where the program was loaded for. The kernel forgets another program's function
+    when the first attachment to it is made: EINVAL, should that be gone."""
+    try:
+        return syscall.raw_tracepoint_open(program.fileno(), what=f"attach {what}")
+    except KernelError as error:
+        if error.errno == errno.EINVAL:
+            error.hint = f"if it was attached to another program, and detached: {again}"
+        raise
 
 
 def attach_freplace(
@@ -61,8 +80,10 @@ def attach_freplace(
     a `function` of it: of another one with the same signature (since 5.10).
     """
     if target is None:
-        what = f"program {program.name!r} in place of the function it was loaded for"
-        fd = syscall.raw_tracepoint_open(program.fileno(), what=f"attach {what}")
+        said = program.definition
+        named = f"{said.attach_to!r}" if said and said.attach_to else "the function"
+        what = f"program {program.name!r} in place of {named} that it was loaded for"
+        fd = _open(program, what, "say target= and function= to attach it again")
         return KernelLink(FileDescriptor(fd), what)
     what = f"program {program.name!r} in place of {function!r} of program {target.name!r}"
     with needs("5.10", "freplace of further programs"):

@@ -88,6 +88,10 @@ class MapLoader:
             if ops.module != "vmlinux":
                 flags |= MapFlag.VTYPE_BTF_OBJ_FD
                 module = descriptors.enter_context(module_btf_descriptor(ops.module)).fileno()
+            if flags & MapFlag.LINK:
+                from osmia.kernel.probes.features import needs
+
+                descriptors.enter_context(needs("6.4", "struct_ops with a link"))
             fd = syscall.map_create(
                 MapType.STRUCT_OPS,
                 key_size=ops.definition.key_size,
