@@ -130,3 +130,12 @@ def test_only_the_entries_used_last_are_kept(fresh_cache: Path) -> None:
         os.utime(path, (number, number))
     cache.prune(cache.directory("objects"), 2)
     assert sorted(path.name for path in cache.directory("objects").iterdir()) == ["3", "4"]
+
+
+def test_what_killed_writers_left_goes_in_time(fresh_cache: Path) -> None:
+    folder = cache.directory("objects")
+    for name in (".a.0001", ".a.0002"):
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / ".a.0001", (0, 0))
+    cache.write("objects", "a", b"content")
+    assert sorted(path.name for path in folder.iterdir()) == [".a.0002", "a"]

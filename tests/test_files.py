@@ -9,6 +9,8 @@ import pytest
 
 from osmia.files import write_whole
 
+from .killed import killed_everywhere
+
 
 def test_content_and_permissions(tmp_path: Path) -> None:
     before = os.umask(0o027)
@@ -34,6 +36,17 @@ def test_what_fails_leaves_the_old_and_nothing_else(
     with pytest.raises(OSError, match="No space"):
         write_whole(tmp_path / "file", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_writer_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    seen = set()
+    for _ in killed_everywhere(lambda: write_whole(path, b"new" * 5000)):
+        seen.add(path.read_bytes())
+        path.write_bytes(b"old")
+    assert seen == {b"old", b"new" * 5000}
 
 
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:

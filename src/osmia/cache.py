@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import os
 import stat
+import time
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
@@ -20,6 +21,8 @@ from osmia.files import write_whole
 
 # Entries a kind; the ones used longest ago go first.
 _KEPT = 256
+# A file that is still not whole after so long was left by a process that was killed.
+_LEFT_SECONDS = 3600
 
 
 def touch(path: Path) -> None:
@@ -82,7 +85,11 @@ def lasts() -> bool:
 def prune(folder: Path, keep: int) -> None:
     """Leave the `keep` entries used last; other processes may be doing the same."""
     with contextlib.suppress(OSError):
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        found = list(os.scandir(folder))
+        entries = [entry for entry in found if not entry.name.startswith(".")]
+        for entry in found:
+            if entry.name.startswith(".") and entry.stat().st_mtime < time.time() - _LEFT_SECONDS:
+                Path(entry.path).unlink(missing_ok=True)
         if len(entries) <= keep:
             return
         entries.sort(key=lambda entry: entry.stat().st_mtime)

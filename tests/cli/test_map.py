@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from osmia import compile as compile_source
 from osmia.kernel.sys.cpus import possible_cpus
 
 from .conftest import OSMIA, Result
@@ -180,3 +181,47 @@ def test_pins(osmia: Cli, untyped: Path) -> None:
     assert osmia("map", "pin", untyped, again).status == 0
     assert osmia("map", "show", again, "-j").json["pinned"] == sorted(map(str, (again, untyped)))
     assert osmia("map", "pin", untyped).status == 2
+
+
+TEXTS = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+typedef char name_t[16];
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 64); __type(key, name_t);
+         __type(value, name_t); } texts SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_HASH); __uint(max_entries, 64); __type(key, name_t);
+         __type(value, name_t); } by_cpu SEC(".maps");
+char label[8] = "x";
+SEC("xdp") int p(struct xdp_md *ctx) { return label[0]; }
+char L[] SEC("license") = "GPL";
+"""
+
+
+def test_where_the_type_is_text_every_word_is(osmia: Cli, tmp_path: Path) -> None:
+    words = ["10", "0x1f", "true", "null", "1.5", "[1]", "{}", "hex", "key", "value", "any", "é"]
+    with compile_source(TEXTS).load() as bpf:
+        texts, by_cpu = bpf.maps["texts"], bpf.maps["by_cpu"]
+        for word in words:
+            stored = osmia("map", "update", "id", texts.id, "key", word, "value", word)
+            assert stored.status == 0, stored.err
+            assert texts[word] == word
+            found = osmia("map", "lookup", "id", texts.id, "key", word, "-j").json
+            assert found["formatted"] == {"key": word, "value": word}
+            after = osmia("map", "getnext", "id", texts.id, "key", word)
+            assert after.status == 0 or "no further key" in after.err
+            once = osmia("map", "update", "id", texts.id, "key", word, "value", "any", "noexist")
+            assert "EEXIST" in once.err
+            assert osmia("map", "delete", "id", texts.id, "key", word).status == 0
+        assert (
+            osmia("map", "update", "id", texts.id, "key", '"1"', "value", "hex", "31").status == 0
+        )
+        assert dict(texts) == {"1": "1"}
+        assert osmia("map", "update", "id", by_cpu.id, "key", "1", "value", "2").status == 0
+        assert by_cpu["1"] == ["2"] * possible_cpus()
+        each = json.dumps([str(cpu) for cpu in range(possible_cpus())])
+        assert osmia("map", "update", "id", by_cpu.id, "key", "1", "value", each).status == 0
+        assert by_cpu["1"] == json.loads(each)
+    source = tmp_path / "texts.bpf.c"
+    source.write_text(TEXTS)
+    command = ("run", source, "--packet", "00" * 64, "--engine", "vm", "-j", "--set")
+    assert osmia(*command, "label=10").records[-1]["globals"]["label"] == "10"

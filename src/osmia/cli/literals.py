@@ -7,13 +7,18 @@ from typing import Any
 
 import click
 
+from osmia.values import Codec, StringCodec
 
-def parse_literal(text: str) -> Any:
-    """`text` as a Python value that codecs take.
+
+def parse_literal(text: str, codec: Codec | None = None) -> Any:
+    """`text` as a Python value that codecs take, that of `codec` where it is given.
 
     Numbers (10, 0x0a, 0b1010, 1.5), true and false, JSON arrays and objects, JSON strings;
     whatever is none of them is text: an enumerator's name, or the contents of a char array.
+    Where the type is text, everything is, but for JSON strings.
     """
+    if isinstance(codec, StringCodec) and not (text.startswith('"') and text.endswith('"')):
+        return text
     try:
         return int(text, 0)
     except ValueError:

@@ -128,7 +128,7 @@ def look_up(output: Output, words: tuple[str, ...]) -> None:
     target, rest = take_target(words)
     with open_map(target) as found:
         keyed = _keyed(found)
-        key = keyed.encode_key(_data(rest, "key"))
+        key = keyed.encode_key(_data(rest, "key", keyed.key_codec))
         value = keyed.read_encoded(key)
         if value is None:
             raise OsmiaError(f"map {found.name!r} has no such key")
@@ -147,7 +147,8 @@ def next_key(output: Output, words: tuple[str, ...]) -> None:
     target, rest = take_target(words)
     with open_map(target) as found:
         keyed = _keyed(found)
-        after = keyed.next_key(keyed.encode_key(_data(rest, "key")) if rest else None)
+        key = keyed.encode_key(_data(rest, "key", keyed.key_codec)) if rest else None
+        after = keyed.next_key(key)
         if after is None:
             raise OsmiaError(f"map {found.name!r} has no further key")
         if output.json:
@@ -165,20 +166,22 @@ def update(words: tuple[str, ...]) -> None:
     PATH`, `value id 12`, `value name other`.
     """
     target, rest = take_target(words)
-    flags = _UPDATE_FLAGS.get(rest[-1]) if len(rest) > 4 else None
+    # A key has a word at least, and a value has, which may be called as what follows them is.
+    where = rest.index("value", 2) if "value" in rest[2:] else len(rest)
+    flags = _UPDATE_FLAGS.get(rest[-1]) if len(rest) > where + 2 else None
     if flags is not None:
         rest = rest[:-1]
-    where = rest.index("value") if "value" in rest else len(rest)
     with open_map(target) as found, ExitStack() as held:
         keyed = _keyed(found)
         if keyed.type in _OPEN_VALUE:
             other = only_target(rest[where + 1 :])
             value = held.enter_context(_OPEN_VALUE[keyed.type](other))
         else:
-            value = _data(rest[where:], "value")
+            each_cpu = bool(keyed.cpus) and rest[-1].startswith("[")
+            value = _data(rest[where:], "value", None if each_cpu else keyed.value_codec)
             if keyed.cpus and not isinstance(value, list):
                 value = [value] * keyed.cpus
-        keyed.update(_data(rest[:where], "key"), value, flags or 0)
+        keyed.update(_data(rest[:where], "key", keyed.key_codec), value, flags or 0)
 
 
 @map_command.command("delete", cls=Verb, context_settings=_WORDS)
@@ -187,7 +190,8 @@ def delete(words: tuple[str, ...]) -> None:
     """Delete the entry under KEY."""
     target, rest = take_target(words)
     with open_map(target) as found:
-        _keyed(found).delete(_data(rest, "key"))
+        keyed = _keyed(found)
+        keyed.delete(_data(rest, "key", keyed.key_codec))
 
 
 @map_command.command("push", cls=Verb, context_settings=_WORDS)
@@ -197,9 +201,10 @@ def push(words: tuple[str, ...]) -> None:
     target, rest = take_target(words)
     with open_map(target) as found:
         if isinstance(found, BloomFilter):
-            found.add(_data(rest, "value"))
+            found.add(_data(rest, "value", found.value_codec))
         else:
-            _queue(found).push(_data(rest, "value"))
+            queue = _queue(found)
+            queue.push(_data(rest, "value", queue.value_codec))
 
 
 @map_command.command("pop", cls=Verb, json=True)
@@ -302,15 +307,15 @@ def freeze(words: tuple[str, ...]) -> None:
         found.freeze()
 
 
-def _data(words: list[str], keyword: str) -> Any:
-    """The key or value behind its keyword: one word of the type, or bytes."""
+def _data(words: list[str], keyword: str, codec: Codec | None) -> Any:
+    """The key or value behind its keyword: one word of the type `codec`, or bytes."""
     first, *rest = words or [""]
     if first != keyword or not rest:
         raise click.UsageError(f"expected `{keyword}` and what it is, not {' '.join(words)!r}")
-    if rest[0] == "hex":
+    if rest[0] == "hex" and rest[1:]:
         return parse_hex(" ".join(rest[1:]))
     if len(rest) == 1:
-        return parse_literal(rest[0])
+        return parse_literal(rest[0], codec)
     try:
         return bytes(int(word, 0) for word in rest)
     except ValueError:

@@ -21,8 +21,9 @@ from osmia.cli.sources import (
 )
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
 from osmia.errors import OsmiaError, VerifierError
+from osmia.files import write_whole
 from osmia.kernel.programs.info import ProgramInfo, native_addresses, native_lengths
-from osmia.kernel.sys import pins
+from osmia.kernel.sys import pin_sets, pins
 
 _COLUMNS = {
     "id": "id",
@@ -108,7 +109,7 @@ def dump_xlated(
 
     with open_program(only_target(words)) as program:
         if file is not None:
-            file.write_bytes(program.xlated())
+            write_whole(file, program.xlated())
             return
         instructions = list(listing(program))
     if output.json:
@@ -132,7 +133,7 @@ def dump_jited(output: Output, words: tuple[str, ...], file: Path | None) -> Non
     if not code:
         raise OsmiaError("the program was not compiled: the kernel interprets it")
     if file is not None:
-        file.write_bytes(code)
+        write_whole(file, code)
         return
     start, functions = 0, []
     for length, address in zip(lengths, addresses, strict=True):
@@ -191,7 +192,7 @@ def load_programs(
         ]
         if pin_maps is not None:
             wanted += [(m, pin_maps / pins.safe_name(name)) for name, m in loaded.maps.items()]
-        pins.pin_all((thing.fileno(), place, repr(thing.name)) for thing, place in wanted)
+        pin_sets.pin_all((thing.fileno(), place, repr(thing.name)) for thing, place in wanted)
     if output.verbose:
         for _, place in wanted:
             note(f"pinned {place}")
@@ -222,9 +223,9 @@ def run_program(
     with open_program(only_target(words)) as program:
         result = program.run(given, context, repeat=repeat)
     if data_out is not None:
-        data_out.write_bytes(result.data)
+        write_whole(data_out, result.data)
     if ctx_out is not None:
-        ctx_out.write_bytes(result.ctx_data)
+        write_whole(ctx_out, result.ctx_data)
     if output.json:
         told: Description = {"retval": result.retval, "duration": result.duration_ns}
         if result.data and data_out is None:

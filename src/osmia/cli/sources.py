@@ -86,7 +86,7 @@ def set_globals(obj: Object, assignments: Sequence[str]) -> None:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise click.UsageError(f"--set takes NAME=VALUE, not {assignment!r}")
-        obj.data[name] = parse_literal(text)
+        obj.data[name] = parse_literal(text, obj.data.slot(name).codec)
 
 
 def select_programs(obj: Object, names: Sequence[str]) -> Object:

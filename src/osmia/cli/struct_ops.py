@@ -17,7 +17,7 @@ from osmia.cli.targets import Target, map_infos, only_target, open_map
 from osmia.engine.maps import KeyedMap
 from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
-from osmia.kernel.sys import pins
+from osmia.kernel.sys import pin_sets, pins
 from osmia.kernel.sys.btf_objects import try_btf_from_id
 from osmia.object import DataKind, MapFlag, MapType
 
@@ -120,11 +120,12 @@ def register(
             if name not in linked:
                 loaded.register_struct_ops(name)
                 undo.callback(unregister_struct_ops, loaded.maps[name], name)
-            elif directory is not None:
-                place = directory / pins.safe_name(name)
-                with loaded.attach_struct_ops(name) as link:
-                    link.pin(place)
-                undo.callback(pins.unpin, place)
+        places = [Path(directory or "", pins.safe_name(name)) for name in linked]
+        links = [loaded.attach_struct_ops(name) for name in linked]  # end with `loaded`
+        pin_sets.pin_all(
+            (link.fileno(), place, f"the link of {link.what}")
+            for link, place in zip(links, places, strict=True)
+        )
         undo.pop_all()
     if output.verbose:
         note(f"registered {', '.join(wanted)}")

@@ -8,6 +8,7 @@ import click
 
 from osmia.cli.options import Verb
 from osmia.cli.sources import open_source
+from osmia.files import write_whole
 
 
 @click.command("stubs", cls=Verb)
@@ -24,4 +25,4 @@ def stubs_command(file: Path, target: Path | None) -> None:
     if target is None:
         click.echo(text, nl=False)
     else:
-        target.write_text(text, encoding="utf-8")
+        write_whole(target, text.encode())

@@ -16,7 +16,7 @@ from osmia.errors import KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.inventory import holders
 from osmia.kernel.links import KernelLink
 from osmia.kernel.programs.program import Program
-from osmia.kernel.sys import pins
+from osmia.kernel.sys import pin_sets, pins
 from osmia.object.uapi import MapType
 
 
@@ -74,7 +74,7 @@ def test_when_one_of_several_cannot_be_pinned_none_is(bpffs: Path) -> None:
     with new_map() as flows:
         places = [bpffs / "new/first", bpffs / "new/deep/second", bpffs / "other/with.dot"]
         with pytest.raises(KernelError, match=r"with\.dot"):
-            pins.pin_all((flows.fileno(), place, "map") for place in places)
+            pin_sets.pin_all((flows.fileno(), place, "map") for place in places)
     assert not list(bpffs.iterdir())
 
 

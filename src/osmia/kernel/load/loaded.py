@@ -15,7 +15,7 @@ from osmia.kernel.load.data_sections import LoadedSection
 from osmia.kernel.load.held_maps import HeldMap, LoadedMaps
 from osmia.kernel.load.usdt_specs import SPECS_MAP, UsdtSpecs
 from osmia.kernel.programs.program import Program
-from osmia.kernel.sys import pins
+from osmia.kernel.sys import pin_sets, pins
 from osmia.kernel.sys.syscall import Command, error_of, map_element
 from osmia.object.model import DataSection, Object
 from osmia.object.uapi import MapFlag
@@ -80,13 +80,13 @@ class LoadedObject(engine.LoadedObject):
             (part.fileno(), path, f"{kind} {part.name!r}")
             for kind, part, path in self._pins(directory, programs=programs, maps=maps)
         ]
-        pins.pin_all(wanted)
+        pin_sets.pin_all(wanted)
         return [path for _, path, _ in wanted]
 
     def unpin(
         self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
     ) -> None:
-        pins.unpin_all(path for *_, path in self._pins(directory, programs=programs, maps=maps))
+        pin_sets.unpin_all(path for *_, path in self._pins(directory, programs=programs, maps=maps))
 
     def _pins(
         self, directory: str | os.PathLike[str], *, programs: bool, maps: bool

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
@@ -16,6 +16,9 @@ from osmia.kernel.sys.privileges import Capability, permission_hint
 
 #: Where a bpffs is mounted by convention.
 BPFFS = Path("/sys/fs/bpf")
+
+#: Why the kernel refuses a name with EPERM.
+NO_DOTS = "names in a bpffs have no dots"
 
 #: NAME_MAX: bytes in a file name.
 _NAME_MAX = 255
@@ -103,46 +106,20 @@ def pin(fd: int, path: str | os.PathLike[str], *, what: str = "object") -> None:
             with suppress(OSError):  # somebody else pinned there meanwhile
                 directory.rmdir()
         if error.errno == errno.EPERM and "." in target.name and is_on_bpffs(target.parent):
-            error.hint = "names in a bpffs have no dots"
+            error.hint = NO_DOTS
             raise
         if not is_on_bpffs(target.parent):
-            hint = f"'{_existing(target.parent)}' is not in a bpffs"
+            hint = f"'{existing(target.parent)}' is not in a bpffs"
             if not bpffs_mounts():
                 hint += f"; none is mounted: mount -t bpf bpf {BPFFS}"
             raise KernelError(error.errno or 0, error.what, hint=hint) from None
         raise
 
 
-def pin_all(things: Iterable[tuple[int, Path, str]]) -> None:
-    """Pin each (descriptor, path, what it is), all or none: as for `pin`."""
-    with ExitStack() as undo:
-        for fd, path, what in things:
-            for directory in make_directories(path.parent):
-                undo.callback(remove_empty, directory)
-            pin(fd, path, what=what)
-            undo.callback(path.unlink, missing_ok=True)
-        undo.pop_all()
-
-
 def remove_empty(directory: Path) -> None:
     """Remove a directory, unless somebody else put something in it meanwhile."""
     with suppress(OSError):
         directory.rmdir()
-
-
-def unpin_all(paths: Iterable[Path]) -> None:
-    """Remove pins; what is gone already is passed over, and so are directories in use.
-
-    KernelError for what is in no bpffs, before anything is removed.
-    """
-    there = [path for path in paths if path.exists()]
-    for path in there:
-        if not is_on_bpffs(path):
-            raise KernelError(errno.EPERM, f"remove pin '{path}'", hint="it is not in a bpffs")
-    for path in there:
-        unpin(path)
-    for directory in {path.parent for path in there}:
-        remove_empty(directory)
 
 
 def unpin(path: str | os.PathLike[str]) -> None:
@@ -162,7 +139,7 @@ def unpin(path: str | os.PathLike[str]) -> None:
 
 def is_on_bpffs(path: str | os.PathLike[str]) -> bool:
     """Whether `path` (or, where it does not exist, its nearest directory) is in a bpffs."""
-    device = _existing(Path(path)).stat().st_dev
+    device = existing(Path(path)).stat().st_dev
     for mount in bpffs_mounts():
         with suppress(OSError):  # one that this user cannot reach
             if mount.stat().st_dev == device:
@@ -170,7 +147,8 @@ def is_on_bpffs(path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """The path, or the nearest directory above it that is there."""
     return next(candidate for candidate in (path, *path.absolute().parents) if candidate.exists())
 
 
