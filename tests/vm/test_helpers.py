@@ -42,9 +42,25 @@ def test_a_mock_that_raises_ends_the_run_with_its_exception(vm: Vm, executor: An
     assert isinstance(fault.value.__cause__, RuntimeError)
 
 
-def test_a_helper_that_is_not_there_is_named_at_load(vm: Vm) -> None:
-    with pytest.raises(NotSupportedError, match="bpf_sk_lookup_tcp"):
-        load(vm, "call bpf_sk_lookup_tcp\nexit")
+def test_a_helper_that_nobody_answers_is_a_fault_of_who_calls_it(vm: Vm, executor: Any) -> None:
+    text = (
+        "r0 = 5\nif r1 == 0 goto over\nr3 = 0\nr4 = 0\nr5 = 0\ncall bpf_sk_lookup_tcp\nover: exit"
+    )
+    program = load(vm, text)
+    assert program.run(b"", executor=executor).retval == 5
+    with pytest.raises(ProgramFault, match="the vm has no helper bpf_sk_lookup_tcp"):
+        program.run(bytes(8), executor=executor)
+    vm.helpers["sk_lookup_tcp"] = lambda: 9
+    assert program.run(bytes(8), executor=executor).retval == 9
+
+
+def test_strict_helpers_have_such_programs_refused_at_load() -> None:
+    with Vm(memory=1 << 23, cpus=1, strict_helpers=True) as vm:
+        with pytest.raises(NotSupportedError, match="bpf_sk_lookup_tcp"):
+            load(vm, "call bpf_sk_lookup_tcp\nexit")
+        vm.helpers["sk_lookup_tcp"] = lambda: 9
+        program = load(vm, "call bpf_sk_lookup_tcp\nexit")
+        assert program.run(b"", strict=False).retval == 9
 
 
 def test_bpf_loop_calls_back_until_it_is_told_to_stop(vm: Vm, executor: Any) -> None:

@@ -13,6 +13,7 @@ import osmia
 from osmia.captures.packets import read_packets
 from osmia.errors import NotSupportedError
 from osmia.vm.batch import Batch
+from osmia.vm.errors import ProgramFault
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -73,7 +74,12 @@ def test_a_missing_helper_is_named_and_can_be_given(tmp_path: Path) -> None:
     )
     obj = osmia.compile(source)
     with pytest.raises(NotSupportedError, match="bpf_get_socket_cookie"):
-        obj.load(engine="vm")
+        obj.load(engine="vm", strict_helpers=True)
+    with (
+        obj.load(engine="vm") as loaded,
+        pytest.raises(ProgramFault, match="bpf_get_socket_cookie"),
+    ):
+        loaded.programs["ask"].run(bytes(64))
     given = {"get_socket_cookie": lambda: 42}
     with obj.load(engine="vm", helpers=given) as loaded:
         for executor in ("interpreter", "jit"):

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from osmia.object.uapi import AttachType, ProgramType
+
+if TYPE_CHECKING:
+    from osmia.values import Codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +45,34 @@ class Layout:
     changes: bool = True  # whether the packet may be written to
 
     def encode(self, values: Mapping[str, Any]) -> bytearray:
-        """The struct's bytes for values by field name."""
+        """The struct's bytes for values by field name; CodecError for what does not fit."""
         data = bytearray(self.size)
         for name, value in values.items():
-            if name not in self.fields:
-                raise ValueError(f"struct {self.name} has no field {name!r}")
-            place = self.fields[name]
-            if isinstance(value, int):
-                raw = (value & ((1 << 8 * place.size) - 1)).to_bytes(place.size, "little")
-            elif isinstance(value, bytes | bytearray | memoryview):
-                raw = bytes(value).ljust(place.size, b"\0")
-            else:
-                raw = b"".join((word & 0xFFFF_FFFF).to_bytes(4, "little") for word in value)
-                raw = raw.ljust(place.size, b"\0")
-            if len(raw) != place.size:
-                raise ValueError(f"field {name!r} of struct {self.name} has {place.size} bytes")
-            data[place.offset : place.offset + place.size] = raw
+            place = self.fields.get(name)
+            if place is None or type(value) is not int or value >> 8 * place.size:
+                return bytearray(_context_codec(self.name, self.size).encode(values))
+            data[place.offset : place.offset + place.size] = value.to_bytes(place.size, "little")
         return data
 
-    def decode(self, data: bytes) -> Context:
-        """The struct's fields from its bytes."""
-        return Context(self, data)
+    def decode(self, data: bytes) -> Any:
+        """The struct's fields from its bytes, as the kernel engine gives them."""
+        return _context_codec(self.name, self.size).decode(data)
+
+
+@cache
+def _context_codec(name: str, size: int) -> Codec:
+    """The codec of a context's struct, with the types of include/uapi/linux/bpf.h."""
+    from osmia.btf import BTFBuilder
+    from osmia.values import codec
+
+    builder = BTFBuilder()
+    kinds = {n: builder.add_int(f"__u{8 * n}", n) for n in (1, 4, 8)}
+    members = []
+    for field_name, place in (SKB_FIELDS if name == "__sk_buff" else XDP_MD.fields).items():
+        kind = kinds.get(place.size) or builder.add_array(kinds[4], kinds[4], place.size // 4)
+        members.append((field_name, kind, 8 * place.offset))
+    type_id = builder.add_struct(name, size, members)
+    return codec(builder.build(), type_id)
 
 
 _PARTS = (1, 2, 4)
@@ -161,41 +172,3 @@ def layout_for(program_type: ProgramType | None, attach_type: AttachType | None 
     if attach_type is AttachType.XDP_DEVMAP:
         return XDP_MD
     return LAYOUTS.get(program_type, PLAIN) if program_type is not None else PLAIN
-
-
-class Context:
-    """A context after a run: fields as attributes and items, or its bytes."""
-
-    __slots__ = ("_data", "_layout")
-
-    def __init__(self, layout: Layout, data: bytes) -> None:
-        self._layout = layout
-        self._data = data
-
-    def __getattr__(self, name: str) -> int | bytes:
-        try:
-            place = self._layout.fields[name]
-        except KeyError:
-            raise AttributeError(f"struct {self._layout.name} has no field {name!r}") from None
-        raw = self._data[place.offset : place.offset + place.size]
-        return int.from_bytes(raw, "little") if place.size <= 8 else raw
-
-    def __getitem__(self, name: str) -> int | bytes:
-        try:
-            value: int | bytes = getattr(self, name)
-        except AttributeError:
-            raise KeyError(name) from None
-        return value
-
-    def __bytes__(self) -> bytes:
-        return self._data
-
-    def __eq__(self, other: object) -> bool:
-        return bytes(self) == bytes(other) if isinstance(other, Context) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._data)
-
-    def __repr__(self) -> str:
-        shown = (f".{n} = {self[n]!r}" for n in self._layout.fields if self[n])
-        return f"(struct {self._layout.name}){{{', '.join(shown)}}}"

@@ -28,7 +28,7 @@ from osmia.vm.cpu import Cpu, Cpus
 from osmia.vm.dispatcher import Dispatcher, check_depth, foreign
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import KFUNCS, Helper, supported, variant
-from osmia.vm.helpers.mocks import Mocks, mocked
+from osmia.vm.helpers.mocks import Mocks, mocked, unanswered
 from osmia.vm.lifetimes import Lifetimes
 from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
@@ -61,7 +61,9 @@ class Vm:
     virtual CPUs: that many runs are possible at a time, and per-CPU maps have as many
     copies. `tail_calls` says what a tail call in a subprogram replaces: that subprogram's
     frame ("subprogram", as kernels do), or the whole program ("program"). `helpers` maps
-    names of helpers, without "bpf_", to Python callables that replace them or add to them.
+    names of helpers, without "bpf_", to Python callables that replace them or add to them. A
+    helper or kfunc that nobody answers is a fault of the run that calls it; with
+    `strict_helpers` no program that has such a call is loaded.
     `trace` holds the last 10,000 lines that programs printed.
     """
 
@@ -73,6 +75,7 @@ class Vm:
         tail_calls: TailCalls = "subprogram",
         jit: bool | None = None,
         retpoline: bool = False,
+        strict_helpers: bool = False,
     ) -> None:
         if tail_calls not in ("subprogram", "program"):
             raise ValueError(f"tail_calls={tail_calls!r}: 'subprogram' or 'program'")
@@ -82,6 +85,7 @@ class Vm:
         self._jit_wanted = jit
         self._jit: Jit | None = None
         self.retpoline = retpoline
+        self.strict_helpers = strict_helpers
         self.areas = Areas()
         self.map_table = self.memory.control.allocate(8 * layout.MAX_MAPS, 64)
         self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)
@@ -329,8 +333,8 @@ class Vm:
 
         Without a `type` the program is "raw": r1 is the address of the run's data, r2 its
         length. `jumps` are the slots that each gotox may go to, by its own slot. Raises
-        VerifierError for code that no executor runs, and NotSupportedError
-        for a helper that the vm lacks, by name.
+        VerifierError for code that no executor runs, and NotSupportedError for a helper that
+        there is not, or not for this type; with `strict_helpers` for one that the vm lacks.
         """
         self._check_open()
         checked = check(name or "program", code, names=function_names, lines=lines, jumps=jumps)
@@ -430,6 +434,8 @@ class Vm:
         mock = self.helpers.get(name)
         if mock is not None:
             return mocked(name, mock, own, known)
+        if own is None and known is not None and not self.strict_helpers:
+            return unanswered(name)
         if own is None:
             at = f" (instruction {slot})" if slot is not None else ""
             raise NotSupportedError(f"the vm has no helper bpf_{name}{at}")

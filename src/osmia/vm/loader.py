@@ -79,7 +79,8 @@ def load(
     or dispatchers, that the object's extern functions stand for, `helpers` Python callables
     for helpers and kfuncs. Among `options` may be those of passes (see `PassOptions`).
 
-    Raises what `osmia.errors` says; NotSupportedError names a helper that the vm lacks.
+    Raises what `osmia.errors` says. A helper that the vm lacks is a fault when it is called;
+    with `strict_helpers=True` NotSupportedError names it here.
     """
     for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
     machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
@@ -332,7 +333,9 @@ class _Loader:
                     _patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
                 case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
                     _patch(code, at, 0, 0, 0)
-                case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
+                case RelocationKind.KERNEL_FUNCTION if (
+                    not self.vm.strict_helpers or self._is_weak_kfunc(relocation)
+                ):
                     words = f"the vm has no {self._kernel_name(relocation)}"
                     poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:

@@ -22,6 +22,7 @@ class MachineOptions(TypedDict, total=False):
     tail_calls: TailCalls
     jit: bool | None
     retpoline: bool
+    strict_helpers: bool
 
 
 class OtherOptions(PassOptions, MachineOptions, total=False):

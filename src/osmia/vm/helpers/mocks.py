@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, MutableMapping
 
 from osmia.isa.helper_functions import HelperFunction
+from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers.table import Argument, Helper, Invocation
 
 
@@ -56,6 +57,15 @@ def mocked(
         return int(function(*first, *values[:wanted])) & _MASK
 
     return Helper(name, arguments, python=run)
+
+
+def unanswered(name: str) -> Helper:
+    """A helper that the vm lacks and nobody answers: who calls it has faulted."""
+
+    def run(invocation: Invocation) -> int:
+        raise ProgramFault(f"the vm has no helper bpf_{name}: answer it with helpers[{name!r}]")
+
+    return Helper(name, (), python=run)
 
 
 def _parameters(function: Callable[..., int]) -> tuple[bool, int]:
