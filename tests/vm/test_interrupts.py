@@ -20,6 +20,14 @@ from osmia.object.uapi import MapType
 from osmia.vm.engine import Vm
 from osmia.vm.errors import ProgramFault
 
+
+@pytest.fixture
+def vm() -> Iterator[Vm]:
+    """One whose compiled runs end when they are told to."""
+    with Vm(memory=1 << 25, cpus=2, interruptible=True) as machine:
+        yield machine
+
+
 #: Something that faults, in a helper of the vm's own, in one of the user's, and in a tail call.
 FAULTS = {
     "helper": "r1 = r10\nr1 += -8\nr2 = 0xffffffff ll\nr3 = 0\ncall bpf_probe_read_kernel\n",
@@ -111,20 +119,22 @@ def test_ctrl_c_ends_compiled_runs_whatever_the_budget(vm: Vm, code: str, how: s
     assert vm.load_program(assemble(SHORT)).run(bytes(16), executor="jit").retval == 7
 
 
-def test_a_budget_counts_over_all_its_slices(vm: Vm) -> None:
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_a_budget_counts_over_all_its_slices(interruptible: bool) -> None:
     """Exactly: what runs with a budget of so many instructions ends with one less."""
-    count = "r0 = *(u32 *)(r1 +0)\nagain: r0 += -1\nif r0 > 0 goto again\nexit"
-    program = vm.load_program(assemble(count))
-    loops = 3 << 20
-    packet = loops.to_bytes(4, "little") + bytes(12)
-    needed = 2 * (loops - 1)
-    assert program.run(packet, executor="jit", budget=needed).retval == 0
-    assert program.run(packet, executor="jit", budget=needed, repeat=3).retval == 0
-    assert list(program.run_batch([packet] * 3, budget=needed)) == [0] * 3
-    with pytest.raises(ProgramFault):
-        program.run(packet, executor="jit", budget=needed - 1)
-    with pytest.raises(ProgramFault):
-        program.run_batch([packet], budget=needed - 1)
+    with Vm(memory=1 << 25, cpus=1, interruptible=interruptible) as vm:
+        count = "r0 = *(u32 *)(r1 +0)\nagain: r0 += -1\nif r0 > 0 goto again\nexit"
+        program = vm.load_program(assemble(count))
+        loops = 3 << 20
+        packet = loops.to_bytes(4, "little") + bytes(12)
+        needed = 2 * (loops - 1)
+        assert program.run(packet, executor="jit", budget=needed).retval == 0
+        assert program.run(packet, executor="jit", budget=needed, repeat=3).retval == 0
+        assert list(program.run_batch([packet] * 3, budget=needed)) == [0] * 3
+        with pytest.raises(ProgramFault):
+            program.run(packet, executor="jit", budget=needed - 1)
+        with pytest.raises(ProgramFault):
+            program.run_batch([packet], budget=needed - 1)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
@@ -207,7 +217,7 @@ ENDLESS: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("how", ENDLESS)
 def test_closing_a_vm_ends_runs_in_other_threads(how: str) -> None:
-    vm = Vm(memory=1 << 23, cpus=2)
+    vm = Vm(memory=1 << 23, cpus=2, interruptible=True)
     program = vm.load_program(assemble(FOREVER))
     vm.need_jit().program(program)
     ended: list[BaseException] = []
@@ -250,3 +260,13 @@ def test_no_cpu_is_lost_wherever_a_signal_arrives(vm: Vm, executor: Any) -> None
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert hits > 50
+
+
+@pytest.mark.parametrize("how", ["repeated", "a batch"])
+def test_many_short_runs_end_between_runs_in_any_vm(how: str) -> None:
+    with Vm(memory=1 << 25, cpus=1) as plain:
+        program = plain.load_program(assemble(SHORT))
+        plain.need_jit().program(program)
+        with interrupted():
+            RUNS[how](program)
+        assert plain.cpus.idle

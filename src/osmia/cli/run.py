@@ -116,6 +116,8 @@ def run_command(
         options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
         if "pin_root" in of_engine.options["load"]:
             options["pin_root"] = pin_root
+        if "interruptible" in of_engine.options["load"]:
+            options["interruptible"] = True
         loaded = undo.enter_context(obj.load(engine, **options))
         watching = undo.enter_context(ExitStack())
         watcher = Watcher(

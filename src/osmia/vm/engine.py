@@ -63,7 +63,10 @@ class Vm:
     frame ("subprogram", as kernels do), or the whole program ("program"). `helpers` maps
     names of helpers, without "bpf_", to Python callables that replace them or add to them. A
     helper or kfunc that nobody answers is a fault of the run that calls it; with
-    `strict_helpers` no program that has such a call is loaded.
+    `strict_helpers` no program that has such a call is loaded. With `interruptible` Ctrl-C and
+    `close` end every compiled run within 50 ms; without, a single one goes on until it returns or
+    has used up its budget (2 s, unless one is given), and repeats and batches end between runs.
+    It costs nested loops up to half of their speed again.
     `trace` holds the last 10,000 lines that programs printed.
     """
 
@@ -76,6 +79,7 @@ class Vm:
         jit: bool | None = None,
         retpoline: bool = False,
         strict_helpers: bool = False,
+        interruptible: bool = False,
     ) -> None:
         if tail_calls not in ("subprogram", "program"):
             raise ValueError(f"tail_calls={tail_calls!r}: 'subprogram' or 'program'")
@@ -86,6 +90,7 @@ class Vm:
         self._jit: Jit | None = None
         self.retpoline = retpoline
         self.strict_helpers = strict_helpers
+        self.interruptible = interruptible
         self.areas = Areas()
         self.map_table = self.memory.control.allocate(8 * layout.MAX_MAPS, 64)
         self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)

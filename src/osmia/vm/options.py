@@ -23,6 +23,7 @@ class MachineOptions(TypedDict, total=False):
     jit: bool | None
     retpoline: bool
     strict_helpers: bool
+    interruptible: bool
 
 
 class OtherOptions(PassOptions, MachineOptions, total=False):

@@ -33,6 +33,7 @@ _M64 = 0xFFFF_FFFF_FFFF_FFFF
 SLICE = 1 << 20
 """Instructions of a run before anybody first asks whether it shall go on: some 1 ms, and not
 more than 50 ms if each is a helper."""
+WHOLE = (1 << 63) - 1
 SMALLEST, LARGEST = SLICE >> 6, SLICE << 6
 PERIOD = 10_000_000
 """How often signals are looked after, in ns."""
@@ -47,7 +48,9 @@ class Door:
         self.vm = vm
         self.cpu = cpu
         self.failure: BaseException | None = None
-        self._slice, self._asked = SLICE, 0
+        #: What a run begins with; all of its budget where nobody asks in between.
+        self.first = SLICE if vm.interruptible else WHOLE
+        self._slice, self._asked = self.first, 0
         self._answers = self._answer()
         next(self._answers)
         self._function: Any = _DOOR(self._answers.send)
@@ -57,8 +60,8 @@ class Door:
     def begin(self) -> bool:
         """A run begins on this CPU; whether signals are handled in its thread."""
         here = threading.get_ident() == threading.main_thread().ident
-        self._slice = SLICE
-        polling = _POLLING.pack(SLICE, here)
+        self._slice = self.first
+        polling = _POLLING.pack(self.first, here)
         self.vm.memory.write(self.cpu.state + layout.STATE_SLICE, polling)
         if here:
             self._asked = time.perf_counter_ns()
@@ -120,7 +123,7 @@ def run_many(door: Door, count: int, budget: int, some: Some) -> int:
     not counting one that was interrupted.
     """
     period = PERIOD if door.begin() else QUIET_PERIOD
-    first, done = min(budget, SLICE), 0
+    first, done = min(budget, door.first), 0
     while done < count:
         deadline = time.monotonic_ns() + period
         done += some(done, count - done, first, budget - first, deadline)

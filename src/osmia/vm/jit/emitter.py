@@ -26,6 +26,7 @@ class VmLayout:
     first_state: int
     tail_calls: str
     retpoline: bool
+    interruptible: bool
 
 
 def text(value: Value) -> str:

@@ -84,6 +84,7 @@ class Jit:
             vm.cpus.first_state,
             vm.tail_calls,
             vm.retpoline,
+            vm.interruptible,
         )
         self._compiled: dict[int, CompiledProgram] = {}
         self._loops: dict[tuple[int, int], tuple[Module, Callable[..., int]]] = {}

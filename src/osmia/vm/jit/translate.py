@@ -142,6 +142,11 @@ class FunctionTranslation:
         body = self.body
         left = body.binary("sub", body.value(f"load i64, ptr {self.calls.budget}"), cost)
         body.line(f"store i64 {left}, ptr {self.calls.budget}")
+        if not self.context.layout.interruptible:
+            # No way back from there: LLVM optimises a loop that only ends better than one that
+            # may go on after a call.
+            body.unlikely(body.value(f"icmp slt i64 {left}, 0"), "exhausted", label)
+            return
         spent = body.label("spent")
         body.unlikely(body.value(f"icmp slt i64 {left}, 0"), spent, label)
         body.block(spent)
@@ -158,6 +163,10 @@ class FunctionTranslation:
         left says why, see `osmia.vm.native.refill`."""
         body = self.body
         body.block("exhausted")
+        if not self.context.layout.interruptible:
+            left = body.value(f"load i64, ptr {self.calls.budget}")
+            more = self.context.natives.call(body, "refill", ["%frame", left, 0], UNSEEN)
+            body.line(f"store i64 {text(more)}, ptr {self.calls.budget}")
         why = body.load(body.pointer(self.state, layout.STATE_INTERRUPT), 8)
         first, end = body.label("first"), body.label("end")
         body.branch(body.value(f"icmp eq i64 {why}, 0"), first, end)
