@@ -16,7 +16,7 @@ from typing import Any
 
 from osmia.events import PerfBuffer, RingBuffer
 from osmia.isa import assemble
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import perf_events, syscall
 from osmia.kernel.sys.attributes import PerfEventAttr
 from osmia.object.uapi import MapType, ProgramType
@@ -61,8 +61,8 @@ _TO_PERF = """
 _EXIT = "r0 = 0\nexit\n"
 
 
-def _load(text: str, **values: int) -> Program:
-    return Program.load(
+def _load(text: str, **values: int) -> KernelProgram:
+    return KernelProgram.load(
         ProgramType.XDP, assemble(text.format(**values)), license="GPL", name="bench"
     )
 

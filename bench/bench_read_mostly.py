@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import osmia
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 
 SOURCE = """
 #include <linux/bpf.h>
@@ -63,14 +63,14 @@ def main() -> None:
             print(f"  {title:<24} {reading:6.2f} ns a read, {rate:6.0f} M increments/s beside it")
 
 
-def duration(program: Program) -> float:
+def duration(program: KernelProgram) -> float:
     """ns for one read: the best of several runs, each much longer than the writer's pauses."""
     runs = [program.run(PACKET, repeat=REPEAT).duration_ns for _ in range(ROUNDS)]
     return min(runs) / 1000
 
 
 @contextmanager
-def writing(writer: Program, cpu: int) -> Iterator[None]:
+def writing(writer: KernelProgram, cpu: int) -> Iterator[None]:
     """While another process runs the writer on `cpu`."""
     child = os.fork()
     if not child:

@@ -425,11 +425,11 @@ class Engines:
 
     def kernel_load(self, text: str) -> Any:
         """The same in the kernel. Raises VerifierError."""
-        from osmia.kernel.programs.program import Program
+        from osmia.kernel.programs.program import KernelProgram
 
         numbers = {name: held.fileno() for name, held in self.kernel_maps.items()}
         code = assemble(text.format(**numbers))
-        return Program.load(ProgramType.XDP, code, license="GPL")
+        return KernelProgram.load(ProgramType.XDP, code, license="GPL")
 
     def run(self, program: Any, seed: int, executor: str) -> Outcome:
         """Run a program from the state that a seed gives."""

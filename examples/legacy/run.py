@@ -28,7 +28,7 @@ from typing import Any
 
 import osmia
 from osmia.formats.elf_writer import write_object
-from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.rtnetlink import tc_filters
 from osmia.kernel.sys import pins
 from osmia.object import Object, ProgramType
@@ -117,9 +117,9 @@ def run_datapath(objects: list[Object]) -> Seen:
     return seen
 
 
-def _load(stack: ExitStack, obj: Object, root: Path, entry: str, seen: Seen) -> LoadedObject:
+def _load(stack: ExitStack, obj: Object, root: Path, entry: str, seen: Seen) -> KernelObject:
     prepared, _ = for_attachment(obj, ProgramType.SCHED_CLS, entry)
-    loaded: LoadedObject = stack.enter_context(prepared.load(pin_root=root / "tc" / "globals"))
+    loaded: KernelObject = stack.enter_context(prepared.load(pin_root=root / "tc" / "globals"))
     seen.tags |= {name: program.info.tag for name, program in loaded.programs.items()}
     return loaded
 

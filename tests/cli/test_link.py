@@ -10,7 +10,7 @@ import pytest
 
 from osmia.isa import assemble
 from osmia.kernel.links import KernelLink
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object.uapi import ProgramType
 
 from .conftest import Result
@@ -22,7 +22,7 @@ Cli = Callable[..., Result]
 @pytest.fixture
 def link(pinned: Path, own_network: None) -> Iterator[KernelLink]:
     """The program, attached to lo of a network of its own."""
-    with Program.from_pin(pinned / "count") as program, program.attach("lo") as attached:
+    with KernelProgram.from_pin(pinned / "count") as program, program.attach("lo") as attached:
         assert isinstance(attached, KernelLink)
         yield attached
 
@@ -40,7 +40,7 @@ def test_list_and_show(osmia: Cli, link: KernelLink) -> None:
 
 def test_the_names_are_those_of_bpftool(osmia: Cli) -> None:
     with (
-        Program.load(ProgramType.RAW_TRACEPOINT, assemble("r0 = 0\nexit")) as program,
+        KernelProgram.load(ProgramType.RAW_TRACEPOINT, assemble("r0 = 0\nexit")) as program,
         program.attach("sched_process_fork") as link,
     ):
         shown = osmia("link", "show", "id", link.info.id, "-j").json

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from osmia.kernel.probes import features
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 
 from .conftest import Result
 
@@ -28,7 +28,7 @@ def program(pinned: Path) -> Path:
 def test_load_pins_programs_and_maps(osmia: Cli, pinned: Path) -> None:
     names = {path.name for path in (pinned / "maps").iterdir()}
     assert names == {"totals", "by_cpu", "events"}
-    with Program.from_pin(pinned / "count") as loaded:
+    with KernelProgram.from_pin(pinned / "count") as loaded:
         assert loaded.name == "count"
 
 
@@ -42,7 +42,7 @@ def test_a_failed_load_leaves_no_pin(osmia: Cli, compiled: Path, bpffs: Path) ->
 
 
 def test_list_has_bpftools_fields(osmia: Cli, program: Path) -> None:
-    with Program.from_pin(program) as loaded:
+    with KernelProgram.from_pin(program) as loaded:
         info = loaded.info
         (entry,) = [e for e in osmia("prog", "list", "-j", "-f").json if e["id"] == info.id]
         assert entry["pids"][0]["pid"] == os.getpid()
@@ -70,7 +70,7 @@ def test_json_says_what_bpftools_says(osmia: Cli, program: Path) -> None:
 
 
 def test_programs_are_found_by_id_tag_and_pin(osmia: Cli, program: Path) -> None:
-    with Program.from_pin(program) as loaded:
+    with KernelProgram.from_pin(program) as loaded:
         info = loaded.info
     by_id = osmia("prog", "show", "id", info.id)
     assert by_id.lines[0] == f"{info.id}: xdp count"
@@ -171,7 +171,7 @@ def test_output_of_a_program_is_printed(
     else:
         assert osmia("prog", "tracelog", "stderr", program, "-j").json == {"stderr": ""}
     # Whether a kernel has memory for a program's output depends on more than its version.
-    monkeypatch.setattr(Program, "read_output", lambda self: f"{self.name}\t1\nand\x1b[2J\n")
+    monkeypatch.setattr(KernelProgram, "read_output", lambda self: f"{self.name}\t1\nand\x1b[2J\n")
     assert osmia("prog", "tracelog", "stdout", program).lines == ["count   1", "and\\x1b[2J"]
     told = osmia("prog", "tracelog", "stdout", program, "-j").json
     assert told == {"stdout": "count\t1\nand\x1b[2J\n"}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from osmia import compile as compile_source
-from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.load.loaded import KernelObject
 
 from .conftest import Result
 
@@ -28,7 +28,7 @@ SEC("flow_dissector") int dissects(struct __sk_buff *skb) { return BPF_OK; }
 
 
 @pytest.fixture
-def loaded() -> Iterator[LoadedObject]:
+def loaded() -> Iterator[KernelObject]:
     with compile_source(SOURCE).load() as bpf:
         yield bpf
 
@@ -51,7 +51,7 @@ def send(sender: socket.socket, receiver: socket.socket) -> None:
 
 
 def test_a_program_stays_on_a_sockmap_until_it_is_detached(
-    osmia: Cli, loaded: LoadedObject, connection: tuple[socket.socket, socket.socket]
+    osmia: Cli, loaded: KernelObject, connection: tuple[socket.socket, socket.socket]
 ) -> None:
     client, accepted = connection
     sockets = loaded.maps["sockets"]
@@ -69,14 +69,14 @@ def test_a_program_stays_on_a_sockmap_until_it_is_detached(
     assert "detach program 'judges' from sk_msg_verdict" in again.err
 
 
-def test_a_flow_dissector_needs_no_map(osmia: Cli, loaded: LoadedObject, own_network: None) -> None:
+def test_a_flow_dissector_needs_no_map(osmia: Cli, loaded: KernelObject, own_network: None) -> None:
     place = ["id", loaded.programs["dissects"].id, "flow_dissector"]
     assert osmia("prog", "attach", *place).status == 0
     assert osmia("prog", "detach", *place).status == 0
     assert osmia("prog", "detach", *place).status == 1
 
 
-def test_wrong_words_are_explained(osmia: Cli, loaded: LoadedObject) -> None:
+def test_wrong_words_are_explained(osmia: Cli, loaded: KernelObject) -> None:
     program = ["id", loaded.programs["judges"].id]
     for words in ([], ["xdp"], ["sk_msg_verdict"], ["flow_dissector", "id", "1"]):
         assert osmia("prog", "attach", *program, *words).status == 2

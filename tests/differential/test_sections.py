@@ -16,7 +16,7 @@ import pytest
 import osmia
 from osmia.kernel.load import attach_target
 from osmia.kernel.load.target import kernel_target
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import attributes, syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.sections import find_section, section_definitions
@@ -226,7 +226,7 @@ def test_the_newest_libbpf_attaches_to_the_same_functions(
     definition = osmia.open(path).programs["case_1"]
     monkeypatch.setattr(syscall, "invoke", invoke)
     nothing = FileDescriptor(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), "program")
-    with Program(
+    with KernelProgram(
         nothing,
         type=definition.type,
         name="case_1",

@@ -45,11 +45,11 @@ def test_options_are_told_as_the_functions_take_them() -> None:
     import inspect
 
     from osmia.kernel.load import loader as kernel_loader
-    from osmia.kernel.programs.program import Program as KernelProgram
+    from osmia.kernel.programs.program import KernelProgram
     from osmia.vm import loader as vm_loader
     from osmia.vm.engine import Vm
     from osmia.vm.options import MachineOptions
-    from osmia.vm.programs import Program as VmProgram
+    from osmia.vm.programs import VmProgram
 
     def keywords(function: object) -> set[str]:
         parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]

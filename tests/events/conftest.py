@@ -12,7 +12,7 @@ import pytest
 
 from osmia.events import PerfBuffer, RingBuffer
 from osmia.isa import assemble
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import perf_events, syscall
 from osmia.kernel.sys.attributes import PerfEventAttr
 from osmia.object.uapi import MapFlag, MapType, ProgramType
@@ -102,9 +102,9 @@ class Senders:
         self._memory = mmap.mmap(self._state, mmap.PAGESIZE)
         stack.callback(self._memory.close)
 
-    def program(self, text: str, **values: object) -> Program:
+    def program(self, text: str, **values: object) -> KernelProgram:
         code = assemble(text.format(ring=self.ring, state=self._state, **values))
-        program = Program.load(ProgramType.XDP, code, license="GPL", name="sender")
+        program = KernelProgram.load(ProgramType.XDP, code, license="GPL", name="sender")
         self._stack.callback(program.close)
         return program
 

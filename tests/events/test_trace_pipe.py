@@ -18,7 +18,7 @@ from osmia.errors import ClosedError, NotSupportedError, OsmiaWarning
 from osmia.events import TraceLine, TracePipe
 from osmia.events.trace_pipe import parse
 from osmia.isa import assemble
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object.uapi import ProgramType
 
 
@@ -64,7 +64,7 @@ def printing(tracefs: Path) -> Iterator[Callable[[str], Callable[[int], None]]]:
                 exit
                 """
             )
-            program = Program.load(ProgramType.XDP, code, license="GPL", name="printing")
+            program = KernelProgram.load(ProgramType.XDP, code, license="GPL", name="printing")
             stack.callback(program.close)
 
             def run(number: int) -> None:

@@ -17,7 +17,7 @@ from osmia.engine.maps import UserRingBufferMap
 from osmia.errors import ClosedError, CodecError, OsmiaError
 from osmia.events import RingFullError, UserRingBuffer
 from osmia.events.ring import BUSY, DISCARDED
-from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.probes import features
 from osmia.object.uapi import MapType
 from osmia.values import plain_codec
@@ -224,21 +224,21 @@ def drainer() -> osmia.Object:
 
 
 @pytest.fixture
-def loaded(drainer: osmia.Object) -> Iterator[LoadedObject]:
+def loaded(drainer: osmia.Object) -> Iterator[KernelObject]:
     if not features.has_map_type(MapType.USER_RINGBUF):
         pytest.skip("user ring buffers need Linux 6.1")
     with drainer.load() as loaded:
         yield loaded
 
 
-def orders_of(loaded: LoadedObject) -> UserRingBufferMap:
+def orders_of(loaded: KernelObject) -> UserRingBufferMap:
     orders = loaded.maps["orders"]
     assert isinstance(orders, UserRingBufferMap)
     return orders
 
 
 @pytest.mark.kernel
-def test_a_program_drains_typed_records(loaded: LoadedObject) -> None:
+def test_a_program_drains_typed_records(loaded: KernelObject) -> None:
     orders = orders_of(loaded)
     orders.record_codec = loaded.object.codec("order")
     for number in range(10):
@@ -250,7 +250,7 @@ def test_a_program_drains_typed_records(loaded: LoadedObject) -> None:
 
 
 @pytest.mark.kernel
-def test_a_busy_record_is_left_for_the_next_drain(loaded: LoadedObject) -> None:
+def test_a_busy_record_is_left_for_the_next_drain(loaded: KernelObject) -> None:
     orders = orders_of(loaded)
     record = orders.reserve(16)
     orders.send(struct.pack("=IxxxxQ", 1, 5))
@@ -262,7 +262,7 @@ def test_a_busy_record_is_left_for_the_next_drain(loaded: LoadedObject) -> None:
 
 
 @pytest.mark.kernel
-def test_many_records_go_round_the_ring(loaded: LoadedObject) -> None:
+def test_many_records_go_round_the_ring(loaded: KernelObject) -> None:
     orders, drain = orders_of(loaded), loaded.programs["drain"]
     for number in range(2000):
         try:
@@ -282,7 +282,7 @@ def fill(orders: UserRingBufferMap) -> None:
 
 @pytest.mark.alone
 @pytest.mark.kernel
-def test_a_full_ring_waits_until_a_program_drains_it(loaded: LoadedObject) -> None:
+def test_a_full_ring_waits_until_a_program_drains_it(loaded: KernelObject) -> None:
     orders = orders_of(loaded)
     fill(orders)
     timer = threading.Timer(0.1, loaded.programs["drain"].run, (PACKET,))
@@ -297,7 +297,7 @@ def test_a_full_ring_waits_until_a_program_drains_it(loaded: LoadedObject) -> No
 
 @pytest.mark.alone
 @pytest.mark.kernel
-def test_waiting_for_room_ends_with_its_timeout(loaded: LoadedObject) -> None:
+def test_waiting_for_room_ends_with_its_timeout(loaded: KernelObject) -> None:
     orders = orders_of(loaded)
     fill(orders)
     started = time.monotonic()
@@ -311,7 +311,7 @@ def test_waiting_for_room_ends_with_its_timeout(loaded: LoadedObject) -> None:
 
 
 @pytest.mark.kernel
-def test_closing_the_map_closes_its_writer(loaded: LoadedObject) -> None:
+def test_closing_the_map_closes_its_writer(loaded: KernelObject) -> None:
     orders = orders_of(loaded)
     writer = orders.records
     orders.close()

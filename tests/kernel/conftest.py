@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
@@ -77,16 +77,16 @@ def counter() -> Iterator[Counter]:
 
 
 @pytest.fixture
-def returning() -> Iterator[Callable[..., Program]]:
+def returning() -> Iterator[Callable[..., KernelProgram]]:
     """Make programs that return a number: returning(type, number, attach type, …)."""
-    made: list[Program] = []
+    made: list[KernelProgram] = []
 
     def make(
         kind: ProgramType, number: int = 0, expected: AttachType | None = None, **options: object
-    ) -> Program:
+    ) -> KernelProgram:
         code = instruction(MOVE, 0, imm=number) + instruction(EXIT)
         options = {"license": "GPL", "name": "returning", **options}
-        program = Program.load(kind, code, expected_attach_type=expected, **options)  # type: ignore[arg-type]
+        program = KernelProgram.load(kind, code, expected_attach_type=expected, **options)  # type: ignore[arg-type]
         made.append(program)
         return program
 
@@ -96,16 +96,16 @@ def returning() -> Iterator[Callable[..., Program]]:
 
 
 @pytest.fixture
-def counting(counter: Counter) -> Iterator[Callable[..., Program]]:
+def counting(counter: Counter) -> Iterator[Callable[..., KernelProgram]]:
     """Make programs that count in `counter` and return a number."""
-    made: list[Program] = []
+    made: list[KernelProgram] = []
 
     def make(
         kind: ProgramType, number: int = 0, expected: AttachType | None = None, **options: object
-    ) -> Program:
+    ) -> KernelProgram:
         options = {"license": "GPL", "name": "counting", **options}
         code = counter.code(number)
-        program = Program.load(kind, code, expected_attach_type=expected, **options)  # type: ignore[arg-type]
+        program = KernelProgram.load(kind, code, expected_attach_type=expected, **options)  # type: ignore[arg-type]
         made.append(program)
         return program
 

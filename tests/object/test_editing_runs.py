@@ -18,7 +18,7 @@ from osmia.errors import VerifierError
 from osmia.formats.elf_writer import write_object
 from osmia.isa import Instruction, assemble, walk
 from osmia.isa import opcodes as op
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object import Function, Object, ProgramType
 from osmia.object.editing import FunctionEditor, apply_edits
 from osmia.vm.engine import Vm
@@ -211,7 +211,7 @@ def test_jumps_over_code_that_runs_are_long_in_every_engine(vm: Vm) -> None:
         edit.insert_before(edit.label(slot), assemble("r0 += 1") * FAR)
     code = edit.apply()[0].functions["f"].code
     assert sum(insn.opcode == op.JA32 for _, insn in walk(code)) >= 4
-    with Program.load(ProgramType.XDP, code, license="GPL") as in_kernel:
+    with KernelProgram.load(ProgramType.XDP, code, license="GPL") as in_kernel:
         in_vm = vm.load_program(code, type=ProgramType.XDP)
         for size, expected in ((64, FAR), (65, 3 * FAR + 3), (66, 3 * FAR + 1), (121, 3 * FAR + 3)):
             packet = bytes(size)

@@ -16,8 +16,8 @@ program = cast(osmia.Program, kernel.programs["ingress"])  # of any engine
 
 def names_that_are_not_there() -> None:
     osmia.opne("flows.bpf.o")  # refused: Module has no attribute "opne"
-    print(kernel.link)  # refused: "LoadedObject" has no attribute "link"
-    print(kernel.vm)  # refused: "LoadedObject" has no attribute "vm"
+    print(kernel.link)  # refused: "KernelObject" has no attribute "link"
+    print(kernel.vm)  # refused: "KernelObject" has no attribute "vm"
     print(vm.programs["ingress"].run(PACKET).retvall)  # refused: has no attribute "retvall"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from osmia.engine.maps import Map
 from osmia.errors import KernelError
 from osmia.isa import assemble
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
 
@@ -38,7 +38,7 @@ class Outcome:
 class Everywhere:
     """A program that is loaded in the kernel and in a vm."""
 
-    kernel: Program
+    kernel: KernelProgram
     vm: Any
     maps: dict[str, tuple[Any, Any]]  # by engine: given, found
 
@@ -98,6 +98,8 @@ def everywhere(text: str, program_type: ProgramType) -> Iterator[Everywhere]:
             )
             for engine, (given, found) in numbers.items()
         }
-        kernel = stack.enter_context(Program.load(program_type, code["kernel"], license="GPL"))
+        kernel = stack.enter_context(
+            KernelProgram.load(program_type, code["kernel"], license="GPL")
+        )
         loaded = vm.load_program(code["vm"], type=program_type)
         yield Everywhere(kernel, loaded, maps)

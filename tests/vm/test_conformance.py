@@ -81,7 +81,7 @@ def on_the_kernel(case: Case) -> int | None:
     The case is a function there: its memory is a map's value, and so is what it returns.
     """
     from osmia.engine.maps import Map
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
 
     with ExitStack() as stack:
         size = max(len(case.memory), 1)
@@ -97,7 +97,7 @@ def on_the_kernel(case: Case) -> int | None:
             f"r6 = map[fd:{result.fileno()}][0]+0\n*(u64 *)(r6 +0) = r0\nr0 = 0\nexit"
         )
         try:
-            loaded = Program.load(ProgramType.SCHED_CLS, begin + case.code, license="GPL")
+            loaded = KernelProgram.load(ProgramType.SCHED_CLS, begin + case.code, license="GPL")
         except (VerifierError, KernelError):
             return None
         stack.enter_context(loaded).run(bytes(64))

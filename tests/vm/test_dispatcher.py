@@ -20,19 +20,19 @@ from osmia.vm.batch import Batch, kind_of
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.jit import compiler, stubs
-from osmia.vm.programs import Program
+from osmia.vm.programs import VmProgram
 
 PACKET = bytes(64)
 SIGNATURE = "u64(u64, u64)"
 needs_stubs = pytest.mark.skipif(not stubs.supported(), reason="stubs are for x86-64")
 
 
-def verdict(vm: Vm, number: int, **options: Any) -> Program:
+def verdict(vm: Vm, number: int, **options: Any) -> VmProgram:
     """An XDP program that always gives this number."""
     return vm.load_program(assemble(f"r0 = {number}\nexit"), type=ProgramType.XDP, **options)
 
 
-def raw(vm: Vm, text: str) -> Program:
+def raw(vm: Vm, text: str) -> VmProgram:
     return vm.load_program(assemble(text), signature=SIGNATURE)
 
 
@@ -40,7 +40,7 @@ def call(dispatcher: Dispatcher) -> bytes:
     return bytes([0x85, 0x50, 0, 0]) + dispatcher.handle.to_bytes(4, "little")
 
 
-def calling(vm: Vm, dispatcher: Dispatcher) -> Program:
+def calling(vm: Vm, dispatcher: Dispatcher) -> VmProgram:
     code = assemble("r1 = 40\nr2 = 2") + call(dispatcher) + assemble("exit")
     return vm.load_program(code, signature=SIGNATURE)
 
@@ -74,7 +74,7 @@ def test_a_program_calls_another_by_handle(vm: Vm, executor: Any) -> None:
     assert caller.run(executor=executor).retval == 38
 
 
-def slow(vm: Vm, number: int) -> Program:
+def slow(vm: Vm, number: int) -> VmProgram:
     """The same after a thousand rounds of a loop, so that updates happen inside a batch."""
     text = f"r1 = 1000\nagain: r1 += -1\nif r1 != 0 goto again\nr0 = {number}\nexit"
     return vm.load_program(assemble(text), type=ProgramType.XDP)

@@ -247,12 +247,12 @@ def packet() -> bytes:
 def test_xdp_packets_grow_and_shrink_as_in_the_kernel(
     vm: Vm, executor: Any, helper: str, delta: int, result: int, size: int
 ) -> None:
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
 
     code = assemble(f"r2 = {delta}\ncall bpf_{helper}\nexit")
     found = vm.load_program(code, type=ProgramType.XDP).run(packet(), executor=executor)
     assert (found.retval, len(found.data)) == (result & 0xFFFFFFFF, size)
-    with Program.load(ProgramType.XDP, code, license="GPL") as program:
+    with KernelProgram.load(ProgramType.XDP, code, license="GPL") as program:
         real = program.run(packet())
     assert (real.retval, real.data) == (found.retval, found.data)
 
@@ -289,7 +289,7 @@ def test_xdp_packets_grow_and_shrink_as_in_the_kernel(
     ],
 )
 def test_formats_are_those_of_the_kernel(vm: Vm, executor: Any, template: str) -> None:
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
 
     word = int.from_bytes(template.encode().ljust(8, b"\0"), "little")
     code = assemble(
@@ -297,7 +297,7 @@ def test_formats_are_those_of_the_kernel(vm: Vm, executor: Any, template: str) -
         "call bpf_trace_printk\nexit"
     )
     found = vm.load_program(code, type=ProgramType.XDP).run(packet(), executor=executor)
-    with Program.load(ProgramType.XDP, code, license="GPL") as program:
+    with KernelProgram.load(ProgramType.XDP, code, license="GPL") as program:
         real = program.run(packet())
     if "%p" in template and real.retval < 1 << 31:  # the kernel prints no addresses
         assert found.retval < 1 << 31
@@ -310,7 +310,7 @@ def test_a_record_larger_than_the_ring_finds_no_room_as_in_the_kernel(
     vm: Vm, executor: Any
 ) -> None:
     from osmia.engine.maps import Map
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
 
     text = (
         "r1 = map[fd:{ring}]\nr2 = map[fd:{value}][0]+0\nr3 = {size}\nr4 = 0\n"
@@ -327,7 +327,7 @@ def test_a_record_larger_than_the_ring_finds_no_room_as_in_the_kernel(
             found = vm.load_program(code, type=ProgramType.XDP).run(packet(), executor=executor)
             numbers = {"ring": theirs.fileno(), "value": their_value.fileno()}
             code = assemble(text.format(size=size, **numbers))
-            with Program.load(ProgramType.XDP, code, license="GPL") as program:
+            with KernelProgram.load(ProgramType.XDP, code, license="GPL") as program:
                 assert program.run(packet()).retval == found.retval
 
 

@@ -19,7 +19,7 @@ from osmia.isa import assemble
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
-from osmia.vm.programs import Program
+from osmia.vm.programs import VmProgram
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COUNT = """
@@ -43,7 +43,7 @@ top: r3 = 1
 """
 
 
-def returning(vm: Vm, value: int) -> Program:
+def returning(vm: Vm, value: int) -> VmProgram:
     return vm.load_program(assemble(f"r0 = {value}\nexit"), type=ProgramType.XDP)
 
 
@@ -120,7 +120,7 @@ def test_a_map_that_was_opened_lives_as_long_as_that(vm: Vm) -> None:
     ],
 )
 def test_a_closed_prog_array_says_so(
-    vm: Vm, use: Callable[[ProgramArray, Program], object]
+    vm: Vm, use: Callable[[ProgramArray, VmProgram], object]
 ) -> None:
     array = vm.create_map(MapType.PROG_ARRAY, max_entries=2)
     assert isinstance(array, ProgramArray)
@@ -211,11 +211,11 @@ def test_an_object_leaves_nothing_in_a_vm_that_goes_on(vm: Vm) -> None:
     assert not vm.programs and not vm.lifetimes.maps and not vm.lifetimes.programs
 
 
-def raw(vm: Vm, text: str) -> Program:
+def raw(vm: Vm, text: str) -> VmProgram:
     return vm.load_program(assemble(text))
 
 
-def calling(vm: Vm, dispatcher: Dispatcher, then: str = "") -> Program:
+def calling(vm: Vm, dispatcher: Dispatcher, then: str = "") -> VmProgram:
     """A program that calls what a dispatcher has, and gives what that gave."""
     call = bytes([0x85, 0x50, 0, 0]) + dispatcher.handle.to_bytes(4, "little")
     return vm.load_program(assemble("r1 = 0") + call + assemble(f"{then}\nexit"))

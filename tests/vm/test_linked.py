@@ -11,7 +11,7 @@ from osmia.errors import RelocationError
 from osmia.object.model import Object
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
-from osmia.vm.programs import Program
+from osmia.vm.programs import VmProgram
 
 PACKET = bytes(64)
 HEAD = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
@@ -57,7 +57,7 @@ def policies(vm: Vm, obj: Object) -> Any:
     return obj.load(engine="vm", vm=vm)
 
 
-def ingress(vm: Vm, obj: Object, policy: Program | Dispatcher) -> Any:
+def ingress(vm: Vm, obj: Object, policy: VmProgram | Dispatcher) -> Any:
     return obj.load(engine="vm", vm=vm, programs={"policy": policy})
 
 

@@ -44,7 +44,7 @@ def lru(request: pytest.FixtureRequest, vm: Vm, one_cpu: None) -> Iterator[tuple
         yield held, vm.load_program(code, type=ProgramType.XDP)
         return
     from osmia.engine.maps import Map
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
 
     with ExitStack() as stack:
         possible = os.cpu_count() or 1
@@ -57,7 +57,7 @@ def lru(request: pytest.FixtureRequest, vm: Vm, one_cpu: None) -> Iterator[tuple
         )
         held = stack.enter_context(made)
         code = assemble(LOOK.format(map=held.fileno()))
-        yield held, stack.enter_context(Program.load(ProgramType.XDP, code, license="GPL"))
+        yield held, stack.enter_context(KernelProgram.load(ProgramType.XDP, code, license="GPL"))
 
 
 def survivors(held: Any, use: Callable[[int], object]) -> set[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from osmia.engine.maps import Map
 from osmia.isa import assemble
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
 
@@ -22,7 +22,9 @@ ABORTED, PASS, REDIRECT = 0, 2, 4
 def verdicts(vm: Vm, executor: Any, text: str, numbers: tuple[Any, Any]) -> tuple[Any, Any]:
     """What the kernel and the vm say, and where the vm would send the packet."""
     theirs, mine = numbers
-    with Program.load(ProgramType.XDP, assemble(text.format(map=theirs)), license="GPL") as program:
+    with KernelProgram.load(
+        ProgramType.XDP, assemble(text.format(map=theirs)), license="GPL"
+    ) as program:
         expected = program.run(IPV4).retval
     loaded = vm.load_program(assemble(text.format(map=mine)), type=ProgramType.XDP)
     result = loaded.run(IPV4, executor=executor)

@@ -9,7 +9,7 @@ import pytest
 from osmia.engine.maps import Map
 from osmia.errors import VerifierError
 from osmia.isa import assemble
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.engine import Vm
@@ -36,7 +36,9 @@ ALL = 2**32 - 1
 
 def kernel_takes(program_type: ProgramType, code: bytes, attach_type: AttachType | None) -> bool:
     try:
-        Program.load(program_type, code, license="GPL", expected_attach_type=attach_type).close()
+        KernelProgram.load(
+            program_type, code, license="GPL", expected_attach_type=attach_type
+        ).close()
     except VerifierError:
         return False
     return True
@@ -267,7 +269,7 @@ def test_events_take_bytes_of_the_packet_along(
         theirs.events.poll(0)  # opens the buffers
         for flags in (ALL, 5 << 32 | ALL, 58 << 32 | ALL, 59 << 32 | ALL, 1024, 1 << 52 | ALL):
             code = assemble(text.format(events=theirs.fileno(), flags=flags))
-            with Program.load(program_type, code, license="GPL") as program:
+            with KernelProgram.load(program_type, code, license="GPL") as program:
                 expected = program.run(IPV4).retval, [data for _, data in theirs.events.read()]
             code = assemble(text.format(events=mine.id, flags=flags))
             result = vm.load_program(code, type=program_type).run(IPV4, executor=executor)

@@ -11,8 +11,8 @@ import click
 from osmia.cli.output import note
 from osmia.errors import OsmiaError
 from osmia.kernel.links import IteratorLink, Link
-from osmia.kernel.load.loaded import LoadedObject
-from osmia.kernel.programs.program import Program
+from osmia.kernel.load.loaded import KernelObject
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object import AttachType, MapType, ProgramType
 
 _CLASSIC_CLASSIFIERS = ("tc", "classifier")
@@ -46,7 +46,7 @@ class MissingPlaceError(OsmiaError):
     """A program whose place no option tells; the message says which one would."""
 
 
-def attach_all(loaded: LoadedObject, places: Places, undo: ExitStack) -> list[Link]:
+def attach_all(loaded: KernelObject, places: Places, undo: ExitStack) -> list[Link]:
     """Attach all programs and struct_ops that can be; `undo` detaches them.
 
     Programs without a place are left alone with a note, unless that leaves nothing attached:
@@ -76,7 +76,7 @@ def iterators(links: list[Link]) -> list[IteratorLink]:
     return [link for link in links if isinstance(link, IteratorLink)]
 
 
-def _attach(program: Program, places: Places) -> Link:
+def _attach(program: KernelProgram, places: Places) -> Link:
     match program.type:
         case ProgramType.XDP:
             interface = _place(program, places.interface, "--iface")
@@ -100,7 +100,7 @@ def _attach(program: Program, places: Places) -> Link:
     return program.attach(**_process(program, places))
 
 
-def _place(program: Program, given: str, option: str) -> str:
+def _place(program: KernelProgram, given: str, option: str) -> str:
     if not given:
         kind = getattr(program.type, "name", str(program.type)).lower()
         raise MissingPlaceError(
@@ -111,23 +111,23 @@ def _place(program: Program, given: str, option: str) -> str:
     return given
 
 
-def _direction(program: Program, places: Places) -> dict[str, Any]:
+def _direction(program: KernelProgram, places: Places) -> dict[str, Any]:
     """Programs of SEC("tc") say no direction: ingress, unless the options say another."""
     if _section(program) in _CLASSIC_CLASSIFIERS:
         return {"direction": places.direction or "ingress"}
     return {"direction": places.direction} if places.direction else {}
 
 
-def _process(program: Program, places: Places) -> dict[str, Any]:
+def _process(program: KernelProgram, places: Places) -> dict[str, Any]:
     """Probes in user space and task iterators may be about one process only."""
     section = _section(program)
     about_process = section.startswith(("uprobe", "uretprobe", "usdt", "iter/task", "iter.s/task"))
     return {"pid": places.pid} if places.pid and about_process else {}
 
 
-def _is_cgroup_lsm(program: Program) -> bool:
+def _is_cgroup_lsm(program: KernelProgram) -> bool:
     return program.expected_attach_type == AttachType.LSM_CGROUP
 
 
-def _section(program: Program) -> str:
+def _section(program: KernelProgram) -> str:
     return program.definition.section.lstrip("?") if program.definition is not None else ""

@@ -17,7 +17,7 @@ from osmia.kernel.inventory.cgroup_programs import (
     cgroup_root,
     cgroup_tree,
 )
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object import AttachType
 
 _directory = click.Path(path_type=Path)
@@ -73,7 +73,7 @@ def tree(output: Output, root: Path | None, effective: bool) -> None:
 
 def _described(attached: CgroupProgram) -> Description:
     """A program as bpftool's JSON has it."""
-    with Program.from_id(attached.program_id) as program:
+    with KernelProgram.from_id(attached.program_id) as program:
         name = program.name
     described: Description = {"id": attached.program_id, "attach_type": enum_name(attached.hook)}
     if attached.sharing:

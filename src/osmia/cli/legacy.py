@@ -12,7 +12,7 @@ from osmia.cli.output import note, remarks_noted
 from osmia.object import MapType, Object, ProgramType
 
 if TYPE_CHECKING:
-    from osmia.kernel.load.loaded import LoadedObject
+    from osmia.kernel.load.loaded import KernelObject
 
 #: Types of programs by the kernel's names, and by those of tc and ip.
 TYPES = {
@@ -63,7 +63,7 @@ def takes_pin_root(function: Function) -> Function:
     )(function)
 
 
-def load_attachable(obj: Object, pin_root: Path | None) -> LoadedObject:
+def load_attachable(obj: Object, pin_root: Path | None) -> KernelObject:
     """Load what is attached for longer than this process lives."""
     from osmia.kernel.load import loader, tc_pins
 

@@ -27,7 +27,7 @@ from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap
 from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
 from osmia.kernel.programs.info import known_program_type
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.token import with_token
 from osmia.object import MapType
 from osmia.object.uapi import ElementFlag
@@ -46,7 +46,7 @@ _COLUMNS = {
     "held by": "pids",
 }
 #: Maps whose values are other things in the kernel, and how those are opened.
-_OPEN_VALUE: Mapping[int, Callable[[Target], Map | Program]] = {
+_OPEN_VALUE: Mapping[int, Callable[[Target], Map | KernelProgram]] = {
     MapType.ARRAY_OF_MAPS: open_map,
     MapType.HASH_OF_MAPS: open_map,
     MapType.PROG_ARRAY: open_program,

@@ -12,7 +12,7 @@ from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory import iterate
 from osmia.kernel.programs.info import ProgramInfo
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 
 if TYPE_CHECKING:
     from osmia.kernel.links import KernelLink
@@ -82,13 +82,13 @@ def map_infos(target: Target | None) -> list[MapInfo]:
     return _matching(iterate.maps(), target, "map")
 
 
-def open_program(target: Target) -> Program:
+def open_program(target: Target) -> KernelProgram:
     """The program that `target` names; the caller closes it. OsmiaError when it is not one."""
     if target.how == "pinned":
-        return Program.from_pin(target.what)
+        return KernelProgram.from_pin(target.what)
     if target.how == "id":
-        return Program.from_id(target.identifier)
-    return Program.from_id(_only(program_infos(target), target, "programs").id)
+        return KernelProgram.from_id(target.identifier)
+    return KernelProgram.from_id(_only(program_infos(target), target, "programs").id)
 
 
 def open_map(target: Target) -> Map:

@@ -128,7 +128,7 @@ def detach(
 def _rows(device: str) -> list[dict[str, object]]:
     from osmia.errors import NotSupportedError
     from osmia.kernel.links import attached_tcx
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
     from osmia.kernel.rtnetlink import tc_filters
 
     rows: list[dict[str, object]] = [
@@ -150,7 +150,7 @@ def _rows(device: str) -> list[dict[str, object]]:
         except NotSupportedError:
             break
         for number in ids:
-            with Program.from_id(number) as program:
+            with KernelProgram.from_id(number) as program:
                 told = {"name": program.name, "id": number, "tag": program.info.tag}
             rows.append({"device": device, "direction": direction, "how": "tcx", **told})
     return rows

@@ -59,12 +59,12 @@ def attach(
 @pass_output
 def list_programs(output: Output, device: str) -> None:
     """List the XDP programs of DEVICE, or of all devices."""
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
     from osmia.kernel.rtnetlink import xdp as xdp_netlink
 
     rows = []
     for each in xdp_netlink.attached_xdp(device):
-        with Program.from_id(each.program_id) as program:
+        with KernelProgram.from_id(each.program_id) as program:
             told = {"name": program.info.name, "id": each.program_id, "tag": program.info.tag}
         rows.append({"device": each.interface_name, "mode": each.mode, **told})
     if output.json:

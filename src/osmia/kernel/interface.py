@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from osmia.kernel.options import LoadOptions
 
 if TYPE_CHECKING:
-    from osmia.kernel.load.loaded import LoadedObject
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.load.loaded import KernelObject
+    from osmia.kernel.programs.program import KernelProgram
     from osmia.object import Object
     from osmia.passes.options import CommonOptions
 
@@ -24,17 +24,17 @@ class KernelEngine:
         "run": frozenset({"flags", "cpu", "batch_size"}),
     }
 
-    def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> LoadedObject:
+    def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> KernelObject:
         """See `osmia.kernel.load.loader.load`."""
         from osmia.kernel.load.loader import load
 
         return load(obj, **passes, **options)
 
-    def program_class(self) -> type[Program]:
+    def program_class(self) -> type[KernelProgram]:
         """What opens programs by id and pin, and loads single ones."""
-        from osmia.kernel.programs.program import Program
+        from osmia.kernel.programs.program import KernelProgram
 
-        return Program
+        return KernelProgram
 
 
 ENGINE = KernelEngine()

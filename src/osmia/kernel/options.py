@@ -30,7 +30,7 @@ class KernelOptions(CommonOptions, LoadOptions, total=False):
 
 
 class ProgramOptions(TypedDict, total=False):
-    """What `osmia.kernel.programs.program.Program.load` takes beside type and code."""
+    """What `osmia.kernel.programs.program.KernelProgram.load` takes beside type and code."""
 
     license: str
     name: str

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     # What `Object.load` takes and gives: the engines are above, and found by name when it runs.
     from osmia.engine.loaded import LoadedObject
-    from osmia.kernel.load.loaded import LoadedObject as KernelObject
+    from osmia.kernel.load.loaded import KernelObject
     from osmia.kernel.options import KernelOptions
     from osmia.passes.options import CommonOptions
-    from osmia.vm.loaded import LoadedObject as VmObject
+    from osmia.vm.loaded import VmObject
     from osmia.vm.options import VmOptions
 
 #: The module that writes ELF files: `formats` is above this layer, and found by name, too.

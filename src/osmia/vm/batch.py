@@ -57,7 +57,7 @@ from osmia.vm.sk_buff import LOOPBACK, skb_place
 
 if TYPE_CHECKING:
     from osmia.vm.dispatcher import Dispatcher
-    from osmia.vm.programs import Program
+    from osmia.vm.programs import VmProgram
 
 KIND_RAW = 0
 KIND_XDP = 1
@@ -201,7 +201,7 @@ class Batch:
 
 
 def run(
-    program: Program,
+    program: VmProgram,
     packets: Batch | Iterable[bytes],
     budget: int | None,
     repeat: int,
@@ -252,7 +252,7 @@ def run(
 
 
 def _interpreted(
-    program: Program,
+    program: VmProgram,
     batch: Batch,
     budget: int | None,
     repeat: int,

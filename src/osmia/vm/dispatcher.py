@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.errors import ClosedError, KernelError
 from osmia.vm.layout import PROGRAM_DEPTH
-from osmia.vm.programs import Program
+from osmia.vm.programs import VmProgram
 
 if TYPE_CHECKING:
     from osmia.engine.results import RunResult
@@ -30,18 +30,18 @@ class Dispatcher:
     program's machine address is, for callers without stubs.
     """
 
-    def __init__(self, vm: Vm, handle: int, program: Program) -> None:
+    def __init__(self, vm: Vm, handle: int, program: VmProgram) -> None:
         self.vm = vm
         self.handle = handle
         self.slot = vm.memory.control.allocate(8)
         self._program = program
 
     @property
-    def program(self) -> Program:
+    def program(self) -> VmProgram:
         """The attached program."""
         return self._program
 
-    def update(self, program: Program, *, expected: Program | None = None) -> None:
+    def update(self, program: VmProgram, *, expected: VmProgram | None = None) -> None:
         """Attach another program in this one's place, atomically, also while it runs.
 
         Each call goes to the old program or to the new one; every call that begins after
@@ -54,7 +54,7 @@ class Dispatcher:
         """
         with self.vm.lock:
             self._check_open()
-            if not isinstance(program, Program) or program.vm is not self.vm:
+            if not isinstance(program, VmProgram) or program.vm is not self.vm:
                 raise foreign(program, "attach")
             program.check_open()
             if expected is not None and not self._has(expected):
@@ -64,7 +64,7 @@ class Dispatcher:
             self.point(program)
             self._program = program
 
-    def point(self, program: Program | None = None) -> None:
+    def point(self, program: VmProgram | None = None) -> None:
         """Make compiled callers call a program, the attached one if not told."""
         jit = self.vm.jit_in_use
         if jit is not None:
@@ -79,11 +79,11 @@ class Dispatcher:
         if self.closed:
             raise ClosedError(f"dispatcher {self.handle} is closed")
 
-    def _has(self, program: Program) -> bool:
-        mine = isinstance(program, Program) and program.vm is self.vm
+    def _has(self, program: VmProgram) -> bool:
+        mine = isinstance(program, VmProgram) and program.vm is self.vm
         return mine and program.number == self._program.number
 
-    def _check(self, program: Program) -> None:
+    def _check(self, program: VmProgram) -> None:
         mine, other = _described(self._program), _described(program)
         wrong = [f"{what} {other[what]}, not {mine[what]}" for what in mine if mine != other]
         if wrong:
@@ -114,11 +114,11 @@ class Dispatcher:
 def foreign(program: object, verb: str) -> KernelError:
     """The error for what is no program of the vm that is to do something with it."""
     name = getattr(program, "name", program)
-    hint = "it is a program of another vm" if isinstance(program, Program) else "it is in no vm"
+    hint = "it is a program of another vm" if isinstance(program, VmProgram) else "it is in no vm"
     return KernelError(errno.EINVAL, f"{verb} program {name!r}", hint=hint)
 
 
-def _described(program: Program) -> dict[str, str]:
+def _described(program: VmProgram) -> dict[str, str]:
     """What the programs of one dispatcher have in common."""
     return {
         "type": program.type.name if program.type is not None else "raw",
@@ -127,7 +127,7 @@ def _described(program: Program) -> dict[str, str]:
     }
 
 
-def check_depth(program: Program, instead: dict[int, Program] | None = None) -> None:
+def check_depth(program: VmProgram, instead: dict[int, VmProgram] | None = None) -> None:
     """See that a program and those it calls by handle, with some of them replaced, do not nest
     too deeply for the stack. Raises KernelError (ELOOP)."""
     pending = [(program, 1)]

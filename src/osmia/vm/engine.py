@@ -39,7 +39,7 @@ from osmia.vm.maps.rules import FD_ACCESS, normalised
 from osmia.vm.maps.special import handle_of
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native_python import Natives
-from osmia.vm.programs import Program
+from osmia.vm.programs import VmProgram
 from osmia.vm.tail_calls import check_tail_calls
 from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 
@@ -95,7 +95,7 @@ class Vm:
         self.map_table = self.memory.control.allocate(8 * layout.MAX_MAPS, 64)
         self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)
         self.maps: dict[int, Map] = {}
-        self.programs: list[Program] = []
+        self.programs: list[VmProgram] = []
         self.lifetimes = Lifetimes(self)
         self._map_numbers = itertools.count(1)
         self._program_numbers = itertools.count(1)
@@ -243,12 +243,12 @@ class Vm:
     def number_of(self, program: object) -> int:
         """The number that stands for a program in prog arrays; CodecError for what is none of
         this vm, ClosedError for one that is closed."""
-        if not isinstance(program, Program) or program.vm is not self:
+        if not isinstance(program, VmProgram) or program.vm is not self:
             raise CodecError(f"a program of this vm is needed, not {program!r:.80}")
         program.check_open()
         return program.number
 
-    def fill_slot(self, array: MapBody, index: int, program: Program) -> None:
+    def fill_slot(self, array: MapBody, index: int, program: VmProgram) -> None:
         """Point a slot of a prog array at a program. KernelError (EINVAL) for one that does not
         agree with the array's owner."""
         with self.lock:
@@ -266,7 +266,7 @@ class Vm:
             self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, 0)
             self.memory.store64(array.slot(index) + slots.SLOT_PROGRAM, 0)
 
-    def _set_entry(self, array: MapBody, index: int, program: Program) -> None:
+    def _set_entry(self, array: MapBody, index: int, program: VmProgram) -> None:
         assert self._jit is not None
         entry = self._jit.program(program).entry
         self._jit.point((array.header, index), entry)
@@ -275,7 +275,7 @@ class Vm:
     def _prog_arrays(self) -> list[MapBody]:
         return [each for each in self.lifetimes.maps.values() if each.type is MapType.PROG_ARRAY]
 
-    def filled_slots(self) -> Iterator[tuple[int, int, int, Program]]:
+    def filled_slots(self) -> Iterator[tuple[int, int, int, VmProgram]]:
         """The programs in all prog arrays: the array's header, the index, where in its slot the
         program's entry belongs, the program."""
         for array in self._prog_arrays():
@@ -285,7 +285,7 @@ class Vm:
                     yield array.header, index, word, self.lifetimes.programs[number]
 
     @staticmethod
-    def _claim(array: MapBody, program: Program) -> None:
+    def _claim(array: MapBody, program: VmProgram) -> None:
         """Make a program the array's owner, or see that it agrees with the owner."""
         wanted = (program.type, program.expected_attach_type, program.return_type)
         if array.owner is None:
@@ -297,11 +297,11 @@ class Vm:
             what = f"store program {program.name!r} in map {array.name!r}"
             raise KernelError(errno.EINVAL, what, hint=hint)
 
-    def dispatcher(self, program: Program) -> Dispatcher:
+    def dispatcher(self, program: VmProgram) -> Dispatcher:
         """A place with this program attached, to run it, or call it from others, and to replace
         it meanwhile."""
         self._check_open()
-        if not isinstance(program, Program) or program.vm is not self:
+        if not isinstance(program, VmProgram) or program.vm is not self:
             raise foreign(program, "make a dispatcher for")
         with self.lock:
             program.check_open()
@@ -333,7 +333,7 @@ class Vm:
         jumps: Mapping[int, Sequence[int]] | None = None,
         return_type: str = "",
         signature: str = "",
-    ) -> Program:
+    ) -> VmProgram:
         """Load packed code whose relocations are numbers of this vm's maps.
 
         Without a `type` the program is "raw": r1 is the address of the run's data, r2 its
@@ -346,7 +346,7 @@ class Vm:
         with self.lock:
             self._check_open()
             self._check_uses(checked, type)
-            program = Program(
+            program = VmProgram(
                 self,
                 next(self._program_numbers),
                 checked,
@@ -361,7 +361,7 @@ class Vm:
             self.lifetimes.programs[program.number] = program
         return program
 
-    def open_program(self, number: int) -> Program:
+    def open_program(self, number: int) -> VmProgram:
         """Another reference to a program by its number, also to one that was closed and that prog
         arrays or dispatchers still have; the caller closes it. KernelError (ENOENT): there is
         none."""
@@ -372,7 +372,7 @@ class Vm:
                 raise KernelError(errno.ENOENT, f"open program {number} of this vm")
             return program.another()
 
-    def unload(self, programs: Iterable[Program]) -> None:
+    def unload(self, programs: Iterable[VmProgram]) -> None:
         """Drop programs, each as soon as no prog array and no dispatcher has it and nothing
         runs."""
         with self.lock:
@@ -401,7 +401,7 @@ class Vm:
             if self._jit is not None:
                 self._jit.forget()
 
-    def _claim_arrays(self, program: Program) -> None:
+    def _claim_arrays(self, program: VmProgram) -> None:
         """A program that tail-calls through an array owns it, or agrees with its owner."""
         if program.code.has_tail_calls:
             for number in program.code.map_numbers:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osmia.vm.engine import Vm
     from osmia.vm.interpreter import Interpreter
     from osmia.vm.maps.body import MapBody
-    from osmia.vm.programs import Program
+    from osmia.vm.programs import VmProgram
 
 _FIXED_SIZES = {
     Argument.READ4: (4, False),
@@ -74,14 +74,14 @@ class Execution:
         if not self.vm.natives.call("may_enter", frame):
             raise ProgramFault(describe(Interrupt.STACK, 0))
 
-    def linked_program(self, handle: int) -> Program:
+    def linked_program(self, handle: int) -> VmProgram:
         """The program that a call names."""
         dispatcher = self.vm.dispatchers.get(handle)
         if dispatcher is None:
             raise ProgramFault(f"no dispatcher has the handle {handle}")
         return dispatcher.program
 
-    def tail_call_target(self, array: int, key: int) -> Program | None:
+    def tail_call_target(self, array: int, key: int) -> VmProgram | None:
         """The program of a slot, counted as a tail call taken; None when it cannot be."""
         header = self.vm.natives.call("map_at", array)
         if not header or self.memory.load32(header + layout.MAP_TYPE) != MapType.PROG_ARRAY:

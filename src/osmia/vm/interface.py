@@ -10,8 +10,8 @@ from osmia.vm.options import LoadOptions
 if TYPE_CHECKING:
     from osmia.object import Object
     from osmia.passes.options import CommonOptions
-    from osmia.vm.loaded import LoadedObject
-    from osmia.vm.programs import Program
+    from osmia.vm.loaded import VmObject
+    from osmia.vm.programs import VmProgram
 
 _NO_KERNEL = "it is in a vm, of which the kernel knows nothing"
 
@@ -37,17 +37,17 @@ class VmEngine:
         "run": frozenset({"executor", "strict", "budget", "hook"}),
     }
 
-    def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> LoadedObject:
+    def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> VmObject:
         """See `osmia.vm.loader.load`."""
         from osmia.vm.loader import load
 
         return load(obj, **passes, **options)
 
-    def program_class(self) -> type[Program]:
+    def program_class(self) -> type[VmProgram]:
         """The class of its programs."""
-        from osmia.vm.programs import Program
+        from osmia.vm.programs import VmProgram
 
-        return Program
+        return VmProgram
 
 
 ENGINE = VmEngine()

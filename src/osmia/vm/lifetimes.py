@@ -14,7 +14,7 @@ from osmia.vm.maps.body import OUTER, MapBody
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
-    from osmia.vm.programs import Program
+    from osmia.vm.programs import VmProgram
 
 
 class Lifetimes:
@@ -23,7 +23,7 @@ class Lifetimes:
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
         self.maps: dict[int, MapBody] = {}
-        self.programs: dict[int, Program] = {}
+        self.programs: dict[int, VmProgram] = {}
         self.linked: set[int] = set()
         """Handles of dispatchers that go with the last program that calls them."""
         self._unloaded: set[int] = set()
@@ -62,7 +62,7 @@ class Lifetimes:
                 self._vm.free_map(self.maps.pop(number))
             self._closed_maps &= maps
 
-    def _drop_program(self, program: Program) -> None:
+    def _drop_program(self, program: VmProgram) -> None:
         self._vm.programs.remove(program)
         if self._vm.jit_in_use is not None:
             self._vm.jit_in_use.drop(program)
@@ -73,7 +73,7 @@ class Lifetimes:
         maps: set[int] = set()
         programs: set[int] = set()
         handles = vm.dispatchers.keys() - self.linked
-        pending: list[MapBody | Program] = [vm.dispatchers[handle].program for handle in handles]
+        pending: list[MapBody | VmProgram] = [vm.dispatchers[handle].program for handle in handles]
         pending += (p for n, p in self.programs.items() if n not in self._unloaded or p.handles)
         pending += (each for each in self.maps.values() if each.number in vm.maps or each.handles)
         while pending:

@@ -14,7 +14,7 @@ from osmia.values.names import PartsByName
 from osmia.values.variables import Store
 from osmia.vm.engine import Vm
 from osmia.vm.maps.raw import VmMap
-from osmia.vm.programs import Program
+from osmia.vm.programs import VmProgram
 
 
 class SectionStore:
@@ -37,18 +37,18 @@ class SectionStore:
         self._section.vm.memory.write(self._address() + offset, data)
 
 
-class LoadedObject(engine.LoadedObject):
+class VmObject(engine.LoadedObject):
     """A loaded object in `vm`; `close` frees its maps, and the vm if it made that itself."""
 
     engine: ClassVar[str] = "vm"
-    programs: PartsByName[Program]
+    programs: PartsByName[VmProgram]
     maps: PartsByName[Any]
 
     def __init__(
         self,
         obj: Object,
         vm: Vm,
-        programs: Mapping[str, Program],
+        programs: Mapping[str, VmProgram],
         maps: Mapping[str, Map],
         sections: Mapping[str, VmMap],
         jump_tables: Iterable[VmMap],

@@ -43,12 +43,12 @@ from osmia.vm.code import label_handles
 from osmia.vm.data_pointers import write_pointers
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
-from osmia.vm.loaded import LoadedObject
+from osmia.vm.loaded import VmObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.special import set_template
 from osmia.vm.maps.special_fields import LOCKS, special_fields
-from osmia.vm.programs import Program
+from osmia.vm.programs import VmProgram
 from osmia.vm.signatures import return_type, signature
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def load(
     vm: Vm | None = None,
     target: Target | None = None,
     maps: Mapping[str, Map] | None = None,
-    programs: Mapping[str, Program | Dispatcher] | None = None,
+    programs: Mapping[str, VmProgram | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
     **options: Unpack[OtherOptions],
-) -> LoadedObject:
+) -> VmObject:
     """Load all programs of `obj` that have `autoload` on, with their maps, into this process.
 
     `vm` is a machine to share with other objects; without one the object gets its own, made
@@ -107,7 +107,7 @@ class _Loader:
         obj: Object,
         vm: Vm,
         target: Target | None,
-        programs: Mapping[str, Program | Dispatcher],
+        programs: Mapping[str, VmProgram | Dispatcher],
         undo: ExitStack,
     ) -> None:
         if obj.byteorder != "little":
@@ -128,7 +128,7 @@ class _Loader:
 
     def load(
         self, given: Mapping[str, Map], options: Mapping[str, Any], *, owns_vm: bool
-    ) -> LoadedObject:
+    ) -> VmObject:
         self.prepared = prepare(
             self.source, self.target, [self], given_maps=given.keys(), **options
         )
@@ -150,7 +150,7 @@ class _Loader:
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self._fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
-        return LoadedObject(
+        return VmObject(
             self.obj,
             self.vm,
             programs,
@@ -248,7 +248,7 @@ class _Loader:
             made.freeze()
         return raw
 
-    def _fill_slots(self, programs: Mapping[str, Program], given: Container[str]) -> None:
+    def _fill_slots(self, programs: Mapping[str, VmProgram], given: Container[str]) -> None:
         made = {name for name in self.maps if name not in given}
         for definition, index, name in initial_values(self.obj, self.maps, made):
             is_prog_array = definition.type is MapType.PROG_ARRAY
@@ -261,7 +261,7 @@ class _Loader:
 
     # Programs.
 
-    def _program(self, program: model.Program) -> Program:
+    def _program(self, program: model.Program) -> VmProgram:
         if program.type is ProgramType.UNSPEC:
             raise unknown_section(program.section, self.source.path or self.source.name)
         layout = self.prepared.layout(program.name)
@@ -381,7 +381,7 @@ class _Loader:
 def _check_own(name: str, program: object, vm: Vm) -> None:
     """See that what an extern is to stand for can be called in this vm."""
     what = f"{name!r} is to stand for {getattr(program, 'name', program)!r}"
-    if not isinstance(program, Program | Dispatcher):
+    if not isinstance(program, VmProgram | Dispatcher):
         raise RelocationError(f"{what}, which is neither a program nor a dispatcher of a vm")
     if program.vm is not vm:
         raise RelocationError(f"{what}, which is in another vm")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from osmia.engine.maps import Map
     from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.engine import TailCalls, Vm
-    from osmia.vm.programs import Program
+    from osmia.vm.programs import VmProgram
 
 
 class MachineOptions(TypedDict, total=False):
@@ -35,7 +35,7 @@ class LoadOptions(MachineOptions, total=False):
 
     vm: Vm | None
     maps: Mapping[str, Map] | None
-    programs: Mapping[str, Program | Dispatcher] | None
+    programs: Mapping[str, VmProgram | Dispatcher] | None
     helpers: Mapping[str, Callable[..., int]] | None
 
 

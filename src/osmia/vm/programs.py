@@ -33,7 +33,7 @@ Executor = Literal["auto", "interpreter", "jit"]
 _EXECUTORS = get_args(Executor)
 
 
-class Program(engine.Program):
+class VmProgram(engine.Program):
     """A program of a vm: a reference to it, for whose `close`, or end of the vm, ClosedError
     comes from then on. What prog arrays and dispatchers have goes on running.
 
@@ -68,7 +68,7 @@ class Program(engine.Program):
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
-        self.handles: WeakSet[Program] = WeakSet()
+        self.handles: WeakSet[VmProgram] = WeakSet()
         """Further references, which keep the program as this one does."""
         self._runs = 0
         self._closed = False
@@ -113,7 +113,7 @@ class Program(engine.Program):
         already, self._closed = self.closed, True
         return already
 
-    def another(self) -> Program:
+    def another(self) -> VmProgram:
         """Another reference, as who opens one gets it: it keeps the program until it is closed,
         and closing it leaves the program to those who have it beside."""
         other = copy.copy(self)

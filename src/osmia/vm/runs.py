@@ -16,7 +16,7 @@ from osmia.vm.contexts import layout_for
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
-    from osmia.vm.programs import Program
+    from osmia.vm.programs import VmProgram
 
 ETHERNET_HEADER = 14
 XDP_TAILROOM = 320
@@ -29,7 +29,7 @@ class Input:
     """The input of one run, in a CPU's block. It is also what strict mode asks about the
     context and the packet (`osmia.vm.access.Owner`)."""
 
-    def __init__(self, vm: Vm, cpu: Cpu, program: Program) -> None:
+    def __init__(self, vm: Vm, cpu: Cpu, program: VmProgram) -> None:
         self.natives = vm.natives
         self.memory = vm.memory
         self.cpu = cpu

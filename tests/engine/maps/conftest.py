@@ -14,7 +14,7 @@ import pytest
 from osmia.engine.maps import Map
 from osmia.isa import assemble
 from osmia.kernel.maps import batches
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
@@ -44,7 +44,7 @@ class KernelBench:
         return made
 
     def program(self, kind: ProgramType) -> Any:
-        loaded = Program.load(kind, RETURN_0, license="GPL", name="target")
+        loaded = KernelProgram.load(kind, RETURN_0, license="GPL", name="target")
         return self._stack.enter_context(loaded)
 
 

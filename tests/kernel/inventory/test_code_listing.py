@@ -11,8 +11,8 @@ import pytest
 import osmia
 from osmia.kernel.inventory import holders
 from osmia.kernel.inventory.code_listing import listing, source_lines
-from osmia.kernel.load.loaded import LoadedObject
-from osmia.kernel.programs.program import Program
+from osmia.kernel.load.loaded import KernelObject
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object import ProgramType
 
 pytestmark = pytest.mark.kernel
@@ -38,12 +38,12 @@ char LICENSE[] SEC("license") = "GPL";
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Iterator[LoadedObject]:
+def loaded() -> Iterator[KernelObject]:
     with osmia.compile(SOURCE, name="listing.bpf.c").load() as loaded:
         yield loaded
 
 
-def test_functions_lines_maps_and_helpers_have_names(loaded: LoadedObject) -> None:
+def test_functions_lines_maps_and_helpers_have_names(loaded: KernelObject) -> None:
     outer = loaded.programs["outer"]
     listed = list(listing(outer))
     functions = [each.function for each in listed if each.function]
@@ -56,21 +56,21 @@ def test_functions_lines_maps_and_helpers_have_names(loaded: LoadedObject) -> No
     assert b"".join(each.code for each in listed) == outer.xlated()
 
 
-def test_source_lines_are_those_of_the_translated_code(loaded: LoadedObject) -> None:
+def test_source_lines_are_those_of_the_translated_code(loaded: KernelObject) -> None:
     lines = source_lines(loaded.programs["outer"])
     assert "total += 1;" in [line.text for line in lines]
     assert {line.file.rpartition("/")[2] for line in lines} == {"listing.bpf.c"}
 
 
 def test_programs_without_btf_are_listed_without_names(
-    returning: Callable[..., Program],
+    returning: Callable[..., KernelProgram],
 ) -> None:
     listed = list(listing(returning(ProgramType.SOCKET_FILTER, 7)))
     assert [each.text for each in listed][-2:] == ["r0 = 7", "exit"]
     assert not any(each.function or each.line for each in listed)
 
 
-def test_this_process_is_found_among_the_holders(loaded: LoadedObject) -> None:
+def test_this_process_is_found_among_the_holders(loaded: KernelObject) -> None:
     found = holders.processes()
     name = Path("/proc/self/comm").read_text().rstrip("\n")
     me = holders.Process(os.getpid(), name)
@@ -78,7 +78,7 @@ def test_this_process_is_found_among_the_holders(loaded: LoadedObject) -> None:
     assert me in found["map", loaded.maps["counts"].id]
 
 
-def test_pins_are_found_by_what_they_hold(loaded: LoadedObject, bpffs: Path) -> None:
+def test_pins_are_found_by_what_they_hold(loaded: KernelObject, bpffs: Path) -> None:
     outer, counts = loaded.programs["outer"], loaded.maps["counts"]
     outer.pin(bpffs / "outer")
     counts.pin(bpffs / "deeper" / "counts")

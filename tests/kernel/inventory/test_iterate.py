@@ -12,7 +12,7 @@ import pytest
 from osmia.errors import KernelError
 from osmia.kernel.inventory import iterate
 from osmia.kernel.links import attach_xdp
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.object.uapi import AttachType, ProgramType
 
@@ -20,7 +20,7 @@ from ..conftest import Counter, Network
 
 pytestmark = pytest.mark.kernel
 
-Make = Callable[..., Program]
+Make = Callable[..., KernelProgram]
 
 
 def test_a_loaded_program_is_listed_with_its_information(returning: Make) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import osmia
 from osmia.kernel.links import SoftwareEvent
-from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType
 
@@ -45,14 +45,14 @@ def program(section: str) -> str:
     return f'{HEAD}\nSEC("{section}") int noting(void *ctx) {{ return note(ctx); }}\n'
 
 
-Load = Callable[[str], LoadedObject]
+Load = Callable[[str], KernelObject]
 
 
 @pytest.fixture
 def load() -> Iterator[Load]:
-    loaded: list[LoadedObject] = []
+    loaded: list[KernelObject] = []
 
-    def make(section: str) -> LoadedObject:
+    def make(section: str) -> KernelObject:
         bpf = osmia.compile(program(section), vmlinux=False).load()
         loaded.append(bpf)
         bpf.data.only = os.getpid()

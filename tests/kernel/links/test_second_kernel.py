@@ -25,7 +25,7 @@ from osmia.kernel.links import (
     syscall_function,
 )
 from osmia.kernel.probes import features
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.btf_objects import load_btf
 from osmia.object import model
 from osmia.object.uapi import AttachType, LinkType, ProgramType
@@ -34,7 +34,7 @@ from ..conftest import Counter, Network
 
 pytestmark = [pytest.mark.kernel, pytest.mark.second_kernel]
 
-Make = Callable[..., Program]
+Make = Callable[..., KernelProgram]
 GETPGID = "__x64_sys_getpgid"
 libc = ctypes.CDLL(None)
 
@@ -195,7 +195,7 @@ def test_lsm_programs_of_a_cgroup_rule_its_processes(returning: Make, network: N
 
 
 @pytest.fixture
-def target() -> Iterator[Program]:
+def target() -> Iterator[KernelProgram]:
     """A classifier whose global function `verdict` gives 1, with the BTF that says so."""
     from osmia.btf import BTFBuilder
 
@@ -212,7 +212,7 @@ def target() -> Iterator[Program]:
     )
     with (
         load_btf(types.build()) as btf,
-        Program.load(
+        KernelProgram.load(
             ProgramType.SCHED_CLS,
             code,
             license="GPL",
@@ -231,7 +231,7 @@ def instructions(*slots: tuple[int, int, int, int, int]) -> bytes:
     )
 
 
-def test_freplace_takes_the_place_of_a_function(target: Program) -> None:
+def test_freplace_takes_the_place_of_a_function(target: KernelProgram) -> None:
     from osmia.btf import BTFBuilder
 
     types = BTFBuilder()
@@ -241,7 +241,7 @@ def test_freplace_takes_the_place_of_a_function(target: Program) -> None:
     assert own is not None
     with (
         load_btf(types.build()) as btf,
-        Program.load(
+        KernelProgram.load(
             ProgramType.EXT,
             instructions((0xB7, 0, 0, 0, 2), (0x95, 0, 0, 0, 0)),
             license="GPL",

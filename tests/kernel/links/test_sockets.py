@@ -24,7 +24,7 @@ from osmia.kernel.links import (
     attach_sockmap,
 )
 from osmia.kernel.probes import features
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.syscall import Command
@@ -34,7 +34,7 @@ from ..conftest import Counter, Network
 
 pytestmark = pytest.mark.kernel
 
-Make = Callable[..., Program]
+Make = Callable[..., KernelProgram]
 EGRESS = AttachType.CGROUP_INET_EGRESS
 DROP, PASS = 0, 1
 

@@ -14,7 +14,7 @@ from osmia.btf import types as kinds
 from osmia.errors import KernelError
 from osmia.kernel.links import attach_struct_ops, register_struct_ops
 from osmia.kernel.probes import btf_probes, features
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import load_btf
 from osmia.kernel.sys.fd import FileDescriptor
@@ -24,7 +24,7 @@ from ..conftest import Counter, Network
 
 pytestmark = [pytest.mark.kernel, pytest.mark.one_at_a_time("congestion-control")]
 
-Make = Callable[..., Program]
+Make = Callable[..., KernelProgram]
 NAME = b"osmia_test"
 REQUIRED = ("ssthresh", "undo_cwnd", "cong_avoid")
 

@@ -29,7 +29,7 @@ from osmia.kernel.links import (
 )
 from osmia.kernel.links.symbols import find_binary, function_offset, matching_functions
 from osmia.kernel.probes import features
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object import model
@@ -39,7 +39,7 @@ from ..conftest import Counter
 
 pytestmark = pytest.mark.kernel
 
-Make = Callable[..., Program]
+Make = Callable[..., KernelProgram]
 libc = ctypes.CDLL(None)
 
 
@@ -313,11 +313,11 @@ PRINT_X = instructions(
 
 
 @pytest.fixture
-def iterator() -> Iterator[Callable[[str], Program]]:
-    made: list[Program] = []
+def iterator() -> Iterator[Callable[[str], KernelProgram]]:
+    made: list[KernelProgram] = []
 
-    def make(name: str) -> Program:
-        program = Program.load(
+    def make(name: str) -> KernelProgram:
+        program = KernelProgram.load(
             ProgramType.TRACING,
             PRINT_X,
             license="GPL",
@@ -333,7 +333,9 @@ def iterator() -> Iterator[Callable[[str], Program]]:
         program.close()
 
 
-def test_an_iterator_prints_a_line_for_each_object(iterator: Callable[[str], Program]) -> None:
+def test_an_iterator_prints_a_line_for_each_object(
+    iterator: Callable[[str], KernelProgram],
+) -> None:
     link: Any
     with iterator("task").attach() as link:
         lines = list(link)
@@ -343,7 +345,7 @@ def test_an_iterator_prints_a_line_for_each_object(iterator: Callable[[str], Pro
         assert link.info.details["name"] == "task"
 
 
-def test_a_map_iterator_goes_over_one_map(iterator: Callable[[str], Program]) -> None:
+def test_a_map_iterator_goes_over_one_map(iterator: Callable[[str], KernelProgram]) -> None:
     made = syscall.map_create(MapType.ARRAY, key_size=4, value_size=4, max_entries=5)
     link: Any
     with FileDescriptor(made, "map") as fd, iterator("bpf_map_elem").attach(fd) as link:
@@ -352,13 +354,13 @@ def test_a_map_iterator_goes_over_one_map(iterator: Callable[[str], Program]) ->
         assert link.info.details["map_id"] > 0
 
 
-def test_a_task_iterator_is_about_one_thread(iterator: Callable[[str], Program]) -> None:
+def test_a_task_iterator_is_about_one_thread(iterator: Callable[[str], KernelProgram]) -> None:
     with attach_iterator(iterator("task"), tid=os.getpid()) as link:
         assert len(list(link)) == 2  # itself, and one at the end
         assert link.info.details["tid"] == os.getpid()
 
 
-def test_a_cgroup_iterator_starts_somewhere(iterator: Callable[[str], Program]) -> None:
+def test_a_cgroup_iterator_starts_somewhere(iterator: Callable[[str], KernelProgram]) -> None:
     root = next(
         line.split()[1]
         for line in Path("/proc/mounts").read_text().splitlines()
@@ -370,7 +372,7 @@ def test_a_cgroup_iterator_starts_somewhere(iterator: Callable[[str], Program]) 
 
 
 def test_an_iterator_link_can_be_pinned_and_read_as_a_file(
-    iterator: Callable[[str], Program], bpffs: Path
+    iterator: Callable[[str], KernelProgram], bpffs: Path
 ) -> None:
     with iterator("task").attach() as link:
         link.pin(bpffs / "tasks")

@@ -14,7 +14,7 @@ from osmia.errors import NotSupportedError
 from osmia.kernel.links import SymbolNotFoundError, attach_tracing_multi
 from osmia.kernel.links.tracing_multi import matching_ids
 from osmia.kernel.probes import features
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import attributes, syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, ProgramType
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture
-def program() -> Iterator[Program]:
+def program() -> Iterator[KernelProgram]:
     """No program; whoever attaches it finds out."""
     nothing = FileDescriptor(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), "program")
     attach_type = AttachType.TRACE_FENTRY_MULTI
-    with Program(
+    with KernelProgram(
         nothing, type=ProgramType.TRACING, name="p", expected_attach_type=attach_type
     ) as opened:
         yield opened
@@ -49,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], list[int]]]:
 
 
 def test_cookies_stay_with_their_functions(
-    program: Program, asked: list[tuple[list[int], list[int]]]
+    program: KernelProgram, asked: list[tuple[list[int], list[int]]]
 ) -> None:
     names = ["vfs_write", "vfs_fsync", "vfs_read"]
     ids = {name: kernel_btf().find(name, Kind.FUNC) for name in names}
@@ -70,7 +70,7 @@ def test_functions_that_no_trampoline_takes_are_left_out() -> None:
     assert "_printk" not in every  # it takes "…"
 
 
-def test_wrong_functions_and_cookies_are_refused(program: Program) -> None:
+def test_wrong_functions_and_cookies_are_refused(program: KernelProgram) -> None:
     with pytest.raises(SymbolNotFoundError, match="'no_such_function_\\*'"):
         attach_tracing_multi(program, "no_such_function_*")
     with pytest.raises(SymbolNotFoundError, match="'vfs_nothing'"):
@@ -83,6 +83,6 @@ def test_wrong_functions_and_cookies_are_refused(program: Program) -> None:
 
 
 @pytest.mark.skipif(not features.kernel_is_older_than("7.1"), reason="this kernel is new enough")
-def test_an_older_kernel_says_since_when_there_is_such_a_link(program: Program) -> None:
+def test_an_older_kernel_says_since_when_there_is_such_a_link(program: KernelProgram) -> None:
     with pytest.raises(NotSupportedError, match=r"needs Linux 7\.1"):
         attach_tracing_multi(program, ["vfs_read"])

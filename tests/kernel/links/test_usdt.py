@@ -16,7 +16,7 @@ from osmia.elf.static_probes import static_probes
 from osmia.errors import NotSupportedError
 from osmia.kernel.links import KernelLink, SymbolNotFoundError
 from osmia.kernel.load import loader
-from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType, LinkType, ProgramType
 
@@ -184,7 +184,7 @@ def watcher() -> osmia.Object:
 @pytest.fixture(params=["one link", "a link for each place"])
 def loaded(
     watcher: osmia.Object, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[LoadedObject]:
+) -> Iterator[KernelObject]:
     if request.param == "a link for each place":  # as on kernels before 6.6
         monkeypatch.setattr(loader, "_static_probe_attach_type", lambda: 0)
     elif not features.has_attach_type(AttachType.TRACE_UPROBE_MULTI):
@@ -209,7 +209,7 @@ def test_the_probes_of_a_file_are_listed(binary: Path) -> None:
 
 
 @pytest.mark.kernel
-def test_arguments_of_every_kind_are_read(loaded: LoadedObject, marked: Marked) -> None:
+def test_arguments_of_every_kind_are_read(loaded: KernelObject, marked: Marked) -> None:
     with loaded.programs["kinds"].attach(
         str(marked.path), provider="osmia", name="kinds", pid=marked.pid, cookie=1 << 60 | 7
     ):
@@ -223,7 +223,7 @@ def test_arguments_of_every_kind_are_read(loaded: LoadedObject, marked: Marked) 
 
 
 @pytest.mark.kernel
-def test_a_closed_link_sees_nothing_more(loaded: LoadedObject, marked: Marked) -> None:
+def test_a_closed_link_sees_nothing_more(loaded: KernelObject, marked: Marked) -> None:
     link = loaded.programs["bare"].attach((marked.path, "osmia", "bare"), pid=marked.pid)
     marked.fire()
     link.close()
@@ -232,7 +232,7 @@ def test_a_closed_link_sees_nothing_more(loaded: LoadedObject, marked: Marked) -
 
 
 @pytest.mark.kernel
-def test_a_probe_in_two_places_fires_in_both(loaded: LoadedObject, marked: Marked) -> None:
+def test_a_probe_in_two_places_fires_in_both(loaded: KernelObject, marked: Marked) -> None:
     with loaded.programs["listened"].attach(f"{marked.path}:osmia:listened", pid=marked.pid):
         marked.fire()
         marked.fire()
@@ -241,7 +241,7 @@ def test_a_probe_in_two_places_fires_in_both(loaded: LoadedObject, marked: Marke
 
 
 @pytest.mark.kernel
-def test_the_semaphore_is_up_while_attached(loaded: LoadedObject, marked: Marked) -> None:
+def test_the_semaphore_is_up_while_attached(loaded: KernelObject, marked: Marked) -> None:
     target = f"{marked.path}:osmia:listened"
     with loaded.programs["listened"].attach(target, pid=marked.pid):
         assert int(marked.ask("s")) > 0
@@ -249,7 +249,7 @@ def test_the_semaphore_is_up_while_attached(loaded: LoadedObject, marked: Marked
 
 
 @pytest.mark.kernel
-def test_without_a_pid_all_processes_are_seen(loaded: LoadedObject, binary: Path) -> None:
+def test_without_a_pid_all_processes_are_seen(loaded: KernelObject, binary: Path) -> None:
     with (
         Marked(binary) as one,
         Marked(binary) as other,
@@ -262,7 +262,7 @@ def test_without_a_pid_all_processes_are_seen(loaded: LoadedObject, binary: Path
 
 @pytest.mark.kernel
 def test_a_program_at_fixed_addresses_works_alike(
-    loaded: LoadedObject, build: Callable[..., Path]
+    loaded: KernelObject, build: Callable[..., Path]
 ) -> None:
     with (
         Marked(build("-no-pie")) as running,
@@ -287,7 +287,7 @@ def test_the_section_says_which_probe(watcher: osmia.Object, binary: Path) -> No
 
 @pytest.mark.kernel
 def test_several_probes_are_told_apart_by_their_entries(
-    loaded: LoadedObject, marked: Marked
+    loaded: KernelObject, marked: Marked
 ) -> None:
     specs: Any = loaded.programs["kinds"].usdt_specs
     assert specs is not None
@@ -304,7 +304,7 @@ def test_several_probes_are_told_apart_by_their_entries(
 
 @pytest.mark.kernel
 def test_one_link_for_all_places_can_be_pinned(
-    loaded: LoadedObject, marked: Marked, bpffs: Path
+    loaded: KernelObject, marked: Marked, bpffs: Path
 ) -> None:
     with loaded.programs["listened"].attach(f"{marked.path}:osmia:listened") as link:
         if link.info.type is not LinkType.UPROBE_MULTI:
@@ -331,7 +331,7 @@ def test_headers_of_older_libbpf_are_filled_in_by_their_own_layout(marked: Marke
 
 
 @pytest.mark.kernel
-def test_a_probe_that_a_file_lacks_is_named(loaded: LoadedObject, binary: Path) -> None:
+def test_a_probe_that_a_file_lacks_is_named(loaded: KernelObject, binary: Path) -> None:
     with pytest.raises(SymbolNotFoundError, match="no static probe osmia:nope; it has osmia:bare"):
         loaded.programs["bare"].attach(str(binary), provider="osmia", name="nope")
     with pytest.raises(SymbolNotFoundError, match="it has none at all"):
@@ -339,7 +339,7 @@ def test_a_probe_that_a_file_lacks_is_named(loaded: LoadedObject, binary: Path) 
 
 
 @pytest.mark.kernel
-def test_the_probe_must_be_said(loaded: LoadedObject) -> None:
+def test_the_probe_must_be_said(loaded: KernelObject) -> None:
     with pytest.raises(ValueError, match="which static probe"):
         loaded.programs["kinds"].attach()
 

@@ -10,7 +10,7 @@ import pytest
 import osmia
 from osmia.engine.maps import Map
 from osmia.errors import KernelError
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 
 pytestmark = pytest.mark.kernel
 
@@ -45,7 +45,7 @@ def test_all_parts_are_pinned_under_their_names(obj: osmia.Object, bpffs: Path) 
         ids = {name: program.id for name, program in bpf.programs.items()}
     assert {path.name for path in made} == names(bpffs / "deep" / "here")
     for name, identifier in ids.items():
-        with Program.from_pin(bpffs / "deep" / "here" / name) as again:
+        with KernelProgram.from_pin(bpffs / "deep" / "here" / name) as again:
             assert again.id == identifier
     with Map.from_pin(bpffs / "deep" / "here" / "flows") as flows:
         assert flows.name == "flows"

@@ -14,7 +14,7 @@ import pytest
 
 from osmia.engine.maps import EventMap, PerfEventArray, RingBufferMap
 from osmia.errors import ClosedError
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.cpus import online_cpus
 from osmia.object.uapi import MapType, ProgramType
 from osmia.values import plain_codec
@@ -70,7 +70,7 @@ def perf_code(fd: int) -> bytes:
 def sender(events: EventMap) -> Iterator[Callable[[int], object]]:
     """send(n): a program sends n events of eight bytes, the number 42."""
     make = ringbuf_code if isinstance(events, RingBufferMap) else perf_code
-    with Program.load(
+    with KernelProgram.load(
         ProgramType.SCHED_CLS, make(events.fileno()), license="GPL", name="sender"
     ) as program:
         yield lambda count: program.run(bytes(64), repeat=count)

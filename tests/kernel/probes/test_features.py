@@ -124,10 +124,10 @@ def test_a_new_kernels_einval_stays_what_it_is() -> None:
 
 
 def test_loading_a_type_that_the_kernel_lacks_says_since_when() -> None:
-    from osmia.kernel.programs.program import Program
+    from osmia.kernel.programs.program import KernelProgram
 
     with pytest.raises(NotSupportedError, match="program type 999"):
-        Program.load(999, bytes.fromhex("b7000000000000009500000000000000"))
+        KernelProgram.load(999, bytes.fromhex("b7000000000000009500000000000000"))
 
 
 @pytest.mark.second_kernel

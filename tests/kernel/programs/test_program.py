@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from osmia.errors import ClosedError, KernelError, NotSupportedError, VerifierError
-from osmia.kernel.programs.program import Program, enable_run_statistics
+from osmia.kernel.programs.program import KernelProgram, enable_run_statistics
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.model import SourceLine
@@ -21,7 +21,7 @@ from osmia.object.uapi import AttachType, MapType, ProgramFlag, ProgramType
 pytestmark = pytest.mark.kernel
 
 PACKET = bytes(range(64))
-Make = Callable[..., Program]
+Make = Callable[..., KernelProgram]
 
 
 def code(*instructions: tuple[int, int, int, int, int]) -> bytes:
@@ -89,7 +89,7 @@ def test_a_run_gives_back_the_packet_that_the_program_changed() -> None:
         (0xB7, 0, 0, 0, 3),
         (0x95, 0, 0, 0, 0),
     )
-    with Program.load(ProgramType.XDP, write_first_byte, license="GPL") as program:
+    with KernelProgram.load(ProgramType.XDP, write_first_byte, license="GPL") as program:
         result = program.run(PACKET)
     assert result.data == b"\xab" + PACKET[1:]
     assert result.retval == 3
@@ -103,7 +103,7 @@ def test_xdp_contexts_go_in_and_come_back(returning: Make) -> None:
 
 def test_skb_programs_change_their_context() -> None:
     set_mark = code((0xB7, 2, 0, 0, 7), (0x63, 1, 2, 8, 0), (0xB7, 0, 0, 0, 0), (0x95, 0, 0, 0, 0))
-    with Program.load(ProgramType.SCHED_CLS, set_mark, license="GPL") as program:
+    with KernelProgram.load(ProgramType.SCHED_CLS, set_mark, license="GPL") as program:
         result = program.run(PACKET)
     assert struct.unpack_from("=I", result.ctx_data, 8) == (7,)
 
@@ -122,7 +122,7 @@ def test_skb_contexts_can_be_named_values() -> None:
         (0xB7, 0, 0, 0, 0),
         (0x95, 0, 0, 0, 0),
     )
-    with Program.load(ProgramType.SCHED_CLS, add_to_mark, license="GPL") as program:
+    with KernelProgram.load(ProgramType.SCHED_CLS, add_to_mark, license="GPL") as program:
         result = program.run(PACKET, {"mark": 41, "priority": 3})
     assert (result.ctx.mark, result.ctx.priority) == (42, 3)
 
@@ -165,14 +165,14 @@ def test_a_program_runs_no_more_often_than_the_kernel_can_count(returning: Make)
 
 def test_raw_tracepoint_contexts_are_the_arguments() -> None:
     second = code((0x79, 0, 1, 8, 0), (0x95, 0, 0, 0, 0))
-    with Program.load(ProgramType.RAW_TRACEPOINT, second, license="GPL") as program:
+    with KernelProgram.load(ProgramType.RAW_TRACEPOINT, second, license="GPL") as program:
         assert program.run(ctx=[3, 1234]).retval == 1234
 
 
 def test_syscall_programs_write_to_their_context() -> None:
     store = code((0xB7, 2, 0, 0, 7), (0x7B, 1, 2, 8, 0), (0xB7, 0, 0, 0, 0), (0x95, 0, 0, 0, 0))
     given = bytes(16)
-    with Program.load(
+    with KernelProgram.load(
         ProgramType.SYSCALL, store, license="GPL", flags=ProgramFlag.SLEEPABLE
     ) as program:
         result = program.run(ctx=given)
@@ -207,14 +207,14 @@ def test_streams_are_empty_for_a_program_that_prints_nothing(returning: Make) ->
 
 def test_a_program_can_be_opened_by_its_id(returning: Make) -> None:
     program = returning(ProgramType.XDP, 2, name="by_id")
-    with Program.from_id(program.id) as again:
+    with KernelProgram.from_id(program.id) as again:
         assert (again.name, again.type, again.id) == ("by_id", ProgramType.XDP, program.id)
         assert again.expected_attach_type is None
 
 
 def test_an_id_that_nothing_has_is_enoent() -> None:
     with pytest.raises(KernelError) as caught:
-        Program.from_id(0x7FFF_FFFF)
+        KernelProgram.from_id(0x7FFF_FFFF)
     assert caught.value.errno == errno.ENOENT
 
 
@@ -223,7 +223,7 @@ def test_a_pinned_program_outlives_its_descriptor(returning: Make, bpffs: Path) 
     identifier = program.id
     program.pin(bpffs / "program")
     program.close()
-    with Program.from_pin(bpffs / "program") as again:
+    with KernelProgram.from_pin(bpffs / "program") as again:
         assert again.id == identifier
 
 
@@ -232,7 +232,7 @@ def test_a_pin_makes_its_directories_and_goes(returning: Make, bpffs: Path) -> N
     program.pin(bpffs / "deep" / "program")
     program.unpin(bpffs / "deep" / "program")
     with pytest.raises(KernelError) as caught:
-        Program.from_pin(bpffs / "deep" / "program")
+        KernelProgram.from_pin(bpffs / "deep" / "program")
     assert caught.value.errno == errno.ENOENT
 
 
@@ -241,7 +241,7 @@ def test_opening_a_pinned_map_as_a_program_is_refused(bpffs: Path) -> None:
     with FileDescriptor(made, "map"):
         syscall.obj_pin(made, str(bpffs / "map"))
     with pytest.raises(KernelError, match="it is a map, not a program"):
-        Program.from_pin(bpffs / "map")
+        KernelProgram.from_pin(bpffs / "map")
 
 
 def test_a_closed_program_is_refused(returning: Make) -> None:
@@ -259,7 +259,9 @@ READS_UNSET_REGISTER = code((0xBF, 0, 3, 0, 0), (0x95, 0, 0, 0, 0))
 def test_a_rejected_program_is_explained_with_its_source_line() -> None:
     lines = [SourceLine(0, "drop.bpf.c", 17, 9, "return verdict;")]
     with pytest.raises(VerifierError) as caught:
-        Program.load(ProgramType.XDP, READS_UNSET_REGISTER, name="drop", source_lines=lambda: lines)
+        KernelProgram.load(
+            ProgramType.XDP, READS_UNSET_REGISTER, name="drop", source_lines=lambda: lines
+        )
     error = caught.value
     assert error.summary.startswith("drop.bpf.c:17: R3 !read_ok (the register is read before")
     assert error.program == "drop"
@@ -271,40 +273,40 @@ def test_a_rejected_program_is_explained_with_its_source_line() -> None:
 def test_a_log_that_outgrows_the_first_buffer_is_whole() -> None:
     long = code(*[(0xB7, 0, 0, 0, 0)] * 4000) + READS_UNSET_REGISTER
     with pytest.raises(VerifierError) as caught:
-        Program.load(ProgramType.XDP, long, name="long")
+        KernelProgram.load(ProgramType.XDP, long, name="long")
     assert len(caught.value.log) > 64 << 10
     assert caught.value.log.startswith("0: R1=ctx(")
     assert "R3 !read_ok" in caught.value.summary
 
 
 def test_the_log_of_success_is_there_on_demand() -> None:
-    with Program.load(ProgramType.XDP, RETURN_2, license="GPL", log_level=1) as program:
+    with KernelProgram.load(ProgramType.XDP, RETURN_2, license="GPL", log_level=1) as program:
         assert "processed 2 insns" in program.log
-    with Program.load(ProgramType.XDP, RETURN_2, license="GPL") as program:
+    with KernelProgram.load(ProgramType.XDP, RETURN_2, license="GPL") as program:
         assert program.log == ""
 
 
 def test_a_helper_that_the_type_may_not_call_is_named() -> None:
     bind = code((0x85, 0, 0, 0, 64), (0x95, 0, 0, 0, 0))
     with pytest.raises(VerifierError, match="may not call that helper"):
-        Program.load(ProgramType.XDP, bind, license="GPL", name="bind")
+        KernelProgram.load(ProgramType.XDP, bind, license="GPL", name="bind")
 
 
 def test_a_loop_without_end_is_named() -> None:
     forever = code((0xB7, 0, 0, 0, 0), (0x05, 0, 0, -1, 0), (0x95, 0, 0, 0, 0))
     with pytest.raises(VerifierError) as caught:
-        Program.load(ProgramType.XDP, forever, license="GPL", name="forever")
+        KernelProgram.load(ProgramType.XDP, forever, license="GPL", name="forever")
     assert "loop" in caught.value.summary or "no path reaches" in caught.value.summary
 
 
 def test_an_empty_program_is_explained() -> None:
     with pytest.raises(KernelError, match="it has 0 instructions"):
-        Program.load(ProgramType.XDP, b"", name="nothing")
+        KernelProgram.load(ProgramType.XDP, b"", name="nothing")
 
 
 def test_a_type_and_an_attach_type_that_do_not_fit_are_named() -> None:
     with pytest.raises(KernelError, match="CGROUP_SKB may not be for attach type XDP"):
-        Program.load(
+        KernelProgram.load(
             ProgramType.CGROUP_SKB,
             RETURN_2,
             license="GPL",
@@ -327,6 +329,6 @@ def test_an_unreleased_reference_says_where_it_was_acquired() -> None:
     )
     lines = [SourceLine(0, "s.c", 3, 0, "lookup"), SourceLine(8, "s.c", 4, 0, "return 0;")]
     with pytest.raises(VerifierError) as caught:
-        Program.load(ProgramType.SCHED_CLS, lookup, license="GPL", source_lines=lambda: lines)
+        KernelProgram.load(ProgramType.SCHED_CLS, lookup, license="GPL", source_lines=lambda: lines)
     assert "acquired at s.c:3" in caught.value.summary
     assert caught.value.summary.startswith("s.c:4: ")

@@ -20,7 +20,7 @@ from osmia.kernel.links import (
     attach_xdp,
     attached_tcx,
 )
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.rtnetlink.tc_filters import add_filter
 from osmia.kernel.rtnetlink.tc_filters import filters as tc_filters
 from osmia.object.uapi import AttachType, LinkType, ProgramType
@@ -29,20 +29,20 @@ from ..conftest import Counter, Network
 
 pytestmark = pytest.mark.kernel
 
-Make = Callable[..., Program]
+Make = Callable[..., KernelProgram]
 XDP_DROP, XDP_PASS = 1, 2
 TCX_NEXT, TCX_PASS, TCX_DROP = -1, 0, 2
 INGRESS = AttachType.TCX_INGRESS
 
 
 @pytest.fixture
-def xdp(counting: Make) -> Program:
+def xdp(counting: Make) -> KernelProgram:
     return counting(ProgramType.XDP, XDP_PASS, AttachType.XDP)
 
 
 @pytest.mark.parametrize("mode", ["", "native", "generic"])
 def test_xdp_sees_every_frame_while_attached(
-    mode: str, xdp: Program, network: Network, counter: Counter
+    mode: str, xdp: KernelProgram, network: Network, counter: Counter
 ) -> None:
     with attach_xdp(xdp, "left", mode=mode) as link:
         network.send(5)
@@ -55,7 +55,7 @@ def test_xdp_sees_every_frame_while_attached(
 
 
 def test_attach_picks_xdp_by_the_program_type(
-    xdp: Program, network: Network, counter: Counter
+    xdp: KernelProgram, network: Network, counter: Counter
 ) -> None:
     with xdp.attach("left", mode="generic"):
         network.send()
@@ -63,38 +63,40 @@ def test_attach_picks_xdp_by_the_program_type(
 
 
 def test_an_interface_may_be_given_by_index(
-    xdp: Program, network: Network, counter: Counter
+    xdp: KernelProgram, network: Network, counter: Counter
 ) -> None:
     with xdp.attach(network.left_index):
         network.send()
     assert counter.value == 1
 
 
-def test_an_interface_that_does_not_exist_is_named(xdp: Program, network: Network) -> None:
+def test_an_interface_that_does_not_exist_is_named(xdp: KernelProgram, network: Network) -> None:
     with pytest.raises(KernelError, match="find interface 'nowhere'") as caught:
         xdp.attach("nowhere")
     assert caught.value.errno == errno.ENODEV
 
 
-def test_attaching_to_no_interface_is_refused(xdp: Program) -> None:
+def test_attaching_to_no_interface_is_refused(xdp: KernelProgram) -> None:
     with pytest.raises(ValueError, match="which interface"):
         xdp.attach()
 
 
-def test_a_second_xdp_program_is_told_that_there_is_one(xdp: Program, network: Network) -> None:
+def test_a_second_xdp_program_is_told_that_there_is_one(
+    xdp: KernelProgram, network: Network
+) -> None:
     with attach_xdp(xdp, "left"), pytest.raises(KernelError, match="another XDP program"):
         attach_xdp(xdp, "left")
 
 
 def test_native_mode_on_a_device_without_it_points_to_generic(
-    xdp: Program, network: Network
+    xdp: KernelProgram, network: Network
 ) -> None:
     with pytest.raises(KernelError, match='mode="generic" works'):
         attach_xdp(xdp, "lo", mode="native")
 
 
 def test_update_swaps_the_program(
-    xdp: Program, returning: Make, network: Network, counter: Counter
+    xdp: KernelProgram, returning: Make, network: Network, counter: Counter
 ) -> None:
     other = returning(ProgramType.XDP, XDP_PASS, AttachType.XDP)
     with attach_xdp(other, "left") as link:
@@ -109,7 +111,7 @@ def test_update_swaps_the_program(
 
 
 def test_a_pinned_link_outlives_its_object_until_it_is_detached(
-    xdp: Program, network: Network, counter: Counter, bpffs: Path
+    xdp: KernelProgram, network: Network, counter: Counter, bpffs: Path
 ) -> None:
     path = bpffs / "link"
     with attach_xdp(xdp, "left") as link:
@@ -122,7 +124,7 @@ def test_a_pinned_link_outlives_its_object_until_it_is_detached(
     assert counter.value == 1
 
 
-def test_detach_removes_the_pins_it_made(xdp: Program, network: Network, bpffs: Path) -> None:
+def test_detach_removes_the_pins_it_made(xdp: KernelProgram, network: Network, bpffs: Path) -> None:
     link = attach_xdp(xdp, "left")
     link.pin(bpffs / "link")
     link.pin(bpffs / "again")
@@ -132,7 +134,7 @@ def test_detach_removes_the_pins_it_made(xdp: Program, network: Network, bpffs: 
     assert not link.pin_paths
 
 
-def test_a_closed_link_is_refused(xdp: Program, network: Network) -> None:
+def test_a_closed_link_is_refused(xdp: KernelProgram, network: Network) -> None:
     link = attach_xdp(xdp, "left")
     link.detach()
     link.detach()
@@ -143,17 +145,19 @@ def test_a_closed_link_is_refused(xdp: Program, network: Network) -> None:
         link.update(xdp)
 
 
-def test_a_link_can_be_opened_by_its_id(xdp: Program, network: Network) -> None:
+def test_a_link_can_be_opened_by_its_id(xdp: KernelProgram, network: Network) -> None:
     with attach_xdp(xdp, "left") as link, KernelLink.from_id(link.id) as again:
         assert again.info == link.info
 
 
 @pytest.fixture
-def classifier(counting: Make) -> Program:
+def classifier(counting: Make) -> KernelProgram:
     return counting(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
 
 
-def test_tcx_sees_what_comes_in(classifier: Program, network: Network, counter: Counter) -> None:
+def test_tcx_sees_what_comes_in(
+    classifier: KernelProgram, network: Network, counter: Counter
+) -> None:
     with attach_tcx(classifier, "left", "ingress") as link:
         network.send(3)
         assert counter.value == 3
@@ -242,7 +246,7 @@ def filters(device: str, direction: str = "ingress") -> str:
 
 
 def test_clsact_sees_what_comes_in_and_cleans_up(
-    classifier: Program, network: Network, counter: Counter
+    classifier: KernelProgram, network: Network, counter: Counter
 ) -> None:
     with attach_clsact(classifier, "left", "ingress"):
         network.send(4)
@@ -255,13 +259,15 @@ def test_clsact_sees_what_comes_in_and_cleans_up(
     assert counter.value == 4
 
 
-def test_clsact_sees_what_goes_out(classifier: Program, network: Network, counter: Counter) -> None:
+def test_clsact_sees_what_goes_out(
+    classifier: KernelProgram, network: Network, counter: Counter
+) -> None:
     with attach_clsact(classifier, "right", "egress"):
         network.send(2)
     assert counter.value == 2
 
 
-def test_a_qdisc_that_was_there_stays(classifier: Program, network: Network) -> None:
+def test_a_qdisc_that_was_there_stays(classifier: KernelProgram, network: Network) -> None:
     subprocess.run(["tc", "qdisc", "add", "dev", "left", "clsact"], check=True)
     with attach_clsact(classifier, "left", "ingress"):
         pass
@@ -270,7 +276,7 @@ def test_a_qdisc_that_was_there_stays(classifier: Program, network: Network) -> 
 
 
 def test_egress_filters_are_refused_where_they_would_see_ingress(
-    classifier: Program, network: Network, counter: Counter
+    classifier: KernelProgram, network: Network, counter: Counter
 ) -> None:
     subprocess.run(["tc", "qdisc", "add", "dev", "left", "ingress"], check=True)
     with pytest.raises(KernelError, match="left has an ingress qdisc; egress filters need clsact"):
@@ -287,7 +293,7 @@ def test_egress_filters_are_refused_where_they_would_see_ingress(
 
 @pytest.mark.parametrize("then", ["clsact", "ingress", ""])
 def test_a_qdisc_that_somebody_removed_is_no_matter(
-    classifier: Program, network: Network, then: str
+    classifier: KernelProgram, network: Network, then: str
 ) -> None:
     with attach_clsact(classifier, "left", "ingress"):
         subprocess.run(["tc", "qdisc", "del", "dev", "left", "clsact"], check=True)
@@ -296,7 +302,7 @@ def test_a_qdisc_that_somebody_removed_is_no_matter(
     assert ("ingress" in qdiscs("left")) is (then == "ingress")
 
 
-def test_the_qdisc_goes_with_the_last_filter(classifier: Program, network: Network) -> None:
+def test_the_qdisc_goes_with_the_last_filter(classifier: KernelProgram, network: Network) -> None:
     first = attach_clsact(classifier, "left", "ingress")
     second = attach_clsact(classifier, "left", "egress")
     first.detach()
@@ -305,7 +311,7 @@ def test_the_qdisc_goes_with_the_last_filter(classifier: Program, network: Netwo
     assert "clsact" not in qdiscs("left")
 
 
-def test_priority_and_handle_are_taken(classifier: Program, network: Network) -> None:
+def test_priority_and_handle_are_taken(classifier: KernelProgram, network: Network) -> None:
     with attach_clsact(classifier, "left", "ingress", priority=7, handle=3):
         shown = filters("left")
         assert "pref 7 bpf" in shown and "handle 0x3" in shown
@@ -316,7 +322,7 @@ def test_priority_and_handle_are_taken(classifier: Program, network: Network) ->
 
 
 def test_replacing_leaves_the_filter_to_the_new_owner(
-    classifier: Program, returning: Make, network: Network, counter: Counter
+    classifier: KernelProgram, returning: Make, network: Network, counter: Counter
 ) -> None:
     quiet = returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
     old = attach_clsact(quiet, "left", "ingress", priority=1, handle=1)
@@ -331,7 +337,7 @@ def test_replacing_leaves_the_filter_to_the_new_owner(
 
 
 def test_clsact_updates_in_place(
-    classifier: Program, returning: Make, network: Network, counter: Counter
+    classifier: KernelProgram, returning: Make, network: Network, counter: Counter
 ) -> None:
     quiet = returning(ProgramType.SCHED_CLS, TCX_NEXT, INGRESS)
     with attach_clsact(quiet, "left", "ingress") as link:
@@ -342,7 +348,9 @@ def test_clsact_updates_in_place(
     assert "clsact" not in qdiscs("left")
 
 
-def test_clsact_links_have_no_descriptor_and_no_pin(classifier: Program, network: Network) -> None:
+def test_clsact_links_have_no_descriptor_and_no_pin(
+    classifier: KernelProgram, network: Network
+) -> None:
     with attach_clsact(classifier, "left", "ingress") as link:
         with pytest.raises(NotSupportedError, match="without a link"):
             link.fileno()
@@ -350,7 +358,7 @@ def test_clsact_links_have_no_descriptor_and_no_pin(classifier: Program, network
             link.pin("/sys/fs/bpf/never")
 
 
-def test_a_refused_filter_leaves_no_qdisc(classifier: Program, network: Network) -> None:
+def test_a_refused_filter_leaves_no_qdisc(classifier: KernelProgram, network: Network) -> None:
     classifier.close()
     with pytest.raises(ClosedError):
         attach_clsact(classifier, "left", "ingress")
@@ -358,7 +366,7 @@ def test_a_refused_filter_leaves_no_qdisc(classifier: Program, network: Network)
 
 
 def test_an_interface_that_went_away_detaches_silently(
-    classifier: Program, network: Network
+    classifier: KernelProgram, network: Network
 ) -> None:
     link = attach_clsact(classifier, "left", "ingress")
     subprocess.run(["ip", "link", "delete", "left"], check=True)

@@ -15,7 +15,7 @@ from osmia.engine.maps import KeyedMap, Map
 from osmia.errors import KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.inventory import holders
 from osmia.kernel.links import KernelLink
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pin_sets, pins
 from osmia.object.uapi import MapType
 
@@ -196,7 +196,7 @@ def pinned(bpffs: Path) -> Iterator[dict[str, Path]]:
 def test_a_pin_of_another_kind_is_refused_by_name(found: str, pinned: dict[str, Path]) -> None:
     opened: dict[str, Callable[[Path], Any]] = {
         "map": Map.from_pin,
-        "program": Program.from_pin,
+        "program": KernelProgram.from_pin,
         "link": KernelLink.from_pin,
     }
     for kind, opens in opened.items():

@@ -12,14 +12,14 @@ from osmia.formats.listing import ListedInstruction, Symbol, list_code
 from osmia.isa import Instruction, walk
 from osmia.isa.opcodes import CallKind, LoadKind
 from osmia.kernel.programs import info
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.object.model import SourceLine
 
 #: What the offsets in helper calls count from, after the verifier.
 _CALL_BASE = "__bpf_call_base"
 
 
-def listing(program: Program) -> Iterator[ListedInstruction]:
+def listing(program: KernelProgram) -> Iterator[ListedInstruction]:
     """The instructions after the verifier's rewriting, named as far as the kernel tells.
 
     Names of helpers come from /proc/kallsyms: who may not see addresses there gets numbers.
@@ -36,7 +36,7 @@ def listing(program: Program) -> Iterator[ListedInstruction]:
     )
 
 
-def source_lines(program: Program, btf: BTF | None = None) -> list[SourceLine]:
+def source_lines(program: KernelProgram, btf: BTF | None = None) -> list[SourceLine]:
     """The source lines of `program.xlated()`, by slot; empty for programs without."""
     btf = btf or program.btf()
     records, size = info.line_records(program.fileno())
@@ -48,7 +48,7 @@ def source_lines(program: Program, btf: BTF | None = None) -> list[SourceLine]:
     ]
 
 
-def _functions(program: Program, btf: BTF | None) -> dict[int, tuple[str, str]]:
+def _functions(program: KernelProgram, btf: BTF | None) -> dict[int, tuple[str, str]]:
     """By first slot: name and declaration of each function."""
     records, size = info.function_records(program.fileno())
     if btf is None or not size:

@@ -14,9 +14,9 @@ from pathlib import Path
 from osmia.engine.maps import Map
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
 from osmia.kernel.load import loader
-from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.tc_pins import tc_root
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.pins import safe_name
 from osmia.kernel.sys.syscall import NAME_LENGTH
@@ -109,7 +109,7 @@ def _check_pins(obj: Object, running: Container[str], root: Path) -> None:
 
 
 def _load_and_store(
-    load: Callable[[Object], LoadedObject],
+    load: Callable[[Object], KernelObject],
     obj: Object,
     name: str,
     array: Map,
@@ -158,7 +158,7 @@ def _key(array: Map, where: str, key: int | None, section: str) -> int:
     return key
 
 
-def _store(array: Map, where: str, slot: int, program: Program) -> int:
+def _store(array: Map, where: str, slot: int, program: KernelProgram) -> int:
     result = syscall.map_element(
         syscall.Command.MAP_UPDATE_ELEM,
         array.fileno(),

@@ -14,7 +14,7 @@ from osmia.engine.maps import Map
 from osmia.kernel.load.data_sections import LoadedSection
 from osmia.kernel.load.held_maps import HeldMap, LoadedMaps
 from osmia.kernel.load.usdt_specs import SPECS_MAP, UsdtSpecs
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pin_sets, pins
 from osmia.kernel.sys.syscall import Command, error_of, map_element
 from osmia.object.model import DataSection, Object
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from osmia.engine.link import Link
 
 
-class LoadedObject(engine.LoadedObject):
+class KernelObject(engine.LoadedObject):
     """A loaded object that owns the descriptors of its programs and maps."""
 
     engine: ClassVar[str] = "kernel"
-    programs: Mapping[str, Program]
+    programs: Mapping[str, KernelProgram]
     maps: LoadedMaps
 
     def __init__(
         self,
         obj: Object,
-        programs: Mapping[str, Program],
+        programs: Mapping[str, KernelProgram],
         maps: Mapping[str, HeldMap],
         sections: Mapping[str, LoadedSection],
         struct_ops: Mapping[str, bytes],
@@ -90,7 +90,7 @@ class LoadedObject(engine.LoadedObject):
 
     def _pins(
         self, directory: str | os.PathLike[str], *, programs: bool, maps: bool
-    ) -> Iterator[tuple[str, Program | Map, Path]]:
+    ) -> Iterator[tuple[str, KernelProgram | Map, Path]]:
         if programs:
             for name, program in self.programs.items():
                 yield "program", program, Path(directory, pins.safe_name(name))

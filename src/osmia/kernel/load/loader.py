@@ -13,13 +13,13 @@ from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
 from osmia.engine.maps import Map
 from osmia.errors import KernelError, RelocationError, VerifierError
 from osmia.kernel.load import attach_target, image
-from osmia.kernel.load.loaded import LoadedObject
+from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.map_loader import MapLoader
 from osmia.kernel.load.object_btf import load_object_btf
 from osmia.kernel.load.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.load.target import kernel_target, module_btf_descriptor
 from osmia.kernel.programs.loading import ProgramImage
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.kernel.sys.fd import FileDescriptor
@@ -42,11 +42,11 @@ def load(
     target: Target | None = None,
     pin_root: str | os.PathLike[str] = "/sys/fs/bpf",
     maps: Mapping[str, Map] | None = None,
-    attach_to: Mapping[str, Program] | None = None,
+    attach_to: Mapping[str, KernelProgram] | None = None,
     log_level: int = 0,
     token: str | os.PathLike[str] | None = None,
     **options: Unpack[PassOptions],
-) -> LoadedObject:
+) -> KernelObject:
     """Load all programs of `obj` that have `autoload` on, with their maps.
 
     `target` is the kernel to resolve against (default: the running one). Maps that ask for
@@ -64,7 +64,7 @@ def load(
     for name, program in (attach_to or {}).items():
         _check_own(obj, name, program)
 
-    def attempt(token_fd: int) -> LoadedObject:
+    def attempt(token_fd: int) -> KernelObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
         return loader.load(pin_root, maps or {}, options)
 
@@ -75,7 +75,7 @@ def _check_own(obj: Object, name: str, program: object) -> None:
     """See that a program of the object can be for a program that is given for it."""
     if name not in obj.programs:
         raise RelocationError(f"{obj.name} has no program {name!r} that could be attached")
-    if not isinstance(program, Program):
+    if not isinstance(program, KernelProgram):
         other = getattr(program, "name", program)
         raise RelocationError(f"program {name!r} is for {other!r}, which the kernel does not hold")
     program.fileno()  # ClosedError
@@ -88,7 +88,7 @@ class _Loader:
         self,
         obj: Object,
         target: Target,
-        attach_to: Mapping[str, Program],
+        attach_to: Mapping[str, KernelProgram],
         log_level: int,
         token_fd: int,
     ) -> None:
@@ -103,7 +103,7 @@ class _Loader:
 
     def load(
         self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
-    ) -> LoadedObject:
+    ) -> KernelObject:
         self._check_types()
         self.prepared = prepare(self.source, self.target, given_maps=given.keys(), **options)
         self.obj = self.prepared.object
@@ -117,7 +117,7 @@ class _Loader:
                 warn_of_pointers(self.obj)
             programs = self._load_programs(undo)
             self.maps.fill_slots(programs)
-            loaded = LoadedObject(
+            loaded = KernelObject(
                 self.obj,
                 programs,
                 self.maps.user_maps,
@@ -129,7 +129,7 @@ class _Loader:
             self.btf.close()
         return loaded
 
-    def _callbacks(self, programs: Mapping[str, Program]) -> dict[str, bytes]:
+    def _callbacks(self, programs: Mapping[str, KernelProgram]) -> dict[str, bytes]:
         """The values of struct_ops maps: what registering them hands to the kernel."""
         descriptors = {name: program.fileno() for name, program in programs.items()}
         return {name: ops.value_with(descriptors) for name, ops in self.maps.struct_ops.items()}
@@ -169,7 +169,7 @@ class _Loader:
         offsets = {name: variable.offset for name, variable in section.variables.items()}
         return SectionLayout(len(section.contents), offsets)
 
-    def _load_programs(self, undo: ExitStack) -> dict[str, Program]:
+    def _load_programs(self, undo: ExitStack) -> dict[str, KernelProgram]:
         loaded = {}
         wanted = programs_to_load(self.obj, self.maps.struct_ops.values())
         for program in self.obj.programs.values():
@@ -180,7 +180,7 @@ class _Loader:
                 loaded[program.name] = made
         return loaded
 
-    def _bind_constants(self, program: Program, layout: ProgramLayout) -> None:
+    def _bind_constants(self, program: KernelProgram, layout: ProgramLayout) -> None:
         """Hold read-only data as long as the program lives, also where its code has none of it.
 
         As libbpf does: who looks at a program later finds the object's constants with it.
@@ -191,7 +191,7 @@ class _Loader:
                 with suppress(KernelError):  # before 5.10
                     syscall.prog_bind_map(program.fileno(), loaded.fd.fileno())
 
-    def _load_program(self, program: model.Program, layout: ProgramLayout) -> Program:
+    def _load_program(self, program: model.Program, layout: ProgramLayout) -> KernelProgram:
         with ExitStack() as descriptors:
             numbers = self._numbers(layout, descriptors)
             attach_btf_id, attach_fd = self._attach_target(program, descriptors)
@@ -220,7 +220,7 @@ class _Loader:
                 source_lines=lambda: self._source_lines(layout),
             )
             try:
-                return Program.from_image(made, definition=program, log_level=self.log_level)
+                return KernelProgram.from_image(made, definition=program, log_level=self.log_level)
             except VerifierError as error:
                 from osmia.kernel.load.poison import explained
 

@@ -22,7 +22,7 @@ from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
 from osmia.kernel.load.target import module_btf_descriptor
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.opening import MapTypes, create_descriptor
-from osmia.kernel.programs.program import Program
+from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
@@ -286,7 +286,7 @@ class MapLoader:
                 syscall.Command.MAP_UPDATE_ELEM, -result, f"write section {section.name!r}"
             )
 
-    def fill_slots(self, programs: Mapping[str, Program]) -> None:
+    def fill_slots(self, programs: Mapping[str, KernelProgram]) -> None:
         """Store initial values: inner maps, and the programs of prog arrays."""
         for definition, index, target in initial_values(self.obj, self.user_maps, self.made):
             is_prog_array = definition.type is MapType.PROG_ARRAY

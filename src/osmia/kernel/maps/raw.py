@@ -231,9 +231,9 @@ class KernelMap(RawMap):
 
     def opened(self, number: int) -> Any:
         if self.type == MapType.PROG_ARRAY:
-            from osmia.kernel.programs.program import Program
+            from osmia.kernel.programs.program import KernelProgram
 
-            return Program.from_id(number)
+            return KernelProgram.from_id(number)
         from osmia.kernel.maps.opening import map_from_id  # it imports this module
 
         return map_from_id(number)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _STREAM_BYTES = 64 << 10
 
 
-class Program(engine.Program):
+class KernelProgram(engine.Program):
     """A program that the kernel holds; it stays loaded while this object (or a link, a pin,
     a prog array, another descriptor) refers to it."""
 
@@ -78,7 +78,7 @@ class Program(engine.Program):
         log_level: int = 0,
         source_lines: Callable[[], Sequence[model.SourceLine]] = no_lines,
         definition: model.Program | None = None,
-    ) -> Program:
+    ) -> KernelProgram:
         """Load code whose relocations are already numbers (BPF_PROG_LOAD).
 
         The first attempt writes no log; when the kernel refuses, a second one does.
@@ -115,7 +115,7 @@ class Program(engine.Program):
     @classmethod
     def from_image(
         cls, image: ProgramImage, *, definition: model.Program | None = None, log_level: int = 0
-    ) -> Program:
+    ) -> KernelProgram:
         """`load` of what is put together already."""
         fd, log = program_load.load(image, log_level)
         return cls(
@@ -128,7 +128,7 @@ class Program(engine.Program):
         )
 
     @classmethod
-    def from_fd(cls, fd: FileDescriptor) -> Program:
+    def from_fd(cls, fd: FileDescriptor) -> KernelProgram:
         """Take over a descriptor of a program; it is closed when it is none."""
         try:
             require_kind(fd, "program")
@@ -140,14 +140,14 @@ class Program(engine.Program):
         return cls(fd, type=told.type, name=told.name)
 
     @classmethod
-    def from_id(cls, identifier: int) -> Program:
+    def from_id(cls, identifier: int) -> KernelProgram:
         """Open a loaded program by id, since 4.13. KernelError ENOENT when there is none."""
         return cls.from_fd(
             FileDescriptor(syscall.prog_get_fd_by_id(identifier), f"program {identifier}")
         )
 
     @classmethod
-    def from_pin(cls, path: str | os.PathLike[str]) -> Program:
+    def from_pin(cls, path: str | os.PathLike[str]) -> KernelProgram:
         """Open a pinned program. KernelError when nothing, or something else, is pinned."""
         return cls.from_fd(open_pin(path, "program"))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
     from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.engine import Vm
-    from osmia.vm.programs import Program
+    from osmia.vm.programs import VmProgram
 
 _U64 = ctypes.c_uint64
 _RUN = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, *[_U64] * 7)
@@ -99,7 +99,7 @@ class Jit:
 
     # Programs.
 
-    def program(self, program: Program) -> CompiledProgram:
+    def program(self, program: VmProgram) -> CompiledProgram:
         """A program's code, compiled at the first call."""
         found = self._compiled.get(program.number)
         if found is None:
@@ -109,7 +109,7 @@ class Jit:
                 found = self._compiled[program.number]
         return found
 
-    def _build(self, program: Program) -> None:
+    def _build(self, program: VmProgram) -> None:
         """Compile a program and all that it can get to, then let jumps go there: nobody comes
         to code whose own jumps lead nowhere yet."""
         made: dict[int, CompiledProgram] = {}
@@ -134,7 +134,7 @@ class Jit:
                     pending.append(target)
         self._publish(made, places, words)
 
-    def _compile(self, program: Program) -> CompiledProgram:
+    def _compile(self, program: VmProgram) -> CompiledProgram:
         context = self.context(program.type, program.code)
         text = module_text(context, program.code)
         # What it calls by handle was compiled with that, and may have needed this one too.
@@ -165,7 +165,7 @@ class Jit:
             self.vm.memory.store64(address, compiled[number].entry)
         self._compiled.update(made)
 
-    def drop(self, program: Program) -> None:
+    def drop(self, program: VmProgram) -> None:
         """Give back the code of a program that is closed and that nothing leads to."""
         self._compiled.pop(program.number, None)
 
@@ -212,7 +212,7 @@ class Jit:
 
     # Dispatchers.
 
-    def attach(self, dispatcher: Dispatcher, program: Program) -> None:
+    def attach(self, dispatcher: Dispatcher, program: VmProgram) -> None:
         """Make all that call a dispatcher call a program."""
         entry = self.program(program).entry
         self.vm.memory.store64(dispatcher.slot, entry)
@@ -238,7 +238,7 @@ class Jit:
             return self._loops[key][1]
 
     def run(
-        self, program: Program, cpu: Cpu, arguments: tuple[int, ...], budget: int, repeat: int
+        self, program: VmProgram, cpu: Cpu, arguments: tuple[int, ...], budget: int, repeat: int
     ) -> int:
         """Run a compiled program; the caller looks for an interrupt afterwards."""
         code = self.program(program)
