@@ -160,8 +160,10 @@ def test_an_unloaded_program_stays_where_it_is_attached(vm: Vm, executor: Any) -
     assert caller.run(bytes(64), executor=executor).retval == 9
 
 
-def test_closing_a_vm_ends_its_runs() -> None:
-    vm = Vm(memory=1 << 23, cpus=2)
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_closing_a_vm_ends_its_runs_or_waits_for_them(interruptible: bool) -> None:
+    """At once, or when their budget is used up."""
+    vm = Vm(memory=1 << 23, cpus=2, interruptible=interruptible)
     words: Any = vm.create_map(MapType.ARRAY, value_size=8)
     program = vm.load_program(assemble(FOREVER.format(number=words.id)))
     vm.need_jit().program(program)
@@ -169,7 +171,7 @@ def test_closing_a_vm_ends_its_runs() -> None:
 
     def run() -> None:
         try:
-            program.run(bytes(8), executor="jit", budget=1 << 60)
+            program.run(bytes(8), executor="jit", budget=1 << (60 if interruptible else 27))
         except Exception as error:
             ended.append(error)
 
