@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from osmia.cli.output import Output
-from osmia.engine import registry
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 pass_output = click.make_pass_decorator(Output)
 
@@ -40,6 +41,8 @@ class EngineName(click.ParamType):  # type: ignore[type-arg]  # generic since 8.
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name as it is; a usage error that lists the engines for another."""
+        from osmia.engine import registry
+
         try:
             registry.find(value)
         except ValueError as error:
@@ -50,6 +53,9 @@ class EngineName(click.ParamType):  # type: ignore[type-arg]  # generic since 8.
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The names that begin so."""
+
+        from osmia.engine import registry
+
         names = (each for each in registry.names() if each.startswith(incomplete))
         return [CompletionItem(each) for each in names]
 

@@ -129,7 +129,6 @@ class Layouts:
     rel: Struct  # Elf64_Rel
     rela: Struct  # Elf64_Rela
     word: Struct  # ElfN_Word
-    address: Struct  # ElfN_Addr
     segment_order: tuple[int, ...] | None = None
     symbol_order: tuple[int, ...] | None = None
 
@@ -137,7 +136,6 @@ class Layouts:
 IDENT_SIZE = 16
 HEADER_SIZE = 64
 SECTION_HEADER_SIZE = 64
-SEGMENT_HEADER_SIZE = 56
 SYMBOL_SIZE = 24
 REL_SIZE = 16
 RELA_SIZE = 24
@@ -156,7 +154,6 @@ def layouts(byteorder: str, elf_class: int = CLASS_64) -> Layouts:
             rel=Struct(order + "II"),
             rela=Struct(order + "IIi"),
             word=Struct(order + "I"),
-            address=Struct(order + "I"),
             segment_order=(0, 6, 1, 2, 3, 4, 5, 7),
             symbol_order=(0, 3, 4, 5, 1, 2),
         )
@@ -168,5 +165,4 @@ def layouts(byteorder: str, elf_class: int = CLASS_64) -> Layouts:
         rel=Struct(order + "QQ"),
         rela=Struct(order + "QQq"),
         word=Struct(order + "I"),
-        address=Struct(order + "Q"),
     )

@@ -28,8 +28,8 @@ from osmia.kernel.rtnetlink.tc_messages import (
     TC_MESSAGE,
     TCA_KIND,
     TCA_OPTIONS,
+    directions,
     filter_message,
-    has_direction,
     make_qdisc,
     remove_qdisc,
 )
@@ -107,8 +107,8 @@ def filters(interface: str | int, direction: str = "") -> list[TcFilter]:
     index = interface_index(interface)
     found = []
     with RouteSocket() as route:
-        for side in (direction,) if direction else PARENTS:
-            if not has_direction(route, index, side):
+        for side in directions(route, index):
+            if direction not in ("", side):
                 continue
             body = TC_MESSAGE.pack(0, index, 0, PARENTS[side], 0)
             answers = route.request(GET_FILTER, NetlinkFlag.DUMP, body, "list filters")

@@ -18,6 +18,7 @@ NESTED = 0x8000
 # include/uapi/linux/pkt_sched.h
 _CLSACT_PARENT, _CLSACT_HANDLE = 0xFFFF_FFF1, 0xFFFF_0000
 PARENTS = {"ingress": 0xFFFF_FFF2, "egress": 0xFFFF_FFF3}
+_DIRECTIONS = {b"clsact": ("ingress", "egress"), b"ingress": ("ingress",)}
 # include/uapi/linux/pkt_cls.h
 BPF_CLASS_ID, BPF_FD, BPF_NAME, BPF_FLAGS, BPF_TAG, BPF_ID = 3, 6, 7, 8, 10, 11
 DIRECT_ACTION = 1
@@ -59,23 +60,22 @@ def make_qdisc(route: RouteSocket, index: int, direction: str, what: str) -> boo
     except KernelError as error:
         if error.errno != errno.EEXIST:
             raise
-        if direction == "egress" and not has_direction(route, index, direction):
+        if direction == "egress" and direction not in directions(route, index):
             hint = f"{interface_words(index)} has an ingress qdisc; egress filters need clsact"
             raise KernelError(errno.EEXIST, what, hint=hint) from None
         return False
     return True
 
 
-def has_direction(route: RouteSocket, index: int, direction: str) -> bool:
-    """Whether an interface has a qdisc whose filters see that direction."""
-    wanted = {b"clsact", b"ingress"} if direction == "ingress" else {b"clsact"}
+def directions(route: RouteSocket, index: int) -> tuple[str, ...]:
+    """What the filters of an interface's clsact or ingress qdisc can see; () without one."""
     body = TC_MESSAGE.pack(0, index, 0, 0, 0)
     for answer in route.request(_GET_QDISC, NetlinkFlag.DUMP, body, "list qdiscs"):
         _family, found, _handle, parent, _info = TC_MESSAGE.unpack_from(answer)
         if (found, parent) == (index, _CLSACT_PARENT):
             told = parse_attributes(answer[TC_MESSAGE.size :])
-            return told.get(TCA_KIND, b"").rstrip(b"\0") in wanted
-    return False
+            return _DIRECTIONS.get(told.get(TCA_KIND, b"").rstrip(b"\0"), ())
+    return ()
 
 
 def remove_qdisc(route: RouteSocket, index: int) -> None:
