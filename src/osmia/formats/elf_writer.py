@@ -25,9 +25,11 @@ from osmia.errors import ObjectFormatError, OsmiaError, RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
 from osmia.formats.elf_other_sections_writer import write_other_sections
+from osmia.formats.elf_parts import write_parts
 from osmia.formats.elf_pointer_writer import Pointer, PointerWriter
 from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
 from osmia.formats.elf_types_writer import write_types
+from osmia.formats.libbpf import PARTS_SECTION
 from osmia.formats.map_declarations import Declarations
 from osmia.object.jump_tables import ENTRY_SIZE
 from osmia.object.model import (
@@ -87,6 +89,10 @@ class _ObjectWriter:
         declarations = self._add_btf()
         self._add_maps(declarations)
         self._add_texts()
+        if self.obj.parts:
+            self._add_section(
+                PARTS_SECTION, SectionType.PROGBITS, 0, write_parts(self.obj.parts), 1
+            )
         self._add_externs()
         self.symbols.add_all()
         for key, function in self.obj.functions.items():

@@ -25,6 +25,8 @@ from osmia.object.uapi import ProgramType
 #: What the kernel's license buffer takes (kernel/bpf/syscall.c, bpf_prog_load).
 MAX_LICENSE = 128
 MAX_OBJECT_NAME = 15
+#: What was linked: `elf_parts`, which is imported where there is one.
+PARTS_SECTION = ".debug_osmia_parts"
 
 
 def object_name(path: str) -> str:
@@ -68,6 +70,10 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     read_exception_callbacks(obj)
     _connect_ids(obj)
     _make_hidden_static(obj)
+    if elf.section(PARTS_SECTION) is not None:
+        from osmia.formats.elf_parts import read_parts
+
+        obj.parts = read_parts(elf, obj)
     return obj
 
 

@@ -21,6 +21,7 @@ from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
 from osmia.object.keys import Named, find_key
 from osmia.object.other_sections import OtherSection
+from osmia.object.parts import Part
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.names import unknown_name
@@ -335,6 +336,7 @@ class Object:
     btf: BTF | None = None
     dialect: str = "libbpf"
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
+    parts: dict[str, Part] = field(default_factory=dict)  # of a linked object: its inputs
 
     def copy(self, **changes: Any) -> Object:
         """A copy whose dictionaries and data contents can be changed on their own."""

@@ -24,6 +24,7 @@ from osmia.object.model import (
 )
 from osmia.object.other_sections import OtherSection
 from osmia.passes.linking.liveness import Place, unneeded_functions
+from osmia.passes.linking.parts import parts_of
 from osmia.passes.linking.placement import by_section, place_all
 from osmia.passes.linking.references import References
 from osmia.passes.linking.symbols import (
@@ -133,6 +134,8 @@ class _Joiner:
         made.externs = {name: each for name, each in made.externs.items() if name in used}
         if any(each.btf is not None for each in objects):
             made.btf = self.types.build(_hidden_functions(made), _hidden_variables(made))
+        lost = {Place(number, key) for number, what, key in self.losers if what is What.FUNCTION}
+        made.parts = parts_of(objects, self.placements, self.unneeded, frozenset(lost))
         if any(each.pinning == Pinning.OBJECT for each in made.maps.values()):
             digests = "".join(each.pin_digest for each in objects)
             made.pin_digest = hashlib.sha1(digests.encode(), usedforsecurity=False).hexdigest()
