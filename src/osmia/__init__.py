@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     )
     from osmia.passes.target import Target
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
+    from osmia.toolchain.objects import link_objects as link
     from osmia.vm.engine import Vm
 
 # Written out, not computed: type checkers read it.
@@ -104,6 +105,7 @@ __all__ = [
     "Vm",
     "__version__",
     "compile",
+    "link",
     "open",
 ]
 
@@ -119,6 +121,7 @@ _HOMES = {
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
+    "link": ("osmia.toolchain.objects", "link_objects"),
     "open": ("osmia.formats", "open_object"),
 }
 _HOMES |= {

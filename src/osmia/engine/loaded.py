@@ -41,8 +41,13 @@ class LoadedObject:
         programs: Mapping[str, Program],
         maps: Mapping[str, Any],
         struct_ops: Collection[str] = (),
+        *,
+        source: Object | None = None,
     ) -> None:
         self.object = obj
+        self.source = obj if source is None else source
+        """The object as `load` was given it: with its CO-RE records and externs, for this and
+        any other machine. What was changed in the user's own afterwards is not in it."""
         self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
         self.maps = maps
         self._struct_ops_names = struct_ops

@@ -53,9 +53,11 @@ class VmObject(engine.LoadedObject):
         sections: Mapping[str, VmMap],
         jump_tables: Iterable[VmMap],
         *,
+        source: Object,
         owns_vm: bool,
     ) -> None:
-        super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
+        held = PartsByName(f"object {obj.name!r}", "map", maps)
+        super().__init__(obj, programs, held, source=source)
         self.vm = vm
         self._sections = dict(sections)
         self._jump_tables = tuple(jump_tables)

@@ -157,6 +157,7 @@ class _Loader:
             self.maps,
             self.sections,
             self.jump_tables,
+            source=self.source.copy(),
             owns_vm=owns_vm,
         )
 

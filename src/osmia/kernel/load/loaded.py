@@ -39,9 +39,11 @@ class KernelObject(engine.LoadedObject):
         maps: Mapping[str, HeldMap],
         sections: Mapping[str, LoadedSection],
         struct_ops: Mapping[str, bytes],
+        *,
+        source: Object,
     ) -> None:
         held = LoadedMaps(f"object {obj.name!r}", maps)
-        super().__init__(obj, programs, held, struct_ops)
+        super().__init__(obj, programs, held, struct_ops, source=source)
         self._sections = dict(sections)
         self._struct_ops = struct_ops
         if SPECS_MAP in held:

@@ -123,6 +123,7 @@ class _Loader:
                 self.maps.user_maps,
                 self.maps.sections,
                 self._callbacks(programs),
+                source=self.source.copy(),
             )
             undo.pop_all()
         if self.btf is not None:
