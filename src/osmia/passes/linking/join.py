@@ -23,7 +23,7 @@ from osmia.object.model import (
     Variable,
 )
 from osmia.object.other_sections import OtherSection
-from osmia.passes.linking.liveness import Place, unneeded_functions
+from osmia.passes.linking.liveness import Place, needed_names, unneeded_functions
 from osmia.passes.linking.parts import parts_of
 from osmia.passes.linking.placement import by_section, place_all
 from osmia.passes.linking.references import References
@@ -59,8 +59,9 @@ def link_objects(
     inputs = [_in_one_dialect(obj) for obj in objects]
     _check_objects(inputs)
     symbols = collect_symbols(inputs)
-    check_symbols(inputs, symbols, allow_undefined=allow_undefined)
-    return _Joiner(inputs, symbols, unneeded_functions(inputs, symbols, gc)).join(name)
+    unneeded = unneeded_functions(inputs, symbols, gc)
+    check_symbols(inputs, symbols, () if allow_undefined else needed_names(inputs, unneeded))
+    return _Joiner(inputs, symbols, unneeded).join(name)
 
 
 def _in_one_dialect(obj: Object) -> Object:

@@ -30,6 +30,17 @@ def unneeded_functions(
     return _Liveness(objects, symbols).unneeded(gc)
 
 
+def needed_names(objects: Sequence[Object], unneeded: frozenset[Place]) -> set[str]:
+    """The externs that what stays refers to."""
+    names = set()
+    for number, obj in enumerate(objects):
+        users = [e.relocations for e in obj.data_sections.values()]
+        users += [e.relocations for k, e in obj.functions.items() if (number, k) not in unneeded]
+        for relocations in users:
+            names |= {each.target for each in relocations if each.kind in _OF_EXTERNS}
+    return names
+
+
 class _Liveness:
     def __init__(self, objects: Sequence[Object], symbols: Symbols) -> None:
         self.objects = objects
