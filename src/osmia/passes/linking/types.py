@@ -146,7 +146,7 @@ class Types:
         )
         # What `.BTF.ext` names: an object that is saved has the types of one that is not.
         for text in (function.section, *(each.access for each in core)):
-            self._strings[text]  # noqa: B018 - adds it
+            self._strings[text]
         words = array("I", function.line_info)
         if self._swapped:
             words.byteswap()
