@@ -60,7 +60,9 @@ def link_objects(
     _check_objects(inputs)
     symbols = collect_symbols(inputs)
     unneeded = unneeded_functions(inputs, symbols, gc)
-    check_symbols(inputs, symbols, () if allow_undefined else needed_names(inputs, unneeded))
+    check_symbols(
+        inputs, symbols, () if allow_undefined else needed_names(inputs, symbols, unneeded)
+    )
     return _Joiner(inputs, symbols, unneeded).join(name)
 
 
