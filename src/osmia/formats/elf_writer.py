@@ -297,11 +297,13 @@ class _ObjectWriter:
         )
 
     def _relocate_maps(self, declarations: Declarations) -> None:
+        symbols = self.symbols
         for declared in declarations.maps:
             holds_programs = self.obj.maps[declared.name].type is MapType.PROG_ARRAY
-            targets = self.symbols.functions if holds_programs else self.symbols.maps
+            targets = symbols.functions if holds_programs else symbols.maps
             for offset, name in declared.values:
-                symbol = _known(targets, name, f"map {declared.name!r}", "value")
+                named = symbols.externs if name in self.obj.externs else targets
+                symbol = _known(named, name, f"map {declared.name!r}", "value")
                 index = self.sections[MAPS_SECTION]
                 self.elf.add_relocation(index, offset, symbol, R_BPF_64_ABS64)
 

@@ -64,7 +64,7 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     code = CodeReader(table, obj, _code_info(elf, btf), places)
     code.read()
     if maps is not None:
-        maps.fill_slots(obj.maps, places, partial(program_at, table, obj))
+        maps.fill_slots(obj.maps, places, partial(program_at, table, obj), obj.externs)
     read_pointers(table, obj, places, code.jump_tables)
     obj.programs = _programs(obj)
     read_exception_callbacks(obj)

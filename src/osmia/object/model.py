@@ -190,7 +190,7 @@ class Map:
     """A map's definition. Sizes in bytes; type ids are those of `Object.btf`, 0 for none.
 
     `inner` is the template of a map in maps. `slots` initialise the map when it is made:
-    pairs of an index and the name of a map, program or function of the object.
+    pairs of an index and the name of a map, program or function of the object, or of an extern.
     `exclusive_to` names the one program that may use the map (since 6.18).
     `attributes` are those of a declaration that are no field here, by name (see
     `object.map_attributes`): `id`, `inner_id`, `inner_idx`, and whatever was registered.

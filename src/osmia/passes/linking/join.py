@@ -198,12 +198,12 @@ class _Joiner:
 
     def _maps(self) -> Iterator[tuple[str, Map]]:
         for number, obj in enumerate(self.objects):
-            placement = self.placements[number]
+            placement, references = self.placements[number], self.references[number]
             for key, definition in obj.maps.items():
                 if (number, What.MAP, key) in self.losers:
                     continue
                 made = self.types.of_map(number, definition)
-                slots = tuple([(i, placement.of_slot(obj, name)) for i, name in made.slots])
+                slots = tuple([(i, references.of_slot(definition, n)) for i, n in made.slots])
                 name = placement.maps.get(key, key)
                 made = replace(made, name=name, slots=slots)
                 symbol = self.winners.get((number, What.MAP, key))
@@ -313,6 +313,8 @@ def _used_externs(obj: Object) -> Iterator[str]:
         for each in relocations:
             if each.kind in kinds:
                 yield each.target
+    for definition in obj.maps.values():
+        yield from (name for _, name in definition.slots)
 
 
 def _hidden_functions(obj: Object) -> list[int]:

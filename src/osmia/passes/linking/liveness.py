@@ -46,6 +46,8 @@ def needed_names(
                 for each in section.relocations
                 if each.kind in _OF_EXTERNS and (number, section.name, each.offset) not in lost
             }
+        for definition in obj.maps.values():
+            names |= {name for _, name in definition.slots if name in obj.externs}
     return names
 
 
