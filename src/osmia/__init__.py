@@ -49,6 +49,8 @@ if TYPE_CHECKING:
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
+    from osmia.kernel.libraries.library import Library, library
+    from osmia.kernel.libraries.publishing import publish
     from osmia.object import Object
     from osmia.object.model import Pinning
     from osmia.object.uapi import (
@@ -77,6 +79,7 @@ __all__ = [
     "EmptyMapError",
     "KernelError",
     "KeyExistsError",
+    "Library",
     "Link",
     "LinkError",
     "LoadedObject",
@@ -104,11 +107,14 @@ __all__ = [
     "Vm",
     "__version__",
     "compile",
+    "library",
     "open",
+    "publish",
 ]
 
 #: Where the public names live that are no exceptions: (module, name there).
 _HOMES = {
+    "Library": ("osmia.kernel.libraries.library", "Library"),
     "Link": ("osmia.engine.link", "Link"),
     "LoadedObject": ("osmia.engine.loaded", "LoadedObject"),
     "Map": ("osmia.engine.maps", "Map"),
@@ -119,7 +125,9 @@ _HOMES = {
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
+    "library": ("osmia.kernel.libraries.library", "library"),
     "open": ("osmia.formats", "open_object"),
+    "publish": ("osmia.kernel.libraries.publishing", "publish"),
 }
 _HOMES |= {
     name: ("osmia.object.uapi", name)

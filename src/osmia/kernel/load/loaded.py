@@ -51,6 +51,11 @@ class KernelObject(engine.LoadedObject):
             for program in programs.values():
                 program.usdt_specs = specs
 
+    @property
+    def data_maps(self) -> Mapping[str, LoadedSection]:
+        """What holds its data sections, by section; the object goes on owning it."""
+        return self._sections
+
     def _store(self, section: DataSection) -> Store | None:
         loaded = self._sections.get(section.name)
         return loaded.memory if loaded is not None else None
