@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from collections.abc import Sequence
 
 
 class OsmiaError(Exception):
@@ -50,8 +51,16 @@ class RelocationError(OsmiaError):
     """A relocation that cannot be resolved: an unknown extern, no matching type, out of range."""
 
 
-class LinkError(OsmiaError):
-    """Objects that cannot be joined: colliding symbols, types that disagree."""
+class LinkError(OsmiaError, ValueError):
+    """Objects that cannot be joined: colliding symbols, types that disagree, nobody's names.
+
+    The message names the objects, the symbol and its declarations; of several faults,
+    `problems` has a line each, which the message ends with.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n  ".join([f"{message}:" if problems else message, *problems]))
 
 
 class ClosedError(OsmiaError, ValueError):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from osmia.btf.builder import BTFBuilder
     from osmia.btf.c.dump import dump_c
     from osmia.btf.c.format import declaration, definition, format_type
-    from osmia.btf.dedup import Deduplicated, deduplicate
+    from osmia.btf.dedup import Deduplicated, Merged, deduplicate, merge
     from osmia.btf.minimal import Minimiser, minimise
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "Kind",
     "LineInfo",
     "Member",
+    "Merged",
     "Minimiser",
     "Parameter",
     "Ptr",
@@ -101,6 +102,7 @@ __all__ = [
     "dump_c",
     "format_type",
     "kernel_btf",
+    "merge",
     "minimise",
     "module_btf",
     "module_names",
@@ -110,7 +112,9 @@ __all__ = [
 _LAZY = {
     "BTFBuilder": "builder",
     "Deduplicated": "dedup",
+    "Merged": "dedup",
     "deduplicate": "dedup",
+    "merge": "dedup",
     "declaration": "c.format",
     "definition": "c.format",
     "dump_c": "c.dump",
