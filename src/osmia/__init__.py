@@ -46,9 +46,11 @@ if TYPE_CHECKING:
         OsmiaWarning,
         ReadOnlyError,
         RelocationError,
+        SignatureError,
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
+    from osmia.kernel.finding import FoundFunction, find
     from osmia.kernel.libraries.library import Library, library
     from osmia.kernel.libraries.publishing import publish
     from osmia.object import Object
@@ -77,6 +79,7 @@ __all__ = [
     "EditError",
     "ElementFlag",
     "EmptyMapError",
+    "FoundFunction",
     "KernelError",
     "KeyExistsError",
     "Library",
@@ -102,11 +105,13 @@ __all__ = [
     "ReadOnlyError",
     "RelocationError",
     "RunResult",
+    "SignatureError",
     "Target",
     "VerifierError",
     "Vm",
     "__version__",
     "compile",
+    "find",
     "library",
     "open",
     "publish",
@@ -114,6 +119,7 @@ __all__ = [
 
 #: Where the public names live that are no exceptions: (module, name there).
 _HOMES = {
+    "FoundFunction": ("osmia.kernel.finding", "FoundFunction"),
     "Library": ("osmia.kernel.libraries.library", "Library"),
     "Link": ("osmia.engine.link", "Link"),
     "LoadedObject": ("osmia.engine.loaded", "LoadedObject"),
@@ -125,6 +131,7 @@ _HOMES = {
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
+    "find": ("osmia.kernel.finding", "find"),
     "library": ("osmia.kernel.libraries.library", "library"),
     "open": ("osmia.formats", "open_object"),
     "publish": ("osmia.kernel.libraries.publishing", "publish"),

@@ -146,9 +146,7 @@ def _opened(name: str, version: int, directory: Path) -> Library:
     place = directory / str(version)
     places.check_owner(place)
     what = f"library {name!r} ({place})"
-    with open_pin(place / places.OBJECT, "map") as fd:
-        header, data = record.read(KernelMap(fd, read_info(fd.fileno())), what)
-    obj = open_object(data, name=header.object_name or name, dialect="libbpf")
+    header, obj = read_object(name, place)
     with ExitStack() as undo:
         maps: dict[str, HeldMap] = {}
         pinned = places.map_files(place)
@@ -163,6 +161,14 @@ def _opened(name: str, version: int, directory: Path) -> Library:
             raise KernelError(errno.ENOENT, f"open {what}")
         undo.pop_all()
     return Library(name, version, header, obj, maps)
+
+
+def read_object(name: str, place: Path) -> tuple[record.Header, Object]:
+    """What is published as version `place` of a library, without its maps."""
+    with open_pin(place / places.OBJECT, "map") as fd:
+        raw = KernelMap(fd, read_info(fd.fileno()))
+        header, data = record.read(raw, f"library {name!r} ({place})")
+    return header, open_object(data, name=header.object_name or name, dialect="libbpf")
 
 
 def _map(definition: Map, obj: Object, path: Path, what: str) -> HeldMap:
