@@ -6,90 +6,26 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn, TypeAlias
 
+from osmia.btf.signature_patterns import (
+    AnyType,
+    ArrayType,
+    Name,
+    Number,
+    Parameters,
+    Pattern,
+    Pointer,
+    Prototype,
+    Rest,
+    Tag,
+    TypedefName,
+    VoidType,
+)
 from osmia.errors import SignatureError
 
 #: Characters of a signature, and pointers, arrays and functions in each other.
 MAX_LENGTH, MAX_DEPTH = 1000, 16
 
 
-class AnyType(NamedTuple):
-    """`*`: whatever type."""
-
-
-class VoidType(NamedTuple):
-    """`void`."""
-
-
-class Number(NamedTuple):
-    """An integer or a floating-point number of `size` bytes."""
-
-    size: int
-    floating: bool = False
-
-
-class Name(NamedTuple):
-    """Names that are made of these parts, in order, with whatever between them: one part alone
-    is a name as it is."""
-
-    parts: tuple[str, ...]
-
-    def fits(self, name: str) -> bool:
-        """Whether a name is one of these. This takes no longer than the name is long."""
-        first, *middle = self.parts
-        if not middle:
-            return name == first
-        last = middle.pop()
-        at, end = len(first), len(name) - len(last)
-        if end < at or not name.startswith(first) or not name.endswith(last):
-            return False
-        for part in middle:
-            found = name.find(part, at, end)
-            if found < 0:
-                return False
-            at = found + len(part)
-        return True
-
-
-class Tag(NamedTuple):
-    """A struct, union or enum; `name` None: any."""
-
-    word: str
-    name: Name | None
-
-
-class TypedefName(NamedTuple):
-    """A name that is nothing else."""
-
-    name: str
-
-
-class Pointer(NamedTuple):
-    """A pointer."""
-
-    target: Pattern
-
-
-class ArrayType(NamedTuple):
-    """An array, of whatever length."""
-
-    element: Pattern
-
-
-class Rest(NamedTuple):
-    """`…`: any parameters, or none."""
-
-
-class Prototype(NamedTuple):
-    """A function's type."""
-
-    returned: Pattern
-    parameters: Parameters
-
-
-Pattern: TypeAlias = (
-    "AnyType | VoidType | Number | Tag | TypedefName | Pointer | ArrayType | Prototype"
-)
-Parameters: TypeAlias = "tuple[Pattern | Rest, ...]"
 _Wrapping: TypeAlias = Callable[[Pattern], Pattern]
 
 _TOKEN = re.compile(r"\s*(?:\.\.\.|…|[A-Za-z_]\w*|\d\w*|[*(),\[\];])")

@@ -16,11 +16,11 @@ kind and name, since a signature tells no more of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from osmia.btf.agreement import disagreement
 from osmia.btf.reader import BTF, MAX_RESOLVE_DEPTH
-from osmia.btf.signature_syntax import (
+from osmia.btf.signature_patterns import (
     AnyType,
     ArrayType,
     Number,
@@ -32,8 +32,8 @@ from osmia.btf.signature_syntax import (
     Tag,
     TypedefName,
     VoidType,
-    parse,
 )
+from osmia.btf.signature_syntax import parse
 from osmia.btf.types import (
     MODIFIERS,
     Array,
@@ -47,6 +47,9 @@ from osmia.btf.types import (
     Ptr,
     Type,
 )
+
+#: Which word of a FUNC's record has its prototype.
+_TYPE_WORD = 2
 
 #: What an enumeration or a composite type is behind which word.
 _WORDS = {
@@ -76,7 +79,23 @@ class Signature:
 
     def functions(self, btf: BTF) -> Iterator[int]:
         """The ids of all FUNCs in `btf`, without those of its base, that are of these."""
-        return (each for each in btf.ids_of_kind(Kind.FUNC) if self.matches(btf, each))
+        known: dict[int, bool] = {}  # many functions share a prototype
+        for function in self._named(btf):
+            prototype = btf.words(function)[_TYPE_WORD]
+            if prototype not in known:
+                known[prototype] = self.matches(btf, function)
+            if known[prototype]:
+                yield function
+
+    def _named(self, btf: BTF) -> Iterable[int]:
+        """The FUNCs of the names that are looked for."""
+        if self.name is None:
+            return btf.ids_of_kind(Kind.FUNC)
+        alone = self.name.only
+        if alone is not None:
+            return (each for each in btf.find_all(alone, Kind.FUNC) if each >= btf.first_id)
+        fits = self.name.fits
+        return (each for each in btf.ids_of_kind(Kind.FUNC) if fits(btf.name_of(each)))
 
 
 def _matches(btf: BTF, pattern: Pattern, type_id: int) -> bool:
