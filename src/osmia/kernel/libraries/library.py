@@ -61,6 +61,10 @@ class Library:
         """The SHA-256 of the object's file, in hexadecimal."""
         return self.header.digest
 
+    def where(self, found: object) -> str:
+        """Which library something is in that was found here, for messages of loads."""
+        return f"library, version {self.version}, {self.digest[:12]}"
+
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
