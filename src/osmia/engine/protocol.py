@@ -35,7 +35,8 @@ class Engine(Protocol):
         """What it cannot do: capability → reason, in words that end "program 'x': …".
 
         Capabilities are "attach", "struct_ops", "pin", "open" (by id or pin), "fileno", "info",
-        "btf", "dump" (code as the engine has it), "run_statistics", "output" (of programs).
+        "btf", "dump" (code as the engine has it), "run_statistics", "output" (of programs),
+        "imports".
         """
 
     @property
