@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from osmia.btf.c.dump import dump_c
     from osmia.btf.c.format import declaration, definition, format_type
     from osmia.btf.dedup import Deduplicated, deduplicate
+    from osmia.btf.distill import distill_base, relocate
     from osmia.btf.minimal import Minimiser, minimise
+    from osmia.btf.order import permute
 
 __all__ = [
     "BTF",
@@ -98,12 +100,15 @@ __all__ = [
     "declaration",
     "deduplicate",
     "definition",
+    "distill_base",
     "dump_c",
     "format_type",
     "kernel_btf",
     "minimise",
     "module_btf",
     "module_names",
+    "permute",
+    "relocate",
 ]
 
 #: What reading BTF does not need, loaded when it is first asked for.
@@ -113,10 +118,13 @@ _LAZY = {
     "deduplicate": "dedup",
     "declaration": "c.format",
     "definition": "c.format",
+    "distill_base": "distill",
     "dump_c": "c.dump",
     "format_type": "c.format",
     "Minimiser": "minimal",
     "minimise": "minimal",
+    "permute": "order",
+    "relocate": "distill",
 }
 
 
