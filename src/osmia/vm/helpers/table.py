@@ -142,6 +142,7 @@ _MODULES = (
     "redirects",
     "checksums",
     "text",
+    "probe_reads",
     "events",
     "loops",
     "dynptr",

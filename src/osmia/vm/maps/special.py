@@ -16,6 +16,7 @@ from osmia.vm.maps.body import OUTER, SPARSE, MapBody
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.events import EventQueue, PerfEvents
 from osmia.vm.maps.raw import VmMap
+from osmia.vm.maps.trie import Trie
 
 if TYPE_CHECKING:
     from osmia.events import EventCodec, EventSource, UserRingBuffer
@@ -247,6 +248,7 @@ HANDLES: dict[MapType, type[VmMap]] = {
     MapType.ARRAY_OF_MAPS: OuterArray,
     MapType.DEVMAP_HASH: DeviceHash,
     MapType.HASH_OF_MAPS: OuterHash,
+    MapType.LPM_TRIE: Trie,
     MapType.PROG_ARRAY: ProgramSlots,
     MapType.RINGBUF: Ring,
     MapType.USER_RINGBUF: Ring,
