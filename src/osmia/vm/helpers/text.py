@@ -237,10 +237,11 @@ def _elsewhere(address: int) -> int:
     return E_RANGE if address < USER_ADDRESSES else E_FAULT
 
 
+@helper("probe_read", Argument.WRITE, Argument.SIZE, Argument.ANY)
 @helper("probe_read_kernel", Argument.WRITE, Argument.SIZE, Argument.ANY)
 def probe_read_kernel(call: Invocation, to: int, size: int, source: int) -> int:
-    """bpf_probe_read_kernel, since 5.5: of the vm's own memory; elsewhere it fails, and leaves
-    zeros."""
+    """bpf_probe_read_kernel, since 5.5, and bpf_probe_read, since 4.1: of the vm's own memory;
+    elsewhere they fail, and leave zeros."""
     size &= M32
     if size and not _is_there(call, source, size):
         call.zero(to, size)
