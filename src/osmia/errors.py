@@ -38,6 +38,11 @@ class EditError(OsmiaError, ValueError):
     """An edit of a function that cannot be right: out of range, a jump to what is taken out."""
 
 
+class RewriteError(OsmiaError, ValueError):
+    """What a rewriting pass was asked to do and cannot: a stack too deep, code too long,
+    recursion. The message has the path of calls and the numbers."""
+
+
 class CompileError(OsmiaError):
     """No usable compiler, or the compiler refused the source; `output` is what it printed."""
 
