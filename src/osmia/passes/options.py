@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ class PassOptions(TypedDict, total=False):
     kernel jumps straight to those programs: True takes them from the code and from the slots
     that are filled at load, a mapping gives them by map, hottest first.
 
+    `prune` leaves out what cannot run with the read-only data as it is: branches, functions,
+    programs that no tail call reaches, maps that nothing else uses. Programs that no slot of a
+    prog array holds are kept, and those in `keep`, which may be attached, or put into slots
+    that the object does not fill.
+
     RewriteError for what these cannot do: the message has the calls and the numbers.
     """
 
@@ -35,6 +40,8 @@ class PassOptions(TypedDict, total=False):
     calls: Literal["keep", "inline", "auto"]
     tail_calls: Literal["subprogram", "program"]
     direct_tail_calls: bool | Mapping[str, Sequence[int]]
+    prune: bool
+    keep: Collection[str]
 
 
 class CommonOptions(PassOptions, total=False):

@@ -167,6 +167,17 @@ def _relocate_core(obj: Object, setting: Setting) -> Object:
     return relocate_core(obj, setting.target)
 
 
+def _wants_pruning(obj: Object, setting: Setting) -> bool:
+    return bool(setting.options) and setting.options.get("prune", False)
+
+
+def _prune(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.prune import prune
+
+    keep = setting.options.get("keep", ())
+    return prune(obj, keep=keep, variable=setting.given_maps).object
+
+
 def _rewrites_calls(obj: Object, setting: Setting) -> bool:
     options = setting.options
     return bool(options) and ("calls" in options or "tail_calls" in options)
@@ -198,6 +209,7 @@ PASSES = (
     Pass("leave_out_maps", Stage.SPECIALISE, _leave_out_maps, _leaves_out_maps),
     Pass("resolve_externs", Stage.SPECIALISE, _resolve_externs, _has_externs),
     Pass("relocate_core", Stage.SPECIALISE, _relocate_core, _has_core),
+    Pass("prune", Stage.REWRITE, _prune, _wants_pruning),
     Pass("rewrite_calls", Stage.REWRITE, _rewrite_calls, _rewrites_calls),
     Pass("direct_tail_calls", Stage.REWRITE, _make_direct, _wants_direct),
 )

@@ -84,12 +84,8 @@ def _make_direct(editor: FunctionEditor, slot: int, keys: Sequence[int]) -> None
     The verifier must know all 64 bits of the key, of which the call takes 32: those above are
     cleared before it is compared.
     """
-    lines = ["w3 = w3"]
-    if len(keys) <= IN_A_ROW:
-        lines += [f"if r3 == {key} goto k{key}" for key in keys]
-    else:
-        lines += _search(sorted(keys), "all")
-    lines.append("goto other")
+    searched = list(keys) if len(keys) <= IN_A_ROW else sorted(keys)
+    lines = ["w3 = w3", *_search(searched, "all")]
     for key in keys:
         lines += [f"k{key}: call 12", "goto done"]
     lines.append("other:")  # the call as it was
@@ -98,7 +94,7 @@ def _make_direct(editor: FunctionEditor, slot: int, keys: Sequence[int]) -> None
 
 
 def _search(keys: Sequence[int], name: str) -> list[str]:
-    """Comparisons that find one of ascending keys by halves."""
+    """Comparisons that find one of some keys; of many, which are ascending, by halves."""
     if len(keys) <= IN_A_ROW:
         return [*(f"if r3 == {key} goto k{key}" for key in keys), "goto other"]
     middle = len(keys) // 2
