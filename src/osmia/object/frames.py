@@ -56,6 +56,8 @@ def _reached(insn: Instruction, state: State) -> Iterator[int]:
 
 
 def _sum(a: Value, b: Value, *, subtracted: bool) -> Iterator[int]:
+    if subtracted and is_frame(b):
+        return  # the distance of two addresses: no address
     if not is_frame(a):
         a, b = b, a
     distances = atoms(b)

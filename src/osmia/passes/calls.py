@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 from osmia.errors import RewriteError
+from osmia.isa.state import FRAME_SIZE
 from osmia.object.frames import frame_sizes
 from osmia.object.known_code import known_code
 from osmia.object.model import Object, Program
@@ -42,10 +43,33 @@ def rewrite_calls(obj: Object, target: Target, calls: CallMode, semantics: TailC
         obj = inline(obj, lambda call: call.callee in tailing)
         tailing = tail_calling_functions(obj)
     if calls == "inline":
-        return inline(obj, lambda call: call.callee not in tailing or is_last(obj, call))
+        return _inline_all(obj, target, tailing)
     if calls == "auto" and tailing and not whole:
         return _inline_refused(obj, target, tailing)
     return obj
+
+
+def _inline_all(obj: Object, target: Target, tailing: set[str]) -> Object:
+    """Inline all that can be, but nothing that makes a stack too deep which was not: where a
+    function keeps some calls, code that is inlined in it adds to what they have below them."""
+
+    spared: set[str] = set()
+
+    def can_be(call: Call) -> bool:
+        return call.caller not in spared and (call.callee not in tailing or is_last(obj, call))
+
+    made = inline(obj, can_be)
+    if not tailing or made is obj:
+        return made
+    before = _too_deep(obj, target)
+    for _ in range(2):
+        deep = _too_deep(made, target) - before
+        if not deep:
+            break
+        callers = {call.caller for program in deep for call in _calls_below(obj, program)}
+        spared |= callers if spared else callers & tailing
+        made = inline(obj, can_be)
+    return made
 
 
 def _inline_refused(obj: Object, target: Target, tailing: set[str]) -> Object:
@@ -53,7 +77,7 @@ def _inline_refused(obj: Object, target: Target, tailing: set[str]) -> Object:
     frames = frame_sizes(known_code(obj, roots=obj.functions.keys()))
     chosen: set[Call] = set()
     for program in obj.programs.values():
-        edges = [call for call in _calls_below(obj, program) if call.callee in tailing]
+        edges = [call for call in _calls_below(obj, program.function) if call.callee in tailing]
         reason = _refused(obj, target, program, frames) if edges and program.autoload else ""
         for call in edges if reason else ():
             if not is_last(obj, call):
@@ -73,11 +97,30 @@ def _refused(obj: Object, target: Target, program: Program, frames: dict[str, in
     names = {program.function, *obj.callees(program.function)}
     if obj.btf is None or not all(obj.functions[each].btf_id for each in names):
         return "the object has no types (BTF) of its functions"
-    unit = _ROUNDED_BEFORE_6_8 if _is_before_6_8(target) else _ROUNDED
-    for path, depth in _paths(obj, program.function, frames, unit):
+    for path, depth in _paths(obj, program.function, frames, _unit(target)):
         if depth >= MOST_BELOW and has_tail_calls(obj.functions[path[-1]].code, obj.byteorder):
             return f"{' -> '.join(path[:-1])} take {depth} bytes of stack, of less than 256"
     return ""
+
+
+def _too_deep(obj: Object, target: Target) -> set[str]:
+    """The entries of programs with more stack than there is, or than may be below a tail call."""
+    frames = frame_sizes(known_code(obj, roots=obj.functions.keys()))
+    unit = _unit(target)
+    found = set()
+    for program in obj.programs.values():
+        for path, depth in _paths(obj, program.function, frames, unit):
+            own = max(unit, -(-frames[path[-1]] // unit) * unit)
+            tails = has_tail_calls(obj.functions[path[-1]].code, obj.byteorder)
+            if depth + own > FRAME_SIZE or (tails and depth >= MOST_BELOW):
+                found.add(program.function)
+                break
+    return found
+
+
+def _unit(target: Target) -> int:
+    """What the verifier rounds frames up to."""
+    return _ROUNDED_BEFORE_6_8 if _is_before_6_8(target) else _ROUNDED
 
 
 def _is_before_6_8(target: Target) -> bool:
@@ -108,7 +151,7 @@ def _paths(
         pending += [((*path, call.callee), below) for call in calls_of(obj, path[-1])]
 
 
-def _calls_below(obj: Object, program: Program) -> Iterator[Call]:
-    for function in (program.function, *obj.callees(program.function)):
+def _calls_below(obj: Object, first: str) -> Iterator[Call]:
+    for function in (first, *obj.callees(first)):
         if function in obj.functions:
             yield from calls_of(obj, function)

@@ -169,7 +169,7 @@ def _edited(obj: Object, code: KnownCode, name: str) -> FunctionEditor | None:
             way = _only_way(code, block)
             if way is not None:
                 editor = editor or FunctionEditor(obj, name)
-                _settle_branch(editor, block, start, taken=way)
+                _settle_branch(editor, code, block, start, taken=way)
             continue
         *_, (last, _insn) = code.flow.block_instructions(block)
         dead.append((dead.pop()[0] if joined else block.start, last))
@@ -196,15 +196,21 @@ def _only_way(code: KnownCode, block: BasicBlock) -> bool | None:
     return ways[0] if len(ways) == 1 else None
 
 
-def _settle_branch(editor: FunctionEditor, block: BasicBlock, start: int, *, taken: bool) -> None:
-    """A conditional jump that always goes one way: a plain jump, or nothing."""
-    slot = block.end - 1 - start
-    jump = editor.label(slot)
+def _settle_branch(
+    editor: FunctionEditor, code: KnownCode, block: BasicBlock, start: int, *, taken: bool
+) -> None:
+    """A conditional jump that always goes one way: a plain jump, or nothing where only what is
+    taken out lies between."""
+    jump = editor.label(block.end - 1 - start)
+    target = block.end
     if taken:
         target = next((each for each in block.successors if each != block.end), block.end)
-        editor.replace(jump, jump, "goto there", labels={"there": editor.label(target - start)})
+    there = editor.label(target - start)
+    between = (each.start for each in code.flow.blocks if block.end <= each.start < target)
+    if target >= block.end and not any(each in code.known.entering for each in between):
+        editor.delete(jump, jumps_go_to=there)
     else:
-        editor.delete(jump, jumps_go_to=editor.label(slot + 1))
+        editor.replace(jump, jump, "goto there", labels={"there": there})
 
 
 def _unused_maps(before: Object, after: Object) -> set[str]:
