@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from osmia.isa import encode, parse_assembly
 from osmia.object import (
@@ -89,9 +90,9 @@ def assembled(
     )
 
 
-def retval(obj: Object, program: str, size: int = 64, engine: str = "vm", **options: object) -> int:
+def retval(obj: Object, program: str, size: int = 64, engine: str = "vm", **options: Any) -> int:
     """What a program gives for a packet of zeroes, interpreted and checked."""
     if engine == "vm":
         options["jit"] = False
-    with obj.load(engine, **options) as loaded:  # type: ignore[arg-type]
+    with obj.load(engine, **options) as loaded:
         return loaded.programs[program].run(bytes(size)).retval
