@@ -92,6 +92,8 @@ def load(
     """
     for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
     machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
+    if for_passes:
+        _leave_to_machine(for_passes, machine_options, vm)
     given = ", ".join(f"{name}=" for name in machine_options)
     if vm is not None and machine_options:
         raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
@@ -135,6 +137,19 @@ def load_part(part: Part, vm: Vm) -> VmObject:
         loaded = loader.load({}, {}, None)
         undo.pop_all()
     return loaded
+
+
+def _leave_to_machine(passes: dict[str, Any], machine: dict[str, Any], vm: Vm | None) -> None:
+    """Take out of the passes' options what a vm does itself: it has both meanings of tail
+    calls, and refuses no call."""
+    if vm is None and "tail_calls" in passes:
+        machine["tail_calls"] = passes.pop("tail_calls")
+    elif vm is not None and passes.get("tail_calls", vm.tail_calls) == vm.tail_calls:
+        passes.pop("tail_calls", None)
+    elif vm is not None and vm.tail_calls == "program":
+        raise ValueError("tail_calls='subprogram': in this vm they replace the program")
+    if passes.get("calls") == "auto":
+        del passes["calls"]
 
 
 class _Loader:
