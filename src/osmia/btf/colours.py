@@ -192,31 +192,30 @@ class _Painting:
         """Paint pointers and the like; those are left that are to wait, as with all kinds."""
         words, starts, names = self._words, self._starts, self._names
         colours, colour_of = self.colours, self._colour_of
+        colour_at = colours.get
         left = []
         for row in rows:
             start = starts[row]
-            target = words[start + 2]
-            if target in colours:
-                colours[row] = colour_of[words[start + 1], names[words[start]], colours[target]]
-            else:
+            target = colour_at(words[start + 2])
+            if target is None:
                 left.append(row)
+            else:
+                colours[row] = colour_of[words[start + 1], names[words[start]], target]
         return left
 
     def _paint_composites(self, rows: list[int]) -> list[int]:
-        keys, left = self._composites(rows)
-        for row, key in keys:
+        left: list[int] = []
+        for row, key in self._composites(rows, left):
             self.colours[row] = self._colour_of[key]
         return left
 
-    def _composites(self, rows: list[int]) -> tuple[list[tuple[int, Key]], list[int]]:
-        """The keys of structs or unions, and those that are to wait.
+    def _composites(self, rows: list[int], left: list[int]) -> Iterator[tuple[int, Key]]:
+        """The keys of structs or unions, but of those that are to wait, which go to `left`.
 
         This is `key_at` for what most of the time goes into.
         """
         words, starts = self._words, self._starts
         name_of, colour_of = self._names.__getitem__, self.colours.__getitem__
-        found: list[tuple[int, Key]] = []
-        left = []
         for row in rows:
             start = starts[row]
             info = words[start + 1]
@@ -234,8 +233,7 @@ class _Painting:
             except KeyError:
                 left.append(row)
             else:
-                found.append((row, key))
-        return found, left
+                yield row, key
 
     def _paint_prototypes(self, rows: list[int]) -> list[int]:
         words, starts, colours = self._words, self._starts, self.colours
@@ -294,22 +292,21 @@ class _Painting:
     def _compare_definitions(self, tagged: list[int]) -> None:
         """See whether tags mean what they meant before."""
         words, starts, colours = self._words, self._starts, self.colours
-        whole = self._whole
+        variants, meaning = self._whole.variants, self._whole.definitions.setdefault
         enums = [row for row in tagged if kind_in(words[starts[row] + 1]) in ENUMERATION]
-        keys, left = self._composites(tagged[: len(tagged) - len(enums)])
-        if left:
-            raise KeyError
-        for row in enums:
-            key = key_at(words, starts[row], self._names, colours)
-            if key[0] & VLEN_MASK:
-                keys.append((row, key))
-            else:
-                tag = colours[row]
-                whole.declarations[tag] = min(key, whole.declarations.get(tag, key))
-        meaning = whole.definitions.setdefault
-        for row, key in keys:
+        dangling: list[int] = []
+        for row, key in self._composites(tagged[: len(tagged) - len(enums)], dangling):
             if meaning(colours[row], key) != key:
-                whole.variants[colours[row]][key] = None
+                variants[colours[row]][key] = None
+        if dangling:
+            raise KeyError
+        declarations = self._whole.declarations
+        for row in enums:
+            tag, key = colours[row], key_at(words, starts[row], self._names, colours)
+            if not key[0] & VLEN_MASK:
+                declarations[tag] = min(key, declarations.get(tag, key))
+            elif meaning(tag, key) != key:
+                variants[tag][key] = None
 
     def explained(self) -> ObjectFormatError:
         """What is wrong with a BTF that refers to what does not exist."""
