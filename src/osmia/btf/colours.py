@@ -14,13 +14,14 @@ Tags with several definitions, and what refers to them, are told apart the long 
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from itertools import accumulate, count
 from operator import add
 from typing import NamedTuple, TypeAlias
 
-from osmia.btf.layout import KIND_FLAG, KIND_SHIFT, RECORD_WORDS, VLEN_MASK, kind_in
+from osmia.btf.layout import KIND_FLAG, KIND_MASK, KIND_SHIFT, RECORD_WORDS, VLEN_MASK, kind_in
 from osmia.btf.likeness import (
     COMPOSITE,
     DECL_TAG,
@@ -47,6 +48,10 @@ _DATASEC = int(Kind.DATASEC)
 _Paint: TypeAlias = Callable[[list[int]], list[int]]
 _Waiting: TypeAlias = tuple[_Paint, list[int]]
 
+#: Where the kind is in a word of the host's order, and what that byte is without the flag.
+_KIND_BYTE = 3 if sys.byteorder == "little" else 0
+_WITHOUT_FLAG = bytes(number & KIND_MASK for number in range(256))
+
 #: How often what could not be painted yet is tried again in a row, before that is planned.
 _TRIALS = 8
 
@@ -55,23 +60,21 @@ class Unit(NamedTuple):
     """One of the BTFs: the colour of each of its types by id, 0 for what was left out."""
 
     btf: BTF
-    colours: list[int]
+    colours: dict[int, int]
 
 
-class Names(dict[int, int]):
-    """The numbers of a BTF's strings by their offsets, whole strings and their ends."""
+class Strings(dict[int, bytes]):
+    """All strings of a BTF by their offsets; ends of others when they are asked for."""
 
-    def __init__(self, btf: BTF, numbers: defaultdict[bytes, int]) -> None:
+    def __init__(self, btf: BTF) -> None:
         texts = btf.string_bytes().split(b"\0")
         offsets = map(add, accumulate(map(len, texts), initial=0), range(len(texts) - 1))
-        super().__init__(zip(offsets, map(numbers.__getitem__, texts), strict=False))
+        super().__init__(zip(offsets, texts, strict=False))
         self._btf = btf
-        self._numbers = numbers
 
-    def __missing__(self, offset: int) -> int:
-        text = self._btf.string(offset).encode("utf-8", "surrogateescape")
-        number = self[offset] = self._numbers[text]
-        return number
+    def __missing__(self, offset: int) -> bytes:
+        text = self[offset] = self._btf.string(offset).encode("utf-8", "surrogateescape")
+        return text
 
 
 class Colours:
@@ -79,7 +82,6 @@ class Colours:
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
-        self.names: defaultdict[bytes, int] = defaultdict(count(1).__next__, {b"": 0})
         self.numbers = count(1)
         self.by_key: defaultdict[Key, int] = defaultdict(self.numbers.__next__, {(): 0})
         #: By the colour of a tag, (keyword, name) as a key: its first definition; others that
@@ -97,7 +99,7 @@ class Colours:
             painting.paint(left_out)
         except KeyError:
             raise painting.explained() from None
-        self.units.append(Unit(btf, list(map(painting.colours.__getitem__, range(len(btf))))))
+        self.units.append(Unit(btf, painting.colours))
 
     def keys(self) -> list[Key | None]:
         """The key of each colour, in colours; None for a tag that means several things."""
@@ -123,8 +125,14 @@ class _Painting:
     def __init__(self, whole: Colours, btf: BTF) -> None:
         self._whole = whole
         self._btf = btf
-        self._names = Names(btf, whole.names)
-        self._words, self._starts = btf.records()
+        words, starts = btf.records()
+        self._names = Strings(btf)
+        self._words: list[int] = words.tolist()
+        #: By id; void has no record.
+        self._starts: list[int] = [0, *starts.tolist()]
+        #: Of each word the byte that is the kind, with its flag, where the word is an `info`.
+        self._kinds = bytes(words)[_KIND_BYTE::4].translate(_WITHOUT_FLAG)
+        self._rows = range(len(starts), 0, -1)
         self._colour_of = whole.by_key
         #: By id; what is not in it waits for others to be.
         self.colours: dict[int, int] = {0: 0}
@@ -147,16 +155,14 @@ class _Painting:
 
     def _rows_by_kind(self, left_out: Collection[int]) -> dict[int, list[int]]:
         """The ids of each kind, downwards: most types refer to later ones."""
-        words, starts = self._words, self._starts
-        groups = defaultdict[int, list[int]](list)
-        for row in range(len(starts) - 1, 0, -1):
-            groups[words[starts[row] + 1]].append(row)
         kinds = defaultdict[int, list[int]](list)
-        for info, rows in groups.items():
-            kinds[kind_in(info)] += rows
+        of_word = self._kinds
+        for row, start in zip(self._rows, reversed(self._starts), strict=False):
+            kinds[of_word[start + 1]].append(row)
         absent = {*left_out, *kinds.pop(_DATASEC, ())}
         if absent:
-            tags = kinds[DECL_TAG]
+            words, starts = self._words, self._starts
+            tags = kinds.get(DECL_TAG, ())
             absent.update([row for row in tags if words[starts[row] + 2] in absent])
             self.colours.update(dict.fromkeys(absent, 0))
             for kind, rows in kinds.items():
@@ -185,7 +191,7 @@ class _Painting:
                     tagged.append(row)
                 colours[row] = colour_of[keyword, name]
             paint = self._paint_composites if kind in COMPOSITE else self._paint_others
-            waiting.append((paint, sorted(left, reverse=True)))
+            waiting.append((paint, left))
         return tagged, waiting
 
     def _paint_plain(self, rows: list[int]) -> list[int]:
@@ -311,7 +317,7 @@ class _Painting:
     def explained(self) -> ObjectFormatError:
         """What is wrong with a BTF that refers to what does not exist."""
         count = len(self._starts)
-        for row in range(1, count):
+        for row in reversed(self._rows):
             for child in types_at(self._words, self._starts[row]):
                 if child >= count:
                     problem = f"type {row} refers to type {child}, which does not exist"

@@ -1,6 +1,6 @@
 """What types look like: each as a key, which two types share when they look the same.
 
-A key is a type's record with numbers for names and for the types that it refers to:
+A key is a type's record with names for their offsets, and other numbers for types:
 
     (info, name, size or type, …)    where … depends on the kind in `info`:
     struct, union     its members' names, then their types, then their offsets
@@ -17,12 +17,13 @@ so that all of one sort are a slice, which C code maps from one numbering to ano
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from osmia.btf.layout import RECORD_WORDS, VLEN_MASK, kind_in
 from osmia.btf.types import Kind
 
-Key: TypeAlias = tuple[int, ...]
+#: Names are bytes, all else is int. Any, since a checker cannot tell them apart in slices.
+Key: TypeAlias = tuple[Any, ...]
 
 # Plain numbers: comparing with them is much cheaper than with an enumeration's.
 STRUCT, UNION, ENUM, FWD = int(Kind.STRUCT), int(Kind.UNION), int(Kind.ENUM), int(Kind.FWD)
@@ -56,11 +57,12 @@ _ENTRY = {STRUCT: 3, UNION: 3, ENUM: 2, ENUM64: 3, PROTOTYPE: 2}
 #: Words behind the record's three where there are no entries.
 _MORE = {_ARRAY: 3, int(Kind.INT): 1, int(Kind.VAR): 1, int(Kind.DECL_TAG): 1}
 
-#: What numbers names by their offsets and types by their ids; either may be any mapping.
-Numbers: TypeAlias = Mapping[int, int] | Sequence[int]
+#: Names by their offsets, and types by others' numbers for them.
+Names: TypeAlias = Mapping[int, bytes]
+Types: TypeAlias = Mapping[int, int] | Sequence[int]
 
 
-def key_at(words: Sequence[int], start: int, names: Numbers, types: Numbers) -> Key:
+def key_at(words: Sequence[int], start: int, names: Names, types: Types) -> Key:
     """The key of the type whose record starts at `start`; not for data sections."""
     info = words[start + 1]
     kind = kind_in(info)
@@ -114,7 +116,7 @@ def types_in(key: Key) -> Key:
     return key[3:5] if kind == _ARRAY else ()
 
 
-def names_in(key: Key) -> Key:
+def names_in(key: Key) -> tuple[bytes, ...]:
     """The names in a key: the type's own, then those of its entries."""
     kind = kind_in(key[0])
     return (key[1], *key[3 : 3 + (key[0] & VLEN_MASK)]) if kind in _ENTRY else key[1:2]
@@ -137,8 +139,8 @@ def with_types(key: Key, stand_in: int, types: Iterator[int]) -> Key:
     return key
 
 
-def record_of(key: Key, names: Numbers, types: Numbers) -> Sequence[int]:
-    """The record that has this key, with `names` and `types` for its numbers."""
+def record_of(key: Key, names: Mapping[bytes, int], types: Types) -> Sequence[int]:
+    """The record that has this key, with the offsets of `names`, and `types` for its numbers."""
     info, name, third = key[:3]
     kind = kind_in(info)
     if kind in SINGLE:
