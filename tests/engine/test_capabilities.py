@@ -47,6 +47,7 @@ USES: dict[str, list[Callable[[osmia.LoadedObject], Any]]] = {
         lambda bpf: bpf.programs["add"].read_output(),
         lambda bpf: bpf.programs["add"].read_errors(),
     ],
+    "imports": [lambda bpf: bpf.source.load(bpf.engine, imports=[bpf])],
 }
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
+    import os
+
     from osmia.object import Object
+    from osmia.passes.imports import Provider
     from osmia.passes.stages import Pass
     from osmia.passes.target import Target
+
+
+#: What can be imported: an object that is loaded or published, the path of a file, "kernel".
+Source: TypeAlias = "Provider | str | os.PathLike[str]"
+#: By names; there what stands for one function in an engine can be given, too.
+Decisions: TypeAlias = Mapping[str, Any]
 
 
 class PassOptions(TypedDict, total=False):
@@ -23,9 +32,17 @@ class PassOptions(TypedDict, total=False):
 
 class CommonOptions(PassOptions, total=False):
     """What every load takes: `target`, the machine to resolve CO-RE and externs against (the
-    engine's own without it), and the options of passes."""
+    engine's own without it), the options of passes, and what to link against.
+
+    `imports` are the objects that define what this one has extern: loaded ones, published
+    libraries, paths of files, "kernel" (what the kernel holds); a mapping says by name which
+    one it is, and may be one of a list. `bind` says how functions of theirs are used: "copy",
+    "replace" (kernel) or "call" (vm).
+    """
 
     target: Target | None
+    imports: Sequence[Source | Decisions] | Decisions
+    bind: Literal["copy", "replace", "call"]
 
 
 PASS_OPTIONS: frozenset[str] = PassOptions.__optional_keys__

@@ -48,6 +48,7 @@ class MockEngine:
         "dump": "a mock has no code",
         "run_statistics": "a mock counts no runs",
         "output": "a mock writes nothing",
+        "imports": "a mock's functions are Python's",
     }
     options: Mapping[str, frozenset[str]] = {"load": frozenset({"answers"}), "run": frozenset()}
 

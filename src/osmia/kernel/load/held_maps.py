@@ -21,12 +21,22 @@ from osmia.values.names import unknown_name
 
 
 class HeldMap:
-    """A map's descriptor, which it owns, and what the object says of its types (in `btf`)."""
+    """A map's descriptor, which it owns, and what the object says of its types (in `btf`).
 
-    def __init__(self, definition: model.Map, fd: FileDescriptor, btf: BTF | None) -> None:
+    What the object does not say is as that of `like`, another handle on the same map.
+    """
+
+    def __init__(
+        self,
+        definition: model.Map,
+        fd: FileDescriptor,
+        btf: BTF | None,
+        like: Map | None = None,
+    ) -> None:
         self.definition = definition
         self._fd = fd
         self._btf = btf
+        self._like = (like.key_codec, like.value_codec) if like is not None else (None, None)
         self._map: Map | None = None
 
     def fileno(self) -> int:
@@ -48,7 +58,8 @@ class HeldMap:
         if self._map is None:
             raw = KernelMap(self._fd, read_info(self.fileno()), self.definition.name)
             key, value = self.definition.key_type_id, self.definition.value_type_id
-            self._map = Map.class_for(raw.type)(raw, self._codec(key), self._codec(value))
+            codecs = self._codec(key) or self._like[0], self._codec(value) or self._like[1]
+            self._map = Map.class_for(raw.type)(raw, *codecs)
         return self._map
 
     def _codec(self, type_id: int) -> Codec | None:
