@@ -26,6 +26,8 @@ VERBS = {
     "run": "Load a program and attach it, or run it on packets; show what it says.",
     "prog": "Programs in the kernel: list, show, dump, pin, load, attach, run, log.",
     "map": "Maps in the kernel: list, show, dump, look up, update, create, pin.",
+    "lib": "Libraries of this machine: list, show, publish, remove.",
+    "find": "Find functions by signature: loaded, published, in files.",
     "link": "Attachments in the kernel: list, show, detach, pin.",
     "cgroup": "Programs on control groups: list, tree, attach, detach.",
     "struct_ops": "Structs of functions that the kernel calls: list, register, unregister.",

@@ -40,6 +40,7 @@ class MockEngine:
         "attach": "a mock is attached to nothing",
         "struct_ops": "a mock calls no struct_ops",
         "pin": "a mock is pinned to nothing",
+        "publish": "a mock is no library",
         "open": "a mock is not found by an id",
         "fileno": "a mock has no descriptor",
         "info": "a mock has no info",

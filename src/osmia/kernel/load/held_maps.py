@@ -43,6 +43,11 @@ class HeldMap:
         """The descriptor's number. ClosedError after `close`."""
         return self._fd.fileno()
 
+    @property
+    def file(self) -> FileDescriptor:
+        """The descriptor; the map goes on owning it."""
+        return self._fd
+
     def pin(self, path: str | os.PathLike[str]) -> None:
         """Pin the map to a path in a bpffs."""
         pin(self.fileno(), path, what=f"map {self.definition.name!r}")
@@ -89,6 +94,10 @@ class LoadedMaps(Mapping[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._held
+
+    def descriptors(self) -> dict[str, int]:
+        """The descriptors' numbers by name; the maps go on owning them."""
+        return {name: held.fileno() for name, held in self._held.items()}
 
     def __repr__(self) -> str:
         return f"<maps of {self._owner}: {', '.join(self._held) or 'none'}>"

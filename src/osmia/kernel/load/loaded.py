@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
@@ -54,7 +54,7 @@ class KernelObject(engine.LoadedObject):
                 program.usdt_specs = specs
 
     @cached_property
-    def section_maps(self) -> Mapping[str, Any]:
+    def section_maps(self) -> LoadedMaps:
         held = {
             name: HeldMap(each.definition, each.fd, None)
             for name, each in self._sections.items()
