@@ -133,7 +133,7 @@ def find_in(
     return found
 
 
-def exchange(user: LoadedObject, before: Found | None, now: Found) -> None:
+def exchange(user: LoadedObject, before: Found | None, now: Found | None) -> None:
     """Let providers know that `user` has one function of theirs instead of another."""
     for found, verb in ((before, "let_go"), (now, "used_by")):
         tell = getattr(found.provider, verb, None) if found is not None else None
