@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
-from osmia.errors import ClosedError
+from osmia.errors import ClosedError, LinkError
 from osmia.object.model import DataKind, DataSection, Object, variables
 from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
@@ -150,6 +150,24 @@ class LoadedObject:
         pin the link that `attach_struct_ops` gives.
         """
         self._lacks("struct_ops")
+
+    def rebind(self, name: str, provider: Any) -> None:
+        """Let a function of another object stand for the extern `name` from now on, also while
+        programs run that call it.
+
+        For externs that are bound with bind="replace" (kernel) or bind="call" (vm) to functions of
+        objects; `provider` is what `imports=` takes. It is checked and loaded first: what is
+        refused changes nothing. Raises LinkError for a name that is no such extern and for a
+        function that does not fit, else what loading raises.
+        """
+        if "imports" in registry.find(self.engine).lacks:
+            self._lacks("imports")
+        if self._closed:
+            raise ClosedError(f"object {self.name!r} is closed")
+        raise LinkError(
+            f"object {self.name!r} has no extern {name!r} that could be bound anew: those that"
+            " are copied have their code in its programs"
+        )
 
     def pin(
         self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Kind, kernel_btf
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from osmia.passes.imports import Imports
     from osmia.passes.parts import Part
-    from osmia.vm.importing import VmImports
+    from osmia.vm.importing import Called, VmImports
     from osmia.vm.options import OtherOptions
 
 _MAP_FD, _MAP_VALUE = 1, 2
@@ -185,6 +186,8 @@ class _Loader:
         self.sections: dict[str, VmMap] = {}
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
+        self.places: dict[str, list[Dispatcher]] = {}  # the same, by extern
+        self.called: dict[str, Called] = {}  # those of them that were bound anew
 
     def load(
         self, given: Mapping[str, Map], options: Mapping[str, Any], owners: Owners | None
@@ -229,6 +232,9 @@ class _Loader:
             owners=owners,
             engine_functions=self.linked,
         )
+        loaded.rebinders = {
+            name: partial(self._rebind, name) for name in self.places if name in self.externs
+        }
         if self.imported is not None:
             self.imported.leave(loaded)
         return loaded
@@ -456,10 +462,21 @@ class _Loader:
             )
         if isinstance(linked, Dispatcher):
             return linked.handle
-        handle = self.vm.dispatcher(linked).handle
-        self.links.append(handle)
-        self.undo.callback(self.vm.lifetimes.release, handle)
-        return handle
+        place = self.vm.dispatcher(linked)
+        self.places.setdefault(name, []).append(place)
+        self.links.append(place.handle)
+        self.undo.callback(self.vm.lifetimes.release, place.handle)
+        return place.handle
+
+    def _rebind(self, name: str, source: Any, user: VmObject) -> None:
+        """See `LoadedObject.rebind`."""
+        from osmia.vm.importing import Called
+
+        if name not in self.called:
+            found = self.imported.found.get(name) if self.imported is not None else None
+            places = self.places[name]
+            self.called[name] = Called(*self.externs[name], places, load_part, found)
+        self.called[name].rebind(source, user)
 
     def _is_weak_kfunc(self, relocation: Relocation) -> bool:
         """Whether it names a kfunc that the vm lacks and the object can do without."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any, Unpack
 
 from osmia.btf import BTF
@@ -37,6 +37,7 @@ from osmia.passes.target import Target
 
 if TYPE_CHECKING:
     from osmia.passes.imports import Imports
+    from osmia.passes.parts import Part
 
 
 def load(
@@ -72,9 +73,18 @@ def load(
 
     def attempt(token_fd: int) -> KernelObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
-        if imports or bind != "copy":
-            loader.import_from(imports, bind)
-        return loader.load(pin_root, maps or {}, options)
+        if not imports and bind == "copy":
+            return loader.load(pin_root, maps or {}, options)
+        from osmia.kernel.load.importing import KernelImports
+
+        with closing(KernelImports(obj, imports, bind, loader.load_part)) as imported:
+            loader.imports = imported.resolver
+            loaded = loader.load(pin_root, maps or {}, options)
+            with ExitStack() as undo:
+                undo.enter_context(loaded)
+                imported.finish(loaded, loader.functions())
+                undo.pop_all()
+            return loaded
 
     return with_token(attempt, token, obj)
 
@@ -108,13 +118,23 @@ class _Loader:
         self.with_functions = False
         self.token_fd = token_fd
         self.copies: dict[str, dict[int, int]] = {}
-        self.imports: Imports | None = None
+        self.imports: Imports | Part | None = None
 
-    def import_from(self, given: Any, bind: str) -> None:
-        """Look for externs in what was given as `imports=`."""
-        from osmia.engine.importing import read_imports
+    def load_part(self, part: Part, target: KernelProgram) -> KernelObject:
+        """Load a function of an object in place of one of `target`, with that object's maps."""
+        (program,) = part.object.programs.values()
+        loader = _Loader(
+            part.object, self.target, {program.name: target}, self.log_level, self.token_fd
+        )
+        loader.imports = part
+        return loader.load("", {}, {})
 
-        self.imports = read_imports(given, bind, "kernel", obj=self.source)
+    def functions(self) -> dict[str, frozenset[str]]:
+        """The functions in each program, after `load`."""
+        return {
+            name: frozenset(key for _, key in self.prepared.layout(name).functions)
+            for name in self.obj.programs
+        }
 
     def load(
         self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
@@ -147,8 +167,6 @@ class _Loader:
             undo.pop_all()
         if self.btf is not None:
             self.btf.close()
-        if self.imports is not None:
-            self.imports.note_users(loaded)
         return loaded
 
     def _callbacks(self, programs: Mapping[str, KernelProgram]) -> dict[str, bytes]:
