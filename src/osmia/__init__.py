@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     )
     from osmia.passes.target import Target
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
+    from osmia.toolchain.objects import link_objects as link
     from osmia.vm.engine import Vm
 
 # Written out, not computed: type checkers read it.
@@ -113,6 +114,7 @@ __all__ = [
     "compile",
     "find",
     "library",
+    "link",
     "open",
     "publish",
 ]
@@ -133,6 +135,7 @@ _HOMES = {
     "compile": ("osmia.toolchain.objects", "compile_object"),
     "find": ("osmia.kernel.finding", "find"),
     "library": ("osmia.kernel.libraries.library", "library"),
+    "link": ("osmia.toolchain.objects", "link_objects"),
     "open": ("osmia.formats", "open_object"),
     "publish": ("osmia.kernel.libraries.publishing", "publish"),
 }
