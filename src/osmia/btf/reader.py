@@ -268,6 +268,13 @@ class BTF:
         end = positions[row] if row < len(positions) else len(self._words)
         return self._words[start:end].tolist()
 
+    def records(self) -> tuple[list[int], list[int]]:
+        """The words of all types, and where among them each type's record starts, by id.
+
+        Without those of the base, and the id that is not there, void's, is 0's.
+        """
+        return self._words.tolist(), [0, *self._positions]
+
     def _position_of(self, type_id: int) -> int:
         row = type_id - self._first_id
         positions = self._positions
