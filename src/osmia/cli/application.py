@@ -37,7 +37,7 @@ VERBS = {
     "token": "BPF tokens: what is delegated to processes without privileges.",
     "features": "What this kernel can do, and which version brought it.",
     "selftest": "Check that osmia works on this kernel; prints TAP if asked.",
-    "gen": "Link objects to one, as bpftool gen object does.",
+    "gen": "Make one object of several, or C that loads one: gen object, gen skeleton.",
     "stubs": "Write typed Python stubs for an object's maps and globals.",
     "tc": "Programs as traffic control filters: attach, list, detach.",
     "xdp": "XDP programs of interfaces: attach, list, detach.",

@@ -133,7 +133,7 @@ def _find(obj: Object, extern: Extern, target: Target) -> Binding | None:
 
 
 def _typed(btf: BTF, extern: Extern, target: Target, kind: Kind) -> Binding | None:
-    found = _find_in_kernel(essential_name(extern.name), kind, target)
+    found = find_in_kernel(essential_name(extern.name), kind, target)
     if found is None:
         return None
     where, kernel_btf, type_id = found
@@ -154,7 +154,8 @@ def _typed(btf: BTF, extern: Extern, target: Target, kind: Kind) -> Binding | No
     )
 
 
-def _find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
+def find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
+    """Which types have a variable or function: the name of those, they, its number in them."""
     if target.btf is None:
         return None
     type_id = target.btf.find(name, kind)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from osmia.btf import kernel_btf
+from osmia.btf import Kind, kernel_btf
 from osmia.btf.core.match import essential_name
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import Map
@@ -37,7 +37,7 @@ from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PASS_OPTIONS
 from osmia.passes.poison import poison
 from osmia.passes.stages import prepare
-from osmia.passes.target import Target
+from osmia.passes.target import Target, UnknownPartError
 from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
 from osmia.vm.data_pointers import write_pointers
@@ -92,6 +92,8 @@ def load(
     """
     for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
     machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
+    if for_passes:
+        _leave_to_machine(for_passes, machine_options, vm)
     given = ", ".join(f"{name}=" for name in machine_options)
     if vm is not None and machine_options:
         raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
@@ -135,6 +137,19 @@ def load_part(part: Part, vm: Vm) -> VmObject:
         loaded = loader.load({}, {}, None)
         undo.pop_all()
     return loaded
+
+
+def _leave_to_machine(passes: dict[str, Any], machine: dict[str, Any], vm: Vm | None) -> None:
+    """Take out of the passes' options what a vm does itself: it has both meanings of tail
+    calls, and refuses no call."""
+    if vm is None and "tail_calls" in passes:
+        machine["tail_calls"] = passes.pop("tail_calls")
+    elif vm is not None and passes.get("tail_calls", vm.tail_calls) == vm.tail_calls:
+        passes.pop("tail_calls", None)
+    elif vm is not None and vm.tail_calls == "program":
+        raise ValueError("tail_calls='subprogram': in this vm they replace the program")
+    if passes.get("calls") == "auto":
+        del passes["calls"]
 
 
 class _Loader:
@@ -221,10 +236,23 @@ class _Loader:
     def resolve(self, extern: Extern, obj: Object) -> Binding | None:
         """The vm's own functions and the programs that the load was given, for the passes."""
         self.externs[extern.name] = extern, obj
-        if extern.name not in self.linked and not self.vm.has_function(extern.name):
+        known = extern.name in self.linked or self.vm.has_function(extern.name)
+        if not known and not self._is_nowhere(extern):
             return None
         kinds = RelocationKind.ENGINE_FUNCTION, RelocationKind.ENGINE_ADDRESS
         return Binding(extern.name, call=kinds[0], load=kinds[1])
+
+    def _is_nowhere(self, extern: Extern) -> bool:
+        """Whether it is a kfunc that an object cannot do without, and that neither the vm nor
+        the target has: a fault when it is called, like one that the vm alone lacks."""
+        if extern.kind is not ExternKind.KFUNC or extern.weak or self.vm.strict_helpers:
+            return False
+        from osmia.passes.externs import find_in_kernel
+
+        try:
+            return find_in_kernel(essential_name(extern.name), Kind.FUNC, self.target) is None
+        except UnknownPartError:
+            return True
 
     # Maps.
 
@@ -391,7 +419,7 @@ class _Loader:
                     _patch(code, at, _MAP_VALUE, tables[name].id, relocation.addend)
                 case RelocationKind.ENGINE_FUNCTION if name in self.linked:
                     _patch(code, at, _PROGRAM_CALL, self._link(name))
-                case RelocationKind.ENGINE_ADDRESS if self.vm.has_function(name):
+                case RelocationKind.ENGINE_ADDRESS:
                     _patch(code, at, 0, self.vm.function_number(name), 0)
                 case RelocationKind.ENGINE_FUNCTION:
                     _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
@@ -400,11 +428,12 @@ class _Loader:
                     _patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
                 case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
                     _patch(code, at, 0, 0, 0)
-                case RelocationKind.KERNEL_FUNCTION if (
-                    not self.vm.strict_helpers or self._is_weak_kfunc(relocation)
-                ):
+                case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
                     words = f"the vm has no {self._kernel_name(relocation)}"
                     poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
+                case RelocationKind.KERNEL_FUNCTION if not self.vm.strict_helpers:
+                    name = self._kernel_name(relocation).rpartition(" ")[2]
+                    _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
                     what = self._kernel_name(relocation)
                     raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
