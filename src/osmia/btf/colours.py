@@ -15,19 +15,21 @@ Tags with several definitions, and what refers to them, are told apart the long 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import accumulate, count
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from osmia.btf.layout import KIND_FLAG, KIND_SHIFT, VLEN_MASK, kind_in
+from osmia.btf.layout import KIND_FLAG, KIND_SHIFT, RECORD_WORDS, VLEN_MASK, kind_in
 from osmia.btf.likeness import (
     COMPOSITE,
     DECL_TAG,
     ENUM,
+    ENUM64,
     ENUMERATION,
     FWD,
-    SINGLE,
+    PLAIN,
+    PROTOTYPE,
     STRUCT,
     UNION,
     VAR,
@@ -40,6 +42,10 @@ from osmia.btf.types import Kind
 from osmia.errors import ObjectFormatError
 
 _DATASEC = int(Kind.DATASEC)
+
+#: What paints types, and returns those that are to wait for others; and such types.
+_Paint: TypeAlias = Callable[[list[int]], list[int]]
+_Waiting: TypeAlias = tuple[_Paint, list[int]]
 
 #: How often what could not be painted yet is tried again in a row, before that is planned.
 _TRIALS = 8
@@ -91,7 +97,7 @@ class Colours:
             painting.paint(left_out)
         except KeyError:
             raise painting.explained() from None
-        self.units.append(Unit(btf, [painting.colours[i] for i in range(len(btf))]))
+        self.units.append(Unit(btf, list(map(painting.colours.__getitem__, range(len(btf))))))
 
     def keys(self) -> list[Key | None]:
         """The key of each colour, in colours; None for a tag that means several things."""
@@ -122,66 +128,68 @@ class _Painting:
         self._colour_of = whole.by_key
         #: By id; what is not in it waits for others to be.
         self.colours: dict[int, int] = {0: 0}
+        self._paints: dict[int, _Paint] = dict.fromkeys(PLAIN, self._paint_plain)
+        self._paints |= dict.fromkeys(COMPOSITE, self._paint_composites)
+        self._paints[PROTOTYPE] = self._paint_prototypes
 
     def paint(self, left_out: Collection[int]) -> None:
         """Paint all types; KeyError when one refers to a type that does not exist."""
-        tagged: list[int] = []
-        singles: list[tuple[int, list[int]]] = []
-        others: list[int] = []
-        for info, rows in self._groups(left_out):
-            kind = kind_in(info)
-            if kind in COMPOSITE or kind in ENUMERATION:
-                others += self._paint_tags(kind, rows, tagged)
-            elif kind == FWD:
-                others += self._paint_tags(UNION if info & KIND_FLAG else STRUCT, rows, [])
-            elif kind in SINGLE and kind not in (VAR, DECL_TAG):
-                singles.append((info, rows))
-            else:
-                others += rows
+        kinds = self._rows_by_kind(left_out)
+        tagged, unnamed = self._paint_tags(kinds)
+        waiting = [
+            *((self._paints.get(kind, self._paint_others), kinds[kind]) for kind in sorted(kinds)),
+            *unnamed,
+        ]
         for _ in range(_TRIALS):
-            singles = [(info, self._paint_singles(info, rows)) for info, rows in singles]
-            others = self._paint_others(others)
-            if not others and not any(rows for _, rows in singles):
-                break
-        else:
-            self._paint_in_order([*others, *(row for _, rows in singles for row in rows)])
+            waiting = [(paint, left) for paint, rows in waiting if (left := paint(rows))]
+        self._paint_in_order([row for _, rows in waiting for row in rows])
         self._compare_definitions(tagged)
 
-    def _groups(self, left_out: Collection[int]) -> Iterator[tuple[int, list[int]]]:
-        """The ids of equal `info` words, downwards: most types refer to later ones."""
-        words, groups = self._words, defaultdict[int, list[int]](list)
-        for row in range(len(self._starts) - 1, 0, -1):
-            groups[words[self._starts[row] + 1]].append(row)
-        absent = set(left_out)
-        for info in [info for info in groups if kind_in(info) == _DATASEC]:
-            absent.update(groups.pop(info))
-        if not absent:
-            yield from groups.items()
-            return
-        self.colours.update(dict.fromkeys(absent, 0))
+    def _rows_by_kind(self, left_out: Collection[int]) -> dict[int, list[int]]:
+        """The ids of each kind, downwards: most types refer to later ones."""
+        words, starts = self._words, self._starts
+        groups = defaultdict[int, list[int]](list)
+        for row in range(len(starts) - 1, 0, -1):
+            groups[words[starts[row] + 1]].append(row)
+        kinds = defaultdict[int, list[int]](list)
         for info, rows in groups.items():
-            if kind_in(info) == DECL_TAG:
-                tags = [row for row in rows if words[self._starts[row] + 2] in absent]
-                self.colours.update(dict.fromkeys(tags, 0))
-            yield info, [row for row in rows if row not in self.colours]
+            kinds[kind_in(info)] += rows
+        absent = {*left_out, *kinds.pop(_DATASEC, ())}
+        if absent:
+            tags = kinds[DECL_TAG]
+            absent.update([row for row in tags if words[starts[row] + 2] in absent])
+            self.colours.update(dict.fromkeys(absent, 0))
+            for kind, rows in kinds.items():
+                if not absent.isdisjoint(rows):
+                    kinds[kind] = [row for row in rows if row not in absent]
+        return kinds
 
-    def _paint_tags(self, kind: int, rows: list[int], tagged: list[int]) -> list[int]:
-        """Paint what has a name; the others are left."""
+    def _paint_tags(self, kinds: dict[int, list[int]]) -> tuple[list[int], list[_Waiting]]:
+        """Paint what has a tag; the definitions, and how to paint those without a name."""
         words, starts, names = self._words, self._starts, self._names
         colours, colour_of = self.colours, self._colour_of
-        keyword = ENUM if kind in ENUMERATION else kind
-        left = []
-        for row in rows:
-            name = names[words[starts[row]]]
-            if name:
+        tagged: list[int] = []
+        waiting: list[_Waiting] = []
+        for kind in (STRUCT, UNION, ENUM, ENUM64, FWD):
+            left = []
+            keyword = ENUM if kind == ENUM64 else kind
+            for row in kinds.pop(kind, ()):
+                start = starts[row]
+                name = names[words[start]]
+                if not name:
+                    left.append(row)
+                    continue
+                if kind == FWD:
+                    keyword = UNION if words[start + 1] & KIND_FLAG else STRUCT
+                else:
+                    tagged.append(row)
                 colours[row] = colour_of[keyword, name]
-                tagged.append(row)
-            else:
-                left.append(row)
-        return left
+            paint = self._paint_composites if kind in COMPOSITE else self._paint_others
+            waiting.append((paint, sorted(left, reverse=True)))
+        return tagged, waiting
 
-    def _paint_singles(self, info: int, rows: list[int]) -> list[int]:
-        """Paint pointers and the like; those are left that are to wait."""
+    def _paint_plain(self, rows: list[int]) -> list[int]:
+        """Paint pointers and the like; those are left that are to wait, as with all kinds."""
         words, starts, names = self._words, self._starts, self._names
         colours, colour_of = self.colours, self._colour_of
         left = []
@@ -189,8 +197,64 @@ class _Painting:
             start = starts[row]
             target = words[start + 2]
             if target in colours:
-                colours[row] = colour_of[info, names[words[start]], colours[target]]
+                colours[row] = colour_of[words[start + 1], names[words[start]], colours[target]]
             else:
+                left.append(row)
+        return left
+
+    def _paint_composites(self, rows: list[int]) -> list[int]:
+        keys, left = self._composites(rows)
+        for row, key in keys:
+            self.colours[row] = self._colour_of[key]
+        return left
+
+    def _composites(self, rows: list[int]) -> tuple[list[tuple[int, Key]], list[int]]:
+        """The keys of structs or unions, and those that are to wait.
+
+        This is `key_at` for what most of the time goes into.
+        """
+        words, starts = self._words, self._starts
+        name_of, colour_of = self._names.__getitem__, self.colours.__getitem__
+        found: list[tuple[int, Key]] = []
+        left = []
+        for row in rows:
+            start = starts[row]
+            info = words[start + 1]
+            first = start + RECORD_WORDS
+            end = first + 3 * (info & VLEN_MASK)
+            try:
+                key = (
+                    info,
+                    name_of(words[start]),
+                    words[start + 2],
+                    *map(name_of, words[first:end:3]),
+                    *map(colour_of, words[first + 1 : end : 3]),
+                    *words[first + 2 : end : 3],
+                )
+            except KeyError:
+                left.append(row)
+            else:
+                found.append((row, key))
+        return found, left
+
+    def _paint_prototypes(self, rows: list[int]) -> list[int]:
+        words, starts, colours = self._words, self._starts, self.colours
+        name_of, colour_of = self._names.__getitem__, colours.__getitem__
+        left = []
+        for row in rows:
+            start = starts[row]
+            info = words[start + 1]
+            first = start + RECORD_WORDS
+            end = first + 2 * (info & VLEN_MASK)
+            try:
+                colours[row] = self._colour_of[
+                    info,
+                    name_of(words[start]),
+                    colour_of(words[start + 2]),
+                    *map(name_of, words[first:end:2]),
+                    *map(colour_of, words[first + 1 : end : 2]),
+                ]
+            except KeyError:
                 left.append(row)
         return left
 
@@ -227,19 +291,25 @@ class _Painting:
             raise KeyError
         self.colours.update(dict.fromkeys(circular, self._whole.circular))
 
-    def _compare_definitions(self, rows: list[int]) -> None:
-        words, starts, names, colours = self._words, self._starts, self._names, self.colours
+    def _compare_definitions(self, tagged: list[int]) -> None:
+        """See whether tags mean what they meant before."""
+        words, starts, colours = self._words, self._starts, self.colours
         whole = self._whole
-        definitions = whole.definitions
-        for row in rows:
-            key = key_at(words, starts[row], names, colours)
-            tag = colours[row]
-            if kind_in(key[0]) in ENUMERATION and not key[0] & VLEN_MASK:
+        enums = [row for row in tagged if kind_in(words[starts[row] + 1]) in ENUMERATION]
+        keys, left = self._composites(tagged[: len(tagged) - len(enums)])
+        if left:
+            raise KeyError
+        for row in enums:
+            key = key_at(words, starts[row], self._names, colours)
+            if key[0] & VLEN_MASK:
+                keys.append((row, key))
+            else:
+                tag = colours[row]
                 whole.declarations[tag] = min(key, whole.declarations.get(tag, key))
-                continue
-            first = definitions.setdefault(tag, key)
-            if first != key:
-                whole.variants[tag][key] = None
+        meaning = whole.definitions.setdefault
+        for row, key in keys:
+            if meaning(colours[row], key) != key:
+                whole.variants[colours[row]][key] = None
 
     def explained(self) -> ObjectFormatError:
         """What is wrong with a BTF that refers to what does not exist."""

@@ -70,7 +70,7 @@ def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Me
         colours.paint(btf, left_out[number] if left_out else ())
     byteorder = inputs[0].byteorder if inputs else "little"
     data, ids = write(repaint(colours), list(colours.names), byteorder)
-    new_ids = [[ids[colour] for colour in unit.colours] for unit in colours.units]
+    new_ids = [list(map(ids.__getitem__, unit.colours)) for unit in colours.units]
     return Merged(BTF(data, unique_strings=True), new_ids)
 
 

@@ -273,7 +273,7 @@ class BTF:
 
         Without those of the base, and the id that is not there, void's, is 0's.
         """
-        return self._words.tolist(), [0, *self._positions]
+        return self._words.tolist(), [0, *self._positions.tolist()]
 
     def _position_of(self, type_id: int) -> int:
         row = type_id - self._first_id
