@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from osmia.btf import BTF
-from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
+from osmia.btf.patch import without_externs
 from osmia.engine.reuse import effective
 from osmia.errors import NotSupportedError, OsmiaError
-from osmia.kernel.load.definitions import section_map
+from osmia.kernel.load.definitions import config_layout, section_map
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, ExternKind, Object, Pinning
@@ -81,7 +81,8 @@ def contents_of(obj: Object, target: Target) -> Contents:
         for section in obj.data_sections.values()
         if section.contents
     ]
-    return Contents(obj, _types(obj), (*own, *data), tuple(obj.programs.values()))
+    types = without_externs(obj.btf, config_layout(obj)) if obj.btf is not None else None
+    return Contents(obj, types, (*own, *data), tuple(obj.programs.values()))
 
 
 def _with_config(obj: Object, target: Target) -> Object:
@@ -92,16 +93,6 @@ def _with_config(obj: Object, target: Target) -> Object:
     config = {name: each for name, each in obj.externs.items() if name not in others}
     resolved = resolve_externs(obj.copy(externs=config), target)
     return resolved.copy(externs=others)
-
-
-def _types(obj: Object) -> BTF | None:
-    if obj.btf is None:
-        return None
-    section = obj.data_sections.get(CONFIG_SECTION)
-    if section is None:
-        return without_externs(obj.btf, None)
-    offsets = {name: variable.offset for name, variable in section.variables.items()}
-    return without_externs(obj.btf, SectionLayout(len(section.contents), offsets))
 
 
 def _check(obj: Object) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
 from osmia.kernel.light_skeleton.contents import Contents
+from osmia.kernel.load.attach_target import traces_static_probes
 from osmia.kernel.load.image import write_call, write_load
 from osmia.object import model
 from osmia.object.model import ExternKind, Relocation, RelocationKind
@@ -92,7 +93,7 @@ def _number(numbers: dict[str, int], layout: ProgramLayout, relocation: Relocati
 
 def _expected_attach_type(program: model.Program) -> int:
     """As libbpf has it for a kernel that is as new as it is."""
-    if program.section.lstrip("?").partition("/")[0].removesuffix(".s") == "usdt":
+    if traces_static_probes(program):
         return AttachType.TRACE_UPROBE_MULTI
     return program.expected_attach_type or 0
 

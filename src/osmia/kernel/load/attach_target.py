@@ -84,3 +84,17 @@ def _places(target: Target, module: str | None) -> list[tuple[str, BTF]]:
 def _own_type(btf: BTF, name: str, kind: Kind) -> int:
     """A type of `btf` itself, not of its base."""
     return next((i for i in btf.find_all(name, kind) if i >= btf.first_id), 0)
+
+
+def traces_static_probes(program: Program) -> bool:
+    """Whether the section is that of static probes (usdt)."""
+    return program.section.lstrip("?").partition("/")[0].removesuffix(".s") == "usdt"
+
+
+def static_probe_attach_type() -> int:
+    """One link for all places of a probe where the kernel has such links; the program says
+    at load which kind it will have."""
+    from osmia.kernel.probes import features
+
+    multi = AttachType.TRACE_UPROBE_MULTI
+    return multi if features.has_attach_type(multi) else 0

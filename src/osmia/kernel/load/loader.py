@@ -9,10 +9,11 @@ from contextlib import ExitStack, suppress
 from typing import Unpack
 
 from osmia.btf import BTF
-from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
+from osmia.btf.patch import without_externs
 from osmia.engine.maps import Map
 from osmia.errors import KernelError, RelocationError, VerifierError
 from osmia.kernel.load import attach_target, image
+from osmia.kernel.load.definitions import config_layout
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.map_loader import MapLoader
 from osmia.kernel.load.object_btf import load_object_btf
@@ -28,7 +29,7 @@ from osmia.object import model
 from osmia.object.data_pointers import warn_of_pointers
 from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
-from osmia.object.uapi import AttachType, ProgramType
+from osmia.object.uapi import ProgramFlag, ProgramType
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PassOptions
 from osmia.passes.running import RunningKernel, running_version
@@ -45,6 +46,7 @@ def load(
     attach_to: Mapping[str, KernelProgram] | None = None,
     log_level: int = 0,
     token: str | os.PathLike[str] | None = None,
+    ifindex: int = 0,
     **options: Unpack[PassOptions],
 ) -> KernelObject:
     """Load all programs of `obj` that have `autoload` on, with their maps.
@@ -54,6 +56,8 @@ def load(
     use instead of new ones, by name. `attach_to` gives, by program name, the loaded program
     that an freplace or fentry program is for. `log_level` as for `Program.load`. `token` is
     a bpffs whose BPF token stands in for capabilities (since 6.9); see `kernel.sys.token`.
+    `ifindex` is an interface that runs the programs itself and holds the maps (since 4.16); of
+    programs with the flag XDP_DEV_BOUND_ONLY (since 6.3) the one whose kfuncs they may call.
     The other options are those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
@@ -64,11 +68,22 @@ def load(
     for name, program in (attach_to or {}).items():
         _check_own(obj, name, program)
 
+    loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, ifindex)
+
     def attempt(token_fd: int) -> KernelObject:
-        loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
+        loader.token_fd = token_fd
         return loader.load(pin_root, maps or {}, options)
 
-    return with_token(attempt, token, obj)
+    def clone(program: model.Program, other: KernelProgram | None, level: int) -> KernelProgram:
+        def attempt(token_fd: int) -> KernelProgram:
+            loader.token_fd = token_fd
+            return loader.clone(program, other, level)
+
+        return with_token(attempt, token, obj)
+
+    loaded = with_token(attempt, token, obj)
+    loaded.load_clone = clone
+    return loaded
 
 
 def _check_own(obj: Object, name: str, program: object) -> None:
@@ -90,7 +105,7 @@ class _Loader:
         target: Target,
         attach_to: Mapping[str, KernelProgram],
         log_level: int,
-        token_fd: int,
+        ifindex: int,
     ) -> None:
         self.source = obj
         self.target = target
@@ -98,7 +113,8 @@ class _Loader:
         self.log_level = log_level
         self.btf: FileDescriptor | None = None
         self.with_functions = False
-        self.token_fd = token_fd
+        self.ifindex = ifindex
+        self.token_fd = 0
         self.copies: dict[str, dict[int, int]] = {}
 
     def load(
@@ -110,7 +126,13 @@ class _Loader:
         with ExitStack() as undo:
             self._load_btf(undo)
             self.maps = MapLoader(
-                self.prepared, self.btf, pin_root, undo, self.target, self.token_fd
+                self.prepared,
+                self.btf,
+                pin_root,
+                undo,
+                self.target,
+                self.token_fd,
+                0 if self._only_bound() else self.ifindex,
             )
             self.maps.create(given)
             if any(s.relocations for s in self.obj.data_sections.values()):
@@ -127,7 +149,27 @@ class _Loader:
             undo.pop_all()
         if self.btf is not None:
             self.btf.close()
+        self.attach_to = {}  # who clones says of what
         return loaded
+
+    def clone(
+        self, program: model.Program, other: KernelProgram | None, log_level: int
+    ) -> KernelProgram:
+        """A program once more, with the maps of the load that was."""
+        self.log_level = log_level
+        self.attach_to = {program.name: other} if other is not None else {}
+        layout = self.prepared.layout(program.name)
+        with ExitStack() as types:
+            self._load_btf(types)
+            made = self._load_program(program, layout)
+        self._bind_constants(made, layout)
+        return made
+
+    def _only_bound(self) -> bool:
+        """Whether the programs are for an interface, and run by the kernel."""
+        programs = [each for each in self.obj.programs.values() if each.autoload]
+        bound = [each for each in programs if each.flags & ProgramFlag.XDP_DEV_BOUND_ONLY]
+        return bool(bound) and len(bound) == len(programs)
 
     def _callbacks(self, programs: Mapping[str, KernelProgram]) -> dict[str, bytes]:
         """The values of struct_ops maps: what registering them hands to the kernel."""
@@ -142,7 +184,7 @@ class _Loader:
     def _load_btf(self, undo: ExitStack) -> None:
         if self.obj.btf is None:
             return
-        btf = without_externs(self.obj.btf, self._config_layout())
+        btf = without_externs(self.obj.btf, config_layout(self.obj))
         if btf.string_offset("arg:ctx") is not None:
             btf = self._with_context_types(btf)
         needed = any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
@@ -161,13 +203,6 @@ class _Loader:
         programs = [each for each in self.obj.programs.values() if each.autoload]
         changed, self.copies = with_context_types(btf, self.prepared, programs)
         return changed
-
-    def _config_layout(self) -> SectionLayout | None:
-        section = self.obj.data_sections.get(CONFIG_SECTION)
-        if section is None:
-            return None
-        offsets = {name: variable.offset for name, variable in section.variables.items()}
-        return SectionLayout(len(section.contents), offsets)
 
     def _load_programs(self, undo: ExitStack) -> dict[str, KernelProgram]:
         loaded = {}
@@ -198,8 +233,8 @@ class _Loader:
             expected_attach_type: int | None = program.expected_attach_type
             if program.type is ProgramType.STRUCT_OPS:
                 expected_attach_type = self._callback_of(program)[1].member
-            elif _traces_static_probes(program):
-                expected_attach_type = _static_probe_attach_type()
+            elif attach_target.traces_static_probes(program):
+                expected_attach_type = attach_target.static_probe_attach_type()
             code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
             typed = self.with_functions and bool(layout.function_info)
             made = ProgramImage(
@@ -210,6 +245,7 @@ class _Loader:
                 expected_attach_type=expected_attach_type,
                 flags=program.flags,
                 token_fd=self.token_fd,
+                ifindex=self.ifindex,
                 kernel_version=self._kernel_version(program),
                 attach_btf_id=attach_btf_id,
                 attach_fd=attach_fd,
@@ -309,16 +345,3 @@ class _Loader:
             for slot, name in layout.functions
             for line in self.obj.source_lines(name)
         ]
-
-
-def _traces_static_probes(program: model.Program) -> bool:
-    return program.section.lstrip("?").partition("/")[0].removesuffix(".s") == "usdt"
-
-
-def _static_probe_attach_type() -> int:
-    """One link for all places of a probe where the kernel has such links; the program says
-    at load which kind it will have."""
-    from osmia.kernel.probes import features
-
-    multi = AttachType.TRACE_UPROBE_MULTI
-    return multi if features.has_attach_type(multi) else 0
