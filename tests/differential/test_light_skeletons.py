@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import osmia
-from osmia.kernel.light_skeleton import light_skeleton
+from osmia.kernel.skeletons import light_skeleton
 from osmia.object.uapi import MapType
 
-from ..kernel.light_skeleton.compiled import LoaderFailedError, Made, build, see
+from ..kernel.skeletons.compiled import LoaderFailedError, Made, build, see
 from .peers import NEWER_BPFTOOL, why_no_newer_bpftool
 
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]

@@ -7,9 +7,9 @@ import struct
 from dataclasses import dataclass
 
 from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
-from osmia.kernel.light_skeleton.contents import Contents
 from osmia.kernel.load.attach_target import traces_static_probes
 from osmia.kernel.load.image import write_call, write_load
+from osmia.kernel.skeletons.contents import Contents
 from osmia.object import model
 from osmia.object.model import ExternKind, Relocation, RelocationKind
 from osmia.object.uapi import AttachType
