@@ -46,6 +46,7 @@ def test_options_are_told_as_the_functions_take_them() -> None:
 
     from osmia.kernel.load import loader as kernel_loader
     from osmia.kernel.programs.program import KernelProgram
+    from osmia.passes.options import CommonOptions
     from osmia.vm import loader as vm_loader
     from osmia.vm.engine import Vm
     from osmia.vm.options import MachineOptions
@@ -53,7 +54,8 @@ def test_options_are_told_as_the_functions_take_them() -> None:
 
     def keywords(function: object) -> set[str]:
         parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-        return {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} - {"target"}
+        own = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+        return own - CommonOptions.__optional_keys__
 
     kernel, vm = registry.find("kernel"), registry.find("vm")
     assert keywords(kernel_loader.load) == kernel.options["load"]

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from osmia.btf.builder import BTFBuilder
     from osmia.btf.c.dump import dump_c
     from osmia.btf.c.format import declaration, definition, format_type
-    from osmia.btf.dedup import Deduplicated, deduplicate
+    from osmia.btf.dedup import Deduplicated, Merged, deduplicate, merge
     from osmia.btf.distill import distill_base, relocate
     from osmia.btf.minimal import Minimiser, minimise
     from osmia.btf.order import permute
@@ -82,6 +82,7 @@ __all__ = [
     "Kind",
     "LineInfo",
     "Member",
+    "Merged",
     "Minimiser",
     "Parameter",
     "Ptr",
@@ -104,6 +105,7 @@ __all__ = [
     "dump_c",
     "format_type",
     "kernel_btf",
+    "merge",
     "minimise",
     "module_btf",
     "module_names",
@@ -115,7 +117,9 @@ __all__ = [
 _LAZY = {
     "BTFBuilder": "builder",
     "Deduplicated": "dedup",
+    "Merged": "dedup",
     "deduplicate": "dedup",
+    "merge": "dedup",
     "declaration": "c.format",
     "definition": "c.format",
     "distill_base": "distill",

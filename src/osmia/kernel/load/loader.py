@@ -6,7 +6,8 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 from osmia.btf import BTF
 from osmia.btf.patch import without_externs
@@ -29,12 +30,15 @@ from osmia.object import model
 from osmia.object.data_pointers import warn_of_pointers
 from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
-from osmia.object.uapi import ProgramFlag, ProgramType
+from osmia.object.uapi import ProgramType
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PassOptions
 from osmia.passes.running import RunningKernel, running_version
 from osmia.passes.stages import prepare
 from osmia.passes.target import Target
+
+if TYPE_CHECKING:
+    from osmia.passes.imports import Imports
 
 
 def load(
@@ -47,6 +51,8 @@ def load(
     log_level: int = 0,
     token: str | os.PathLike[str] | None = None,
     ifindex: int = 0,
+    imports: Any = (),
+    bind: str = "copy",
     **options: Unpack[PassOptions],
 ) -> KernelObject:
     """Load all programs of `obj` that have `autoload` on, with their maps.
@@ -58,6 +64,7 @@ def load(
     a bpffs whose BPF token stands in for capabilities (since 6.9); see `kernel.sys.token`.
     `ifindex` is an interface that runs the programs itself and holds the maps (since 4.16); of
     programs with the flag XDP_DEV_BOUND_ONLY (since 6.3) the one whose kfuncs they may call.
+    `imports` and `bind` are those of every engine (see `CommonOptions`).
     The other options are those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
@@ -66,34 +73,34 @@ def load(
     """
 
     for name, program in (attach_to or {}).items():
-        _check_own(obj, name, program)
-
-    loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, ifindex)
+        attach_target.check_own(obj, name, program)
 
     def attempt(token_fd: int) -> KernelObject:
-        loader.token_fd = token_fd
-        return loader.load(pin_root, maps or {}, options)
+        loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
+        loader.ifindex = ifindex
+        if imports or bind != "copy":
+            loader.import_from(imports, bind)
+        loaded = loader.load(pin_root, maps or {}, options)
+        loaded.load_clone = partial(_clone, loader, token)
+        return loaded
 
-    def clone(program: model.Program, other: KernelProgram | None, level: int) -> KernelProgram:
-        def attempt(token_fd: int) -> KernelProgram:
-            loader.token_fd = token_fd
-            return loader.clone(program, other, level)
-
-        return with_token(attempt, token, obj)
-
-    loaded = with_token(attempt, token, obj)
-    loaded.load_clone = clone
-    return loaded
+    return with_token(attempt, token, obj)
 
 
-def _check_own(obj: Object, name: str, program: object) -> None:
-    """See that a program of the object can be for a program that is given for it."""
-    if name not in obj.programs:
-        raise RelocationError(f"{obj.name} has no program {name!r} that could be attached")
-    if not isinstance(program, KernelProgram):
-        other = getattr(program, "name", program)
-        raise RelocationError(f"program {name!r} is for {other!r}, which the kernel does not hold")
-    program.fileno()  # ClosedError
+def _clone(
+    loader: _Loader,
+    token: str | os.PathLike[str] | None,
+    program: model.Program,
+    other: KernelProgram | None,
+    log_level: int,
+) -> KernelProgram:
+    """A program of a load once more, with its maps; see `KernelObject.clone`."""
+
+    def attempt(token_fd: int) -> KernelProgram:
+        loader.token_fd, loader.log_level = token_fd, log_level
+        return loader.clone(program, other)
+
+    return with_token(attempt, token, loader.source)
 
 
 class _Loader:
@@ -105,7 +112,7 @@ class _Loader:
         target: Target,
         attach_to: Mapping[str, KernelProgram],
         log_level: int,
-        ifindex: int,
+        token_fd: int,
     ) -> None:
         self.source = obj
         self.target = target
@@ -113,28 +120,33 @@ class _Loader:
         self.log_level = log_level
         self.btf: FileDescriptor | None = None
         self.with_functions = False
-        self.ifindex = ifindex
-        self.token_fd = 0
+        self.token_fd = token_fd
+        self.ifindex = 0
         self.copies: dict[str, dict[int, int]] = {}
+        self.imports: Imports | None = None
+
+    def import_from(self, given: Any, bind: str) -> None:
+        """Look for externs in what was given as `imports=`."""
+        from osmia.engine.importing import read_imports
+
+        self.imports = read_imports(given, bind, "kernel", obj=self.source)
 
     def load(
         self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
     ) -> KernelObject:
         self._check_types()
-        self.prepared = prepare(self.source, self.target, given_maps=given.keys(), **options)
+        resolvers = [self.imports] if self.imports is not None else ()
+        self.prepared = prepare(
+            self.source, self.target, resolvers, given_maps=given.keys(), **options
+        )
         self.obj = self.prepared.object
         with ExitStack() as undo:
             self._load_btf(undo)
             self.maps = MapLoader(
-                self.prepared,
-                self.btf,
-                pin_root,
-                undo,
-                self.target,
-                self.token_fd,
-                0 if self._only_bound() else self.ifindex,
+                self.prepared, self.btf, pin_root, undo, self.target, self.token_fd
             )
-            self.maps.create(given)
+            self.maps.ifindex = 0 if attach_target.only_bound(self.obj) else self.ifindex
+            self.maps.create(given, self.imports)
             if any(s.relocations for s in self.obj.data_sections.values()):
                 warn_of_pointers(self.obj)
             programs = self._load_programs(undo)
@@ -145,18 +157,19 @@ class _Loader:
                 self.maps.user_maps,
                 self.maps.sections,
                 self._callbacks(programs),
+                source=self.source.copy(),
+                linked=self.prepared.linked,
             )
             undo.pop_all()
+        self.attach_to = {}  # who clones says of what
         if self.btf is not None:
             self.btf.close()
-        self.attach_to = {}  # who clones says of what
+        if self.imports is not None:
+            self.imports.note_users(loaded)
         return loaded
 
-    def clone(
-        self, program: model.Program, other: KernelProgram | None, log_level: int
-    ) -> KernelProgram:
-        """A program once more, with the maps of the load that was."""
-        self.log_level = log_level
+    def clone(self, program: model.Program, other: KernelProgram | None) -> KernelProgram:
+        """A program once more, with the maps of the load that was; `other` as in `attach_to`."""
         self.attach_to = {program.name: other} if other is not None else {}
         layout = self.prepared.layout(program.name)
         with ExitStack() as types:
@@ -164,12 +177,6 @@ class _Loader:
             made = self._load_program(program, layout)
         self._bind_constants(made, layout)
         return made
-
-    def _only_bound(self) -> bool:
-        """Whether the programs are for an interface, and run by the kernel."""
-        programs = [each for each in self.obj.programs.values() if each.autoload]
-        bound = [each for each in programs if each.flags & ProgramFlag.XDP_DEV_BOUND_ONLY]
-        return bool(bound) and len(bound) == len(programs)
 
     def _callbacks(self, programs: Mapping[str, KernelProgram]) -> dict[str, bytes]:
         """The values of struct_ops maps: what registering them hands to the kernel."""
