@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from osmia.engine.maps import Map
+from osmia.engine.raw_map import Packed, RawMap
 from osmia.engine.reuse import differences
 from osmia.errors import CodecError, KernelError, NotSupportedError
 from osmia.object.uapi import ElementFlag, MapFlag, MapType
@@ -53,6 +54,30 @@ class SparseMap(VmMap):
         if not isinstance(number, int) or number >> 8 * self.value_size:
             raise CodecError(f"a number is needed, not {value!r:.80}")
         return number.to_bytes(self.value_size, "little")
+
+
+class SocketMap(SparseMap):
+    """BPF_MAP_TYPE_XSKMAP, which programs alone can look into."""
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        held = not isinstance(super().lookup(key), int)
+        if flags == ElementFlag.EXIST and not held:
+            there = int.from_bytes(key, "little") < self.max_entries
+            return self._unchangeable() or (errno.ENOENT if there else errno.E2BIG)
+        return super().update(key, value, 0 if flags == ElementFlag.NOEXIST and not held else flags)
+
+    def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
+        found = super().lookup_with(key, flags, mark=mark)
+        return found if found in (errno.EPERM, errno.EINVAL) else errno.EOPNOTSUPP
+
+    def lookup(self, key: bytes) -> bytes | int:
+        return self.lookup_with(key, 0)
+
+    def count(self) -> int:
+        return RawMap.count(self)
+
+    def read(self, *, take: bool = False) -> Iterator[tuple[Packed, Packed]]:
+        return RawMap.read(self, take=take)
 
 
 class DeviceHash(VmMap):
@@ -235,6 +260,19 @@ class PerfEventQueue(VmMap):
             f"map {self.name!r}: the vm has no perf events that could be stored"
         )
 
+    def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
+        found = super().lookup_with(key, flags, mark=mark)
+        return errno.EOPNOTSUPP if found == errno.ENOENT else found
+
+    def lookup(self, key: bytes) -> bytes | int:
+        return self.lookup_with(key, 0)
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        if error := self._unchangeable() or (flags and errno.EINVAL):
+            return error
+        there = int.from_bytes(key, "little") < self.max_entries
+        return errno.EBADF if there else errno.E2BIG  # as no number names one
+
     def delete(self, key: bytes) -> int:
         if error := self._unchangeable():
             return error
@@ -247,6 +285,7 @@ HANDLES: dict[MapType, type[VmMap]] = {
     **dict.fromkeys(SPARSE, SparseMap),
     MapType.ARRAY_OF_MAPS: OuterArray,
     MapType.DEVMAP_HASH: DeviceHash,
+    MapType.XSKMAP: SocketMap,
     MapType.HASH_OF_MAPS: OuterHash,
     MapType.LPM_TRIE: Trie,
     MapType.PROG_ARRAY: ProgramSlots,
