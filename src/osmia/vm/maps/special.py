@@ -16,6 +16,7 @@ from osmia.vm.maps import ring
 from osmia.vm.maps.body import OUTER, SPARSE, MapBody
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.events import EventQueue, PerfEvents
+from osmia.vm.maps.fields import FieldMap
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.trie import Trie
 
@@ -142,7 +143,10 @@ def _unlike(template: Definition, given: Definition) -> tuple[str, ...]:
     """In what an inner map differs from its template, as far as the kernel minds."""
     counted = template.type is MapType.ARRAY and not template.flags & MapFlag.INNER_MAP
     ignored = ("map_extra",) if counted else ("map_extra", "max entries")
-    return differences(template, given, ignored, whose=("the template", "the map"))
+    found = differences(template, given, ignored, whose=("the template", "the map"))
+    if template.special != given.special:
+        found += ("other locks, timers or the like in the values",)
+    return found
 
 
 class ProgramSlots(VmMap):
@@ -297,4 +301,5 @@ HANDLES: dict[MapType, type[VmMap]] = {
 
 def handle_of(body: MapBody, access: MapFlag = ANY_ACCESS) -> VmMap:
     """A new handle on a map."""
-    return HANDLES.get(body.type, VmMap)(body, access)
+    plain = FieldMap if body.definition.special else VmMap
+    return HANDLES.get(body.type, plain)(body, access)
