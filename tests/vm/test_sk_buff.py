@@ -49,7 +49,7 @@ def strict_mode_takes(
 ) -> bool:
     loaded = vm.load_program(code, type=program_type, expected_attach_type=attach_type)
     try:
-        loaded.run(IPV4, executor="interpreter")
+        loaded.execute(IPV4, executor="interpreter")  # of devices' programs there is no other run
     except ProgramFault:
         return False
     return True
