@@ -138,6 +138,10 @@ class Execution:
                         access.check(value, of_map.key_size, False)
                     case Argument.VALUE if of_map is not None:
                         access.check(value, of_map.value_size, False)
+                    case Argument.INITIAL if of_map is not None and value:
+                        access.check(value, of_map.value_size, False)
+                    case Argument.MEMORY:
+                        access.check_there(value, arguments[position + 1])
                     case Argument.RESULT if of_map is not None:
                         access.check(value, of_map.value_size, True)
                     case Argument.READ | Argument.WRITE:

@@ -175,7 +175,7 @@ class Input:
         retval &= 0xFFFF_FFFF
         if not self.layout.packet:
             raw = self.memory.read(self.cpu.context, self._given)
-            return RunResult(retval, b"", raw, duration_ns)
+            return RunResult(retval, b"", raw, duration_ns, self._redirect())
         return RunResult(
             retval,
             self._packet(),

@@ -75,6 +75,11 @@ native_helper("ringbuf_output", Argument.MAP, Argument.READ, Argument.SIZE, Argu
 native_helper("ringbuf_query", Argument.MAP, Argument.ANY)
 
 
+_OF_THE_KERNEL = (Argument.ANY, Argument.MAP, Argument.ANY, Argument.READ, Argument.SIZE)
+
+
+@helper("xdp_output", *_OF_THE_KERNEL)
+@helper("skb_output", *_OF_THE_KERNEL)
 @helper(
     "perf_event_output",
     Argument.CONTEXT,
@@ -86,9 +91,11 @@ native_helper("ringbuf_query", Argument.MAP, Argument.ANY)
 def perf_event_output(
     call: Invocation, ctx: int, handle: int, flags: int, data: int, size: int
 ) -> int:
-    """bpf_perf_event_output, since 4.4. Bits 32 to 51 of the flags ask for that many bytes
-    of the packet behind the data, in packet programs. ENOENT without a reader, ENOSPC for what
-    finds no room. E2BIG for more than a perf record holds, of which the kernel writes nonsense."""
+    """bpf_perf_event_output, since 4.4; of tracing programs bpf_skb_output, since 5.5, and
+    bpf_xdp_output, since 5.7, whose context is not the run's. Bits 32 to 51 of the flags ask
+    for that many bytes of the packet behind the data, in packet programs. ENOENT without a
+    reader, ENOSPC for what finds no room. E2BIG for more than a perf record holds, of which the
+    kernel writes nonsense."""
     target = call.vm.map_of(handle)
     if target is None or target.queue is None:
         return E_INVAL

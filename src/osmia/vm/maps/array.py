@@ -12,7 +12,7 @@ from osmia.vm.layout import (
 )
 from osmia.vm.maps.constants import E_2BIG, E_EXIST, E_INVAL, EXIST, LOCK, NOEXIST
 from osmia.vm.maps.special_fields import copy_value, copy_value_locked
-from osmia.vm.native import field32, field64, load32, native
+from osmia.vm.native import field32, field64, load32, load64, native, store64
 
 _FLAGS = EXIST | LOCK | NOEXIST
 
@@ -49,3 +49,13 @@ def array_update(header: int, key: int, value: int, flags: int, cpu: int) -> int
 def array_delete(header: int, key: int) -> int:
     """Array elements cannot be deleted."""
     return E_INVAL
+
+
+@native
+def slot_delete(header: int, key: int) -> int:
+    """Empty a slot that holds a number."""
+    address = array_lookup(header, key, 0)
+    if address == 0 or load64(address) == 0:
+        return E_INVAL
+    store64(address, 0)
+    return 0
