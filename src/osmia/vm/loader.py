@@ -48,7 +48,7 @@ from osmia.vm.loaded import Owners, VmObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.special import set_template
-from osmia.vm.maps.special_fields import LOCKS, special_fields
+from osmia.vm.maps.special_fields import LOCK, Field, special_fields
 from osmia.vm.programs import VmProgram
 from osmia.vm.signatures import return_type, signature
 
@@ -280,7 +280,7 @@ class _Loader:
     def _create(self, definition: model.Map) -> None:
         wanted = self._effective(definition)
         key_codec, value_codec = self._codecs(wanted)
-        special = self._special(wanted.value_type_id)
+        special = self._special(wanted.value_type_id, wanted.type)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
@@ -289,14 +289,16 @@ class _Loader:
             flags=int(wanted.flags),
             map_extra=wanted.map_extra,
             name=wanted.name,
-            lock_offset=next((at for name, at, _ in special if name in LOCKS), None),
-            special=tuple((at, size) for _, at, size in special),
+            lock_offset=next((f.offset for f in special if f.kind == LOCK), None),
+            special=tuple((f.offset, f.size) for f in special),
             key_codec=key_codec,
             value_codec=value_codec,
         )
         self._add(wanted, made)
         if wanted.inner is not None:
-            set_template(self._raw(made).body, _template(self._effective(wanted.inner)))
+            inner = self._effective(wanted.inner)
+            fields = self._special(inner.value_type_id, inner.type)
+            set_template(self._raw(made).body, _template(inner, fields))
 
     def _add(self, definition: model.Map, made: Map) -> None:
         self.undo.callback(made.close)
@@ -315,11 +317,11 @@ class _Loader:
             return None
         return codec(self.obj.btf, type_id)
 
-    def _special(self, type_id: int) -> list[tuple[str, int, int]]:
+    def _special(self, type_id: int, map_type: MapType | int) -> list[Field]:
         """What of a value is the map's own: its locks, timers and the like."""
         if self.obj.btf is None or not type_id:
             return []
-        return special_fields(self.obj.btf, type_id)
+        return special_fields(self.obj.btf, type_id, map_type)
 
     def _use_section(self, section: DataSection, live: Map) -> None:
         """A data section of another object, which stays that one's."""
@@ -513,10 +515,11 @@ def _target(obj: Object) -> Target:
     return Target.running()
 
 
-def _template(d: model.Map) -> Definition:
+def _template(d: model.Map, fields: list[Field]) -> Definition:
     """What inner maps must agree with."""
     size = (d.key_size, d.value_size, d.max_entries)
-    return Definition(d.type, *size, int(d.flags), d.map_extra)
+    special = tuple((f.offset, f.size) for f in fields)
+    return Definition(d.type, *size, int(d.flags), d.map_extra, special=special)
 
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:
