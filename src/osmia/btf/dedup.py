@@ -10,14 +10,26 @@ Variables and data sections stay apart: which of them are one is for symbols to 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from osmia.btf.builder import BTFBuilder
 from osmia.btf.partition import equivalence_classes
 from osmia.btf.reader import BTF
 from osmia.btf.references import referenced_ids, with_references
-from osmia.btf.types import DataSec, Enum, Enum64, Fwd, Struct, Type, Union, Var
-from osmia.errors import ObjectFormatError
+from osmia.btf.types import (
+    DataSec,
+    DeclTag,
+    Enum,
+    Enum64,
+    Fwd,
+    Kind,
+    Struct,
+    Type,
+    Union,
+    Var,
+)
+from osmia.errors import LinkError, ObjectFormatError
 
 #: How often forward declarations are tried anew after some turned out ambiguous.
 _MAX_TRIALS = 4
@@ -31,6 +43,51 @@ class Deduplicated(NamedTuple):
 
     builder: BTFBuilder
     ids: list[int]
+
+
+class Merged(NamedTuple):
+    """All types of several BTFs, each once; for each input, the new id of each old one."""
+
+    btf: BTF
+    ids: list[Sequence[int]]
+
+
+def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Merged:
+    """The types of all `inputs`, each once.
+
+    Not among them, with 0 for their new ids: data sections, which a linker makes anew,
+    and of each input the VARs and FUNCs that `left_out` has, with the tags on them.
+    Variables stay apart even when they are equal.
+
+    Raises LinkError for inputs of different byte orders, ObjectFormatError for types that
+    refer to types that do not exist, and for those that no sound BTF holds.
+    """
+    builder = BTFBuilder(byteorder=inputs[0].byteorder if inputs else "little")
+    placed = []
+    for number, btf in enumerate(inputs):
+        if btf.byteorder != inputs[0].byteorder:
+            orders = f"{inputs[0].name} is {inputs[0].byteorder}, {btf.name} {btf.byteorder}-endian"
+            raise LinkError(f"objects of different byte orders: {orders}")
+        _check_references(btf, [referenced_ids(btf.type(i)) for i in range(len(btf))])
+        absent = _absent(btf, left_out[number] if left_out else ())
+        ids = [0] * len(btf)
+        for new_id, old_id in enumerate((i for i in btf if i not in absent), len(builder)):
+            ids[old_id] = new_id
+        for old_id in btf:
+            if old_id not in absent:
+                builder.add(btf.type(old_id), ids.__getitem__)
+        placed.append(ids)
+    merged, new_ids = deduplicate(builder.build())
+    return Merged(merged.build(), [[new_ids[i] for i in ids] for ids in placed])
+
+
+def _absent(btf: BTF, left_out: Collection[int]) -> set[int]:
+    absent = {*btf.ids_of_kind(Kind.DATASEC), *left_out}
+    for type_id in btf.ids_of_kind(Kind.DECL_TAG):
+        tag = btf.type(type_id)
+        if isinstance(tag, DeclTag) and tag.type_id in absent:
+            absent.add(type_id)
+    return absent
 
 
 def deduplicate(btf: BTF) -> Deduplicated:

@@ -23,6 +23,7 @@ from osmia.btf import (
     Ptr,
     Struct,
     Var,
+    VarLinkage,
 )
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
@@ -212,6 +213,8 @@ class MapReader(DeclarationReader):
             variable = self.btf.type(entry.type_id)
             if not isinstance(variable, Var) or not variable.name:
                 raise self._error(f"{MAPS_SECTION!r} has an entry that is no variable")
+            if variable.linkage == VarLinkage.GLOBAL_EXTERN:
+                continue  # another object's: `read_externs`
             symbol = symbols.get(variable.name)
             if symbol is None:
                 raise self._error(f"map {variable.name!r} has no symbol in {MAPS_SECTION!r}")

@@ -298,7 +298,8 @@ class ExternKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Extern:
     """A name that this object uses and does not define. `type_id` is that of the VAR's or
-    FUNC's *type*; 0 where the compiler told none."""
+    FUNC's *type*; 0 where the compiler told none. `map` is what the object says of a map that
+    another one defines (kind OBJECT)."""
 
     name: str
     kind: ExternKind
@@ -306,6 +307,7 @@ class Extern:
     weak: bool = False
     btf_id: int = 0  # of the VAR or FUNC
     hidden: bool = False
+    map: Map | None = None
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core.match import essential_name, types_are_compatible
+from osmia.btf.patch import as_defined
 from osmia.errors import RelocationError
 from osmia.object.model import (
     Extern,
@@ -37,6 +38,7 @@ def resolve_externs(obj: Object, target: Target) -> Object:
     missing = _resolve_config(result, target)
     bindings: dict[str, Binding] = {}
     nowhere: dict[str, int] = {}
+    undefined: list[int] = []
     for extern in obj.externs.values():
         try:
             found = _find(result, extern, target)
@@ -46,6 +48,8 @@ def resolve_externs(obj: Object, target: Target) -> Object:
             bindings[extern.name] = found
         elif extern.weak:
             nowhere[extern.name] = 0
+            if extern.kind is ExternKind.OBJECT:
+                undefined.append(extern.btf_id)
         else:
             missing.append(extern.name)
     if missing:
@@ -62,6 +66,8 @@ def resolve_externs(obj: Object, target: Target) -> Object:
             _resolved_pointer(result, relocation) for relocation in section.relocations
         )
     result.externs = {}
+    if result.btf is not None and undefined:
+        result.btf = as_defined(result.btf, undefined)
     return result
 
 

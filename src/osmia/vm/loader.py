@@ -43,7 +43,7 @@ from osmia.vm.code import label_handles
 from osmia.vm.data_pointers import write_pointers
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
-from osmia.vm.loaded import VmObject
+from osmia.vm.loaded import Owners, VmObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.special import set_template
@@ -54,6 +54,9 @@ from osmia.vm.signatures import return_type, signature
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from osmia.passes.imports import Imports
+    from osmia.passes.parts import Part
+    from osmia.vm.importing import VmImports
     from osmia.vm.options import OtherOptions
 
 _MAP_FD, _MAP_VALUE = 1, 2
@@ -68,35 +71,85 @@ def load(
     maps: Mapping[str, Map] | None = None,
     programs: Mapping[str, VmProgram | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
+    imports: Any = (),
+    bind: str = "copy",
     **options: Unpack[OtherOptions],
 ) -> VmObject:
     """Load all programs of `obj` that have `autoload` on, with their maps, into this process.
 
-    `vm` is a machine to share with other objects; without one the object gets its own, made
-    with `options` (see `osmia.vm.engine.Vm`). `target` is the kernel to resolve CO-RE and
-    externs against: the running one, or where it tells no types the object's own. `maps`
-    gives maps of the vm to use instead of new ones, `programs` loaded programs of the vm,
-    or dispatchers, that the object's extern functions stand for, `helpers` Python callables
-    for helpers and kfuncs. Among `options` may be those of passes (see `PassOptions`).
+    `vm` is a machine to share with other objects; without one the object comes into that of the
+    objects it imports from, or gets its own, made with `options` (see `osmia.vm.engine.Vm`).
+    `target` is the kernel to resolve CO-RE and externs against: the running one, or where it
+    tells no types the object's own. `maps` gives maps of the vm to use instead of new ones,
+    `programs` loaded programs of the vm, or dispatchers, that the object's extern functions stand
+    for, `helpers` Python callables for helpers and kfuncs. `imports` and `bind` are those of
+    every engine (see `CommonOptions`); its mapping may have programs as `programs` has, and with
+    bind="call" functions of loaded objects are called where they are. Among `options` may be
+    those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says. A helper that the vm lacks is a fault when it is called;
     with `strict_helpers=True` NotSupportedError names it here.
     """
     for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
     machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
+    if for_passes:
+        _leave_to_machine(for_passes, machine_options, vm)
+    given = ", ".join(f"{name}=" for name in machine_options)
     if vm is not None and machine_options:
-        given = ", ".join(f"{name}=" for name in machine_options)
         raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
     if vm is not None and not isinstance(vm, Vm):
         raise TypeError(f"vm={vm!r:.80}: an osmia.Vm is needed")
+    imported = _imported(obj, imports, bind)
+    owners: Owners | None = None
     with ExitStack() as undo:
-        machine = vm if vm is not None else undo.enter_context(Vm(**machine_options))
+        if imported is not None:
+            undo.callback(imported.close)
+            theirs, owners = imported.machine()
+            if theirs is not None and machine_options:
+                raise ValueError(f"{given} is for a new vm, and imports are in one")
+            vm = vm or theirs
+        if vm is None:
+            vm = undo.enter_context(Vm(**machine_options))
+            owners = Owners(vm)
+        elif owners is not None:
+            undo.enter_context(owners)
         for name, function in (helpers or {}).items():
-            machine.helpers[name] = function
-        loader = _Loader(obj, machine, target, programs or {}, undo)
-        loaded = loader.load(maps or {}, for_passes, owns_vm=vm is None)
+            vm.helpers[name] = function
+        loader = _Loader(obj, vm, target, programs or {}, undo, imported)
+        loaded = loader.load(maps or {}, for_passes, owners)
         undo.pop_all()
     return loaded
+
+
+def _imported(obj: Object, imports: Any, bind: str) -> VmImports | None:
+    if not imports and bind == "copy":
+        return None
+    from osmia.vm.importing import VmImports
+
+    return VmImports(obj, imports, bind, load_part)
+
+
+def load_part(part: Part, vm: Vm) -> VmObject:
+    """Load a function of an object as a program, which has that one's maps and data."""
+    with ExitStack() as undo:
+        loader = _Loader(part.object, vm, None, {}, undo)
+        loader.held = part
+        loaded = loader.load({}, {}, None)
+        undo.pop_all()
+    return loaded
+
+
+def _leave_to_machine(passes: dict[str, Any], machine: dict[str, Any], vm: Vm | None) -> None:
+    """Take out of the passes' options what a vm does itself: it has both meanings of tail
+    calls, and refuses no call."""
+    if vm is None and "tail_calls" in passes:
+        machine["tail_calls"] = passes.pop("tail_calls")
+    elif vm is not None and passes.get("tail_calls", vm.tail_calls) == vm.tail_calls:
+        passes.pop("tail_calls", None)
+    elif vm is not None and vm.tail_calls == "program":
+        raise ValueError("tail_calls='subprogram': in this vm they replace the program")
+    if passes.get("calls") == "auto":
+        del passes["calls"]
 
 
 class _Loader:
@@ -109,16 +162,23 @@ class _Loader:
         target: Target | None,
         programs: Mapping[str, VmProgram | Dispatcher],
         undo: ExitStack,
+        imported: VmImports | None = None,
     ) -> None:
         if obj.byteorder != "little":
             raise NotSupportedError(f"{obj.name} is big endian; the vm is a little-endian machine")
         self.source = obj
         self.vm = vm
-        for name, program in programs.items():
+        self.linked = dict(programs)
+        self.held: Imports | Part | None = None
+        if imported is not None:
+            imported.enter(vm, self.linked)
+            self.held = imported.resolver
+        self.imported = imported
+        for name, program in self.linked.items():
             if name not in obj.externs:
                 raise RelocationError(f"{obj.name} has no extern function {name!r}")
             _check_own(name, program, vm)
-        self.linked = programs
+        self.externs: dict[str, tuple[Extern, Object]] = {}  # all that were asked for
         self.undo = undo
         self.target = target or _target(obj)
         self.maps: dict[str, Map] = {}
@@ -127,12 +187,17 @@ class _Loader:
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
 
     def load(
-        self, given: Mapping[str, Map], options: Mapping[str, Any], *, owns_vm: bool
+        self, given: Mapping[str, Map], options: Mapping[str, Any], owners: Owners | None
     ) -> VmObject:
+        resolvers = [self, self.held] if self.held is not None else [self]
         self.prepared = prepare(
-            self.source, self.target, [self], given_maps=given.keys(), **options
+            self.source, self.target, resolvers, given_maps=given.keys(), **options
         )
         self.obj = self.prepared.object
+        others = self.held.sections if self.held is not None else {}
+        if self.held is not None:
+            given = {**given, **self.held.maps}
+            self.linked.update(self.held.functions)
         unknown = given.keys() - self.obj.maps.keys()
         if unknown:
             raise RelocationError(f"{self.obj.name} has no map {min(unknown)!r}")
@@ -142,7 +207,9 @@ class _Loader:
             elif definition.autocreate:
                 self._create(definition)
         for section in self.obj.data_sections.values():
-            if section.contents and section.kind is not DataKind.STRUCT_OPS:
+            if section.name in others:
+                self._use_section(section, others[section.name])
+            elif section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
         if any(section.relocations for section in self.obj.data_sections.values()):
             raws = {name: self._raw(held) for name, held in self.maps.items()}
@@ -150,18 +217,25 @@ class _Loader:
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self._fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
-        return VmObject(
+        loaded = VmObject(
             self.obj,
             self.vm,
             programs,
             self.maps,
             self.sections,
             self.jump_tables,
-            owns_vm=owns_vm,
+            source=self.source.copy(),
+            linked=self.prepared.linked,
+            owners=owners,
+            engine_functions=self.linked,
         )
+        if self.imported is not None:
+            self.imported.leave(loaded)
+        return loaded
 
     def resolve(self, extern: Extern, obj: Object) -> Binding | None:
         """The vm's own functions and the programs that the load was given, for the passes."""
+        self.externs[extern.name] = extern, obj
         known = extern.name in self.linked or self.vm.has_function(extern.name)
         if not known and not self._is_nowhere(extern):
             return None
@@ -191,7 +265,8 @@ class _Loader:
             raise MapMismatchError(what, ("it is a map of another vm",))
         check_reuse(definition, given.info, named(given))
         raw = held.another()  # closed with this object, not with the one that gave it
-        self._add(definition, Map.over(raw, *self._codecs(definition)))
+        key, value = self._codecs(definition)
+        self._add(definition, Map.over(raw, key or given.key_codec, value or given.value_codec))
 
     def _effective(self, definition: model.Map) -> model.Map:
         return effective(definition, len(self.vm.cpus))
@@ -239,6 +314,13 @@ class _Loader:
         if self.obj.btf is None or not type_id:
             return []
         return special_fields(self.obj.btf, type_id)
+
+    def _use_section(self, section: DataSection, live: Map) -> None:
+        """A data section of another object, which stays that one's."""
+        check_engine(model.Map(section.name, MapType.ARRAY), live, "vm")
+        raw = self._raw(live).another()
+        self.undo.callback(raw.close)
+        self.sections[section.name] = raw
 
     def _create_section(self, section: DataSection) -> None:
         if section.kind is DataKind.ARENA:
@@ -370,8 +452,10 @@ class _Loader:
             poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
 
     def _link(self, name: str) -> int:
-        extern = self.source.externs[name]
-        wanted = signature(self.source.btf, extern.type_id)
+        wanted = ""
+        if name in self.externs:
+            extern, declaring = self.externs[name]
+            wanted = signature(declaring.btf, extern.type_id)
         linked = self.linked[name]
         program = linked.program if isinstance(linked, Dispatcher) else linked
         if wanted and program.signature and wanted != program.signature:
@@ -390,7 +474,7 @@ class _Loader:
         name = self._kernel_name(relocation).rpartition(" ")[2]
         return any(
             extern.weak and extern.kind is ExternKind.KFUNC and essential_name(extern.name) == name
-            for extern in self.source.externs.values()
+            for extern, _ in self.externs.values()
         )
 
     def _kernel_name(self, relocation: Relocation) -> str:

@@ -38,25 +38,30 @@ def find_in_kernel(program: Program, target: Target) -> AttachTarget:
     "module:name" looks in one module only. Raises RelocationError when nothing of that
     name is there, NotSupportedError on a kernel without BTF.
     """
+    module, name, kind = kernel_name(program)
+    if target.btf is None:
+        raise NotSupportedError(
+            f"program {program.name!r} attaches by type, and this kernel has no BTF", since="5.4"
+        )
+    for where, btf in _places(target, module):
+        type_id = _own_type(btf, name, kind)
+        if type_id:
+            return AttachTarget(type_id, where)
+    raise RelocationError(f"program {program.name!r}: the kernel has no {name!r} to attach to")
+
+
+def kernel_name(program: Program) -> tuple[str | None, str, Kind]:
+    """What the program attaches to: in which module (None: anywhere), the name that the kernel's
+    types have for it, and of which kind. RelocationError where the program does not say."""
     if not program.attach_to:
         raise RelocationError(
             f"program {program.name!r} (section {program.section!r}) does not say what to"
             " attach to; name it in the section or in `attach_to`"
         )
-    if target.btf is None:
-        raise NotSupportedError(
-            f"program {program.name!r} attaches by type, and this kernel has no BTF", since="5.4"
-        )
     attach_type = program.expected_attach_type
     prefix, kind = _PREFIXES.get(attach_type, ("", Kind.FUNC)) if attach_type else ("", Kind.FUNC)
     module, colon, name = program.attach_to.rpartition(":")
-    for where, btf in _places(target, module if colon else None):
-        type_id = _own_type(btf, prefix + name, kind)
-        if type_id:
-            return AttachTarget(type_id, where)
-    raise RelocationError(
-        f"program {program.name!r}: the kernel has no {prefix + name!r} to attach to"
-    )
+    return module if colon else None, prefix + name, kind
 
 
 def find_in_program(program: Program, btf: BTF | None, name: str) -> AttachTarget:

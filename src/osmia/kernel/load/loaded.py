@@ -6,8 +6,9 @@ import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
@@ -17,7 +18,7 @@ from osmia.kernel.load.usdt_specs import SPECS_MAP, UsdtSpecs
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pin_sets, pins
 from osmia.kernel.sys.syscall import Command, error_of, map_element
-from osmia.object.model import DataSection, Object
+from osmia.object.model import DataKind, DataSection, Object
 from osmia.object.uapi import MapFlag
 from osmia.values.variables import Store
 
@@ -39,15 +40,32 @@ class KernelObject(engine.LoadedObject):
         maps: Mapping[str, HeldMap],
         sections: Mapping[str, LoadedSection],
         struct_ops: Mapping[str, bytes],
+        *,
+        source: Object,
+        linked: Object,
     ) -> None:
         held = LoadedMaps(f"object {obj.name!r}", maps)
-        super().__init__(obj, programs, held, struct_ops)
+        super().__init__(obj, programs, held, struct_ops, source=source, linked=linked)
         self._sections = dict(sections)
         self._struct_ops = struct_ops
         if SPECS_MAP in held:
             specs = UsdtSpecs(held[SPECS_MAP])
             for program in programs.values():
                 program.usdt_specs = specs
+
+    @property
+    def data_maps(self) -> Mapping[str, LoadedSection]:
+        """What holds its data sections, by section; the object goes on owning it."""
+        return self._sections
+
+    @cached_property
+    def section_maps(self) -> Mapping[str, Any]:
+        held = {
+            name: HeldMap(each.definition, each.fd, None)
+            for name, each in self._sections.items()
+            if each.section.kind is not DataKind.ARENA
+        }
+        return LoadedMaps(f"the data of object {self.name!r}", held)
 
     def _store(self, section: DataSection) -> Store | None:
         loaded = self._sections.get(section.name)

@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from osmia.btf import BTF
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
@@ -35,6 +35,9 @@ from osmia.passes.running import RunningKernel, running_version
 from osmia.passes.stages import prepare
 from osmia.passes.target import Target
 
+if TYPE_CHECKING:
+    from osmia.passes.imports import Imports
+
 
 def load(
     obj: Object,
@@ -45,6 +48,8 @@ def load(
     attach_to: Mapping[str, KernelProgram] | None = None,
     log_level: int = 0,
     token: str | os.PathLike[str] | None = None,
+    imports: Any = (),
+    bind: str = "copy",
     **options: Unpack[PassOptions],
 ) -> KernelObject:
     """Load all programs of `obj` that have `autoload` on, with their maps.
@@ -54,6 +59,7 @@ def load(
     use instead of new ones, by name. `attach_to` gives, by program name, the loaded program
     that an freplace or fentry program is for. `log_level` as for `Program.load`. `token` is
     a bpffs whose BPF token stands in for capabilities (since 6.9); see `kernel.sys.token`.
+    `imports` and `bind` are those of every engine (see `CommonOptions`).
     The other options are those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
@@ -66,6 +72,8 @@ def load(
 
     def attempt(token_fd: int) -> KernelObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
+        if imports or bind != "copy":
+            loader.import_from(imports, bind)
         return loader.load(pin_root, maps or {}, options)
 
     return with_token(attempt, token, obj)
@@ -100,19 +108,29 @@ class _Loader:
         self.with_functions = False
         self.token_fd = token_fd
         self.copies: dict[str, dict[int, int]] = {}
+        self.imports: Imports | None = None
+
+    def import_from(self, given: Any, bind: str) -> None:
+        """Look for externs in what was given as `imports=`."""
+        from osmia.engine.importing import read_imports
+
+        self.imports = read_imports(given, bind, "kernel", obj=self.source)
 
     def load(
         self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
     ) -> KernelObject:
         self._check_types()
-        self.prepared = prepare(self.source, self.target, given_maps=given.keys(), **options)
+        resolvers = [self.imports] if self.imports is not None else ()
+        self.prepared = prepare(
+            self.source, self.target, resolvers, given_maps=given.keys(), **options
+        )
         self.obj = self.prepared.object
         with ExitStack() as undo:
             self._load_btf(undo)
             self.maps = MapLoader(
                 self.prepared, self.btf, pin_root, undo, self.target, self.token_fd
             )
-            self.maps.create(given)
+            self.maps.create(given, self.imports)
             if any(s.relocations for s in self.obj.data_sections.values()):
                 warn_of_pointers(self.obj)
             programs = self._load_programs(undo)
@@ -123,10 +141,14 @@ class _Loader:
                 self.maps.user_maps,
                 self.maps.sections,
                 self._callbacks(programs),
+                source=self.source.copy(),
+                linked=self.prepared.linked,
             )
             undo.pop_all()
         if self.btf is not None:
             self.btf.close()
+        if self.imports is not None:
+            self.imports.note_users(loaded)
         return loaded
 
     def _callbacks(self, programs: Mapping[str, KernelProgram]) -> dict[str, bytes]:

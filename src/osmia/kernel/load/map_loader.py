@@ -7,7 +7,9 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import ArenaMap, Map
@@ -35,6 +37,15 @@ from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
 
 
+class Imported(Protocol):
+    """Live maps of other objects: by names in the object for its maps and data sections."""
+
+    @property
+    def maps(self) -> Mapping[str, Any]: ...
+    @property
+    def sections(self) -> Mapping[str, Any]: ...
+
+
 class MapLoader:
     """The maps of one load. What is made is registered with `undo` until the load succeeds."""
 
@@ -57,11 +68,16 @@ class MapLoader:
         self.user_maps: dict[str, HeldMap] = {}
         self.made: set[str] = set()  # those of them that are new
         self.sections: dict[str, LoadedSection] = {}
+        self.imported: Mapping[str, Any] = {}  # other objects' maps, by section
         self.struct_ops: dict[str, StructOps] = {}
         self.pin_paths: dict[str, str] = {}
 
-    def create(self, given: Mapping[str, Map]) -> None:
-        """Make every map of the object, but those that `given` has, and its data sections."""
+    def create(self, given: Mapping[str, Map], imports: Imported | None = None) -> None:
+        """Make every map of the object and its data sections, but those that `given` has and
+        those that are imported."""
+        if imports is not None:
+            given = {**given, **imports.maps}
+            self.imported = imports.sections
         unknown = given.keys() - self.obj.maps.keys()
         if unknown:
             raise RelocationError(f"{self.obj.name} has no map {sorted(unknown)[0]!r}")
@@ -72,7 +88,9 @@ class MapLoader:
             elif definition.autocreate:
                 self._create(_effective(definition))
         for section in self.obj.data_sections.values():
-            if section.kind is DataKind.ARENA:
+            if section.name in self.imported:
+                self._use_section(section, self.imported[section.name])
+            elif section.kind is DataKind.ARENA:
                 self._fill_arena(section)
             elif section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
@@ -119,13 +137,18 @@ class MapLoader:
 
     @property
     def constants(self) -> list[LoadedSection]:
-        """The `.rodata` sections."""
-        return [s for s in self.sections.values() if s.section.kind is DataKind.RODATA]
+        """The object's own `.rodata` sections."""
+        return [
+            each
+            for name, each in self.sections.items()
+            if each.section.kind is DataKind.RODATA and name not in self.imported
+        ]
 
     def _use(self, definition: model.Map, given: Map) -> None:
         check_engine(definition, given, "kernel")
         check_reuse(definition, given.info, named(given))
-        self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
+        fd = FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}")
+        self._add(definition, fd, like=given)
         if isinstance(given, ArenaMap):
             arena_of(self.user_maps[definition.name]).memory_from(given)
 
@@ -240,8 +263,14 @@ class MapLoader:
         layout = self.prepared.layout(program.name)
         return code_hash(layout, self.obj.byteorder, image.symbols_of(layout, self.target))
 
-    def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
-        held = HeldMap(definition, fd, self.obj.btf)
+    def _add(
+        self,
+        definition: model.Map,
+        fd: FileDescriptor,
+        pinned: str | None = None,
+        like: Map | None = None,
+    ) -> None:
+        held = HeldMap(definition, fd, self.obj.btf, like)
         self.undo.callback(held.close)
         if pinned is not None:
             check_reuse(definition, read_info(fd.fileno()), f"the one pinned at {pinned!r}")
@@ -259,6 +288,24 @@ class MapLoader:
         memory = open_section(
             fd, len(section.contents), definition.flags, writable=section.writable
         )
+        self.undo.callback(memory.close)
+        self.sections[section.name] = LoadedSection(section, definition, fd, memory)
+
+    def _use_section(self, section: DataSection, live: Map) -> None:
+        """A data section of another object, which stays that one's."""
+        check_engine(model.Map(section.name, MapType.ARRAY), live, "kernel")
+        definition = model.Map(
+            live.name,
+            MapType.ARRAY,
+            key_size=live.key_size,
+            value_size=live.value_size,
+            max_entries=1,
+            flags=live.flags,
+        )
+        check_reuse(replace(definition, value_size=len(section.contents)), live.info, named(live))
+        fd = FileDescriptor(os.dup(live.fileno()), f"section {section.name!r}")
+        self.undo.enter_context(fd)
+        memory = open_section(fd, live.value_size, live.flags, writable=section.writable)
         self.undo.callback(memory.close)
         self.sections[section.name] = LoadedSection(section, definition, fd, memory)
 

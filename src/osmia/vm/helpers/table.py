@@ -161,6 +161,7 @@ _MODULES = (
     "tracing",
     "checksums",
     "text",
+    "probe_reads",
     "events",
     "loops",
     "dynptr",

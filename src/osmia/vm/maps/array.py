@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from osmia.vm.layout import (
     MAP_CPUS,
+    MAP_LOCK_OFFSET,
     MAP_MAX_ENTRIES,
     MAP_STRIDE,
     MAP_VALUES,
@@ -37,6 +38,8 @@ def array_update(header: int, key: int, value: int, flags: int, cpu: int) -> int
         return E_2BIG
     if flags & NOEXIST:
         return E_EXIST
+    if flags & LOCK and field32(header, MAP_LOCK_OFFSET) == 0:
+        return E_INVAL
     copy_value(header, address, value, 0)
     return 0
 

@@ -133,11 +133,11 @@ def map_element(header: int, key: int, cpu: int) -> int:
 @native
 def map_update(header: int, key: int, value: int, flags: int, cpu: int) -> int:
     """Store a value under a key."""
+    kind = map_kind(header)
+    if kind == KIND_ARRAY:  # says first what else is wrong
+        return array_update(header, key, value, flags, cpu)
     if flags & LOCK and field32(header, MAP_LOCK_OFFSET) == 0:
         return E_INVAL
-    kind = map_kind(header)
-    if kind == KIND_ARRAY:
-        return array_update(header, key, value, flags, cpu)
     if kind in (KIND_HASH, KIND_LRU):
         return hash_update(header, key, value, flags, cpu)
     if kind == KIND_LPM:

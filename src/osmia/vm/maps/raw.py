@@ -19,8 +19,8 @@ from osmia.vm.maps.body import SPARSE, MapBody
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
 
-_CHUNK_ENTRIES = 16384
-_CHUNK_BYTES = 4 << 20
+CHUNK_ENTRIES = 16384
+CHUNK_BYTES = 4 << 20
 _HASHES = (MapType.HASH, MapType.PERCPU_HASH, MapType.LRU_HASH, MapType.LRU_PERCPU_HASH)
 
 
@@ -144,9 +144,10 @@ class VmMap(RawMap):
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
         stride = self.body.definition.stride
+        without_lock = flags & ElementFlag.LOCK and self.body.definition.lock_offset is None
         for cpu in range(self.body.copies):
             with self._lock:
-                if error := self._unchangeable():
+                if error := self._unchangeable() or (without_lock and errno.EINVAL):
                     return error
                 self._memory.write(self.body.arguments, key)
                 one = value[cpu * stride : cpu * stride + self.value_size]
@@ -266,7 +267,7 @@ class VmMap(RawMap):
 
     def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
         body = self.body
-        chunk = max(1, min(_CHUNK_ENTRIES, _CHUNK_BYTES // (self.key_size + body.step)))
+        chunk = max(1, min(CHUNK_ENTRIES, CHUNK_BYTES // (self.key_size + body.step)))
         ranges = [range(self.max_entries)] if body.is_indexed else body.node_ranges()
         for numbers in ranges:
             for first in range(numbers.start, numbers.stop, chunk):
@@ -344,7 +345,7 @@ class VmMap(RawMap):
     def _refuses(self, flags: int) -> bool:
         """Whether there is no such flag for a lookup; that for a lock needs one."""
         without_lock = self.body.definition.lock_offset is None
-        return bool(flags & ~ElementFlag.LOCK) or without_lock
+        return bool(flags & ~int(ElementFlag.LOCK)) or without_lock
 
     def _call(self, name: str, *arguments: int) -> int:
         """A native operation: 0 or the errno. Under the lock."""

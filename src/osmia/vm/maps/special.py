@@ -18,6 +18,7 @@ from osmia.vm.maps.events import EventQueue, PerfEvents
 from osmia.vm.maps.numbers import DeviceHash, Groups, SocketArray, SocketHash, SparseMap
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.stacks import StackTraces
+from osmia.vm.maps.trie import Trie
 
 if TYPE_CHECKING:
     from osmia.events import EventCodec, EventSource, UserRingBuffer
@@ -213,6 +214,7 @@ HANDLES: dict[MapType, type[VmMap]] = {
     MapType.DEVMAP_HASH: DeviceHash,
     MapType.STACK_TRACE: StackTraces,
     MapType.HASH_OF_MAPS: OuterHash,
+    MapType.LPM_TRIE: Trie,
     MapType.PROG_ARRAY: ProgramSlots,
     MapType.RINGBUF: Ring,
     MapType.USER_RINGBUF: Ring,
