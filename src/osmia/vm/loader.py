@@ -437,11 +437,12 @@ class _Loader:
                 case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
                     _patch(code, at, 0, 0, 0)
                 case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
-                    words = f"the vm has no {self._kernel_name(relocation)}"
-                    poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
+                    self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION if not self.vm.strict_helpers:
                     name = self._kernel_name(relocation).rpartition(" ")[2]
                     _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
+                case RelocationKind.KERNEL_VARIABLE if not self.vm.strict_helpers:
+                    self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
                     what = self._kernel_name(relocation)
                     raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
@@ -450,6 +451,13 @@ class _Loader:
                         f"program {layout.name!r} uses {name!r}, which does not exist"
                     )
         return bytes(code)
+
+    def _poison(self, code: bytearray, relocation: Relocation) -> None:
+        """Have a run that comes by end, with the name of what the vm lacks."""
+        words = f"the vm has no {self._kernel_name(relocation)}"
+        slots = 2 if relocation.kind is RelocationKind.KERNEL_VARIABLE else 1  # of an ld_imm64
+        for at in range(relocation.offset, relocation.offset + 8 * slots, 8):
+            poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
 
     def _link(self, name: str) -> int:
         wanted = ""
