@@ -13,6 +13,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from typing import Any
 
 from osmia.btf.layout import ByteOrder, assemble, kind_in
 from osmia.btf.likeness import DECL_TAG, VAR, Key, names_in, record_of, types_in
@@ -22,45 +23,41 @@ from osmia.btf.likeness import DECL_TAG, VAR, Key, names_in, record_of, types_in
 _MAX_DISTANCE = 12
 
 
-def write(
-    keys: Sequence[Key | None], texts: Sequence[bytes], byteorder: ByteOrder
-) -> tuple[bytes, list[int]]:
+def write(keys: Sequence[Key | None], byteorder: ByteOrder) -> tuple[bytes, list[int]]:
     """The bytes of a BTF of the types with these keys; the new id of each, 0 for None.
 
-    Keys refer to types by their places in `keys`, to names by those in `texts`.
+    Keys refer to types by their places in `keys`.
     """
-    ids = _Order(keys, texts).ids
-    by_id = sorted((new, key) for new, key in zip(ids, keys, strict=True) if new and key)
-    offsets = _Offsets(texts)
-    words = array("I")
-    for _, key in by_id:
-        words.extend(record_of(key, offsets, ids))
-    return assemble(words, bytes(offsets.section), byteorder), ids
+    order = _Order(keys)
+    offsets = _Offsets()
+    words: list[int] = []
+    for key in order.keys:
+        words += record_of(key, offsets, order.ids)
+    return assemble(array("I", words), offsets.section, byteorder), order.ids
 
 
-class _Offsets(dict[int, int]):
+class _Offsets(dict[bytes, int]):
     """Where each name stands among the strings, in the order in which they are asked for."""
 
-    def __init__(self, texts: Sequence[bytes]) -> None:
+    def __init__(self) -> None:
         self.section = bytearray(b"\0")
-        self._texts = texts
-        super().__init__({0: 0})
+        super().__init__({b"": 0})
 
-    def __missing__(self, name: int) -> int:
+    def __missing__(self, name: bytes) -> int:
         offset = self[name] = len(self.section)
-        self.section += self._texts[name] + b"\0"
+        self.section += name + b"\0"
         return offset
 
 
 class _Order:
     """Gives ids to keys."""
 
-    def __init__(self, keys: Sequence[Key | None], texts: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[Key | None]) -> None:
         self._keys = keys
-        self._texts = texts
         self._prints: dict[tuple[int, int], bytes] = {}
-        self._placed = 0
+        #: The id of each place in `keys`, and the keys by their ids, from 1 on.
         self.ids = [0] * len(keys)
+        self.keys: list[Key] = []
         named, unnamed, tags = self._sorts()
         for _, alike in sorted(named.items()):
             self._place(alike)
@@ -77,14 +74,14 @@ class _Order:
             if kind == DECL_TAG:
                 tags.append(number)
             elif key[1]:
-                named[self._texts[key[1]], kind].append(number)
+                named[key[1], kind].append(number)
             else:
                 unnamed.append(number)
         return named, unnamed, tags
 
     def _place(self, alike: list[int]) -> None:
         """Give the next ids to these, and to what without a name they refer to."""
-        keys, ids = self._keys, self.ids
+        keys, ids, placed = self._keys, self.ids, self.keys
         for first in self._sorted(alike, 0):
             waiting = [first]
             while waiting:
@@ -92,8 +89,8 @@ class _Order:
                 key = keys[number]
                 if not key or ids[number]:
                     continue
-                self._placed += 1
-                ids[number] = self._placed
+                placed.append(key)
+                ids[number] = len(placed)
                 for child in reversed(types_in(key)):
                     if not ids[child] and (below := keys[child]) and not below[1]:
                         waiting.append(child)
@@ -102,11 +99,10 @@ class _Order:
         found = []
         for number in tags:
             if key := self._keys[number]:
-                target = self.ids[key[2]]
-                found.append((target, key[3], self._texts[key[1]], key[0], number))
-        for *_, number in sorted(found):
-            self._placed += 1
-            self.ids[number] = self._placed
+                found.append((self.ids[key[2]], key[3], key[1], key[0], number, key))
+        for *_, number, key in sorted(found):
+            self.keys.append(key)
+            self.ids[number] = len(self.keys)
 
     def _sorted(self, alike: list[int], distance: int) -> list[int]:
         """In the order of what they look like from this distance on."""
@@ -130,7 +126,8 @@ class _Order:
         return kind_in(first[0]) == VAR and all(key[:4] == first[:4] for key in keys)
 
     def _number_of_variable(self, number: int) -> int:
-        return (self._keys[number] or ())[4]
+        unique: int = (self._keys[number] or ())[4]
+        return unique
 
     def _print(self, number: int, distance: int) -> bytes:
         """A digest of all that a type and its neighbours up to this distance say."""
@@ -142,7 +139,7 @@ class _Order:
         return found
 
     def _digest(self, key: Key, distance: int) -> bytes:
-        names = [self._texts[name] for name in names_in(key)]
+        names = names_in(key)
         children = types_in(key)
         numbers = record_of(key[:4] if kind_in(key[0]) == VAR else key, _Zeros(), _Zeros())
         digest = blake2b(struct.pack(f"<{len(numbers)}I", *numbers), digest_size=16)
@@ -152,8 +149,8 @@ class _Order:
         return digest.digest()
 
 
-class _Zeros(dict[int, int]):
+class _Zeros(dict[Any, int]):
     """Any name or type as 0."""
 
-    def __missing__(self, number: int) -> int:
+    def __missing__(self, _: object) -> int:
         return 0

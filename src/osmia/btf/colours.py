@@ -14,20 +14,23 @@ Tags with several definitions, and what refers to them, are told apart the long 
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import accumulate, count
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from osmia.btf.layout import KIND_FLAG, KIND_SHIFT, VLEN_MASK, kind_in
+from osmia.btf.layout import KIND_FLAG, KIND_MASK, KIND_SHIFT, RECORD_WORDS, VLEN_MASK, kind_in
 from osmia.btf.likeness import (
     COMPOSITE,
     DECL_TAG,
     ENUM,
+    ENUM64,
     ENUMERATION,
     FWD,
-    SINGLE,
+    PLAIN,
+    PROTOTYPE,
     STRUCT,
     UNION,
     VAR,
@@ -41,6 +44,14 @@ from osmia.errors import ObjectFormatError
 
 _DATASEC = int(Kind.DATASEC)
 
+#: What paints types, and returns those that are to wait for others; and such types.
+_Paint: TypeAlias = Callable[[list[int]], list[int]]
+_Waiting: TypeAlias = tuple[_Paint, list[int]]
+
+#: Where the kind is in a word of the host's order, and what that byte is without the flag.
+_KIND_BYTE = 3 if sys.byteorder == "little" else 0
+_WITHOUT_FLAG = bytes(number & KIND_MASK for number in range(256))
+
 #: How often what could not be painted yet is tried again in a row, before that is planned.
 _TRIALS = 8
 
@@ -49,23 +60,21 @@ class Unit(NamedTuple):
     """One of the BTFs: the colour of each of its types by id, 0 for what was left out."""
 
     btf: BTF
-    colours: list[int]
+    colours: dict[int, int]
 
 
-class Names(dict[int, int]):
-    """The numbers of a BTF's strings by their offsets, whole strings and their ends."""
+class Strings(dict[int, bytes]):
+    """All strings of a BTF by their offsets; ends of others when they are asked for."""
 
-    def __init__(self, btf: BTF, numbers: defaultdict[bytes, int]) -> None:
+    def __init__(self, btf: BTF) -> None:
         texts = btf.string_bytes().split(b"\0")
         offsets = map(add, accumulate(map(len, texts), initial=0), range(len(texts) - 1))
-        super().__init__(zip(offsets, map(numbers.__getitem__, texts), strict=False))
+        super().__init__(zip(offsets, texts, strict=False))
         self._btf = btf
-        self._numbers = numbers
 
-    def __missing__(self, offset: int) -> int:
-        text = self._btf.string(offset).encode("utf-8", "surrogateescape")
-        number = self[offset] = self._numbers[text]
-        return number
+    def __missing__(self, offset: int) -> bytes:
+        text = self[offset] = self._btf.string(offset).encode("utf-8", "surrogateescape")
+        return text
 
 
 class Colours:
@@ -73,7 +82,6 @@ class Colours:
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
-        self.names: defaultdict[bytes, int] = defaultdict(count(1).__next__, {b"": 0})
         self.numbers = count(1)
         self.by_key: defaultdict[Key, int] = defaultdict(self.numbers.__next__, {(): 0})
         #: By the colour of a tag, (keyword, name) as a key: its first definition; others that
@@ -91,7 +99,7 @@ class Colours:
             painting.paint(left_out)
         except KeyError:
             raise painting.explained() from None
-        self.units.append(Unit(btf, [painting.colours[i] for i in range(len(btf))]))
+        self.units.append(Unit(btf, painting.colours))
 
     def keys(self) -> list[Key | None]:
         """The key of each colour, in colours; None for a tag that means several things."""
@@ -117,80 +125,140 @@ class _Painting:
     def __init__(self, whole: Colours, btf: BTF) -> None:
         self._whole = whole
         self._btf = btf
-        self._names = Names(btf, whole.names)
-        self._words, self._starts = btf.records()
+        words, starts = btf.records()
+        self._names = Strings(btf)
+        self._words: list[int] = words.tolist()
+        #: By id; void has no record.
+        self._starts: list[int] = [0, *starts.tolist()]
+        #: Of each word the byte that is the kind, with its flag, where the word is an `info`.
+        self._kinds = bytes(words)[_KIND_BYTE::4].translate(_WITHOUT_FLAG)
+        self._rows = range(len(starts), 0, -1)
         self._colour_of = whole.by_key
         #: By id; what is not in it waits for others to be.
         self.colours: dict[int, int] = {0: 0}
+        self._paints: dict[int, _Paint] = dict.fromkeys(PLAIN, self._paint_plain)
+        self._paints |= dict.fromkeys(COMPOSITE, self._paint_composites)
+        self._paints[PROTOTYPE] = self._paint_prototypes
 
     def paint(self, left_out: Collection[int]) -> None:
         """Paint all types; KeyError when one refers to a type that does not exist."""
-        tagged: list[int] = []
-        singles: list[tuple[int, list[int]]] = []
-        others: list[int] = []
-        for info, rows in self._groups(left_out):
-            kind = kind_in(info)
-            if kind in COMPOSITE or kind in ENUMERATION:
-                others += self._paint_tags(kind, rows, tagged)
-            elif kind == FWD:
-                others += self._paint_tags(UNION if info & KIND_FLAG else STRUCT, rows, [])
-            elif kind in SINGLE and kind not in (VAR, DECL_TAG):
-                singles.append((info, rows))
-            else:
-                others += rows
+        kinds = self._rows_by_kind(left_out)
+        tagged, unnamed = self._paint_tags(kinds)
+        waiting = [
+            *((self._paints.get(kind, self._paint_others), kinds[kind]) for kind in sorted(kinds)),
+            *unnamed,
+        ]
         for _ in range(_TRIALS):
-            singles = [(info, self._paint_singles(info, rows)) for info, rows in singles]
-            others = self._paint_others(others)
-            if not others and not any(rows for _, rows in singles):
-                break
-        else:
-            self._paint_in_order([*others, *(row for _, rows in singles for row in rows)])
+            waiting = [(paint, left) for paint, rows in waiting if (left := paint(rows))]
+        self._paint_in_order([row for _, rows in waiting for row in rows])
         self._compare_definitions(tagged)
 
-    def _groups(self, left_out: Collection[int]) -> Iterator[tuple[int, list[int]]]:
-        """The ids of equal `info` words, downwards: most types refer to later ones."""
-        words, groups = self._words, defaultdict[int, list[int]](list)
-        for row in range(len(self._starts) - 1, 0, -1):
-            groups[words[self._starts[row] + 1]].append(row)
-        absent = set(left_out)
-        for info in [info for info in groups if kind_in(info) == _DATASEC]:
-            absent.update(groups.pop(info))
-        if not absent:
-            yield from groups.items()
-            return
-        self.colours.update(dict.fromkeys(absent, 0))
-        for info, rows in groups.items():
-            if kind_in(info) == DECL_TAG:
-                tags = [row for row in rows if words[self._starts[row] + 2] in absent]
-                self.colours.update(dict.fromkeys(tags, 0))
-            yield info, [row for row in rows if row not in self.colours]
+    def _rows_by_kind(self, left_out: Collection[int]) -> dict[int, list[int]]:
+        """The ids of each kind, downwards: most types refer to later ones."""
+        kinds = defaultdict[int, list[int]](list)
+        of_word = self._kinds
+        for row, start in zip(self._rows, reversed(self._starts), strict=False):
+            kinds[of_word[start + 1]].append(row)
+        absent = {*left_out, *kinds.pop(_DATASEC, ())}
+        if absent:
+            words, starts = self._words, self._starts
+            tags = kinds.get(DECL_TAG, ())
+            absent.update([row for row in tags if words[starts[row] + 2] in absent])
+            self.colours.update(dict.fromkeys(absent, 0))
+            for kind, rows in kinds.items():
+                if not absent.isdisjoint(rows):
+                    kinds[kind] = [row for row in rows if row not in absent]
+        return kinds
 
-    def _paint_tags(self, kind: int, rows: list[int], tagged: list[int]) -> list[int]:
-        """Paint what has a name; the others are left."""
+    def _paint_tags(self, kinds: dict[int, list[int]]) -> tuple[list[int], list[_Waiting]]:
+        """Paint what has a tag; the definitions, and how to paint those without a name."""
         words, starts, names = self._words, self._starts, self._names
         colours, colour_of = self.colours, self._colour_of
-        keyword = ENUM if kind in ENUMERATION else kind
-        left = []
-        for row in rows:
-            name = names[words[starts[row]]]
-            if name:
+        tagged: list[int] = []
+        waiting: list[_Waiting] = []
+        for kind in (STRUCT, UNION, ENUM, ENUM64, FWD):
+            left = []
+            keyword = ENUM if kind == ENUM64 else kind
+            for row in kinds.pop(kind, ()):
+                start = starts[row]
+                name = names[words[start]]
+                if not name:
+                    left.append(row)
+                    continue
+                if kind == FWD:
+                    keyword = UNION if words[start + 1] & KIND_FLAG else STRUCT
+                else:
+                    tagged.append(row)
                 colours[row] = colour_of[keyword, name]
-                tagged.append(row)
-            else:
-                left.append(row)
-        return left
+            paint = self._paint_composites if kind in COMPOSITE else self._paint_others
+            waiting.append((paint, left))
+        return tagged, waiting
 
-    def _paint_singles(self, info: int, rows: list[int]) -> list[int]:
-        """Paint pointers and the like; those are left that are to wait."""
+    def _paint_plain(self, rows: list[int]) -> list[int]:
+        """Paint pointers and the like; those are left that are to wait, as with all kinds."""
         words, starts, names = self._words, self._starts, self._names
         colours, colour_of = self.colours, self._colour_of
+        colour_at = colours.get
         left = []
         for row in rows:
             start = starts[row]
-            target = words[start + 2]
-            if target in colours:
-                colours[row] = colour_of[info, names[words[start]], colours[target]]
+            target = colour_at(words[start + 2])
+            if target is None:
+                left.append(row)
             else:
+                colours[row] = colour_of[words[start + 1], names[words[start]], target]
+        return left
+
+    def _paint_composites(self, rows: list[int]) -> list[int]:
+        left: list[int] = []
+        for row, key in self._composites(rows, left):
+            self.colours[row] = self._colour_of[key]
+        return left
+
+    def _composites(self, rows: list[int], left: list[int]) -> Iterator[tuple[int, Key]]:
+        """The keys of structs or unions, but of those that are to wait, which go to `left`.
+
+        This is `key_at` for what most of the time goes into.
+        """
+        words, starts = self._words, self._starts
+        name_of, colour_of = self._names.__getitem__, self.colours.__getitem__
+        for row in rows:
+            start = starts[row]
+            info = words[start + 1]
+            first = start + RECORD_WORDS
+            end = first + 3 * (info & VLEN_MASK)
+            try:
+                key = (
+                    info,
+                    name_of(words[start]),
+                    words[start + 2],
+                    *map(name_of, words[first:end:3]),
+                    *map(colour_of, words[first + 1 : end : 3]),
+                    *words[first + 2 : end : 3],
+                )
+            except KeyError:
+                left.append(row)
+            else:
+                yield row, key
+
+    def _paint_prototypes(self, rows: list[int]) -> list[int]:
+        words, starts, colours = self._words, self._starts, self.colours
+        name_of, colour_of = self._names.__getitem__, colours.__getitem__
+        left = []
+        for row in rows:
+            start = starts[row]
+            info = words[start + 1]
+            first = start + RECORD_WORDS
+            end = first + 2 * (info & VLEN_MASK)
+            try:
+                colours[row] = self._colour_of[
+                    info,
+                    name_of(words[start]),
+                    colour_of(words[start + 2]),
+                    *map(name_of, words[first:end:2]),
+                    *map(colour_of, words[first + 1 : end : 2]),
+                ]
+            except KeyError:
                 left.append(row)
         return left
 
@@ -227,24 +295,29 @@ class _Painting:
             raise KeyError
         self.colours.update(dict.fromkeys(circular, self._whole.circular))
 
-    def _compare_definitions(self, rows: list[int]) -> None:
-        words, starts, names, colours = self._words, self._starts, self._names, self.colours
-        whole = self._whole
-        definitions = whole.definitions
-        for row in rows:
-            key = key_at(words, starts[row], names, colours)
-            tag = colours[row]
-            if kind_in(key[0]) in ENUMERATION and not key[0] & VLEN_MASK:
-                whole.declarations[tag] = min(key, whole.declarations.get(tag, key))
-                continue
-            first = definitions.setdefault(tag, key)
-            if first != key:
-                whole.variants[tag][key] = None
+    def _compare_definitions(self, tagged: list[int]) -> None:
+        """See whether tags mean what they meant before."""
+        words, starts, colours = self._words, self._starts, self.colours
+        variants, meaning = self._whole.variants, self._whole.definitions.setdefault
+        enums = [row for row in tagged if kind_in(words[starts[row] + 1]) in ENUMERATION]
+        dangling: list[int] = []
+        for row, key in self._composites(tagged[: len(tagged) - len(enums)], dangling):
+            if meaning(colours[row], key) != key:
+                variants[colours[row]][key] = None
+        if dangling:
+            raise KeyError
+        declarations = self._whole.declarations
+        for row in enums:
+            tag, key = colours[row], key_at(words, starts[row], self._names, colours)
+            if not key[0] & VLEN_MASK:
+                declarations[tag] = min(key, declarations.get(tag, key))
+            elif meaning(tag, key) != key:
+                variants[tag][key] = None
 
     def explained(self) -> ObjectFormatError:
         """What is wrong with a BTF that refers to what does not exist."""
         count = len(self._starts)
-        for row in range(1, count):
+        for row in reversed(self._rows):
             for child in types_at(self._words, self._starts[row]):
                 if child >= count:
                     problem = f"type {row} refers to type {child}, which does not exist"

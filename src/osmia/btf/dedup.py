@@ -69,8 +69,11 @@ def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Me
             raise LinkError(f"{btf.name}: types on top of others (split BTF) cannot be merged")
         colours.paint(btf, left_out[number] if left_out else ())
     byteorder = inputs[0].byteorder if inputs else "little"
-    data, ids = write(repaint(colours), list(colours.names), byteorder)
-    new_ids = [[ids[colour] for colour in unit.colours] for unit in colours.units]
+    data, ids = write(repaint(colours), byteorder)
+    new_ids = []
+    for btf, of_types in colours.units:
+        in_order = map(of_types.__getitem__, range(len(btf)))
+        new_ids.append(list(map(ids.__getitem__, in_order)))
     return Merged(BTF(data, unique_strings=True), new_ids)
 
 

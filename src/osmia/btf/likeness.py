@@ -1,6 +1,6 @@
 """What types look like: each as a key, which two types share when they look the same.
 
-A key is a type's record with numbers for names and for the types that it refers to:
+A key is a type's record with names for their offsets, and other numbers for types:
 
     (info, name, size or type, …)    where … depends on the kind in `info`:
     struct, union     its members' names, then their types, then their offsets
@@ -17,17 +17,18 @@ so that all of one sort are a slice, which C code maps from one numbering to ano
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from osmia.btf.layout import RECORD_WORDS, VLEN_MASK, kind_in
 from osmia.btf.types import Kind
 
-Key: TypeAlias = tuple[int, ...]
+#: Names are bytes, all else is int. Any, since a checker cannot tell them apart in slices.
+Key: TypeAlias = tuple[Any, ...]
 
 # Plain numbers: comparing with them is much cheaper than with an enumeration's.
 STRUCT, UNION, ENUM, FWD = int(Kind.STRUCT), int(Kind.UNION), int(Kind.ENUM), int(Kind.FWD)
-VAR, DECL_TAG = int(Kind.VAR), int(Kind.DECL_TAG)
-_PROTOTYPE, _ARRAY = int(Kind.FUNC_PROTO), int(Kind.ARRAY)
+ENUM64, VAR, DECL_TAG = int(Kind.ENUM64), int(Kind.VAR), int(Kind.DECL_TAG)
+PROTOTYPE, _ARRAY = int(Kind.FUNC_PROTO), int(Kind.ARRAY)
 
 #: Kinds that have one type, in the record's third word, and at most one word more.
 SINGLE = frozenset(
@@ -46,19 +47,22 @@ SINGLE = frozenset(
         ),
     )
 )
+#: Those whose record ends there.
+PLAIN = SINGLE - {VAR, DECL_TAG}
 COMPOSITE = frozenset((STRUCT, UNION))
-ENUMERATION = frozenset((ENUM, int(Kind.ENUM64)))
+ENUMERATION = frozenset((ENUM, ENUM64))
 
 #: Words for each of `vlen` entries.
-_ENTRY = {STRUCT: 3, UNION: 3, ENUM: 2, int(Kind.ENUM64): 3, _PROTOTYPE: 2}
+_ENTRY = {STRUCT: 3, UNION: 3, ENUM: 2, ENUM64: 3, PROTOTYPE: 2}
 #: Words behind the record's three where there are no entries.
 _MORE = {_ARRAY: 3, int(Kind.INT): 1, int(Kind.VAR): 1, int(Kind.DECL_TAG): 1}
 
-#: What numbers names by their offsets and types by their ids; either may be any mapping.
-Numbers: TypeAlias = Mapping[int, int] | Sequence[int]
+#: Names by their offsets, and types by others' numbers for them.
+Names: TypeAlias = Mapping[int, bytes]
+Types: TypeAlias = Mapping[int, int] | Sequence[int]
 
 
-def key_at(words: Sequence[int], start: int, names: Numbers, types: Numbers) -> Key:
+def key_at(words: Sequence[int], start: int, names: Names, types: Types) -> Key:
     """The key of the type whose record starts at `start`; not for data sections."""
     info = words[start + 1]
     kind = kind_in(info)
@@ -71,7 +75,7 @@ def key_at(words: Sequence[int], start: int, names: Numbers, types: Numbers) -> 
         seconds: Iterable[int] = words[first + 1 : end : step]
         if kind not in ENUMERATION:
             seconds = map(types.__getitem__, seconds)
-        if kind == _PROTOTYPE:
+        if kind == PROTOTYPE:
             third = types[third]
         lasts = words[first + 2 : end : 3] if step == 3 else ()
         return (info, name, third, *entries, *seconds, *lasts)
@@ -92,7 +96,7 @@ def types_at(words: Sequence[int], start: int) -> Sequence[int]:
         return words[start + 2 : first]
     if kind in COMPOSITE:
         return words[first + 1 : first + 3 * (info & VLEN_MASK) : 3]
-    if kind == _PROTOTYPE:
+    if kind == PROTOTYPE:
         end = first + 2 * (info & VLEN_MASK)
         return [words[start + 2], *words[first + 1 : end : 2]]
     return words[first : first + 2] if kind == _ARRAY else ()
@@ -107,12 +111,12 @@ def types_in(key: Key) -> Key:
     count = info & VLEN_MASK
     if kind in COMPOSITE:
         return key[3 + count : 3 + 2 * count]
-    if kind == _PROTOTYPE:
+    if kind == PROTOTYPE:
         return (key[2], *key[3 + count :])
     return key[3:5] if kind == _ARRAY else ()
 
 
-def names_in(key: Key) -> Key:
+def names_in(key: Key) -> tuple[bytes, ...]:
     """The names in a key: the type's own, then those of its entries."""
     kind = kind_in(key[0])
     return (key[1], *key[3 : 3 + (key[0] & VLEN_MASK)]) if kind in _ENTRY else key[1:2]
@@ -128,15 +132,15 @@ def with_types(key: Key, stand_in: int, types: Iterator[int]) -> Key:
     if kind in SINGLE:
         return (*key[:2], *changed(key[2:3]), *key[3:])
     first, count = (3, 2) if kind == _ARRAY else (3 + (key[0] & VLEN_MASK), key[0] & VLEN_MASK)
-    if kind == _PROTOTYPE:
+    if kind == PROTOTYPE:
         return (*key[:2], *changed(key[2:3]), *key[3:first], *changed(key[first:]))
     if kind == _ARRAY or kind in COMPOSITE:
         return (*key[:first], *changed(key[first : first + count]), *key[first + count :])
     return key
 
 
-def record_of(key: Key, names: Numbers, types: Numbers) -> Sequence[int]:
-    """The record that has this key, with `names` and `types` for its numbers."""
+def record_of(key: Key, names: Mapping[bytes, int], types: Types) -> Sequence[int]:
+    """The record that has this key, with the offsets of `names`, and `types` for its numbers."""
     info, name, third = key[:3]
     kind = kind_in(info)
     if kind in SINGLE:
@@ -145,7 +149,7 @@ def record_of(key: Key, names: Numbers, types: Numbers) -> Sequence[int]:
     if kind in _ENTRY:
         count, step = info & VLEN_MASK, _ENTRY[kind]
         record = [0] * (RECORD_WORDS + step * count)
-        record[:3] = names[name], info, types[third] if kind == _PROTOTYPE else third
+        record[:3] = names[name], info, types[third] if kind == PROTOTYPE else third
         record[3::step] = map(names.__getitem__, key[3 : 3 + count])
         seconds: Iterable[int] = key[3 + count : 3 + 2 * count]
         record[4::step] = seconds if kind in ENUMERATION else map(types.__getitem__, seconds)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from osmia.btf.colours import Colours, Names, Unit
+from osmia.btf.colours import Colours, Strings, Unit
 from osmia.btf.forwards import Classes, classes_of
 from osmia.btf.layout import VLEN_MASK, kind_in
 from osmia.btf.likeness import (
@@ -39,8 +39,8 @@ def repaint(colours: Colours) -> list[Key | None]:
     if doubtful:
         graph = _Graph(doubtful, colours.declarations)
         for unit in colours.units:
-            if not doubtful.isdisjoint(unit.colours):
-                graph.add(unit, Names(unit.btf, colours.names))
+            if not doubtful.isdisjoint(unit.colours.values()):
+                graph.add(unit)
         for colour in doubtful:
             keys[colour] = None
         graph.paint(keys)
@@ -50,7 +50,7 @@ def repaint(colours: Colours) -> list[Key | None]:
 def _doubtful(colours: Colours, keys: Sequence[Key | None]) -> set[int]:
     """The colours from which one can get to a tag of several meanings."""
     waiting = [*colours.variants]
-    if any(colours.circular in unit.colours for unit in colours.units):
+    if any(colours.circular in unit.colours.values() for unit in colours.units):
         waiting.append(colours.circular)
     if not waiting:
         return set()
@@ -86,15 +86,18 @@ class _Graph:
         self._definitions = defaultdict[int, list[int]](list)
         self._declarations: dict[int, int] = {}
 
-    def add(self, unit: Unit, names: Names) -> None:
+    def add(self, unit: Unit) -> None:
         """Add the types of a unit that are of doubtful colours."""
-        words, starts = unit.btf.records()
-        first = len(self._types)
-        own = [row for row, colour in enumerate(unit.colours) if colour in self._doubtful]
-        nodes = {row: node for node, row in enumerate(own, first)}
-        types = [_NODE if colour in self._doubtful else colour for colour in unit.colours]
-        for node, row in enumerate(own, first):
-            start = starts[row]
+        types = {
+            row: _NODE if colour in self._doubtful else colour
+            for row, colour in unit.colours.items()
+        }
+        own = sorted(row for row, colour in types.items() if colour == _NODE)
+        nodes = {row: node for node, row in enumerate(own, len(self._types))}
+        records, starts = unit.btf.records()
+        words, names = records.tolist(), Strings(unit.btf)
+        for row, node in nodes.items():
+            start = starts[row - 1]
             label = self._tagged(node, key_at(words, start, names, types), unit.colours[row])
             if kind_in(label[0]) == VAR:
                 label = (*label, node)  # equals nothing else

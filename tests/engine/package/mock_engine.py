@@ -40,6 +40,7 @@ class MockEngine:
         "attach": "a mock is attached to nothing",
         "struct_ops": "a mock calls no struct_ops",
         "pin": "a mock is pinned to nothing",
+        "publish": "a mock is no library",
         "open": "a mock is not found by an id",
         "fileno": "a mock has no descriptor",
         "info": "a mock has no info",
@@ -47,6 +48,7 @@ class MockEngine:
         "dump": "a mock has no code",
         "run_statistics": "a mock counts no runs",
         "output": "a mock writes nothing",
+        "imports": "a mock's functions are Python's",
     }
     options: Mapping[str, frozenset[str]] = {"load": frozenset({"answers"}), "run": frozenset()}
 
