@@ -64,13 +64,17 @@ class Unit(NamedTuple):
 
 
 class Strings(dict[int, bytes]):
-    """All strings of a BTF by their offsets; ends of others when they are asked for."""
+    """The strings of a BTF by their offsets, each read when it is first asked for."""
 
     def __init__(self, btf: BTF) -> None:
-        texts = btf.string_bytes().split(b"\0")
-        offsets = map(add, accumulate(map(len, texts), initial=0), range(len(texts) - 1))
-        super().__init__(zip(offsets, texts, strict=False))
+        super().__init__()
         self._btf = btf
+
+    def read_all(self) -> None:
+        """Read all but those that are ends of others: much cheaper than one by one."""
+        texts = self._btf.string_bytes().split(b"\0")
+        offsets = map(add, accumulate(map(len, texts), initial=0), range(len(texts) - 1))
+        self.update(zip(offsets, texts, strict=False))
 
     def __missing__(self, offset: int) -> bytes:
         text = self[offset] = self._btf.string(offset).encode("utf-8", "surrogateescape")
@@ -89,8 +93,9 @@ class Colours:
         self.definitions: dict[int, Key] = {}
         self.variants: defaultdict[int, dict[Key, None]] = defaultdict(dict)
         self.declarations: dict[int, Key] = {}
-        #: The colour of what refers to itself without a name; none in C.
+        #: The colour of what refers to itself without a name, which nothing does in C.
         self.circular = next(self.numbers)
+        self.has_circles = False
 
     def paint(self, btf: BTF, left_out: Collection[int]) -> None:
         """Add a BTF; of what it holds, data sections are left out, `left_out` and their tags."""
@@ -127,6 +132,7 @@ class _Painting:
         self._btf = btf
         words, starts = btf.records()
         self._names = Strings(btf)
+        self._names.read_all()
         self._words: list[int] = words.tolist()
         #: By id; void has no record.
         self._starts: list[int] = [0, *starts.tolist()]
@@ -294,6 +300,7 @@ class _Painting:
         if any(child not in circular for child in waiting):
             raise KeyError
         self.colours.update(dict.fromkeys(circular, self._whole.circular))
+        self._whole.has_circles |= bool(circular)
 
     def _compare_definitions(self, tagged: list[int]) -> None:
         """See whether tags mean what they meant before."""
