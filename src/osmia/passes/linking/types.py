@@ -11,11 +11,12 @@ from typing import NamedTuple
 from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
 from osmia.btf.additions import Additions
 from osmia.btf.patch import SectionLayout, corrected
+from osmia.errors import ObjectFormatError
 from osmia.object.map_attributes import find_attribute
 from osmia.object.model import Function, Map, Object
 from osmia.passes.linking.liveness import Place
 from osmia.passes.linking.placement import Placement
-from osmia.passes.linking.symbols import Symbols, What, variable_id
+from osmia.passes.linking.symbols import Symbols, What, variable_id, where
 
 #: Sections that all objects have alike: one's is everybody's.
 TEXTS = ("license", "version")
@@ -141,6 +142,12 @@ class Types:
         ids, texts = self.ids[number], self._texts[number]
         if texts is None:
             return function
+        named = [function.btf_id, *[each.type_id for each in function.core_relocations]]
+        if max(named) >= len(ids):
+            raise ObjectFormatError(
+                f"function {function.name!r} names type {max(named)}, which does not exist",
+                file=where(self.objects[number]),
+            )
         core = tuple(
             [each._replace(type_id=ids[each.type_id]) for each in function.core_relocations]
         )
