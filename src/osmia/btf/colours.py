@@ -35,6 +35,7 @@ from osmia.btf.likeness import (
     UNION,
     VAR,
     Key,
+    Types,
     key_at,
     types_at,
 )
@@ -60,7 +61,7 @@ class Unit(NamedTuple):
     """One of the BTFs: the colour of each of its types by id, 0 for what was left out."""
 
     btf: BTF
-    colours: dict[int, int]
+    colours: list[int]
 
 
 class Strings(dict[int, bytes]):
@@ -101,10 +102,10 @@ class Colours:
         """Add a BTF; of what it holds, data sections are left out, `left_out` and their tags."""
         painting = _Painting(self, btf)
         try:
-            painting.paint(left_out)
-        except KeyError:
+            colours = painting.paint(left_out)
+        except LookupError:
             raise painting.explained() from None
-        self.units.append(Unit(btf, painting.colours))
+        self.units.append(Unit(btf, colours))
 
     def keys(self) -> list[Key | None]:
         """The key of each colour, in colours; None for a tag that means several things."""
@@ -146,8 +147,8 @@ class _Painting:
         self._paints |= dict.fromkeys(COMPOSITE, self._paint_composites)
         self._paints[PROTOTYPE] = self._paint_prototypes
 
-    def paint(self, left_out: Collection[int]) -> None:
-        """Paint all types; KeyError when one refers to a type that does not exist."""
+    def paint(self, left_out: Collection[int]) -> list[int]:
+        """Paint all types; LookupError when one refers to a type that does not exist."""
         kinds = self._rows_by_kind(left_out)
         tagged, unnamed = self._paint_tags(kinds)
         waiting = [
@@ -157,7 +158,10 @@ class _Painting:
         for _ in range(_TRIALS):
             waiting = [(paint, left) for paint, rows in waiting if (left := paint(rows))]
         self._paint_in_order([row for _, rows in waiting for row in rows])
-        self._compare_definitions(tagged)
+        # A list is twice as fast to look up in as a dictionary whose keys are other objects.
+        colours = list(map(self.colours.__getitem__, range(len(self._starts))))
+        self._compare_definitions(tagged, colours)
+        return colours
 
     def _rows_by_kind(self, left_out: Collection[int]) -> dict[int, list[int]]:
         """The ids of each kind, downwards: most types refer to later ones."""
@@ -217,17 +221,19 @@ class _Painting:
 
     def _paint_composites(self, rows: list[int]) -> list[int]:
         left: list[int] = []
-        for row, key in self._composites(rows, left):
+        for row, key in self._composites(rows, self.colours, left):
             self.colours[row] = self._colour_of[key]
         return left
 
-    def _composites(self, rows: list[int], left: list[int]) -> Iterator[tuple[int, Key]]:
+    def _composites(
+        self, rows: list[int], colours: Types, left: list[int]
+    ) -> Iterator[tuple[int, Key]]:
         """The keys of structs or unions, but of those that are to wait, which go to `left`.
 
         This is `key_at` for what most of the time goes into.
         """
         words, starts = self._words, self._starts
-        name_of, colour_of = self._names.__getitem__, self.colours.__getitem__
+        name_of, colour_of = self._names.__getitem__, colours.__getitem__
         for row in rows:
             start = starts[row]
             info = words[start + 1]
@@ -302,17 +308,15 @@ class _Painting:
         self.colours.update(dict.fromkeys(circular, self._whole.circular))
         self._whole.has_circles |= bool(circular)
 
-    def _compare_definitions(self, tagged: list[int]) -> None:
+    def _compare_definitions(self, tagged: list[int], colours: list[int]) -> None:
         """See whether tags mean what they meant before."""
-        words, starts, colours = self._words, self._starts, self.colours
+        words, starts = self._words, self._starts
         variants, meaning = self._whole.variants, self._whole.definitions.setdefault
         enums = [row for row in tagged if kind_in(words[starts[row] + 1]) in ENUMERATION]
-        dangling: list[int] = []
-        for row, key in self._composites(tagged[: len(tagged) - len(enums)], dangling):
+        composites = tagged[: len(tagged) - len(enums)]
+        for row, key in self._composites(composites, colours, []):
             if meaning(colours[row], key) != key:
                 variants[colours[row]][key] = None
-        if dangling:
-            raise KeyError
         declarations = self._whole.declarations
         for row in enums:
             tag, key = colours[row], key_at(words, starts[row], self._names, colours)

@@ -89,7 +89,7 @@ class _Graph:
     def add(self, unit: Unit) -> None:
         """Add the types of a unit that are of doubtful colours."""
         colours, doubtful = unit.colours, self._doubtful
-        own = sorted([row for row, colour in colours.items() if colour in doubtful])
+        own = [row for row, colour in enumerate(colours) if colour in doubtful]
         nodes = {row: node for node, row in enumerate(own, len(self._types))}
         names = Strings(unit.btf)
         for row, node in nodes.items():
