@@ -45,9 +45,18 @@ from osmia.errors import ObjectFormatError
 
 _DATASEC = int(Kind.DATASEC)
 
-#: What paints types, and returns those that are to wait for others; and such types.
+#: What paints types, and returns those that are to wait for others.
 _Paint: TypeAlias = Callable[[list[int]], list[int]]
-_Waiting: TypeAlias = tuple[_Paint, list[int]]
+
+#: In this order, most types find painted what they refer to.
+_ORDER = [
+    int(kind)
+    for kind in (
+        *(Kind.INT, Kind.FLOAT, Kind.ENUM, Kind.ENUM64, Kind.FWD),
+        *(Kind.TYPEDEF, Kind.ARRAY, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG),
+        *(Kind.PTR, Kind.FUNC_PROTO, Kind.FUNC, Kind.VAR, Kind.DECL_TAG),
+    )
+]
 
 #: Where the kind is in a word of the host's order, and what that byte is without the flag.
 _KIND_BYTE = 3 if sys.byteorder == "little" else 0
@@ -150,10 +159,11 @@ class _Painting:
     def paint(self, left_out: Collection[int]) -> list[int]:
         """Paint all types; LookupError when one refers to a type that does not exist."""
         kinds = self._rows_by_kind(left_out)
-        tagged, unnamed = self._paint_tags(kinds)
+        tagged = self._paint_tags(kinds)
+        composites = sorted(kinds.get(STRUCT, []) + kinds.get(UNION, []), reverse=True)
         waiting = [
-            *((self._paints.get(kind, self._paint_others), kinds[kind]) for kind in sorted(kinds)),
-            *unnamed,
+            *((self._paints.get(kind, self._paint_others), kinds.get(kind, [])) for kind in _ORDER),
+            (self._paint_composites, composites),
         ]
         for _ in range(_TRIALS):
             waiting = [(paint, left) for paint, rows in waiting if (left := paint(rows))]
@@ -180,16 +190,15 @@ class _Painting:
                     kinds[kind] = [row for row in rows if row not in absent]
         return kinds
 
-    def _paint_tags(self, kinds: dict[int, list[int]]) -> tuple[list[int], list[_Waiting]]:
-        """Paint what has a tag; the definitions, and how to paint those without a name."""
+    def _paint_tags(self, kinds: dict[int, list[int]]) -> list[int]:
+        """Paint what has a tag, and leave the others in `kinds`; those that are definitions."""
         words, starts, names = self._words, self._starts, self._names
         colours, colour_of = self.colours, self._colour_of
         tagged: list[int] = []
-        waiting: list[_Waiting] = []
         for kind in (STRUCT, UNION, ENUM, ENUM64, FWD):
             left = []
             keyword = ENUM if kind == ENUM64 else kind
-            for row in kinds.pop(kind, ()):
+            for row in kinds.get(kind, ()):
                 start = starts[row]
                 name = names[words[start]]
                 if not name:
@@ -200,9 +209,8 @@ class _Painting:
                 else:
                     tagged.append(row)
                 colours[row] = colour_of[keyword, name]
-            paint = self._paint_composites if kind in COMPOSITE else self._paint_others
-            waiting.append((paint, left))
-        return tagged, waiting
+            kinds[kind] = left
+        return tagged
 
     def _paint_plain(self, rows: list[int]) -> list[int]:
         """Paint pointers and the like; those are left that are to wait, as with all kinds."""
