@@ -159,8 +159,9 @@ class _Joiner:
 
     def _function(self, place: Place, function: Function) -> tuple[str, Function]:
         placement, references = self.placements[place.input], self.references[place.input]
-        made = replace(
-            self.types.of_function(place.input, function),
+        made = self.types.of_function(
+            place.input,
+            function,
             code=references.in_code(function),
             relocations=tuple([references.moved(each) for each in function.relocations]),
         )

@@ -6,7 +6,7 @@ import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
 from osmia.btf.additions import Additions
@@ -139,11 +139,12 @@ class Types:
         info = int(Kind.DATASEC) << 24 | len(section.entries)
         return self._added.add_type(self._added.add_string(name), info, section.size, *words)
 
-    def of_function(self, number: int, function: Function) -> Function:
-        """A function of an input with its type and its source lines as they are now."""
+    def of_function(self, number: int, function: Function, **changes: Any) -> Function:
+        """A function of an input with its type and its source lines as they are now, and with
+        other changes."""
         ids, texts = self.ids[number], self._texts[number]
         if texts is None:
-            return function
+            return replace(function, **changes)
         named = [function.btf_id, *[each.type_id for each in function.core_relocations]]
         if max(named) >= len(ids):
             raise self._no_type(number, f"function {function.name!r}", max(named))
@@ -165,6 +166,7 @@ class Types:
             btf_id=ids[function.btf_id],
             line_info=words.tobytes(),
             core_relocations=core,
+            **changes,
         )
 
     def _no_type(self, number: int, what: str, type_id: int) -> ObjectFormatError:
