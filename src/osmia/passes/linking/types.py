@@ -117,6 +117,8 @@ class Types:
         bases = placement.bases | placement.other_bases
         base = bases.get(datasec.name, 0)
         for entry in datasec.entries:
+            if entry.type_id >= len(ids):
+                raise self._no_type(number, f"section {datasec.name!r}", entry.type_id)
             new_id = ids[entry.type_id]
             if not new_id or new_id in known:
                 continue
@@ -144,10 +146,7 @@ class Types:
             return function
         named = [function.btf_id, *[each.type_id for each in function.core_relocations]]
         if max(named) >= len(ids):
-            raise ObjectFormatError(
-                f"function {function.name!r} names type {max(named)}, which does not exist",
-                file=where(self.objects[number]),
-            )
+            raise self._no_type(number, f"function {function.name!r}", max(named))
         core = tuple(
             [each._replace(type_id=ids[each.type_id]) for each in function.core_relocations]
         )
@@ -167,6 +166,10 @@ class Types:
             line_info=words.tobytes(),
             core_relocations=core,
         )
+
+    def _no_type(self, number: int, what: str, type_id: int) -> ObjectFormatError:
+        message = f"{what} names type {type_id}, which does not exist"
+        return ObjectFormatError(message, file=where(self.objects[number]))
 
     def of_map(self, number: int, definition: Map) -> Map:
         """A map of an input with its types as they are now."""
