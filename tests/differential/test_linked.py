@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,8 +56,8 @@ def without_types(seen: Seen) -> tuple[dict[str, SeenProgram], list[SeenMap]]:
 
 def untyped(seen: tuple[dict[str, SeenProgram], list[SeenMap]]) -> Any:
     """The same of what was loaded without types at all."""
-    none = {"has_btf": False, "key_type": 0, "value_type": 0}
-    return seen[0], sorted((replace(each, **none) for each in seen[1]), key=repr)
+    maps = [replace(m, has_btf=False, key_type=False, value_type=False) for m in seen[1]]
+    return seen[0], sorted(maps, key=repr)
 
 
 def references(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -139,3 +140,42 @@ def compare(
         assert alike and (theirs == mine) == (not difference)
         assert not difference or theirs == untyped(mine)
         assert seen(by_osmia, linked.theirs, "theirs-by-osmia") == mine
+
+
+@pytest.mark.parametrize("name", group_names())
+def test_llvm_reads_it_without_a_warning(name: str, tmp_path: Path) -> None:
+    mine = link(read_group(name), tmp_path).mine
+    for command in (["llvm-readelf", "--all"], ["llvm-objdump", "--all-headers", "-d", "-r", "-t"]):
+        read = subprocess.run([*command, mine], capture_output=True, text=True, check=True)
+        assert read.stdout and not read.stderr
+
+
+@pytest.mark.filterwarnings("ignore:.*fills in no such address:osmia.OsmiaWarning")
+@pytest.mark.parametrize("name", [each for each in group_names() if each not in DIFFERENT])
+def test_what_is_linked_links_on(
+    name: str, by_osmia: Callable[..., Seen], bpffs: Path, tmp_path: Path
+) -> None:
+    """The first half linked by osmia, then with the rest: by osmia, and by bpftool."""
+    group = read_group(name)
+    whole = link(group, tmp_path).mine
+    first, *rest = group.objects(tmp_path)
+    half, again = tmp_path / "half.bpf.o", tmp_path / "again"
+    osmia.link([first], allow_undefined=True).save(half)
+    again.mkdir()
+    osmia.link([half, *rest], name="linked").save(again / "linked.bpf.o")
+    (bpffs / "whole").mkdir()
+    expected = without_types(by_osmia(whole, bpffs / "whole"))
+    (bpffs / "again").mkdir()
+    assert without_types(by_osmia(again / "linked.bpf.o", bpffs / "again")) == expected
+    assert by_bpftool([half, *rest], again / "linked.bpf.o") == ""
+    (bpffs / "bpftool").mkdir()
+    assert without_types(by_osmia(again / "linked.bpf.o", bpffs / "bpftool")) == expected
+
+
+@pytest.mark.parametrize("name", group_names())
+def test_types_are_as_few_as_bpftool_s(name: str, tmp_path: Path) -> None:
+    linked = link(read_group(name), tmp_path)
+    if linked.refused:
+        pytest.skip("bpftool links nothing")
+    mine, theirs = (osmia.open(path).btf for path in (linked.mine, linked.theirs))
+    assert mine is not None and theirs is not None and len(mine) <= len(theirs)

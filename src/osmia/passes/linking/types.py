@@ -205,8 +205,8 @@ class Types:
 def left_out(
     objects: Sequence[Object], symbols: Symbols, unneeded: frozenset[Place]
 ) -> list[set[int]]:
-    """The VARs and FUNCs of each input that the output is to be without: what was declared is
-    defined now or declared by another, what was defined lost or is needed by nobody."""
+    """The types of each input that the output is to be without: VARs and FUNCs that are defined
+    now or declared by another, that lost or that nobody needs, and what only these need."""
     found: list[set[int]] = [set() for _ in objects]
     for symbol in symbols.values():
         kept = symbol.extern if symbol.winner is None else None
@@ -231,7 +231,22 @@ def left_out(
             if name in told:
                 found[number] |= ids
             told.add(name)
+    for obj, ids in zip(objects, found, strict=True):
+        if obj.btf is not None and ids:
+            ids |= _their_prototypes(obj.btf, ids)
     return found
+
+
+def _their_prototypes(btf: BTF, ids: Collection[int]) -> set[int]:
+    """The types of functions that are left out, where nothing else refers to them."""
+    functions = [each for each in ids if btf.kind_of(each) == Kind.FUNC]
+    if not functions:
+        return set()
+    words, starts = btf.records()
+    # Compilers refer to prototypes here alone; where a size stands it may look like one.
+    references = [words[start + 2] for start in starts]
+    prototypes = [btf.words(each)[2] for each in functions]
+    return {each for each in prototypes if references.count(each) == prototypes.count(each)}
 
 
 def _unneeded_types(objects: Sequence[Object], unneeded: frozenset[Place]) -> list[set[int]]:
