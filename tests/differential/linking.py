@@ -73,4 +73,4 @@ def by_bpftool(objects: list[Path], target: Path) -> str:
         capture_output=True,
         text=True,
     )
-    return done.stderr if done.returncode else ""
+    return (done.stderr or f"exit status {done.returncode}") if done.returncode else ""
