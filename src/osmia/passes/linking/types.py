@@ -35,6 +35,7 @@ class _Entry(NamedTuple):
 @dataclass(slots=True)
 class _Section:
     entries: list[_Entry] = field(default_factory=list)
+    known: set[int] = field(default_factory=set)
     size: int = 0
 
 
@@ -113,15 +114,15 @@ class Types:
     def _append(self, section: _Section, number: int, btf: BTF, datasec: DataSec) -> None:
         """An input's part of a section; maps have no order that anything depends on."""
         ids, placement = self.ids[number], self.placements[number]
-        known = {entry.type_id for entry in section.entries}
         bases = placement.bases | placement.other_bases
         base = bases.get(datasec.name, 0)
         for entry in datasec.entries:
             if entry.type_id >= len(ids):
                 raise self._no_type(number, f"section {datasec.name!r}", entry.type_id)
             new_id = ids[entry.type_id]
-            if not new_id or new_id in known:
+            if not new_id or new_id in section.known:
                 continue
+            section.known.add(new_id)
             declared = btf.type(entry.type_id)
             if not isinstance(declared, Var) or declared.linkage == VarLinkage.GLOBAL_EXTERN:
                 offset = 0
