@@ -27,6 +27,7 @@ from osmia.values.variables import Store
 
 if TYPE_CHECKING:
     from osmia.engine.link import Link
+    from osmia.kernel.load.replacing import Replacement
 
 
 class KernelObject(engine.LoadedObject):
@@ -53,6 +54,8 @@ class KernelObject(engine.LoadedObject):
         super().__init__(obj, programs, held, struct_ops, source=source, linked=linked)
         self._sections = dict(sections)
         self._struct_ops = struct_ops
+        self.replacements: dict[str, Replacement] = {}
+        """Functions of other objects that stand for stubs in programs of this one, by name."""
         if SPECS_MAP in held:
             specs = UsdtSpecs(held[SPECS_MAP])
             for program in programs.values():
@@ -80,13 +83,8 @@ class KernelObject(engine.LoadedObject):
         definition = replace(self.object.programs[self.programs[program].name], **changes)
         return self.load_clone(definition, target, log_level)
 
-    @property
-    def data_maps(self) -> Mapping[str, LoadedSection]:
-        """What holds its data sections, by section; the object goes on owning it."""
-        return self._sections
-
     @cached_property
-    def section_maps(self) -> Mapping[str, Any]:
+    def section_maps(self) -> LoadedMaps:
         held = {
             name: HeldMap(each.definition, each.fd, None)
             for name, each in self._sections.items()
@@ -97,6 +95,13 @@ class KernelObject(engine.LoadedObject):
     def _store(self, section: DataSection) -> Store | None:
         loaded = self._sections.get(section.name)
         return loaded.memory if loaded is not None else None
+
+    def rebind(self, name: str, provider: Any) -> None:
+        replacement = self.replacements.get(name)
+        if self._closed or replacement is None:
+            super().rebind(name, provider)
+        else:
+            replacement.rebind(provider, self)
 
     def attach_struct_ops(self, name: str) -> Link:
         from osmia.kernel.links import struct_ops
@@ -148,3 +153,5 @@ class KernelObject(engine.LoadedObject):
             everything.callback(section.close)
         everything.callback(self.maps.close)
         super()._release(everything)
+        for replacement in self.replacements.values():
+            everything.callback(replacement.close)

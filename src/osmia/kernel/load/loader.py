@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -39,6 +39,7 @@ from osmia.passes.target import Target
 
 if TYPE_CHECKING:
     from osmia.passes.imports import Imports
+    from osmia.passes.parts import Part
 
 
 def load(
@@ -78,13 +79,34 @@ def load(
     def attempt(token_fd: int) -> KernelObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
         loader.ifindex = ifindex
-        if imports or bind != "copy":
-            loader.import_from(imports, bind)
-        loaded = loader.load(pin_root, maps or {}, options)
+        loaded = _linked(loader, imports, bind, pin_root, maps or {}, options)
         loaded.load_clone = partial(_clone, loader, token)
         return loaded
 
     return with_token(attempt, token, obj)
+
+
+def _linked(
+    loader: _Loader,
+    imports: Any,
+    bind: str,
+    pin_root: str | os.PathLike[str],
+    maps: Mapping[str, Map],
+    options: PassOptions,
+) -> KernelObject:
+    """The object loaded, and linked against what it imports."""
+    if not imports and bind == "copy":
+        return loader.load(pin_root, maps, options)
+    from osmia.kernel.load.importing import KernelImports
+
+    with closing(KernelImports(loader.source, imports, bind, loader.load_part)) as imported:
+        loader.imports = imported.resolver
+        loaded = loader.load(pin_root, maps, options)
+        with ExitStack() as undo:
+            undo.enter_context(loaded)
+            imported.finish(loaded, loader.functions())
+            undo.pop_all()
+        return loaded
 
 
 def _clone(
@@ -123,13 +145,23 @@ class _Loader:
         self.token_fd = token_fd
         self.ifindex = 0
         self.copies: dict[str, dict[int, int]] = {}
-        self.imports: Imports | None = None
+        self.imports: Imports | Part | None = None
 
-    def import_from(self, given: Any, bind: str) -> None:
-        """Look for externs in what was given as `imports=`."""
-        from osmia.engine.importing import read_imports
+    def load_part(self, part: Part, target: KernelProgram) -> KernelObject:
+        """Load a function of an object in place of one of `target`, with that object's maps."""
+        (program,) = part.object.programs.values()
+        loader = _Loader(
+            part.object, self.target, {program.name: target}, self.log_level, self.token_fd
+        )
+        loader.imports = part
+        return loader.load("", {}, {})
 
-        self.imports = read_imports(given, bind, "kernel", obj=self.source)
+    def functions(self) -> dict[str, frozenset[str]]:
+        """The functions in each program, after `load`."""
+        return {
+            name: frozenset(key for _, key in self.prepared.layout(name).functions)
+            for name in self.obj.programs
+        }
 
     def load(
         self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
@@ -164,8 +196,6 @@ class _Loader:
         self.attach_to = {}  # who clones says of what
         if self.btf is not None:
             self.btf.close()
-        if self.imports is not None:
-            self.imports.note_users(loaded)
         return loaded
 
     def clone(self, program: model.Program, other: KernelProgram | None) -> KernelProgram:
