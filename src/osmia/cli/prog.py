@@ -13,6 +13,7 @@ from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable, remarks_noted
+from osmia.cli.profile import profile_program
 from osmia.cli.sockmaps import attach_program, detach_program
 from osmia.cli.sources import (
     open_source,
@@ -324,3 +325,4 @@ def trace_log(output: Output, words: tuple[str, ...]) -> None:
 
 prog_command.add_command(attach_program)
 prog_command.add_command(detach_program)
+prog_command.add_command(profile_program)
