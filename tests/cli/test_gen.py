@@ -32,7 +32,22 @@ def test_a_name_that_c_cannot_have_is_a_usage_error(osmia: Callable[..., Result]
     assert done.out == ""
 
 
-def test_skeletons_over_libbpf_are_refused(osmia: Callable[..., Result]) -> None:
-    done = osmia("gen", "skeleton", SOURCE)
+def test_without_dash_l_libbpf_loads_it(osmia: Callable[..., Result]) -> None:
+    done = osmia("gen", "skeleton", SOURCE, "-n", "counter")
+    assert done.status == 0
+    assert "bpf_object__open_skeleton(obj->skeleton, opts)" in done.out
+    assert "counter__open_opts(" in done.out
+
+
+def test_what_a_light_skeleton_cannot_have_is_one_line(
+    osmia: Callable[..., Result], tmp_path: Path
+) -> None:
+    source = tmp_path / "replaces.bpf.c"
+    source.write_text(
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+        'SEC("freplace/f") int g(void *ctx) { return 0; }\n'
+    )
+    done = osmia("gen", "skeleton", "-L", source)
     assert done.status == 1
-    assert "-L" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert "cannot replace functions" in done.err

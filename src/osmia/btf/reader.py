@@ -268,6 +268,13 @@ class BTF:
         end = positions[row] if row < len(positions) else len(self._words)
         return self._words[start:end].tolist()
 
+    def records(self) -> tuple[memoryview, memoryview]:
+        """The words of all types, in the host's order, and where each type's record starts there.
+
+        Without those of the base.
+        """
+        return self._words, self._positions
+
     def _position_of(self, type_id: int) -> int:
         row = type_id - self._first_id
         positions = self._positions

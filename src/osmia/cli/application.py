@@ -42,6 +42,8 @@ VERBS = {
     "tc": "Programs as traffic control filters: attach, list, detach.",
     "xdp": "XDP programs of interfaces: attach, list, detach.",
     "lwt": "Routes through programs: attach, detach.",
+    "tailcalls": "Show which program tail-calls which: text, JSON, a picture.",
+    "prune": "Leave out of an object what cannot run with its settings.",
     "graft": "Replace one program of a running datapath's prog array.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
     "check": "Read objects and say what is wrong with them.",

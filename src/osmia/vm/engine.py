@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from osmia.engine.maps import Map
 from osmia.errors import ClosedError, CodecError, KernelError, NotSupportedError
 from osmia.isa import opcodes as op
+from osmia.isa.forms import Form
 from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
@@ -413,7 +414,7 @@ class Vm:
 
     def _check_uses(self, code: Code, program_type: ProgramType | None) -> None:
         for slot, i in enumerate(code.instructions):
-            if i is None or not i.is_call:
+            if i is None or code.forms[slot] is not Form.CALL:
                 continue
             if i.is_helper_call and i.imm == TAIL_CALL:
                 continue

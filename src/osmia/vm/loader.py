@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Kind, kernel_btf
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from osmia.passes.imports import Imports
     from osmia.passes.parts import Part
-    from osmia.vm.importing import VmImports
+    from osmia.vm.importing import Called, VmImports
     from osmia.vm.options import OtherOptions
 
 _MAP_FD, _MAP_VALUE = 1, 2
@@ -185,6 +186,8 @@ class _Loader:
         self.sections: dict[str, VmMap] = {}
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
+        self.places: dict[str, list[Dispatcher]] = {}  # the same, by extern
+        self.called: dict[str, Called] = {}  # those of them that were bound anew
 
     def load(
         self, given: Mapping[str, Map], options: Mapping[str, Any], owners: Owners | None
@@ -229,6 +232,9 @@ class _Loader:
             owners=owners,
             engine_functions=self.linked,
         )
+        loaded.rebinders = {
+            name: partial(self._rebind, name) for name in self.places if name in self.externs
+        }
         if self.imported is not None:
             self.imported.leave(loaded)
         return loaded
@@ -431,11 +437,12 @@ class _Loader:
                 case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
                     _patch(code, at, 0, 0, 0)
                 case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
-                    words = f"the vm has no {self._kernel_name(relocation)}"
-                    poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
+                    self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION if not self.vm.strict_helpers:
                     name = self._kernel_name(relocation).rpartition(" ")[2]
                     _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
+                case RelocationKind.KERNEL_VARIABLE if not self.vm.strict_helpers:
+                    self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
                     what = self._kernel_name(relocation)
                     raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
@@ -444,6 +451,13 @@ class _Loader:
                         f"program {layout.name!r} uses {name!r}, which does not exist"
                     )
         return bytes(code)
+
+    def _poison(self, code: bytearray, relocation: Relocation) -> None:
+        """Have a run that comes by end, with the name of what the vm lacks."""
+        words = f"the vm has no {self._kernel_name(relocation)}"
+        slots = 2 if relocation.kind is RelocationKind.KERNEL_VARIABLE else 1  # of an ld_imm64
+        for at in range(relocation.offset, relocation.offset + 8 * slots, 8):
+            poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
 
     def _link(self, name: str) -> int:
         wanted = ""
@@ -458,10 +472,21 @@ class _Loader:
             )
         if isinstance(linked, Dispatcher):
             return linked.handle
-        handle = self.vm.dispatcher(linked).handle
-        self.links.append(handle)
-        self.undo.callback(self.vm.lifetimes.release, handle)
-        return handle
+        place = self.vm.dispatcher(linked)
+        self.places.setdefault(name, []).append(place)
+        self.links.append(place.handle)
+        self.undo.callback(self.vm.lifetimes.release, place.handle)
+        return place.handle
+
+    def _rebind(self, name: str, source: Any, user: VmObject) -> None:
+        """See `LoadedObject.rebind`."""
+        from osmia.vm.importing import Called
+
+        if name not in self.called:
+            found = self.imported.found.get(name) if self.imported is not None else None
+            places = self.places[name]
+            self.called[name] = Called(*self.externs[name], places, load_part, found)
+        self.called[name].rebind(source, user)
 
     def _is_weak_kfunc(self, relocation: Relocation) -> bool:
         """Whether it names a kfunc that the vm lacks and the object can do without."""

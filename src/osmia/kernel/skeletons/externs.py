@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from osmia.btf import Kind
 from osmia.btf.core.match import essential_name
 from osmia.errors import RelocationError
-from osmia.kernel.light_skeleton.blob import Blob
-from osmia.kernel.light_skeleton.code import LoaderCode
 from osmia.kernel.load.image import PSEUDO_BTF_ID
+from osmia.kernel.skeletons.blob import Blob
+from osmia.kernel.skeletons.code import LoaderCode
 from osmia.object.model import ExternKind, Object, Relocation, RelocationKind
 
 _ENOENT = 2

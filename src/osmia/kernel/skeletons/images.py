@@ -7,8 +7,9 @@ import struct
 from dataclasses import dataclass
 
 from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
-from osmia.kernel.light_skeleton.contents import Contents
+from osmia.kernel.load.attach_target import traces_static_probes
 from osmia.kernel.load.image import write_call, write_load
+from osmia.kernel.skeletons.contents import Contents
 from osmia.object import model
 from osmia.object.model import ExternKind, Relocation, RelocationKind
 from osmia.object.uapi import AttachType
@@ -92,7 +93,7 @@ def _number(numbers: dict[str, int], layout: ProgramLayout, relocation: Relocati
 
 def _expected_attach_type(program: model.Program) -> int:
     """As libbpf has it for a kernel that is as new as it is."""
-    if program.section.lstrip("?").partition("/")[0].removesuffix(".s") == "usdt":
+    if traces_static_probes(program):
         return AttachType.TRACE_UPROBE_MULTI
     return program.expected_attach_type or 0
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from operator import attrgetter
 
 from osmia.btf import BTF, Array, Const, Restrict, TypeTag, Volatile
 from osmia.btf.c.bodies import Bodies
+from osmia.kernel.skeletons.names import member_name
 from osmia.object.model import DataSection, Linkage, Object
 
 _INDENT = "\t\t"
@@ -26,14 +26,13 @@ def section_struct(obj: Object, section: DataSection) -> Iterator[str]:
         if each.offset > end and not _is_natural(obj.btf, each.type_id, end, each.offset):
             yield f"{_INDENT}char __pad{pads}[{each.offset - end}];"
             pads += 1
-        name = re.sub(r"\W", "_", each.name)
-        yield f"{_INDENT}{_declared(obj.btf, each.type_id, name, each.size)};"
+        yield f"{_INDENT}{_declared(obj.btf, each.type_id, member_name(each.name), each.size)};"
         end = each.offset + each.size
 
 
 def _is_natural(btf: BTF | None, type_id: int, end: int, offset: int) -> bool:
-    """Whether C puts the variable there by itself."""
-    alignment = btf.alignment_of(type_id) if btf is not None and type_id else 1
+    """Whether C puts the variable there by itself, also where 8 bytes are aligned to 4."""
+    alignment = min(4, btf.alignment_of(type_id)) if btf is not None and type_id else 1
     return -(-end // alignment) * alignment == offset
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from sys import byteorder
 from typing import NamedTuple
 
-from osmia.kernel.light_skeleton.blob import Attributes, Blob
-from osmia.kernel.light_skeleton.code import CONTEXT_SIZE, LoaderCode
-from osmia.kernel.light_skeleton.contents import Contents, SkeletonMap
-from osmia.kernel.light_skeleton.externs import ExternTable
-from osmia.kernel.light_skeleton.images import Image, images_of
 from osmia.kernel.load.attach_target import kernel_name, needs_target
 from osmia.kernel.load.definitions import NAME_LENGTH
 from osmia.kernel.maps.opening import TYPES_WITHOUT_BTF
+from osmia.kernel.skeletons.blob import Attributes, Blob
+from osmia.kernel.skeletons.code import CONTEXT_SIZE, LoaderCode
+from osmia.kernel.skeletons.contents import Contents, SkeletonMap
+from osmia.kernel.skeletons.externs import ExternTable
+from osmia.kernel.skeletons.images import Image, images_of
 from osmia.kernel.sys.attributes import BtfLoad, MapCreate, MapElement, ProgLoad
 from osmia.kernel.sys.syscall import Command
 from osmia.object import model

@@ -8,13 +8,13 @@ other: `struct NAME` begins with what libbpf's skel_internal.h hands to the load
 from __future__ import annotations
 
 import mmap
-import re
 from collections.abc import Iterable, Iterator
 
-from osmia.kernel.light_skeleton.c_bytes import byte_string
-from osmia.kernel.light_skeleton.c_variables import section_struct
-from osmia.kernel.light_skeleton.contents import Contents, SkeletonMap
-from osmia.kernel.light_skeleton.loader_program import LoaderProgram
+from osmia.kernel.skeletons.c_bytes import byte_string
+from osmia.kernel.skeletons.c_variables import section_struct
+from osmia.kernel.skeletons.contents import Contents, SkeletonMap
+from osmia.kernel.skeletons.loader_program import LoaderProgram
+from osmia.kernel.skeletons.names import member_name
 from osmia.object import model
 from osmia.object.model import DataKind
 from osmia.object.uapi import AttachType, ProgramType
@@ -134,8 +134,7 @@ def header_text(contents: Contents, program: LoaderProgram, name: str) -> str:
 def _map_names(maps: Iterable[SkeletonMap]) -> Iterator[str]:
     """What the maps are called in C; those of data sections by their section."""
     for each in maps:
-        name = each.definition.name if each.section is None else each.section.name.lstrip(".")
-        yield re.sub(r"\W", "_", name)
+        yield member_name(each.definition.name if each.section is None else each.section.name)
 
 
 def _mapped(maps: dict[str, SkeletonMap]) -> Iterator[tuple[str, int, str, bytes]]:

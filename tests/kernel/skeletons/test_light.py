@@ -10,7 +10,7 @@ import pytest
 
 import osmia
 from osmia.errors import NotSupportedError, OsmiaError, RelocationError
-from osmia.kernel.light_skeleton import light_skeleton, skeleton_name
+from osmia.kernel.skeletons import light_skeleton, skeleton_name
 from osmia.object import Object
 from osmia.object.model import Pinning
 from osmia.passes.kernel_files import version_of

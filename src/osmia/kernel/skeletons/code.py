@@ -11,7 +11,7 @@ jump to that of the step before, and fails by going to its own.
 from __future__ import annotations
 
 from osmia.isa.assembler import assemble
-from osmia.kernel.light_skeleton.blob import Attributes, Blob
+from osmia.kernel.skeletons.blob import Attributes, Blob
 from osmia.kernel.sys.syscall import Command
 
 #: struct bpf_loader_ctx (libbpf's skel_internal.h): places of its fields, and its size.

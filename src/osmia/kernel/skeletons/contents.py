@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from osmia.btf import BTF
-from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
+from osmia.btf.patch import without_externs
 from osmia.engine.reuse import effective
 from osmia.errors import NotSupportedError, OsmiaError
-from osmia.kernel.load.definitions import section_map
+from osmia.kernel.load.definitions import config_layout, section_map
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, ExternKind, Object, Pinning
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import MapFlag, MapType, ProgramType
-from osmia.passes.externs import resolve_externs
+from osmia.passes.externs import resolve_config
 from osmia.passes.left_out import leave_out_maps
 from osmia.passes.target import Target
 
@@ -73,7 +73,7 @@ def contents_of(obj: Object, target: Target) -> Contents:
     for what a loader program cannot make; RelocationError and ObjectFormatError as `load`.
     """
     _check(obj)
-    obj = _with_config(leave_out_maps(obj), target)
+    obj = resolve_config(leave_out_maps(obj), target)
     cpus = possible_cpus()
     own = [SkeletonMap(effective(each, cpus)) for each in obj.maps.values() if each.autocreate]
     data = [
@@ -81,27 +81,8 @@ def contents_of(obj: Object, target: Target) -> Contents:
         for section in obj.data_sections.values()
         if section.contents
     ]
-    return Contents(obj, _types(obj), (*own, *data), tuple(obj.programs.values()))
-
-
-def _with_config(obj: Object, target: Target) -> Object:
-    """`obj` with configuration values as data; its other externs stay."""
-    others = {n: e for n, e in obj.externs.items() if e.kind is not ExternKind.KCONFIG}
-    if len(others) == len(obj.externs):
-        return obj
-    config = {name: each for name, each in obj.externs.items() if name not in others}
-    resolved = resolve_externs(obj.copy(externs=config), target)
-    return resolved.copy(externs=others)
-
-
-def _types(obj: Object) -> BTF | None:
-    if obj.btf is None:
-        return None
-    section = obj.data_sections.get(CONFIG_SECTION)
-    if section is None:
-        return without_externs(obj.btf, None)
-    offsets = {name: variable.offset for name, variable in section.variables.items()}
-    return without_externs(obj.btf, SectionLayout(len(section.contents), offsets))
+    types = without_externs(obj.btf, config_layout(obj)) if obj.btf is not None else None
+    return Contents(obj, types, (*own, *data), tuple(obj.programs.values()))
 
 
 def _check(obj: Object) -> None:
