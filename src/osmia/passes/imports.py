@@ -369,9 +369,10 @@ def check_agreement(extern: Extern, obj: Object, found: Found) -> None:
         return
     here, there = obj.path or obj.name, found.provider.name
     sides = [(here, mine, extern.btf_id or extern.type_id)]
-    problems = declarations(sides)
     if found.type_id:
-        problems = declarations([*sides, (there, other, found.type_id)])
+        sides.append((there, other, found.type_id))
+    # Of a map the declaration is a struct without a name: what differs says more.
+    problems = declarations(sides) if extern.map is None else ()
     raise LinkError(f"{extern.name!r} is not in {there} as {here} declares it: {why}", problems)
 
 
