@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         OsmiaWarning,
         ReadOnlyError,
         RelocationError,
+        RewriteError,
         SignatureError,
         VerifierError,
     )
@@ -105,6 +106,7 @@ __all__ = [
     "ProgramType",
     "ReadOnlyError",
     "RelocationError",
+    "RewriteError",
     "RunResult",
     "SignatureError",
     "Target",

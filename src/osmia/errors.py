@@ -50,6 +50,11 @@ class SignatureError(OsmiaError, ValueError):
         super().__init__(f"column {self.column}: {problem}\n  {shown}\n  {' ' * offset}^")
 
 
+class RewriteError(OsmiaError, ValueError):
+    """What a rewriting pass was asked to do and cannot: a stack too deep, code too long,
+    recursion. The message has the path of calls and the numbers."""
+
+
 class CompileError(OsmiaError):
     """No usable compiler, or the compiler refused the source; `output` is what it printed."""
 

@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from osmia.btf.c.dump import dump_c
     from osmia.btf.c.format import declaration, definition, format_type
     from osmia.btf.dedup import Deduplicated, Merged, deduplicate, merge
+    from osmia.btf.distill import distill_base, relocate
     from osmia.btf.minimal import Minimiser, minimise
+    from osmia.btf.order import permute
 
 __all__ = [
     "BTF",
@@ -99,6 +101,7 @@ __all__ = [
     "declaration",
     "deduplicate",
     "definition",
+    "distill_base",
     "dump_c",
     "format_type",
     "kernel_btf",
@@ -106,6 +109,8 @@ __all__ = [
     "minimise",
     "module_btf",
     "module_names",
+    "permute",
+    "relocate",
 ]
 
 #: What reading BTF does not need, loaded when it is first asked for.
@@ -117,10 +122,13 @@ _LAZY = {
     "merge": "dedup",
     "declaration": "c.format",
     "definition": "c.format",
+    "distill_base": "distill",
     "dump_c": "c.dump",
     "format_type": "c.format",
     "Minimiser": "minimal",
     "minimise": "minimal",
+    "permute": "order",
+    "relocate": "distill",
 }
 
 

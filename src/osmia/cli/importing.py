@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from osmia.cli.libraries import LibraryName
 from osmia.cli.sources import open_source
 from osmia.object import Object
 
 if TYPE_CHECKING:
     from osmia.engine.loaded import LoadedObject
+    from osmia.passes.options import Source
 
 _KERNEL = "kernel"
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 
 def takes_imports(command: AnyCommand) -> AnyCommand:
-    """`imports=` of `Object.load` on the command line, for `imported`."""
-    return click.option(
+    """`imports=` of `Object.load` on the command line, for `open_imports`."""
+    option = click.option(
         "--import",
         "imports",
         multiple=True,
-        metavar="FILE|NAME|kernel",
-        help="Link against this: a file, which is loaded beside; a published library; what the"
-        " kernel holds. More than once.",
-    )(command)
+        type=LibraryName(),
+        metavar="LIBRARY",
+        help="Link against this published library, or against a FILE (with a dot or slash in"
+        " it), which is loaded beside, or `kernel`: maps and variables that are loaded (more than"
+        " once).",
+    )
+    return option(command)
 
 
 def takes_bind(command: AnyCommand) -> AnyCommand:
@@ -42,29 +47,32 @@ def takes_bind(command: AnyCommand) -> AnyCommand:
     )(command)
 
 
-def imported(
-    names: Sequence[str],
-    engine: str,
-    undo: ExitStack,
-    options: Mapping[str, Any],
+def open_imports(
+    words: Iterable[str],
+    held: ExitStack,
+    root: Path | None = None,
+    *,
+    engine: str = "kernel",
+    options: Mapping[str, Any] | None = None,
     compiler: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The option of a load for `--import`: files are loaded with `options`, each against those
-    before it, and libraries opened, until `undo` is closed."""
-    sources: list[Any] = []
-    for name in names:
-        path = Path(name)
-        if name == _KERNEL:
-            sources.append(name)
-        elif path.exists() or "/" in name or path.suffix:
-            obj = open_source(path, **(compiler or {}))
-            against = {"imports": list(sources)} if sources else {}
-            sources.append(undo.enter_context(_loaded(obj, engine, {**options, **against})))
+) -> list[Source]:
+    """What `--import` names, for `imports=` of `Object.load`; `held` closes it.
+
+    Files are loaded into the engine with `options`, each against those before it.
+    """
+    opened: list[Source] = []
+    for word in words:
+        if word == _KERNEL:
+            opened.append(word)
+        elif "." in word or "/" in word:
+            obj = open_source(Path(word), **(compiler or {}))
+            against = {"imports": list(opened)} if opened else {}
+            opened.append(held.enter_context(_loaded(obj, engine, {**(options or {}), **against})))
         else:
             from osmia.kernel.libraries.library import library
 
-            sources.append(undo.enter_context(library(name)))
-    return {"imports": sources} if sources else {}
+            opened.append(held.enter_context(library(word, root=root)))
+    return opened
 
 
 def _loaded(obj: Object, engine: str, options: dict[str, Any]) -> LoadedObject:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from osmia.cli.code import described_code, print_code
-from osmia.cli.importing import imported, takes_imports
+from osmia.cli.importing import open_imports, takes_imports
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
@@ -190,8 +190,8 @@ def load_programs(
     set_globals(obj, assignments)
     machine = target_of(target, target_btf)
     with ExitStack() as undo:
-        against = imported(imports, "kernel", undo, {"target": machine})
-        loaded = undo.enter_context(obj.load(target=machine, **against))
+        others = open_imports(imports, undo, options={"target": machine})
+        loaded = undo.enter_context(obj.load(target=machine, imports=others))
         several = len(loaded.programs) > 1
         wanted = [
             (program, path / pins.safe_name(name) if several else path)

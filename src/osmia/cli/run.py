@@ -14,7 +14,7 @@ import click
 from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
-from osmia.cli.importing import imported, takes_bind, takes_imports
+from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
@@ -126,7 +126,10 @@ def run_command(
         if imports or bind != "copy":
             if engine == "vm":
                 options["vm"] = undo.enter_context(_interruptible_vm(options))
-            options |= imported(imports, engine, undo, options, given(compiler)) | {"bind": bind}
+            others = open_imports(
+                imports, undo, engine=engine, options=options, compiler=given(compiler)
+            )
+            options |= {"imports": others, "bind": bind}
         loaded = undo.enter_context(obj.load(engine, **options))
         watching = undo.enter_context(ExitStack())
         watcher = Watcher(

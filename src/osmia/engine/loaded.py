@@ -20,6 +20,7 @@ from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
 
 if TYPE_CHECKING:
+    from osmia.engine.parts import LoadedPart
     from osmia.engine.program import Program
 
 
@@ -79,6 +80,17 @@ class LoadedObject:
     def _store(self, section: DataSection) -> Store | None:
         """Where a data section is; None for one that the engine does not hold."""
         return None
+
+    def part(self, name: str) -> LoadedPart:
+        """The maps, variables and programs of one input of a linked object (`osmia.link`), by
+        their own names: a library's user need not know what it was linked into.
+
+        A part is named as the input's file up to its first dot; `object.parts` lists them. An
+        object that was not linked is one part. KeyError for a name of none.
+        """
+        from osmia.engine.parts import part_of
+
+        return part_of(self, name)
 
     @property
     def name(self) -> str:

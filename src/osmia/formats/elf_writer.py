@@ -25,9 +25,11 @@ from osmia.errors import ObjectFormatError, OsmiaError, RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
 from osmia.formats.elf_other_sections_writer import write_other_sections
+from osmia.formats.elf_parts import write_parts
 from osmia.formats.elf_pointer_writer import Pointer, PointerWriter
 from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
 from osmia.formats.elf_types_writer import write_types
+from osmia.formats.libbpf import PARTS_SECTION
 from osmia.formats.map_declarations import Declarations
 from osmia.object.jump_tables import ENTRY_SIZE
 from osmia.object.model import (
@@ -87,6 +89,10 @@ class _ObjectWriter:
         declarations = self._add_btf()
         self._add_maps(declarations)
         self._add_texts()
+        if self.obj.parts:
+            self._add_section(
+                PARTS_SECTION, SectionType.PROGBITS, 0, write_parts(self.obj.parts), 1
+            )
         self._add_externs()
         self.symbols.add_all()
         for key, function in self.obj.functions.items():
@@ -291,11 +297,13 @@ class _ObjectWriter:
         )
 
     def _relocate_maps(self, declarations: Declarations) -> None:
+        symbols = self.symbols
         for declared in declarations.maps:
             holds_programs = self.obj.maps[declared.name].type is MapType.PROG_ARRAY
-            targets = self.symbols.functions if holds_programs else self.symbols.maps
+            targets = symbols.functions if holds_programs else symbols.maps
             for offset, name in declared.values:
-                symbol = _known(targets, name, f"map {declared.name!r}", "value")
+                named = symbols.externs if name in self.obj.externs else targets
+                symbol = _known(named, name, f"map {declared.name!r}", "value")
                 index = self.sections[MAPS_SECTION]
                 self.elf.add_relocation(index, offset, symbol, R_BPF_64_ABS64)
 

@@ -71,6 +71,17 @@ def resolve_externs(obj: Object, target: Target) -> Object:
     return result
 
 
+def resolve_config(obj: Object, target: Target) -> Object:
+    """`obj` with configuration values as data; its other externs stay. Errors as
+    `resolve_externs`."""
+    others = {n: e for n, e in obj.externs.items() if e.kind is not ExternKind.KCONFIG}
+    if len(others) == len(obj.externs):
+        return obj
+    config = {name: each for name, each in obj.externs.items() if name not in others}
+    resolved = resolve_externs(obj.copy(externs=config), target)
+    return resolved.copy(externs=others)
+
+
 def _resolved_pointer(obj: Object, relocation: Relocation) -> Relocation:
     """An address in data: those of configuration values become known, others stay."""
     extern = obj.externs.get(relocation.target)
@@ -133,7 +144,7 @@ def _find(obj: Object, extern: Extern, target: Target) -> Binding | None:
 
 
 def _typed(btf: BTF, extern: Extern, target: Target, kind: Kind) -> Binding | None:
-    found = _find_in_kernel(essential_name(extern.name), kind, target)
+    found = find_in_kernel(essential_name(extern.name), kind, target)
     if found is None:
         return None
     where, kernel_btf, type_id = found
@@ -154,7 +165,8 @@ def _typed(btf: BTF, extern: Extern, target: Target, kind: Kind) -> Binding | No
     )
 
 
-def _find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
+def find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
+    """Which types have a variable or function: the name of those, they, its number in them."""
     if target.btf is None:
         return None
     type_id = target.btf.find(name, kind)

@@ -178,6 +178,42 @@ def _relocate_core(obj: Object, setting: Setting) -> Object:
     return relocate_core(obj, setting.target)
 
 
+def _wants_pruning(obj: Object, setting: Setting) -> bool:
+    return bool(setting.options) and setting.options.get("prune", False)
+
+
+def _prune(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.prune import prune
+
+    keep = setting.options.get("keep", ())
+    return prune(obj, keep=keep, variable=setting.given_maps).object
+
+
+def _rewrites_calls(obj: Object, setting: Setting) -> bool:
+    options = setting.options
+    return bool(options) and ("calls" in options or "tail_calls" in options)
+
+
+def _rewrite_calls(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.calls import rewrite_calls
+
+    options = setting.options
+    calls, semantics = options.get("calls", "keep"), options.get("tail_calls", "subprogram")
+    return rewrite_calls(obj, setting.target, calls, semantics)
+
+
+def _wants_direct(obj: Object, setting: Setting) -> bool:
+    return bool(setting.options) and bool(setting.options.get("direct_tail_calls"))
+
+
+def _make_direct(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.tail_calls import direct_tail_calls
+
+    given = setting.options.get("direct_tail_calls")
+    hot = None if isinstance(given, bool) else given
+    return direct_tail_calls(obj, hot, variable=setting.given_maps)
+
+
 #: The passes of every load, stage by stage. A new one goes in here, with what wants it.
 PASSES = (
     # Last, since what others link into the object may have externs of its own.
@@ -185,4 +221,7 @@ PASSES = (
     Pass("leave_out_maps", Stage.SPECIALISE, _leave_out_maps, _leaves_out_maps),
     Pass("resolve_externs", Stage.SPECIALISE, _resolve_externs, _has_externs),
     Pass("relocate_core", Stage.SPECIALISE, _relocate_core, _has_core),
+    Pass("prune", Stage.REWRITE, _prune, _wants_pruning),
+    Pass("rewrite_calls", Stage.REWRITE, _rewrite_calls, _rewrites_calls),
+    Pass("direct_tail_calls", Stage.REWRITE, _make_direct, _wants_direct),
 )

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from osmia.btf import kernel_btf
+from osmia.btf import Kind, kernel_btf
 from osmia.btf.core.match import essential_name
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import Map
@@ -38,7 +38,7 @@ from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PASS_OPTIONS
 from osmia.passes.poison import poison
 from osmia.passes.stages import prepare
-from osmia.passes.target import Target
+from osmia.passes.target import Target, UnknownPartError
 from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
 from osmia.vm.data_pointers import write_pointers
@@ -48,7 +48,7 @@ from osmia.vm.loaded import Owners, VmObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.special import set_template
-from osmia.vm.maps.special_fields import LOCKS, special_fields
+from osmia.vm.maps.special_fields import LOCK, Field, special_fields
 from osmia.vm.programs import VmProgram
 from osmia.vm.signatures import return_type, signature
 
@@ -93,6 +93,8 @@ def load(
     """
     for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
     machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
+    if for_passes:
+        _leave_to_machine(for_passes, machine_options, vm)
     given = ", ".join(f"{name}=" for name in machine_options)
     if vm is not None and machine_options:
         raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
@@ -136,6 +138,19 @@ def load_part(part: Part, vm: Vm) -> VmObject:
         loaded = loader.load({}, {}, None)
         undo.pop_all()
     return loaded
+
+
+def _leave_to_machine(passes: dict[str, Any], machine: dict[str, Any], vm: Vm | None) -> None:
+    """Take out of the passes' options what a vm does itself: it has both meanings of tail
+    calls, and refuses no call."""
+    if vm is None and "tail_calls" in passes:
+        machine["tail_calls"] = passes.pop("tail_calls")
+    elif vm is not None and passes.get("tail_calls", vm.tail_calls) == vm.tail_calls:
+        passes.pop("tail_calls", None)
+    elif vm is not None and vm.tail_calls == "program":
+        raise ValueError("tail_calls='subprogram': in this vm they replace the program")
+    if passes.get("calls") == "auto":
+        del passes["calls"]
 
 
 class _Loader:
@@ -227,10 +242,23 @@ class _Loader:
     def resolve(self, extern: Extern, obj: Object) -> Binding | None:
         """The vm's own functions and the programs that the load was given, for the passes."""
         self.externs[extern.name] = extern, obj
-        if extern.name not in self.linked and not self.vm.has_function(extern.name):
+        known = extern.name in self.linked or self.vm.has_function(extern.name)
+        if not known and not self._is_nowhere(extern):
             return None
         kinds = RelocationKind.ENGINE_FUNCTION, RelocationKind.ENGINE_ADDRESS
         return Binding(extern.name, call=kinds[0], load=kinds[1])
+
+    def _is_nowhere(self, extern: Extern) -> bool:
+        """Whether it is a kfunc that an object cannot do without, and that neither the vm nor
+        the target has: a fault when it is called, like one that the vm alone lacks."""
+        if extern.kind is not ExternKind.KFUNC or extern.weak or self.vm.strict_helpers:
+            return False
+        from osmia.passes.externs import find_in_kernel
+
+        try:
+            return find_in_kernel(essential_name(extern.name), Kind.FUNC, self.target) is None
+        except UnknownPartError:
+            return True
 
     # Maps.
 
@@ -252,7 +280,7 @@ class _Loader:
     def _create(self, definition: model.Map) -> None:
         wanted = self._effective(definition)
         key_codec, value_codec = self._codecs(wanted)
-        special = self._special(wanted.value_type_id)
+        special = self._special(wanted.value_type_id, wanted.type)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
@@ -261,14 +289,16 @@ class _Loader:
             flags=int(wanted.flags),
             map_extra=wanted.map_extra,
             name=wanted.name,
-            lock_offset=next((at for name, at, _ in special if name in LOCKS), None),
-            special=tuple((at, size) for _, at, size in special),
+            lock_offset=next((f.offset for f in special if f.kind == LOCK), None),
+            special=tuple((f.offset, f.size) for f in special),
             key_codec=key_codec,
             value_codec=value_codec,
         )
         self._add(wanted, made)
         if wanted.inner is not None:
-            set_template(self._raw(made).body, _template(self._effective(wanted.inner)))
+            inner = self._effective(wanted.inner)
+            fields = self._special(inner.value_type_id, inner.type)
+            set_template(self._raw(made).body, _template(inner, fields))
 
     def _add(self, definition: model.Map, made: Map) -> None:
         self.undo.callback(made.close)
@@ -287,11 +317,11 @@ class _Loader:
             return None
         return codec(self.obj.btf, type_id)
 
-    def _special(self, type_id: int) -> list[tuple[str, int, int]]:
+    def _special(self, type_id: int, map_type: MapType | int) -> list[Field]:
         """What of a value is the map's own: its locks, timers and the like."""
         if self.obj.btf is None or not type_id:
             return []
-        return special_fields(self.obj.btf, type_id)
+        return special_fields(self.obj.btf, type_id, map_type)
 
     def _use_section(self, section: DataSection, live: Map) -> None:
         """A data section of another object, which stays that one's."""
@@ -397,7 +427,7 @@ class _Loader:
                     _patch(code, at, _MAP_VALUE, tables[name].id, relocation.addend)
                 case RelocationKind.ENGINE_FUNCTION if name in self.linked:
                     _patch(code, at, _PROGRAM_CALL, self._link(name))
-                case RelocationKind.ENGINE_ADDRESS if self.vm.has_function(name):
+                case RelocationKind.ENGINE_ADDRESS:
                     _patch(code, at, 0, self.vm.function_number(name), 0)
                 case RelocationKind.ENGINE_FUNCTION:
                     _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
@@ -406,11 +436,13 @@ class _Loader:
                     _patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
                 case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
                     _patch(code, at, 0, 0, 0)
-                case RelocationKind.KERNEL_FUNCTION if (
-                    not self.vm.strict_helpers or self._is_weak_kfunc(relocation)
-                ):
-                    words = f"the vm has no {self._kernel_name(relocation)}"
-                    poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
+                case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
+                    self._poison(code, relocation)
+                case RelocationKind.KERNEL_FUNCTION if not self.vm.strict_helpers:
+                    name = self._kernel_name(relocation).rpartition(" ")[2]
+                    _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
+                case RelocationKind.KERNEL_VARIABLE if not self.vm.strict_helpers:
+                    self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
                     what = self._kernel_name(relocation)
                     raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
@@ -419,6 +451,13 @@ class _Loader:
                         f"program {layout.name!r} uses {name!r}, which does not exist"
                     )
         return bytes(code)
+
+    def _poison(self, code: bytearray, relocation: Relocation) -> None:
+        """Have a run that comes by end, with the name of what the vm lacks."""
+        words = f"the vm has no {self._kernel_name(relocation)}"
+        slots = 2 if relocation.kind is RelocationKind.KERNEL_VARIABLE else 1  # of an ld_imm64
+        for at in range(relocation.offset, relocation.offset + 8 * slots, 8):
+            poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
 
     def _link(self, name: str) -> int:
         wanted = ""
@@ -484,10 +523,11 @@ def _target(obj: Object) -> Target:
     return Target.running()
 
 
-def _template(d: model.Map) -> Definition:
+def _template(d: model.Map, fields: list[Field]) -> Definition:
     """What inner maps must agree with."""
     size = (d.key_size, d.value_size, d.max_entries)
-    return Definition(d.type, *size, int(d.flags), d.map_extra)
+    special = tuple((f.offset, f.size) for f in fields)
+    return Definition(d.type, *size, int(d.flags), d.map_extra, special=special)
 
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:

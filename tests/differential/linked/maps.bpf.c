@@ -48,3 +48,22 @@ SEC("xdp") int three(struct xdp_md *ctx)
 	bpf_ringbuf_output(&events, &index, sizeof(index), 0);
 	return bpf_map_lookup_elem(&scratch, &index) != 0;
 }
+//// fourth
+int late(struct xdp_md *ctx);
+int tail(struct xdp_md *ctx);
+struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 3); __uint(key_size, 4);
+	__array(values, int (void *)); } late_jumps SEC(".maps") = {
+	.values = { [0] = (void *)&tail, [2] = (void *)&late } };
+struct inner { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 2); __type(key, int);
+	__type(value, int); };
+extern struct inner inner_one SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 2); __type(key, int);
+	__array(values, struct inner); } late_outer SEC(".maps") = { .values = { &inner_one } };
+SEC("xdp") int four(struct xdp_md *ctx)
+{
+	int index = 0;
+	bpf_tail_call(ctx, &late_jumps, 2);
+	return bpf_map_lookup_elem(&late_outer, &index) != 0;
+}
+//// fifth
+SEC("xdp") int late(struct xdp_md *ctx) { return 4; }

@@ -40,18 +40,25 @@ class _Section:
 class _Texts(dict[int, int]):
     """The new offsets of an input's strings by the old ones, each made when it is asked for."""
 
-    def __init__(self, btf: BTF, strings: dict[str, int], added: Additions) -> None:
+    def __init__(self, btf: BTF, strings: _Strings) -> None:
         super().__init__({0: 0})
         self._btf = btf
         self._strings = strings
-        self._added = added
 
     def __missing__(self, offset: int) -> int:
-        text = self._btf.string(offset)
-        found = self._strings.get(text)
-        if found is None:
-            found = self._strings[text] = self._added.add_string(text)
-        self[offset] = found
+        found = self[offset] = self._strings[self._btf.string(offset)]
+        return found
+
+
+class _Strings(dict[str, int]):
+    """The offsets of strings that are added, each when it is asked for."""
+
+    def __init__(self, added: Additions) -> None:
+        super().__init__()
+        self._added = added
+
+    def __missing__(self, text: str) -> int:
+        found = self[text] = self._added.add_string(text)
         return found
 
 
@@ -79,10 +86,9 @@ class Types:
             self.ids[number] = ids
         self._merged = merged.btf
         self._added = Additions(merged.btf)
-        self._strings: dict[str, int] = {}
+        self._strings = _Strings(self._added)
         self._texts = [
-            _Texts(obj.btf, self._strings, self._added) if obj.btf is not None else None
-            for obj in objects
+            _Texts(obj.btf, self._strings) if obj.btf is not None else None for obj in objects
         ]
         self._swapped = merged.btf.byteorder != sys.byteorder
         self.sections: dict[str, int] = {}
@@ -138,6 +144,9 @@ class Types:
         core = tuple(
             [each._replace(type_id=ids[each.type_id]) for each in function.core_relocations]
         )
+        # What `.BTF.ext` names: an object that is saved has the types of one that is not.
+        for text in (function.section, *(each.access for each in core)):
+            self._strings[text]
         words = array("I", function.line_info)
         if self._swapped:
             words.byteswap()
