@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -176,3 +177,72 @@ def test_find_points_at_what_it_cannot_read(osmia: Cli) -> None:
         "  int (struct xdp_md *,\n"
         f"  {' ' * 21}^\n"
     )
+
+
+DATAPATH = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "GPL";
+extern int osmia_lookup(struct xdp_md *ctx, __u32 n);
+extern __u64 calls;
+SEC("xdp") int datapath(struct xdp_md *ctx) {
+    calls += 10;
+    return osmia_lookup(ctx, 1) == 1 + 5 + 10 ? XDP_DROP : XDP_ABORTED;
+}
+"""
+
+
+@pytest.fixture
+def datapath(tmp_path: Path) -> Path:
+    path = tmp_path / "datapath.bpf.c"
+    path.write_text(DATAPATH)
+    return path
+
+
+@pytest.fixture
+def usual(osmia: Cli, source: Path, bpffs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library in the usual place of a machine."""
+    monkeypatch.setattr("osmia.kernel.sys.pins.find_bpffs", lambda: bpffs)
+    assert osmia("lib", "publish", source).status == 0
+    return bpffs / "osmia" / "libraries"
+
+
+def test_programs_are_linked_against_a_library_with_import(
+    osmia: Cli, usual: Path, datapath: Path, bpffs: Path
+) -> None:
+    failed = osmia("prog", "load", datapath, bpffs / "datapath")
+    assert failed.status == 1
+    assert "osmia_lookup" in failed.err
+    done = osmia("prog", "load", datapath, bpffs / "datapath", "--import", "conntrack")
+    assert done.status == 0, done.err
+    ran = osmia("run", datapath, "--packet", "00" * 64, "--import", "conntrack")
+    assert ran.status == 0, ran.err
+    assert "XDP_DROP" in ran.out
+    with library_of.library("conntrack") as lib:
+        assert lib.data["calls"] == 10
+    shown = osmia("lib", "show", "conntrack", "-j").json
+    assert [each["name"] for each in shown["programs"]] == ["datapath"]
+
+
+def test_a_library_is_published_that_is_linked_against_another(
+    osmia: Cli, usual: Path, datapath: Path
+) -> None:
+    done = osmia("lib", "publish", datapath, "--import", "conntrack", "-v")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == f"published datapath, version 1, in {usual}/datapath/1\n"
+    missing = osmia("lib", "publish", datapath, "--import", "nothing")
+    assert missing.status == 1
+    assert "has no library 'nothing'" in missing.err
+
+
+def test_files_and_the_kernel_are_imported_by_their_words(
+    osmia: Cli, usual: Path, datapath: Path, tmp_path: Path
+) -> None:
+    by_file = osmia("run", datapath, "--packet", "00" * 64, "--import", tmp_path / "nothing.o")
+    assert (by_file.status, by_file.err) == (
+        1,
+        f"osmia: {tmp_path}/nothing.o: No such file or directory\n",
+    )
+    by_word = osmia("run", datapath, "--packet", "00" * 64, "--import", "kernel")
+    assert by_word.status == 1
+    assert re.search("osmia_lookup|kernel", by_word.err)

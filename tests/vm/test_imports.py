@@ -151,6 +151,41 @@ def test_an_object_of_another_vm_is_refused(vm: Vm, objects: dict[str, Object]) 
             objects["user"].load("vm", imports=[lib], cpus=1)
 
 
+def test_what_is_called_can_be_exchanged(vm: Vm, objects: dict[str, Object], executor: Any) -> None:
+    lib, other = (objects[name].load("vm", vm=vm) for name in ("library", "other"))
+    user = objects["user"].load("vm", vm=vm, imports=[lib], bind="call")
+    run = user.programs["user"].run
+    assert run(PACKET, executor=executor).retval == 10 + 1200000
+    user.rebind("verdict", other)
+    assert run(PACKET, executor=executor).retval == 22 + 700000
+    assert (list(lib.users), list(other.users)) == ([user], [user])
+    user.rebind("verdict", lib.programs["verdict"])
+    assert run(PACKET, executor=executor).retval == 33 + 3500000
+    assert list(other.users) == []
+    again = objects["library"].load("vm", vm=vm)
+    user.rebind("bump", again)
+    assert run(PACKET, executor=executor).retval == 10 + 3700000
+    assert (lib.data["calls"], again.data["calls"]) == (37, 10)
+
+
+def test_what_does_not_fit_changes_nothing(vm: Vm, objects: dict[str, Object]) -> None:
+    lib, other = (objects[name].load("vm", vm=vm) for name in ("library", "other"))
+    user = objects["user"].load("vm", vm=vm, imports=[lib], bind="call")
+    wrong = osmia.compile(HEAD + "long x; __noinline int bump(long y) { return x += y; }")
+    with pytest.raises(LinkError, match="'bump' is not in"):
+        user.rebind("bump", wrong.load("vm", vm=vm))
+    with pytest.raises(osmia.KernelError, match="signature"):
+        user.rebind("bump", other.programs["verdict"])
+    with pytest.raises(LinkError, match="other defines no 'bump'"):
+        user.rebind("bump", other)
+    with pytest.raises(LinkError, match="no extern 'calls' that could be bound anew"):
+        user.rebind("calls", lib)
+    assert user.programs["user"].run(PACKET).retval == 10 + 1200000
+    user.close()
+    with pytest.raises(osmia.ClosedError):
+        user.rebind("bump", lib)
+
+
 def test_a_file_cannot_be_called(vm: Vm, objects: dict[str, Object], tmp_path: Any) -> None:
     path = tmp_path / "library.bpf.o"
     objects["library"].save(path)

@@ -14,25 +14,23 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from osmia.btf.builder import BTFBuilder
-from osmia.btf.partition import equivalence_classes
+from osmia.btf.canonical import write
+from osmia.btf.colours import Colours
+from osmia.btf.forwards import classes_of
 from osmia.btf.reader import BTF
 from osmia.btf.references import referenced_ids, with_references
+from osmia.btf.repainting import repaint
 from osmia.btf.types import (
     DataSec,
-    DeclTag,
     Enum,
     Enum64,
     Fwd,
-    Kind,
     Struct,
     Type,
     Union,
     Var,
 )
 from osmia.errors import LinkError, ObjectFormatError
-
-#: How often forward declarations are tried anew after some turned out ambiguous.
-_MAX_TRIALS = 4
 
 #: A tag as C sees it: the keyword and the name.
 _Tag = tuple[str, str]
@@ -49,7 +47,7 @@ class Merged(NamedTuple):
     """All types of several BTFs, each once; for each input, the new id of each old one."""
 
     btf: BTF
-    ids: list[Sequence[int]]
+    ids: list[list[int]]
 
 
 def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Merged:
@@ -62,32 +60,18 @@ def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Me
     Raises LinkError for inputs of different byte orders, ObjectFormatError for types that
     refer to types that do not exist, and for those that no sound BTF holds.
     """
-    builder = BTFBuilder(byteorder=inputs[0].byteorder if inputs else "little")
-    placed = []
+    colours = Colours()
     for number, btf in enumerate(inputs):
         if btf.byteorder != inputs[0].byteorder:
             orders = f"{inputs[0].name} is {inputs[0].byteorder}, {btf.name} {btf.byteorder}-endian"
             raise LinkError(f"objects of different byte orders: {orders}")
-        _check_references(btf, [referenced_ids(btf.type(i)) for i in range(len(btf))])
-        absent = _absent(btf, left_out[number] if left_out else ())
-        ids = [0] * len(btf)
-        for new_id, old_id in enumerate((i for i in btf if i not in absent), len(builder)):
-            ids[old_id] = new_id
-        for old_id in btf:
-            if old_id not in absent:
-                builder.add(btf.type(old_id), ids.__getitem__)
-        placed.append(ids)
-    merged, new_ids = deduplicate(builder.build())
-    return Merged(merged.build(), [[new_ids[i] for i in ids] for ids in placed])
-
-
-def _absent(btf: BTF, left_out: Collection[int]) -> set[int]:
-    absent = {*btf.ids_of_kind(Kind.DATASEC), *left_out}
-    for type_id in btf.ids_of_kind(Kind.DECL_TAG):
-        tag = btf.type(type_id)
-        if isinstance(tag, DeclTag) and tag.type_id in absent:
-            absent.add(type_id)
-    return absent
+        if btf.base is not None:
+            raise LinkError(f"{btf.name}: types on top of others (split BTF) cannot be merged")
+        colours.paint(btf, left_out[number] if left_out else ())
+    byteorder = inputs[0].byteorder if inputs else "little"
+    data, ids = write(repaint(colours), byteorder)
+    new_ids = [list(map(ids.__getitem__, unit.colours)) for unit in colours.units]
+    return Merged(BTF(data, unique_strings=True), new_ids)
 
 
 def deduplicate(btf: BTF) -> Deduplicated:
@@ -122,22 +106,12 @@ def _canonical_ids(btf: BTF) -> list[int]:
     labels = [_label(found) for found in types]
     children = [referenced_ids(found) for found in types]
     _check_references(btf, children)
-    definitions = _definitions(types)
-    declarations = _declarations(btf, types)
-    forwards = _resolvable(set(declarations.values()), labels, definitions)
-    for trial in range(_MAX_TRIALS + 1):
-        standing_for = {i: forwards[tag] for i, tag in declarations.items() if tag in forwards}
-        resolved = [[standing_for.get(child, child) for child in own] for own in children]
-        class_of = equivalence_classes(labels, resolved)
-        ambiguous = [tag for tag in forwards if len({class_of[i] for i in definitions[tag]}) > 1]
-        if not ambiguous:
-            break
-        # Other names may hang on these; in the end, none that does is resolved.
-        forwards = {} if trial == _MAX_TRIALS - 1 else _without(forwards, ambiguous)
+    classes = classes_of(labels, children, _definitions(types), _declarations(btf, types))
     lowest: dict[int, int] = {}
-    for type_id, number in enumerate(class_of):
-        lowest.setdefault(number, type_id)
-    return [lowest[class_of[standing_for.get(i, i)]] for i in range(len(types))]
+    for type_id, number in enumerate(classes.of):
+        if type_id not in classes.resolved:
+            lowest.setdefault(number, type_id)
+    return [lowest[number] for number in classes.of]
 
 
 def _check_references(btf: BTF, children: list[list[int]]) -> None:
@@ -146,11 +120,6 @@ def _check_references(btf: BTF, children: list[list[int]]) -> None:
             if child >= len(children):
                 problem = f"type {type_id} refers to type {child}, which does not exist"
                 raise ObjectFormatError(problem, file=btf.name)
-
-
-def _without(forwards: dict[_Tag, int], tags: list[_Tag]) -> dict[_Tag, int]:
-    dropped = set(tags)
-    return {tag: target for tag, target in forwards.items() if tag not in dropped}
 
 
 def _definitions(types: list[Type]) -> dict[_Tag, list[int]]:
@@ -197,22 +166,12 @@ def _declarations(btf: BTF, types: list[Type]) -> dict[int, _Tag]:
     }
 
 
-def _resolvable(
-    declared: set[_Tag], labels: list[Type], definitions: dict[_Tag, list[int]]
-) -> dict[_Tag, int]:
-    """Of the declared tags, those whose definitions may all be one; with the first of these."""
-    return {
-        tag: candidates[0]
-        for tag in declared
-        if (candidates := definitions.get(tag, []))
-        and all(labels[other] == labels[candidates[0]] for other in candidates)
-    }
-
-
 def _label(found: Type) -> Type:
     """All that a type says by itself; types of one label have equally many references."""
     if isinstance(found, Var | DataSec):
         return found  # with its id, so that it equals nothing else
+    if found.name and isinstance(found, Enum | Enum64) and not found.values:
+        return Enum(0, found.name, 0, False, ())  # declared only, whatever its size says
     return with_references(found, _void)._replace(id=0)
 
 

@@ -66,6 +66,20 @@ def corrected(
     return btf.with_words(bytes(data), changed) if changed else btf
 
 
+def visible(btf: BTF, functions: Iterable[int], variables: Iterable[int]) -> BTF:
+    """`btf` with these FUNCs and VARs global, which `corrected` made static because they are
+    hidden: other objects may define or declare them, too."""
+    order = struct_order(btf.byteorder)
+    data = bytearray(btf.to_bytes())
+    changed = [*functions, *variables]
+    for type_id in changed:
+        if btf.kind_of(type_id) == Kind.VAR:
+            _set_allocated(btf, data, order, type_id)
+        else:
+            _set_linkage(btf, data, order, type_id, FuncLinkage.GLOBAL)
+    return btf.with_words(bytes(data), changed) if changed else btf
+
+
 def _set_linkage(btf: BTF, data: bytearray, order: str, function: int, linkage: int) -> None:
     """Change a function's linkage; nothing for a type that is no FUNC."""
     info = btf.words(function)[1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from osmia.cli.libraries import takes_root
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, remarks_noted
 from osmia.cli.sources import is_source, open_source
@@ -17,12 +18,7 @@ from osmia.kernel.finding import FoundFunction, Place, find
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE…]")
 @click.option("-k", "--kernel", is_flag=True, help="In loaded programs (without FILE: as well).")
 @click.option("-l", "--libraries", is_flag=True, help="In published libraries (the same).")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    help="Where libraries are published.  [default: osmia/libraries in the bpffs]",
-)
+@takes_root
 @pass_output
 def find_command(
     output: Output,

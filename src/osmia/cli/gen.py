@@ -9,6 +9,7 @@ import click
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, note
 from osmia.cli.sources import open_source, takes_target, target_of
+from osmia.errors import OsmiaError
 from osmia.files import write_whole
 
 
@@ -76,20 +77,20 @@ def skeleton(
     target: Path | None,
     target_btf: Path | None,
 ) -> None:
-    """Write a C header that holds and loads FILE (an object or C source).
+    """Write a C header that holds and loads FILE (an object or C source), with libbpf.
 
-    A light skeleton (-L) loads it by a BPF program, without libbpf; to compile it takes
-    libbpf's header bpf/skel_internal.h.
+    A light skeleton (-L) loads it by a BPF program instead; to compile it takes libbpf's
+    header bpf/skel_internal.h, to run nothing.
     """
-    from osmia.errors import NotSupportedError
-    from osmia.kernel.light_skeleton import light_skeleton
+    from osmia.kernel.skeletons import light_skeleton, plain_skeleton
 
-    if not light:
-        raise NotSupportedError("skeletons that call libbpf are bpftool's; -L makes a light one")
     obj = open_source(file)
+    write = light_skeleton if light else plain_skeleton
     try:
-        text = light_skeleton(obj, name, target=target_of(target, target_btf))
+        text = write(obj, name, target=target_of(target, target_btf))
     except ValueError as error:
+        if isinstance(error, OsmiaError):
+            raise
         raise click.UsageError(str(error)) from None
     if output is None:
         click.echo(text, nl=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
+from osmia.cli.libraries import LibraryName, open_imports, takes_imports, takes_root
 from osmia.cli.listings import Description
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, note, printable, remarks_noted
@@ -29,28 +30,6 @@ _COLUMNS = {
     "maps": "maps",
     "problem": "problem",
 }
-_root = click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    help="Where libraries are published.  [default: osmia/libraries in the bpffs]",
-)
-
-
-class LibraryName(click.ParamType):  # type: ignore[type-arg]  # generic since 8.5 only
-    """The name of a library; completed by those that are there."""
-
-    name = "name"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """The names that begin so."""
-        try:
-            names = places.names(ctx.params.get("root"))
-        except OsmiaError:
-            return []
-        return [CompletionItem(each) for each in names if each.startswith(incomplete)]
 
 
 @click.group("lib", cls=Noun)
@@ -59,7 +38,7 @@ def lib_command() -> None:
 
 
 @lib_command.command("list", cls=Verb, json=True)
-@_root
+@takes_root
 @pass_output
 def list_libraries(output: Output, root: Path | None) -> None:
     """List all libraries."""
@@ -75,7 +54,7 @@ def list_libraries(output: Output, root: Path | None) -> None:
 
 @lib_command.command("show", cls=Verb, json=True)
 @click.argument("name", type=LibraryName())
-@_root
+@takes_root
 @pass_output
 def show_library(output: Output, name: str, root: Path | None) -> None:
     """Show all about the library NAME: what it offers, who uses it."""
@@ -96,13 +75,15 @@ def show_library(output: Output, name: str, root: Path | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("name", required=False, type=LibraryName())
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
-@_root
+@takes_imports
+@takes_root
 @pass_output
 def publish_library(
     output: Output,
     file: Path,
     name: str | None,
     assignments: tuple[str, ...],
+    imports: tuple[str, ...],
     root: Path | None,
 ) -> None:
     """Load FILE (an object or C source) and publish it as NAME.  [default: the file's name]
@@ -110,11 +91,11 @@ def publish_library(
     Its maps and its own bytes are pinned; under a name that is there it is a new version, with
     new maps, and who uses the one before keeps that.
     """
-    with remarks_noted():
+    with remarks_noted(), ExitStack() as held:
         obj = open_source(file)
         set_globals(obj, assignments)
-        with obj.load() as loaded:
-            info = publish(loaded, name or obj.name, root=root)
+        loaded = held.enter_context(obj.load(imports=open_imports(imports, held, root)))
+        info = publish(loaded, name or obj.name, root=root)
     if output.json:
         output.document(_described(info))
     elif output.verbose:
@@ -123,7 +104,7 @@ def publish_library(
 
 @lib_command.command("remove", cls=Verb)
 @click.argument("name", type=LibraryName())
-@_root
+@takes_root
 def remove_library(name: str, root: Path | None) -> None:
     """Remove the library NAME. Programs that use it keep what they have; they are named."""
     info = _find(name, root)

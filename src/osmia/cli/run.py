@@ -14,9 +14,11 @@ import click
 from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.libraries import open_imports, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
+from osmia.cli.passes import chosen_passes, takes_passes
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -70,6 +72,8 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_passes
+@takes_imports
 @takes_target
 @takes_compiler_options
 @pass_output
@@ -91,6 +95,7 @@ def run_command(
     count: int,
     engine: str,
     pin_root: Path,
+    imports: tuple[str, ...],
     target: Path | None,
     target_btf: Path | None,
     **compiler: Any,
@@ -113,7 +118,10 @@ def run_command(
         obj = select_programs(open_source(file, **given(compiler)), names)
         set_globals(obj, assignments)
         undo.enter_context(_own_pins_removed(obj, pin_root))
-        options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
+        options: dict[str, Any] = chosen_passes()
+        options["target"] = target_of(target, target_btf, engine)
+        if imports:
+            options["imports"] = open_imports(imports, undo)
         if "pin_root" in of_engine.options["load"]:
             options["pin_root"] = pin_root
         if "interruptible" in of_engine.options["load"]:

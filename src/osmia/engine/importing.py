@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import ClosedError, LinkError, NotSupportedError, OsmiaWarning
-from osmia.passes.imports import Found, Imports, Provider, Way
+from osmia.passes.imports import Found, Imports, Provider, Way, find
 
 if TYPE_CHECKING:
     from osmia.object import Object
@@ -48,6 +48,14 @@ class LoadedProvider:
     def used_by(self, user: LoadedObject, what: str) -> None:
         """Remember it for who closes the object: see `LoadedObject.users`."""
         self.loaded.users.setdefault(user, []).append(what)
+
+    def let_go(self, user: LoadedObject, what: str) -> None:
+        """Forget one thing that `used_by` told."""
+        known = self.loaded.users.get(user, [])
+        if what in known:
+            known.remove(what)
+        if not known:
+            self.loaded.users.pop(user, None)
 
     def _functions_of(self, program: str) -> set[str]:
         function = self.object.programs[program].function
@@ -107,6 +115,32 @@ def read_imports(
     return Imports(providers, decided, own, bind)
 
 
+def find_in(
+    source: Any,
+    name: str,
+    engine: str,
+    *,
+    kernel: Callable[[], Iterable[Provider]] | None = None,
+) -> Found:
+    """What a provider, as `imports=` takes it, defines under a name. Errors as of `read_imports`;
+    LinkError where it defines nothing of that name."""
+    providers = _Reader(engine, kernel).providers(source)
+    chosen = _only(name, providers) if providers else None
+    found = find(chosen, name) if chosen is not None else None
+    if found is None:
+        who = chosen.name if chosen is not None else source
+        raise LinkError(f"{who} defines no {name!r} that others can see")
+    return found
+
+
+def exchange(user: LoadedObject, before: Found | None, now: Found | None) -> None:
+    """Let providers know that `user` has one function of theirs instead of another."""
+    for found, verb in ((before, "let_go"), (now, "used_by")):
+        tell = getattr(found.provider, verb, None) if found is not None else None
+        if found is not None and tell is not None:
+            tell(user, found.told)
+
+
 class _Reader:
     """Makes a provider once of each thing that is given."""
 
@@ -124,12 +158,12 @@ class _Reader:
         for part in parts:
             if isinstance(part, Mapping):
                 for name, source in part.items():
-                    decided[name] = _only(name, self._providers(source))
+                    decided[name] = _only(name, self.providers(source))
             else:
-                providers |= {id(each): each for each in self._providers(part)}
+                providers |= {id(each): each for each in self.providers(part)}
         return list(providers.values()), decided
 
-    def _providers(self, source: Any) -> list[Provider]:
+    def providers(self, source: Any) -> list[Provider]:
         known = self._made.get(id(source))
         if known is None:
             known = self._made[id(source)] = list(self._read(source))
@@ -163,8 +197,6 @@ class _Reader:
 
 def _only(name: str, providers: list[Provider]) -> Provider:
     """The one of several providers that defines a name."""
-    from osmia.passes.imports import find
-
     if len(providers) == 1:
         return providers[0]
     found = [each for provider in providers if (each := find(provider, name)) is not None]

@@ -14,12 +14,13 @@ from weakref import WeakKeyDictionary
 from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
-from osmia.errors import ClosedError
+from osmia.errors import ClosedError, LinkError
 from osmia.object.model import DataKind, DataSection, Object, variables
 from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
 
 if TYPE_CHECKING:
+    from osmia.engine.parts import LoadedPart
     from osmia.engine.program import Program
 
 
@@ -80,6 +81,17 @@ class LoadedObject:
         """Where a data section is; None for one that the engine does not hold."""
         return None
 
+    def part(self, name: str) -> LoadedPart:
+        """The maps, variables and programs of one input of a linked object (`osmia.link`), by
+        their own names: a library's user need not know what it was linked into.
+
+        A part is named as the input's file up to its first dot; `object.parts` lists them. An
+        object that was not linked is one part. KeyError for a name of none.
+        """
+        from osmia.engine.parts import part_of
+
+        return part_of(self, name)
+
     @property
     def name(self) -> str:
         """The object's name."""
@@ -138,6 +150,24 @@ class LoadedObject:
         pin the link that `attach_struct_ops` gives.
         """
         self._lacks("struct_ops")
+
+    def rebind(self, name: str, provider: Any) -> None:
+        """Let a function of another object stand for the extern `name` from now on, also while
+        programs run that call it.
+
+        For externs that are bound with bind="replace" (kernel) or bind="call" (vm) to functions of
+        objects; `provider` is what `imports=` takes. It is checked and loaded first: what is
+        refused changes nothing. Raises LinkError for a name that is no such extern and for a
+        function that does not fit, else what loading raises.
+        """
+        if "imports" in registry.find(self.engine).lacks:
+            self._lacks("imports")
+        if self._closed:
+            raise ClosedError(f"object {self.name!r} is closed")
+        raise LinkError(
+            f"object {self.name!r} has no extern {name!r} that could be bound anew: those that"
+            " are copied have their code in its programs"
+        )
 
     def pin(
         self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True

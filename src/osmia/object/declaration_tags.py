@@ -76,6 +76,8 @@ def _fill_slot(obj: Object, name: str, text: str) -> Object:
 
     if place is None:
         raise error("it has to be tail:MAP/KEY, with a number")
+    if name not in obj.functions:
+        return obj  # types of what was left out
     if name not in obj.programs:
         raise error("that is no program")
     if array is None or array.type is not MapType.PROG_ARRAY:

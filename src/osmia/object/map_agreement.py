@@ -8,6 +8,7 @@ map_defs_match), and what libbpf does not know counts as well.
 from __future__ import annotations
 
 from osmia.btf.agreement import disagreement
+from osmia.btf.c.format import declaration
 from osmia.btf.reader import BTF
 from osmia.object.map_attributes import find_attribute
 from osmia.object.model import Map
@@ -29,6 +30,27 @@ def map_disagreement(a: Map, btf_a: BTF | None, b: Map, btf_b: BTF | None) -> st
     return "; ".join(found) or None
 
 
+def map_declaration(definition: Map, btf: BTF | None) -> str:
+    """A map's definition in a line of C, as <bpf/bpf_helpers.h> has its macros."""
+    return f"struct {{ {_members(definition, btf)} }} {definition.name}"
+
+
+def _members(definition: Map, btf: BTF | None) -> str:
+    told = _types(definition).items() if btf is not None else ()
+    types = {name: each for name, each in told if each}
+    members = [
+        f"__uint({name}, {_as_c(name, number)});"
+        for name, number in _numbers(definition).items()
+        if number and name.removesuffix("_size") not in types
+    ]
+    for name, type_id in types.items():
+        assert btf is not None
+        members.append(f"__type({name}, {declaration(btf, type_id, '').strip()});")
+    if definition.inner is not None:
+        members.append(f"__array(values, struct {{ {_members(definition.inner, btf)} }});")
+    return " ".join(members)
+
+
 def _differences(a: Map, btf_a: BTF | None, b: Map, btf_b: BTF | None) -> list[str]:
     mine, other = _numbers(a), _numbers(b)
     found = [
@@ -46,6 +68,10 @@ def _differences(a: Map, btf_a: BTF | None, b: Map, btf_b: BTF | None) -> list[s
             difference = disagreement(btf_a, id_a, btf_b, id_b)
             found += [f"{name} type: {difference}"] if difference else []
     return found
+
+
+def _as_c(name: str, number: int) -> str:
+    return f"BPF_MAP_TYPE_{_told(name, number).upper()}" if name == "type" else str(number)
 
 
 def _numbers(definition: Map) -> dict[str, int | None]:

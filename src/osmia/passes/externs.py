@@ -71,6 +71,17 @@ def resolve_externs(obj: Object, target: Target) -> Object:
     return result
 
 
+def resolve_config(obj: Object, target: Target) -> Object:
+    """`obj` with configuration values as data; its other externs stay. Errors as
+    `resolve_externs`."""
+    others = {n: e for n, e in obj.externs.items() if e.kind is not ExternKind.KCONFIG}
+    if len(others) == len(obj.externs):
+        return obj
+    config = {name: each for name, each in obj.externs.items() if name not in others}
+    resolved = resolve_externs(obj.copy(externs=config), target)
+    return resolved.copy(externs=others)
+
+
 def _resolved_pointer(obj: Object, relocation: Relocation) -> Relocation:
     """An address in data: those of configuration values become known, others stay."""
     extern = obj.externs.get(relocation.target)

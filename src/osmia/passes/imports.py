@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from osmia.btf import BTF, Func
 from osmia.btf.agreement import declarations, disagreement, function_disagreement
 from osmia.btf.c.format import declaration
-from osmia.errors import LinkError
+from osmia.errors import LinkError, NotSupportedError
 from osmia.object.map_agreement import map_disagreement
 from osmia.object.model import (
     DataKind,
@@ -45,8 +45,9 @@ class Provider(Protocol):
     section.
 
     One may tell more: `where(found)` in words where a definition is now, `engine_functions` what
-    its functions call by name that only its engine knows; and it may take `used_by(user, what)`,
-    which is called for each thing that a loaded object uses.
+    its functions call by name that only its engine knows, `no_code` why its functions have no
+    code; and it may take `used_by(user, what)`, which is called for each thing that a loaded
+    object uses.
     """
 
     @property
@@ -81,6 +82,11 @@ class Found(NamedTuple):
             return id(self.provider), self.key
         live = self.provider.maps.get(self.key)
         return (live.id if live is not None else id(self.provider.object), self.offset)
+
+    @property
+    def told(self) -> str:
+        """What it is, in words: "map 'flows'"."""
+        return f"{self.kind} {self.name!r}"
 
     def declared(self) -> str:
         """In C."""
@@ -155,7 +161,7 @@ class Imports:
         if found.provider.object.byteorder != obj.byteorder:
             raise LinkError(f"{found.provider.name} is of the other byte order than {obj.name}")
         check_agreement(extern, obj, found)
-        self.used.append((found.provider, f"{found.kind} {found.name!r}"))
+        self.used.append((found.provider, found.told))
         match found.kind:
             case "map":
                 return Binding(
@@ -192,8 +198,9 @@ class Imports:
             return None
         every = [find(provider, extern.name) for provider in self.providers]
         found_by = {each.identity: each for each in every if each is not None}
-        strong = [each for each in found_by.values() if not each.weak]
-        candidates = strong or [*found_by.values()]
+        # Who has the code of a function is asked before who can only tell that it is there.
+        known = [e for e in found_by.values() if not _lacks_code(e)] or [*found_by.values()]
+        candidates = [each for each in known if not each.weak] or known
         if len(candidates) > 1:
             raise LinkError(
                 f"{obj.path or obj.name}: {extern.name!r} is defined by {len(candidates)}; say by"
@@ -233,12 +240,19 @@ class Imports:
             return Binding(key, call=kinds[0], load=kinds[1])
         place.copied[found.key] = key
         source = found.provider.object
+        if _lacks_code(found):
+            why = getattr(found.provider, "no_code", "")
+            raise NotSupportedError(f"{found.described()} cannot be copied: {why}")
         return Binding(
             key,
             call=kinds[0],
             load=kinds[1],
             join=lambda into: copy_function(into, source, found.key, extern, place),
         )
+
+
+def _lacks_code(found: Found) -> bool:
+    return found.kind == "function" and bool(getattr(found.provider, "no_code", ""))
 
 
 class _Place:

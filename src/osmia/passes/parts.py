@@ -62,9 +62,6 @@ class Part:
         """It has all that its object has: the rest is the target's."""
         return None
 
-    def note_users(self, user: Any) -> None:
-        """Nobody is to know: it is loaded for somebody else."""
-
 
 def _emptied(section: DataSection) -> DataSection:
     """A section that somebody holds: what was in it is of no use."""

@@ -214,11 +214,18 @@ def _settle_branch(
 
 
 def _unused_maps(before: Object, after: Object) -> set[str]:
-    """The maps that code used which is not there any more, and that nothing else names."""
+    """The maps that code used which is not there any more, and that nothing else names: a prog
+    array also stays for a program that it holds."""
     used_before, used = _maps_in_code(before), _maps_in_code(after)
     for section in before.data_sections.values():
         if section.kind is not DataKind.KCONFIG:
             used |= {r.target for r in section.relocations if r.kind is RelocationKind.MAP}
+    used |= {
+        name
+        for name, each in before.maps.items()
+        if each.type is MapType.PROG_ARRAY
+        and any(program in after.programs for _, program in each.slots)
+    }
     gone = used_before - used
     while True:  # what a kept map holds stays
         held = {

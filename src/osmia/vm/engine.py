@@ -185,6 +185,8 @@ class Vm:
         errno value that a kernel would give, NotSupportedError for types that the vm lacks."""
         self._check_open()
         wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra)
+        if lock_offset is not None and not special:
+            special = ((lock_offset, 4),)
         wanted = replace(wanted, lock_offset=lock_offset, special=special)
         allowed = normalised(wanted, len(self.cpus))
         access = MapFlag(allowed.flags) & FD_ACCESS

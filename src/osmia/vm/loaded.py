@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -93,12 +93,21 @@ class VmObject(engine.LoadedObject):
         self.engine_functions = engine_functions
         self.parts = ExitStack()
         """Functions of other objects that were made programs for this one to call."""
+        self.rebinders: Mapping[str, Callable[[Any, VmObject], None]] = {}
+        """How each extern that is called by handle is bound anew."""
         self._kept = owners is not None
         self._ends_vm = False
 
     @cached_property
     def section_maps(self) -> Mapping[str, Any]:
         return {name: Map.over(section) for name, section in self._sections.items()}
+
+    def rebind(self, name: str, provider: Any) -> None:
+        rebinder = self.rebinders.get(name)
+        if self._closed or rebinder is None:
+            super().rebind(name, provider)
+        else:
+            rebinder(provider, self)
 
     def _store(self, section: DataSection) -> Store | None:
         loaded = self._sections.get(section.name)

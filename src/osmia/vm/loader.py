@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Kind, kernel_btf
@@ -47,7 +48,7 @@ from osmia.vm.loaded import Owners, VmObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.special import set_template
-from osmia.vm.maps.special_fields import LOCKS, special_fields
+from osmia.vm.maps.special_fields import LOCK, Field, special_fields
 from osmia.vm.programs import VmProgram
 from osmia.vm.signatures import return_type, signature
 
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from osmia.passes.imports import Imports
     from osmia.passes.parts import Part
-    from osmia.vm.importing import VmImports
+    from osmia.vm.importing import Called, VmImports
     from osmia.vm.options import OtherOptions
 
 _MAP_FD, _MAP_VALUE = 1, 2
@@ -185,6 +186,8 @@ class _Loader:
         self.sections: dict[str, VmMap] = {}
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
+        self.places: dict[str, list[Dispatcher]] = {}  # the same, by extern
+        self.called: dict[str, Called] = {}  # those of them that were bound anew
 
     def load(
         self, given: Mapping[str, Map], options: Mapping[str, Any], owners: Owners | None
@@ -229,6 +232,9 @@ class _Loader:
             owners=owners,
             engine_functions=self.linked,
         )
+        loaded.rebinders = {
+            name: partial(self._rebind, name) for name in self.places if name in self.externs
+        }
         if self.imported is not None:
             self.imported.leave(loaded)
         return loaded
@@ -274,7 +280,7 @@ class _Loader:
     def _create(self, definition: model.Map) -> None:
         wanted = self._effective(definition)
         key_codec, value_codec = self._codecs(wanted)
-        special = self._special(wanted.value_type_id)
+        special = self._special(wanted.value_type_id, wanted.type)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
@@ -283,14 +289,16 @@ class _Loader:
             flags=int(wanted.flags),
             map_extra=wanted.map_extra,
             name=wanted.name,
-            lock_offset=next((at for name, at, _ in special if name in LOCKS), None),
-            special=tuple((at, size) for _, at, size in special),
+            lock_offset=next((f.offset for f in special if f.kind == LOCK), None),
+            special=tuple((f.offset, f.size) for f in special),
             key_codec=key_codec,
             value_codec=value_codec,
         )
         self._add(wanted, made)
         if wanted.inner is not None:
-            set_template(self._raw(made).body, _template(self._effective(wanted.inner)))
+            inner = self._effective(wanted.inner)
+            fields = self._special(inner.value_type_id, inner.type)
+            set_template(self._raw(made).body, _template(inner, fields))
 
     def _add(self, definition: model.Map, made: Map) -> None:
         self.undo.callback(made.close)
@@ -309,11 +317,11 @@ class _Loader:
             return None
         return codec(self.obj.btf, type_id)
 
-    def _special(self, type_id: int) -> list[tuple[str, int, int]]:
+    def _special(self, type_id: int, map_type: MapType | int) -> list[Field]:
         """What of a value is the map's own: its locks, timers and the like."""
         if self.obj.btf is None or not type_id:
             return []
-        return special_fields(self.obj.btf, type_id)
+        return special_fields(self.obj.btf, type_id, map_type)
 
     def _use_section(self, section: DataSection, live: Map) -> None:
         """A data section of another object, which stays that one's."""
@@ -464,10 +472,21 @@ class _Loader:
             )
         if isinstance(linked, Dispatcher):
             return linked.handle
-        handle = self.vm.dispatcher(linked).handle
-        self.links.append(handle)
-        self.undo.callback(self.vm.lifetimes.release, handle)
-        return handle
+        place = self.vm.dispatcher(linked)
+        self.places.setdefault(name, []).append(place)
+        self.links.append(place.handle)
+        self.undo.callback(self.vm.lifetimes.release, place.handle)
+        return place.handle
+
+    def _rebind(self, name: str, source: Any, user: VmObject) -> None:
+        """See `LoadedObject.rebind`."""
+        from osmia.vm.importing import Called
+
+        if name not in self.called:
+            found = self.imported.found.get(name) if self.imported is not None else None
+            places = self.places[name]
+            self.called[name] = Called(*self.externs[name], places, load_part, found)
+        self.called[name].rebind(source, user)
 
     def _is_weak_kfunc(self, relocation: Relocation) -> bool:
         """Whether it names a kfunc that the vm lacks and the object can do without."""
@@ -504,10 +523,11 @@ def _target(obj: Object) -> Target:
     return Target.running()
 
 
-def _template(d: model.Map) -> Definition:
+def _template(d: model.Map, fields: list[Field]) -> Definition:
     """What inner maps must agree with."""
     size = (d.key_size, d.value_size, d.max_entries)
-    return Definition(d.type, *size, int(d.flags), d.map_extra)
+    special = tuple((f.offset, f.size) for f in fields)
+    return Definition(d.type, *size, int(d.flags), d.map_extra, special=special)
 
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 import osmia
 from osmia.errors import ClosedError, KernelError
-from osmia.kernel.libraries import listing
+from osmia.kernel.libraries import library as library_module
+from osmia.kernel.libraries import listing, record
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.sys.pins import PinNameError
 
@@ -280,3 +281,26 @@ def test_the_object_map_is_frozen(loaded: KernelObject, root: Path) -> None:
         assert struct.unpack_from("<8sI", stored[0]) == (b"osmialib", 1)
         with pytest.raises(osmia.BpfPermissionError):
             stored[0] = bytes(4096)
+
+
+def test_a_library_that_is_replaced_while_it_is_opened_is_the_new_one_and_not_both(
+    conn: osmia.Object, loaded: KernelObject, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = osmia.compile("int other = 1;\n")
+    osmia.publish(loaded, "conntrack", root=root)
+    read = library_module.read_object
+    replaced: list[listing.LibraryInfo] = []
+
+    def read_and_replaced(name: str, place: Path) -> tuple[record.Header, osmia.Object]:
+        found = read(name, place)
+        if not replaced:  # the same path has another library when its maps are opened
+            listing.remove("conntrack", root=root)
+            with other.load() as bpf:
+                replaced.append(osmia.publish(bpf, "conntrack", root=root))
+            assert replaced[0].path == place
+        return found
+
+    monkeypatch.setattr(library_module, "read_object", read_and_replaced)
+    with osmia.library("conntrack", root=root) as lib:
+        assert lib.data["other"] == 1
+        assert set(lib.maps) == {".data"}

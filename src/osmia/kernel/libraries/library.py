@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from osmia.engine.reuse import check_reuse, effective
-from osmia.errors import ClosedError, KernelError
+from osmia.errors import ClosedError, KernelError, OsmiaError
 from osmia.formats import open_object
 from osmia.kernel.libraries import places, record
 from osmia.kernel.load.arenas import ArenaSection, arena_memory, find_arena
@@ -129,12 +129,17 @@ def library(name: str, *, root: places.Root = None) -> Library:
         found = places.versions(directory)
         if not found:
             raise _missing(name, directory.parent)
+        place = directory / str(found[-1])
+        identity = places.identity(place)
         try:
-            return _opened(name, found[-1], directory)
-        except KernelError as error:
-            # ENOENT: it was replaced or removed since it was found.
-            if error.errno != errno.ENOENT or (directory / str(found[-1])).exists():
+            opened = _opened(name, found[-1], place)
+        except OsmiaError:
+            if identity is not None and identity == places.identity(place):
                 raise
+            continue  # it was replaced or removed while this went on
+        if identity == places.identity(place):
+            return opened
+        opened.close()  # parts of two versions may be in it
     raise KernelError(errno.EAGAIN, f"open library {name!r}", hint="it is published all the time")
 
 
@@ -146,8 +151,7 @@ def _missing(name: str, root: Path) -> KernelError:
     return KernelError(errno.ENOENT, f"open library {name!r}", hint=hint)
 
 
-def _opened(name: str, version: int, directory: Path) -> Library:
-    place = directory / str(version)
+def _opened(name: str, version: int, place: Path) -> Library:
     places.check_owner(place)
     what = f"library {name!r} ({place})"
     header, obj = read_object(name, place)
@@ -161,8 +165,6 @@ def _opened(name: str, version: int, directory: Path) -> Library:
         for section in obj.data_sections.values():
             if section.kind is DataKind.ARENA and section.name not in maps:
                 maps[section.name] = find_arena(section, maps.values())
-        if not place.exists():  # on the way out while this went on: it may be without some
-            raise KernelError(errno.ENOENT, f"open {what}")
         undo.pop_all()
     return Library(name, version, header, obj, maps)
 

@@ -76,6 +76,15 @@ def check_owner(directory: Path) -> None:
         raise BpfPermissionError(errno.EPERM, f"use the library in '{directory}'", hint=hint)
 
 
+def identity(place: Path) -> tuple[int, int] | None:
+    """What tells a directory from others that had or will have its path; None: there is none."""
+    try:
+        found = place.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def file_of(map_name: str) -> str:
     """The name under which a map is pinned: a bpffs takes no dots, and no file a slash.
 

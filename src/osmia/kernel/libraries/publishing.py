@@ -57,10 +57,10 @@ def _maps(loaded: KernelObject) -> Iterator[tuple[str, int]]:
     for name, descriptor in loaded.maps.descriptors().items():
         if name in loaded.source.maps:
             yield name, descriptor
-    for name, held in loaded.data_maps.items():
+    for name, descriptor in loaded.section_maps.descriptors().items():
         section = loaded.source.data_sections.get(name)
         if section is not None and has_map(section):
-            yield name, held.fd.fileno()
+            yield name, descriptor
 
 
 def _pin(stored: int, maps: dict[str, int], directory: Path) -> int:

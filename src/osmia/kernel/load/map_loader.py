@@ -24,6 +24,7 @@ from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
 from osmia.kernel.load.target import module_btf_descriptor
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.opening import MapTypes, create_descriptor
+from osmia.kernel.programs.offload import not_offloaded
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.cpus import possible_cpus
@@ -59,6 +60,7 @@ class MapLoader:
         token_fd: int = 0,
     ) -> None:
         self.prepared = prepared
+        self.ifindex = 0  # of what holds the maps, where it is not the kernel
         self.obj = prepared.object
         self.token_fd = token_fd
         self.target = target
@@ -244,10 +246,12 @@ class MapLoader:
                 numa_node=definition.numa_node or 0,
                 map_extra=definition.map_extra,
                 excl_prog_hash=self._exclusive_hash(definition),
+                # An interface that holds maps has no perf buffers; these stay the kernel's.
+                ifindex=0 if definition.type is MapType.PERF_EVENT_ARRAY else self.ifindex,
                 token_fd=self.token_fd,
             )
         except KernelError as error:
-            raise _explained(definition, error) from None
+            raise _explained(definition, error, self.ifindex) from None
 
     def _exclusive_hash(self, definition: model.Map) -> bytes:
         if not definition.exclusive_to:
@@ -366,8 +370,10 @@ def _is_tc_place(definition: model.Map) -> bool:
     return not untold
 
 
-def _explained(definition: model.Map, error: KernelError) -> OsmiaError:
+def _explained(definition: model.Map, error: KernelError, ifindex: int) -> OsmiaError:
     """The refusal of a map with what is likely to be the reason."""
+    if ifindex:
+        return not_offloaded(f"map {definition.name!r}", ifindex, error)
     from osmia.kernel.probes import features
 
     if error.errno in (errno.EINVAL, errno.E2BIG) and not error.hint:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from osmia.btf import BTF
 from osmia.btf.agreement import declarations, disagreement, function_disagreement
-from osmia.object.map_agreement import map_disagreement
+from osmia.object.map_agreement import map_declaration, map_disagreement
 from osmia.object.model import ExternKind, Map
 
 
@@ -57,7 +57,11 @@ def shown(sides: Iterable[Declaration]) -> str:
     told: list[str] = []
     known = []
     for each in sides:
-        if each.btf is not None and each.btf_id:
+        if each.map is not None:
+            storage = "extern " if each.kind is not None else ""
+            text = map_declaration(each.map, each.btf)
+            told.append(f'{each.where}: {storage}{text} SEC(".maps");')
+        elif each.btf is not None and each.btf_id:
             known.append((each.where, each.btf, each.btf_id))
         else:
             told.append(f"{each.where}: a {each.what} without type information")

@@ -23,7 +23,8 @@ from osmia.object.model import (
     Variable,
 )
 from osmia.object.other_sections import OtherSection
-from osmia.passes.linking.liveness import Place, unneeded_functions
+from osmia.passes.linking.liveness import Place, needed_names, unneeded_functions
+from osmia.passes.linking.parts import parts_of
 from osmia.passes.linking.placement import by_section, place_all
 from osmia.passes.linking.references import References
 from osmia.passes.linking.symbols import (
@@ -58,8 +59,11 @@ def link_objects(
     inputs = [_in_one_dialect(obj) for obj in objects]
     _check_objects(inputs)
     symbols = collect_symbols(inputs)
-    check_symbols(inputs, symbols, allow_undefined=allow_undefined)
-    return _Joiner(inputs, symbols, unneeded_functions(inputs, symbols, gc)).join(name)
+    unneeded = unneeded_functions(inputs, symbols, gc)
+    check_symbols(
+        inputs, symbols, () if allow_undefined else needed_names(inputs, symbols, unneeded)
+    )
+    return _Joiner(inputs, symbols, unneeded).join(name)
 
 
 def _in_one_dialect(obj: Object) -> Object:
@@ -133,6 +137,8 @@ class _Joiner:
         made.externs = {name: each for name, each in made.externs.items() if name in used}
         if any(each.btf is not None for each in objects):
             made.btf = self.types.build(_hidden_functions(made), _hidden_variables(made))
+        lost = {Place(number, key) for number, what, key in self.losers if what is What.FUNCTION}
+        made.parts = parts_of(objects, self.placements, self.unneeded, frozenset(lost))
         if any(each.pinning == Pinning.OBJECT for each in made.maps.values()):
             digests = "".join(each.pin_digest for each in objects)
             made.pin_digest = hashlib.sha1(digests.encode(), usedforsecurity=False).hexdigest()
@@ -192,12 +198,12 @@ class _Joiner:
 
     def _maps(self) -> Iterator[tuple[str, Map]]:
         for number, obj in enumerate(self.objects):
-            placement = self.placements[number]
+            placement, references = self.placements[number], self.references[number]
             for key, definition in obj.maps.items():
                 if (number, What.MAP, key) in self.losers:
                     continue
                 made = self.types.of_map(number, definition)
-                slots = tuple([(i, placement.of_slot(obj, name)) for i, name in made.slots])
+                slots = tuple([(i, references.of_slot(definition, n)) for i, n in made.slots])
                 name = placement.maps.get(key, key)
                 made = replace(made, name=name, slots=slots)
                 symbol = self.winners.get((number, What.MAP, key))
@@ -307,6 +313,8 @@ def _used_externs(obj: Object) -> Iterator[str]:
         for each in relocations:
             if each.kind in kinds:
                 yield each.target
+    for definition in obj.maps.values():
+        yield from (name for _, name in definition.slots)
 
 
 def _hidden_functions(obj: Object) -> list[int]:

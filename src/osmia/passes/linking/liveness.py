@@ -30,6 +30,39 @@ def unneeded_functions(
     return _Liveness(objects, symbols).unneeded(gc)
 
 
+def needed_names(
+    objects: Sequence[Object], symbols: Symbols, unneeded: frozenset[Place]
+) -> set[str]:
+    """The externs that what stays refers to."""
+    lost = set(_lost_bytes(objects, symbols))
+    names = set()
+    for number, obj in enumerate(objects):
+        for key, function in obj.functions.items():
+            if Place(number, key) not in unneeded:
+                names |= {each.target for each in function.relocations if each.kind in _OF_EXTERNS}
+        for section in obj.data_sections.values():
+            names |= {
+                each.target
+                for each in section.relocations
+                if each.kind in _OF_EXTERNS and (number, section.name, each.offset) not in lost
+            }
+        for definition in obj.maps.values():
+            names |= {name for _, name in definition.slots if name in obj.externs}
+    return names
+
+
+def _lost_bytes(objects: Sequence[Object], symbols: Symbols) -> Iterator[tuple[int, str, int]]:
+    """Where variables that lost have pointers: input, section, offset."""
+    for symbol in symbols.values():
+        for each in symbol.losers if len(symbol.definitions) > 1 else ():
+            if each.what is What.VARIABLE:
+                section = objects[each.input].data_sections[each.section]
+                variable = section.variables[each.key]
+                for pointer in section.relocations:
+                    if variable.offset <= pointer.offset < variable.offset + variable.size:
+                        yield each.input, section.name, pointer.offset
+
+
 class _Liveness:
     def __init__(self, objects: Sequence[Object], symbols: Symbols) -> None:
         self.objects = objects

@@ -8,10 +8,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from osmia.errors import LinkError
 from osmia.object.keys import Named, distinct_keys
 from osmia.object.model import DataSection, Linkage, Object
 from osmia.passes.linking.liveness import Place
-from osmia.passes.linking.symbols import Symbols, What, is_static_map
+from osmia.passes.linking.symbols import Symbols, What, is_static_map, where
+
+#: Bytes of data that an object may have, as when it is read (`formats.elf_symbols`).
+MAX_CONTENTS = 1 << 28
 
 
 class Lost(NamedTuple):
@@ -92,6 +96,12 @@ def _place_data(objects: Sequence[Object], placements: Sequence[Placement]) -> N
         for name, other in obj.other_sections.items():
             size = len(other.contents)
             placement.other_bases[name] = _appended(other_ends, name, size, other.alignment)
+        total = sum(end for end, _ in (*ends.values(), *other_ends.values()))
+        if total > MAX_CONTENTS:
+            raise LinkError(
+                f"with {where(obj)} there are {total} bytes of data; an object may have"
+                f" {MAX_CONTENTS}"
+            )
 
 
 def _appended(ends: dict[str, tuple[int, int]], name: str, size: int, alignment: int) -> int:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from osmia.errors import LinkError
-from osmia.object.model import DataKind, Function, Object, Relocation, RelocationKind
+from osmia.object.model import DataKind, Function, Map, Object, Relocation, RelocationKind
+from osmia.object.sections import TEXT
+from osmia.object.uapi import MapType
 from osmia.passes.linking.placement import Placement
 from osmia.passes.linking.symbols import Definition, Symbols, What, where
 
@@ -66,6 +68,21 @@ class References:
         variable = section.variables[winner.key]
         place = variable.offset + placement.bases[section.name] + addend
         return Relocation(offset, RelocationKind.DATA, section.name, place, size)
+
+    def of_slot(self, definition: Map, name: str) -> str:
+        """What a slot of a map of the input names: a map or a program."""
+        obj, placement = self.objects[self.input], self.placements[self.input]
+        symbol = self.symbols.get(name) if name in obj.externs else None
+        winner = symbol.winner if symbol is not None else None
+        if winner is None:
+            return placement.of_slot(obj, name)
+        wanted = What.FUNCTION if definition.type is MapType.PROG_ARRAY else What.MAP
+        if winner.what is not wanted or winner.section == TEXT:
+            raise LinkError(
+                f"map {definition.name!r} of {where(obj)} is to hold {name!r}, which is a"
+                f" {winner.what.value} in {where(self.objects[winner.input])} ({winner.section})"
+            )
+        return winner.key
 
     def in_code(self, function: Function) -> bytes:
         """The function's code. Loads of an extern function's address are marked as such, since a

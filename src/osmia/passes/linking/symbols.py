@@ -8,7 +8,7 @@ libbpf's, nothing here depends on the order of the objects but which weak defini
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
@@ -151,14 +151,14 @@ def _definitions(number: int, obj: Object) -> Iterator[tuple[str, Definition]]:
 
 
 def check_symbols(
-    objects: Sequence[Object], symbols: Symbols, *, allow_undefined: bool = False
+    objects: Sequence[Object], symbols: Symbols, needed: Collection[str] = ()
 ) -> None:
     """Raise a LinkError that lists every name that two define, about which objects disagree,
-    or (unless `allow_undefined`) that nobody defines."""
+    or that nobody defines though it is `needed`."""
     problems: list[str] = []
     for symbol in symbols.values():
         if len(symbol.definitions) > 1 or symbol.externs:
-            problems += _Check(objects, symbol).problems(allow_undefined)
+            problems += _Check(objects, symbol).problems(symbol.name in needed)
     if problems:
         names = ", ".join(where(each) for each in objects[:8])
         more = f" and {len(objects) - 8} more" if len(objects) > 8 else ""
@@ -172,19 +172,19 @@ class _Check:
         self.objects = objects
         self.symbol = symbol
 
-    def problems(self, allow_undefined: bool) -> Iterator[str]:
+    def problems(self, needed: bool) -> Iterator[str]:
         symbol = self.symbol
         strong = [each for each in symbol.definitions if not each.weak]
         if len(strong) > 1:
             places = " and ".join(self._place(each) for each in strong)
-            yield f"{symbol.name!r} is defined in {places}"
+            told = shown(map(self._of_definition, strong))
+            yield f"{symbol.name!r} is defined in {places}{told}"
             return
         winner = symbol.winner
-        if winner is None and not allow_undefined:
-            needed = [(n, e) for n, e in symbol.externs if e.kind is ExternKind.OBJECT]
-            if len(needed) == len(symbol.externs) and not symbol.weak:
-                told = shown([self._of_extern(*each) for each in needed])
-                yield f"{symbol.name!r} is not defined anywhere{told}"
+        of_objects = all(each.kind is ExternKind.OBJECT for _, each in symbol.externs)
+        if winner is None and needed and of_objects and not symbol.weak:
+            told = shown([self._of_extern(*each) for each in symbol.externs])
+            yield f"{symbol.name!r} is not defined anywhere{told}"
         yield from self._disagreements(winner)
 
     def _place(self, definition: Definition) -> str:

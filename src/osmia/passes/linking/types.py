@@ -11,11 +11,12 @@ from typing import NamedTuple
 from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
 from osmia.btf.additions import Additions
 from osmia.btf.patch import SectionLayout, corrected
+from osmia.errors import ObjectFormatError
 from osmia.object.map_attributes import find_attribute
 from osmia.object.model import Function, Map, Object
 from osmia.passes.linking.liveness import Place
 from osmia.passes.linking.placement import Placement
-from osmia.passes.linking.symbols import Symbols, What, variable_id
+from osmia.passes.linking.symbols import Symbols, What, variable_id, where
 
 #: Sections that all objects have alike: one's is everybody's.
 TEXTS = ("license", "version")
@@ -40,18 +41,25 @@ class _Section:
 class _Texts(dict[int, int]):
     """The new offsets of an input's strings by the old ones, each made when it is asked for."""
 
-    def __init__(self, btf: BTF, strings: dict[str, int], added: Additions) -> None:
+    def __init__(self, btf: BTF, strings: _Strings) -> None:
         super().__init__({0: 0})
         self._btf = btf
         self._strings = strings
-        self._added = added
 
     def __missing__(self, offset: int) -> int:
-        text = self._btf.string(offset)
-        found = self._strings.get(text)
-        if found is None:
-            found = self._strings[text] = self._added.add_string(text)
-        self[offset] = found
+        found = self[offset] = self._strings[self._btf.string(offset)]
+        return found
+
+
+class _Strings(dict[str, int]):
+    """The offsets of strings that are added, each when it is asked for."""
+
+    def __init__(self, added: Additions) -> None:
+        super().__init__()
+        self._added = added
+
+    def __missing__(self, text: str) -> int:
+        found = self[text] = self._added.add_string(text)
         return found
 
 
@@ -79,10 +87,9 @@ class Types:
             self.ids[number] = ids
         self._merged = merged.btf
         self._added = Additions(merged.btf)
-        self._strings: dict[str, int] = {}
+        self._strings = _Strings(self._added)
         self._texts = [
-            _Texts(obj.btf, self._strings, self._added) if obj.btf is not None else None
-            for obj in objects
+            _Texts(obj.btf, self._strings) if obj.btf is not None else None for obj in objects
         ]
         self._swapped = merged.btf.byteorder != sys.byteorder
         self.sections: dict[str, int] = {}
@@ -110,6 +117,8 @@ class Types:
         bases = placement.bases | placement.other_bases
         base = bases.get(datasec.name, 0)
         for entry in datasec.entries:
+            if entry.type_id >= len(ids):
+                raise self._no_type(number, f"section {datasec.name!r}", entry.type_id)
             new_id = ids[entry.type_id]
             if not new_id or new_id in known:
                 continue
@@ -135,9 +144,15 @@ class Types:
         ids, texts = self.ids[number], self._texts[number]
         if texts is None:
             return function
+        named = [function.btf_id, *[each.type_id for each in function.core_relocations]]
+        if max(named) >= len(ids):
+            raise self._no_type(number, f"function {function.name!r}", max(named))
         core = tuple(
             [each._replace(type_id=ids[each.type_id]) for each in function.core_relocations]
         )
+        # What `.BTF.ext` names: an object that is saved has the types of one that is not.
+        for text in (function.section, *(each.access for each in core)):
+            self._strings[text]
         words = array("I", function.line_info)
         if self._swapped:
             words.byteswap()
@@ -151,6 +166,10 @@ class Types:
             line_info=words.tobytes(),
             core_relocations=core,
         )
+
+    def _no_type(self, number: int, what: str, type_id: int) -> ObjectFormatError:
+        message = f"{what} names type {type_id}, which does not exist"
+        return ObjectFormatError(message, file=where(self.objects[number]))
 
     def of_map(self, number: int, definition: Map) -> Map:
         """A map of an input with its types as they are now."""
@@ -186,8 +205,8 @@ class Types:
 def left_out(
     objects: Sequence[Object], symbols: Symbols, unneeded: frozenset[Place]
 ) -> list[set[int]]:
-    """The VARs and FUNCs of each input that the output is to be without: what was declared is
-    defined now or declared by another, what was defined lost or is needed by nobody."""
+    """The types of each input that the output is to be without: VARs and FUNCs that are defined
+    now or declared by another, that lost or that nobody needs, and what only these need."""
     found: list[set[int]] = [set() for _ in objects]
     for symbol in symbols.values():
         kept = symbol.extern if symbol.winner is None else None
@@ -212,7 +231,22 @@ def left_out(
             if name in told:
                 found[number] |= ids
             told.add(name)
+    for obj, ids in zip(objects, found, strict=True):
+        if obj.btf is not None and ids:
+            ids |= _their_prototypes(obj.btf, ids)
     return found
+
+
+def _their_prototypes(btf: BTF, ids: Collection[int]) -> set[int]:
+    """The types of functions that are left out, where nothing else refers to them."""
+    functions = [each for each in ids if btf.kind_of(each) == Kind.FUNC]
+    if not functions:
+        return set()
+    words, starts = btf.records()
+    # Compilers refer to prototypes here alone; where a size stands it may look like one.
+    references = [words[start + 2] for start in starts]
+    prototypes = [btf.words(each)[2] for each in functions]
+    return {each for each in prototypes if references.count(each) == prototypes.count(each)}
 
 
 def _unneeded_types(objects: Sequence[Object], unneeded: frozenset[Place]) -> list[set[int]]:

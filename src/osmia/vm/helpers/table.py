@@ -93,6 +93,12 @@ class Invocation:
                 break
         return b"".join(parts)
 
+    @property
+    def has_packet(self) -> bool:
+        """Whether the run is one on a packet."""
+        where = self.vm.memory.load32(self.cpu.state + layout.STATE_DATA)
+        return where != layout.NO_PACKET
+
     def packet(self, size: int) -> bytes:
         """The first `size` bytes of the run's packet, as far as there are any."""
         bounds = self.vm.packet_bounds(self.cpu)

@@ -11,7 +11,7 @@ from osmia.vm.layout import (
     MAP_VALUES,
 )
 from osmia.vm.maps.constants import E_2BIG, E_EXIST, E_INVAL, EXIST, LOCK, NOEXIST
-from osmia.vm.maps.special_fields import copy_value
+from osmia.vm.maps.special_fields import copy_value, copy_value_locked
 from osmia.vm.native import field32, field64, load32, load64, native, store64
 
 _FLAGS = EXIST | LOCK | NOEXIST
@@ -40,8 +40,9 @@ def array_update(header: int, key: int, value: int, flags: int, cpu: int) -> int
         return E_EXIST
     if flags & LOCK and field32(header, MAP_LOCK_OFFSET) == 0:
         return E_INVAL
-    copy_value(header, address, value, 0)
-    return 0
+    if flags & LOCK:
+        return copy_value_locked(header, address, value)
+    return copy_value(header, address, value, 0)
 
 
 @native

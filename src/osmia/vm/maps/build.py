@@ -92,12 +92,8 @@ class _Builder:
             self.set32(field, value)
         if definition.lock_offset is not None:
             self.set32(layout.MAP_LOCK_OFFSET, definition.lock_offset + 1)
-
-        special = definition.special
-        if definition.lock_offset is not None and not special:
-            special = ((definition.lock_offset, 4),)
-        if special:
-            table = array("I", [n for field in special for n in field] + [0, 0])
+        if definition.special:
+            table = array("I", [n for field in definition.special for n in field] + [0, 0])
             place = self.control(len(table) * 4)
             memory.write(place, table.tobytes())
             self.set64(layout.MAP_SPECIAL, place)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from osmia.engine.maps.errors import Operation, element_error
+from osmia.engine.raw_map import Packed, RawMap
 from osmia.errors import CodecError
 from osmia.object.uapi import ElementFlag, MapType
 from osmia.vm.maps.raw import VmMap
@@ -109,6 +110,24 @@ class Groups(_Untold, SparseMap):
         if error := self._unchangeable() or (index >= self.max_entries and errno.E2BIG):
             return error
         return super().delete(key) if self.group(index) else errno.ENOENT
+
+
+class PacketSockets(_Untold, SparseMap):
+    """BPF_MAP_TYPE_XSKMAP, which programs alone can look into."""
+
+    @property
+    def _refusal(self) -> int:
+        return errno.EOPNOTSUPP
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        held = not isinstance(SparseMap.lookup(self, key), int)
+        if flags == ElementFlag.EXIST and not held:
+            there = int.from_bytes(key, "little") < self.max_entries
+            return self._unchangeable() or (errno.ENOENT if there else errno.E2BIG)
+        return super().update(key, value, 0 if flags == ElementFlag.NOEXIST and not held else flags)
+
+    def read(self, *, take: bool = False) -> Iterator[tuple[Packed, Packed]]:
+        return RawMap.read(self, take=take)
 
 
 class _Sockets(_Untold):

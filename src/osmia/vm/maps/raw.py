@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK_ENTRIES = 16384
 CHUNK_BYTES = 4 << 20
+_SLOTS = (MapType.PROG_ARRAY, MapType.PERF_EVENT_ARRAY)
 _HASHES = (MapType.HASH, MapType.PERCPU_HASH, MapType.LRU_HASH, MapType.LRU_PERCPU_HASH)
 
 
@@ -183,7 +184,7 @@ class VmMap(RawMap):
             self.check_open()
             if not self._readable:
                 return errno.EPERM
-            if self.body.is_indexed or self.type is MapType.PROG_ARRAY:
+            if self.body.is_indexed or self.type in _SLOTS:
                 index = -1 if key is None else int.from_bytes(key, "little")
                 index = index + 1 if index < self.max_entries else 0
                 return index.to_bytes(4, "little") if index < self.max_entries else None

@@ -15,7 +15,15 @@ from osmia.vm.maps import ring
 from osmia.vm.maps.body import OUTER, SPARSE, MapBody
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.events import EventQueue, PerfEvents
-from osmia.vm.maps.numbers import DeviceHash, Groups, SocketArray, SocketHash, SparseMap
+from osmia.vm.maps.fields import FieldMap
+from osmia.vm.maps.numbers import (
+    DeviceHash,
+    Groups,
+    PacketSockets,
+    SocketArray,
+    SocketHash,
+    SparseMap,
+)
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.stacks import StackTraces
 from osmia.vm.maps.trie import Trie
@@ -78,7 +86,10 @@ def _unlike(template: Definition, given: Definition) -> tuple[str, ...]:
     """In what an inner map differs from its template, as far as the kernel minds."""
     counted = template.type is MapType.ARRAY and not template.flags & MapFlag.INNER_MAP
     ignored = ("map_extra",) if counted else ("map_extra", "max entries")
-    return differences(template, given, ignored, whose=("the template", "the map"))
+    found = differences(template, given, ignored, whose=("the template", "the map"))
+    if template.special != given.special:
+        found += ("other locks, timers or the like in the values",)
+    return found
 
 
 class ProgramSlots(VmMap):
@@ -196,6 +207,19 @@ class PerfEventQueue(VmMap):
             f"map {self.name!r}: the vm has no perf events that could be stored"
         )
 
+    def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
+        found = super().lookup_with(key, flags, mark=mark)
+        return errno.EOPNOTSUPP if found == errno.ENOENT else found
+
+    def lookup(self, key: bytes) -> bytes | int:
+        return self.lookup_with(key, 0)
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        if error := self._unchangeable() or (flags and errno.EINVAL):
+            return error
+        there = int.from_bytes(key, "little") < self.max_entries
+        return errno.EBADF if there else errno.E2BIG  # as no number names one
+
     def delete(self, key: bytes) -> int:
         if error := self._unchangeable():
             return error
@@ -212,6 +236,7 @@ HANDLES: dict[MapType, type[VmMap]] = {
     MapType.REUSEPORT_SOCKARRAY: SocketArray,
     MapType.SOCKHASH: SocketHash,
     MapType.DEVMAP_HASH: DeviceHash,
+    MapType.XSKMAP: PacketSockets,
     MapType.STACK_TRACE: StackTraces,
     MapType.HASH_OF_MAPS: OuterHash,
     MapType.LPM_TRIE: Trie,
@@ -224,4 +249,5 @@ HANDLES: dict[MapType, type[VmMap]] = {
 
 def handle_of(body: MapBody, access: MapFlag = ANY_ACCESS) -> VmMap:
     """A new handle on a map."""
-    return HANDLES.get(body.type, VmMap)(body, access)
+    plain = FieldMap if body.definition.special else VmMap
+    return HANDLES.get(body.type, plain)(body, access)
