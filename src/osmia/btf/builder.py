@@ -7,6 +7,7 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.encode import encode_type
 from osmia.btf.layout import HEADER_SIZE, MAGIC, VERSION, ByteOrder, struct_order
 from osmia.btf.reader import BTF
@@ -59,6 +60,7 @@ class BTFBuilder:
         btf = builder.build()
     """
 
+    @names_wrong_arguments
     def __init__(self, base: BTF | None = None, byteorder: ByteOrder = "little") -> None:
         if base is not None and base.byteorder != byteorder:
             raise ValueError(f"the base's byte order is {base.byteorder}, not {byteorder}")
@@ -71,6 +73,7 @@ class BTFBuilder:
         self._offsets: dict[str, int] = {"": 0}
 
     @classmethod
+    @names_wrong_arguments
     def edit(cls, btf: BTF) -> BTFBuilder:
         """A builder that starts with all of `btf`'s own types under their ids, and its strings.
 

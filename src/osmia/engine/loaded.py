@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
@@ -77,6 +78,7 @@ class LoadedObject:
         those that it and its programs attached, but for those taken away by `Link.disown`."""
         return self._links.all()
 
+    @names_wrong_arguments
     def attach(self, *, without: Collection[str] = ()) -> list[Link]:
         """Attach every program whose section says where, and every struct_ops; the links, in
         the object's order. They stay until they or the object are closed.
