@@ -57,9 +57,6 @@ class KeyedMap(
     types=(
         MapType.HASH,
         MapType.LRU_HASH,
-        MapType.DEVMAP,
-        MapType.DEVMAP_HASH,
-        MapType.CPUMAP,
         MapType.CGROUP_STORAGE,
         MapType.STRUCT_OPS,
     ),

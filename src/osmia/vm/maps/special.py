@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from osmia.engine.maps import Map
 from osmia.engine.reuse import differences
 from osmia.errors import CodecError, KernelError, NotSupportedError
-from osmia.object.uapi import ElementFlag, MapFlag, MapType
+from osmia.object.uapi import AttachType, ElementFlag, MapFlag, MapType, ProgramType
 from osmia.vm.maps import ring
 from osmia.vm.maps.body import OUTER, SPARSE, MapBody
 from osmia.vm.maps.build import Definition
@@ -47,7 +47,10 @@ class SparseMap(VmMap):
         return VmMap.update(self, key, bytes(self.value_size))
 
     def reference(self, value: Any) -> bytes:
-        """A socket: a number of the caller's choice, or something with a `fileno()`."""
+        """A socket: a number of the caller's choice, or something with a `fileno()`. Of maps of
+        devices and CPUs, a program that runs there."""
+        if self.type in (MapType.DEVMAP, MapType.CPUMAP):
+            return _program_number(self, value)
         number = value.fileno() if hasattr(value, "fileno") else value
         if not isinstance(number, int) or number >> 8 * self.value_size:
             raise CodecError(f"a number is needed, not {value!r:.80}")
@@ -61,6 +64,22 @@ class DeviceHash(VmMap):
         if flags > ElementFlag.EXIST or not any(value[:4]):
             return self._unchangeable() or errno.EINVAL
         return super().update(key, value, flags & ElementFlag.NOEXIST)
+
+    def reference(self, value: Any) -> bytes:
+        """A program that runs at the device."""
+        return _program_number(self, value)
+
+
+def _program_number(raw: VmMap, program: Any) -> bytes:
+    """What stands for an XDP program in a map of devices or CPUs: its number, which is its id."""
+    number = raw.vm.number_of(program)
+    cpus = raw.type is MapType.CPUMAP
+    wanted = AttachType.XDP_CPUMAP if cpus else AttachType.XDP_DEVMAP
+    if program.type is not ProgramType.XDP or program.expected_attach_type is not wanted:
+        what = f"store program {program.name!r} in map {raw.name!r}"
+        hint = f"it wants an XDP program of attach type {wanted.name}"
+        raise KernelError(errno.ENOMEM if cpus else errno.EINVAL, what, hint=hint)  # as kernels
+    return number.to_bytes(raw.value_size, "little")
 
 
 class _Outer(VmMap):
