@@ -121,7 +121,7 @@ def test_the_tool_prints_it() -> None:
     assert _TYPE.findall(printed.stdout) == _TYPE.findall(text)
 
 
-def kernel_types(name: str) -> list[osmia.btf.EnumValue]:  # type: ignore[name-defined]
+def kernel_types(name: str) -> list[osmia.btf.EnumValue]:
     kernel = kernel_btf()
     return list(kernel.type(kernel.find(name, Kind.ENUM)).values)  # type: ignore[union-attr]
 

@@ -306,7 +306,7 @@ class EventSource(ABC, Generic[Event]):
             fd = self.fileno()
             if fd < 0:
                 return False
-            if self._reader is not None:
+            if self._reader is not None and not self._reader[0].is_closed():
                 raise RuntimeError(f"another task waits for {self.what}")
             loop.add_reader(fd, _finish, future)
             self._reader = (loop, future, fd)
@@ -316,7 +316,8 @@ class EventSource(ABC, Generic[Event]):
             with self._lock:
                 if self._reader is not None and self._reader[1] is future:
                     self._reader = None
-                    loop.remove_reader(fd)
+                    if not loop.is_closed():
+                        loop.remove_reader(fd)
         return True
 
     def _stop_reader(self) -> None:
