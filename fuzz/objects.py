@@ -8,7 +8,8 @@ Seeds are the programs of the differential tests, some in iproute2's dialect, an
 tables. A mutation changes
 fields of the ELF header, of section headers, symbols, relocations, BTF and .BTF.ext, cuts or
 copies pieces, or swaps pieces between two objects. What comes out is opened, asked for all it
-has, written, converted, resolved against this kernel's types, laid out, and loaded into the vm.
+has, written, converted, linked, resolved against this kernel's types, laid out, and loaded into
+the vm.
 Allowed are a result and an exception of osmia's. Another exception, more than 2 s of CPU or 1 GiB
 of memory is a finding: the input is kept in the current directory, and the exit status is 1.
 """
@@ -23,6 +24,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -63,6 +65,8 @@ def examine(data: bytes, target: Target) -> None:
         _write(obj)
         _ignoring_errors(lambda: refusals(obj))
         _ignoring_errors(lambda: _convert(obj))
+        for gc in (None, True, False):
+            _ignoring_errors(lambda gc=gc: _link(obj, gc))
         _ignoring_errors(lambda: _load(obj))
         prepared = _ignoring_errors(lambda: prepare(obj, target)) or Prepared(obj)
         for name in obj.programs:
@@ -91,6 +95,17 @@ def _write(obj: osmia.Object) -> None:
 def _convert(obj: osmia.Object) -> None:
     """Say it in libbpf's dialect, and read that."""
     osmia.open(convert(obj, ProgramType.SCHED_CLS).object.to_bytes())
+
+
+def _link(obj: osmia.Object, gc: bool | None) -> None:
+    """With itself, of which all that others can see is weak, and loses; and read that."""
+    weak = obj.copy(
+        functions={key: replace(each, weak=True) for key, each in obj.functions.items()},
+        maps={key: replace(each, weak=True) for key, each in obj.maps.items()},
+    )
+    for section in weak.data_sections.values():
+        section.variables = {k: replace(v, weak=True) for k, v in section.variables.items()}
+    osmia.open(osmia.link([weak, obj, weak], gc=gc, allow_undefined=True).to_bytes())
 
 
 def _load(obj: osmia.Object) -> None:

@@ -46,9 +46,14 @@ if TYPE_CHECKING:
         OsmiaWarning,
         ReadOnlyError,
         RelocationError,
+        RewriteError,
+        SignatureError,
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
+    from osmia.kernel.finding import FoundFunction, find
+    from osmia.kernel.libraries.library import Library, library
+    from osmia.kernel.libraries.publishing import publish
     from osmia.object import Object
     from osmia.object.model import Pinning
     from osmia.object.uapi import (
@@ -61,6 +66,7 @@ if TYPE_CHECKING:
     )
     from osmia.passes.target import Target
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
+    from osmia.toolchain.objects import link_objects as link
     from osmia.vm.engine import Vm
 
 # Written out, not computed: type checkers read it.
@@ -75,8 +81,10 @@ __all__ = [
     "EditError",
     "ElementFlag",
     "EmptyMapError",
+    "FoundFunction",
     "KernelError",
     "KeyExistsError",
+    "Library",
     "Link",
     "LinkError",
     "LoadedObject",
@@ -98,17 +106,25 @@ __all__ = [
     "ProgramType",
     "ReadOnlyError",
     "RelocationError",
+    "RewriteError",
     "RunResult",
+    "SignatureError",
     "Target",
     "VerifierError",
     "Vm",
     "__version__",
     "compile",
+    "find",
+    "library",
+    "link",
     "open",
+    "publish",
 ]
 
 #: Where the public names live that are no exceptions: (module, name there).
 _HOMES = {
+    "FoundFunction": ("osmia.kernel.finding", "FoundFunction"),
+    "Library": ("osmia.kernel.libraries.library", "Library"),
     "Link": ("osmia.engine.link", "Link"),
     "LoadedObject": ("osmia.engine.loaded", "LoadedObject"),
     "Map": ("osmia.engine.maps", "Map"),
@@ -119,7 +135,11 @@ _HOMES = {
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
+    "find": ("osmia.kernel.finding", "find"),
+    "library": ("osmia.kernel.libraries.library", "library"),
+    "link": ("osmia.toolchain.objects", "link_objects"),
     "open": ("osmia.formats", "open_object"),
+    "publish": ("osmia.kernel.libraries.publishing", "publish"),
 }
 _HOMES |= {
     name: ("osmia.object.uapi", name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from collections.abc import Sequence
 
 
 class OsmiaError(Exception):
@@ -38,6 +39,22 @@ class EditError(OsmiaError, ValueError):
     """An edit of a function that cannot be right: out of range, a jump to what is taken out."""
 
 
+class SignatureError(OsmiaError, ValueError):
+    """A signature to look for that cannot be read; `column` counts from 1 in `text`."""
+
+    def __init__(self, problem: str, text: str, offset: int) -> None:
+        self.problem = problem
+        self.text = text
+        self.column = offset + 1
+        shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+        super().__init__(f"column {self.column}: {problem}\n  {shown}\n  {' ' * offset}^")
+
+
+class RewriteError(OsmiaError, ValueError):
+    """What a rewriting pass was asked to do and cannot: a stack too deep, code too long,
+    recursion. The message has the path of calls and the numbers."""
+
+
 class CompileError(OsmiaError):
     """No usable compiler, or the compiler refused the source; `output` is what it printed."""
 
@@ -50,8 +67,16 @@ class RelocationError(OsmiaError):
     """A relocation that cannot be resolved: an unknown extern, no matching type, out of range."""
 
 
-class LinkError(OsmiaError):
-    """Objects that cannot be joined: colliding symbols, types that disagree."""
+class LinkError(OsmiaError, ValueError):
+    """Objects that cannot be joined: colliding symbols, types that disagree, nobody's names.
+
+    The message names the objects, the symbol and its declarations; of several faults,
+    `problems` has a line each, which the message ends with.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n  ".join([f"{message}:" if problems else message, *problems]))
 
 
 class ClosedError(OsmiaError, ValueError):

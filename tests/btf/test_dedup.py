@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from osmia.btf import BTF, BTFBuilder, Kind, Struct, deduplicate, format_type, kernel_btf
+from osmia.btf import BTF, BTFBuilder, Kind, Struct, deduplicate, format_type, kernel_btf, merge
 from osmia.btf.references import referenced_ids
-from osmia.errors import ObjectFormatError
+from osmia.errors import LinkError, ObjectFormatError
 
 
 def unit(b: BTFBuilder, *, complete: bool = True, extra: bool = False) -> dict[str, int]:
@@ -181,3 +181,38 @@ def closure(btf: BTF, ids: list[int]) -> set[int]:
             seen.add(type_id)
             ids += referenced_ids(btf.type(type_id))
     return seen
+
+
+def test_units_are_merged_into_one_btf() -> None:
+    first, second = BTFBuilder(), BTFBuilder()
+    second.add_float("double", 8)
+    mine, other = unit(first, complete=False), unit(second)
+    section = second.add_datasec(".data", 16, [(other["state"], 0, 16)])
+    merged = merge([first.build(), second.build()])
+    for name in ("int", "node", "item", "proto", "visit", "color"):
+        assert merged.ids[0][mine[name]] == merged.ids[1][other[name]]
+    assert merged.ids[0][mine["state"]] != merged.ids[1][other["state"]]
+    assert merged.ids[1][section] == 0
+    assert merged.btf.kind_of(merged.ids[0][mine["item"]]) is Kind.STRUCT
+    assert not merged.btf.ids_of_kind(Kind.DATASEC)
+
+
+def test_what_is_left_out_goes_with_its_tags() -> None:
+    builder = BTFBuilder()
+    ids = unit(builder)
+    tag = builder.add_decl_tag("hot", ids["state"])
+    merged = merge([builder.build()], [{ids["state"]}])
+    assert merged.ids[0][ids["state"]] == merged.ids[0][tag] == 0
+    assert len(merged.btf) == len(builder) - 2
+    assert merged.btf.find("state") == 0
+
+
+def test_byte_orders_do_not_mix() -> None:
+    with pytest.raises(LinkError, match=r"different byte orders: .* little, .* big-endian"):
+        merge([BTFBuilder().build(), BTFBuilder(byteorder="big").build()])
+
+
+def test_nothing_merged_is_nothing() -> None:
+    merged = merge([])
+    assert len(merged.btf) == 1
+    assert merged.ids == []

@@ -20,6 +20,7 @@ from osmia.btf import (
     definition,
     dump_c,
     format_type,
+    merge,
 )
 from osmia.btf.core.match import fields_are_compatible, types_are_compatible, types_match
 from osmia.errors import ObjectFormatError
@@ -70,6 +71,7 @@ def calls(btf: BTF) -> Iterator[Callable[[], object]]:
     yield lambda: btf.find_all("int")
     yield lambda: btf.pointer_size
     yield lambda: deduplicate(btf)
+    yield lambda: [*merge([btf, varied().build(), btf]).btf]
     yield lambda: [match(btf, a, btf, b) for match in MATCHES for a in btf for b in btf]
     try:
         count = len(btf)

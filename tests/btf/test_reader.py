@@ -1,5 +1,7 @@
 """The lazy reader, on bytes written out by hand and on the running kernel's BTF."""
 
+import ctypes
+import pickle
 import struct
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from osmia.btf import (
 )
 from osmia.btf.patch import corrected
 from osmia.errors import ObjectFormatError
+from osmia.values import codec
 
 STRINGS = b"\0int\0point\0x\0y\0print\0point_t\0color\0RED\0"
 INT, POINT, X, Y, PRINT, POINT_T, COLOR, RED = (
@@ -224,3 +227,42 @@ def test_types_whose_words_were_changed_are_found_by_their_kind() -> None:
     assert corrected_btf.ids_of_kind(Kind.FUNC) == BTF(corrected_btf.to_bytes()).ids_of_kind(
         Kind.FUNC
     )
+
+
+def _with_pointers() -> BTF:
+    builder = BTFBuilder()
+    number = builder.add_int("long", 8)
+    pointer = builder.add_ptr(number)
+    builder.add_struct("pair", 16, [("first", pointer, 0), ("second", number, 64)])
+    builder.add_array(pointer, number, 3)
+    return builder.build()
+
+
+def test_pointers_have_the_size_that_is_told() -> None:
+    btf = _with_pointers()
+    small = btf.with_pointer_size(4)
+    assert (btf.pointer_size, btf.size_of(2), btf.size_of(4)) == (8, 8, 24)
+    assert (small.pointer_size, small.size_of(2), small.size_of(4)) == (4, 4, 12)
+    assert small.alignment_of(2) == 4
+    assert codec(small, 2).size == 4
+    assert pickle.loads(pickle.dumps(small)).pointer_size == 4
+    split = BTFBuilder(small)
+    split.add_ptr(3)
+    assert split.build().pointer_size == 4
+    with pytest.raises(ValueError, match="4 or 8 bytes, not 16"):
+        btf.with_pointer_size(16)
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_sizes_are_those_of_libbpf_with_that_pointer_size(size: int) -> None:
+    library = ctypes.CDLL("libbpf.so.1")
+    library.btf__new.restype = ctypes.c_void_p
+    library.btf__resolve_size.restype = ctypes.c_int64
+    types = _with_pointers().with_pointer_size(size)
+    data = types.to_bytes()
+    peer = ctypes.c_void_p(library.btf__new(data, len(data)))
+    assert library.btf__set_pointer_size(peer, ctypes.c_size_t(size)) == 0
+    for type_id in range(1, len(types)):
+        assert types.size_of(type_id) == library.btf__resolve_size(peer, type_id)
+        assert types.alignment_of(type_id) == library.btf__align_of(peer, type_id)
+    library.btf__free(peer)

@@ -29,6 +29,7 @@ USES: dict[str, list[Callable[[osmia.LoadedObject], Any]]] = {
         lambda bpf: bpf.programs["add"].pin("/nowhere/add"),
         lambda bpf: bpf.programs["add"].unpin("/nowhere/add"),
     ],
+    "publish": [lambda bpf: osmia.publish(bpf, "nothing", root="/nowhere")],
     "open": [
         lambda bpf: type(bpf.programs["add"]).from_id(1),
         lambda bpf: type(bpf.programs["add"]).from_pin("/nowhere"),
@@ -46,6 +47,7 @@ USES: dict[str, list[Callable[[osmia.LoadedObject], Any]]] = {
         lambda bpf: bpf.programs["add"].read_output(),
         lambda bpf: bpf.programs["add"].read_errors(),
     ],
+    "imports": [lambda bpf: bpf.source.load(bpf.engine, imports=[bpf])],
 }
 
 

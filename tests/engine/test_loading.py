@@ -54,6 +54,15 @@ def test_the_object_stays_as_it_was(load: Load, obj: osmia.Object) -> None:
     assert obj.data["packets"] == 0
 
 
+def test_a_loaded_object_remembers_what_it_was_loaded_from(load: Load, obj: osmia.Object) -> None:
+    obj.data["longest"] = 50
+    digest = obj.digest
+    bpf = load()
+    obj.data["longest"] = 60
+    assert bpf.source.digest == digest
+    assert bpf.source.data["longest"] == 50
+
+
 def test_variables_start_as_the_object_says_and_are_live(load: Load, obj: osmia.Object) -> None:
     obj.data["packets"] = 41
     bpf = load()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy
 import pytest
 
+import osmia
 from osmia.errors import ClosedError, CodecError, KernelError
 from osmia.events import RingBuffer
 

@@ -122,6 +122,29 @@ SEC("raw_tp/sched_switch") int p(void *ctx) {
     assert obj.externs["CONFIG_NOT_THERE"].weak
 
 
+@pytest.mark.parametrize("own", ["", 'OF_A_HASH own SEC(".maps");'], ids=["alone", "beside own"])
+def test_a_map_of_another_object_is_an_extern_with_its_definition(own: str) -> None:
+    a_hash = """
+#define OF_A_HASH struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 16); \\
+                           __type(key, int); __type(value, long); }
+extern OF_A_HASH flows SEC(".maps");
+"""
+    use = """
+SEC("xdp") int p(struct xdp_md *ctx) {
+    int key = 3;
+    return bpf_map_lookup_elem(&flows, &key) ? 1 : 2;
+}
+"""
+    obj = osmia.compile(HEADERS + a_hash + own + use)
+    extern = obj.externs["flows"]
+    assert extern.kind is ExternKind.OBJECT and extern.map is not None
+    assert (extern.map.type, extern.map.key_size, extern.map.value_size) == (MapType.HASH, 4, 8)
+    assert extern.map.max_entries == 16
+    assert list(obj.maps) == (["own"] if own else [])
+    (used,) = obj.functions["p"].relocations
+    assert (used.kind, used.target) == (RelocationKind.EXTERN, "flows")
+
+
 def test_initialised_maps_know_their_slots() -> None:
     obj = osmia.compile(
         HEADERS

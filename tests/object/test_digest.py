@@ -222,6 +222,7 @@ OTHERS: dict[str, object] = {
     "unresolved": (Unresolved(0, "field x"),),
     "linkage": Linkage.STATIC,
     "inner": Map("inner", MapType.ARRAY),
+    "map": Map("elsewhere", MapType.HASH),
     "slots": ((1, "x"),),
     "attributes": {"id": 1},
     "targets": (1,),

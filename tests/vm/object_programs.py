@@ -11,6 +11,8 @@ from pathlib import Path
 
 from osmia.object.uapi import ProgramType
 
+from .test_failures import PROGRAMS
+
 ROOT = Path(__file__).parents[2]
 CORPUS = "tests/differential/corpus/"
 SOURCES = "tests/toolchain/sources/"
@@ -139,6 +141,9 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     f"{CORPUS}maps_rich_values.bpf.c": {"start": "timers are not in the vm"},
     f"{CORPUS}sections_network.bpf.c": dict.fromkeys(
         ("b_devmap", "c_cpumap", "e_frags_devmap", "f_frags_cpumap"), _DEVMAP
+    ),
+    "tests/vm/failures.bpf.c": dict.fromkeys(
+        PROGRAMS, "test_failures runs them, on numbers of its own"
     ),
     "tests/vm/packet_dynptrs.bpf.c": dict.fromkeys(
         ("of_link", "of_group"), "test_packet_dynptrs runs them, on numbers of its own"

@@ -342,6 +342,7 @@ def test_a_perf_event_is_no_larger_than_a_record(
         f"r5 = {size}\ncall bpf_perf_event_output\nexit"
     )
     program = vm.load_program(code, type=ProgramType.XDP)
+    events.poll(0)
     assert program.run(packet(), executor=executor).retval == result & 0xFFFFFFFF
     assert [len(data) for _, data in events.read()] == [size] * (not result)
 
@@ -350,6 +351,7 @@ def test_perf_events_that_nobody_reads_are_lost_by_their_bytes(
     vm: Vm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: Any = vm.create_map(MapType.PERF_EVENT_ARRAY, max_entries=2)
+    events.poll(0)
     queue = events.raw.queue
     monkeypatch.setattr(queue, "LIMIT_BYTES", 100)
     assert [queue.put(0, bytes(40)) for _ in range(3)] == [0, 0, -errno.ENOSPC]

@@ -24,6 +24,7 @@ SIZES: dict[MapType, Sizes] = {
     MapType.BLOOM_FILTER: (0, 4, 4),
     MapType.RINGBUF: (0, 0, 4096),
     MapType.USER_RINGBUF: (0, 0, 4096),
+    MapType.STACK_TRACE: (4, 8, 1),
     MapType.CGROUP_STORAGE: (16, 4, 0),
     MapType.PERCPU_CGROUP_STORAGE: (16, 4, 0),
 }

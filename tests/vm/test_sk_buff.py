@@ -49,7 +49,7 @@ def strict_mode_takes(
 ) -> bool:
     loaded = vm.load_program(code, type=program_type, expected_attach_type=attach_type)
     try:
-        loaded.run(IPV4, executor="interpreter")
+        loaded.execute(IPV4, executor="interpreter")  # of devices' programs there is no other run
     except ProgramFault:
         return False
     return True
@@ -267,6 +267,7 @@ def test_events_take_bytes_of_the_packet_along(
     theirs: Any
     with Map.create(MapType.PERF_EVENT_ARRAY, key_size=4, value_size=4, max_entries=1024) as theirs:
         theirs.events.poll(0)  # opens the buffers
+        mine.events.poll(0)
         for flags in (ALL, 5 << 32 | ALL, 58 << 32 | ALL, 59 << 32 | ALL, 1024, 1 << 52 | ALL):
             code = assemble(text.format(events=theirs.fileno(), flags=flags))
             with KernelProgram.load(program_type, code, license="GPL") as program:

@@ -138,7 +138,7 @@ def test_a_map_that_is_given_is_there() -> None:
 
 
 def test_own_functions_come_before_the_kernels(vm: Vm) -> None:
-    """Helpers given in Python stand for externs; what nobody has is named with the rest."""
+    """Helpers given in Python stand for externs."""
     b = BTFBuilder()
     number = b.add_int("int", 4, 1)
     prototype = b.add_func_proto(number, [("x", number)])
@@ -162,5 +162,22 @@ def test_own_functions_come_before_the_kernels(vm: Vm) -> None:
     with obj.load("vm", target=TARGET, helpers={"double_it": lambda x: 2 * x}) as bpf:
         assert bpf.programs["p"].run(bytes(64)).retval == 41
     obj.externs["missing"] = Extern("missing", ExternKind.KFUNC, prototype)
+    given: Any = {"double_it": lambda x: 2 * x}
     with pytest.raises(osmia.RelocationError, match=r"externs: 'missing' \(kfunc\)"):
-        obj.load("vm", target=TARGET, helpers={"double_it": lambda x: 2 * x})
+        obj.load("vm", target=TARGET, helpers=given, strict_helpers=True)
+    obj.load("vm", target=TARGET, helpers=given).close()
+
+
+def test_a_kfunc_that_nobody_has_is_a_fault_of_who_calls_it_until_it_is_answered(
+    executor: Any,
+) -> None:
+    """Neither the vm nor the target, a module of which may have it elsewhere."""
+    obj = asking()
+    obj.externs["bpf_gone"] = replace(obj.externs["bpf_gone"], weak=False)
+    with obj.load("vm", target=TARGET) as bpf:
+        program = bpf.programs["function"]
+        assert program.run(bytes(32), executor=executor).retval == 32
+        with pytest.raises(ProgramFault, match=r"no kfunc bpf_gone: .* helpers\['gone'\]"):
+            program.run(bytes(64), executor=executor)
+        bpf.vm.helpers["bpf_gone"] = lambda: 9
+        assert program.run(bytes(64), executor=executor, strict=False).retval == 9

@@ -50,8 +50,10 @@ if TYPE_CHECKING:
     from osmia.btf.builder import BTFBuilder
     from osmia.btf.c.dump import dump_c
     from osmia.btf.c.format import declaration, definition, format_type
-    from osmia.btf.dedup import Deduplicated, deduplicate
+    from osmia.btf.dedup import Deduplicated, Merged, deduplicate, merge
+    from osmia.btf.distill import distill_base, relocate
     from osmia.btf.minimal import Minimiser, minimise
+    from osmia.btf.order import permute
 
 __all__ = [
     "BTF",
@@ -80,6 +82,7 @@ __all__ = [
     "Kind",
     "LineInfo",
     "Member",
+    "Merged",
     "Minimiser",
     "Parameter",
     "Ptr",
@@ -98,25 +101,34 @@ __all__ = [
     "declaration",
     "deduplicate",
     "definition",
+    "distill_base",
     "dump_c",
     "format_type",
     "kernel_btf",
+    "merge",
     "minimise",
     "module_btf",
     "module_names",
+    "permute",
+    "relocate",
 ]
 
 #: What reading BTF does not need, loaded when it is first asked for.
 _LAZY = {
     "BTFBuilder": "builder",
     "Deduplicated": "dedup",
+    "Merged": "dedup",
     "deduplicate": "dedup",
+    "merge": "dedup",
     "declaration": "c.format",
     "definition": "c.format",
+    "distill_base": "distill",
     "dump_c": "c.dump",
     "format_type": "c.format",
     "Minimiser": "minimal",
     "minimise": "minimal",
+    "permute": "order",
+    "relocate": "distill",
 }
 
 

@@ -28,7 +28,7 @@ class Additions:
     def add_string(self, text: str) -> int:
         """The offset of a new string."""
         offset = self._btf.string_size + len(self._strings)
-        self._strings += text.encode() + b"\0"
+        self._strings += text.encode("utf-8", "surrogateescape") + b"\0"
         return offset
 
     def add_type(self, *words: int) -> int:

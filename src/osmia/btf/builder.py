@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-import sys
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf.encode import encode_type
-from osmia.btf.layout import HEADER_SIZE, MAGIC, VERSION, ByteOrder, struct_order
+from osmia.btf.layout import ByteOrder, assemble
 from osmia.btf.reader import BTF
 from osmia.btf.types import (
     Array,
@@ -258,15 +256,7 @@ class BTFBuilder:
         words = array("I")
         for record in self._records:
             words.extend(record)
-        if self._byteorder != sys.byteorder:
-            words.byteswap()
-        types = words.tobytes()
-        header = struct.pack(
-            struct_order(self._byteorder) + "HBB5I",
-            *(MAGIC, VERSION, 0, HEADER_SIZE),
-            *(0, len(types), len(types), len(self._strings)),
-        )
-        return header + types + self._strings
+        return assemble(words, self._strings, self._byteorder)
 
     def build(self, name: str = "") -> BTF:
         """The BTF; the builder may go on and build again."""

@@ -10,17 +10,28 @@ Variables and data sections stay apart: which of them are one is for symbols to 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.builder import BTFBuilder
-from osmia.btf.partition import equivalence_classes
+from osmia.btf.canonical import write
+from osmia.btf.colours import Colours
+from osmia.btf.forwards import classes_of
 from osmia.btf.reader import BTF
 from osmia.btf.references import referenced_ids, with_references
-from osmia.btf.types import DataSec, Enum, Enum64, Fwd, Struct, Type, Union, Var
-from osmia.errors import ObjectFormatError
-
-#: How often forward declarations are tried anew after some turned out ambiguous.
-_MAX_TRIALS = 4
+from osmia.btf.repainting import repaint
+from osmia.btf.types import (
+    DataSec,
+    Enum,
+    Enum64,
+    Fwd,
+    Struct,
+    Type,
+    Union,
+    Var,
+)
+from osmia.errors import LinkError, ObjectFormatError
 
 #: A tag as C sees it: the keyword and the name.
 _Tag = tuple[str, str]
@@ -31,6 +42,41 @@ class Deduplicated(NamedTuple):
 
     builder: BTFBuilder
     ids: list[int]
+
+
+class Merged(NamedTuple):
+    """All types of several BTFs, each once; for each input, the new id of each old one."""
+
+    btf: BTF
+    ids: list[list[int]]
+
+
+@names_wrong_arguments
+def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Merged:
+    """The types of all `inputs`, each once.
+
+    Not among them, with 0 for their new ids: data sections, which a linker makes anew,
+    and of each input the VARs and FUNCs that `left_out` has, with the tags on them.
+    Variables stay apart even when they are equal.
+
+    Raises LinkError for inputs of different byte orders, ObjectFormatError for types that
+    refer to types that do not exist, and for those that no sound BTF holds.
+    """
+    colours = Colours()
+    for number, btf in enumerate(inputs):
+        if btf.byteorder != inputs[0].byteorder:
+            orders = f"{inputs[0].name} is {inputs[0].byteorder}, {btf.name} {btf.byteorder}-endian"
+            raise LinkError(f"objects of different byte orders: {orders}")
+        if btf.base is not None:
+            raise LinkError(f"{btf.name}: types on top of others (split BTF) cannot be merged")
+        colours.paint(btf, left_out[number] if left_out else ())
+    byteorder = inputs[0].byteorder if inputs else "little"
+    data, ids = write(repaint(colours), byteorder)
+    new_ids = []
+    for btf, of_types in colours.units:
+        in_order = map(of_types.__getitem__, range(len(btf)))
+        new_ids.append(list(map(ids.__getitem__, in_order)))
+    return Merged(BTF(data, unique_strings=True), new_ids)
 
 
 def deduplicate(btf: BTF) -> Deduplicated:
@@ -65,22 +111,12 @@ def _canonical_ids(btf: BTF) -> list[int]:
     labels = [_label(found) for found in types]
     children = [referenced_ids(found) for found in types]
     _check_references(btf, children)
-    definitions = _definitions(types)
-    declarations = _declarations(btf, types)
-    forwards = _resolvable(set(declarations.values()), labels, definitions)
-    for trial in range(_MAX_TRIALS + 1):
-        standing_for = {i: forwards[tag] for i, tag in declarations.items() if tag in forwards}
-        resolved = [[standing_for.get(child, child) for child in own] for own in children]
-        class_of = equivalence_classes(labels, resolved)
-        ambiguous = [tag for tag in forwards if len({class_of[i] for i in definitions[tag]}) > 1]
-        if not ambiguous:
-            break
-        # Other names may hang on these; in the end, none that does is resolved.
-        forwards = {} if trial == _MAX_TRIALS - 1 else _without(forwards, ambiguous)
+    classes = classes_of(labels, children, _definitions(types), _declarations(btf, types))
     lowest: dict[int, int] = {}
-    for type_id, number in enumerate(class_of):
-        lowest.setdefault(number, type_id)
-    return [lowest[class_of[standing_for.get(i, i)]] for i in range(len(types))]
+    for type_id, number in enumerate(classes.of):
+        if type_id not in classes.resolved:
+            lowest.setdefault(number, type_id)
+    return [lowest[number] for number in classes.of]
 
 
 def _check_references(btf: BTF, children: list[list[int]]) -> None:
@@ -89,11 +125,6 @@ def _check_references(btf: BTF, children: list[list[int]]) -> None:
             if child >= len(children):
                 problem = f"type {type_id} refers to type {child}, which does not exist"
                 raise ObjectFormatError(problem, file=btf.name)
-
-
-def _without(forwards: dict[_Tag, int], tags: list[_Tag]) -> dict[_Tag, int]:
-    dropped = set(tags)
-    return {tag: target for tag, target in forwards.items() if tag not in dropped}
 
 
 def _definitions(types: list[Type]) -> dict[_Tag, list[int]]:
@@ -140,22 +171,12 @@ def _declarations(btf: BTF, types: list[Type]) -> dict[int, _Tag]:
     }
 
 
-def _resolvable(
-    declared: set[_Tag], labels: list[Type], definitions: dict[_Tag, list[int]]
-) -> dict[_Tag, int]:
-    """Of the declared tags, those whose definitions may all be one; with the first of these."""
-    return {
-        tag: candidates[0]
-        for tag in declared
-        if (candidates := definitions.get(tag, []))
-        and all(labels[other] == labels[candidates[0]] for other in candidates)
-    }
-
-
 def _label(found: Type) -> Type:
     """All that a type says by itself; types of one label have equally many references."""
     if isinstance(found, Var | DataSec):
         return found  # with its id, so that it equals nothing else
+    if found.name and isinstance(found, Enum | Enum64) and not found.values:
+        return Enum(0, found.name, 0, False, ())  # declared only, whatever its size says
     return with_references(found, _void)._replace(id=0)
 
 

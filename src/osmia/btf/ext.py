@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -178,7 +178,7 @@ class BTFExt:
 def build_btf_ext(
     *,
     functions: Mapping[str, Sequence[FunctionInfo]],
-    lines: Mapping[str, Sequence[LineInfo]],
+    lines: Mapping[str, Sequence[LineInfo] | bytes],
     core: Mapping[str, Sequence[CoreInfo]],
     add_string: Callable[[str], int],
     byteorder: ByteOrder = "little",
@@ -186,26 +186,38 @@ def build_btf_ext(
     """The bytes of a `.BTF.ext` section.
 
     `add_string` gives the offset of a string in the `.BTF` that goes with it, usually
-    `BTFBuilder.add_string`. Line numbers and columns that do not fit are cut to their
+    `BTFBuilder.add_string`. Lines may be packed already, as struct bpf_line_info with offsets in
+    bytes and strings in that `.BTF`. Line numbers and columns that do not fit are cut to their
     largest value (22 and 10 bits).
     """
     order = struct_order(byteorder)
 
-    def part(fields: int, sections: Mapping[str, Sequence[tuple[int, ...]]]) -> bytes:
+    def part(fields: int, sections: Mapping[str, Sequence[tuple[int, ...]] | bytes]) -> bytes:
         filled = {name: records for name, records in sections.items() if records}
         if not filled:
             return b""
         record = struct.Struct(f"{order}{fields}I")
         pieces = [struct.pack(order + "I", record.size)]
         for name, records in filled.items():
-            pieces.append(struct.pack(order + "II", add_string(name), len(records)))
-            pieces.extend(record.pack(*entry) for entry in records)
+            if isinstance(records, bytes):
+                count = len(records) // record.size
+                packed: Iterable[bytes] = (records,)
+            else:
+                count, packed = len(records), (record.pack(*entry) for entry in records)
+            pieces.append(struct.pack(order + "II", add_string(name), count))
+            pieces.extend(packed)
         return b"".join(pieces)
 
     parts = (
         part(2, functions),
         part(
-            4, {name: [_pack_line(e, add_string) for e in found] for name, found in lines.items()}
+            4,
+            {
+                name: found
+                if isinstance(found, bytes)
+                else [_pack_line(e, add_string) for e in found]
+                for name, found in lines.items()
+            },
         ),
         part(
             4,

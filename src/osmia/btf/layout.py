@@ -118,6 +118,20 @@ def native_words(section: memoryview, byteorder: ByteOrder) -> memoryview:
     return memoryview(words)
 
 
+def assemble(types: array[int], strings: bytes | bytearray, byteorder: ByteOrder) -> bytes:
+    """BTF of these types, words in the host's order, and strings."""
+    if byteorder != sys.byteorder:
+        types = array("I", types)
+        types.byteswap()
+    section = types.tobytes()
+    header = struct.pack(
+        struct_order(byteorder) + "HBB5I",
+        *(MAGIC, VERSION, 0, HEADER_SIZE),
+        *(0, len(section), len(section), len(strings)),
+    )
+    return header + section + strings
+
+
 class TypeIndex(NamedTuple):
     """Where the types' records are: positions in words, in id order.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Kind, Var, Va
 
 _RECORD = 12  # name, info, size or type
 _ENTRY = 12  # type, offset, size: struct btf_var_secinfo
+MAPS_SECTION = ".maps"
 SYMBOLS_SECTION = ".ksyms"
 CONFIG_SECTION = ".kconfig"
 
@@ -65,6 +66,20 @@ def corrected(
     return btf.with_words(bytes(data), changed) if changed else btf
 
 
+def visible(btf: BTF, functions: Iterable[int], variables: Iterable[int]) -> BTF:
+    """`btf` with these FUNCs and VARs global, which `corrected` made static because they are
+    hidden: other objects may define or declare them, too."""
+    order = struct_order(btf.byteorder)
+    data = bytearray(btf.to_bytes())
+    changed = [*functions, *variables]
+    for type_id in changed:
+        if btf.kind_of(type_id) == Kind.VAR:
+            _set_allocated(btf, data, order, type_id)
+        else:
+            _set_linkage(btf, data, order, type_id, FuncLinkage.GLOBAL)
+    return btf.with_words(bytes(data), changed) if changed else btf
+
+
 def _set_linkage(btf: BTF, data: bytearray, order: str, function: int, linkage: int) -> None:
     """Change a function's linkage; nothing for a type that is no FUNC."""
     info = btf.words(function)[1]
@@ -80,6 +95,45 @@ def _write_section(
     entries.sort(key=itemgetter(1))
     fields = f"{order}{1 + 3 * len(entries)}I"
     struct.pack_into(fields, data, start + 8, size, *chain.from_iterable(entries))
+
+
+def as_defined(btf: BTF, ids: Iterable[int]) -> BTF:
+    """`btf` with these extern variables and functions as if they were defined here.
+
+    The kernel takes no others. Parameters without a name, which only declarations have, get
+    one, and the entries of `.maps` places: an extern map has none. Ids stay as they are.
+    """
+    chosen = list(ids)
+    if not chosen:
+        return btf
+    order = struct_order(btf.byteorder)
+    added = Additions(btf)
+    data = bytearray(btf.to_bytes())
+    name = 0
+    for type_id in chosen:
+        declared = btf.type(type_id)
+        if isinstance(declared, Var):
+            _set_allocated(btf, data, order, type_id)
+        elif isinstance(declared, Func):
+            _set_linkage(btf, data, order, type_id, FuncLinkage.GLOBAL)
+            name = name or added.add_string("argument")
+            _name_parameters(btf, data, order, declared.type_id, name)
+    maps = btf.type(btf.find(MAPS_SECTION, Kind.DATASEC))
+    if isinstance(maps, DataSec) and any(entry.type_id in chosen for entry in maps.entries):
+        _place_entries(btf, data, order, maps, chosen)
+    return BTF(added.append_to(data), base=btf.base, name=btf.name)
+
+
+def _place_entries(
+    btf: BTF, data: bytearray, order: str, section: DataSec, unplaced: Collection[int]
+) -> None:
+    """Give entries of a DATASEC that have no place one behind the others."""
+    end, entries = section.size, []
+    for type_id, offset, size in section.entries:
+        if type_id in unplaced:
+            offset, end = end, end + size
+        entries.append((type_id, offset, size))
+    _write_section(data, order, btf.record_offset(section.id), end, entries)
 
 
 def without_externs(btf: BTF, config: SectionLayout | None = None) -> BTF:

@@ -177,7 +177,7 @@ class BTF:
     def __reduce__(self) -> tuple[Any, ...]:
         """What was read lazily is read anew by whoever unpickles it."""
         words = (self.to_bytes(), self.base, self.name, self._unique_strings, self._keep_index)
-        return _restored, words
+        return _restored, (*words, self._pointer_size)
 
     def __deepcopy__(self, memo: object) -> BTF:
         return self  # nothing of it ever changes
@@ -281,6 +281,13 @@ class BTF:
         positions, row = self._positions, type_id - self._first_id + 1
         end = positions[row] if row < len(positions) else len(self._words)
         return self._words[start:end].tolist()
+
+    def records(self) -> tuple[memoryview, memoryview]:
+        """The words of all types, in the host's order, and where each type's record starts there.
+
+        Without those of the base.
+        """
+        return self._words, self._positions
 
     def _position_of(self, type_id: int) -> int:
         positions = self._positions
@@ -420,12 +427,33 @@ class BTF:
     def pointer_size(self) -> int:
         """The size of the target's pointers in bytes: that of its `long`, 8 when it has none."""
         if not self._pointer_size:
-            self._pointer_size = sizes.pointer_size(self)
+            base = self.base
+            told = base is not None and base._pointer_size
+            self._pointer_size = told or sizes.pointer_size(self)
         return self._pointer_size
+
+    def with_pointer_size(self, size: int) -> BTF:
+        """The same types for a target with pointers of 4 or 8 bytes, whatever its `long` says.
+
+        It counts for sizes, alignments and values, and for split BTF with this one as its base.
+        """
+        if size not in (4, 8):
+            raise ValueError(f"pointers have 4 or 8 bytes, not {size}")
+        other = object.__new__(BTF)
+        other.__dict__.update(self.__dict__)
+        other._pointer_size, other._layouts = size, {}
+        return other
 
 
 def _restored(
-    data: bytes, base: BTF | None, name: str, unique_strings: bool, keep_index: bool
+    data: bytes,
+    base: BTF | None,
+    name: str,
+    unique_strings: bool,
+    keep_index: bool,
+    pointer_size: int,
 ) -> BTF:
     """The BTF that was pickled."""
-    return BTF(data, base=base, name=name, unique_strings=unique_strings, keep_index=keep_index)
+    btf = BTF(data, base=base, name=name, unique_strings=unique_strings, keep_index=keep_index)
+    btf._pointer_size = pointer_size
+    return btf

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from osmia.cli.code import described_code, print_code
+from osmia.cli.libraries import open_imports, takes_imports
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
@@ -165,6 +167,7 @@ def pin_program(words: tuple[str, ...]) -> None:
 @click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
 @click.option("--pin-maps", type=_file, metavar="DIR", help="Pin the maps in this directory.")
+@takes_imports
 @takes_target
 @pass_output
 def load_programs(
@@ -174,6 +177,7 @@ def load_programs(
     names: tuple[str, ...],
     assignments: tuple[str, ...],
     pin_maps: Path | None,
+    imports: tuple[str, ...],
     target: Path | None,
     target_btf: Path | None,
 ) -> None:
@@ -184,7 +188,10 @@ def load_programs(
     """
     obj = select_programs(open_source(file), names)
     set_globals(obj, assignments)
-    with obj.load(target=target_of(target, target_btf)) as loaded:
+    with ExitStack() as held:
+        others = open_imports(imports, held)
+        wanted_target = target_of(target, target_btf)
+        loaded = held.enter_context(obj.load(target=wanted_target, imports=others))
         several = len(loaded.programs) > 1
         wanted = [
             (program, path / pins.safe_name(name) if several else path)

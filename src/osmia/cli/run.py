@@ -14,6 +14,7 @@ import click
 from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.libraries import open_imports, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
@@ -70,6 +71,7 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_imports
 @takes_target
 @takes_compiler_options
 @pass_output
@@ -91,6 +93,7 @@ def run_command(
     count: int,
     engine: str,
     pin_root: Path,
+    imports: tuple[str, ...],
     target: Path | None,
     target_btf: Path | None,
     **compiler: Any,
@@ -114,6 +117,8 @@ def run_command(
         set_globals(obj, assignments)
         undo.enter_context(_own_pins_removed(obj, pin_root))
         options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
+        if imports:
+            options["imports"] = open_imports(imports, undo)
         if "pin_root" in of_engine.options["load"]:
             options["pin_root"] = pin_root
         if "interruptible" in of_engine.options["load"]:

@@ -9,17 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from weakref import WeakKeyDictionary
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
-from osmia.errors import ClosedError
+from osmia.errors import ClosedError, LinkError
 from osmia.object.model import DataKind, DataSection, Object, variables
 from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
 
 if TYPE_CHECKING:
+    from osmia.engine.parts import LoadedPart
     from osmia.engine.program import Program
 
 
@@ -42,8 +44,16 @@ class LoadedObject:
         programs: Mapping[str, Program],
         maps: Mapping[str, Any],
         struct_ops: Collection[str] = (),
+        *,
+        source: Object | None = None,
+        linked: Object | None = None,
     ) -> None:
         self.object = obj
+        self.source = obj if source is None else source
+        """The object as `load` was given it: with its CO-RE records and externs, for this and
+        any other machine. What was changed in the user's own afterwards is not in it."""
+        self.linked = self.source if linked is None else linked
+        """As `source`, with what was imported into it (`load(imports=…)`): what others copy."""
         self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
         self.maps = maps
         self._struct_ops_names = struct_ops
@@ -58,9 +68,30 @@ class LoadedObject:
         read_only = (DataKind.RODATA, DataKind.KCONFIG)
         return variables(self.object, self._store, read_only=read_only)
 
+    @cached_property
+    def section_maps(self) -> Mapping[str, Any]:
+        """The maps that hold its data sections, by section; those of an arena's variables not."""
+        return {}
+
+    @cached_property
+    def users(self) -> WeakKeyDictionary[LoadedObject, list[str]]:
+        """The loaded objects that import from this one, and what; closed ones may be among them."""
+        return WeakKeyDictionary()
+
     def _store(self, section: DataSection) -> Store | None:
         """Where a data section is; None for one that the engine does not hold."""
         return None
+
+    def part(self, name: str) -> LoadedPart:
+        """The maps, variables and programs of one input of a linked object (`osmia.link`), by
+        their own names: a library's user need not know what it was linked into.
+
+        A part is named as the input's file up to its first dot; `object.parts` lists them. An
+        object that was not linked is one part. KeyError for a name of none.
+        """
+        from osmia.engine.parts import part_of
+
+        return part_of(self, name)
 
     @property
     def name(self) -> str:
@@ -122,6 +153,25 @@ class LoadedObject:
         """
         self._lacks("struct_ops")
 
+    @names_wrong_arguments
+    def rebind(self, name: str, provider: Any) -> None:
+        """Let a function of another object stand for the extern `name` from now on, also while
+        programs run that call it.
+
+        For externs that are bound with bind="replace" (kernel) or bind="call" (vm) to functions of
+        objects; `provider` is what `imports=` takes. It is checked and loaded first: what is
+        refused changes nothing. Raises LinkError for a name that is no such extern and for a
+        function that does not fit, else what loading raises.
+        """
+        if "imports" in registry.find(self.engine).lacks:
+            self._lacks("imports")
+        if self._closed:
+            raise ClosedError(f"object {self.name!r} is closed")
+        raise LinkError(
+            f"object {self.name!r} has no extern {name!r} that could be bound anew: those that"
+            " are copied have their code in its programs"
+        )
+
     def pin(
         self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
     ) -> list[Path]:
@@ -142,13 +192,20 @@ class LoadedObject:
         raise lacking(self.engine, capability, f"object {self.name!r}")
 
     def close(self) -> None:
-        """Close its links, then give up programs and maps. Doing it twice does no harm."""
-        self._closed = True
+        """Close its links, then give up programs and maps. Doing it twice does no harm.
+
+        What others import from it lives on with them; an OsmiaWarning says who they are.
+        """
+        was_closed, self._closed = self._closed, True
         try:
             self._links.close()
         finally:
             with ExitStack() as everything:
                 self._release(everything)
+        if not was_closed and "users" in self.__dict__:
+            from osmia.engine.importing import warn_of_users
+
+            warn_of_users(self)
 
     def _release(self, everything: ExitStack) -> None:
         """Push what gives up maps and programs; it is called from the last to the first."""

@@ -34,8 +34,9 @@ class Engine(Protocol):
     def lacks(self) -> Mapping[str, str]:
         """What it cannot do: capability → reason, in words that end "program 'x': …".
 
-        Capabilities are "attach", "struct_ops", "pin", "open" (by id or pin), "fileno", "info",
-        "btf", "dump" (code as the engine has it), "run_statistics", "output" (of programs).
+        Capabilities are "attach", "struct_ops", "pin", "publish", "open" (by id or pin), "fileno",
+        "info", "btf", "dump" (code as the engine has it), "run_statistics", "output" (of
+        programs), "imports".
         """
 
     @property

@@ -56,6 +56,10 @@ def load(obj: Object, name: str, options: Mapping[str, Any]) -> LoadedObject:
             from osmia.engine.refusals import refused
 
             raise refused(name, "load", each, [*COMMON_OPTIONS, *own])
+    if options.get("imports") and "imports" in engine.lacks:
+        from osmia.engine.refusals import lacking
+
+        raise lacking(name, "imports", f"object {obj.name!r}")
     passes: Any = {each: value for each, value in options.items() if each in COMMON_OPTIONS}
     others = {each: value for each, value in options.items() if each not in COMMON_OPTIONS}
     return engine.load(obj, passes, others)

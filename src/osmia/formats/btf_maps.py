@@ -8,7 +8,7 @@ The encoding is libbpf's: `__uint(name, n)` is a pointer to an array of n elemen
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from osmia.btf import (
@@ -23,6 +23,7 @@ from osmia.btf import (
     Ptr,
     Struct,
     Var,
+    VarLinkage,
 )
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
@@ -212,6 +213,8 @@ class MapReader(DeclarationReader):
             variable = self.btf.type(entry.type_id)
             if not isinstance(variable, Var) or not variable.name:
                 raise self._error(f"{MAPS_SECTION!r} has an entry that is no variable")
+            if variable.linkage == VarLinkage.GLOBAL_EXTERN:
+                continue  # another object's: `read_externs`
             symbol = symbols.get(variable.name)
             if symbol is None:
                 raise self._error(f"map {variable.name!r} has no symbol in {MAPS_SECTION!r}")
@@ -226,8 +229,12 @@ class MapReader(DeclarationReader):
         maps: dict[str, Map],
         places: dict[tuple[int, int], str],
         program_at: Callable[[int, int], str | None],
+        externs: Collection[str],
     ) -> None:
-        """Set `slots` of the maps whose `values` are initialised, from the relocations."""
+        """Set `slots` of the maps whose `values` are initialised, from the relocations.
+
+        What another object defines is named as in `externs`.
+        """
         own = self.section.index
         starts = sorted((at, name) for (section, at), name in places.items() if section == own)
         offsets = [offset for offset, _ in starts]
@@ -245,7 +252,10 @@ class MapReader(DeclarationReader):
                     f" for keys of {INDEX_SIZE}",
                     entry.offset,
                 )
-            if maps[owner].type is MapType.PROG_ARRAY:
+            target: str | None
+            if not symbol.section and symbol.name in externs:
+                target = symbol.name
+            elif maps[owner].type is MapType.PROG_ARRAY:
                 target = program_at(symbol.section, symbol.value)
             else:
                 target = places.get((symbol.section, symbol.value))

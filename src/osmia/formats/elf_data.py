@@ -8,6 +8,7 @@ from osmia.btf import BTF, DataSec, Func, Kind, Var, VarLinkage
 from osmia.btf.patch import SectionLayout
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
+from osmia.formats.btf_maps import MAPS_SECTION, DeclarationReader
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
 from osmia.object.keys import Named, distinct_keys
 from osmia.object.model import DataSection, Extern, ExternKind, Linkage, Variable
@@ -160,6 +161,8 @@ def read_externs(table: SymbolTable, btf: BTF | None) -> dict[str, Extern]:
         if isinstance(datasec := btf.type(btf.find(name, Kind.DATASEC)), DataSec)
         for entry in datasec.entries
     }
+    maps = btf.type(btf.find(MAPS_SECTION, Kind.DATASEC))
+    of_maps = {e.type_id for e in maps.entries} if isinstance(maps, DataSec) else set()
     externs = {}
     for name, symbol in table.undefined.items():
         declared = _declaration(btf, name)
@@ -168,6 +171,9 @@ def read_externs(table: SymbolTable, btf: BTF | None) -> dict[str, Extern]:
         kind = sections.get(declared.id, ExternKind.OBJECT)
         if kind is ExternKind.KSYM and isinstance(declared, Func):
             kind = ExternKind.KFUNC
+        definition = None
+        if isinstance(declared, Var) and declared.id in of_maps:
+            definition, _ = DeclarationReader(btf, table.elf.name).read_declaration(declared)
         externs[name] = Extern(
             name=name,
             kind=kind,
@@ -175,6 +181,7 @@ def read_externs(table: SymbolTable, btf: BTF | None) -> dict[str, Extern]:
             weak=symbol.binding is Binding.WEAK,
             btf_id=declared.id,
             hidden=symbol.visibility in HIDDEN,
+            map=definition,
         )
     return externs
 

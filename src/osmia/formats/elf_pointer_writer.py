@@ -13,7 +13,14 @@ from typing import Literal, cast
 from osmia.elf import R_BPF_64_ABS32, R_BPF_64_ABS64, SymbolHandle
 from osmia.errors import RelocationError
 from osmia.formats.elf_symbol_writer import SymbolWriter
-from osmia.object.model import DataKind, DataSection, Object, Relocation, RelocationKind
+from osmia.object.model import (
+    DataKind,
+    DataSection,
+    Linkage,
+    Object,
+    Relocation,
+    RelocationKind,
+)
 
 #: The relocations' types by the size of the address in bytes.
 _TYPES = {8: R_BPF_64_ABS64, 4: R_BPF_64_ABS32}
@@ -95,8 +102,8 @@ class PointerWriter:
     def _in_data(
         self, name: str, address: int, stored: int
     ) -> tuple[dict[str, SymbolHandle], str, int]:
-        if stored != address:
-            for key, variable in self.obj.data_sections[name].variables.items():
-                if variable.offset == address - stored:
-                    return self.symbols.variables, key, stored
+        for key, variable in self.obj.data_sections[name].variables.items():
+            visible = variable.linkage is not Linkage.STATIC
+            if variable.offset == address - stored and (visible or stored != address):
+                return self.symbols.variables, key, stored
         return self.symbols.sections, name, address

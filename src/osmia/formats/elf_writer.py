@@ -8,18 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, TypeVar, cast
+from collections.abc import Mapping
 
-from osmia.btf import (
-    BTFBuilder,
-    CoreInfo,
-    DataSec,
-    FunctionInfo,
-    Kind,
-    LineInfo,
-    build_btf_ext,
-)
+from osmia.btf import DataSec, Kind
 from osmia.elf import (
     R_BPF_64_32,
     R_BPF_64_64,
@@ -34,9 +25,12 @@ from osmia.errors import ObjectFormatError, OsmiaError, RelocationError
 from osmia.formats.btf_maps import MAPS_SECTION
 from osmia.formats.elf_jump_tables import SECTION as JUMP_TABLES_SECTION
 from osmia.formats.elf_other_sections_writer import write_other_sections
+from osmia.formats.elf_parts import write_parts
 from osmia.formats.elf_pointer_writer import Pointer, PointerWriter
 from osmia.formats.elf_symbol_writer import Definition, SymbolWriter
-from osmia.formats.map_declarations import Declarations, declare_maps
+from osmia.formats.elf_types_writer import write_types
+from osmia.formats.libbpf import PARTS_SECTION
+from osmia.formats.map_declarations import Declarations
 from osmia.object.jump_tables import ENTRY_SIZE
 from osmia.object.model import (
     DataKind,
@@ -49,8 +43,6 @@ from osmia.object.model import (
 )
 from osmia.object.uapi import MapType
 from osmia.object.unrelocated import unrelocated_code
-
-Record = TypeVar("Record", FunctionInfo, LineInfo, CoreInfo)
 
 _CODE = SectionFlag.ALLOC | SectionFlag.EXECINSTR
 _WRITABLE = SectionFlag.ALLOC | SectionFlag.WRITE
@@ -74,11 +66,11 @@ def write_object(obj: Object) -> bytes:
 class _ObjectWriter:
     def __init__(self, obj: Object) -> None:
         self.obj = obj
-        self.byteorder = cast(Literal["little", "big"], obj.byteorder)
         self.order = "<" if obj.byteorder == "little" else ">"
         self.elf = ElfWriter(byteorder=obj.byteorder)
         self.symbols = SymbolWriter(self.elf)
         self.functions_at: dict[str, tuple[str, int]] = {}
+        self.variables_at = _visible_variables(obj)
         self.sections: dict[str, int] = {}
         self.pointers: dict[int, list[Pointer]] = {}
 
@@ -97,6 +89,10 @@ class _ObjectWriter:
         declarations = self._add_btf()
         self._add_maps(declarations)
         self._add_texts()
+        if self.obj.parts:
+            self._add_section(
+                PARTS_SECTION, SectionType.PROGBITS, 0, write_parts(self.obj.parts), 1
+            )
         self._add_externs()
         self.symbols.add_all()
         for key, function in self.obj.functions.items():
@@ -145,7 +141,16 @@ class _ObjectWriter:
             if self._is_static(relocation):
                 _, start = self.functions_at[relocation.target]
                 struct.pack_into(f"{self.order}I", code, relocation.offset + 4, start)
+            elif self._variable(relocation) is not None:
+                struct.pack_into(f"{self.order}I", code, relocation.offset + 4, 0)
         return bytes(code)
+
+    def _variable(self, relocation: Relocation) -> str | None:
+        """The variable that others can see and whose address it is: named by its symbol, so that
+        a linker may put another definition in its place."""
+        if relocation.kind is not RelocationKind.DATA:
+            return None
+        return self.variables_at.get((relocation.target, relocation.addend))
 
     def _is_static(self, relocation: Relocation) -> bool:
         """Whether it is the address of a static function: by its section's symbol and a distance,
@@ -209,49 +214,13 @@ class _ObjectWriter:
         return self._add_section(section.name, SectionType.PROGBITS, flags, contents, alignment)
 
     def _add_btf(self) -> Declarations:
-        btf, maps = self.obj.btf, self.obj.maps.values()
-        if btf is None and not maps:
+        types = write_types(self.obj, self.functions_at)
+        if types is None:
             return Declarations()
-        builder = BTFBuilder.edit(btf) if btf else BTFBuilder(byteorder=self.byteorder)
-        declarations = declare_maps(builder, btf, maps)
-        functions = self._by_section(self._function_info)
-        ext = build_btf_ext(
-            functions=functions,
-            lines=self._by_section(self._line_info),
-            core=self._by_section(self._core_info),
-            add_string=builder.add_string,
-            byteorder=self.byteorder,
-        )
-        self._add_section(".BTF", SectionType.PROGBITS, 0, builder.to_bytes())
-        if any(functions.values()):  # libbpf refuses one without
-            self._add_section(".BTF.ext", SectionType.PROGBITS, 0, ext)
-        return declarations
-
-    def _by_section(
-        self, read: Callable[[Function, int], Iterator[Record]]
-    ) -> dict[str, list[Record]]:
-        found: dict[str, list[Record]] = defaultdict(list)
-        for key, function in self.obj.functions.items():
-            section, start = self.functions_at[key]
-            found[section].extend(read(function, start))
-        return found
-
-    def _function_info(self, function: Function, start: int) -> Iterator[FunctionInfo]:
-        if function.btf_id:
-            yield FunctionInfo(start, function.btf_id)
-
-    def _line_info(self, function: Function, start: int) -> Iterator[LineInfo]:
-        if self.obj.btf is None:
-            return
-        string = self.obj.btf.string
-        for slot, file, text, place in struct.iter_unpack(f"{self.order}4I", function.line_info):
-            yield LineInfo(
-                start + _SLOT * slot, string(file), string(text), place >> 10, place & 0x3FF
-            )
-
-    def _core_info(self, function: Function, start: int) -> Iterator[CoreInfo]:
-        for each in function.core_relocations:
-            yield CoreInfo(start + each.offset, each.type_id, each.access, each.kind)
+        self._add_section(".BTF", SectionType.PROGBITS, 0, types.btf)
+        if types.ext:
+            self._add_section(".BTF.ext", SectionType.PROGBITS, 0, types.ext)
+        return types.declarations
 
     def _add_maps(self, declarations: Declarations) -> None:
         if not declarations.maps:
@@ -319,6 +288,8 @@ class _ObjectWriter:
                 return _known(symbols.externs, name, where, "extern")
             case RelocationKind.JUMP_TABLE:
                 return _known(symbols.jump_tables, name, where, "jump table")
+            case RelocationKind.DATA if (key := self._variable(relocation)) is not None:
+                return symbols.variables[key]
             case RelocationKind.DATA:
                 return _known(symbols.sections, name, where, "section")
         raise RelocationError(
@@ -326,13 +297,26 @@ class _ObjectWriter:
         )
 
     def _relocate_maps(self, declarations: Declarations) -> None:
+        symbols = self.symbols
         for declared in declarations.maps:
             holds_programs = self.obj.maps[declared.name].type is MapType.PROG_ARRAY
-            targets = self.symbols.functions if holds_programs else self.symbols.maps
+            targets = symbols.functions if holds_programs else symbols.maps
             for offset, name in declared.values:
-                symbol = _known(targets, name, f"map {declared.name!r}", "value")
+                named = symbols.externs if name in self.obj.externs else targets
+                symbol = _known(named, name, f"map {declared.name!r}", "value")
                 index = self.sections[MAPS_SECTION]
                 self.elf.add_relocation(index, offset, symbol, R_BPF_64_ABS64)
+
+
+def _visible_variables(obj: Object) -> dict[tuple[str, int], str]:
+    """The keys of variables that are not static, by section and offset."""
+    return {
+        (section.name, variable.offset): key
+        for section in obj.data_sections.values()
+        if section.kind is not DataKind.KCONFIG
+        for key, variable in section.variables.items()
+        if variable.linkage is not Linkage.STATIC
+    }
 
 
 def _known(symbols: Mapping[str, SymbolHandle], name: str, where: str, kind: str) -> SymbolHandle:

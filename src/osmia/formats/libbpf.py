@@ -25,6 +25,8 @@ from osmia.object.uapi import ProgramType
 #: What the kernel's license buffer takes (kernel/bpf/syscall.c, bpf_prog_load).
 MAX_LICENSE = 128
 MAX_OBJECT_NAME = 15
+#: What was linked: `elf_parts`, which is imported where there is one.
+PARTS_SECTION = ".debug_osmia_parts"
 
 
 def object_name(path: str) -> str:
@@ -62,12 +64,16 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     code = CodeReader(table, obj, _code_info(elf, btf), places)
     code.read()
     if maps is not None:
-        maps.fill_slots(obj.maps, places, partial(program_at, table, obj))
+        maps.fill_slots(obj.maps, places, partial(program_at, table, obj), obj.externs)
     read_pointers(table, obj, places, code.jump_tables)
     obj.programs = _programs(obj)
     read_exception_callbacks(obj)
     _connect_ids(obj)
     _make_hidden_static(obj)
+    if elf.section(PARTS_SECTION) is not None:
+        from osmia.formats.elf_parts import read_parts
+
+        obj.parts = read_parts(elf, obj)
     return obj
 
 

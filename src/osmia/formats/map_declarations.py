@@ -17,6 +17,7 @@ from osmia.btf import (
     Enum64,
     EnumValue,
     Kind,
+    SectionVariable,
     Var,
     VarLinkage,
 )
@@ -48,25 +49,36 @@ class Declarations:
 def declare_maps(builder: BTFBuilder, btf: BTF | None, maps: Iterable[Map]) -> Declarations:
     """Add the declarations of `maps` to `builder`, which may hold `btf`'s types under their ids.
 
-    Where the types that are there declare these very maps, nothing is added; otherwise
-    variables and the DATASEC that are there are replaced. Raises ValueError when the slots
-    of the maps take more than MAX_VALUES pointers.
+    Variables and the DATASEC that are there are replaced. Raises ValueError when the slots of
+    the maps take more than MAX_VALUES pointers.
+    """
+    return _Declarer(builder, btf).declare(maps)
+
+
+def kept_declarations(btf: BTF | None, maps: Iterable[Map]) -> Declarations | None:
+    """The declarations in `btf`, if they are those of `maps`; what is extern there does not count.
+
+    None where they have to be made.
     """
     definitions = list(maps)
-    kept = _kept(btf, definitions) if btf is not None else None
-    return kept or _Declarer(builder, btf).declare(definitions)
+    if btf is None or not definitions:
+        return None if definitions else Declarations()
+    return _kept(btf, definitions)
 
 
 def _kept(btf: BTF, maps: Sequence[Map]) -> Declarations | None:
-    """The declarations in `btf`, if they are those of `maps`."""
     section = btf.type(btf.find(MAPS_SECTION, Kind.DATASEC))
-    if not isinstance(section, DataSec) or len(section.entries) != len(maps):
+    if not isinstance(section, DataSec):
+        return None
+    externs = {entry.type_id for entry in _externs(btf, section)}
+    entries = [entry for entry in section.entries if entry.type_id not in externs]
+    if len(entries) != len(maps):
         return None
     if section.size > POINTER_SIZE * MAX_VALUES:
         return None
     reader = DeclarationReader(btf)
     found = Declarations(size=section.size)
-    for entry, definition in zip(section.entries, maps, strict=True):
+    for entry, definition in zip(entries, maps, strict=True):
         variable = btf.type(entry.type_id)
         if not isinstance(variable, Var) or variable.linkage != VarLinkage.GLOBAL_ALLOCATED:
             return None
@@ -85,6 +97,16 @@ def _kept(btf: BTF, maps: Sequence[Map]) -> Declarations | None:
         )
         found.maps.append(DeclaredMap(definition.name, entry.offset, entry.size, values))
     return found
+
+
+def _externs(btf: BTF, section: DataSec) -> list[SectionVariable]:
+    """The maps in a section that other objects define."""
+    found = ((entry, btf.type(entry.type_id)) for entry in section.entries)
+    return [
+        entry
+        for entry, variable in found
+        if isinstance(variable, Var) and variable.linkage == VarLinkage.GLOBAL_EXTERN
+    ]
 
 
 def _declarable(definition: Map) -> Map:
@@ -138,8 +160,11 @@ class _Declarer:
             return known.id
         return self.builder.add_var(definition.name, type_id)
 
-    def _section(self, size: int, entries: list[tuple[int, int, int]]) -> None:
+    def _section(self, size: int, entries: Sequence[tuple[int, int, int]]) -> None:
         known = self.btf.find(MAPS_SECTION, Kind.DATASEC) if self.btf is not None else 0
+        before = self.btf.type(known) if self.btf is not None else None
+        if self.btf is not None and isinstance(before, DataSec):
+            entries = [*_externs(self.btf, before), *entries]
         self.builder.add_datasec(MAPS_SECTION, size, entries)
         if known:
             # The kernel wants each section once; what stood there becomes `const void`.

@@ -6,6 +6,7 @@ import os
 import warnings
 
 from osmia.arguments import names_wrong_arguments
+from osmia.btf import Kind
 from osmia.elf import ElfFile
 from osmia.errors import LegacyObjectWarning, OsmiaWarning
 from osmia.formats import libbpf
@@ -70,6 +71,10 @@ def read_elf(
         raise ValueError(f"dialect is one of {', '.join(map(repr, DIALECTS))}, not {dialect!r}")
     read = _read if len(data) > _REMEMBERED_SIZE else _read_once
     obj = read(data, path, name, dialect, program_type)
+    if obj.btf is not None and obj.btf.ids_of_kind(Kind.DECL_TAG):
+        from osmia.object.declaration_tags import apply_tags
+
+        obj = apply_tags(obj)
     kind = LegacyObjectWarning if obj.dialect == "iproute2" else OsmiaWarning
     for remark in obj.remarks:
         warnings.warn(f"{path or obj.name}: {remark}", kind, stacklevel=3)

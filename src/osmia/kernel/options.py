@@ -23,6 +23,7 @@ class LoadOptions(TypedDict, total=False):
     attach_to: Mapping[str, Program] | None
     log_level: int
     token: str | os.PathLike[str] | None
+    ifindex: int
 
 
 class KernelOptions(CommonOptions, LoadOptions, total=False):

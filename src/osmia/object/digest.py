@@ -2,7 +2,7 @@
 
 Two objects that say the same have one digest, whatever files they come from and in whatever
 order they name their parts. Every edit makes another one. What was said when (remarks), where
-the file was and how the object is called do not count.
+the file was, how the object is called and what it was linked from do not count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from osmia.object.model import Object
 from osmia.object.unrelocated import unrelocated_code
 
 #: Fields of Object that are no part of what it says.
-_APART = frozenset({"name", "path", "pin_digest", "remarks"})
+_APART = frozenset({"name", "path", "pin_digest", "remarks", "parts"})
 
 
 def object_digest(obj: Object) -> str:

@@ -22,6 +22,7 @@ from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
 from osmia.object.keys import Named, find_key
 from osmia.object.other_sections import OtherSection
+from osmia.object.parts import Part
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.names import unknown_name
@@ -190,7 +191,7 @@ class Map:
     """A map's definition. Sizes in bytes; type ids are those of `Object.btf`, 0 for none.
 
     `inner` is the template of a map in maps. `slots` initialise the map when it is made:
-    pairs of an index and the name of a map, program or function of the object.
+    pairs of an index and the name of a map, program or function of the object, or of an extern.
     `exclusive_to` names the one program that may use the map (since 6.18).
     `attributes` are those of a declaration that are no field here, by name (see
     `object.map_attributes`): `id`, `inner_id`, `inner_idx`, and whatever was registered.
@@ -299,7 +300,8 @@ class ExternKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Extern:
     """A name that this object uses and does not define. `type_id` is that of the VAR's or
-    FUNC's *type*; 0 where the compiler told none."""
+    FUNC's *type*; 0 where the compiler told none. `map` is what the object says of a map that
+    another one defines (kind OBJECT)."""
 
     name: str
     kind: ExternKind
@@ -307,6 +309,7 @@ class Extern:
     weak: bool = False
     btf_id: int = 0  # of the VAR or FUNC
     hidden: bool = False
+    map: Map | None = None
 
 
 @dataclass(slots=True)
@@ -334,6 +337,7 @@ class Object:
     btf: BTF | None = None
     dialect: str = "libbpf"
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
+    parts: dict[str, Part] = field(default_factory=dict)  # of a linked object: its inputs
 
     @names_wrong_arguments
     def copy(self, **changes: Any) -> Object:

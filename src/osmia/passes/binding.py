@@ -6,12 +6,21 @@ engine turns that into numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
+from osmia.btf.patch import as_defined
 from osmia.errors import RelocationError
-from osmia.object.model import Extern, Function, Object, Relocation, RelocationKind
+from osmia.object.model import (
+    DataSection,
+    Extern,
+    ExternKind,
+    Function,
+    Object,
+    Relocation,
+    RelocationKind,
+)
 
 _EXTERNS = (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
 
@@ -20,12 +29,14 @@ class Binding(NamedTuple):
     """How relocations that name an extern go on: as one of another kind, target and addend.
 
     `call` is the kind for calls, `load` that for ld_imm64; None: there is no such use of it.
+    `join` gives the Object with what the target is, where that is not in it yet.
     """
 
     target: str
     addend: int = 0
     call: RelocationKind | None = None
     load: RelocationKind | None = None
+    join: Callable[[Object], Object] | None = None
 
 
 class Resolver(Protocol):
@@ -34,26 +45,43 @@ class Resolver(Protocol):
     def resolve(self, extern: Extern, obj: Object) -> Binding | None:
         """What `extern` of `obj` is; None leaves it to the next one.
 
-        RelocationError for a name that is known and does not fit the declaration.
+        RelocationError, LinkError for a name that is known and does not fit the declaration.
         """
 
 
 def bind_externs(obj: Object, resolvers: Sequence[Resolver]) -> Object:
     """`obj` with each extern bound that one of `resolvers` knows: the first of them decides.
 
-    The others stay externs.
+    The others stay externs. What comes into the object with a binding may have externs of its
+    own: they are bound in the same way.
     """
+    result = obj
+    asked: set[str] = set()
     bindings: dict[str, Binding] = {}
-    for extern in obj.externs.values():
-        found = _first(resolvers, extern, obj)
-        if found is not None:
-            bindings[extern.name] = found
-    if not bindings:
-        return obj
-    return obj.copy(
+    while waiting := [each for name, each in result.externs.items() if name not in asked]:
+        for extern in waiting:
+            asked.add(extern.name)
+            found = _first(resolvers, extern, result)
+            if found is not None:
+                bindings[extern.name] = found
+                if found.join is not None:
+                    result = found.join(result)
+    return _with_bindings(result, bindings) if bindings else obj
+
+
+def _with_bindings(obj: Object, bindings: Mapping[str, Binding]) -> Object:
+    externs = {name: each for name, each in obj.externs.items() if name not in bindings}
+    result = obj.copy(
         functions={name: bound(each, bindings) for name, each in obj.functions.items()},
-        externs={name: each for name, each in obj.externs.items() if name not in bindings},
+        externs=externs,
     )
+    for section in result.data_sections.values():
+        section.relocations = _bound_pointers(section, bindings)
+    if result.btf is not None:
+        gone = [each for name, each in obj.externs.items() if name in bindings]
+        ids = [each.btf_id for each in gone if each.kind is ExternKind.OBJECT and each.btf_id]
+        result.btf = as_defined(result.btf, ids)
+    return result
 
 
 def _first(resolvers: Iterable[Resolver], extern: Extern, obj: Object) -> Binding | None:
@@ -86,4 +114,20 @@ def _bound(relocation: Relocation, binding: Binding, function: Function) -> Relo
             f"function {function.name!r} {use} {relocation.target!r}, which is no"
             f" {'function' if called else 'variable'}"
         )
-    return Relocation(relocation.offset, kind, binding.target, binding.addend)
+    # An address within a variable (`&counts[2]`) is one: what is added to it stays added.
+    addend = relocation.addend if kind is RelocationKind.DATA else 0
+    return Relocation(relocation.offset, kind, binding.target, binding.addend + addend)
+
+
+def _bound_pointers(
+    section: DataSection, bindings: Mapping[str, Binding]
+) -> tuple[Relocation, ...]:
+    """The addresses in data, those of externs that have one now as that."""
+    if not any(r.kind in _EXTERNS and r.target in bindings for r in section.relocations):
+        return section.relocations
+    return tuple(
+        each._replace(kind=found.load, target=found.target, addend=found.addend + each.addend)
+        if each.kind in _EXTERNS and (found := bindings.get(each.target)) and found.load
+        else each
+        for each in section.relocations
+    )

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from osmia.btf import BTF, DeclTag, Func, FuncLinkage, FuncProto, Kind, Ptr
 from osmia.btf.additions import Additions
 from osmia.object.model import Program
 from osmia.object.uapi import ProgramType
-from osmia.passes.stages import Prepared
+
+if TYPE_CHECKING:
+    from osmia.passes.stages import Prepared
 
 _TAG = "arg:ctx"
 _CONTEXTS = {
@@ -41,6 +44,15 @@ _CONTEXTS = {
 _CONTEXT_OF = {
     ProgramType[kind]: name for name, kinds in _CONTEXTS.items() for kind in kinds.split()
 }
+
+#: The structs that are contexts of programs and of nothing else.
+CONTEXT_STRUCTS = _CONTEXTS.keys() - {"bpf_sock"}
+
+
+def context_struct(kind: ProgramType) -> str | None:
+    """The name of the struct that programs of a type have as their context, where it has one."""
+    return _CONTEXT_OF.get(kind)
+
 
 #: Program: FUNC of the object: the copy to name in the program's func_info.
 Copies = dict[str, dict[int, int]]

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core.match import essential_name, types_are_compatible
+from osmia.btf.patch import as_defined
 from osmia.errors import RelocationError
 from osmia.object.model import (
     Extern,
@@ -37,6 +38,7 @@ def resolve_externs(obj: Object, target: Target) -> Object:
     missing = _resolve_config(result, target)
     bindings: dict[str, Binding] = {}
     nowhere: dict[str, int] = {}
+    undefined: list[int] = []
     for extern in obj.externs.values():
         try:
             found = _find(result, extern, target)
@@ -46,6 +48,8 @@ def resolve_externs(obj: Object, target: Target) -> Object:
             bindings[extern.name] = found
         elif extern.weak:
             nowhere[extern.name] = 0
+            if extern.kind is ExternKind.OBJECT:
+                undefined.append(extern.btf_id)
         else:
             missing.append(extern.name)
     if missing:
@@ -62,7 +66,20 @@ def resolve_externs(obj: Object, target: Target) -> Object:
             _resolved_pointer(result, relocation) for relocation in section.relocations
         )
     result.externs = {}
+    if result.btf is not None and undefined:
+        result.btf = as_defined(result.btf, undefined)
     return result
+
+
+def resolve_config(obj: Object, target: Target) -> Object:
+    """`obj` with configuration values as data; its other externs stay. Errors as
+    `resolve_externs`."""
+    others = {n: e for n, e in obj.externs.items() if e.kind is not ExternKind.KCONFIG}
+    if len(others) == len(obj.externs):
+        return obj
+    config = {name: each for name, each in obj.externs.items() if name not in others}
+    resolved = resolve_externs(obj.copy(externs=config), target)
+    return resolved.copy(externs=others)
 
 
 def _resolved_pointer(obj: Object, relocation: Relocation) -> Relocation:
@@ -127,7 +144,7 @@ def _find(obj: Object, extern: Extern, target: Target) -> Binding | None:
 
 
 def _typed(btf: BTF, extern: Extern, target: Target, kind: Kind) -> Binding | None:
-    found = _find_in_kernel(essential_name(extern.name), kind, target)
+    found = find_in_kernel(essential_name(extern.name), kind, target)
     if found is None:
         return None
     where, kernel_btf, type_id = found
@@ -148,7 +165,8 @@ def _typed(btf: BTF, extern: Extern, target: Target, kind: Kind) -> Binding | No
     )
 
 
-def _find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
+def find_in_kernel(name: str, kind: Kind, target: Target) -> tuple[str, BTF, int] | None:
+    """Which types have a variable or function: the name of those, they, its number in them."""
     if target.btf is None:
         return None
     type_id = target.btf.find(name, kind)

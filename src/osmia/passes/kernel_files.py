@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from osmia.btf import BTF
+from osmia.btf import BTF, relocate
 from osmia.elf import ElfFile
 from osmia.errors import ObjectFormatError, OsmiaError
 
@@ -19,7 +19,8 @@ AMBIGUOUS = -1
 def read_types(path: str | os.PathLike[str], base: BTF | None = None) -> BTF:
     """Raw BTF, or that of an ELF file (a kernel image, a module); `base` is that of a module.
 
-    A module that brings the few types it needs of its kernel (.BTF.base) stands on these.
+    A module that brings the few types it needs of its kernel (.BTF.base) stands on these, and
+    on `base` where that is given: then what it embeds must be in there, as large.
     Raises OSError for a file that cannot be read, ObjectFormatError for one without BTF and for
     split BTF without its base.
     """
@@ -31,10 +32,17 @@ def read_types(path: str | os.PathLike[str], base: BTF | None = None) -> BTF:
             raise ObjectFormatError("there is no BTF in it", file=name)
         data = bytes(section.data)
         if distilled is not None:
-            base = BTF(bytes(distilled.data), name=name)
+            return _read_module(data, bytes(distilled.data), base, name)
     types = BTF(data, base=base, name=name)
     types.check_complete()
     return types
+
+
+def _read_module(data: bytes, distilled: bytes, base: BTF | None, name: str) -> BTF:
+    """A module's types that have a distilled base, on the base that is given, if any."""
+    types = BTF(data, base=BTF(distilled, name=name), name=name)
+    types.check_complete()
+    return types if base is None else relocate(types, base)
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, str]:

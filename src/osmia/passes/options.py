@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
+    import os
+
     from osmia.object import Object
+    from osmia.passes.imports import Provider
     from osmia.passes.stages import Pass
     from osmia.passes.target import Target
+
+
+#: What can be imported: an object that is loaded or published, the path of a file, "kernel".
+Source: TypeAlias = "Provider | str | os.PathLike[str]"
+#: By names; there what stands for one function in an engine can be given, too.
+Decisions: TypeAlias = Mapping[str, Any]
 
 
 class PassOptions(TypedDict, total=False):
@@ -16,16 +25,47 @@ class PassOptions(TypedDict, total=False):
 
     `passes` are further passes: functions from Object to Object, which run in the stage
     REWRITE in the order given, or a `Pass` for another stage.
+
+    `calls` says what becomes of BPF-to-BPF calls: "keep" (default); "inline" puts all into
+    their callers that can be; "auto" those that this kernel takes in no other way: subprograms
+    that make tail calls, before 5.10, without BTF, or on 256 bytes of stack and more.
+
+    `tail_calls` says what a tail call in a subprogram replaces: the "subprogram" (as kernels
+    do it), or the whole "program": then such subprograms are inlined.
+
+    `direct_tail_calls` compares variable keys of tail calls with likely ones, so that the
+    kernel jumps straight to those programs: True takes them from the code and from the slots
+    that are filled at load, a mapping gives them by map, hottest first.
+
+    `prune` leaves out what cannot run with the read-only data as it is: branches, functions,
+    programs that no tail call reaches, maps that nothing else uses. Programs that no slot of a
+    prog array holds are kept, and those in `keep`, which may be attached, or put into slots
+    that the object does not fill.
+
+    RewriteError for what these cannot do: the message has the calls and the numbers.
     """
 
     passes: Sequence[Pass | Callable[[Object], Object]]
+    calls: Literal["keep", "inline", "auto"]
+    tail_calls: Literal["subprogram", "program"]
+    direct_tail_calls: bool | Mapping[str, Sequence[int]]
+    prune: bool
+    keep: Collection[str]
 
 
 class CommonOptions(PassOptions, total=False):
     """What every load takes: `target`, the machine to resolve CO-RE and externs against (the
-    engine's own without it), and the options of passes."""
+    engine's own without it), the options of passes, and what to link against.
+
+    `imports` are the objects that define what this one has extern: loaded ones, published
+    libraries, paths of files, "kernel" (what the kernel holds); a mapping says by name which
+    one it is, and may be one of a list. `bind` says how functions of theirs are used: "copy",
+    "replace" (kernel) or "call" (vm).
+    """
 
     target: Target | None
+    imports: Sequence[Source | Decisions] | Decisions
+    bind: Literal["copy", "replace", "call"]
 
 
 PASS_OPTIONS: frozenset[str] = PassOptions.__optional_keys__

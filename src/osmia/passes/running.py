@@ -61,8 +61,10 @@ class RunningKernel(Target):
         return self._version if self._version is not None else running_version()
 
     def feature(self, name: str) -> bool:
-        """What is given of `LINUX_HAS_…`; False for the rest."""
-        return self._features.get(name, False)
+        """What is given of `LINUX_HAS_…`, and False for the rest; others by the version."""
+        if name.startswith("LINUX_HAS_"):
+            return self._features.get(name, False)
+        return super().feature(name)
 
 
 def running_config() -> dict[str, str]:

@@ -49,19 +49,25 @@ class Setting:
 @dataclass(frozen=True, slots=True)
 class Pass:
     """A pass in its stage: `run` makes the Object, where `wanted` (cheap) says that it would
-    change anything. Within a stage passes run in the order of the list, further ones last."""
+    change anything. Within a stage passes run in the order of the list, further ones behind
+    them; those that are `last` behind those."""
 
     name: str
     stage: Stage
     run: Callable[[Object, Setting], Object]
     wanted: Callable[[Object, Setting], bool] = lambda obj, setting: True
+    last: bool = False
 
 
 class Prepared:
-    """An Object that has been through its passes, and the layouts of its programs."""
+    """An Object that has been through its passes, and the layouts of its programs.
 
-    def __init__(self, obj: Object) -> None:
+    `linked` is the Object as the stage LINK left it, before anything of a machine was in it.
+    """
+
+    def __init__(self, obj: Object, linked: Object | None = None) -> None:
         self.object = obj
+        self.linked = linked if linked is not None else obj
         self._layouts: dict[str, ProgramLayout] = {}
 
     def layout(self, program: str) -> ProgramLayout:
@@ -94,12 +100,17 @@ def prepare(
     setting = Setting(target, resolvers, given_maps, options)
     if options:
         obj = obj.copy()  # further passes may change what they are given
+    linked = obj
     for each in _passes_of(options) if options else PASSES:
         if each.wanted(obj, setting):
+            if options and each.stage is Stage.REWRITE and obj is linked:
+                obj = obj.copy()
             obj = each.run(obj, setting)
             if not isinstance(obj, Object):
                 raise TypeError(f"pass {each.name!r} gave {obj!r}, which is no Object")
-    return Prepared(obj)
+            if each.stage is Stage.LINK:
+                linked = obj
+    return Prepared(obj, linked)
 
 
 def _passes_of(options: PassOptions) -> list[Pass]:
@@ -108,7 +119,7 @@ def _passes_of(options: PassOptions) -> list[Pass]:
     if unknown:
         raise TypeError(f"no pass has an option {min(unknown)!r}")
     further = map(_as_pass, options.get("passes", ()))
-    return sorted([*PASSES, *further], key=attrgetter("stage"))
+    return sorted([*PASSES, *further], key=attrgetter("stage", "last"))
 
 
 def _as_pass(given: Pass | Callable[[Object], Object]) -> Pass:
@@ -167,10 +178,50 @@ def _relocate_core(obj: Object, setting: Setting) -> Object:
     return relocate_core(obj, setting.target)
 
 
+def _wants_pruning(obj: Object, setting: Setting) -> bool:
+    return bool(setting.options) and setting.options.get("prune", False)
+
+
+def _prune(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.prune import prune
+
+    keep = setting.options.get("keep", ())
+    return prune(obj, keep=keep, variable=setting.given_maps).object
+
+
+def _rewrites_calls(obj: Object, setting: Setting) -> bool:
+    options = setting.options
+    return bool(options) and ("calls" in options or "tail_calls" in options)
+
+
+def _rewrite_calls(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.calls import rewrite_calls
+
+    options = setting.options
+    calls, semantics = options.get("calls", "keep"), options.get("tail_calls", "subprogram")
+    return rewrite_calls(obj, setting.target, calls, semantics)
+
+
+def _wants_direct(obj: Object, setting: Setting) -> bool:
+    return bool(setting.options) and bool(setting.options.get("direct_tail_calls"))
+
+
+def _make_direct(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.tail_calls import direct_tail_calls
+
+    given = setting.options.get("direct_tail_calls")
+    hot = None if isinstance(given, bool) else given
+    return direct_tail_calls(obj, hot, variable=setting.given_maps)
+
+
 #: The passes of every load, stage by stage. A new one goes in here, with what wants it.
 PASSES = (
-    Pass("bind_externs", Stage.LINK, _bind_externs, _knows_externs),
+    # Last, since what others link into the object may have externs of its own.
+    Pass("bind_externs", Stage.LINK, _bind_externs, _knows_externs, last=True),
     Pass("leave_out_maps", Stage.SPECIALISE, _leave_out_maps, _leaves_out_maps),
     Pass("resolve_externs", Stage.SPECIALISE, _resolve_externs, _has_externs),
     Pass("relocate_core", Stage.SPECIALISE, _relocate_core, _has_core),
+    Pass("prune", Stage.REWRITE, _prune, _wants_pruning),
+    Pass("rewrite_calls", Stage.REWRITE, _rewrite_calls, _rewrites_calls),
+    Pass("direct_tail_calls", Stage.REWRITE, _make_direct, _wants_direct),
 )

@@ -25,6 +25,7 @@ PathLike = str | os.PathLike[str]
 #: What system calls are called in kernels where they take struct pt_regs.
 _SYSCALL_PREFIXES = ("__x64_sys_", "__arm64_sys_", "__s390x_sys_", "__riscv_sys_")
 _COOKIES_SINCE = 5 << 16 | 15 << 8
+_SUBPROGRAM_TAIL_CALLS_SINCE = 5 << 16 | 10 << 8
 
 
 class UnknownPartError(RelocationError):
@@ -38,8 +39,8 @@ class Target:
     in which they are searched (none given: none loaded). `core_btf` is for CO-RE alone, as
     libbpf's `btf_custom_path` is: externs and what programs attach to are still `btf`'s.
     `symbols` are addresses, `config` values as the file has them ("CONFIG_HZ": "250"),
-    `version` is LINUX_VERSION_CODE. `features` answers for `LINUX_HAS_…` externs; what it does
-    not say follows from the version, types and symbols.
+    `version` is LINUX_VERSION_CODE. `features` answers for `LINUX_HAS_…` externs and for "tail
+    calls in subprograms"; what it does not say follows from the version, types and symbols.
 
     A part that is asked for and was not given is an UnknownPartError, a RelocationError that
     names it.
@@ -174,6 +175,8 @@ class Target:
             return self._features[name]
         if name == "LINUX_HAS_BPF_COOKIE":
             return self.version >= _COOKIES_SINCE
+        if name == "tail calls in subprograms":
+            return self.version >= _SUBPROGRAM_TAIL_CALLS_SINCE
         return name == "LINUX_HAS_SYSCALL_WRAPPER" and self._has_syscall_wrappers()
 
     def _has_syscall_wrappers(self) -> bool:

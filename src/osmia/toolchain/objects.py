@@ -1,12 +1,14 @@
-"""`osmia.compile`: from C source straight to an Object."""
+"""`osmia.compile` and `osmia.link`: from C source straight to an Object, from several to one."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.formats.libbpf import object_name
-from osmia.formats.open import read_elf
+from osmia.formats.open import open_object, read_elf
 from osmia.object import Object
 from osmia.toolchain.compilation import compile  # noqa: A004
 
@@ -24,3 +26,36 @@ def compile_object(source: str | os.PathLike[str], **options: Any) -> Object:
     compiled = compile(source, **options)
     path = compiled.name
     return read_elf(compiled.data, path, object_name(path))
+
+
+@names_wrong_arguments
+def link_objects(
+    inputs: Iterable[Object | str | os.PathLike[str]],
+    *,
+    gc: bool | None = None,
+    allow_undefined: bool = False,
+    name: str = "",
+) -> Object:
+    """Join objects, or the files that they are in, to one Object, as `bpftool gen object` does.
+
+    Externs of one are bound to what another defines; what stands under one name must agree by
+    the types that BTF tells. Of several definitions a strong one wins, else the first weak one.
+    Static functions, variables and maps stay apart, whatever their names. Inputs of iproute2's
+    dialect are converted to libbpf's. The inputs stay as they are; `Object.save` writes the
+    result, and `Object.parts` says what came from which of them.
+
+    `gc` says which code is left out: by default (None) that of weak functions that lost, with
+    the static ones that only they used; True: all static functions that nobody uses, too;
+    False: none. With `allow_undefined` externs that nobody defines stay externs, to be linked
+    later or bound by `load(imports=…)`. `name` names the result (default: as the first input).
+
+    Raises LinkError, which lists all that is wrong: names that two define or that nobody does,
+    declarations that disagree, other licenses or versions, mixed byte orders; and what
+    `osmia.open` raises for files.
+    """
+    from osmia.passes.linking import link_objects as link
+
+    if isinstance(inputs, str | os.PathLike):
+        raise TypeError("link takes several objects or paths: a list of them")
+    objects = [each if isinstance(each, Object) else open_object(each) for each in inputs]
+    return link(objects, gc=gc, allow_undefined=allow_undefined, name=name)

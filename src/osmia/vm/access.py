@@ -92,6 +92,14 @@ class Stack:
                 return frame
         return None
 
+    def wrote(self, address: int, size: int) -> None:
+        """Say that a helper wrote to memory: of a frame it holds something now."""
+        frame = self.frame_of(address)
+        if isinstance(frame, StackFrame):
+            first = address - frame.start
+            size = min(size, layout.FRAME_SIZE - first)
+            frame.written[first : first + size] = b"\1" * size
+
 
 class Access:
     """Every rule for one run: its stack, its context and packet, the vm's areas."""
@@ -107,6 +115,14 @@ class Access:
         why = self._forbids(address, size, write)
         if why is not None:
             raise AccessError(why)
+
+    def check_there(self, address: int, size: int) -> None:
+        """Raise AccessError when memory is not all there, written yet or not."""
+        frame = self.stack.frame_of(address)
+        if frame is None:
+            self.check(address, size, False)
+        elif address + size > frame.end:
+            raise AccessError(f"an access of {size} bytes at {address:#x} runs over the frame")
 
     def _forbids(self, address: int, size: int, write: bool) -> str | None:
         if size == 0:

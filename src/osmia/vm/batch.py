@@ -33,6 +33,8 @@ from osmia.vm.layout import (
     STATE_DETAIL,
     STATE_INTERRUPT,
     STATE_PACKET_END,
+    STATE_PACKET_HIGH,
+    STATE_PACKET_LOW,
     STATE_PACKET_START,
     STATE_READ_ONLY,
     STATE_REST,
@@ -46,6 +48,7 @@ from osmia.vm.native import (
     cpu_state,
     interrupt,
     late,
+    load32,
     load64,
     native,
     replaces_program,
@@ -77,6 +80,20 @@ SKB_SIZE = 192
 
 
 @native
+def forget_packets(state: int, start: int, end: int) -> int:
+    """Zero what earlier packets left before and behind one that lies here now."""
+    low = load32(state + STATE_PACKET_LOW)
+    high = load32(state + STATE_PACKET_HIGH)
+    if low < start and low != 0:
+        zero(low, start - low)
+    if high > end:
+        zero(end, high - end)
+    store32(state + STATE_PACKET_LOW, start)
+    store32(state + STATE_PACKET_HIGH, end)
+    return 0
+
+
+@native
 def batch_state(frame: int, kind: int, context: int, data: int, size: int, limit: int) -> int:
     """Start a run's state."""
     state = cpu_state(frame)
@@ -90,6 +107,7 @@ def batch_state(frame: int, kind: int, context: int, data: int, size: int, limit
         lowest = lowest + XDP_FRAME
         if size <= XDP_ROOM:
             room = XDP_ROOM
+    forget_packets(state, data, data + size)
     store32(state + STATE_READ_ONLY, 1 if kind == KIND_SKB_READ else 0)
     store64(state + STATE_PACKET_START, lowest)
     store64(state + STATE_PACKET_END, data + room)

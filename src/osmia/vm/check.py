@@ -26,7 +26,6 @@ MAX_JUMP_TARGETS = 1 << 20
 """Of all indirect jumps of a program together: compiling it takes time for each."""
 
 _NOT_RUN = {
-    Form.CALL_REGISTER: "a call through a register (callx)",
     Form.PERCPU_ADDRESS: "a per-CPU address move, which is for the kernel's own code",
     Form.ADDR_SPACE_CAST: "an address space cast (arena)",
 }

@@ -79,6 +79,11 @@ class Code:
         """`jumps` to look a slot up in."""
         return {slot: frozenset(targets) for slot, targets in self.jumps.items()}
 
+    def function_of(self, handle: int) -> int | None:
+        """The first slot of the function whose address is `handle`; None for anything else."""
+        slot, rest = divmod(handle - FUNCTION_HANDLE, 1 << FUNCTION_HANDLE_SHIFT)
+        return slot if not rest and slot > 0 and slot in self.functions else None
+
     @cached_property
     def helper_ids(self) -> frozenset[int]:
         """The helpers it calls."""

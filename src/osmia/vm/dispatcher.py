@@ -95,6 +95,7 @@ class Dispatcher:
     def run(self, data: bytes = b"", ctx: Any = None, **options: Any) -> RunResult:
         """Run the program that is attached now: see `Program.run`."""
         self._check_open()
+        self._program.check_testable()
         return self._program.execute(data, ctx, **options)
 
     def run_batch(
@@ -105,6 +106,7 @@ class Dispatcher:
         from osmia.vm import batch
 
         self._check_open()
+        self._program.check_testable()
         return batch.run(self._program, packets, budget, repeat, self)
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from osmia.arguments import names_wrong_arguments
 from osmia.engine.maps import Map
 from osmia.errors import ClosedError, CodecError, KernelError, NotSupportedError
 from osmia.isa import opcodes as op
+from osmia.isa.forms import Form
 from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
@@ -105,7 +106,7 @@ class Vm:
         self._handles = itertools.count(1)
         self.unresolved = UnresolvedCalls()
         self.helpers = Mocks(self._recompile)
-        self._functions: list[str] = sorted(KFUNCS)
+        self._functions = [f"bpf_{name}" for name in sorted(KFUNCS)]
         self.trace: deque[str] = deque(maxlen=10_000)
         self.lock = threading.RLock()
         self._supported = supported()
@@ -187,6 +188,8 @@ class Vm:
         errno value that a kernel would give, NotSupportedError for types that the vm lacks."""
         self._check_open()
         wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra)
+        if lock_offset is not None and not special:
+            special = ((lock_offset, 4),)
         wanted = replace(wanted, lock_offset=lock_offset, special=special)
         allowed = normalised(wanted, len(self.cpus))
         access = MapFlag(allowed.flags) & FD_ACCESS
@@ -424,7 +427,7 @@ class Vm:
 
     def _check_uses(self, code: Code, program_type: ProgramType | None) -> None:
         for slot, i in enumerate(code.instructions):
-            if i is None or not i.is_call:
+            if i is None or code.forms[slot] is not Form.CALL:
                 continue
             if i.is_helper_call and i.imm == TAIL_CALL:
                 continue
@@ -444,19 +447,22 @@ class Vm:
         """The helper that a call instruction names: a Python one registered under its name,
         else the vm's own for that program type. Raises NotSupportedError."""
         known = HELPERS.get(i.imm) if i.src == op.CallKind.HELPER else None
-        if i.src == op.CallKind.KFUNC and 0 < i.imm <= len(self._functions):
-            name = self._functions[i.imm - 1]
+        is_kfunc = i.src == op.CallKind.KFUNC and 0 < i.imm <= len(self._functions)
+        if is_kfunc:
+            full_name = self._functions[i.imm - 1]
         else:
-            name = known.name.removeprefix("bpf_") if known else _unknown(i.imm)
+            full_name = known.name if known else _unknown(i.imm)
+        name = full_name.removeprefix("bpf_")
         own = variant(name, program_type) or self._supported.get(name)
         mock = self.helpers.get(name)
         if mock is not None:
             return mocked(name, mock, own, known)
-        if own is None and known is not None and not self.strict_helpers:
-            return unanswered(name)
+        if own is None and (known or is_kfunc) and not self.strict_helpers:
+            return unanswered(full_name, "kfunc" if is_kfunc else "helper")
         if own is None:
             at = f" (instruction {slot})" if slot is not None else ""
-            raise NotSupportedError(f"the vm has no helper bpf_{name}{at}")
+            kind = "kfunc" if is_kfunc else "helper"
+            raise NotSupportedError(f"the vm has no {kind} {full_name}{at}")
         if own.types and program_type is not None and program_type not in own.types:
             at = f" (instruction {slot})" if slot is not None else ""
             raise NotSupportedError(f"{program_type.name} programs cannot call bpf_{name}{at}")
@@ -468,7 +474,6 @@ class Vm:
 
     def function_number(self, name: str) -> int:
         """The number by which call instructions (source register 2) name a kfunc."""
-        name = name.removeprefix("bpf_")
         if name not in self._functions:
             self._functions.append(name)
         return self._functions.index(name) + 1
@@ -513,4 +518,4 @@ class Vm:
 def _unknown(number: int) -> str:
     """The name of a helper that has none: what relocations without an answer leave can be
     called where nobody comes by."""
-    return "poison" if is_unresolved(number) else f"#{number}"
+    return "poison" if is_unresolved(number) else f"bpf_#{number}"

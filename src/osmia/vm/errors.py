@@ -21,6 +21,7 @@ class Interrupt(IntEnum):
     STACK = 7  # no room for one more function that is entered by handle
     PACKET = 8  # an IP packet without its whole header; the detail is its size
     JUMP = 9  # a gotox to what its jump tables do not have; the detail is the value
+    FUNCTION = 12  # a call of what is no function of the program; the detail is the value
     CLOSED = 11  # the vm is being closed
     POISON = 10  # an instruction for which a pass had no answer; the detail is its call's number
 
@@ -47,6 +48,11 @@ class ProgramFault(OsmiaError):
 
 class BudgetExceededError(ProgramFault):
     """The run used up its instruction budget: an endless loop, or a budget too small."""
+
+
+def describe_call(value: int) -> str:
+    """A call, from a register or by a helper, of what is no function of the program."""
+    return f"{value:#x} is no function of this program"
 
 
 def describe_jump(value: int) -> str:

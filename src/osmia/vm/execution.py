@@ -9,7 +9,7 @@ from osmia.isa.instruction import Instruction
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, Areas, Owner
-from osmia.vm.errors import Interrupt, ProgramFault, describe_jump
+from osmia.vm.errors import Interrupt, ProgramFault, describe_call, describe_jump
 from osmia.vm.helpers.table import Argument, Helper, Invocation
 
 if TYPE_CHECKING:
@@ -138,6 +138,10 @@ class Execution:
                         access.check(value, of_map.key_size, False)
                     case Argument.VALUE if of_map is not None:
                         access.check(value, of_map.value_size, False)
+                    case Argument.INITIAL if of_map is not None and value:
+                        access.check(value, of_map.value_size, False)
+                    case Argument.MEMORY:
+                        access.check_there(value, arguments[position + 1])
                     case Argument.RESULT if of_map is not None:
                         access.check(value, of_map.value_size, True)
                     case Argument.READ | Argument.WRITE:
@@ -167,6 +171,8 @@ def describe(why: int, detail: int) -> str:
             return f"the spin lock at {detail:#x} is never released"
         case Interrupt.JUMP:
             return describe_jump(detail)
+        case Interrupt.FUNCTION:
+            return describe_call(detail)
         case Interrupt.STACK:
             return "the stack has no room for one more call of a program or a callback"
         case Interrupt.PACKET:

@@ -24,6 +24,8 @@ class VmEngine:
         "attach": "the vm has no places to attach to: run programs with Program.run",
         "struct_ops": "the vm calls no struct_ops: run their programs with Program.run",
         "pin": f"{_NO_KERNEL}: it cannot be pinned",
+        "publish": f"{_NO_KERNEL}, and ends with its process: other objects of the process can be"
+        " loaded against the loaded object itself",
         "open": "programs of a vm are found by no id and no pin",
         "fileno": f"{_NO_KERNEL}: there is no descriptor",
         "info": f"{_NO_KERNEL}: there is no info",

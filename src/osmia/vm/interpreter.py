@@ -21,7 +21,7 @@ from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, StackFrame
 from osmia.vm.budgets import INTERPRETER_BUDGET
 from osmia.vm.code import TAIL_CALL, Code
-from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_jump
+from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_call, describe_jump
 
 if TYPE_CHECKING:
     from osmia.vm.execution import Execution
@@ -370,6 +370,16 @@ class Interpreter:
                 value = self.execution.call(self, i)
                 self._clobber()
                 self._write(0, value & M64)
+
+    def _call_register(self, i: Instruction) -> None:
+        frame, value = self.frame, self._read(i.dst)
+        slot = frame.code.function_of(value)
+        if slot is None:
+            raise AccessError(describe_call(value))
+        self.execution.check_entry(frame.pointer)
+        arguments = tuple(frame.registers[1:6])
+        self._clobber()
+        self._push(frame.code, slot, frame.program, arguments)
 
     def _tail_call(self) -> None:
         context, array, key = self._read(1), self._read(2), self._read(3)

@@ -68,8 +68,8 @@ XDP_FRAME = 40
 MAX_PACKET = CPU_PACKET_SIZE - 2 * PACKET_HEADROOM
 """The largest packet, in bytes, that a run takes."""
 
-CPU_STATE_SIZE = 4096
-"""Control bytes of one virtual CPU: the fields below, then scratch room."""
+CPU_STATE_SIZE = 8192
+"""Control bytes of one virtual CPU: the fields below, scratch room, a tunnel's."""
 
 STATE_INTERRUPT = 0  # u64: why to return at once from every frame; an `Interrupt`
 STATE_DETAIL = 8  # u64: what the interrupt is about: an address, a program's entry
@@ -83,6 +83,8 @@ STATE_REDIRECT_TARGET = 56  # u64: interface index or map key of the last redire
 STATE_REDIRECT_MAP = 64  # u64: handle of its map, 0 for an interface
 STATE_REDIRECT_FLAGS = 72  # u64
 STATE_RANDOM = 80  # u64: state of the pseudo-random generator
+STATE_PACKET_LOW = 88  # u32: where the first byte is that was a packet's since they were zeroed
+STATE_PACKET_HIGH = 92  # u32: and where the last one ends
 STATE_TIME = 96  # u64: added to the clock's reading
 STATE_DATA = 104  # u32: where in the context the packet's start is; NO_PACKET for none
 STATE_DATA_END = 108  # u32: and its end
@@ -99,6 +101,8 @@ STATE_LEFT = 176  # u64: how many of the runs that were asked for did not begin
 STATE_STOP = 184  # u32: 1 when the vm wants the run to end
 STATE_CALL = 192  # 7 u64: what the door is asked: a helper's number, frame, r1 to r5
 STATE_SCRATCH = 248
+STATE_TUNNEL = 4096  # u32: 1 once an skb was given a tunnel's key
+STATE_TUNNEL_KEY = 4104  # see `osmia.vm.helpers.tunnels`
 
 NO_PACKET = 0xFFFF_FFFF
 
@@ -114,6 +118,9 @@ FUNCTION_HANDLE_SHIFT = 3
 
 LABEL_HANDLE = 0xFFFF_E000_0000_0000
 """What a program sees as the address of a slot in its jump tables: this plus a number."""
+
+TASK_HANDLE = 0xFFFF_F000_0000_0000
+"""What a program sees as the address of the running task: this plus the thread's number."""
 
 # A map's header in control memory. The fields up to MAP_LOCK never change after creation:
 # compiled code may take them as constants.

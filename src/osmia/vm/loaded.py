@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, Self
 
 from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
@@ -12,6 +13,7 @@ from osmia.errors import ClosedError
 from osmia.object.model import DataSection, Object
 from osmia.values.names import PartsByName
 from osmia.values.variables import Store
+from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.programs import VmProgram
@@ -37,8 +39,32 @@ class SectionStore:
         self._section.vm.memory.write(self._address() + offset, data)
 
 
+class Owners:
+    """The objects that keep a vm which one of them made; the last to be closed closes it.
+
+    One that is loaded into it as well enters, and leaves when its load fails.
+    """
+
+    def __init__(self, vm: Vm) -> None:
+        self.vm = vm
+        self._count = 1
+
+    def __enter__(self) -> Self:
+        self._count += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> bool:
+        """One object fewer; whether it was the last."""
+        self._count -= 1
+        return not self._count
+
+
 class VmObject(engine.LoadedObject):
-    """A loaded object in `vm`; `close` frees its maps, and the vm if it made that itself."""
+    """A loaded object in `vm`; `close` frees its maps, and the vm if an object made that and no
+    other has it any more."""
 
     engine: ClassVar[str] = "vm"
     programs: PartsByName[VmProgram]
@@ -53,22 +79,48 @@ class VmObject(engine.LoadedObject):
         sections: Mapping[str, VmMap],
         jump_tables: Iterable[VmMap],
         *,
-        owns_vm: bool,
+        source: Object,
+        linked: Object,
+        owners: Owners | None,
+        engine_functions: Mapping[str, VmProgram | Dispatcher],
     ) -> None:
-        super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
+        held = PartsByName(f"object {obj.name!r}", "map", maps)
+        super().__init__(obj, programs, held, source=source, linked=linked)
         self.vm = vm
         self._sections = dict(sections)
         self._jump_tables = tuple(jump_tables)
-        self._owns_vm = owns_vm
+        self.owners = owners
+        self.engine_functions = engine_functions
+        self.parts = ExitStack()
+        """Functions of other objects that were made programs for this one to call."""
+        self.rebinders: Mapping[str, Callable[[Any, VmObject], None]] = {}
+        """How each extern that is called by handle is bound anew."""
+        self._kept = owners is not None
+        self._ends_vm = False
+
+    @cached_property
+    def section_maps(self) -> Mapping[str, Any]:
+        return {name: Map.over(section) for name, section in self._sections.items()}
+
+    def rebind(self, name: str, provider: Any) -> None:
+        rebinder = self.rebinders.get(name)
+        if self._closed or rebinder is None:
+            super().rebind(name, provider)
+        else:
+            rebinder(provider, self)
 
     def _store(self, section: DataSection) -> Store | None:
         loaded = self._sections.get(section.name)
         return SectionStore(loaded) if loaded is not None else None
 
     def _release(self, everything: ExitStack) -> None:
-        if self._owns_vm:
+        if self._kept and self.owners is not None:
+            self._kept = False
+            self._ends_vm = self.owners.leave()
+        if self._ends_vm:
             everything.callback(self.vm.close)
             return
+        everything.callback(self.parts.close)
         for unnamed in (*self._sections.values(), *self._jump_tables):
             everything.callback(unnamed.close)
         for held in self.maps.values():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from osmia.btf import kernel_btf
+from osmia.btf import Kind, kernel_btf
 from osmia.btf.core.match import essential_name
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import Map
@@ -37,23 +38,26 @@ from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PASS_OPTIONS
 from osmia.passes.poison import poison
 from osmia.passes.stages import prepare
-from osmia.passes.target import Target
+from osmia.passes.target import Target, UnknownPartError
 from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
 from osmia.vm.data_pointers import write_pointers
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
-from osmia.vm.loaded import VmObject
+from osmia.vm.loaded import Owners, VmObject
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.special import set_template
-from osmia.vm.maps.special_fields import LOCKS, special_fields
+from osmia.vm.maps.special_fields import LOCK, Field, special_fields
 from osmia.vm.programs import VmProgram
 from osmia.vm.signatures import return_type, signature
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from osmia.passes.imports import Imports
+    from osmia.passes.parts import Part
+    from osmia.vm.importing import Called, VmImports
     from osmia.vm.options import OtherOptions
 
 _MAP_FD, _MAP_VALUE = 1, 2
@@ -68,35 +72,85 @@ def load(
     maps: Mapping[str, Map] | None = None,
     programs: Mapping[str, VmProgram | Dispatcher] | None = None,
     helpers: Mapping[str, Callable[..., int]] | None = None,
+    imports: Any = (),
+    bind: str = "copy",
     **options: Unpack[OtherOptions],
 ) -> VmObject:
     """Load all programs of `obj` that have `autoload` on, with their maps, into this process.
 
-    `vm` is a machine to share with other objects; without one the object gets its own, made
-    with `options` (see `osmia.vm.engine.Vm`). `target` is the kernel to resolve CO-RE and
-    externs against: the running one, or where it tells no types the object's own. `maps`
-    gives maps of the vm to use instead of new ones, `programs` loaded programs of the vm,
-    or dispatchers, that the object's extern functions stand for, `helpers` Python callables
-    for helpers and kfuncs. Among `options` may be those of passes (see `PassOptions`).
+    `vm` is a machine to share with other objects; without one the object comes into that of the
+    objects it imports from, or gets its own, made with `options` (see `osmia.vm.engine.Vm`).
+    `target` is the kernel to resolve CO-RE and externs against: the running one, or where it
+    tells no types the object's own. `maps` gives maps of the vm to use instead of new ones,
+    `programs` loaded programs of the vm, or dispatchers, that the object's extern functions stand
+    for, `helpers` Python callables for helpers and kfuncs. `imports` and `bind` are those of
+    every engine (see `CommonOptions`); its mapping may have programs as `programs` has, and with
+    bind="call" functions of loaded objects are called where they are. Among `options` may be
+    those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says. A helper that the vm lacks is a fault when it is called;
     with `strict_helpers=True` NotSupportedError names it here.
     """
     for_passes = {name: each for name, each in options.items() if name in PASS_OPTIONS}
     machine_options: Any = {name: v for name, v in options.items() if name not in PASS_OPTIONS}
+    if for_passes:
+        _leave_to_machine(for_passes, machine_options, vm)
+    given = ", ".join(f"{name}=" for name in machine_options)
     if vm is not None and machine_options:
-        given = ", ".join(f"{name}=" for name in machine_options)
         raise ValueError(f"{given} is for a new vm: give it to Vm(), or leave vm= out")
     if vm is not None and not isinstance(vm, Vm):
         raise TypeError(f"vm={vm!r:.80}: an osmia.Vm is needed")
+    imported = _imported(obj, imports, bind)
+    owners: Owners | None = None
     with ExitStack() as undo:
-        machine = vm if vm is not None else undo.enter_context(Vm(**machine_options))
+        if imported is not None:
+            undo.callback(imported.close)
+            theirs, owners = imported.machine()
+            if theirs is not None and machine_options:
+                raise ValueError(f"{given} is for a new vm, and imports are in one")
+            vm = vm or theirs
+        if vm is None:
+            vm = undo.enter_context(Vm(**machine_options))
+            owners = Owners(vm)
+        elif owners is not None:
+            undo.enter_context(owners)
         for name, function in (helpers or {}).items():
-            machine.helpers[name] = function
-        loader = _Loader(obj, machine, target, programs or {}, undo)
-        loaded = loader.load(maps or {}, for_passes, owns_vm=vm is None)
+            vm.helpers[name] = function
+        loader = _Loader(obj, vm, target, programs or {}, undo, imported)
+        loaded = loader.load(maps or {}, for_passes, owners)
         undo.pop_all()
     return loaded
+
+
+def _imported(obj: Object, imports: Any, bind: str) -> VmImports | None:
+    if not imports and bind == "copy":
+        return None
+    from osmia.vm.importing import VmImports
+
+    return VmImports(obj, imports, bind, load_part)
+
+
+def load_part(part: Part, vm: Vm) -> VmObject:
+    """Load a function of an object as a program, which has that one's maps and data."""
+    with ExitStack() as undo:
+        loader = _Loader(part.object, vm, None, {}, undo)
+        loader.held = part
+        loaded = loader.load({}, {}, None)
+        undo.pop_all()
+    return loaded
+
+
+def _leave_to_machine(passes: dict[str, Any], machine: dict[str, Any], vm: Vm | None) -> None:
+    """Take out of the passes' options what a vm does itself: it has both meanings of tail
+    calls, and refuses no call."""
+    if vm is None and "tail_calls" in passes:
+        machine["tail_calls"] = passes.pop("tail_calls")
+    elif vm is not None and passes.get("tail_calls", vm.tail_calls) == vm.tail_calls:
+        passes.pop("tail_calls", None)
+    elif vm is not None and vm.tail_calls == "program":
+        raise ValueError("tail_calls='subprogram': in this vm they replace the program")
+    if passes.get("calls") == "auto":
+        del passes["calls"]
 
 
 class _Loader:
@@ -109,30 +163,44 @@ class _Loader:
         target: Target | None,
         programs: Mapping[str, VmProgram | Dispatcher],
         undo: ExitStack,
+        imported: VmImports | None = None,
     ) -> None:
         if obj.byteorder != "little":
             raise NotSupportedError(f"{obj.name} is big endian; the vm is a little-endian machine")
         self.source = obj
         self.vm = vm
-        for name, program in programs.items():
+        self.linked = dict(programs)
+        self.held: Imports | Part | None = None
+        if imported is not None:
+            imported.enter(vm, self.linked)
+            self.held = imported.resolver
+        self.imported = imported
+        for name, program in self.linked.items():
             if name not in obj.externs:
                 raise RelocationError(f"{obj.name} has no extern function {name!r}")
             _check_own(name, program, vm)
-        self.linked = programs
+        self.externs: dict[str, tuple[Extern, Object]] = {}  # all that were asked for
         self.undo = undo
         self.target = target or _target(obj)
         self.maps: dict[str, Map] = {}
         self.sections: dict[str, VmMap] = {}
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
+        self.places: dict[str, list[Dispatcher]] = {}  # the same, by extern
+        self.called: dict[str, Called] = {}  # those of them that were bound anew
 
     def load(
-        self, given: Mapping[str, Map], options: Mapping[str, Any], *, owns_vm: bool
+        self, given: Mapping[str, Map], options: Mapping[str, Any], owners: Owners | None
     ) -> VmObject:
+        resolvers = [self, self.held] if self.held is not None else [self]
         self.prepared = prepare(
-            self.source, self.target, [self], given_maps=given.keys(), **options
+            self.source, self.target, resolvers, given_maps=given.keys(), **options
         )
         self.obj = self.prepared.object
+        others = self.held.sections if self.held is not None else {}
+        if self.held is not None:
+            given = {**given, **self.held.maps}
+            self.linked.update(self.held.functions)
         unknown = given.keys() - self.obj.maps.keys()
         if unknown:
             raise RelocationError(f"{self.obj.name} has no map {min(unknown)!r}")
@@ -142,7 +210,9 @@ class _Loader:
             elif definition.autocreate:
                 self._create(definition)
         for section in self.obj.data_sections.values():
-            if section.contents and section.kind is not DataKind.STRUCT_OPS:
+            if section.name in others:
+                self._use_section(section, others[section.name])
+            elif section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
         if any(section.relocations for section in self.obj.data_sections.values()):
             raws = {name: self._raw(held) for name, held in self.maps.items()}
@@ -150,22 +220,45 @@ class _Loader:
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self._fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
-        return VmObject(
+        loaded = VmObject(
             self.obj,
             self.vm,
             programs,
             self.maps,
             self.sections,
             self.jump_tables,
-            owns_vm=owns_vm,
+            source=self.source.copy(),
+            linked=self.prepared.linked,
+            owners=owners,
+            engine_functions=self.linked,
         )
+        loaded.rebinders = {
+            name: partial(self._rebind, name) for name in self.places if name in self.externs
+        }
+        if self.imported is not None:
+            self.imported.leave(loaded)
+        return loaded
 
     def resolve(self, extern: Extern, obj: Object) -> Binding | None:
         """The vm's own functions and the programs that the load was given, for the passes."""
-        if extern.name not in self.linked and not self.vm.has_function(extern.name):
+        self.externs[extern.name] = extern, obj
+        known = extern.name in self.linked or self.vm.has_function(extern.name)
+        if not known and not self._is_nowhere(extern):
             return None
         kinds = RelocationKind.ENGINE_FUNCTION, RelocationKind.ENGINE_ADDRESS
         return Binding(extern.name, call=kinds[0], load=kinds[1])
+
+    def _is_nowhere(self, extern: Extern) -> bool:
+        """Whether it is a kfunc that an object cannot do without, and that neither the vm nor
+        the target has: a fault when it is called, like one that the vm alone lacks."""
+        if extern.kind is not ExternKind.KFUNC or extern.weak or self.vm.strict_helpers:
+            return False
+        from osmia.passes.externs import find_in_kernel
+
+        try:
+            return find_in_kernel(essential_name(extern.name), Kind.FUNC, self.target) is None
+        except UnknownPartError:
+            return True
 
     # Maps.
 
@@ -178,7 +271,8 @@ class _Loader:
             raise MapMismatchError(what, ("it is a map of another vm",))
         check_reuse(definition, given.info, named(given))
         raw = held.another()  # closed with this object, not with the one that gave it
-        self._add(definition, Map.over(raw, *self._codecs(definition)))
+        key, value = self._codecs(definition)
+        self._add(definition, Map.over(raw, key or given.key_codec, value or given.value_codec))
 
     def _effective(self, definition: model.Map) -> model.Map:
         return effective(definition, len(self.vm.cpus))
@@ -186,7 +280,7 @@ class _Loader:
     def _create(self, definition: model.Map) -> None:
         wanted = self._effective(definition)
         key_codec, value_codec = self._codecs(wanted)
-        special = self._special(wanted.value_type_id)
+        special = self._special(wanted.value_type_id, wanted.type)
         made = self.vm.create_map(
             wanted.type,
             key_size=wanted.key_size,
@@ -195,14 +289,16 @@ class _Loader:
             flags=int(wanted.flags),
             map_extra=wanted.map_extra,
             name=wanted.name,
-            lock_offset=next((at for name, at, _ in special if name in LOCKS), None),
-            special=tuple((at, size) for _, at, size in special),
+            lock_offset=next((f.offset for f in special if f.kind == LOCK), None),
+            special=tuple((f.offset, f.size) for f in special),
             key_codec=key_codec,
             value_codec=value_codec,
         )
         self._add(wanted, made)
         if wanted.inner is not None:
-            set_template(self._raw(made).body, _template(self._effective(wanted.inner)))
+            inner = self._effective(wanted.inner)
+            fields = self._special(inner.value_type_id, inner.type)
+            set_template(self._raw(made).body, _template(inner, fields))
 
     def _add(self, definition: model.Map, made: Map) -> None:
         self.undo.callback(made.close)
@@ -221,11 +317,18 @@ class _Loader:
             return None
         return codec(self.obj.btf, type_id)
 
-    def _special(self, type_id: int) -> list[tuple[str, int, int]]:
+    def _special(self, type_id: int, map_type: MapType | int) -> list[Field]:
         """What of a value is the map's own: its locks, timers and the like."""
         if self.obj.btf is None or not type_id:
             return []
-        return special_fields(self.obj.btf, type_id)
+        return special_fields(self.obj.btf, type_id, map_type)
+
+    def _use_section(self, section: DataSection, live: Map) -> None:
+        """A data section of another object, which stays that one's."""
+        check_engine(model.Map(section.name, MapType.ARRAY), live, "vm")
+        raw = self._raw(live).another()
+        self.undo.callback(raw.close)
+        self.sections[section.name] = raw
 
     def _create_section(self, section: DataSection) -> None:
         if section.kind is DataKind.ARENA:
@@ -324,7 +427,7 @@ class _Loader:
                     _patch(code, at, _MAP_VALUE, tables[name].id, relocation.addend)
                 case RelocationKind.ENGINE_FUNCTION if name in self.linked:
                     _patch(code, at, _PROGRAM_CALL, self._link(name))
-                case RelocationKind.ENGINE_ADDRESS if self.vm.has_function(name):
+                case RelocationKind.ENGINE_ADDRESS:
                     _patch(code, at, 0, self.vm.function_number(name), 0)
                 case RelocationKind.ENGINE_FUNCTION:
                     _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
@@ -333,11 +436,13 @@ class _Loader:
                     _patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
                 case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
                     _patch(code, at, 0, 0, 0)
-                case RelocationKind.KERNEL_FUNCTION if (
-                    not self.vm.strict_helpers or self._is_weak_kfunc(relocation)
-                ):
-                    words = f"the vm has no {self._kernel_name(relocation)}"
-                    poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
+                case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
+                    self._poison(code, relocation)
+                case RelocationKind.KERNEL_FUNCTION if not self.vm.strict_helpers:
+                    name = self._kernel_name(relocation).rpartition(" ")[2]
+                    _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
+                case RelocationKind.KERNEL_VARIABLE if not self.vm.strict_helpers:
+                    self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
                     what = self._kernel_name(relocation)
                     raise NotSupportedError(f"program {layout.name!r}: the vm has no {what}")
@@ -347,9 +452,18 @@ class _Loader:
                     )
         return bytes(code)
 
+    def _poison(self, code: bytearray, relocation: Relocation) -> None:
+        """Have a run that comes by end, with the name of what the vm lacks."""
+        words = f"the vm has no {self._kernel_name(relocation)}"
+        slots = 2 if relocation.kind is RelocationKind.KERNEL_VARIABLE else 1  # of an ld_imm64
+        for at in range(relocation.offset, relocation.offset + 8 * slots, 8):
+            poison(code, at, self.vm.unresolved.number(words), self.obj.byteorder)
+
     def _link(self, name: str) -> int:
-        extern = self.source.externs[name]
-        wanted = signature(self.source.btf, extern.type_id)
+        wanted = ""
+        if name in self.externs:
+            extern, declaring = self.externs[name]
+            wanted = signature(declaring.btf, extern.type_id)
         linked = self.linked[name]
         program = linked.program if isinstance(linked, Dispatcher) else linked
         if wanted and program.signature and wanted != program.signature:
@@ -358,17 +472,28 @@ class _Loader:
             )
         if isinstance(linked, Dispatcher):
             return linked.handle
-        handle = self.vm.dispatcher(linked).handle
-        self.links.append(handle)
-        self.undo.callback(self.vm.lifetimes.release, handle)
-        return handle
+        place = self.vm.dispatcher(linked)
+        self.places.setdefault(name, []).append(place)
+        self.links.append(place.handle)
+        self.undo.callback(self.vm.lifetimes.release, place.handle)
+        return place.handle
+
+    def _rebind(self, name: str, source: Any, user: VmObject) -> None:
+        """See `LoadedObject.rebind`."""
+        from osmia.vm.importing import Called
+
+        if name not in self.called:
+            found = self.imported.found.get(name) if self.imported is not None else None
+            places = self.places[name]
+            self.called[name] = Called(*self.externs[name], places, load_part, found)
+        self.called[name].rebind(source, user)
 
     def _is_weak_kfunc(self, relocation: Relocation) -> bool:
         """Whether it names a kfunc that the vm lacks and the object can do without."""
         name = self._kernel_name(relocation).rpartition(" ")[2]
         return any(
             extern.weak and extern.kind is ExternKind.KFUNC and essential_name(extern.name) == name
-            for extern in self.source.externs.values()
+            for extern, _ in self.externs.values()
         )
 
     def _kernel_name(self, relocation: Relocation) -> str:
@@ -398,10 +523,11 @@ def _target(obj: Object) -> Target:
     return Target.running()
 
 
-def _template(d: model.Map) -> Definition:
+def _template(d: model.Map, fields: list[Field]) -> Definition:
     """What inner maps must agree with."""
     size = (d.key_size, d.value_size, d.max_entries)
-    return Definition(d.type, *size, int(d.flags), d.map_extra)
+    special = tuple((f.offset, f.size) for f in fields)
+    return Definition(d.type, *size, int(d.flags), d.map_extra, special=special)
 
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
@@ -11,7 +12,7 @@ from weakref import WeakSet
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
 from osmia.engine.results import as_packet
-from osmia.errors import ClosedError
+from osmia.errors import ClosedError, KernelError
 from osmia.isa.opcodes import CallKind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Executor = Literal["auto", "interpreter", "jit"]
 _EXECUTORS = get_args(Executor)
+_OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
 
 class VmProgram(engine.Program):
@@ -99,6 +101,12 @@ class VmProgram(engine.Program):
             gone = "the vm" if self.vm.closed else f"program {self.name!r}"
             raise ClosedError(f"{gone} is closed")
 
+    def check_testable(self) -> None:
+        """Raise KernelError (EINVAL) for programs of which there are no test runs."""
+        if self.type is ProgramType.XDP and self.expected_attach_type in _OF_MAPS:
+            hint = "the programs of device and CPU maps have no test runs: load it as section 'xdp'"
+            raise KernelError(errno.EINVAL, f"run program {self.name!r}", hint=hint)
+
     def close(self) -> None:
         if self.give_up():
             return
@@ -148,6 +156,7 @@ class VmProgram(engine.Program):
             self._refuse_run(name)
         if self._closed:
             self.check_open()
+        self.check_testable()
         try:
             return self.execute(data, ctx, repeat, executor, strict, budget, hook)
         except (TypeError, AttributeError) as error:
@@ -246,6 +255,7 @@ class VmProgram(engine.Program):
         for name in others:
             self._refuse_batch(name)
         self.check_open()
+        self.check_testable()
         return batch.run(self, packets, budget, repeat)
 
     def _interpret(

@@ -62,7 +62,7 @@ class Input:
         memory.store32(state + layout.STATE_DATA, first)
         memory.store32(state + layout.STATE_DATA_END, last)
         memory.store32(state + layout.STATE_READ_ONLY, not self.layout.changes)
-        memory.zero(self.start - layout.PACKET_HEADROOM, layout.PACKET_HEADROOM)
+        self._forget_packets()
         memory.write(self.start, data)
         if self.type is None:
             self.arguments = (self.start if data else 0, len(data))
@@ -70,6 +70,16 @@ class Input:
             self._place_packet(data, ctx)
         else:
             self._place_plain(ctx)
+
+    def _forget_packets(self) -> None:
+        """Zero what earlier packets left around the one that comes."""
+        memory, state = self.memory, self.cpu.state
+        end, high = self.start + self.size, memory.load32(state + layout.STATE_PACKET_HIGH)
+        memory.zero(self.start - layout.PACKET_HEADROOM, layout.PACKET_HEADROOM)
+        if high > end:
+            memory.zero(end, high - end)
+        memory.store32(state + layout.STATE_PACKET_LOW, self.start)
+        memory.store32(state + layout.STATE_PACKET_HIGH, end)
 
     def _packet_end(self) -> int:
         """Where a growing tail must stop: XDP frames fill a page, as in the kernel's test run."""
@@ -131,6 +141,8 @@ class Input:
         # Metadata takes head room, the packet behind it stays where it is.
         self.memory.write(self.start - data, self.memory.read(self.start, self.size))
         self.start -= data
+        self.memory.zero(self.start + self.size, data)
+        self.memory.store32(self.cpu.state + layout.STATE_PACKET_LOW, self.start)
 
     def _place_plain(self, ctx: Any) -> None:
         if ctx is None:
@@ -167,7 +179,7 @@ class Input:
         retval &= 0xFFFF_FFFF
         if not self.layout.packet:
             raw = self.memory.read(self.cpu.context, self._given)
-            return RunResult(retval, b"", raw, duration_ns)
+            return RunResult(retval, b"", raw, duration_ns, self._redirect())
         return RunResult(
             retval,
             self._packet(),

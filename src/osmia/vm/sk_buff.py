@@ -26,7 +26,13 @@ from osmia.vm.helpers.skb import (
 )
 from osmia.vm.helpers.skb_room import SKB_GSO_SIZE
 from osmia.vm.helpers.skb_vlan import protocol_after
-from osmia.vm.layout import STATE_CHECKSUM, STATE_ENCAPSULATED, STATE_MAC, STATE_NETWORK
+from osmia.vm.layout import (
+    STATE_CHECKSUM,
+    STATE_ENCAPSULATED,
+    STATE_MAC,
+    STATE_NETWORK,
+    STATE_TUNNEL,
+)
 from osmia.vm.maps.constants import E_INVAL
 from osmia.vm.native import copy, load16, load32, native, store32, store64
 
@@ -104,6 +110,7 @@ def skb_place(state: int, context: int, data: int, size: int, begin: int) -> int
     store64(state + STATE_NETWORK, data + ETHERNET)
     store32(state + STATE_CHECKSUM, 0)
     store32(state + STATE_ENCAPSULATED, 0)
+    store32(state + STATE_TUNNEL, 0)
     return 0
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -16,11 +19,13 @@ from osmia.isa import assemble
 from osmia.kernel.maps import batches
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.cpus import possible_cpus
+from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
 
 RETURN_0 = assemble("r0 = 0\nexit")
 MakeMap = Callable[..., Any]
+SO_COOKIE = 57
 
 
 class Bench(Protocol):
@@ -31,6 +36,15 @@ class Bench(Protocol):
 
     def program(self, kind: ProgramType) -> Any:
         """Load a program that returns 0."""
+
+    def socket(self) -> Any:
+        """What stands for a socket."""
+
+    def stored(self, made: Any) -> int:
+        """The number by which maps tell a socket."""
+
+    def group(self) -> Any:
+        """What stands for a control group."""
 
 
 class KernelBench:
@@ -47,6 +61,23 @@ class KernelBench:
         loaded = KernelProgram.load(kind, RETURN_0, license="GPL", name="target")
         return self._stack.enter_context(loaded)
 
+    def socket(self) -> Any:
+        made = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind(("127.0.0.1", 0))
+        return made
+
+    def stored(self, made: Any) -> int:
+        cookie: bytes = made.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
+        return int.from_bytes(cookie, sys.byteorder)
+
+    def group(self) -> Any:
+        mounts = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
+        where = next((fields[1] for fields in mounts if fields[2] == "cgroup2"), None)
+        if where is None:
+            pytest.skip("no cgroup v2 is mounted")
+        return self._stack.enter_context(FileDescriptor(os.open(where, os.O_RDONLY), "cgroup"))
+
 
 class VmBench:
     """A vm with as many CPUs as the kernel has."""
@@ -56,6 +87,7 @@ class VmBench:
         # So that no number of a map is some other number in what the tests compare.
         self.vm._map_numbers = itertools.count(1000)
         self.vm._program_numbers = itertools.count(1000)
+        self._numbers = itertools.count(2000)
 
     def create(self, kind: MapType, **options: Any) -> Map:
         for role in ("key", "value"):
@@ -66,6 +98,15 @@ class VmBench:
 
     def program(self, kind: ProgramType) -> Any:
         return self.vm.load_program(RETURN_0, type=kind, name="target")
+
+    def socket(self) -> Any:
+        return next(self._numbers)
+
+    def stored(self, made: Any) -> int:
+        return int(made)
+
+    def group(self) -> Any:
+        return next(self._numbers)
 
 
 class MockBench:
@@ -82,6 +123,15 @@ class MockBench:
 
     def program(self, kind: ProgramType) -> Any:
         pytest.skip("the mock has no programs of its own")
+
+    def socket(self) -> Any:
+        pytest.skip("the mock has no maps of sockets")
+
+    def stored(self, made: Any) -> int:
+        pytest.skip("the mock has no maps of sockets")
+
+    def group(self) -> Any:
+        pytest.skip("the mock has no maps of control groups")
 
 
 #: Two that are compared.

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap, UserRingBufferMap
-from osmia.errors import OsmiaError
+from osmia.errors import KernelError, OsmiaError
 from osmia.object.uapi import ElementFlag, MapFlag, MapType, ProgramType
 
 from .conftest import BENCHES, Bench
 
 pytestmark = pytest.mark.kernel
 
+SOCKETS = (MapType.SOCKMAP, MapType.SOCKHASH, MapType.REUSEPORT_SOCKARRAY)
 LOOPBACK = socket.if_nametoindex("lo")
 
 
@@ -71,6 +72,12 @@ KINDS = [
     Kind(MapType.PROG_ARRAY, value_size=4),
     Kind(MapType.DEVMAP, value_size=4, value=LOOPBACK, other=LOOPBACK),
     Kind(MapType.DEVMAP_HASH, value_size=4, value=LOOPBACK, other=LOOPBACK),
+    Kind(MapType.SOCKMAP),
+    Kind(MapType.SOCKMAP, value_size=4),
+    Kind(MapType.SOCKHASH),
+    Kind(MapType.REUSEPORT_SOCKARRAY),
+    Kind(MapType.CGROUP_ARRAY, value_size=4),
+    Kind(MapType.STACK_TRACE, value_size=80, value=bytes(80), other=bytes(80)),
     Kind(MapType.QUEUE, **_VALUES),
     Kind(MapType.STACK, **_VALUES),
     Kind(MapType.BLOOM_FILTER, **_VALUES),
@@ -90,6 +97,12 @@ def case_of(bench: Bench, kind: Kind, *, filled: bool = True) -> Case:
         ids = {value.id: "first", other.id: "second"}
     elif kind.type is MapType.PROG_ARRAY:
         value, other = (bench.program(ProgramType.XDP) for _ in range(2))
+    elif kind.type in SOCKETS:
+        value, other = bench.socket(), bench.socket()
+        ids = {bench.stored(value): "first", bench.stored(other): "second"}
+    elif kind.type is MapType.CGROUP_ARRAY:
+        value = other = bench.group()
+        ids = {held_number(value): "the group"}
     held = bench.create(
         kind.type, max_entries=kind.entries, flags=kind.flags, name="example", **options
     )
@@ -101,6 +114,8 @@ def case_of(bench: Bench, kind: Kind, *, filled: bool = True) -> Case:
             case.held[index] = thing
             ids[case.held[index]] = name
             del case.held[index]
+    if kind.type is MapType.STACK_TRACE:
+        return case  # only programs store any
     if filled and isinstance(held, KeyedMap):
         case.held[case.key] = value
     elif filled and isinstance(held, QueueMap):
@@ -265,8 +280,12 @@ ELSEWHERE = {
 #: Where the engines differ, and why.
 DIFFERENT: dict[tuple[MapType, str], str] = {
     (kind, "update_arrays"): "what the kernel reads as ids it stores by descriptors; the vm has one"
-    for kind in (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS, MapType.PROG_ARRAY)
+    for kind in (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS, MapType.PROG_ARRAY, *SOCKETS)
 }
+
+
+def held_number(thing: Any) -> int:
+    return int(thing.fileno() if hasattr(thing, "fileno") else thing)
 
 
 def _opened(case: Case) -> str:
@@ -335,7 +354,10 @@ def outcome(use: Operation, case: Case) -> Any:
         result = ("raises", names, getattr(error, "errno", None))
     if case.held.closed or not isinstance(case.held, KeyedMap):
         return result
-    return result, seen(dict(case.held.items()), case.ids)
+    try:
+        return result, seen(dict(case.held.items()), case.ids)
+    except KernelError as error:  # nobody is told what is in it
+        return result, error.errno
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class MockEngine:
         "attach": "a mock is attached to nothing",
         "struct_ops": "a mock calls no struct_ops",
         "pin": "a mock is pinned to nothing",
+        "publish": "a mock is no library",
         "open": "a mock is not found by an id",
         "fileno": "a mock has no descriptor",
         "info": "a mock has no info",
@@ -47,6 +48,7 @@ class MockEngine:
         "dump": "a mock has no code",
         "run_statistics": "a mock counts no runs",
         "output": "a mock writes nothing",
+        "imports": "a mock's functions are Python's",
     }
     options: Mapping[str, frozenset[str]] = {"load": frozenset({"answers"}), "run": frozenset()}
 
@@ -57,7 +59,7 @@ class MockEngine:
         passes: dict[str, Any] = {**common}
         target = passes.pop("target", None) or Target(btf=obj.btf)
         ready = prepare(obj, target, **passes).object
-        return MockLoadedObject(ready, options.get("answers") or {})
+        return MockLoadedObject(ready, options.get("answers") or {}, obj.copy())
 
     def program_class(self) -> type[Program]:
         """The class of its programs."""
@@ -117,7 +119,7 @@ class MockLoadedObject(LoadedObject):
 
     engine: ClassVar[str] = "mock"
 
-    def __init__(self, obj: Object, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, obj: Object, answers: Mapping[str, Answer], source: Object) -> None:
         programs = {
             each.name: MockProgram(each, answers.get(each.name, _nothing), self)
             for each in obj.programs.values()
@@ -136,7 +138,8 @@ class MockLoadedObject(LoadedObject):
             for each in obj.maps.values()
             if each.autocreate
         }
-        super().__init__(obj, programs, PartsByName(f"object {obj.name!r}", "map", maps))
+        held = PartsByName(f"object {obj.name!r}", "map", maps)
+        super().__init__(obj, programs, held, source=source)
         self._sections = {name: bytearray(s.contents) for name, s in obj.data_sections.items()}
 
     def _release(self, everything: ExitStack) -> None:

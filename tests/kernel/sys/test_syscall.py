@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 
 import pytest
 
@@ -35,6 +36,7 @@ ATTRIBUTES = {
     attributes.ProgBindMap: "prog_bind_map.",
     attributes.TokenCreate: "token_create.",
     attributes.ProgStreamRead: "prog_stream_read.",
+    attributes.ProgAssocStructOps: "prog_assoc_struct_ops.",
     attributes.MapInfo: "struct bpf_map_info",
     attributes.BtfInfo: "struct bpf_btf_info",
     attributes.ProgInfo: "struct bpf_prog_info",
@@ -45,6 +47,7 @@ ATTRIBUTES = {
 SINCE = {
     attributes.TokenCreate: (6, 9),
     attributes.ProgStreamRead: (6, 17),
+    attributes.ProgAssocStructOps: (7, 0),
     attributes.TokenInfo: (6, 17),
 }
 #: Fields that the header has under another name, in a union, or as bit fields.
@@ -197,3 +200,30 @@ def test_lockdown_and_seccomp_are_named(monkeypatch: pytest.MonkeyPatch) -> None
     hint = privileges.permission_hint((privileges.Capability.CAP_BPF,))
     assert "lockdown" in hint
     assert "seccomp" in hint
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bytes]]:
+    """What is handed to bpf(2) from now on, command and bytes; nothing is done."""
+    calls: list[tuple[int, bytes]] = []
+
+    def invoke(command: int, attribute: ctypes.Structure) -> int:
+        calls.append((command, bytes(attribute)))
+        return 0
+
+    monkeypatch.setattr(syscall, "invoke", invoke)
+    return calls
+
+
+def test_a_struct_ops_is_associated_by_map_and_program(handed: list[tuple[int, bytes]]) -> None:
+    syscall.prog_assoc_struct_ops(7, 9, what="associate")
+    assert handed == [(38, struct.pack("=III", 9, 7, 0))]
+
+
+def test_types_are_opened_with_the_token_that_is_given(handed: list[tuple[int, bytes]]) -> None:
+    syscall.btf_get_fd_by_id(5)
+    syscall.btf_get_fd_by_id(5, token_fd=8)
+    assert handed == [
+        (19, struct.pack("=IIIi", 5, 0, 0, 0)),
+        (19, struct.pack("=IIIi", 5, 0, 1 << 16, 8)),
+    ]

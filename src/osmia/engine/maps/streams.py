@@ -94,8 +94,7 @@ class PerfEventArray(EventMap, types=(MapType.PERF_EVENT_ARRAY,)):
     `pages` pages of data each (a power of two; None: PerfBuffer's default), and takes
     them out of the map again when the reader is closed. Programs that count with
     `bpf_perf_event_read` want perf events of the caller's instead: `array[cpu] = event`,
-    anything with a `fileno()`. In a vm events wait in `raw.queue`, and there are no perf
-    events to store.
+    anything with a `fileno()`. In a vm there are no perf events to store.
     """
 
     pages: int | None = None

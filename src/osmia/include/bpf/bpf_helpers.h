@@ -76,6 +76,10 @@
 #define __arg_untrusted __attribute__((btf_decl_tag("arg:untrusted")))
 #define __arg_arena __attribute__((btf_decl_tag("arg:arena")))
 
+/* On a program: osmia puts it into that slot of a prog array at load: __tail(calls, 3). */
+#define ___bpf_tail(map, key) __attribute__((btf_decl_tag("tail:" #map "/" #key)))
+#define __tail(map, key) ___bpf_tail(map, key)
+
 /*
  * Members of a map definition in SEC(".maps"): the loader reads numbers and types from
  * the BTF of the structure, whose members hold nothing at run time.

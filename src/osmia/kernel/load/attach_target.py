@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from osmia.btf import BTF, Kind
 from osmia.errors import NotSupportedError, RelocationError
-from osmia.object.model import Program
-from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramType
+from osmia.kernel.programs.program import KernelProgram
+from osmia.object.model import Object, Program
+from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramFlag, ProgramType
 from osmia.passes.target import Target
 
 _BTF_PROGRAMS = (ProgramType.TRACING, ProgramType.LSM, ProgramType.EXT)
@@ -38,25 +39,30 @@ def find_in_kernel(program: Program, target: Target) -> AttachTarget:
     "module:name" looks in one module only. Raises RelocationError when nothing of that
     name is there, NotSupportedError on a kernel without BTF.
     """
+    module, name, kind = kernel_name(program)
+    if target.btf is None:
+        raise NotSupportedError(
+            f"program {program.name!r} attaches by type, and this kernel has no BTF", since="5.4"
+        )
+    for where, btf in _places(target, module):
+        type_id = _own_type(btf, name, kind)
+        if type_id:
+            return AttachTarget(type_id, where)
+    raise RelocationError(f"program {program.name!r}: the kernel has no {name!r} to attach to")
+
+
+def kernel_name(program: Program) -> tuple[str | None, str, Kind]:
+    """What the program attaches to: in which module (None: anywhere), the name that the kernel's
+    types have for it, and of which kind. RelocationError where the program does not say."""
     if not program.attach_to:
         raise RelocationError(
             f"program {program.name!r} (section {program.section!r}) does not say what to"
             " attach to; name it in the section or in `attach_to`"
         )
-    if target.btf is None:
-        raise NotSupportedError(
-            f"program {program.name!r} attaches by type, and this kernel has no BTF", since="5.4"
-        )
     attach_type = program.expected_attach_type
     prefix, kind = _PREFIXES.get(attach_type, ("", Kind.FUNC)) if attach_type else ("", Kind.FUNC)
     module, colon, name = program.attach_to.rpartition(":")
-    for where, btf in _places(target, module if colon else None):
-        type_id = _own_type(btf, prefix + name, kind)
-        if type_id:
-            return AttachTarget(type_id, where)
-    raise RelocationError(
-        f"program {program.name!r}: the kernel has no {prefix + name!r} to attach to"
-    )
+    return module if colon else None, prefix + name, kind
 
 
 def find_in_program(program: Program, btf: BTF | None, name: str) -> AttachTarget:
@@ -79,3 +85,34 @@ def _places(target: Target, module: str | None) -> list[tuple[str, BTF]]:
 def _own_type(btf: BTF, name: str, kind: Kind) -> int:
     """A type of `btf` itself, not of its base."""
     return next((i for i in btf.find_all(name, kind) if i >= btf.first_id), 0)
+
+
+def traces_static_probes(program: Program) -> bool:
+    """Whether the section is that of static probes (usdt)."""
+    return program.section.lstrip("?").partition("/")[0].removesuffix(".s") == "usdt"
+
+
+def static_probe_attach_type() -> int:
+    """One link for all places of a probe where the kernel has such links; the program says
+    at load which kind it will have."""
+    from osmia.kernel.probes import features
+
+    multi = AttachType.TRACE_UPROBE_MULTI
+    return multi if features.has_attach_type(multi) else 0
+
+
+def check_own(obj: Object, name: str, program: object) -> None:
+    """See that a program of the object can be for a program that is given for it."""
+    if name not in obj.programs:
+        raise RelocationError(f"{obj.name} has no program {name!r} that could be attached")
+    if not isinstance(program, KernelProgram):
+        other = getattr(program, "name", program)
+        raise RelocationError(f"program {name!r} is for {other!r}, which the kernel does not hold")
+    program.fileno()  # ClosedError
+
+
+def only_bound(obj: Object) -> bool:
+    """Whether the programs are for an interface whose kfuncs they call, and run by the kernel."""
+    programs = [each for each in obj.programs.values() if each.autoload]
+    bound = [each for each in programs if each.flags & ProgramFlag.XDP_DEV_BOUND_ONLY]
+    return bool(bound) and len(bound) == len(programs)

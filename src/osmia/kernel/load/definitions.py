@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from osmia.btf import BTF, DataSec, Var, VarLinkage
-from osmia.object.model import DataKind, DataSection, Map
+from osmia.btf.patch import CONFIG_SECTION, SectionLayout
+from osmia.object.model import DataKind, DataSection, Map, Object
 from osmia.object.uapi import MapFlag, MapType
 
 NAME_LENGTH = 15
@@ -41,6 +42,16 @@ def section_map(object_name: str, section: DataSection, btf: BTF | None) -> Map:
         flags=flags,
         value_type_id=section.btf_id,
     )
+
+
+def config_layout(obj: Object) -> SectionLayout | None:
+    """Where the configuration values of an object lie, whose types do not tell; None: it has
+    none."""
+    section = obj.data_sections.get(CONFIG_SECTION)
+    if section is None:
+        return None
+    offsets = {name: variable.offset for name, variable in section.variables.items()}
+    return SectionLayout(len(section.contents), offsets)
 
 
 def _has_visible_variable(btf: BTF, section: DataSection) -> bool:

@@ -21,17 +21,32 @@ from osmia.values.names import unknown_name
 
 
 class HeldMap:
-    """A map's descriptor, which it owns, and what the object says of its types (in `btf`)."""
+    """A map's descriptor, which it owns, and what the object says of its types (in `btf`).
 
-    def __init__(self, definition: model.Map, fd: FileDescriptor, btf: BTF | None) -> None:
+    What the object does not say is as that of `like`, another handle on the same map.
+    """
+
+    def __init__(
+        self,
+        definition: model.Map,
+        fd: FileDescriptor,
+        btf: BTF | None,
+        like: Map | None = None,
+    ) -> None:
         self.definition = definition
         self._fd = fd
         self._btf = btf
+        self._like = (like.key_codec, like.value_codec) if like is not None else (None, None)
         self._map: Map | None = None
 
     def fileno(self) -> int:
         """The descriptor's number. ClosedError after `close`."""
         return self._fd.fileno()
+
+    @property
+    def file(self) -> FileDescriptor:
+        """The descriptor; the map goes on owning it."""
+        return self._fd
 
     def pin(self, path: str | os.PathLike[str]) -> None:
         """Pin the map to a path in a bpffs."""
@@ -43,7 +58,8 @@ class HeldMap:
         if self._map is None:
             raw = KernelMap(self._fd, read_info(self.fileno()), self.definition.name)
             key, value = self.definition.key_type_id, self.definition.value_type_id
-            self._map = Map.class_for(raw.type)(raw, self._codec(key), self._codec(value))
+            codecs = self._codec(key) or self._like[0], self._codec(value) or self._like[1]
+            self._map = Map.class_for(raw.type)(raw, *codecs)
         return self._map
 
     def _codec(self, type_id: int) -> Codec | None:
@@ -78,6 +94,10 @@ class LoadedMaps(Mapping[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._held
+
+    def descriptors(self) -> dict[str, int]:
+        """The descriptors' numbers by name; the maps go on owning them."""
+        return {name: held.fileno() for name, held in self._held.items()}
 
     def __repr__(self) -> str:
         return f"<maps of {self._owner}: {', '.join(self._held) or 'none'}>"

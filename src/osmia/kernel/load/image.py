@@ -47,22 +47,23 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
     for relocation in layout.relocations:
         match relocation.kind:
             case RelocationKind.MAP:
-                _load(code, relocation, PSEUDO_MAP_FD, _number(numbers.maps, layout, relocation))
+                fd = _number(numbers.maps, layout, relocation)
+                write_load(code, relocation, PSEUDO_MAP_FD, fd)
             case RelocationKind.DATA:
                 fd = _number(numbers.data, layout, relocation)
-                _load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
+                write_load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
             case RelocationKind.JUMP_TABLE:
                 fd = _number(numbers.jump_tables, layout, relocation)
-                _load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
+                write_load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
             case RelocationKind.KERNEL_VARIABLE:
                 module = _module(numbers, layout, relocation)
-                _load(code, relocation, PSEUDO_BTF_ID, relocation.addend, module)
+                write_load(code, relocation, PSEUDO_BTF_ID, relocation.addend, module)
             case RelocationKind.KERNEL_SYMBOL:
                 address = _number(numbers.symbols, layout, relocation)
-                _load(code, relocation, 0, address & 0xFFFFFFFF, address >> 32)
+                write_load(code, relocation, 0, address & 0xFFFFFFFF, address >> 32)
             case RelocationKind.KERNEL_FUNCTION:
                 module = _module(numbers, layout, relocation)
-                _call(code, relocation, _array_index(fd_array, module))
+                write_call(code, relocation, _array_index(fd_array, module))
             case _:
                 raise RelocationError(
                     f"program {layout.name!r}: {relocation.target!r} is not resolved"
@@ -101,9 +102,10 @@ def _array_index(fd_array: list[int], module: int) -> int:
     return fd_array.index(module)
 
 
-def _load(
+def write_load(
     code: bytearray, relocation: Relocation, source: int, low: int, high: int | None = None
 ) -> None:
+    """Make an ld_imm64 one of the kind that `source` says, with its two immediates."""
     at = relocation.offset
     code[at + 1] = _registers(code[at + 1], source)
     struct.pack_into("=I", code, at + 4, low)
@@ -111,7 +113,8 @@ def _load(
         struct.pack_into("=I", code, at + 12, high & 0xFFFFFFFF)
 
 
-def _call(code: bytearray, relocation: Relocation, index: int) -> None:
+def write_call(code: bytearray, relocation: Relocation, index: int) -> None:
+    """Make a call one of a kernel function: the relocation's addend is its type id."""
     at = relocation.offset
     code[at + 1] = _registers(code[at + 1], PSEUDO_KFUNC_CALL)
     struct.pack_into("=hi", code, at + 2, index, relocation.addend)

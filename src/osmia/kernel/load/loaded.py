@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
+from osmia.errors import ClosedError
 from osmia.kernel.load.data_sections import LoadedSection
 from osmia.kernel.load.held_maps import HeldMap, LoadedMaps
 from osmia.kernel.load.usdt_specs import SPECS_MAP, UsdtSpecs
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pin_sets, pins
 from osmia.kernel.sys.syscall import Command, error_of, map_element
-from osmia.object.model import DataSection, Object
+from osmia.object import model
+from osmia.object.model import DataKind, DataSection, Object
 from osmia.object.uapi import MapFlag
 from osmia.values.variables import Store
 
 if TYPE_CHECKING:
     from osmia.engine.link import Link
+    from osmia.kernel.load.replacing import Replacement
 
 
 class KernelObject(engine.LoadedObject):
     """A loaded object that owns the descriptors of its programs and maps."""
 
     engine: ClassVar[str] = "kernel"
+    #: What `clone` does; the load says.
+    load_clone: Callable[[model.Program, KernelProgram | None, int], KernelProgram]
     programs: Mapping[str, KernelProgram]
     maps: LoadedMaps
 
@@ -40,19 +47,63 @@ class KernelObject(engine.LoadedObject):
         maps: Mapping[str, HeldMap],
         sections: Mapping[str, LoadedSection],
         struct_ops: Mapping[str, bytes],
+        *,
+        source: Object,
+        linked: Object,
     ) -> None:
         held = LoadedMaps(f"object {obj.name!r}", maps)
-        super().__init__(obj, programs, held, struct_ops)
+        super().__init__(obj, programs, held, struct_ops, source=source, linked=linked)
         self._sections = dict(sections)
         self._struct_ops = struct_ops
+        self.replacements: dict[str, Replacement] = {}
+        """Functions of other objects that stand for stubs in programs of this one, by name."""
         if SPECS_MAP in held:
             specs = UsdtSpecs(held[SPECS_MAP])
             for program in programs.values():
                 program.usdt_specs = specs
 
+    def clone(
+        self,
+        program: str,
+        *,
+        target: KernelProgram | None = None,
+        log_level: int = 0,
+        **changes: Any,
+    ) -> KernelProgram:
+        """Load a program of the object once more, with the same maps and global variables.
+
+        `changes` are fields of its definition: `attach_to="vfs_read"`, `flags=…`. `target` is
+        the loaded program that an freplace or fentry program is for. The new program is the
+        caller's, to be closed, and stays when the object is closed.
+
+        Raises KeyError for a program that was not loaded, TypeError for a field that definitions
+        lack, ClosedError, and as `load`.
+        """
+        if self.closed:
+            raise ClosedError(f"object {self.name!r} is closed")
+        definition = replace(self.object.programs[self.programs[program].name], **changes)
+        return self.load_clone(definition, target, log_level)
+
+    @cached_property
+    def section_maps(self) -> LoadedMaps:
+        held = {
+            name: HeldMap(each.definition, each.fd, None)
+            for name, each in self._sections.items()
+            if each.section.kind is not DataKind.ARENA
+        }
+        return LoadedMaps(f"the data of object {self.name!r}", held)
+
     def _store(self, section: DataSection) -> Store | None:
         loaded = self._sections.get(section.name)
         return loaded.memory if loaded is not None else None
+
+    @names_wrong_arguments
+    def rebind(self, name: str, provider: Any) -> None:
+        replacement = self.replacements.get(name)
+        if self._closed or replacement is None:
+            super().rebind(name, provider)
+        else:
+            replacement.rebind(provider, self)
 
     @names_wrong_arguments
     def attach_struct_ops(self, name: str) -> Link:
@@ -107,3 +158,5 @@ class KernelObject(engine.LoadedObject):
             everything.callback(section.close)
         everything.callback(self.maps.close)
         super()._release(everything)
+        for replacement in self.replacements.values():
+            everything.callback(replacement.close)

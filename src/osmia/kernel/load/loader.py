@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from typing import Unpack
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 from osmia.btf import BTF
-from osmia.btf.patch import CONFIG_SECTION, SectionLayout, without_externs
+from osmia.btf.patch import without_externs
 from osmia.engine.maps import Map
 from osmia.errors import KernelError, RelocationError, VerifierError
 from osmia.kernel.load import attach_target, image
+from osmia.kernel.load.definitions import config_layout
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.map_loader import MapLoader
 from osmia.kernel.load.object_btf import load_object_btf
@@ -28,12 +30,16 @@ from osmia.object import model
 from osmia.object.data_pointers import warn_of_pointers
 from osmia.object.model import DataKind, Object
 from osmia.object.sections import unknown_section
-from osmia.object.uapi import AttachType, ProgramType
+from osmia.object.uapi import ProgramType
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PassOptions
 from osmia.passes.running import RunningKernel, running_version
 from osmia.passes.stages import prepare
 from osmia.passes.target import Target
+
+if TYPE_CHECKING:
+    from osmia.passes.imports import Imports
+    from osmia.passes.parts import Part
 
 
 def load(
@@ -45,6 +51,9 @@ def load(
     attach_to: Mapping[str, KernelProgram] | None = None,
     log_level: int = 0,
     token: str | os.PathLike[str] | None = None,
+    ifindex: int = 0,
+    imports: Any = (),
+    bind: str = "copy",
     **options: Unpack[PassOptions],
 ) -> KernelObject:
     """Load all programs of `obj` that have `autoload` on, with their maps.
@@ -54,6 +63,9 @@ def load(
     use instead of new ones, by name. `attach_to` gives, by program name, the loaded program
     that an freplace or fentry program is for. `log_level` as for `Program.load`. `token` is
     a bpffs whose BPF token stands in for capabilities (since 6.9); see `kernel.sys.token`.
+    `ifindex` is an interface that runs the programs itself and holds the maps (since 4.16); of
+    programs with the flag XDP_DEV_BOUND_ONLY (since 6.3) the one whose kfuncs they may call.
+    `imports` and `bind` are those of every engine (see `CommonOptions`).
     The other options are those of passes (see `PassOptions`).
 
     Raises what `osmia.errors` says: RelocationError, VerifierError, MapMismatchError,
@@ -62,23 +74,55 @@ def load(
     """
 
     for name, program in (attach_to or {}).items():
-        _check_own(obj, name, program)
+        attach_target.check_own(obj, name, program)
 
     def attempt(token_fd: int) -> KernelObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
-        return loader.load(pin_root, maps or {}, options)
+        loader.ifindex = ifindex
+        loaded = _linked(loader, imports, bind, pin_root, maps or {}, options)
+        loaded.load_clone = partial(_clone, loader, token)
+        return loaded
 
     return with_token(attempt, token, obj)
 
 
-def _check_own(obj: Object, name: str, program: object) -> None:
-    """See that a program of the object can be for a program that is given for it."""
-    if name not in obj.programs:
-        raise RelocationError(f"{obj.name} has no program {name!r} that could be attached")
-    if not isinstance(program, KernelProgram):
-        other = getattr(program, "name", program)
-        raise RelocationError(f"program {name!r} is for {other!r}, which the kernel does not hold")
-    program.fileno()  # ClosedError
+def _linked(
+    loader: _Loader,
+    imports: Any,
+    bind: str,
+    pin_root: str | os.PathLike[str],
+    maps: Mapping[str, Map],
+    options: PassOptions,
+) -> KernelObject:
+    """The object loaded, and linked against what it imports."""
+    if not imports and bind == "copy":
+        return loader.load(pin_root, maps, options)
+    from osmia.kernel.load.importing import KernelImports
+
+    with closing(KernelImports(loader.source, imports, bind, loader.load_part)) as imported:
+        loader.imports = imported.resolver
+        loaded = loader.load(pin_root, maps, options)
+        with ExitStack() as undo:
+            undo.enter_context(loaded)
+            imported.finish(loaded, loader.functions())
+            undo.pop_all()
+        return loaded
+
+
+def _clone(
+    loader: _Loader,
+    token: str | os.PathLike[str] | None,
+    program: model.Program,
+    other: KernelProgram | None,
+    log_level: int,
+) -> KernelProgram:
+    """A program of a load once more, with its maps; see `KernelObject.clone`."""
+
+    def attempt(token_fd: int) -> KernelProgram:
+        loader.token_fd, loader.log_level = token_fd, log_level
+        return loader.clone(program, other)
+
+    return with_token(attempt, token, loader.source)
 
 
 class _Loader:
@@ -99,20 +143,42 @@ class _Loader:
         self.btf: FileDescriptor | None = None
         self.with_functions = False
         self.token_fd = token_fd
+        self.ifindex = 0
         self.copies: dict[str, dict[int, int]] = {}
+        self.imports: Imports | Part | None = None
+
+    def load_part(self, part: Part, target: KernelProgram) -> KernelObject:
+        """Load a function of an object in place of one of `target`, with that object's maps."""
+        (program,) = part.object.programs.values()
+        loader = _Loader(
+            part.object, self.target, {program.name: target}, self.log_level, self.token_fd
+        )
+        loader.imports = part
+        return loader.load("", {}, {})
+
+    def functions(self) -> dict[str, frozenset[str]]:
+        """The functions in each program, after `load`."""
+        return {
+            name: frozenset(key for _, key in self.prepared.layout(name).functions)
+            for name in self.obj.programs
+        }
 
     def load(
         self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
     ) -> KernelObject:
         self._check_types()
-        self.prepared = prepare(self.source, self.target, given_maps=given.keys(), **options)
+        resolvers = [self.imports] if self.imports is not None else ()
+        self.prepared = prepare(
+            self.source, self.target, resolvers, given_maps=given.keys(), **options
+        )
         self.obj = self.prepared.object
         with ExitStack() as undo:
             self._load_btf(undo)
             self.maps = MapLoader(
                 self.prepared, self.btf, pin_root, undo, self.target, self.token_fd
             )
-            self.maps.create(given)
+            self.maps.ifindex = 0 if attach_target.only_bound(self.obj) else self.ifindex
+            self.maps.create(given, self.imports)
             if any(s.relocations for s in self.obj.data_sections.values()):
                 warn_of_pointers(self.obj)
             programs = self._load_programs(undo)
@@ -123,11 +189,24 @@ class _Loader:
                 self.maps.user_maps,
                 self.maps.sections,
                 self._callbacks(programs),
+                source=self.source.copy(),
+                linked=self.prepared.linked,
             )
             undo.pop_all()
+        self.attach_to = {}  # who clones says of what
         if self.btf is not None:
             self.btf.close()
         return loaded
+
+    def clone(self, program: model.Program, other: KernelProgram | None) -> KernelProgram:
+        """A program once more, with the maps of the load that was; `other` as in `attach_to`."""
+        self.attach_to = {program.name: other} if other is not None else {}
+        layout = self.prepared.layout(program.name)
+        with ExitStack() as types:
+            self._load_btf(types)
+            made = self._load_program(program, layout)
+        self._bind_constants(made, layout)
+        return made
 
     def _callbacks(self, programs: Mapping[str, KernelProgram]) -> dict[str, bytes]:
         """The values of struct_ops maps: what registering them hands to the kernel."""
@@ -142,7 +221,7 @@ class _Loader:
     def _load_btf(self, undo: ExitStack) -> None:
         if self.obj.btf is None:
             return
-        btf = without_externs(self.obj.btf, self._config_layout())
+        btf = without_externs(self.obj.btf, config_layout(self.obj))
         if btf.string_offset("arg:ctx") is not None:
             btf = self._with_context_types(btf)
         needed = any(s.kind is DataKind.STRUCT_OPS for s in self.obj.data_sections.values())
@@ -161,13 +240,6 @@ class _Loader:
         programs = [each for each in self.obj.programs.values() if each.autoload]
         changed, self.copies = with_context_types(btf, self.prepared, programs)
         return changed
-
-    def _config_layout(self) -> SectionLayout | None:
-        section = self.obj.data_sections.get(CONFIG_SECTION)
-        if section is None:
-            return None
-        offsets = {name: variable.offset for name, variable in section.variables.items()}
-        return SectionLayout(len(section.contents), offsets)
 
     def _load_programs(self, undo: ExitStack) -> dict[str, KernelProgram]:
         loaded = {}
@@ -198,8 +270,8 @@ class _Loader:
             expected_attach_type: int | None = program.expected_attach_type
             if program.type is ProgramType.STRUCT_OPS:
                 expected_attach_type = self._callback_of(program)[1].member
-            elif _traces_static_probes(program):
-                expected_attach_type = _static_probe_attach_type()
+            elif attach_target.traces_static_probes(program):
+                expected_attach_type = attach_target.static_probe_attach_type()
             code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
             typed = self.with_functions and bool(layout.function_info)
             made = ProgramImage(
@@ -210,6 +282,7 @@ class _Loader:
                 expected_attach_type=expected_attach_type,
                 flags=program.flags,
                 token_fd=self.token_fd,
+                ifindex=self.ifindex,
                 kernel_version=self._kernel_version(program),
                 attach_btf_id=attach_btf_id,
                 attach_fd=attach_fd,
@@ -309,16 +382,3 @@ class _Loader:
             for slot, name in layout.functions
             for line in self.obj.source_lines(name)
         ]
-
-
-def _traces_static_probes(program: model.Program) -> bool:
-    return program.section.lstrip("?").partition("/")[0].removesuffix(".s") == "usdt"
-
-
-def _static_probe_attach_type() -> int:
-    """One link for all places of a probe where the kernel has such links; the program says
-    at load which kind it will have."""
-    from osmia.kernel.probes import features
-
-    multi = AttachType.TRACE_UPROBE_MULTI
-    return multi if features.has_attach_type(multi) else 0

@@ -7,7 +7,9 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import ArenaMap, Map
@@ -22,6 +24,7 @@ from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
 from osmia.kernel.load.target import module_btf_descriptor
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.opening import MapTypes, create_descriptor
+from osmia.kernel.programs.offload import not_offloaded
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.cpus import possible_cpus
@@ -33,6 +36,15 @@ from osmia.object.model import DataKind, DataSection, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
+
+
+class Imported(Protocol):
+    """Live maps of other objects: by names in the object for its maps and data sections."""
+
+    @property
+    def maps(self) -> Mapping[str, Any]: ...
+    @property
+    def sections(self) -> Mapping[str, Any]: ...
 
 
 class MapLoader:
@@ -48,6 +60,7 @@ class MapLoader:
         token_fd: int = 0,
     ) -> None:
         self.prepared = prepared
+        self.ifindex = 0  # of what holds the maps, where it is not the kernel
         self.obj = prepared.object
         self.token_fd = token_fd
         self.target = target
@@ -57,11 +70,16 @@ class MapLoader:
         self.user_maps: dict[str, HeldMap] = {}
         self.made: set[str] = set()  # those of them that are new
         self.sections: dict[str, LoadedSection] = {}
+        self.imported: Mapping[str, Any] = {}  # other objects' maps, by section
         self.struct_ops: dict[str, StructOps] = {}
         self.pin_paths: dict[str, str] = {}
 
-    def create(self, given: Mapping[str, Map]) -> None:
-        """Make every map of the object, but those that `given` has, and its data sections."""
+    def create(self, given: Mapping[str, Map], imports: Imported | None = None) -> None:
+        """Make every map of the object and its data sections, but those that `given` has and
+        those that are imported."""
+        if imports is not None:
+            given = {**given, **imports.maps}
+            self.imported = imports.sections
         unknown = given.keys() - self.obj.maps.keys()
         if unknown:
             raise RelocationError(f"{self.obj.name} has no map {sorted(unknown)[0]!r}")
@@ -72,7 +90,9 @@ class MapLoader:
             elif definition.autocreate:
                 self._create(_effective(definition))
         for section in self.obj.data_sections.values():
-            if section.kind is DataKind.ARENA:
+            if section.name in self.imported:
+                self._use_section(section, self.imported[section.name])
+            elif section.kind is DataKind.ARENA:
                 self._fill_arena(section)
             elif section.contents and section.kind is not DataKind.STRUCT_OPS:
                 self._create_section(section)
@@ -119,13 +139,18 @@ class MapLoader:
 
     @property
     def constants(self) -> list[LoadedSection]:
-        """The `.rodata` sections."""
-        return [s for s in self.sections.values() if s.section.kind is DataKind.RODATA]
+        """The object's own `.rodata` sections."""
+        return [
+            each
+            for name, each in self.sections.items()
+            if each.section.kind is DataKind.RODATA and name not in self.imported
+        ]
 
     def _use(self, definition: model.Map, given: Map) -> None:
         check_engine(definition, given, "kernel")
         check_reuse(definition, given.info, named(given))
-        self._add(definition, FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}"))
+        fd = FileDescriptor(os.dup(given.fileno()), f"map {definition.name!r}")
+        self._add(definition, fd, like=given)
         if isinstance(given, ArenaMap):
             arena_of(self.user_maps[definition.name]).memory_from(given)
 
@@ -221,10 +246,12 @@ class MapLoader:
                 numa_node=definition.numa_node or 0,
                 map_extra=definition.map_extra,
                 excl_prog_hash=self._exclusive_hash(definition),
+                # An interface that holds maps has no perf buffers; these stay the kernel's.
+                ifindex=0 if definition.type is MapType.PERF_EVENT_ARRAY else self.ifindex,
                 token_fd=self.token_fd,
             )
         except KernelError as error:
-            raise _explained(definition, error) from None
+            raise _explained(definition, error, self.ifindex) from None
 
     def _exclusive_hash(self, definition: model.Map) -> bytes:
         if not definition.exclusive_to:
@@ -240,8 +267,14 @@ class MapLoader:
         layout = self.prepared.layout(program.name)
         return code_hash(layout, self.obj.byteorder, image.symbols_of(layout, self.target))
 
-    def _add(self, definition: model.Map, fd: FileDescriptor, pinned: str | None = None) -> None:
-        held = HeldMap(definition, fd, self.obj.btf)
+    def _add(
+        self,
+        definition: model.Map,
+        fd: FileDescriptor,
+        pinned: str | None = None,
+        like: Map | None = None,
+    ) -> None:
+        held = HeldMap(definition, fd, self.obj.btf, like)
         self.undo.callback(held.close)
         if pinned is not None:
             check_reuse(definition, read_info(fd.fileno()), f"the one pinned at {pinned!r}")
@@ -259,6 +292,24 @@ class MapLoader:
         memory = open_section(
             fd, len(section.contents), definition.flags, writable=section.writable
         )
+        self.undo.callback(memory.close)
+        self.sections[section.name] = LoadedSection(section, definition, fd, memory)
+
+    def _use_section(self, section: DataSection, live: Map) -> None:
+        """A data section of another object, which stays that one's."""
+        check_engine(model.Map(section.name, MapType.ARRAY), live, "kernel")
+        definition = model.Map(
+            live.name,
+            MapType.ARRAY,
+            key_size=live.key_size,
+            value_size=live.value_size,
+            max_entries=1,
+            flags=live.flags,
+        )
+        check_reuse(replace(definition, value_size=len(section.contents)), live.info, named(live))
+        fd = FileDescriptor(os.dup(live.fileno()), f"section {section.name!r}")
+        self.undo.enter_context(fd)
+        memory = open_section(fd, live.value_size, live.flags, writable=section.writable)
         self.undo.callback(memory.close)
         self.sections[section.name] = LoadedSection(section, definition, fd, memory)
 
@@ -319,8 +370,10 @@ def _is_tc_place(definition: model.Map) -> bool:
     return not untold
 
 
-def _explained(definition: model.Map, error: KernelError) -> OsmiaError:
+def _explained(definition: model.Map, error: KernelError, ifindex: int) -> OsmiaError:
     """The refusal of a map with what is likely to be the reason."""
+    if ifindex:
+        return not_offloaded(f"map {definition.name!r}", ifindex, error)
     from osmia.kernel.probes import features
 
     if error.errno in (errno.EINVAL, errno.E2BIG) and not error.hint:

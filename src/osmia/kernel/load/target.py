@@ -32,6 +32,10 @@ class KernelTarget(RunningKernel):
                 from osmia.kernel.probes import features
 
                 return features.has("BPF cookies")
+            case "tail calls in subprograms":
+                from osmia.kernel.probes import features
+
+                return features.has(name)
             case "LINUX_HAS_SYSCALL_WRAPPER":
                 return _has_kprobes() and _has_syscall_wrapper()
         return False

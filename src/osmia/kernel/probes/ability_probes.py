@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from osmia.kernel.probes.feature_probes import (
 )
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.token import current_token
 from osmia.object.uapi import AttachType, LinkType, MapFlag, MapType, ProgramFlag, ProgramType
 
 _NOWHERE = 0x7FFF_FFFF
@@ -87,6 +89,40 @@ def _kfunc_call() -> bool:
     return "kernel" in answer.log and "unknown opcode" not in answer.log
 
 
+def _subprogram_tail_calls() -> bool:
+    """The verifier takes them only in functions that it knows by BTF."""
+    array = ONE_ENTRY | {"value_size": 4}
+    with FileDescriptor(create_map(MapType.PROG_ARRAY, array), "probe") as slots:
+        code = (
+            instruction(CALL, src=1, imm=1)
+            + instruction(EXIT)
+            + instruction(0x18, 2, 1, imm=slots.fileno())
+            + instruction(0)
+            + instruction(MOVE, 3)
+            + instruction(CALL, imm=12)
+            + RETURN_0
+        )
+        functions = struct.pack("=4I", 0, 3, 2, 3)
+        types = btf_probes.FUNCTION
+        btf, _ = syscall.btf_load(types, len(types), token_fd=current_token())
+        if btf < 0:
+            return False
+        with FileDescriptor(btf, "probe"):
+            result, _ = syscall.prog_load(
+                ProgramType.SOCKET_FILTER,
+                code,
+                license="GPL",
+                btf_fd=btf,
+                func_info=functions,
+                func_info_rec_size=8,
+                token_fd=current_token(),
+            )
+    if result >= 0:
+        os.close(result)
+    must_be_privileged(max(0, -result))
+    return result >= 0
+
+
 def _path_descriptor_pins() -> bool:
     """The directory's descriptor is looked at after the map's."""
     with FileDescriptor(create_map(MapType.ARRAY, ONE_ENTRY), "probe") as array:
@@ -144,6 +180,7 @@ ABILITIES: dict[str, Ability] = {
     ),
     "may_goto": Ability("6.9", partial(_code_loads, instruction(0xE5) + RETURN_0)),
     "bounded loops": Ability("5.3", partial(_code_loads, _LOOP)),
+    "tail calls in subprograms": Ability("5.10", _subprogram_tail_calls),
     "programs above 4096 instructions": Ability("5.2", partial(_code_loads, _LARGE)),
     "kfunc calls": Ability("5.13", _kfunc_call),
     # Programs and maps

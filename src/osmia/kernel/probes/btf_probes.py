@@ -36,6 +36,9 @@ _VARIABLE = _type(_VAR, 1, _STATIC)
 #: One integer: type 1 of everything here.
 INTEGER = _btf(_INTEGER)
 
+#: A function without arguments that returns the integer: type 3.
+FUNCTION = _btf(_INTEGER, _type(_FUNC_PROTO, 1, name=0), _type(_FUNC, 2, count=_STATIC))
+
 #: BTF that has the kind, by its name.
 BTF_KINDS = {
     "func": _btf(_INTEGER, _PROTOTYPE, _type(_FUNC, 2, count=_STATIC)),

@@ -137,6 +137,11 @@ def _attempt(
 def _refusal(image: ProgramImage, error: int) -> OsmiaError:
     """What to say when the kernel refuses without a log."""
     what = f"load program {image.name!r}"
+    if image.ifindex and error in (errno.EINVAL, errno.EOPNOTSUPP):
+        from osmia.kernel.programs.offload import not_offloaded
+
+        refusal = KernelError(error, what)
+        return not_offloaded(f"program {image.name!r}", image.ifindex, refusal)
     count = len(image.code) // 8
     if error in (errno.E2BIG, errno.EINVAL) and not 0 < count <= _MAX_INSTRUCTIONS:
         return KernelError(error, what, hint=f"it has {count:,} instructions; 1 to 1,000,000 load")

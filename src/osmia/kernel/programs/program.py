@@ -13,7 +13,7 @@ from osmia.kernel.programs import loading as program_load
 from osmia.kernel.programs.info import ProgramInfo
 from osmia.kernel.programs.loading import FUNC_INFO_SIZE, LINE_INFO_SIZE, ProgramImage, no_lines
 from osmia.kernel.sys import pins, syscall
-from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.fd import FileDescriptor, HasFileno
 from osmia.kernel.sys.kinds import open_pin, require_kind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
@@ -230,6 +230,20 @@ class KernelProgram(engine.Program):
     @names_wrong_arguments
     def bind_map(self, map_fd: int) -> None:
         syscall.prog_bind_map(self.fileno(), map_fd, what=f"bind a map to program {self.name!r}")
+
+    @names_wrong_arguments
+    def associate_struct_ops(self, struct_ops: HasFileno) -> None:
+        """Let kfuncs that this program calls act on a struct_ops map (since 7.0), for as long as
+        both live; once for each program.
+
+        NotSupportedError before 7.0; KernelError EINVAL for a map of another type and for
+        programs that are of a struct_ops themselves, EBUSY where another one is associated.
+        """
+        from osmia.kernel.probes import features
+
+        what = f"associate a struct_ops with program {self.name!r}"
+        with features.needs("7.0", "struct_ops of other programs"):
+            syscall.prog_assoc_struct_ops(self.fileno(), struct_ops.fileno(), what=what)
 
     def read_output(self) -> str:
         return self._read_stream(1)

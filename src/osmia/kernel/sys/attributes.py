@@ -387,6 +387,16 @@ class ProgStreamRead(Structure):
     ]
 
 
+class ProgAssocStructOps(Structure):
+    """BPF_PROG_ASSOC_STRUCT_OPS, since 7.0."""
+
+    _fields_ = [
+        ("map_fd", c_uint32),  # 0
+        ("prog_fd", c_uint32),  # 4
+        ("flags", c_uint32),  # 8
+    ]
+
+
 class MapInfo(Structure):
     """struct bpf_map_info."""
 

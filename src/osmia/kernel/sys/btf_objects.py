@@ -59,12 +59,14 @@ def _load_log(data: bytes, token_fd: int) -> str:
     return log.value.decode("utf-8", "replace")
 
 
-def btf_from_id(identifier: int) -> BTF:
+def btf_from_id(identifier: int, *, token_fd: int = 0) -> BTF:
     """The types of a BTF object in the kernel; KernelError ENOENT when there is none.
 
-    The kernel's own is the process's shared copy; a module's stands on it.
+    The kernel's own is the process's shared copy; a module's stands on it. A BPF token
+    (`token_fd`, since 6.16) stands in for CAP_SYS_ADMIN.
     """
-    with FileDescriptor(syscall.btf_get_fd_by_id(identifier), f"BTF {identifier}") as fd:
+    opened = syscall.btf_get_fd_by_id(identifier, token_fd=token_fd)
+    with FileDescriptor(opened, f"BTF {identifier}") as fd:
         info = btf_info(fd.fileno())
         if info.is_kernel:
             return kernel_btf() if info.name == "vmlinux" else module_btf(info.name)

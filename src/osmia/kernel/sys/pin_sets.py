@@ -20,7 +20,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -35,18 +35,19 @@ _STAGED, _MOVING, _UNDONE = "osmia_staged_", "osmia_moving_", "osmia_undone_"
 _PATIENCE, _PAUSE = 10.0, 0.005
 
 
-def pin_all(things: Iterable[Pin]) -> None:
+def pin_all(things: Iterable[Pin], check: Callable[[], object] | None = None) -> None:
     """Pin each, all or none. Missing directories are made, mode 0700.
 
     When the process is killed meanwhile, what is in a directory that was not there before is
     all there or none; in one that was there, a part may be until somebody pins or unpins there
-    again, which first finishes it. KernelError as of `pins.pin`, and EBUSY where somebody else
-    holds the directory's lock for 10 seconds.
+    again, which first finishes it. `check` is called once nobody else pins there; what it raises
+    stops everything. KernelError as of `pins.pin`, and EBUSY where somebody else holds the
+    directory's lock for 10 seconds.
     """
     wanted = [(fd, Path(path).absolute(), what) for fd, path, what in things]
     with ExitStack() as undo:
         for group in _groups(wanted):
-            _pin_group(group)
+            _pin_group(group, check)
             undo.callback(unpin_all, [path for _, path, _ in group])
         undo.pop_all()
 
@@ -63,6 +64,34 @@ def unpin_all(paths: Iterable[Path]) -> None:
             raise KernelError(errno.EPERM, f"remove pin '{path}'", hint="it is not in a bpffs")
     for group in _groups([(-1, path, "") for path in wanted]):
         _unpin_group([path for _, path, _ in group])
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove a directory with all pins in it: for whoever looks there all are gone at once, also
+    when the process is killed meanwhile. Nothing happens where there is none.
+
+    KernelError as of `unpin_all`.
+    """
+    directory = directory.absolute()
+    if not directory.is_dir():
+        return
+    if not pins.is_on_bpffs(directory):
+        what = f"remove the pins in '{directory}'"
+        raise KernelError(errno.EPERM, what, hint="it is not in a bpffs")
+    with _locked([directory.parent]) as place:
+        journal = _journal(place)
+        try:
+            directory.rename(journal)
+        except FileNotFoundError:  # somebody else did
+            return
+        except OSError as error:
+            raise KernelError(error.errno or 0, f"remove the pins in '{directory}'") from None
+        _remove(journal)
+
+
+def is_journal(name: str) -> bool:
+    """Whether a directory of that name is taken for a journal, here or by others."""
+    return name.startswith((_STAGED, _MOVING, _UNDONE))
 
 
 def _groups(wanted: Sequence[Pin]) -> list[list[Pin]]:
@@ -85,11 +114,13 @@ def _place(directories: Sequence[Path]) -> Path:
     return pins.existing(Path(os.path.commonpath(directories)))
 
 
-def _pin_group(group: Sequence[Pin]) -> None:
+def _pin_group(group: Sequence[Pin], check: Callable[[], object] | None) -> None:
     if not pins.is_on_bpffs(_place([path.parent for _, path, _ in group])):
         fd, path, what = group[0]
         pins.pin(fd, path, what=what)  # says why not
     with _locked([path.parent for _, path, _ in group]) as place:
+        if check is not None:
+            check()
         for _, path, what in group:
             if os.path.lexists(path):
                 raise KernelError(errno.EEXIST, _saying(what, path))
@@ -275,11 +306,10 @@ def _recover(place: Path) -> None:
 
 def _journals(directory: Path) -> list[Path]:
     """Those of this user: nobody else says what to remove here."""
-    prefixes = (_STAGED, _MOVING, _UNDONE)
     return [
         Path(entry.path)
         for entry in os.scandir(directory)
-        if entry.name.startswith(prefixes) and entry.stat().st_uid == os.geteuid()
+        if is_journal(entry.name) and entry.stat().st_uid == os.geteuid()
     ]
 
 

@@ -34,7 +34,7 @@ NAME_LENGTH = 15
 
 
 class Command(IntEnum):
-    """enum bpf_cmd, include/uapi/linux/bpf.h as of Linux 6.18."""
+    """enum bpf_cmd, include/uapi/linux/bpf.h as of Linux 7.2."""
 
     MAP_CREATE = 0
     MAP_LOOKUP_ELEM = 1
@@ -74,6 +74,7 @@ class Command(IntEnum):
     PROG_BIND_MAP = 35
     TOKEN_CREATE = 36
     PROG_STREAM_READ_BY_FD = 37
+    PROG_ASSOC_STRUCT_OPS = 38
 
 
 #: The numbers of bpf(2) and perf_event_open(2), by machine.
@@ -660,8 +661,10 @@ def link_get_next_id(start: int) -> int | None:
     return _next_id(Command.LINK_GET_NEXT_ID, start)
 
 
-def _fd_by_id(command: Command, identifier: int, flags: int = 0) -> int:
-    attribute = layout.ObjectId(id=identifier, open_flags=flags)
+def _fd_by_id(command: Command, identifier: int, flags: int = 0, token_fd: int = 0) -> int:
+    if token_fd:
+        flags |= _TOKEN_FD
+    attribute = layout.ObjectId(id=identifier, open_flags=flags, fd_by_id_token_fd=token_fd)
     return bpf(command, attribute, f"open {command.name.split('_')[0].lower()} {identifier}")
 
 
@@ -675,9 +678,9 @@ def map_get_fd_by_id(identifier: int, *, flags: int = 0) -> int:
     return _fd_by_id(Command.MAP_GET_FD_BY_ID, identifier, flags)
 
 
-def btf_get_fd_by_id(identifier: int) -> int:
-    """BPF_BTF_GET_FD_BY_ID, since 4.18; ENOENT when there is none."""
-    return _fd_by_id(Command.BTF_GET_FD_BY_ID, identifier)
+def btf_get_fd_by_id(identifier: int, *, token_fd: int = 0) -> int:
+    """BPF_BTF_GET_FD_BY_ID, since 4.18, with a BPF token since 6.16; ENOENT when there is none."""
+    return _fd_by_id(Command.BTF_GET_FD_BY_ID, identifier, token_fd=token_fd)
 
 
 def link_get_fd_by_id(identifier: int) -> int:
@@ -786,3 +789,9 @@ def link_detach(fd: int, *, what: str = "detach link") -> None:
 def iter_create(link_fd: int, *, flags: int = 0, what: str = "start iterator") -> int:
     """BPF_ITER_CREATE, since 5.8: a descriptor whose read(2) runs the iterator."""
     return bpf(Command.ITER_CREATE, layout.IterCreate(link_fd=link_fd, flags=flags), what)
+
+
+def prog_assoc_struct_ops(prog_fd: int, map_fd: int, *, what: str) -> None:
+    """BPF_PROG_ASSOC_STRUCT_OPS, since 7.0: kfuncs that a program calls act on a struct_ops."""
+    attribute = layout.ProgAssocStructOps(map_fd=map_fd, prog_fd=prog_fd)
+    bpf(Command.PROG_ASSOC_STRUCT_OPS, attribute, what)

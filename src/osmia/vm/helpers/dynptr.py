@@ -55,6 +55,8 @@ def ringbuf_reserve_dynptr(call: Invocation, handle: int, size: int, flags: int,
     if target is not None and target.type is MapType.RINGBUF and not flags and size <= _MAX_SIZE:
         data = call.vm.natives.call("ring_reserve", target.header, size)
     store_dynptr(call, place, data, size if data else 0, _RING)
+    if not flags and size > _MAX_SIZE:
+        return E_2BIG
     return 0 if data else E_INVAL
 
 

@@ -6,12 +6,13 @@ from osmia.vm.errors import Interrupt
 from osmia.vm.helpers.map_access import the_map
 from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
 from osmia.vm.layout import MAP_TYPE
-from osmia.vm.maps.constants import E_2BIG, E_FAULT, E_INVAL, E_NOENT, M32, M64
+from osmia.vm.maps.constants import E_2BIG, E_FAULT, E_INVAL, E_NOENT, E_OPNOTSUPP, M32, M64
 from osmia.vm.maps.ring import ring_commit, ring_output, ring_query, ring_reserve
 from osmia.vm.native import field32, interrupt, native, reachable
 
 RINGBUF = 27
 CURRENT_CPU = M32
+LARGEST_PACKET = 0xFFFFF
 LARGEST_EVENT = 65516
 """Bytes: a perf record's size, its header of 12 bytes included, is a multiple of 8 in a u16."""
 
@@ -74,6 +75,11 @@ native_helper("ringbuf_output", Argument.MAP, Argument.READ, Argument.SIZE, Argu
 native_helper("ringbuf_query", Argument.MAP, Argument.ANY)
 
 
+_OF_THE_KERNEL = (Argument.ANY, Argument.MAP, Argument.ANY, Argument.READ, Argument.SIZE)
+
+
+@helper("xdp_output", *_OF_THE_KERNEL)
+@helper("skb_output", *_OF_THE_KERNEL)
 @helper(
     "perf_event_output",
     Argument.CONTEXT,
@@ -85,26 +91,28 @@ native_helper("ringbuf_query", Argument.MAP, Argument.ANY)
 def perf_event_output(
     call: Invocation, ctx: int, handle: int, flags: int, data: int, size: int
 ) -> int:
-    """bpf_perf_event_output, since 4.4. Bits 32 to 51 of the flags ask for that many bytes
-    of the packet behind the data, in packet programs. E2BIG for more than a perf record holds,
-    ENOSPC for what finds no room."""
+    """bpf_perf_event_output, since 4.4; of tracing programs bpf_skb_output, since 5.5, and
+    bpf_xdp_output, since 5.7, whose context is not the run's. Bits 32 to 51 of the flags ask
+    for that many bytes of the packet behind the data, in packet programs. ENOENT without a
+    reader, ENOSPC for what finds no room. E2BIG for more than a perf record holds, of which the
+    kernel writes nonsense."""
     target = call.vm.map_of(handle)
     if target is None or target.queue is None:
         return E_INVAL
-    if flags >> 52:
-        return E_INVAL
     size &= M32
-    wanted = flags >> 32 & 0xFFFFF
-    if size + wanted > LARGEST_EVENT:
-        return E_2BIG
-    cpu = flags & M32
-    if cpu == CURRENT_CPU:
-        cpu = call.cpu.number
-    if cpu >= target.max_entries:
-        return E_2BIG
-    if cpu != call.cpu.number:
-        return E_NOENT
+    wanted = flags >> 32
+    if wanted and (wanted > LARGEST_PACKET or not call.has_packet):
+        return E_INVAL
     packet = call.packet(wanted)
     if len(packet) < wanted:
         return E_FAULT
+    cpu = call.cpu.number if flags & M32 == CURRENT_CPU else flags & M32
+    if cpu >= target.max_entries:
+        return E_2BIG
+    if not target.queue.is_read or cpu >= len(call.vm.cpus):
+        return E_NOENT
+    if cpu != call.cpu.number:
+        return E_OPNOTSUPP
+    if size + wanted > LARGEST_EVENT:
+        return E_2BIG
     return target.queue.put(cpu, call.read(data, size) + packet) & M64

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osmia.object.uapi import MapType
-from osmia.vm.errors import Interrupt, ProgramFault
+from osmia.vm.errors import Interrupt, ProgramFault, describe_call
 from osmia.vm.helpers.map_access import current_cpu, the_map
 from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.layout import (
     FRAME_STRIDE,
-    FUNCTION_HANDLE,
-    FUNCTION_HANDLE_SHIFT,
     MAP_KEY_SIZE,
     MAP_LOCK,
     MAP_MAX_ENTRIES,
@@ -113,9 +111,9 @@ def loop(call: Invocation, count: int, callback: int, data: int, flags: int) -> 
 def back(call: Invocation, callback: int, *arguments: int) -> int:
     """Call a function of the interpreted program."""
     assert call.interpreter is not None
-    slot = (callback - FUNCTION_HANDLE) >> FUNCTION_HANDLE_SHIFT
-    if slot not in call.interpreter.frame.code.functions:
-        raise ProgramFault(f"{callback:#x} is no function of this program")
+    slot = call.interpreter.frame.code.function_of(callback)
+    if slot is None:
+        raise ProgramFault(describe_call(callback))
     return call.interpreter.call_function(slot, *arguments)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from functools import cache
+from itertools import pairwise
 
 from osmia.isa.helper_functions import HelperFunction
 from osmia.vm.errors import ProgramFault
@@ -46,26 +48,59 @@ def mocked(
 
     A callable whose first parameter is named `call` is given the Invocation first.
     """
-    wants_call, wanted = _parameters(function)
     if own is not None:
         arguments = own.arguments
+    elif known is not None:
+        arguments = arguments_of(known)
     else:
-        arguments = (Argument.ANY,) * (min(len(known.arguments), 5) if known else wanted)
-
-    def run(invocation: Invocation, *values: int) -> int:
-        first = (invocation,) if wants_call else ()
-        return int(function(*first, *values[:wanted])) & _MASK
-
-    return Helper(name, arguments, python=run)
+        arguments = (Argument.ANY,) * _parameters(function)[1]
+    return Helper(name, arguments, python=lambda call, *values: answer(function, call, values))
 
 
-def unanswered(name: str) -> Helper:
-    """A helper that the vm lacks and nobody answers: who calls it has faulted."""
+def answer(function: Callable[..., int], call: Invocation, values: Sequence[int]) -> int:
+    """What a Python callable answers to a call with these arguments."""
+    wants_call, wanted = _parameters(function)
+    first = (call,) if wants_call else ()
+    return int(function(*first, *values[:wanted])) & _MASK
+
+
+def unanswered(name: str, kind: str) -> Helper:
+    """A helper or kfunc that the vm lacks and nobody answers: who calls it has faulted."""
+    key = name.removeprefix("bpf_")
 
     def run(invocation: Invocation) -> int:
-        raise ProgramFault(f"the vm has no helper bpf_{name}: answer it with helpers[{name!r}]")
+        raise ProgramFault(f"the vm has no {kind} {name}: answer it with helpers[{key!r}]")
 
-    return Helper(name, (), python=run)
+    return Helper(key, (), python=run)
+
+
+_CONTEXTS = frozenset(
+    f"struct {name} *"
+    for name in (
+        *("__sk_buff", "xdp_md", "bpf_sock_ops", "bpf_sock_addr", "bpf_sysctl", "sk_msg_md"),
+        *("sk_reuseport_md", "bpf_perf_event_data", "pt_regs"),
+    )
+)
+
+
+@cache
+def arguments_of(known: HelperFunction) -> tuple[Argument, ...]:
+    """What strict mode checks of a helper that the vm lacks, by its prototype: what the vm has
+    is in the table."""
+    given = known.arguments[:5]
+    found: list[Argument] = []
+    for (kind, name), (_, following) in pairwise((*given, ("", ""))):
+        if kind == "struct bpf_map *":
+            found.append(Argument.MAP)
+        elif name == "key" and Argument.MAP in found:
+            found.append(Argument.KEY)
+        elif kind in _CONTEXTS and not found:
+            found.append(Argument.CONTEXT)
+        elif kind.endswith("*") and any(word in following for word in ("size", "len", "sz")):
+            found.append(Argument.READ if kind.startswith("const ") else Argument.MEMORY)
+        else:
+            found.append(Argument.ANY)
+    return tuple(found)
 
 
 def _parameters(function: Callable[..., int]) -> tuple[bool, int]:

@@ -15,6 +15,8 @@ from osmia.vm.layout import (
     STATE_MAC,
     STATE_NETWORK,
     STATE_PACKET_END,
+    STATE_PACKET_HIGH,
+    STATE_PACKET_LOW,
     STATE_PACKET_START,
 )
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, M32
@@ -82,6 +84,17 @@ def skb_size(frame: int) -> int:
     start = bound(frame, SKB_DATA)
     end = bound(frame, SKB_DATA_END)
     return end - start if end > start else 0
+
+
+@native
+def widen_packet(frame: int, start: int, end: int) -> int:
+    """Note that there are bytes of a packet here, which the next one is not to find."""
+    state = cpu_state(frame)
+    if start < load32(state + STATE_PACKET_LOW):
+        store32(state + STATE_PACKET_LOW, start)
+    if end > load32(state + STATE_PACKET_HIGH):
+        store32(state + STATE_PACKET_HIGH, end)
+    return 0
 
 
 @native

@@ -24,6 +24,7 @@ from osmia.vm.helpers.skb import (
     skb_room,
     skb_size,
     skb_start,
+    widen_packet,
 )
 from osmia.vm.helpers.table import SENDERS, TC, Argument, native_helper
 from osmia.vm.layout import (
@@ -78,7 +79,7 @@ def set_skb_bounds(frame: int, start: int, end: int) -> int:
     store32(ctx + SKB_DATA_META, start)
     store32(ctx + SKB_DATA_END, end)
     store32(ctx + SKB_LEN, end - start)
-    return 0
+    return widen_packet(frame, start, end)
 
 
 @native

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from pathlib import Path
 
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
-from osmia.vm.layout import STATE_CPU, STATE_RANDOM, STATE_TIME
-from osmia.vm.maps.constants import M32, M64
+from osmia.vm.layout import STATE_CPU, STATE_RANDOM, STATE_TIME, TASK_HANDLE
+from osmia.vm.maps.constants import E_INVAL, M32, M64
 from osmia.vm.native import clock, cpu_state, interrupt, load32, load64, native, store64
 
 MONOTONIC = 1
@@ -127,7 +128,31 @@ def get_current_cgroup_id(call: Invocation) -> int:
     return 1
 
 
+@helper("get_current_task_btf")
 @helper("get_current_task")
 def get_current_task(call: Invocation) -> int:
-    """There is no task_struct here: always 0."""
+    """bpf_get_current_task, since 4.8, and its _btf, since 5.11: there is no task_struct here to
+    be read, but a number for storage, whose low half is the thread's."""
+    return TASK_HANDLE + threading.get_native_id()
+
+
+@helper("get_ns_current_pid_tgid", Argument.ANY, Argument.ANY, Argument.WRITE, Argument.SIZE)
+def get_ns_current_pid_tgid(call: Invocation, device: int, inode: int, to: int, size: int) -> int:
+    """bpf_get_ns_current_pid_tgid, since 5.7: as this process sees itself, in its own namespace."""
+    size &= M32
+    try:
+        own = Path("/proc/self/ns/pid").stat()
+    except OSError:
+        own = None
+    found = own is not None and (device, inode) == (own.st_dev, own.st_ino)
+    if size != 8 or not found:
+        call.zero(to, size)
+        return E_INVAL
+    call.write(to, struct.pack("<II", threading.get_native_id(), os.getpid()))
+    return 0
+
+
+@helper("get_attach_cookie", Argument.ANY)
+def get_attach_cookie(call: Invocation, ctx: int) -> int:
+    """bpf_get_attach_cookie, since 5.15: as of who was attached without one."""
     return 0

@@ -31,8 +31,10 @@ class Argument(Enum):
     KEY = auto()  # reads the map's key size
     VALUE = auto()  # reads the map's value size
     RESULT = auto()  # writes the map's value size
+    INITIAL = auto()  # may be 0; else reads the map's value size
     READ = auto()  # reads as many bytes as the next argument says
     WRITE = auto()  # writes as many bytes as the next argument says
+    MEMORY = auto()  # reads or writes as many bytes as the next argument says, or both
     BUFFER = auto()  # may be 0; else writes as many bytes as the next argument says
     SIZE = auto()
     STRING = auto()  # reads up to a NUL
@@ -63,10 +65,21 @@ class Invocation:
     def write(self, address: int, data: bytes) -> None:
         """Write to the program's memory; raises ProgramFault when it is not all there."""
         self.vm.memory.write(self.vm.reachable(address, len(data)), data)
+        if self.interpreter is not None:
+            self.interpreter.access.stack.wrote(address, len(data))
 
     def zero(self, address: int, size: int) -> None:
         """Set bytes of the program's memory to 0; raises ProgramFault as above."""
         self.vm.memory.zero(self.vm.reachable(address, size), size)
+
+    def ask(self, name: str, *values: int) -> int | None:
+        """What the Python callable in a helper's place answers; None where there is none."""
+        given = self.vm.helpers.get(name)
+        if given is None:
+            return None
+        from osmia.vm.helpers.mocks import answer
+
+        return answer(given, self, values)
 
     def string(self, address: int, limit: int = 4096) -> bytes:
         """The bytes from an address up to the first NUL, at most `limit`."""
@@ -79,6 +92,12 @@ class Invocation:
             if found:
                 break
         return b"".join(parts)
+
+    @property
+    def has_packet(self) -> bool:
+        """Whether the run is one on a packet."""
+        where = self.vm.memory.load32(self.cpu.state + layout.STATE_DATA)
+        return where != layout.NO_PACKET
 
     def packet(self, size: int) -> bytes:
         """The first `size` bytes of the run's packet, as far as there are any."""
@@ -140,8 +159,15 @@ _MODULES = (
     "skb_vlan",
     "xdp",
     "redirects",
+    "tunnels",
+    "sockets",
+    "storage",
+    "groups",
+    "stacks",
+    "tracing",
     "checksums",
     "text",
+    "probe_reads",
     "events",
     "loops",
     "dynptr",
@@ -150,12 +176,17 @@ _MODULES = (
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def helper(name: str, *arguments: Argument, native: str = "") -> Callable[[_Function], _Function]:
+def helper(
+    name: str,
+    *arguments: Argument,
+    native: str = "",
+    types: frozenset[ProgramType] = frozenset(),
+) -> Callable[[_Function], _Function]:
     """Register the Python function that follows as a helper; compiled programs use the
     `native` one where it is named."""
 
     def register(function: _Function) -> _Function:
-        _TABLE[name] = Helper(name, arguments, native, function)
+        _TABLE[name] = Helper(name, arguments, native, function, types)
         return function
 
     return register

@@ -4,106 +4,16 @@ from __future__ import annotations
 
 import re
 
+from osmia.vm.helpers.formats import LARGEST_TEXT, MAX_ARGUMENTS, FormatError, formatted
+from osmia.vm.helpers.probe_reads import Memory
 from osmia.vm.helpers.table import Argument, Invocation, helper
-from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_RANGE, FAILURES, M32, M64
+from osmia.vm.maps.constants import E_INVAL, E_RANGE, FAILURES, M32, M64
 
-_DIRECTIVE = re.compile(
-    rb"%(?:%|(?P<flags>[-+ 0]*)(?P<width>(?:[1-9]\d*)?)"
-    rb"(?:(?P<kind>p(?:[iI][46]|[ku]s(?![a-zA-Z0-9])|[xKsSB]|(?![a-zA-Z0-9]))|s(?![a-zA-Z0-9])|c)|(?P<length>ll|l)?(?P<number>[diuxX])))"
-)
 LONGEST = 4096
 """Bytes of a format, or of a number's text, that are looked at."""
-WIDEST = 6
-"""Digits of a field's width."""
-_MAX_ARGUMENTS = 12
-_PRINTABLE = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\n\v\f\r")
 _SPACE = b"\t\n\v\f\r \xa0"
 _LONGEST_NUMBER = 63
 """Digits, prefix included, that are looked at (`__bpf_strtoull`)."""
-_BITS = {b"l": 64, b"ll": 64, None: 32}
-
-
-class FormatError(ValueError):
-    """A format that bpf_trace_printk refuses."""
-
-
-def formatted(call: Invocation, template: bytes, values: list[int]) -> bytes:
-    """A format and its arguments as text, in the subset of C's that the kernel allows."""
-    rest = iter(values)
-
-    def one(match: re.Match[bytes]) -> bytes:
-        kind = match["kind"] or match["number"]
-        if kind is None:
-            return b"%"
-        value = next(rest, None)
-        if value is None:
-            raise FormatError("more directives than arguments")
-        return _directive(call, match, kind, value)
-
-    if not _PRINTABLE.issuperset(template):
-        raise FormatError("a character that is not printable")
-    if template.count(b"%") != sum(m.group().count(b"%") for m in _DIRECTIVE.finditer(template)):
-        raise FormatError("an unknown directive")
-    return _DIRECTIVE.sub(one, template)
-
-
-def _directive(call: Invocation, match: re.Match[bytes], kind: bytes, value: int) -> bytes:
-    flags, width = match["flags"].decode(), match["width"].decode()
-    if len(width) > WIDEST:
-        raise FormatError("a field is too wide")
-    if kind == b"s":
-        text = _string(call, value).decode("latin-1")
-        return f"{text:{'<' if '-' in flags else '>'}{width or 0}}".encode("latin-1")
-    if kind == b"c":
-        padded = bytes([value & 0xFF]).ljust if "-" in flags else bytes([value & 0xFF]).rjust
-        return padded(int(width or 0))
-    if kind[:1] == b"p":
-        return _pointer(call, match, kind, value)
-    value &= (1 << _BITS[match["length"]]) - 1
-    if kind in b"di" and value >> (_BITS[match["length"]] - 1):
-        value -= 1 << _BITS[match["length"]]
-    if kind not in b"di":  # signs are for signed numbers
-        flags = flags.replace("+", "").replace(" ", "")
-    code = {b"d": "d", b"i": "d", b"u": "d", b"x": "x", b"X": "X"}[kind]
-    return f"%{flags}{width}{code}".encode() % value
-
-
-def _pointer(call: Invocation, match: re.Match[bytes], kind: bytes, value: int) -> bytes:
-    match kind[1:]:
-        case b"i4":
-            return b".".join(b"%03d" % part for part in _bytes(call, value, 4))
-        case b"I4":
-            return b".".join(b"%d" % part for part in _bytes(call, value, 4))
-        case b"i6":
-            return _bytes(call, value, 16).hex().encode()
-        case b"I6":  # of all groups: only %pI6c, which programs have not, leaves zeros out
-            return _bytes(call, value, 16).hex(":", 2).encode()
-        case b"ks" | b"us":
-            return _string(call, value)
-        case b"B":
-            return b"0x%x" % value
-        case b"s" | b"S":  # there are no symbols
-            return _padded(b"0x%x" % value, match, b" ", 0)
-    zeros = b"0" in match["flags"] or not match["width"]
-    return _padded(b"%x" % value, match, b"0" if zeros else b" ", 16)
-
-
-def _padded(text: bytes, match: re.Match[bytes], fill: bytes, width: int) -> bytes:
-    width = int(match["width"] or width)
-    return text.ljust(width) if b"-" in match["flags"] else text.rjust(width, fill)
-
-
-def _is_there(call: Invocation, address: int, size: int) -> bool:
-    return 1 << 16 <= address <= call.vm.memory.size - size
-
-
-def _bytes(call: Invocation, address: int, size: int) -> bytes:
-    """What is at an address that a format follows; zeros where nothing is."""
-    return call.read(address, size) if _is_there(call, address, size) else bytes(size)
-
-
-def _string(call: Invocation, address: int) -> bytes:
-    return call.string(address) if _is_there(call, address, 1) else b""
 
 
 @helper(
@@ -116,20 +26,16 @@ def _string(call: Invocation, address: int) -> bytes:
 )
 def trace_printk(call: Invocation, template: int, size: int, *values: int) -> int:
     """bpf_trace_printk, since 4.1: a line for `Vm.trace`; its length."""
-    return _print(call, _format(call, template, size), list(values))
+    return _print(call, template, size, list(values))
 
 
 @helper("trace_vprintk", Argument.READ, Argument.SIZE, Argument.READ, Argument.SIZE)
 def trace_vprintk(call: Invocation, template: int, size: int, data: int, length: int) -> int:
     """bpf_trace_vprintk, since 5.16: as many arguments as `length` bytes hold, at most 12."""
     length &= M32
-    if length % 8 or length > 8 * _MAX_ARGUMENTS:
+    if length % 8 or length > 8 * MAX_ARGUMENTS:
         return E_INVAL
-    return _print(call, _format(call, template, size), _words(call, data, length))
-
-
-def _format(call: Invocation, template: int, size: int) -> bytes:
-    return call.string(template, min(size & M32, LONGEST))
+    return _print(call, template, size, _words(call, data, length))
 
 
 def _words(call: Invocation, data: int, length: int) -> list[int]:
@@ -137,12 +43,17 @@ def _words(call: Invocation, data: int, length: int) -> list[int]:
     return [int.from_bytes(raw[at : at + 8], "little") for at in range(0, len(raw), 8)]
 
 
-def _print(call: Invocation, template: bytes, values: list[int]) -> int:
-    try:
-        line = formatted(call, template, values)
-    except FormatError:
+def _print(call: Invocation, template: int, size: int, values: list[int]) -> int:
+    given = call.read(template, min(size & M32, LONGEST))
+    text, end, _ = given.partition(b"\0")
+    if not end:
         return E_INVAL
-    call.vm.trace.append(line.rstrip(b"\n").decode("utf-8", "backslashreplace"))
+    try:
+        line = formatted(text, values, Memory(call.vm))
+    except FormatError as error:
+        return error.result
+    shown = line[: LARGEST_TEXT - 1].partition(b"\0")[0].rstrip(b"\n")
+    call.vm.trace.append(shown.decode("utf-8", "backslashreplace"))
     return len(line)
 
 
@@ -153,12 +64,12 @@ def snprintf(
     """bpf_snprintf, since 5.13: the length the whole text needs, its NUL included."""
     size &= M32
     length &= M32
-    if length % 8 or length > 8 * _MAX_ARGUMENTS:
+    if length % 8 or length > 8 * MAX_ARGUMENTS:
         return E_INVAL
     try:
-        text = formatted(call, call.string(template), _words(call, data, length))
-    except FormatError:
-        return E_INVAL
+        text = formatted(call.string(template), _words(call, data, length), Memory(call.vm))
+    except FormatError as error:
+        return error.result
     if size:
         call.write(buffer, text[: size - 1] + b"\0")
     return len(text) + 1
@@ -226,36 +137,3 @@ def strncmp(call: Invocation, first: int, size: int, second: int) -> int:
     a = call.string(first, size)
     b = call.string(second, size).split(b"\0", 1)[0]
     return ((a > b) - (a < b)) & M64
-
-
-USER_ADDRESSES = 1 << 47
-
-
-def _elsewhere(address: int) -> int:
-    """The error for an address that is not there: those of user space the kernel does not
-    even try (mm/maccess.c)."""
-    return E_RANGE if address < USER_ADDRESSES else E_FAULT
-
-
-@helper("probe_read_kernel", Argument.WRITE, Argument.SIZE, Argument.ANY)
-def probe_read_kernel(call: Invocation, to: int, size: int, source: int) -> int:
-    """bpf_probe_read_kernel, since 5.5: of the vm's own memory; elsewhere it fails, and leaves
-    zeros."""
-    size &= M32
-    if size and not _is_there(call, source, size):
-        call.zero(to, size)
-        return _elsewhere(source)
-    call.write(to, call.read(source, size) if size else b"")
-    return 0
-
-
-@helper("probe_read_kernel_str", Argument.WRITE, Argument.SIZE, Argument.ANY)
-def probe_read_kernel_str(call: Invocation, to: int, size: int, source: int) -> int:
-    """bpf_probe_read_kernel_str, since 5.5: the length with the NUL. A failure leaves zeros."""
-    size &= M32
-    if size and not _is_there(call, source, 1):
-        call.zero(to, size)
-        return _elsewhere(source)
-    text = call.string(source, size - 1) + b"\0" if size else b""
-    call.write(to, text)
-    return len(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from osmia.vm.contexts import XDP_MD
-from osmia.vm.helpers.skb import bound, run_context
+from osmia.vm.helpers.skb import bound, run_context, widen_packet
 from osmia.vm.helpers.table import XDP, Argument, native_helper
 from osmia.vm.layout import STATE_PACKET_END, STATE_PACKET_START
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, FAILURES, M32, M64, failure
@@ -45,7 +45,7 @@ def helper_xdp_adjust_head(frame: int, ctx: int, delta: int) -> int:
         move(moved - size, meta, size)
     store32(ctx + XDP_DATA, moved)
     store32(ctx + XDP_DATA_META, moved - size)
-    return 0
+    return widen_packet(frame, moved - size, end)
 
 
 @native
@@ -59,7 +59,7 @@ def helper_xdp_adjust_meta(frame: int, ctx: int, delta: int) -> int:
     if start - moved > MAX_META or (start - moved) & 3:
         return E_ACCES
     store32(ctx + XDP_DATA_META, moved)
-    return 0
+    return widen_packet(frame, moved, start)
 
 
 @native
@@ -75,7 +75,7 @@ def helper_xdp_adjust_tail(frame: int, ctx: int, delta: int) -> int:
     if moved > end:
         zero(end, moved - end)
     store32(ctx + XDP_DATA_END, moved)
-    return 0
+    return widen_packet(frame, start, moved)
 
 
 @native

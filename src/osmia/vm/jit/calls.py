@@ -13,7 +13,7 @@ from typing import Protocol
 
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
-from osmia.vm.code import CodeFunction
+from osmia.vm.code import Code, CodeFunction
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Helper
 from osmia.vm.jit import stubs
@@ -43,6 +43,7 @@ class Caller(Protocol):
 
     context: Context
     body: Emitter
+    code: Code
     this: CodeFunction
     state: str
     counts: bool
@@ -105,6 +106,24 @@ class Calls:
         frame = self.body.binary("sub", "%frame", layout.FRAME_STRIDE)
         call = f"call i64 @function_{start}(ptr %base, i64 {frame}, {self._arguments()})"
         self.function.write(0, self._around(lambda: self.body.value(call)))
+        self._leave_if_interrupted()
+
+    def register(self, value: Value) -> None:
+        """Call a function of this program by its address, in the next frame. One that is known
+        here is among those that the function refers to, so its frames are counted."""
+        start = self.function.code.function_of(value) if isinstance(value, int) else None
+        if start is not None:
+            self.subprogram(start)
+            return
+        self.context.natives.has_callbacks = True
+        if self.function.counts:
+            self.save_budget()
+        self._check_entry()
+        frame = self.body.binary("sub", "%frame", layout.FRAME_STRIDE)
+        passed = f"ptr %base, i64 {frame}, i64 {text(value)}, {self._arguments()}"
+        self.function.write(0, self.body.value(f"call i64 @dispatch({passed})"))
+        if self.function.counts:
+            self.load_budget()
         self._leave_if_interrupted()
 
     def program(self, handle: int) -> None:

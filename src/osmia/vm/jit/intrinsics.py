@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from osmia.vm.errors import Interrupt
 from osmia.vm.jit.emitter import Emitter, Value, VmLayout, text
 from osmia.vm.layout import FRAME_STRIDE, FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT
 from osmia.vm.memory import Memory
@@ -148,13 +149,13 @@ def _call_raw(module: Module, body: Emitter, arguments: list[Value]) -> Value:
 def _call_function(module: Module, body: Emitter, arguments: list[Value]) -> Value:
     module.has_callbacks = module.interrupts = True
     frame = body.binary("sub", arguments[0], FRAME_STRIDE)
-    rest = ", ".join(f"i64 {text(argument)}" for argument in arguments[2:])
+    rest = ", ".join(f"i64 {text(argument)}" for argument in (*arguments[2:], 0))
     handle = arguments[1]
     if isinstance(handle, int):
-        slot = (handle - FUNCTION_HANDLE) >> FUNCTION_HANDLE_SHIFT
-        if slot not in module.functions:
-            return 0
-        return body.value(f"call i64 @function_{slot}(ptr %base, i64 {frame}, {rest}, i64 0)")
+        slot, odd = divmod(handle - FUNCTION_HANDLE, 1 << FUNCTION_HANDLE_SHIFT)
+        if odd or slot not in module.functions:
+            return module.call(body, "interrupt", [frame, int(Interrupt.FUNCTION), handle])
+        return body.value(f"call i64 @function_{slot}(ptr %base, i64 {frame}, {rest})")
     return body.value(f"call i64 @dispatch(ptr %base, i64 {frame}, i64 {handle}, {rest})")
 
 

@@ -6,7 +6,7 @@ from osmia.vm import layout
 from osmia.vm.code import Code
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit.calls import Context
-from osmia.vm.jit.emitter import Emitter, function
+from osmia.vm.jit.emitter import Emitter, Value, function
 from osmia.vm.jit.translate import FunctionTranslation
 
 # `one_run` takes the first slice of a run's budget and what is left for further ones. `run`
@@ -22,7 +22,7 @@ def module_text(context: Context, code: Code) -> str:
         *functions,
         _one_run(context),
         _run(context),
-        *([_dispatch(code)] if context.natives.has_callbacks else []),
+        *([_dispatch(context, code)] if context.natives.has_callbacks else []),
         *context.natives.texts,
     ]
     head = "".join(f"{declaration}\n" for declaration in sorted(context.natives.declarations))
@@ -87,8 +87,8 @@ def _run(context: Context) -> str:
     return function("run", _RUNS, body, linkage="")
 
 
-def _dispatch(code: Code) -> str:
-    """Call a function by the handle that a program holds; a wrong one gives 0."""
+def _dispatch(context: Context, code: Code) -> str:
+    """Call a function by the handle that a program holds; a wrong one ends the run."""
     body = Emitter(["entry:"])
     cases = "".join(
         f" i64 {one.handle}, label %f{start}" for start, one in code.functions.items() if start
@@ -99,8 +99,9 @@ def _dispatch(code: Code) -> str:
         if start:
             body.block(f"f{start}")
             call = f"call i64 @function_{start}(ptr %base, i64 %frame, i64 %a1, i64 %a2, i64 %a3"
-            body.ret(body.value(f"{call}, i64 %a4, i64 0)"))
+            body.ret(body.value(f"{call}, i64 %a4, i64 %a5)"))
     body.block("none")
-    body.ret(0)
-    signature = "ptr %base, i64 %frame, i64 %handle, i64 %a1, i64 %a2, i64 %a3, i64 %a4"
+    arguments: list[Value] = ["%frame", int(Interrupt.FUNCTION), "%handle"]
+    body.ret(context.natives.call(body, "interrupt", arguments))
+    signature = "ptr %base, i64 %frame, i64 %handle, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5"
     return function("dispatch", signature, body)

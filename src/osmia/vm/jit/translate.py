@@ -76,6 +76,8 @@ class FunctionTranslation:
         that may have, or may itself be called many times, or is long."""
         if self.this.start or self.this.calls or self.this.end - self.this.start > SPLIT:
             return True
+        if Form.CALL_REGISTER in self.code.forms[self.this.start : self.this.end]:
+            return True
         return any(s <= b.start for b in self.blocks for s in b.successors)
 
     def text(self) -> str:
@@ -415,6 +417,9 @@ class FunctionTranslation:
 
     def _exit(self, i: Instruction) -> None:
         self.leave(self.read(0))
+
+    def _call_register(self, i: Instruction) -> None:
+        self.calls.register(self.read(i.dst))
 
     def _call(self, i: Instruction) -> None:
         match i.src:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from osmia.vm.layout import (
     MAP_CPUS,
+    MAP_LOCK_OFFSET,
     MAP_MAX_ENTRIES,
     MAP_STRIDE,
     MAP_VALUES,
 )
 from osmia.vm.maps.constants import E_2BIG, E_EXIST, E_INVAL, EXIST, LOCK, NOEXIST
-from osmia.vm.maps.special_fields import copy_value
-from osmia.vm.native import field32, field64, load32, native
+from osmia.vm.maps.special_fields import copy_value, copy_value_locked
+from osmia.vm.native import field32, field64, load32, load64, native, store64
 
 _FLAGS = EXIST | LOCK | NOEXIST
 
@@ -37,11 +38,24 @@ def array_update(header: int, key: int, value: int, flags: int, cpu: int) -> int
         return E_2BIG
     if flags & NOEXIST:
         return E_EXIST
-    copy_value(header, address, value, 0)
-    return 0
+    if flags & LOCK and field32(header, MAP_LOCK_OFFSET) == 0:
+        return E_INVAL
+    if flags & LOCK:
+        return copy_value_locked(header, address, value)
+    return copy_value(header, address, value, 0)
 
 
 @native
 def array_delete(header: int, key: int) -> int:
     """Array elements cannot be deleted."""
     return E_INVAL
+
+
+@native
+def slot_delete(header: int, key: int) -> int:
+    """Empty a slot that holds a number."""
+    address = array_lookup(header, key, 0)
+    if address == 0 or load64(address) == 0:
+        return E_INVAL
+    store64(address, 0)
+    return 0

@@ -26,10 +26,13 @@ INDEXED = frozenset(
         MapType.DEVMAP,
         MapType.CPUMAP,
         MapType.XSKMAP,
+        MapType.CGROUP_ARRAY,
+        MapType.SOCKMAP,
+        MapType.REUSEPORT_SOCKARRAY,
     }
 )
 #: Of those, the ones where zero says that there is no entry.
-SPARSE = frozenset({MapType.ARRAY_OF_MAPS, MapType.DEVMAP, MapType.CPUMAP, MapType.XSKMAP})
+SPARSE = INDEXED - {MapType.ARRAY, MapType.PERCPU_ARRAY}
 OUTER = frozenset({MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS})
 
 
@@ -105,6 +108,8 @@ class MapBody:
         """Of a prog array: the type, attach type and return type of its programs."""
         self.template: Definition | None = None
         """Of a map of maps: what inner maps must agree with, once one is known."""
+        self.stacks: dict[int, bytes] = {}
+        """Of a map of stacks: each by its number."""
         self.queue = EventQueue() if definition.type is MapType.PERF_EVENT_ARRAY else None
 
     @property

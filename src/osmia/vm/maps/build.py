@@ -92,12 +92,8 @@ class _Builder:
             self.set32(field, value)
         if definition.lock_offset is not None:
             self.set32(layout.MAP_LOCK_OFFSET, definition.lock_offset + 1)
-
-        special = definition.special
-        if definition.lock_offset is not None and not special:
-            special = ((definition.lock_offset, 4),)
-        if special:
-            table = array("I", [n for field in special for n in field] + [0, 0])
+        if definition.special:
+            table = array("I", [n for field in definition.special for n in field] + [0, 0])
             place = self.control(len(table) * 4)
             memory.write(place, table.tobytes())
             self.set64(layout.MAP_SPECIAL, place)
@@ -195,12 +191,16 @@ _BUILD: dict[MapType, Callable[[_Builder], None]] = {
     MapType.DEVMAP: _Builder.array,
     MapType.CPUMAP: _Builder.array,
     MapType.XSKMAP: _Builder.array,
+    MapType.CGROUP_ARRAY: _Builder.array,
+    MapType.SOCKMAP: _Builder.array,
+    MapType.REUSEPORT_SOCKARRAY: _Builder.array,
     MapType.HASH: _Builder.hash,
     MapType.PERCPU_HASH: _Builder.hash,
     MapType.LRU_HASH: _Builder.hash,
     MapType.LRU_PERCPU_HASH: _Builder.hash,
     MapType.HASH_OF_MAPS: _Builder.hash,
     MapType.DEVMAP_HASH: _Builder.hash,
+    MapType.SOCKHASH: _Builder.hash,
     **dict.fromkeys(STORAGE, _Builder.hash),
     MapType.LPM_TRIE: _Builder.lpm,
     MapType.QUEUE: _Builder.queue,
@@ -210,6 +210,7 @@ _BUILD: dict[MapType, Callable[[_Builder], None]] = {
     MapType.RINGBUF: _Builder.ring,
     MapType.USER_RINGBUF: _Builder.ring,
     MapType.PERF_EVENT_ARRAY: _Builder.nothing,
+    MapType.STACK_TRACE: _Builder.nothing,
 }
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections import deque
+from weakref import WeakSet
 
 from osmia.events import EventSource
 from osmia.events.source import Batch, EventCodec
 
 
 class EventQueue:
-    """Events by CPU. At most `LIMIT` of `LIMIT_BYTES` wait to be read; `lost` counts the rest."""
+    """Events by CPU, as long as somebody reads them. At most `LIMIT` of `LIMIT_BYTES` wait to be
+    read; `lost` counts the rest."""
 
     LIMIT = 1 << 16
     LIMIT_BYTES = 1 << 26
@@ -19,9 +21,27 @@ class EventQueue:
         self.events: deque[tuple[int, bytes]] = deque()
         self.waiting = 0  # bytes
         self.lost = 0
+        self._readers: WeakSet[PerfEvents] = WeakSet()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there is a reader: without one there are no perf events in the map."""
+        return bool(self._readers)
+
+    def opened(self, reader: PerfEvents) -> None:
+        """There is a reader, until `closed`."""
+        self._readers.add(reader)
+
+    def closed(self, reader: PerfEvents) -> None:
+        """A reader went; with the last one go the events that wait."""
+        self._readers.discard(reader)
+        if not self._readers:
+            self.take()
 
     def put(self, cpu: int, data: bytes) -> int:
-        """Store an event; 0, or -ENOSPC when nobody reads them."""
+        """Store an event; 0, -ENOENT without a reader, -ENOSPC when it does not keep up."""
+        if not self._readers:
+            return -errno.ENOENT
         if len(self.events) >= self.LIMIT or self.waiting + len(data) > self.LIMIT_BYTES:
             self.lost += 1
             return -errno.ENOSPC
@@ -43,6 +63,7 @@ class PerfEvents(EventSource[tuple[int, object]]):
         super().__init__(f"perf buffer {name!r}")
         self._queue = queue
         self._codec = codec
+        queue.opened(self)
 
     @property
     def lost(self) -> int:
@@ -65,4 +86,4 @@ class PerfEvents(EventSource[tuple[int, object]]):
         return len(self._queue.events)
 
     def _release(self) -> None:
-        """Nothing to give back."""
+        self._queue.closed(self)

@@ -47,7 +47,7 @@ from osmia.vm.maps.constants import (
     M64,
     NOEXIST,
 )
-from osmia.vm.maps.special_fields import copy_value
+from osmia.vm.maps.special_fields import copy_value, copy_value_locked
 from osmia.vm.native import (
     acquire32,
     copy,
@@ -338,6 +338,8 @@ def hash_update(header: int, key: int, value: int, flags: int, cpu: int) -> int:
     elif field32(header, MAP_CPUS):
         hash_fill(header, found - 1, value, cpu, 0)
         store8(hash_node(header, found - 1) + NODE_MARK, 1)
+    elif flags & LOCK:
+        copy_value_locked(header, hash_value(header, found - 1, 0), value)
     else:
         hash_replace(header, found - 1, value, cpu)
     unlock(header + MAP_LOCK)

@@ -218,6 +218,21 @@ def lpm_insert(header: int, place: int, key: int, value: int) -> int:
 
 
 @native
+def lpm_replace(header: int, place: int, key: int, value: int) -> int:
+    """Put a new node for the one at `place`, which has the same prefix: bits of the key beyond
+    that are the new one's, and whoever holds the old value's address still sees that. Of the
+    nodes, two an entry, one is always free. Under the lock."""
+    old = load32(place)
+    link = lpm_new(header, key, value)
+    if link == 0:
+        return E_NOSPC
+    children = lpm_node(header, link) + NODE_CHILDREN
+    copy(children, lpm_node(header, old) + NODE_CHILDREN, 8)
+    store32(place, link)
+    return lpm_release(header, old)
+
+
+@native
 def lpm_set(header: int, key: int, value: int, flags: int) -> int:
     """Store a value under a prefix, as the flags allow. Under the lock."""
     place = lpm_place(header, key)
@@ -240,9 +255,7 @@ def lpm_set(header: int, key: int, value: int, flags: int) -> int:
         if load32(header + MAP_COUNT) >= field32(header, MAP_MAX_ENTRIES):
             return E_NOSPC
         store32(header + MAP_COUNT, load32(header + MAP_COUNT) + 1)
-        store8(lpm_node(header, link) + NODE_LIVE, 1)
-    copy(lpm_value(header, link), value, field32(header, MAP_VALUE_SIZE))
-    return 0
+    return lpm_replace(header, place, key, value)
 
 
 @native
@@ -254,6 +267,59 @@ def lpm_update(header: int, key: int, value: int, flags: int) -> int:
     result = lpm_set(header, key, value, flags)
     unlock(header + MAP_LOCK)
     return result
+
+
+@native
+def lpm_first(header: int, link: int) -> int:
+    """The first entry at or below a link, in the order of `lpm_after`; 0 below none."""
+    found = link
+    while link != 0:
+        found = link
+        children = lpm_node(header, link) + NODE_CHILDREN
+        link = load32(children)
+        if link == 0:
+            link = load32(children + 4)
+    return found
+
+
+@native
+def lpm_following(header: int, key: int) -> int:
+    """See `lpm_after`. Under the lock."""
+    length = load32(key)
+    link = load32(header + MAP_ROOT)
+    found = 0
+    below = 0
+    while link != 0:
+        node = lpm_node(header, link)
+        prefix = load32(node + NODE_PREFIX)
+        if prefix > length or lpm_common(node + NODE_DATA, key + 4, prefix) < prefix:
+            break
+        live = load8(node + NODE_LIVE)
+        if prefix == length:
+            if live == 0:
+                break
+            return lpm_first(header, below) if below != 0 else found
+        side = lpm_bit(key + 4, prefix)
+        if side == 0 and load32(node + NODE_CHILDREN + 4) != 0:
+            below = load32(node + NODE_CHILDREN + 4)
+        elif live:
+            below = 0
+            found = link
+        link = load32(node + NODE_CHILDREN + 4 * side)
+    return lpm_first(header, load32(header + MAP_ROOT))
+
+
+@native
+def lpm_after(header: int, key: int) -> int:
+    """The link of the entry after exactly this prefix, 0 after the last one; the first one
+    where there is no such prefix. As in the kernel, what is below a prefix comes before it."""
+    lock(header + MAP_LOCK)
+    if load32(key) > lpm_bits(header):
+        link = lpm_first(header, load32(header + MAP_ROOT))
+    else:
+        link = lpm_following(header, key)
+    unlock(header + MAP_LOCK)
+    return link
 
 
 @native

@@ -13,7 +13,7 @@ from osmia.vm.layout import (
     MAP_TYPE,
     MAX_MAPS,
 )
-from osmia.vm.maps.array import array_delete, array_lookup, array_update
+from osmia.vm.maps.array import array_delete, array_lookup, array_update, slot_delete
 from osmia.vm.maps.constants import E_INVAL, E_OPNOTSUPP, LOCK
 from osmia.vm.maps.hash import hash_delete, hash_extract, hash_lookup, hash_update, lru_lookup
 from osmia.vm.maps.lpm import lpm_delete, lpm_lookup, lpm_update
@@ -27,13 +27,16 @@ PERCPU_ARRAY = 6
 LRU_HASH = 9
 LRU_PERCPU_HASH = 10
 LPM_TRIE = 11
+CGROUP_ARRAY = 8
 ARRAY_OF_MAPS = 12
 HASH_OF_MAPS = 13
 DEVMAP = 14
+SOCKMAP = 15
 CPUMAP = 16
 XSKMAP = 17
 SOCKHASH = 18
 CGROUP_STORAGE = 19
+REUSEPORT_SOCKARRAY = 20
 PERCPU_CGROUP_STORAGE = 21
 QUEUE = 22
 STACK = 23
@@ -66,9 +69,9 @@ def map_kind(header: int) -> int:
     kind = field32(header, MAP_TYPE)
     if kind in (ARRAY, PERCPU_ARRAY, ARRAY_OF_MAPS):
         return KIND_ARRAY
-    if kind in (DEVMAP, CPUMAP, XSKMAP):
+    if kind in (DEVMAP, CPUMAP, XSKMAP, CGROUP_ARRAY, SOCKMAP, REUSEPORT_SOCKARRAY):
         return KIND_ARRAY
-    if kind in (HASH, PERCPU_HASH, HASH_OF_MAPS, DEVMAP_HASH):
+    if kind in (HASH, PERCPU_HASH, HASH_OF_MAPS, DEVMAP_HASH, SOCKHASH):
         return KIND_HASH
     if kind in (LRU_HASH, LRU_PERCPU_HASH):
         return KIND_LRU
@@ -122,17 +125,19 @@ def map_element(header: int, key: int, cpu: int) -> int:
         return MAP_HANDLE + (number << MAP_HANDLE_SHIFT)
     if field32(header, MAP_TYPE) in (DEVMAP, CPUMAP, XSKMAP) and value != 0 and load32(value) == 0:
         return 0  # an empty slot
+    if field32(header, MAP_TYPE) in (SOCKMAP, REUSEPORT_SOCKARRAY) and value != 0:
+        return value if load64(value) != 0 else 0
     return value
 
 
 @native
 def map_update(header: int, key: int, value: int, flags: int, cpu: int) -> int:
     """Store a value under a key."""
+    kind = map_kind(header)
+    if kind == KIND_ARRAY:  # says first what else is wrong
+        return array_update(header, key, value, flags, cpu)
     if flags & LOCK and field32(header, MAP_LOCK_OFFSET) == 0:
         return E_INVAL
-    kind = map_kind(header)
-    if kind == KIND_ARRAY:
-        return array_update(header, key, value, flags, cpu)
     if kind in (KIND_HASH, KIND_LRU):
         return hash_update(header, key, value, flags, cpu)
     if kind == KIND_LPM:
@@ -144,6 +149,8 @@ def map_update(header: int, key: int, value: int, flags: int, cpu: int) -> int:
 def map_delete(header: int, key: int) -> int:
     """Remove a key."""
     kind = map_kind(header)
+    if field32(header, MAP_TYPE) == SOCKMAP:
+        return slot_delete(header, key)
     if kind == KIND_ARRAY:
         return array_delete(header, key)
     if kind in (KIND_HASH, KIND_LRU):

@@ -19,8 +19,9 @@ from osmia.vm.maps.body import SPARSE, Arguments, MapBody
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
 
-_CHUNK_ENTRIES = 16384
-_CHUNK_BYTES = 4 << 20
+CHUNK_ENTRIES = 16384
+CHUNK_BYTES = 4 << 20
+_SLOTS = (MapType.PROG_ARRAY, MapType.PERF_EVENT_ARRAY)
 _HASHES = (MapType.HASH, MapType.PERCPU_HASH, MapType.LRU_HASH, MapType.LRU_PERCPU_HASH)
 
 
@@ -154,9 +155,10 @@ class VmMap(RawMap):
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
         stride = self.body.definition.stride
+        without_lock = flags & ElementFlag.LOCK and self.body.definition.lock_offset is None
         for cpu in range(self.body.copies):
             with self._lock:
-                if error := self._unchangeable():
+                if error := self._unchangeable() or (without_lock and errno.EINVAL):
                     return error
                 one = value[cpu * stride : cpu * stride + self.value_size]
                 with Arguments(self.body):
@@ -195,7 +197,7 @@ class VmMap(RawMap):
             self.check_open()
             if not self._readable:
                 return errno.EPERM
-            if self.body.is_indexed or self.type is MapType.PROG_ARRAY:
+            if self.body.is_indexed or self.type in _SLOTS:
                 index = -1 if key is None else int.from_bytes(key, "little")
                 index = index + 1 if index < self.max_entries else 0
                 return index.to_bytes(4, "little") if index < self.max_entries else None
@@ -282,7 +284,7 @@ class VmMap(RawMap):
 
     def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
         body = self.body
-        chunk = max(1, min(_CHUNK_ENTRIES, _CHUNK_BYTES // (self.key_size + body.step)))
+        chunk = max(1, min(CHUNK_ENTRIES, CHUNK_BYTES // (self.key_size + body.step)))
         ranges = [range(self.max_entries)] if body.is_indexed else body.node_ranges()
         for numbers in ranges:
             for first in range(numbers.start, numbers.stop, chunk):
@@ -360,7 +362,7 @@ class VmMap(RawMap):
     def _refuses(self, flags: int) -> bool:
         """Whether there is no such flag for a lookup; that for a lock needs one."""
         without_lock = self.body.definition.lock_offset is None
-        return bool(flags & ~ElementFlag.LOCK) or without_lock
+        return bool(flags & ~int(ElementFlag.LOCK)) or without_lock
 
     def _call(self, name: str, *arguments: int) -> int:
         """A native operation: 0 or the errno. Under the lock."""

@@ -26,6 +26,8 @@ _LARGEST = {
 }
 """Bytes of a value, where it is not `MAX_VALUE`: an array is in virtual memory, what is by CPU
 in units of its own."""
+MAX_STACK = 127
+"""Addresses of one stack (PERF_MAX_STACK_DEPTH)."""
 MAX_GROUP_VALUE = 3584
 """Bytes: what bpf_get_local_storage can make on its own."""
 STORAGE_ENTRIES = 4096
@@ -56,6 +58,11 @@ _FLAGS: dict[MapType, MapFlag] = {
     MapType.DEVMAP_HASH: _OBJECTS,
     MapType.CPUMAP: _F.NUMA_NODE,
     MapType.XSKMAP: _OBJECTS,
+    MapType.CGROUP_ARRAY: _OBJECTS,
+    MapType.SOCKMAP: _OBJECTS,
+    MapType.SOCKHASH: _OBJECTS,
+    MapType.REUSEPORT_SOCKARRAY: _F.NUMA_NODE | _ACCESS,
+    MapType.STACK_TRACE: _OBJECTS | _F.STACK_BUILD_ID,
     MapType.QUEUE: _F.NUMA_NODE | _ACCESS,
     MapType.STACK: _F.NUMA_NODE | _ACCESS,
     MapType.BLOOM_FILTER: _F.NUMA_NODE | _F.ZERO_SEED | _ACCESS,
@@ -67,6 +74,7 @@ _FLAGS: dict[MapType, MapFlag] = {
 _WITHOUT_PREALLOCATION = STORAGE - OF_GROUPS | {MapType.LPM_TRIE}
 _RINGS = (MapType.RINGBUF, MapType.USER_RINGBUF)
 _KEYLESS = (MapType.QUEUE, MapType.STACK, MapType.BLOOM_FILTER)
+_SOCKETS = (MapType.SOCKMAP, MapType.SOCKHASH, MapType.REUSEPORT_SOCKARRAY)
 _DEVICES = (MapType.DEVMAP, MapType.DEVMAP_HASH)
 _KEYS_OF_4 = frozenset(
     {
@@ -79,11 +87,17 @@ _KEYS_OF_4 = frozenset(
         MapType.DEVMAP_HASH,
         MapType.CPUMAP,
         MapType.XSKMAP,
+        MapType.CGROUP_ARRAY,
+        MapType.SOCKMAP,
+        MapType.REUSEPORT_SOCKARRAY,
+        MapType.STACK_TRACE,
     }
 )
 #: Value sizes in bytes, where a type has few.
 _VALUE_SIZES = {
     **dict.fromkeys((MapType.PROG_ARRAY, MapType.PERF_EVENT_ARRAY, MapType.XSKMAP), (4,)),
+    MapType.CGROUP_ARRAY: (4,),
+    **dict.fromkeys(_SOCKETS, (4, 8)),
     **dict.fromkeys((MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS), (4,)),
     **dict.fromkeys((*_DEVICES, MapType.CPUMAP), (4, 8)),
 }
@@ -142,6 +156,8 @@ def _wrong_sizes(d: Definition) -> int:
         return errno.EINVAL
     if d.type in _KEYS_OF_4 and d.key_size != 4:
         return errno.EINVAL
+    if d.type is MapType.STACK_TRACE and _wrong_stack(d):
+        return errno.EINVAL
     if d.type is MapType.LPM_TRIE and not 5 <= d.key_size <= 4 + 256:
         return errno.EINVAL
     if not d.key_size or not d.value_size:
@@ -151,6 +167,13 @@ def _wrong_sizes(d: Definition) -> int:
     if d.key_size > MAX_KEY or d.value_size > _LARGEST.get(d.type, MAX_VALUE):
         return errno.E2BIG
     return 0
+
+
+def _wrong_stack(d: Definition) -> bool:
+    """Whether the values of a map of stacks are none: at most `kernel.perf_event_max_stack`
+    addresses, or build ids."""
+    size = 32 if d.flags & MapFlag.STACK_BUILD_ID else 8
+    return bool(d.value_size < 8 or d.value_size % size or d.value_size // size > MAX_STACK)
 
 
 def _hint(d: Definition) -> str:

@@ -1,4 +1,4 @@
-"""Handles on maps whose values are no plain data: programs, maps, sockets, events, records."""
+"""Handles on maps whose values are no plain data: programs, maps, events, records."""
 
 from __future__ import annotations
 
@@ -10,76 +10,27 @@ from typing import TYPE_CHECKING, Any
 from osmia.engine.maps import Map
 from osmia.engine.reuse import differences
 from osmia.errors import CodecError, KernelError, NotSupportedError
-from osmia.object.uapi import AttachType, ElementFlag, MapFlag, MapType, ProgramType
+from osmia.object.uapi import MapFlag, MapType
 from osmia.vm.maps import ring
 from osmia.vm.maps.body import OUTER, SPARSE, MapBody
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.events import EventQueue, PerfEvents
+from osmia.vm.maps.fields import FieldMap
+from osmia.vm.maps.numbers import (
+    DeviceHash,
+    Groups,
+    PacketSockets,
+    SocketArray,
+    SocketHash,
+    SparseMap,
+)
 from osmia.vm.maps.raw import VmMap
+from osmia.vm.maps.stacks import StackTraces
+from osmia.vm.maps.trie import Trie
 
 if TYPE_CHECKING:
     from osmia.events import EventCodec, EventSource, UserRingBuffer
     from osmia.events.user_ring_buffer import RecordCodec
-
-
-class SparseMap(VmMap):
-    """An array, zero where it has no entry: devices, CPUs, sockets, which are numbers here."""
-
-    def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
-        return self._there(super().lookup_with(key, flags, mark=mark))
-
-    def lookup(self, key: bytes) -> bytes | int:
-        return self._there(super().lookup(key))
-
-    def _there(self, value: bytes | int) -> bytes | int:
-        return errno.ENOENT if not isinstance(value, int) and not any(value) else value
-
-    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
-        if self.type is MapType.ARRAY_OF_MAPS and flags:
-            return errno.EINVAL
-        return super().update(key, value, flags)
-
-    def delete(self, key: bytes) -> int:
-        if int.from_bytes(key, "little") >= self.max_entries:
-            return errno.E2BIG if self.type is MapType.ARRAY_OF_MAPS else errno.EINVAL
-        if self.type is MapType.ARRAY_OF_MAPS and isinstance(found := self.lookup(key), int):
-            return found
-        return VmMap.update(self, key, bytes(self.value_size))
-
-    def reference(self, value: Any) -> bytes:
-        """A socket: a number of the caller's choice, or something with a `fileno()`. Of maps of
-        devices and CPUs, a program that runs there."""
-        if self.type in (MapType.DEVMAP, MapType.CPUMAP):
-            return _program_number(self, value)
-        number = value.fileno() if hasattr(value, "fileno") else value
-        if not isinstance(number, int) or number >> 8 * self.value_size:
-            raise CodecError(f"a number is needed, not {value!r:.80}")
-        return number.to_bytes(self.value_size, "little")
-
-
-class DeviceHash(VmMap):
-    """BPF_MAP_TYPE_DEVMAP_HASH, where EXIST asks for nothing and 0 is no interface."""
-
-    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
-        if flags > ElementFlag.EXIST or not any(value[:4]):
-            return self._unchangeable() or errno.EINVAL
-        return super().update(key, value, flags & ElementFlag.NOEXIST)
-
-    def reference(self, value: Any) -> bytes:
-        """A program that runs at the device."""
-        return _program_number(self, value)
-
-
-def _program_number(raw: VmMap, program: Any) -> bytes:
-    """What stands for an XDP program in a map of devices or CPUs: its number, which is its id."""
-    number = raw.vm.number_of(program)
-    cpus = raw.type is MapType.CPUMAP
-    wanted = AttachType.XDP_CPUMAP if cpus else AttachType.XDP_DEVMAP
-    if program.type is not ProgramType.XDP or program.expected_attach_type is not wanted:
-        what = f"store program {program.name!r} in map {raw.name!r}"
-        hint = f"it wants an XDP program of attach type {wanted.name}"
-        raise KernelError(errno.ENOMEM if cpus else errno.EINVAL, what, hint=hint)  # as kernels
-    return number.to_bytes(raw.value_size, "little")
 
 
 class _Outer(VmMap):
@@ -135,7 +86,10 @@ def _unlike(template: Definition, given: Definition) -> tuple[str, ...]:
     """In what an inner map differs from its template, as far as the kernel minds."""
     counted = template.type is MapType.ARRAY and not template.flags & MapFlag.INNER_MAP
     ignored = ("map_extra",) if counted else ("map_extra", "max entries")
-    return differences(template, given, ignored, whose=("the template", "the map"))
+    found = differences(template, given, ignored, whose=("the template", "the map"))
+    if template.special != given.special:
+        found += ("other locks, timers or the like in the values",)
+    return found
 
 
 class ProgramSlots(VmMap):
@@ -253,6 +207,19 @@ class PerfEventQueue(VmMap):
             f"map {self.name!r}: the vm has no perf events that could be stored"
         )
 
+    def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
+        found = super().lookup_with(key, flags, mark=mark)
+        return errno.EOPNOTSUPP if found == errno.ENOENT else found
+
+    def lookup(self, key: bytes) -> bytes | int:
+        return self.lookup_with(key, 0)
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
+        if error := self._unchangeable() or (flags and errno.EINVAL):
+            return error
+        there = int.from_bytes(key, "little") < self.max_entries
+        return errno.EBADF if there else errno.E2BIG  # as no number names one
+
     def delete(self, key: bytes) -> int:
         if error := self._unchangeable():
             return error
@@ -264,8 +231,15 @@ ANY_ACCESS = MapFlag(0)
 HANDLES: dict[MapType, type[VmMap]] = {
     **dict.fromkeys(SPARSE, SparseMap),
     MapType.ARRAY_OF_MAPS: OuterArray,
+    MapType.CGROUP_ARRAY: Groups,
+    MapType.SOCKMAP: SocketArray,
+    MapType.REUSEPORT_SOCKARRAY: SocketArray,
+    MapType.SOCKHASH: SocketHash,
     MapType.DEVMAP_HASH: DeviceHash,
+    MapType.XSKMAP: PacketSockets,
+    MapType.STACK_TRACE: StackTraces,
     MapType.HASH_OF_MAPS: OuterHash,
+    MapType.LPM_TRIE: Trie,
     MapType.PROG_ARRAY: ProgramSlots,
     MapType.RINGBUF: Ring,
     MapType.USER_RINGBUF: Ring,
@@ -275,4 +249,5 @@ HANDLES: dict[MapType, type[VmMap]] = {
 
 def handle_of(body: MapBody, access: MapFlag = ANY_ACCESS) -> VmMap:
     """A new handle on a map."""
-    return HANDLES.get(body.type, VmMap)(body, access)
+    plain = FieldMap if body.definition.special else VmMap
+    return HANDLES.get(body.type, plain)(body, access)

@@ -1,0 +1,98 @@
+"""`osmia gen`: what is made of objects for those who write C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.output import Output, note
+from osmia.cli.sources import open_source, takes_target, target_of
+from osmia.errors import OsmiaError
+from osmia.files import write_whole
+
+
+@click.group("gen", cls=Noun)
+def gen_command() -> None:
+    """Make files from objects."""
+
+
+@gen_command.command("object", cls=Verb, json=True)
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--gc/--no-gc",
+    default=None,
+    help="Leave out static functions that nobody uses; or nothing.  [default: weak definitions"
+    " that lost, and what only they used]",
+)
+@click.option("--allow-undefined", is_flag=True, help="Keep externs that no FILE defines.")
+@pass_output
+def link_objects(
+    output: Output, target: Path, files: tuple[Path, ...], gc: bool | None, allow_undefined: bool
+) -> None:
+    """Link FILES (objects or C source) to one object, OUT.
+
+    What one declares extern is what another defines, with types that agree. When that cannot
+    be, all that is wrong is listed and OUT stays as it was.
+    """
+    from osmia.formats.libbpf import object_name
+    from osmia.toolchain.objects import link_objects as link
+
+    linked = link(
+        [open_source(file) for file in files],
+        gc=gc,
+        allow_undefined=allow_undefined,
+        name=object_name(str(target)),
+    )
+    write_whole(target, linked.to_bytes())
+    undefined = [each.name for each in linked.externs.values() if each.kind.value == "object"]
+    if output.json:
+        output.document(
+            {
+                "file": str(target),
+                "linked": [str(file) for file in files],
+                "programs": list(linked.programs),
+                "maps": list(linked.maps),
+                "undefined": undefined,
+            }
+        )
+    elif output.verbose:
+        counts = f"{len(linked.programs)} programs, {len(linked.maps)} maps"
+        note(f"{target}: {counts} of {len(files)} objects")
+
+
+@gen_command.command("skeleton")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-L", "--use-loader", "light", is_flag=True, help="A light skeleton.")
+@click.option("-n", "--name", default="", help="What the skeleton is called in C.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write.")
+@takes_target
+def skeleton(
+    file: Path,
+    light: bool,
+    name: str,
+    output: Path | None,
+    target: Path | None,
+    target_btf: Path | None,
+) -> None:
+    """Write a C header that holds and loads FILE (an object or C source), with libbpf.
+
+    A light skeleton (-L) loads it by a BPF program instead; to compile it takes libbpf's
+    header bpf/skel_internal.h, to run nothing.
+    """
+    from osmia.kernel.skeletons import light_skeleton, plain_skeleton
+
+    obj = open_source(file)
+    write = light_skeleton if light else plain_skeleton
+    try:
+        text = write(obj, name, target=target_of(target, target_btf))
+    except ValueError as error:
+        if isinstance(error, OsmiaError):
+            raise
+        raise click.UsageError(str(error)) from None
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_whole(output, text.encode())

@@ -1,0 +1,1 @@
+"""Libraries of this machine: published objects, for later processes to link against."""

@@ -1,0 +1,259 @@
+"""Leave out what cannot run: dead branches, and the programs, functions and maps behind them.
+
+With settings in read-only data fixed, the dataflow knows which branches are never taken. What
+is then not reached from the programs that are entered (through tail calls, too) is not
+loaded: code, functions, programs, and maps that only such code uses. What the verifier would
+keep stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from osmia.isa import opcodes as op
+from osmia.isa.cfg import BasicBlock
+from osmia.object.editing import FunctionEditor, apply_edits
+from osmia.object.known_code import KnownCode, known_code
+from osmia.object.model import DataKind, Linkage, Map, Object, RelocationKind
+from osmia.object.uapi import MapType
+from osmia.passes.tail_call_sites import TailCallSite, tail_call_sites
+
+_JUMPS_OF_NO_KIND = (op.JA, op.JA32, op.JA_X, op.MAY_GOTO)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What is left, and what is not: names in the order of the object, instructions."""
+
+    object: Object
+    programs: tuple[str, ...]
+    functions: tuple[str, ...]
+    maps: tuple[str, ...]
+    instructions: int
+
+
+def prune(
+    obj: Object,
+    *,
+    keep: Collection[str] = (),
+    variable: Collection[str] = (),
+    filled: Mapping[str, Mapping[int, str]] | None = None,
+) -> Pruned:
+    """`obj` without what cannot run.
+
+    Programs are entered that no slot of a prog array holds, and those in `keep`; the others
+    run where a tail call can reach their slot. Only slots that the object fills are looked at
+    (`filled`: by map, further ones): who fills others has to name their programs in `keep`.
+    `variable` names read-only sections whose contents are not final.
+
+    Raises KeyError for a name in `keep` that is no program.
+    """
+    for name in keep:
+        if name not in obj.programs:
+            raise KeyError(f"{obj.name} has no program {name!r} to keep")
+    reached = _Reached(obj, keep, variable, filled or {})
+    return _without(obj, reached)
+
+
+class _Reached:
+    """The programs that can run, and what is known of their code: found in rounds, as each
+    reached program may reach others."""
+
+    def __init__(
+        self,
+        obj: Object,
+        keep: Collection[str],
+        variable: Collection[str],
+        filled: Mapping[str, Mapping[int, str]],
+    ) -> None:
+        self.obj = obj
+        self.slots = {
+            name: dict(each.slots) | dict(filled.get(name, {}))
+            for name, each in obj.maps.items()
+            if each.type is MapType.PROG_ARRAY
+        }
+        held = {program for slots in self.slots.values() for program in slots.values()}
+        self.programs = {
+            name
+            for name, program in obj.programs.items()
+            if name in keep or (program.autoload and name not in held)
+        }
+        roots = _in_data(obj)
+        while True:
+            roots |= {function for name in self.programs for function in self._entries(name)}
+            self.code = known_code(obj, roots=roots, variable=variable)
+            found = {
+                target for site in tail_call_sites(self.code) for target in self._targets(site)
+            }
+            called = self._called_global()
+            if found <= self.programs and called <= roots:
+                break
+            self.programs |= found
+            roots |= called
+
+    def _entries(self, program: str) -> Iterator[str]:
+        definition = self.obj.programs[program]
+        yield definition.function
+        if definition.exception_callback:
+            yield definition.exception_callback
+
+    def _called_global(self) -> set[str]:
+        """Global functions in code that runs: the verifier takes them with any arguments."""
+        functions = self.obj.functions
+        return {n for n in self.running_functions() if functions[n].linkage is Linkage.GLOBAL}
+
+    def running_functions(self) -> set[str]:
+        """The functions whose first instruction can be reached."""
+        starts = zip(self.code.starts, self.code.names, strict=True)
+        return {name for start, name in starts if start in self.code.known.entering}
+
+    def _targets(self, site: TailCallSite) -> set[str]:
+        names = self.slots.keys() if site.maps is None else site.maps & self.slots.keys()
+        found = set()
+        for name in names:
+            slots = self.slots[name]
+            keys = slots.keys() if site.keys is None else site.keys & slots.keys()
+            found |= {slots[key] for key in keys}
+        return found & self.obj.programs.keys()
+
+
+def _in_data(obj: Object) -> set[str]:
+    """Functions whose addresses are in data: callbacks of struct_ops."""
+    return {
+        relocation.target
+        for section in obj.data_sections.values()
+        for relocation in section.relocations
+        if relocation.kind is RelocationKind.FUNCTION
+    } & obj.functions.keys()
+
+
+def _without(obj: Object, reached: _Reached) -> Pruned:
+    running = reached.running_functions()
+    before = sum(function.instruction_count for function in obj.functions.values())
+    editors = [
+        editor
+        for name in obj.functions
+        if name in running and (editor := _edited(obj, reached.code, name)) is not None
+    ]
+    made, _ = apply_edits(obj, editors)
+    # Global functions that nobody calls stay nobody's: they were no part of any program.
+    made.functions = {name: each for name, each in made.functions.items() if name in running}
+    made.programs = {name: p for name, p in obj.programs.items() if name in reached.programs}
+    made.jump_tables = {n: t for n, t in made.jump_tables.items() if t.function in running}
+    gone = _unused_maps(obj, made)
+    made.maps = {
+        name: _with_slots(each, made, gone) for name, each in obj.maps.items() if name not in gone
+    }
+    return Pruned(
+        made,
+        tuple(name for name in obj.programs if name not in made.programs),
+        tuple(name for name in obj.functions if name not in made.functions),
+        tuple(name for name in obj.maps if name in gone),
+        before - sum(function.instruction_count for function in made.functions.values()),
+    )
+
+
+def _edited(obj: Object, code: KnownCode, name: str) -> FunctionEditor | None:
+    """The edits that take the dead code out of a function; None if it has none."""
+    start = code.start(name)
+    end = start + obj.functions[name].instruction_count
+    editor: FunctionEditor | None = None
+    dead: list[tuple[int, int]] = []  # first and last instruction of each run
+    joined = False
+    for block in code.flow.blocks:
+        if not start <= block.start < end:
+            continue
+        if block.start in code.known.entering:
+            joined = False
+            way = _only_way(code, block)
+            if way is not None:
+                editor = editor or FunctionEditor(obj, name)
+                _settle_branch(editor, code, block, start, taken=way)
+            continue
+        *_, (last, _insn) = code.flow.block_instructions(block)
+        dead.append((dead.pop()[0] if joined else block.start, last))
+        joined = True
+    for first, last in dead:
+        editor = editor or FunctionEditor(obj, name)
+        # A jump table that only dead code reads may lead there still.
+        editor.delete(
+            editor.label(first - start), editor.label(last - start), jumps_go_to=editor.label(0)
+        )
+    return editor
+
+
+def _only_way(code: KnownCode, block: BasicBlock) -> bool | None:
+    """Whether the jump at a block's end is always taken, or never; None where it may be both."""
+    *_, (slot, insn) = code.flow.block_instructions(block)
+    if not insn.is_jump or insn.opcode in _JUMPS_OF_NO_KIND:
+        return None
+    state = code.known.before(slot)
+    assert state is not None
+    ways = [
+        taken for taken in (False, True) if code.known.effects.take(state.copy(), slot, insn, taken)
+    ]
+    return ways[0] if len(ways) == 1 else None
+
+
+def _settle_branch(
+    editor: FunctionEditor, code: KnownCode, block: BasicBlock, start: int, *, taken: bool
+) -> None:
+    """A conditional jump that always goes one way: a plain jump, or nothing where only what is
+    taken out lies between."""
+    jump = editor.label(block.end - 1 - start)
+    target = block.end
+    if taken:
+        target = next((each for each in block.successors if each != block.end), block.end)
+    there = editor.label(target - start)
+    between = (each.start for each in code.flow.blocks if block.end <= each.start < target)
+    if target >= block.end and not any(each in code.known.entering for each in between):
+        editor.delete(jump, jumps_go_to=there)
+    else:
+        editor.replace(jump, jump, "goto there", labels={"there": there})
+
+
+def _unused_maps(before: Object, after: Object) -> set[str]:
+    """The maps that code used which is not there any more, and that nothing else names: a prog
+    array also stays for a program that it holds."""
+    used_before, used = _maps_in_code(before), _maps_in_code(after)
+    for section in before.data_sections.values():
+        if section.kind is not DataKind.KCONFIG:
+            used |= {r.target for r in section.relocations if r.kind is RelocationKind.MAP}
+    used |= {
+        name
+        for name, each in before.maps.items()
+        if each.type is MapType.PROG_ARRAY
+        and any(program in after.programs for _, program in each.slots)
+    }
+    gone = used_before - used
+    while True:  # what a kept map holds stays
+        held = {
+            target
+            for name, each in before.maps.items()
+            if name not in gone and each.type is not MapType.PROG_ARRAY
+            for _, target in each.slots
+        }
+        if not held & gone:
+            return gone
+        gone -= held
+
+
+def _maps_in_code(obj: Object) -> set[str]:
+    return {
+        relocation.target
+        for function in obj.functions.values()
+        for relocation in function.relocations
+        if relocation.kind is RelocationKind.MAP
+    }
+
+
+def _with_slots(definition: Map, obj: Object, gone: Collection[str]) -> Map:
+    """A map without slots of what is not there any more."""
+    if not definition.slots:
+        return definition
+    if definition.type is MapType.PROG_ARRAY:
+        left = tuple(each for each in definition.slots if each[1] in obj.programs)
+    else:
+        left = tuple(each for each in definition.slots if each[1] not in gone)
+    return definition if left == definition.slots else replace(definition, slots=left)
