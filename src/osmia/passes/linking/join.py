@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from osmia.errors import LinkError
+from osmia.errors import LegacyObjectWarning, LinkError
 from osmia.object.jump_tables import JumpTable
 from osmia.object.model import (
     DataSection,
@@ -74,6 +75,8 @@ def _in_one_dialect(obj: Object) -> Object:
     converted = convert(obj)
     if converted.problems:
         raise LinkError(f"{where(obj)} cannot be said in libbpf's dialect", converted.problems)
+    for note in converted.notes:
+        warnings.warn(f"{where(obj)}: {note}", LegacyObjectWarning, stacklevel=5)
     return converted.object
 
 
