@@ -20,6 +20,7 @@ PLAIN = """
 #include <bpf/bpf_helpers.h>
 """
 VMLINUX = """
+#define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
