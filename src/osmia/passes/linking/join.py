@@ -57,7 +57,7 @@ def link_objects(
     Raises LinkError, which lists all that is wrong: names that two define or that nobody does,
     declarations that disagree, other licenses or versions, a mixed byte order.
     """
-    inputs = [_in_one_dialect(obj) for obj in objects]
+    inputs = list(map(_in_one_dialect, objects))
     _check_objects(inputs)
     symbols = collect_symbols(inputs)
     unneeded = unneeded_functions(inputs, symbols, gc)
