@@ -18,6 +18,7 @@ from osmia.cli.libraries import open_imports, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
+from osmia.cli.passes import chosen_passes, takes_passes
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -71,6 +72,7 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_passes
 @takes_imports
 @takes_target
 @takes_compiler_options
@@ -116,7 +118,8 @@ def run_command(
         obj = select_programs(open_source(file, **given(compiler)), names)
         set_globals(obj, assignments)
         undo.enter_context(_own_pins_removed(obj, pin_root))
-        options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
+        options: dict[str, Any] = chosen_passes()
+        options["target"] = target_of(target, target_btf, engine)
         if imports:
             options["imports"] = open_imports(imports, undo)
         if "pin_root" in of_engine.options["load"]:
