@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from osmia.cli.code import described_code, print_code
-from osmia.cli.libraries import open_imports, takes_imports
+from osmia.cli.importing import open_imports, takes_imports
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
@@ -191,12 +191,11 @@ def load_programs(
     """
     obj = select_programs(open_source(file), names)
     set_globals(obj, assignments)
-    with ExitStack() as held:
-        others = open_imports(imports, held)
-        wanted_target = target_of(target, target_btf)
-        loaded = held.enter_context(
-            obj.load(target=wanted_target, imports=others, **chosen_passes())
-        )
+    machine = target_of(target, target_btf)
+    with ExitStack() as undo:
+        others = open_imports(imports, undo, options={"target": machine})
+        passes = chosen_passes()
+        loaded = undo.enter_context(obj.load(target=machine, imports=others, **passes))
         several = len(loaded.programs) > 1
         wanted = [
             (program, path / pins.safe_name(name) if several else path)
