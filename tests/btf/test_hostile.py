@@ -130,7 +130,7 @@ def test_mutated_btf_is_read_or_refused(seed: int) -> None:
 
 def test_damaged_types_are_merged_and_compared_or_refused() -> None:
     source = random.Random(3)
-    sound = varied().build()
+    btf = sound = varied().build()
     for _ in range(1500):
         with suppress(ObjectFormatError):
             btf = BTF(mutated(sound.to_bytes(), source))
