@@ -75,7 +75,8 @@ def test_callees_call_on() -> None:
         {"p": f"*(u64 *)(r11 -8) = 6\n{head}call @one\nexit"},
         {
             "one": "r6 = *(u64 *)(r11 +8)\nr7 = r5\n*(u64 *)(r11 -8) = 60\n"
-            f"*(u64 *)(r11 -16) = 70\n{head}call @two\nr1 = *(u64 *)(r11 +8)\nr0 *= r1\nr0 += r6\nr0 += r7\nexit",
+            f"*(u64 *)(r11 -16) = 70\n{head}call @two\nr1 = *(u64 *)(r11 +8)\n"
+            "r0 *= r1\nr0 += r6\nr0 += r7\nexit",
             "two": "r0 = *(u64 *)(r11 +8)\nr1 = *(u64 *)(r11 +16)\nr0 += r1\nr0 += r5\nexit",
         },
     )
