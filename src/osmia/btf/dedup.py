@@ -70,10 +70,7 @@ def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Me
         colours.paint(btf, left_out[number] if left_out else ())
     byteorder = inputs[0].byteorder if inputs else "little"
     data, ids = write(repaint(colours), byteorder)
-    new_ids = []
-    for btf, of_types in colours.units:
-        in_order = map(of_types.__getitem__, range(len(btf)))
-        new_ids.append(list(map(ids.__getitem__, in_order)))
+    new_ids = [list(map(ids.__getitem__, unit.colours)) for unit in colours.units]
     return Merged(BTF(data, unique_strings=True), new_ids)
 
 

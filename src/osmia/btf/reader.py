@@ -35,6 +35,7 @@ MAX_RESOLVE_DEPTH = 32
 _SPLIT = "types on top of others (split BTF): name the base"
 
 _VOID = Void()
+_DATA_SECTIONS = (Kind.DATASEC,)
 #: By number: cheaper than calling the enum. The walk refused all other numbers.
 _KINDS = tuple(Kind)
 
@@ -350,6 +351,10 @@ class BTF:
             return
         if self.base is not None:
             yield from self.base._find(name, kinds)
+        if kinds == _DATA_SECTIONS and self._names is None and not self._keep_index:
+            # The few that there are, before a column is made of all names.
+            yield from (i for i in self.ids_of_kind(Kind.DATASEC) if self.name_of(i) == name)
+            return
         offsets = self._offsets_of(name)
         if not offsets:
             return

@@ -18,6 +18,7 @@ from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
+from osmia.cli.passes import chosen_passes, takes_passes
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -71,6 +72,7 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_passes
 @takes_imports
 @takes_bind
 @takes_target
@@ -130,7 +132,7 @@ def run_command(
                 imports, undo, engine=engine, options=options, compiler=given(compiler)
             )
             options |= {"imports": others, "bind": bind}
-        loaded = undo.enter_context(obj.load(engine, **options))
+        loaded = undo.enter_context(obj.load(engine, **options, **chosen_passes()))
         watching = undo.enter_context(ExitStack())
         watcher = Watcher(
             output,
