@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.builder import BTFBuilder
 from osmia.btf.canonical import write
 from osmia.btf.colours import Colours
@@ -50,6 +51,7 @@ class Merged(NamedTuple):
     ids: list[list[int]]
 
 
+@names_wrong_arguments
 def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Merged:
     """The types of all `inputs`, each once.
 
