@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import os
 
     from osmia.object import Object
-    from osmia.passes.imports import Provider
+    from osmia.passes.providers import Provider
     from osmia.passes.stages import Pass
     from osmia.passes.target import Target
 
