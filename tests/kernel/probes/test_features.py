@@ -186,13 +186,17 @@ def test_versions_of_trampolines_are_this_machines() -> None:
 
 
 @pytest.mark.second_kernel
-def test_kprobes_and_trampolines_are_found_on_the_second_kernel() -> None:
-    assert features.has_attach_type(AttachType.TRACE_FENTRY)
-    assert features.has_attach_type(AttachType.LSM_MAC)
-    assert features.has_attach_type(AttachType.MODIFY_RETURN)
+def test_what_the_second_kernel_is_for_is_found_there() -> None:
+    trampolines = not features.kernel_is_older_than(since.attach_type(AttachType.TRACE_FENTRY))
+    assert features.has_attach_type(AttachType.TRACE_FENTRY) is trampolines
+    assert features.has_attach_type(AttachType.LSM_MAC) is trampolines
+    assert features.has_attach_type(AttachType.MODIFY_RETURN) is trampolines
     assert features.has_program_type(ProgramType.EXT)
-    assert not features.has_attach_type(AttachType.TCX_INGRESS)
-    assert not features.has_map_type(MapType.ARENA)
+    for version, there in (
+        ("6.6", features.has_attach_type(AttachType.TCX_INGRESS)),
+        ("6.9", features.has_map_type(MapType.ARENA)),
+    ):
+        assert there is not features.kernel_is_older_than(version)
     assert not features.has_program_type(ProgramType.NETFILTER)
 
 
