@@ -4,7 +4,8 @@
     python fuzz/objects.py --atheris [OPTIONS]        # libFuzzer's, where atheris is installed
     python fuzz/objects.py --replay FILE              # a finding, once more
 
-Seeds are the programs of the differential tests, and one with jump tables. A mutation changes
+Seeds are the programs of the differential tests, some in iproute2's dialect, and one with jump
+tables. A mutation changes
 fields of the ELF header, of section headers, symbols, relocations, BTF and .BTF.ext, cuts or
 copies pieces, or swaps pieces between two objects. What comes out is opened, asked for all it
 has, written, converted, linked, resolved against this kernel's types, laid out, and loaded into
@@ -38,6 +39,7 @@ from osmia.passes.convert import convert
 from osmia.passes.refusals import refusals
 
 TESTS = Path(__file__).parent.parent / "tests"
+EXAMPLES = TESTS.parent / "examples"
 CORPUS = TESTS / "differential" / "corpus"
 SECONDS = 2.0
 MEMORY = 3 << 29  # bytes of address space that an input may add
@@ -190,7 +192,10 @@ def compiled_seeds() -> list[bytes]:
     small = [path for path in sorted(CORPUS.glob("*.bpf.c")) if path.name != "big.bpf.c"]
     jumps = compile_source(TESTS / "formats" / "jump_tables.bpf.c", cpu="v4", compiler="zig")
     small.append(TESTS / "formats" / "pointers.bpf.c")
-    return [jumps.data, *(compile_source(path).data for path in small)]
+    # iproute2's dialect: with types as compilers write them today, and without as they did.
+    legacy = sorted((EXAMPLES / "legacy").glob("*.c"))
+    bare = [compile_source(path, flags=["-g0"]).data for path in legacy]
+    return [jumps.data, *bare, *(compile_source(path).data for path in (*legacy, *small))]
 
 
 def watch() -> None:

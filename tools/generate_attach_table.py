@@ -39,7 +39,7 @@ def _options(kind: Kind) -> str:
 
 
 def _parameters(function: typing.Any) -> tuple[str, ...]:
-    code = function.__code__
+    code = getattr(function, "__wrapped__", function).__code__
     return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 

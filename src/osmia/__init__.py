@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from osmia.engine.dispatching import Dispatch, dispatch
     from osmia.engine.link import Link
     from osmia.engine.loaded import LoadedObject
     from osmia.engine.maps import Map
@@ -78,6 +79,7 @@ __all__ = [
     "ClosedError",
     "CodecError",
     "CompileError",
+    "Dispatch",
     "EditError",
     "ElementFlag",
     "EmptyMapError",
@@ -114,6 +116,7 @@ __all__ = [
     "Vm",
     "__version__",
     "compile",
+    "dispatch",
     "find",
     "library",
     "link",
@@ -135,6 +138,8 @@ _HOMES = {
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
+    "Dispatch": ("osmia.engine.dispatching", "Dispatch"),
+    "dispatch": ("osmia.engine.dispatching", "dispatch"),
     "find": ("osmia.kernel.finding", "find"),
     "library": ("osmia.kernel.libraries.library", "library"),
     "link": ("osmia.toolchain.objects", "link_objects"),

@@ -175,3 +175,25 @@ def test_output_of_a_program_is_printed(
     assert osmia("prog", "tracelog", "stdout", program).lines == ["count   1", "and\\x1b[2J"]
     told = osmia("prog", "tracelog", "stdout", program, "-j").json
     assert told == {"stdout": "count\t1\nand\x1b[2J\n"}
+
+
+def test_profile_says_what_this_machine_lacks_or_counts(osmia: Cli, program: Path) -> None:
+    done = osmia("prog", "profile", program, "-m", "cpu_clock", "-d", "0.1", "--json")
+    if done.status:
+        assert "TRACE_F" in done.err
+    else:
+        (counted,) = done.json
+        assert counted["metric"] == "cpu_clock"
+
+
+def test_profile_names_a_metric_that_is_none(osmia: Cli, program: Path) -> None:
+    done = osmia("prog", "profile", program, "-m", "colour")
+    assert done.status == 2
+    assert "'colour' is no metric" in done.err
+
+
+@pytest.mark.second_kernel
+def test_profile_counts_runs_until_its_time_is_over(osmia: Cli, program: Path) -> None:
+    done = osmia("prog", "profile", program, "-m", "cpu_clock", "-d", "0.2")
+    assert done.status == 0
+    assert [line.split()[0] for line in done.lines[-2:]] == ["runs", "cpu_clock"]

@@ -123,3 +123,47 @@ def test_a_program_to_keep_has_to_be_there(osmia: Callable[..., Result], source:
     done = osmia("prune", source, "--keep", "nope")
     assert done.status == 2
     assert "nope" in done.err
+
+
+def test_passes_are_explained(osmia: Callable[..., Result], source: Path) -> None:
+    found = {each["option"]: each for each in osmia("explain", "-j", source).json}
+    assert found["prune=True"]["changes"] == [
+        "program counted goes",
+        "function counted goes",
+        "map calls goes",
+        "map counts goes",
+    ]
+    assert found["prune=True"]["maps"] == -2
+    assert found["calls='inline'"]["changes"] == []
+    done = osmia("explain", LEGACY / "container.c")
+    assert "judge becomes code of policy_of_10" in done.out
+    assert "policy_calls with 10, 20" in done.out
+
+
+def test_what_cannot_be_done_is_explained(osmia: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "deep.bpf.c"
+    path.write_text(
+        "#define SEC(x) __attribute__((section(x)))\n"
+        "static __attribute__((noinline)) long a(long n);\n"
+        "static __attribute__((noinline)) long b(long n) { return n ? a(n - 1) * 3 : 1; }\n"
+        "static __attribute__((noinline)) long a(long n) { return n ? b(n - 1) + 2 : 0; }\n"
+        'SEC("socket") int p(void *ctx) { return a((long)ctx); }\n'
+        'char LICENSE[] SEC("license") = "GPL";\n'
+    )
+    found = {each["option"]: each for each in osmia("explain", "-j", path).json}
+    assert "recursion" in found["calls='inline'"]["refused"]
+    assert "calls='inline': cannot be done" in osmia("explain", path).out
+
+
+@pytest.mark.kernel
+def test_passes_are_options_of_run_and_load(
+    osmia: Callable[..., Result], source: Path, bpffs: Path
+) -> None:
+    done = osmia("run", source, "--engine", "vm", "--packet", "00" * 64, "--prune")
+    assert done.status == 0
+    assert "counts" not in done.out
+    done = osmia("prog", "load", source, bpffs / "both", "--set", "feature=1")
+    assert sorted(each.name for each in (bpffs / "both").iterdir()) == ["counted", "entry"]
+    done = osmia("prog", "load", source, bpffs / "one", "--prune", "--calls", "auto")
+    assert done.status == 0
+    assert (bpffs / "one").is_file()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy
 import pytest
 
+import osmia
 from osmia.errors import ClosedError, CodecError, KernelError
 from osmia.events import RingBuffer
 
@@ -499,3 +500,28 @@ def test_numpy_while_records_come(senders: Any, numbers: RingBuffer) -> None:
             elif finished:
                 break
     assert count == senders.sent
+
+
+def test_a_task_of_a_closed_loop_bars_nobody() -> None:
+    """A loop that is closed while its task waits takes nothing off; the next one goes on."""
+    import asyncio
+
+    with osmia.Map.create(osmia.MapType.RINGBUF, max_entries=4096) as ring:
+        source = ring.events
+
+        async def wait() -> None:
+            async for _ in source:
+                pass
+
+        first = asyncio.new_event_loop()
+        task = first.create_task(wait())
+        first.run_until_complete(asyncio.sleep(0.01))
+        first.close()
+
+        async def again() -> None:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(wait(), 0.05)
+
+        asyncio.run(again())
+        task.get_coro().close()
+        task._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.encode import encode_type
 from osmia.btf.layout import ByteOrder, assemble
 from osmia.btf.reader import BTF
@@ -57,6 +58,7 @@ class BTFBuilder:
         btf = builder.build()
     """
 
+    @names_wrong_arguments
     def __init__(self, base: BTF | None = None, byteorder: ByteOrder = "little") -> None:
         if base is not None and base.byteorder != byteorder:
             raise ValueError(f"the base's byte order is {base.byteorder}, not {byteorder}")
@@ -69,6 +71,7 @@ class BTFBuilder:
         self._offsets: dict[str, int] = {"": 0}
 
     @classmethod
+    @names_wrong_arguments
     def edit(cls, btf: BTF) -> BTFBuilder:
         """A builder that starts with all of `btf`'s own types under their ids, and its strings.
 

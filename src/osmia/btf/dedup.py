@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.builder import BTFBuilder
 from osmia.btf.canonical import write
 from osmia.btf.colours import Colours
@@ -50,6 +51,7 @@ class Merged(NamedTuple):
     ids: list[list[int]]
 
 
+@names_wrong_arguments
 def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Merged:
     """The types of all `inputs`, each once.
 
@@ -70,10 +72,7 @@ def merge(inputs: Sequence[BTF], left_out: Sequence[Collection[int]] = ()) -> Me
         colours.paint(btf, left_out[number] if left_out else ())
     byteorder = inputs[0].byteorder if inputs else "little"
     data, ids = write(repaint(colours), byteorder)
-    new_ids = []
-    for btf, of_types in colours.units:
-        in_order = map(of_types.__getitem__, range(len(btf)))
-        new_ids.append(list(map(ids.__getitem__, in_order)))
+    new_ids = [list(map(ids.__getitem__, unit.colours)) for unit in colours.units]
     return Merged(BTF(data, unique_strings=True), new_ids)
 
 

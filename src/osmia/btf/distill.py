@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.builder import BTFBuilder
 from osmia.btf.reader import BTF
 from osmia.btf.references import referenced_ids
@@ -32,6 +33,7 @@ _MATCHED = (Int, Float, Fwd, Struct, Union, Enum, Enum64)
 _KINDS = (Kind.INT, Kind.FLOAT, Kind.FWD, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64)
 
 
+@names_wrong_arguments
 def distill_base(btf: BTF) -> BTF:
     """Split BTF with a base of its own: that of the result has no more than `btf` refers to.
 
@@ -92,6 +94,7 @@ def _hull(found: Type) -> Type:
     return found
 
 
+@names_wrong_arguments
 def relocate(btf: BTF, base: BTF) -> BTF:
     """Split BTF with a distilled base, as split BTF of `base`.
 

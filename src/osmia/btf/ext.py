@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.layout import (
     MAGIC,
     VERSION,
@@ -173,6 +174,7 @@ class BTFExt:
         return word
 
 
+@names_wrong_arguments
 def build_btf_ext(
     *,
     functions: Mapping[str, Sequence[FunctionInfo]],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.builder import BTFBuilder
 from osmia.btf.reader import BTF
 
 
+@names_wrong_arguments
 def permute(btf: BTF, ids: Sequence[int]) -> BTF:
     """`btf` with its own types under other ids: `ids[i]` is the new one of `btf.first_id + i`.
 

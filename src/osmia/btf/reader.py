@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from osmia.arguments import explained, names_wrong_arguments
 from osmia.btf import sizes
 from osmia.btf.decode import decode_type
 from osmia.btf.layout import (
@@ -35,6 +36,7 @@ MAX_RESOLVE_DEPTH = 32
 _SPLIT = "types on top of others (split BTF): name the base"
 
 _VOID = Void()
+_DATA_SECTIONS = (Kind.DATASEC,)
 #: By number: cheaper than calling the enum. The walk refused all other numbers.
 _KINDS = tuple(Kind)
 
@@ -55,6 +57,7 @@ class BTF:
     ObjectFormatError for data that is not what it claims, and for an id that does not exist.
     """
 
+    @names_wrong_arguments
     def __init__(
         self,
         data: bytes | bytearray | memoryview | mmap.mmap,
@@ -180,11 +183,14 @@ class BTF:
     def __deepcopy__(self, memo: object) -> BTF:
         return self  # nothing of it ever changes
 
+    @names_wrong_arguments
     def with_words(self, data: bytes, changed: Iterable[int]) -> BTF:
         """The same BTF but for words in the records of the types `changed`, as `data` has them.
 
         Records and strings stay where they are, so what is known of the others is kept.
         """
+        if len(data) != len(self._data):
+            raise ValueError(f"data of {len(data)} bytes for BTF of {len(self._data)}")
         walked, header = self._walked, self._header
         other = object.__new__(BTF)
         other.__dict__.update(self.__dict__)
@@ -206,10 +212,13 @@ class BTF:
 
     def string(self, offset: int) -> str:
         """The string at `offset`; bytes that are no UTF-8 become surrogates."""
-        text = self._strings.get(offset)
-        if text is None:
-            text = self._strings[offset] = self._read_string(offset)
-        return text
+        try:
+            text = self._strings.get(offset)
+            if text is None:
+                text = self._strings[offset] = self._read_string(offset)
+            return text
+        except TypeError as error:
+            raise explained(error, BTF.string, offset=offset) from None
 
     def _read_string(self, offset: int) -> str:
         if offset < self._first_string and self.base is not None:
@@ -224,6 +233,7 @@ class BTF:
         except OverflowError as error:
             raise ObjectFormatError(f"BTF: {error}", file=self.name) from None
 
+    @names_wrong_arguments
     def string_offset(self, text: str) -> int | None:
         """Where `text` is stored as a whole string, in the base or here; None when nowhere."""
         if not text:
@@ -236,6 +246,7 @@ class BTF:
         position = self._text.find(b"\0" + encoded)
         return self._first_string + position + 1 if position >= 0 else None
 
+    @names_wrong_arguments
     def strings_containing(self, part: bytes) -> list[str]:
         """The strings in which `part` stands, each once, without those of the base."""
         return self._text.containing(part)
@@ -250,18 +261,22 @@ class BTF:
 
     def type(self, type_id: int) -> Type:
         """The type with this id."""
-        found = self._types.get(type_id)
-        if found is None:
-            if type_id == 0:
-                return _VOID
-            if 0 < type_id < self._first_id and self.base is not None:
-                return self.base.type(type_id)
-            found = self._types[type_id] = decode_type(self.string, type_id, self.words(type_id))
+        try:
+            found = self._types.get(type_id)
+            if found is None:
+                if type_id == 0:
+                    return _VOID
+                if 0 < type_id < self._first_id and self.base is not None:
+                    return self.base.type(type_id)
+                words = self.words(type_id)
+                found = self._types[type_id] = decode_type(self.string, type_id, words)
+        except TypeError as error:
+            raise explained(error, BTF.type, type_id=type_id) from None
         return found
 
     def words(self, type_id: int) -> list[int]:
         """The 32-bit words of a type's record, in the host's order: what `type` decodes."""
-        if type_id < self._first_id and self.base is not None:
+        if self.base is not None and self._is_of_base(type_id):
             return self.base.words(type_id)
         start = self._position_of(type_id)
         positions, row = self._positions, type_id - self._first_id + 1
@@ -276,15 +291,24 @@ class BTF:
         return self._words, self._positions
 
     def _position_of(self, type_id: int) -> int:
-        row = type_id - self._first_id
         positions = self._positions
-        if not 0 <= row < len(positions):
+        try:
+            row = type_id - self._first_id
+            position: int = positions[row] if 0 <= row < len(positions) else -1
+        except TypeError as error:
+            raise explained(error, BTF.type, type_id=type_id) from None
+        if position < 0:
             problem = f"type {type_id} does not exist; there are {len(self)}"
             raise ObjectFormatError(problem, file=self.name)
         if self._restored:
             self._check_row(row)
-        position: int = positions[row]
         return position
+
+    def _is_of_base(self, type_id: int) -> bool:
+        try:
+            return type_id < self._first_id
+        except TypeError as error:
+            raise explained(error, BTF.type, type_id=type_id) from None
 
     def _check_row(self, row: int) -> None:
         """See that a kept index says of one type what the data says."""
@@ -308,6 +332,7 @@ class BTF:
         """Where the type's record starts in `to_bytes()`, in bytes; not for the base's types."""
         return self._header.types_start + 4 * self._position_of(type_id)
 
+    @names_wrong_arguments
     def ids_of_kind(self, kind: Kind) -> list[int]:
         """The ids of all types of one kind, without decoding them; not those of the base."""
         walked, words, first = self._walked, self._words, self._first_id
@@ -325,7 +350,7 @@ class BTF:
         """The kind of a type, without decoding it."""
         if type_id == 0:
             return Kind.VOID
-        if 0 < type_id < self._first_id and self.base is not None:
+        if self.base is not None and self._is_of_base(type_id):
             return self.base.kind_of(type_id)
         return _KINDS[kind_in(self._words[self._position_of(type_id) + 1])]
 
@@ -333,14 +358,16 @@ class BTF:
         """The name of a type, "" for none, without decoding it."""
         if type_id == 0:
             return ""
-        if 0 < type_id < self._first_id and self.base is not None:
+        if self.base is not None and self._is_of_base(type_id):
             return self.base.name_of(type_id)
         return self.string(self._words[self._position_of(type_id)])
 
+    @names_wrong_arguments
     def find(self, name: str, *kinds: Kind) -> int:
         """The lowest id of a type with this name, of one of `kinds` if any; 0 when none is."""
         return next(self._find(name, kinds), 0)
 
+    @names_wrong_arguments
     def find_all(self, name: str, *kinds: Kind) -> tuple[int, ...]:
         """The ids of all types with this name, of one of `kinds` if any, in order."""
         return tuple(self._find(name, kinds))
@@ -350,6 +377,10 @@ class BTF:
             return
         if self.base is not None:
             yield from self.base._find(name, kinds)
+        if kinds == _DATA_SECTIONS and self._names is None and not self._keep_index:
+            # The few that there are, before a column is made of all names.
+            yield from (i for i in self.ids_of_kind(Kind.DATASEC) if self.name_of(i) == name)
+            return
         offsets = self._offsets_of(name)
         if not offsets:
             return
@@ -369,6 +400,7 @@ class BTF:
         offsets = [self._first_string + offset for offset in own]
         return offsets if self.base is None else self.base._offsets_of(name) + offsets
 
+    @names_wrong_arguments
     def resolve(self, type_id: int) -> int:
         """The id without typedefs, qualifiers and type tags."""
         for _ in range(MAX_RESOLVE_DEPTH):
@@ -377,6 +409,7 @@ class BTF:
             type_id = self.type(type_id).target  # type: ignore[union-attr]
         raise ObjectFormatError(f"type {type_id} is a chain of typedefs too long", file=self.name)
 
+    @names_wrong_arguments
     def size_of(self, type_id: int) -> int:
         """The size of a type in bytes.
 
@@ -385,10 +418,12 @@ class BTF:
         """
         return sizes.size_of(self, type_id)
 
+    @names_wrong_arguments
     def alignment_of(self, type_id: int) -> int:
         """The alignment of a type in bytes: 1 for a struct that must have been packed."""
         return self.layout_of(type_id)[1]
 
+    @names_wrong_arguments
     def layout_of(self, type_id: int) -> tuple[int, int]:
         """(`size_of`, `alignment_of`) of a type, remembered."""
         return self._layouts.get(type_id) or sizes.layout_of(self, type_id, self._layouts)

@@ -39,8 +39,7 @@ def repaint(colours: Colours) -> list[Key | None]:
     if doubtful:
         graph = _Graph(doubtful, colours.declarations)
         for unit in colours.units:
-            if not doubtful.isdisjoint(unit.colours.values()):
-                graph.add(unit)
+            graph.add(unit)
         for colour in doubtful:
             keys[colour] = None
         graph.paint(keys)
@@ -50,15 +49,16 @@ def repaint(colours: Colours) -> list[Key | None]:
 def _doubtful(colours: Colours, keys: Sequence[Key | None]) -> set[int]:
     """The colours from which one can get to a tag of several meanings."""
     waiting = [*colours.variants]
-    if any(colours.circular in unit.colours.values() for unit in colours.units):
+    if colours.has_circles:
         waiting.append(colours.circular)
     if not waiting:
         return set()
     parents = defaultdict[int, list[int]](list)
     for colour, key in enumerate(keys):
         alike = [key] if key else _meanings(colours, colour)
-        for child in {child for each in alike for child in types_in(each)}:
-            parents[child].append(colour)
+        for each in alike:
+            for child in types_in(each):
+                parents[child].append(colour)
     found: set[int] = set()
     while waiting:
         colour = waiting.pop()
@@ -88,22 +88,20 @@ class _Graph:
 
     def add(self, unit: Unit) -> None:
         """Add the types of a unit that are of doubtful colours."""
-        types = {
-            row: _NODE if colour in self._doubtful else colour
-            for row, colour in unit.colours.items()
-        }
-        own = sorted(row for row, colour in types.items() if colour == _NODE)
+        colours, doubtful = unit.colours, self._doubtful
+        own = [row for row, colour in enumerate(colours) if colour in doubtful]
         nodes = {row: node for node, row in enumerate(own, len(self._types))}
-        records, starts = unit.btf.records()
-        words, names = records.tolist(), Strings(unit.btf)
+        names = Strings(unit.btf)
         for row, node in nodes.items():
-            start = starts[row - 1]
-            label = self._tagged(node, key_at(words, start, names, types), unit.colours[row])
+            words = unit.btf.words(row)
+            children = types_at(words, 0)
+            types = {child: _NODE if child in nodes else colours[child] for child in children}
+            label = self._tagged(node, key_at(words, 0, names, types), colours[row])
             if kind_in(label[0]) == VAR:
                 label = (*label, node)  # equals nothing else
             self._types.append((unit, row))
             self._labels.append(label)
-            self._children.append([nodes[i] for i in types_at(words, start) if i in nodes])
+            self._children.append([nodes[child] for child in children if child in nodes])
 
     def _tagged(self, node: int, label: Key, colour: int) -> Key:
         """The label, after noting what declares or defines a tag, whose colour it has."""

@@ -80,7 +80,9 @@ class StringSection:
             position = self.find(pattern, position + 1)
 
     def containing(self, part: bytes) -> list[str]:
-        """The strings in which `part` stands, each once."""
+        """The strings in which `part` stands, each once. ValueError for no part of one."""
+        if not part or b"\0" in part:
+            raise ValueError(f"part={part!r:.80}: some bytes of a string are needed")
         found = []
         position = self.find(part)
         while position >= 0:

@@ -13,6 +13,7 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import ObjectFormatError
 from osmia.object.uapi import ProgramType
 
@@ -78,6 +79,7 @@ class PacketProgram(Protocol[Outcome]):
         """Run once on a packet."""
 
 
+@names_wrong_arguments
 def run_packets(
     program: PacketProgram[Outcome], packets: Iterable[tuple[float, bytes]]
 ) -> Iterator[tuple[bytes, Outcome]]:
@@ -86,10 +88,13 @@ def run_packets(
     >>> verdicts = Counter(result.retval for _, result in run_packets(program, read_packets(path)))
     """
     run = program.run
-    for _timestamp, data in packets:
-        yield data, run(data)
+    for packet in packets:
+        if not isinstance(packet, tuple | list) or len(packet) != 2:
+            raise TypeError(f"packets are pairs of a time and bytes, not {packet!r:.80}")
+        yield packet[1], run(packet[1])
 
 
+@names_wrong_arguments
 def read_packets(
     path: str | os.PathLike[str], *, link_type: int = ETHERNET
 ) -> Iterator[tuple[float, bytes]]:
@@ -266,6 +271,7 @@ def _known(source: _Source, interfaces: list[_Interface], index: int, link_type:
     return interfaces[index]
 
 
+@names_wrong_arguments
 def verdict_name(program_type: int, retval: int) -> str:
     """What a packet program's return value is called: "XDP_DROP"; else the number.
 
@@ -275,4 +281,4 @@ def verdict_name(program_type: int, retval: int) -> str:
     names = _VERDICTS.get(program_type, ())
     if retval == 0xFFFF_FFFF and names is _TRAFFIC_CONTROL:
         return "TC_ACT_UNSPEC"
-    return names[retval] if retval < len(names) else str(retval)
+    return names[retval] if 0 <= retval < len(names) else str(retval)

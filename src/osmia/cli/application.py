@@ -44,6 +44,7 @@ VERBS = {
     "lwt": "Routes through programs: attach, detach.",
     "tailcalls": "Show which program tail-calls which: text, JSON, a picture.",
     "prune": "Leave out of an object what cannot run with its settings.",
+    "explain": "Say what rewriting passes would change in an object, and save.",
     "graft": "Replace one program of a running datapath's prog array.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
     "check": "Read objects and say what is wrong with them.",

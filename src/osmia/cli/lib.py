@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.libraries import LibraryName, open_imports, takes_imports, takes_root
+from osmia.cli.importing import open_imports, takes_imports
+from osmia.cli.libraries import LibraryName, takes_root
 from osmia.cli.listings import Description
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, note, printable, remarks_noted

@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 from osmia.cli.code import described_code, print_code
-from osmia.cli.libraries import open_imports, takes_imports
+from osmia.cli.importing import open_imports, takes_imports
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable, remarks_noted
+from osmia.cli.passes import chosen_passes, takes_passes
+from osmia.cli.profile import profile_program
 from osmia.cli.sockmaps import attach_program, detach_program
 from osmia.cli.sources import (
     open_source,
@@ -167,6 +169,7 @@ def pin_program(words: tuple[str, ...]) -> None:
 @click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
 @click.option("--pin-maps", type=_file, metavar="DIR", help="Pin the maps in this directory.")
+@takes_passes
 @takes_imports
 @takes_target
 @pass_output
@@ -188,10 +191,11 @@ def load_programs(
     """
     obj = select_programs(open_source(file), names)
     set_globals(obj, assignments)
-    with ExitStack() as held:
-        others = open_imports(imports, held)
-        wanted_target = target_of(target, target_btf)
-        loaded = held.enter_context(obj.load(target=wanted_target, imports=others))
+    machine = target_of(target, target_btf)
+    with ExitStack() as undo:
+        others = open_imports(imports, undo, options={"target": machine})
+        passes = chosen_passes()
+        loaded = undo.enter_context(obj.load(target=machine, imports=others, **passes))
         several = len(loaded.programs) > 1
         wanted = [
             (program, path / pins.safe_name(name) if several else path)
@@ -324,3 +328,4 @@ def trace_log(output: Output, words: tuple[str, ...]) -> None:
 
 prog_command.add_command(attach_program)
 prog_command.add_command(detach_program)
+prog_command.add_command(profile_program)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import click
 from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
-from osmia.cli.libraries import open_imports, takes_imports
+from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
+from osmia.cli.passes import chosen_passes, takes_passes
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -71,7 +72,9 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_passes
 @takes_imports
+@takes_bind
 @takes_target
 @takes_compiler_options
 @pass_output
@@ -94,6 +97,7 @@ def run_command(
     engine: str,
     pin_root: Path,
     imports: tuple[str, ...],
+    bind: str,
     target: Path | None,
     target_btf: Path | None,
     **compiler: Any,
@@ -117,13 +121,18 @@ def run_command(
         set_globals(obj, assignments)
         undo.enter_context(_own_pins_removed(obj, pin_root))
         options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
-        if imports:
-            options["imports"] = open_imports(imports, undo)
         if "pin_root" in of_engine.options["load"]:
             options["pin_root"] = pin_root
         if "interruptible" in of_engine.options["load"]:
             options["interruptible"] = True
-        loaded = undo.enter_context(obj.load(engine, **options))
+        if imports or bind != "copy":
+            if engine == "vm":
+                options["vm"] = undo.enter_context(_interruptible_vm(options))
+            others = open_imports(
+                imports, undo, engine=engine, options=options, compiler=given(compiler)
+            )
+            options |= {"imports": others, "bind": bind}
+        loaded = undo.enter_context(obj.load(engine, **options, **chosen_passes()))
         watching = undo.enter_context(ExitStack())
         watcher = Watcher(
             output,
@@ -145,6 +154,13 @@ def run_command(
         if ended_by is not None:
             output.flush()  # before what is said on stderr
             raise ended_by
+
+
+def _interruptible_vm(options: dict[str, Any]) -> AbstractContextManager[Any]:
+    """A vm for an object and for all that it imports, with what `options` have for one."""
+    from osmia.vm.engine import Vm
+
+    return Vm(interruptible=options.pop("interruptible"))
 
 
 def _run_attached(

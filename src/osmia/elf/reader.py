@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from operator import attrgetter, itemgetter
 
+from osmia.arguments import names_wrong_arguments
 from osmia.elf.format import (
     BYTE_ORDERS,
     CLASS_32,
@@ -88,6 +89,7 @@ class ElfFile:
             self._refuse_overlap()
 
     @classmethod
+    @names_wrong_arguments
     def parse(
         cls,
         data: bytes | bytearray | memoryview | mmap.mmap,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType
 
+from osmia.arguments import names_wrong_arguments
 from osmia.elf.format import (
     BYTE_ORDERS,
     CLASS_64,
@@ -94,6 +95,7 @@ class ElfWriter:
     for each section with relocations, `.symtab`, `.strtab` and `.shstrtab`.
     """
 
+    @names_wrong_arguments
     def __init__(self, *, machine: int = EM_BPF, flags: int = 0, byteorder: str = "little") -> None:
         if byteorder not in BYTE_ORDERS.values():
             raise ValueError(f"unknown byte order {byteorder!r}")

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 from weakref import WeakKeyDictionary
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
@@ -108,6 +109,7 @@ class LoadedObject:
         those that it and its programs attached, but for those taken away by `Link.disown`."""
         return self._links.all()
 
+    @names_wrong_arguments
     def attach(self, *, without: Collection[str] = ()) -> list[Link]:
         """Attach every program whose section says where, and every struct_ops; the links, in
         the object's order. They stay until they or the object are closed.
@@ -151,6 +153,7 @@ class LoadedObject:
         """
         self._lacks("struct_ops")
 
+    @names_wrong_arguments
     def rebind(self, name: str, provider: Any) -> None:
         """Let a function of another object stand for the extern `name` from now on, also while
         programs run that call it.

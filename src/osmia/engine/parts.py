@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.object.parts import Part
 from osmia.values.names import PartsByName, unknown_name
 from osmia.values.variables import Variables
@@ -40,6 +41,7 @@ def _present(keys: Mapping[str, str], things: Mapping[str, Any]) -> dict[str, An
     return {own: things[key] for own, key in keys.items() if key in things}
 
 
+@names_wrong_arguments
 def part_of(owner: LoadedObject, name: str) -> LoadedPart:
     """The part of that name. An object that was not linked has one, with its own name."""
     obj = owner.object

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn, Self
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine import registry
 from osmia.engine.refusals import lacking, refused
 from osmia.errors import ClosedError
@@ -99,6 +100,7 @@ class Program(ABC):
     def close(self) -> None:
         """Give up this reference; the program is gone when nothing else refers to it."""
 
+    @names_wrong_arguments
     def run_batch(
         self, packets: Iterable[bytes], *, repeat: int = 1, **others: Never
     ) -> Sequence[int]:

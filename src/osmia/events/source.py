@@ -21,6 +21,7 @@ from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
+from osmia.arguments import explained
 from osmia.errors import ClosedError
 
 if TYPE_CHECKING:
@@ -118,7 +119,10 @@ class EventSource(ABC, Generic[Event]):
 
         True when `read` or an iteration will give one without waiting.
         """
-        return self._fill(timeout)
+        try:
+            return self._fill(timeout)
+        except TypeError as error:
+            raise explained(error, EventSource.poll, timeout=timeout) from None
 
     def read(self) -> list[Event]:
         """What is there now, without waiting; empty when nothing is.
@@ -302,7 +306,7 @@ class EventSource(ABC, Generic[Event]):
             fd = self.fileno()
             if fd < 0:
                 return False
-            if self._reader is not None:
+            if self._reader is not None and not self._reader[0].is_closed():
                 raise RuntimeError(f"another task waits for {self.what}")
             loop.add_reader(fd, _finish, future)
             self._reader = (loop, future, fd)
@@ -312,7 +316,8 @@ class EventSource(ABC, Generic[Event]):
             with self._lock:
                 if self._reader is not None and self._reader[1] is future:
                     self._reader = None
-                    loop.remove_reader(fd)
+                    if not loop.is_closed():
+                        loop.remove_reader(fd)
         return True
 
     def _stop_reader(self) -> None:
@@ -342,7 +347,10 @@ class RecordType:
         from osmia.numpy_extra import numpy
 
         if wanted is not None:
-            given: numpy.dtype[Any] = numpy.dtype(wanted)
+            try:
+                given: numpy.dtype[Any] = numpy.dtype(wanted)
+            except (TypeError, ValueError) as error:  # UnicodeError among them
+                raise TypeError(f"dtype={wanted!r:.80}: {error}") from None
             return given
         if self._known is None:
             if self._codec is None:

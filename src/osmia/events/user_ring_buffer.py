@@ -18,7 +18,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from osmia.errors import ClosedError, KernelError, OsmiaError
+from osmia.errors import ClosedError, CodecError, KernelError, OsmiaError
 from osmia.events.ordering import barrier
 from osmia.events.ring import BUSY, DISCARDED, HEADER_SIZE, LENGTH_MASK, record_stride
 
@@ -187,7 +187,10 @@ class UserRingBuffer:
         `timeout` as for `reserve`. Raises RingFullError, CodecError.
         """
         encoded = value if self.codec is None else self.codec.encode(value)
-        contents = memoryview(encoded).cast("B")  # TypeError before there is a reservation
+        try:
+            contents = memoryview(encoded).cast("B")
+        except TypeError:
+            raise CodecError(f"a record is bytes, not {value!r:.80}") from None
         with self._lock:
             deferred = self._reserving
             if deferred:
@@ -220,6 +223,8 @@ class UserRingBuffer:
             if self.codec is None:
                 raise ValueError(f"{self.what} has no codec: say how many bytes to reserve")
             size = self.codec.size
+        if not isinstance(size, int):
+            raise TypeError(f"size={size!r:.80}: a number of bytes is needed")
         if size < 0 or size > LENGTH_MASK or record_stride(size) > self.size:
             raise ValueError(f"a record of {size} bytes never fits {self.what} of {self.size}")
         return size

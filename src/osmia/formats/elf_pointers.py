@@ -6,7 +6,7 @@ those of struct_ops; what an engine makes of them is its own affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
 from osmia.elf import (
@@ -55,7 +55,7 @@ def read_pointers(
             continue
         reader = _Reader(table, section, maps_at)
         if kind is DataKind.STRUCT_OPS:
-            found = [reader.callback(entry) for entry in entries]
+            found = [reader.callback(entry, obj.externs) for entry in entries]
         else:
             found = list(reader.pointers(_outside(entries, jump_tables.places_in(index))))
         obj.data_sections[section.name].relocations = tuple(found)
@@ -79,9 +79,11 @@ class _Reader:
         self.maps_at = maps_at
         self.byteorder = cast("Literal['little', 'big']", table.elf.byteorder)
 
-    def callback(self, entry: ElfRelocation) -> Relocation:
-        """The program that a member of a struct_ops is."""
+    def callback(self, entry: ElfRelocation, externs: Collection[str]) -> Relocation:
+        """The program that a member of a struct_ops is, here or in another object."""
         symbol = self.table.elf.symbols[entry.symbol]
+        if not symbol.section and symbol.name in externs:
+            return Relocation(entry.offset, RelocationKind.EXTERN, symbol.name)
         code = self.table.code.get(symbol.section)
         place = code.starting_at(symbol.value + (entry.addend or 0)) if code is not None else None
         if place is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import Kind
 from osmia.elf import ElfFile
 from osmia.errors import LegacyObjectWarning, OsmiaWarning
@@ -20,6 +21,7 @@ _REMEMBERED_OBJECTS = 16
 _REMEMBERED_SIZE = 1 << 20
 
 
+@names_wrong_arguments
 def open_object(
     source: str | os.PathLike[str] | bytes | bytearray,
     *,

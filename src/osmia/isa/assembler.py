@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import AssemblerError
 from osmia.isa import opcodes as op
 from osmia.isa.forms import Form, form_of
@@ -47,6 +48,7 @@ class _Placed:
     line: int
 
 
+@names_wrong_arguments
 def assemble(text: str, byteorder: ByteOrder = "little") -> bytes:
     """The code of assembly `text`, 8 bytes a slot.
 
@@ -58,6 +60,7 @@ def assemble(text: str, byteorder: ByteOrder = "little") -> bytes:
     return encode(parse_assembly(text).instructions, byteorder)
 
 
+@names_wrong_arguments
 def parse_assembly(text: str) -> Assembly:
     """The instructions of assembly `text` with its labels and line numbers.
 

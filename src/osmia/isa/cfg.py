@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import ObjectFormatError
 from osmia.isa import opcodes as op
 from osmia.isa.instruction import Instruction
@@ -110,6 +111,7 @@ class ControlFlow:
         return frozenset(reached)
 
 
+@names_wrong_arguments
 def control_flow(
     code: Buffer,
     byteorder: ByteOrder = "little",
@@ -133,6 +135,7 @@ def control_flow(
     )
 
 
+@names_wrong_arguments
 def flow_of(
     instructions: Mapping[int, Instruction],
     *,
@@ -144,6 +147,8 @@ def flow_of(
     code, or one function of it by itself."""
     begin = min(instructions, default=0)
     last = max(instructions, default=0)
+    if instructions and not isinstance(instructions[last], Instruction):
+        raise TypeError(f"instructions={instructions!r:.80}: those of slots are needed")
     end = last + instructions[last].slots if instructions else 0
     scan = _Scan(instructions, begin, end, jump_tables or {}, subprograms)
     first = tuple(scan.check(root, root) for root in roots) if instructions else ()

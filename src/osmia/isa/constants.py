@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
+from osmia.arguments import names_wrong_arguments
 from osmia.isa import opcodes as op
 from osmia.isa.cfg import BasicBlock, ControlFlow, subprogram_of
 from osmia.isa.effects import Effects, Memory
@@ -70,6 +71,7 @@ class KnownValues:
                     yield slot, state.copy()
 
 
+@names_wrong_arguments
 def known_values(
     flow: ControlFlow,
     *,

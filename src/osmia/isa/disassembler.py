@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 
+from osmia.arguments import names_wrong_arguments
 from osmia.isa import opcodes as op
 from osmia.isa import syntax
 from osmia.isa.forms import Form, form_of
@@ -19,6 +20,7 @@ Symbol = Callable[[int, Instruction], str | None]
 """Byte offset and instruction in; the name of what it loads, calls or jumps to, or None."""
 
 
+@names_wrong_arguments
 def disassemble(
     code: Buffer, byteorder: ByteOrder = "little", *, symbol: Symbol | None = None
 ) -> Iterator[tuple[int, str]]:
@@ -39,6 +41,7 @@ def disassemble(
         yield slot, _raw(insn) if form is None else _FORMATTERS[form](insn, name)
 
 
+@names_wrong_arguments
 def format_instruction(insn: Instruction, symbol: str | None = None) -> str:
     """One instruction as text; `symbol` names what it loads, calls or jumps to."""
     form = form_of(insn)

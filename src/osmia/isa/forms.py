@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 
+from osmia.arguments import explained
 from osmia.isa import opcodes as op
 from osmia.isa.instruction import Instruction, LoneSlot
 
@@ -108,10 +109,13 @@ _LOADS_WITH_SECOND_IMMEDIATE = (
 
 def form_of(insn: Instruction) -> Form | None:
     """The form of `insn`, or None when the ISA does not know it: it is then raw data."""
-    rule = _RULES.get(insn.opcode)
-    if rule is None or insn.dst > op.AUXILIARY_REGISTER or insn.src > op.AUXILIARY_REGISTER:
-        return None
-    return rule(insn)
+    try:
+        rule = _RULES.get(insn.opcode)
+        if rule is None or insn.dst > op.AUXILIARY_REGISTER or insn.src > op.AUXILIARY_REGISTER:
+            return None
+        return rule(insn)
+    except (AttributeError, TypeError) as error:
+        raise explained(error, form_of, insn=insn) from None
 
 
 def _uses(form: Form, fields: str) -> _Rule:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from osmia.arguments import names_wrong_arguments
+
 # One helper a pair of lines: number, C prototype without the "bpf_" prefix; then
 # what it does. A line "since X" holds for what follows it: the enum only grows.
 _TABLE: Final = """
@@ -549,6 +551,7 @@ HELPERS: Final = MappingProxyType({helper.id: helper for helper in _parse(_TABLE
 _IDS: Final = {helper.name: helper.id for helper in HELPERS.values()}
 
 
+@names_wrong_arguments
 def helper_id(name: str) -> int:
     """The number of a helper, named with or without "bpf_"; 0 when there is none of that name."""
     return _IDS.get(name, 0) or _IDS.get(f"bpf_{name}", 0)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from osmia.arguments import names_wrong_arguments
 from osmia.isa import opcodes as op
 from osmia.isa.cfg import BasicBlock, ControlFlow
 from osmia.isa.forms import Form, form_of
@@ -137,6 +138,7 @@ class Liveness:
     after: Mapping[int, int]
 
 
+@names_wrong_arguments
 def live_registers(flow: ControlFlow) -> Liveness:
     """Which registers are live before and after each instruction of `flow`.
 

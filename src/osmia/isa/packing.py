@@ -7,6 +7,7 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Literal, TypeAlias
 
+from osmia.arguments import explained, names_wrong_arguments
 from osmia.errors import AssemblerError, ObjectFormatError
 from osmia.isa.instruction import Instruction, LoneSlot
 from osmia.isa.opcodes import LD_IMM64, SLOT_SIZE
@@ -25,9 +26,12 @@ def walk(code: Buffer, byteorder: ByteOrder = "little") -> Iterator[tuple[int, I
     Any bytes decode: what the ISA does not know is an `Instruction` all the same, see
     `osmia.isa.form_of`. Raises ObjectFormatError when `code` is not whole slots.
     """
-    _check_whole_slots(code)
-    little = byteorder == "little"
-    slots = _SLOT[byteorder].iter_unpack(code)
+    try:
+        _check_whole_slots(code)
+        little = byteorder == "little"
+        slots = _SLOT[byteorder].iter_unpack(code)
+    except Exception as error:
+        raise explained(error, walk, code=code, byteorder=byteorder) from None
     slot = 0
     for opcode, registers, offset, imm in slots:
         dst, src = registers & 15, registers >> 4
@@ -55,6 +59,7 @@ def decode(code: Buffer, byteorder: ByteOrder = "little") -> list[Instruction]:
     return [instruction for _, instruction in walk(code, byteorder)]
 
 
+@names_wrong_arguments
 def decode_one(code: Buffer, offset: int, byteorder: ByteOrder = "little") -> Instruction:
     """The instruction at byte `offset` of `code`.
 
@@ -67,6 +72,7 @@ def decode_one(code: Buffer, offset: int, byteorder: ByteOrder = "little") -> In
     return instruction
 
 
+@names_wrong_arguments
 def encode(instructions: Iterable[Instruction], byteorder: ByteOrder = "little") -> bytes:
     """The packed code of `instructions`.
 
@@ -77,6 +83,8 @@ def encode(instructions: Iterable[Instruction], byteorder: ByteOrder = "little")
     little = byteorder == "little"
     packed: list[bytes] = []
     for index, insn in enumerate(instructions):
+        if not isinstance(insn, Instruction):
+            raise TypeError(f"instruction {index} is none: {insn!r:.80}")
         dst, src = (insn.dst, insn.src) if little else (insn.src, insn.dst)
         try:
             if not (0 <= dst <= 15 and 0 <= src <= 15):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Func, FuncLinkage, declaration, kernel_btf, module_btf
 from osmia.btf.signatures import Signature
 from osmia.errors import KernelError, OsmiaError, OsmiaWarning
@@ -71,6 +72,7 @@ class FoundFunction(NamedTuple):
         return self.file
 
 
+@names_wrong_arguments
 def find(
     signature: str,
     where: Place | Iterable[Place] = ("kernel", "libraries"),

@@ -16,6 +16,7 @@ from enum import Enum, IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.object.jump_tables import JumpTable
@@ -338,6 +339,7 @@ class Object:
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
     parts: dict[str, Part] = field(default_factory=dict)  # of a linked object: its inputs
 
+    @names_wrong_arguments
     def copy(self, **changes: Any) -> Object:
         """A copy whose dictionaries and data contents can be changed on their own."""
         made = Object(*_object_fields(self))
@@ -347,6 +349,8 @@ class Object:
         made.jump_tables = dict(self.jump_tables)
         made.other_sections = dict(self.other_sections)
         for name, value in changes.items():
+            if name not in Object.__dataclass_fields__:
+                raise TypeError(unknown_name("an Object", name, Object.__dataclass_fields__))
             setattr(made, name, value)
         return made
 
@@ -370,6 +374,7 @@ class Object:
         written: bytes = importlib.import_module(BACK_END).write_object(self)
         return written
 
+    @names_wrong_arguments
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_bytes()` to a file, whole or not at all. OSError if it cannot be written."""
         from pathlib import Path
@@ -386,6 +391,7 @@ class Object:
     def load(self, engine: Literal["vm"], **options: Unpack[VmOptions]) -> VmObject: ...
     @overload
     def load(self, engine: str, **options: Unpack[CommonOptions]) -> LoadedObject: ...
+    @names_wrong_arguments
     def load(self, engine: str = "kernel", **options: Any) -> LoadedObject:
         """Load into an engine: "kernel" (bpf(2)), "vm" (this process, no privileges), or one
         that an installed package brings (entry points `osmia.engines`).
@@ -402,10 +408,12 @@ class Object:
         loaded: LoadedObject = registry.load(self, engine, options)
         return loaded
 
+    @names_wrong_arguments
     def set_autoload(self, program: str, load: bool = True) -> None:
         """Whether `load` takes this program. KeyError when there is none of that name."""
-        self.programs[program] = replace(self.programs[program], autoload=load)
+        self.programs[program] = replace(self._program(program), autoload=load)
 
+    @names_wrong_arguments
     def set_autocreate(self, name: str, create: bool = True) -> None:
         """Whether `load` makes this map or struct_ops. KeyError when there is none.
 
@@ -418,6 +426,7 @@ class Object:
         section, key = self._struct_ops(name)
         section.variables[key] = replace(section.variables[key], autocreate=create)
 
+    @names_wrong_arguments
     def set_callback(self, struct_ops: str, member: str, program: str | None) -> None:
         """Put a program, or none, into a member of a struct_ops variable before load.
 
@@ -431,7 +440,7 @@ class Object:
         replaced = {r.target for r in section.relocations if r.offset == offset}
         kept = [r for r in section.relocations if r.offset != offset]
         if program is not None:
-            function = self.programs[program].function
+            function = self._program(program).function
             kept.append(Relocation(offset, RelocationKind.FUNCTION, function))
         section.relocations = tuple(sorted(kept, key=lambda r: r.offset))
         structs = (s for s in self.data_sections.values() if s.kind is DataKind.STRUCT_OPS)
@@ -439,13 +448,28 @@ class Object:
         for name in replaced - used:
             self.set_autoload(name, False)
 
+    def _program(self, name: str) -> Program:
+        if name not in self.programs:
+            raise KeyError(
+                unknown_name(self.path or self.name, name, self.programs, kind="program ")
+            )
+        return self.programs[name]
+
+    def _function(self, key: str) -> Function:
+        if key not in self.functions:
+            raise KeyError(
+                unknown_name(self.path or self.name, key, self.functions, kind="function ")
+            )
+        return self.functions[key]
+
     def _struct_ops(self, name: str) -> tuple[DataSection, str]:
         key = self.find_variable(name)
         for section in self.data_sections.values():
             if section.kind is DataKind.STRUCT_OPS and key in section.variables:
                 return section, key
-        raise KeyError(name)
+        raise KeyError(f"{self.path or self.name}: {name!r} is no map and no struct_ops")
 
+    @names_wrong_arguments
     def find_variable(self, word: str) -> str:
         """The key of the variable that `word` means: its key, its name, "file:name",
         "section:name" or "file:section:name". KeyError if there is none, AmbiguousNameError
@@ -460,6 +484,7 @@ class Object:
             raise KeyError(unknown_name(self.path or self.name, word, things, kind="variable "))
         return key
 
+    @names_wrong_arguments
     def find_function(self, word: str) -> str:
         """The same for functions: a key of `functions`."""
         things = {
@@ -477,25 +502,27 @@ class Object:
         for member in kind.members if isinstance(kind, Struct) else ():
             if member.name == name:
                 return member.bit_offset // 8
-        raise KeyError(name)
+        raise KeyError(f"{variable.name} has no member {name!r}")
 
     @property
     def data(self) -> Variables:
         """The global variables' initial values: `obj.data["rate"] = 128`, before load."""
         return variables(self, lambda section: MemoryStore(section.contents))
 
+    @names_wrong_arguments
     def source_lines(self, function: str) -> list[SourceLine]:
         """The source lines of a function's code, in order; empty without BTF."""
         if self.btf is None:
             return []
         order = "<" if self.byteorder == "little" else ">"
-        records = struct.iter_unpack(f"{order}IIII", self.functions[function].line_info)
+        records = struct.iter_unpack(f"{order}IIII", self._function(function).line_info)
         string = self.btf.string
         return [
             SourceLine(slot, string(file), place >> 10, place & 0x3FF, string(text).strip())
             for slot, file, text, place in records
         ]
 
+    @names_wrong_arguments
     def codec(self, type_name: str) -> Codec:
         """How values of the named type ("flow_event", "struct flow_event") are read and written.
 
@@ -509,18 +536,20 @@ class Object:
             raise KeyError(f"{self.name} has no type {type_name!r}")
         return codec(self.btf, type_id)
 
+    @names_wrong_arguments
     def variable_codec(self, variable: Variable) -> Codec:
         """How a variable's bytes are read: by its type, or plainly where none is told."""
         if self.btf is not None and variable.type_id:
             return codec(self.btf, variable.type_id)
         return plain_codec(variable.size)
 
+    @names_wrong_arguments
     def callees(self, function: str) -> Iterator[str]:
         """The functions that `function` refers to, itself excluded, each once, callers first."""
         seen = {function}
         queue = [function]
         while queue:
-            for relocation in self.functions[queue.pop(0)].relocations:
+            for relocation in self._function(queue.pop(0)).relocations:
                 wanted = relocation.kind in (RelocationKind.CALL, RelocationKind.FUNCTION)
                 if wanted and relocation.target not in seen:
                     seen.add(relocation.target)

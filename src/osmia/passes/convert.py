@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from osmia.btf import BTFBuilder, DataSec, Int, Kind
+from osmia.errors import ObjectFormatError, OsmiaError
 from osmia.object.map_attributes import MAX_VALUES, values_count
 from osmia.object.model import Map, Object, Pinning, Program, RelocationKind
 from osmia.object.sections import (
@@ -64,8 +65,16 @@ class Conversion:
 
 
 def convert(obj: Object, program_type: ProgramType | None = None) -> Conversion:
-    """`obj` in libbpf's dialect. `program_type` is that of programs whose type is not told."""
-    return _Converter(obj, program_type).convert()
+    """`obj` in libbpf's dialect. `program_type` is that of programs whose type is not told.
+
+    Raises ObjectFormatError for types that no sound BTF holds.
+    """
+    try:
+        return _Converter(obj, program_type).convert()
+    except ValueError as error:
+        if isinstance(error, OsmiaError):
+            raise
+        raise ObjectFormatError(str(error), file=obj.path or None) from error
 
 
 class _Converter:

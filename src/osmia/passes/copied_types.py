@@ -10,6 +10,7 @@ from osmia.btf.builder import BTFBuilder
 from osmia.btf.dedup import merge
 from osmia.btf.references import referenced_ids
 from osmia.btf.types import SectionVariable
+from osmia.errors import ObjectFormatError
 
 #: Declarations: what they are is for symbols to say, however equal they look.
 _DECLARED = (Kind.VAR, Kind.FUNC, Kind.DATASEC, Kind.DECL_TAG)
@@ -80,6 +81,8 @@ class CopiedTypes:
 
     def lines(self, records: bytes) -> bytes:
         """Line records with their strings among the others'."""
+        if len(records) % (4 * _LINE_WORDS):
+            raise ObjectFormatError(f"line records of {len(records)} bytes", file=self._source.name)
         words = array("I", records)
         foreign = self._source.byteorder != native_byteorder
         if foreign:

@@ -6,7 +6,7 @@ data that it refers to stay whose they are: a `Place` says what stands for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -34,9 +34,11 @@ _EXTERNS = (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
 
 
 class Place(Protocol):
-    """Where what is copied comes from, and what stands for its maps and data."""
+    """Where what is copied comes from, and what stands for its maps and data. `copied` are the
+    keys, in the Object, of its functions that are there already."""
 
     label: str
+    copied: dict[str, str]
 
     def map(self, obj: Object, name: str) -> str:
         """The key in `obj`, to which it is added, of a map that stays its owner's."""
@@ -48,14 +50,18 @@ class Place(Protocol):
         """What a function is called here that an engine has as `name` for the owner."""
 
 
-def copy_function(obj: Object, source: Object, key: str, extern: Extern, place: Place) -> Object:
-    """`obj` with the function `key` of `source` under the name of `extern`, and its callees.
+def copy_function(
+    obj: Object, source: Object, keys: Mapping[str, str], extern: Extern, place: Place
+) -> Object:
+    """`obj` with a function of `source` that `extern` declares, and its callees.
 
-    Callees keep their keys where nobody has them, else the label of the place comes before.
+    `keys` has its key there and the one that it gets. Callees keep their keys where nobody has
+    them, else the label of the place comes before.
     LinkError for what cannot come along.
     """
     copier = _Copier(obj, source, place)
-    copier.copy(key, extern)
+    ((key, wanted),) = keys.items()
+    copier.copy(key, wanted, extern)
     return copier.result
 
 
@@ -66,20 +72,33 @@ class _Copier:
         self.place = place
         assert obj.btf is not None and source.btf is not None  # or types had not been compared
         self.types = CopiedTypes(obj.btf, source.btf)
-        self.keys: dict[str, str] = {}
+        self.keys = dict(place.copied)
         self.tables: dict[str, str] = {}
 
-    def copy(self, key: str, extern: Extern) -> None:
-        functions = [key, *self.source.callees(key)]
-        self.keys[key] = self._free(extern.name, self.result.functions)
+    def copy(self, key: str, wanted: str, extern: Extern) -> None:
+        functions = [each for each in self._with_callees(key) if each not in self.keys]
+        self.keys[key] = wanted
         taken = self.result.functions.keys() | self.result.externs.keys()
         for callee in functions[1:]:
             self.keys[callee] = self._free(callee, taken)
-        self._copy_tables()
+        self._copy_tables(functions)
         for old in functions:
             made = self._function(self.source.functions[old], extern if old == key else None)
             self.result.functions[self.keys[old]] = made
         self.result.btf = self.types.build()
+        self.place.copied.update(self.keys)
+
+    def _with_callees(self, key: str) -> list[str]:
+        try:
+            return [key, *self.source.callees(key)]
+        except KeyError as missing:
+            raise self._lacking("function", missing.args[0]) from None
+
+    def _lacking(self, kind: str, name: str) -> LinkError:
+        """The error for something that the source refers to and does not have."""
+        return LinkError(
+            f"{self.place.label} refers to the {kind} {name!r}, which it does not have"
+        )
 
     def _free(self, wanted: str, taken: Mapping[str, object] | set[str]) -> str:
         """A key that nobody has yet."""
@@ -90,10 +109,10 @@ class _Copier:
             number += 1
         return key
 
-    def _copy_tables(self) -> None:
+    def _copy_tables(self, functions: Collection[str]) -> None:
         """The jump tables of the functions."""
         for name, table in self.source.jump_tables.items():
-            if table.function in self.keys:
+            if table.function in functions:
                 key = self._free(name, self.result.jump_tables)
                 made = replace(table, name=key, function=self.keys[table.function])
                 self.result.jump_tables[key], self.tables[name] = made, key
@@ -120,14 +139,22 @@ class _Copier:
             case kind if kind in _FUNCTIONS:
                 return relocation._replace(target=self.keys[target])
             case RelocationKind.JUMP_TABLE:
+                if target not in self.tables:
+                    raise self._lacking("jump table", target)
                 return relocation._replace(target=self.tables[target])
             case RelocationKind.MAP:
+                if target not in self.source.maps:
+                    raise self._lacking("map", target)
                 return relocation._replace(target=self.place.map(self.result, target))
             case RelocationKind.DATA:
+                if target not in self.source.data_sections:
+                    raise self._lacking("section", target)
                 return relocation._replace(target=self.place.section(self.result, target))
             case kind if kind in _ENGINES:
                 return relocation._replace(target=self.place.engine_function(target))
             case kind if kind in _EXTERNS:
+                if target not in self.source.externs:
+                    raise self._lacking("extern", target)
                 self._add_extern(self.source.externs[target])
         return relocation
 

@@ -222,10 +222,6 @@ class Imports:
         self._places.append(made)
         return made
 
-    def place(self, provider: Provider) -> _Place:
-        """What stands for a provider's maps and data in the Object."""
-        return self._place(provider)
-
     def _join_map(self, obj: Object, extern: Extern, found: Found) -> Object:
         assert extern.map is not None
         self.maps[extern.name] = live_map(found.provider, found.key, extern.name)
@@ -234,20 +230,19 @@ class Imports:
 
     def _copy(self, found: Found, extern: Extern, obj: Object) -> Binding:
         place = self._place(found.provider)
-        key = place.copied.get(found.key, extern.name)
         kinds = RelocationKind.CALL, RelocationKind.FUNCTION
         if found.key in place.copied:
-            return Binding(key, call=kinds[0], load=kinds[1])
-        place.copied[found.key] = key
+            return Binding(place.copied[found.key], call=kinds[0], load=kinds[1])
         source = found.provider.object
         if _lacks_code(found):
             why = getattr(found.provider, "no_code", "")
             raise NotSupportedError(f"{found.described()} cannot be copied: {why}")
+        key = place.key_of(extern.name) if extern.name in obj.functions else extern.name
         return Binding(
             key,
             call=kinds[0],
             load=kinds[1],
-            join=lambda into: copy_function(into, source, found.key, extern, place),
+            join=lambda into: copy_function(into, source, {found.key: key}, extern, place),
         )
 
 
@@ -369,9 +364,10 @@ def check_agreement(extern: Extern, obj: Object, found: Found) -> None:
         return
     here, there = obj.path or obj.name, found.provider.name
     sides = [(here, mine, extern.btf_id or extern.type_id)]
-    problems = declarations(sides)
     if found.type_id:
-        problems = declarations([*sides, (there, other, found.type_id)])
+        sides.append((there, other, found.type_id))
+    # Of a map the declaration is a struct without a name: what differs says more.
+    problems = declarations(sides) if extern.map is None else ()
     raise LinkError(f"{extern.name!r} is not in {there} as {here} declares it: {why}", problems)
 
 

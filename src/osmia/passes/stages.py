@@ -178,6 +178,20 @@ def _relocate_core(obj: Object, setting: Setting) -> Object:
     return relocate_core(obj, setting.target)
 
 
+#: Bytes of two register numbers that do not name r11.
+_WITHOUT_R11 = bytes(b for b in range(256) if b & 15 != 11 and b >> 4 != 11)
+
+
+def _has_stack_arguments(obj: Object, setting: Setting) -> bool:
+    return any(each.code[1::8].translate(None, _WITHOUT_R11) for each in obj.functions.values())
+
+
+def _pass_on_stack(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.stack_arguments import pass_on_stack
+
+    return pass_on_stack(obj)
+
+
 def _wants_pruning(obj: Object, setting: Setting) -> bool:
     return bool(setting.options) and setting.options.get("prune", False)
 
@@ -221,6 +235,7 @@ PASSES = (
     Pass("leave_out_maps", Stage.SPECIALISE, _leave_out_maps, _leaves_out_maps),
     Pass("resolve_externs", Stage.SPECIALISE, _resolve_externs, _has_externs),
     Pass("relocate_core", Stage.SPECIALISE, _relocate_core, _has_core),
+    Pass("stack_arguments", Stage.REWRITE, _pass_on_stack, _has_stack_arguments),
     Pass("prune", Stage.REWRITE, _prune, _wants_pruning),
     Pass("rewrite_calls", Stage.REWRITE, _rewrite_calls, _rewrites_calls),
     Pass("direct_tail_calls", Stage.REWRITE, _make_direct, _wants_direct),

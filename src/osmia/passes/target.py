@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind
 from osmia.errors import RelocationError
 
@@ -45,6 +46,7 @@ class Target:
     names it.
     """
 
+    @names_wrong_arguments
     def __init__(
         self,
         *,
@@ -65,6 +67,7 @@ class Target:
         self._features = features or {}
 
     @staticmethod
+    @names_wrong_arguments
     def running(**parts: Any) -> RunningKernel:
         """The running kernel; `parts` (those of `Target`) replace some of what it is."""
         from osmia.passes.running import RunningKernel
@@ -72,6 +75,7 @@ class Target:
         return RunningKernel(**parts)
 
     @classmethod
+    @names_wrong_arguments
     def from_files(
         cls,
         *,
@@ -105,6 +109,7 @@ class Target:
         )
 
     @classmethod
+    @names_wrong_arguments
     def from_directory(cls, directory: PathLike) -> Target:
         """Another machine, from a directory with copies of its files, as many as are told:
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from osmia.btf import BTF, Enum, Enum64, Func, FuncProto, Int, Ptr, Struct, Union
 from osmia.btf.c.format import declaration, format_type
-from osmia.errors import LinkError
+from osmia.errors import LinkError, RelocationError
 from osmia.object.model import Object, Program, RelocationKind
 from osmia.passes.context_arguments import CONTEXT_STRUCTS, context_struct
 
@@ -68,7 +68,11 @@ def programs_using(obj: Object, extern: str) -> Iterator[Program]:
     for program in obj.programs.values():
         if not program.autoload:
             continue
-        names = [program.function, *obj.callees(program.function)]
+        try:
+            names = [program.function, *obj.callees(program.function)]
+        except KeyError as missing:
+            what = f"program {program.name!r} needs function {missing}, not defined here"
+            raise RelocationError(what) from None
         relocations = (each for name in names for each in obj.functions[name].relocations)
         if any(each.kind in _EXTERNS and each.target == extern for each in relocations):
             yield program

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.formats.libbpf import object_name
 from osmia.formats.open import open_object, read_elf
 from osmia.object import Object
@@ -27,6 +28,7 @@ def compile_object(source: str | os.PathLike[str], **options: Any) -> Object:
     return read_elf(compiled.data, path, object_name(path))
 
 
+@names_wrong_arguments
 def link_objects(
     inputs: Iterable[Object | str | os.PathLike[str]],
     *,

@@ -46,4 +46,4 @@ def _types(source: btf.BTF | str | os.PathLike[str] | None) -> btf.BTF:
 def _printer() -> bytes:
     """The code that prints types: another osmia may print the same BTF differently."""
     folder = Path(osmia.btf.__file__).parent
-    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*.py")))

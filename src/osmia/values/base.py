@@ -87,7 +87,13 @@ class Codec(ABC):
 
     def iter_decode(self, buffer: Buffer) -> Iterator[Any]:
         """The values that lie one after the other in `buffer`, as many as it holds exactly."""
-        length = len(buffer)
+        try:
+            view = memoryview(buffer)
+        except TypeError:
+            raise self._refuse(buffer) from None
+        if not view.c_contiguous:
+            raise self._refuse(buffer)
+        length = view.nbytes
         if not self.size or length % self.size:
             problem = f"{length} bytes are no whole number of {self.type_name} ({self.size} bytes)"
             raise CodecError(problem)

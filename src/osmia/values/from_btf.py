@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from osmia import btf as types
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF
 from osmia.errors import ObjectFormatError
 from osmia.values.arrays import ArrayCodec, BytesCodec, StringCodec
@@ -44,6 +45,7 @@ _SCALAR_SIZES = (1, 2, 4, 8)
 _codecs: WeakKeyDictionary[BTF, dict[int, Codec]] = WeakKeyDictionary()
 
 
+@names_wrong_arguments
 def codec(btf: BTF, type_id: int) -> Codec:
     """The codec of a type: typedefs and qualifiers are skipped, a variable is its type.
 

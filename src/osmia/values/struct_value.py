@@ -98,7 +98,7 @@ class Struct:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a field, or `default` where there is no such field."""
-        reader = self._readers.get(name)
+        reader = self._readers.get(name) if isinstance(name, str) else None
         return default if reader is None else reader(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Struct:
         return reader(self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._readers
+        return isinstance(name, str) and name in self._readers
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)

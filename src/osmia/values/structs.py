@@ -89,6 +89,8 @@ class StructCodec(Codec):
     def _named(self, value: Any) -> Mapping[Any, Any]:
         if isinstance(value, Mapping):
             return value
+        if "fd" in self.by_name and hasattr(value, "fileno"):
+            return {"fd": value}  # a program in struct bpf_devmap_val, by itself
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise self._refuse(value)
         if len(value) != len(self.fields):
@@ -124,7 +126,9 @@ class StructCodec(Codec):
                     quick[0](buffer, quick[1], value)
                     continue
                 except struct.error:
-                    pass
+                    if name == "fd" and hasattr(value, "fileno"):
+                        quick[0](buffer, quick[1], value.fileno())
+                        continue
             field = self.by_name.get(name)
             if field is None:
                 raise CodecError(unknown_name(self.type_name, name, self.by_name))

@@ -10,6 +10,7 @@ import mmap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from osmia.arguments import explained, names_wrong_arguments
 from osmia.errors import AmbiguousNameError, CodecError, ReadOnlyError
 from osmia.values.base import Codec
 from osmia.values.names import unknown_name
@@ -104,13 +105,19 @@ class Variables(Mapping[str, Any]):
         object.__setattr__(self, "_find", find)
 
     def __getitem__(self, name: str) -> Any:
-        slot = self._slots.get(name)
+        try:
+            slot = self._slots.get(name)
+        except TypeError as error:
+            raise explained(error, Variables.slot, name=name) from None
         if slot is None:
             slot = self._found(name)
         return slot.codec.decode(slot.buffer.read(slot.offset, slot.codec.size))
 
     def __setitem__(self, name: str, value: Any) -> None:
-        slot = self._slots.get(name)
+        try:
+            slot = self._slots.get(name)
+        except TypeError as error:
+            raise explained(error, Variables.slot, name=name) from None
         if slot is None:
             slot = self._found(name)
         if not slot.writable:
@@ -132,10 +139,10 @@ class Variables(Mapping[str, Any]):
         return len(self._slots)
 
     def __contains__(self, name: object) -> bool:
-        if name in self._slots:
-            return True
+        if not isinstance(name, str):
+            return False
         try:
-            return isinstance(name, str) and self._found(name) is not None
+            return name in self._slots or self._found(name) is not None
         except KeyError:
             return False
 
@@ -175,11 +182,13 @@ class Variables(Mapping[str, Any]):
         parts = [f"{name} = {self._slots[name].codec.initialiser(self[name])}" for name in self]
         return f"<{'; '.join(parts) or 'no variables'}>"
 
+    @names_wrong_arguments
     def update(self, values: Mapping[str, Any]) -> None:
         """Assign several variables, in order."""
         for name, value in values.items():
             self[name] = value
 
+    @names_wrong_arguments
     def slot(self, name: str) -> Slot:
         """Where a variable lies, and its codec. Raises KeyError."""
         slot = self._slots.get(name)

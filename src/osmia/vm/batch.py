@@ -200,7 +200,10 @@ class Batch:
 
     def __init__(self, packets: Iterable[bytes]) -> None:
         parts = list(packets)
-        self.data = b"".join(parts)
+        try:
+            self.data = b"".join(parts)
+        except TypeError as error:
+            raise TypeError(f"packets are bytes: {error}") from None
         ends = [0]
         for part in parts:
             ends.append(ends[-1] + len(part))

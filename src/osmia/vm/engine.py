@@ -13,6 +13,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.maps import Map
 from osmia.errors import ClosedError, CodecError, KernelError, NotSupportedError
 from osmia.isa import opcodes as op
@@ -71,6 +72,7 @@ class Vm:
     `trace` holds the last 10,000 lines that programs printed.
     """
 
+    @names_wrong_arguments
     def __init__(
         self,
         *,
@@ -163,6 +165,7 @@ class Vm:
 
     # Maps.
 
+    @names_wrong_arguments
     def create_map(
         self,
         type: MapType,  # noqa: A002 - the field's word
@@ -212,6 +215,7 @@ class Vm:
                 self.areas.add(body.values_address, body.values_size, body)
         return made
 
+    @names_wrong_arguments
     def open_map(self, number: int) -> Map:
         """Another handle on a map by its number, also on one that was closed and that programs
         or other maps still have; the caller closes it. KernelError (ENOENT): there is none."""
@@ -300,6 +304,7 @@ class Vm:
             what = f"store program {program.name!r} in map {array.name!r}"
             raise KernelError(errno.EINVAL, what, hint=hint)
 
+    @names_wrong_arguments
     def dispatcher(self, program: VmProgram) -> Dispatcher:
         """A place with this program attached, to run it, or call it from others, and to replace
         it meanwhile."""
@@ -324,6 +329,7 @@ class Vm:
 
     # Programs.
 
+    @names_wrong_arguments
     def load_program(
         self,
         code: bytes,
@@ -364,6 +370,7 @@ class Vm:
             self.lifetimes.programs[program.number] = program
         return program
 
+    @names_wrong_arguments
     def open_program(self, number: int) -> VmProgram:
         """Another reference to a program by its number, also to one that was closed and that prog
         arrays or dispatchers still have; the caller closes it. KernelError (ENOENT): there is
@@ -375,11 +382,17 @@ class Vm:
                 raise KernelError(errno.ENOENT, f"open program {number} of this vm")
             return program.another()
 
+    @names_wrong_arguments
     def unload(self, programs: Iterable[VmProgram]) -> None:
         """Drop programs, each as soon as no prog array and no dispatcher has it and nothing
         runs."""
         with self.lock:
-            self.lifetimes.unload({program.number for program in programs})
+            self.lifetimes.unload({self._own(program).number for program in programs})
+
+    def _own(self, program: object) -> VmProgram:
+        if not isinstance(program, VmProgram) or program.vm is not self:
+            raise foreign(program, "unload")
+        return program
 
     def forget_programs(self) -> None:
         """Drop all programs: prog arrays are emptied, dispatchers are gone. For long sessions that

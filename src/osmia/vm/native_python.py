@@ -9,6 +9,7 @@ from typing import Any
 
 from osmia.vm.memory import Memory
 from osmia.vm.native import INTRINSICS, NATIVE
+from osmia.vm.undo import UndoLog
 
 
 class Intrinsics:
@@ -18,26 +19,50 @@ class Intrinsics:
         self._memory = memory
         self.load8, self.load16 = memory.load8, memory.load16
         self.load32, self.load64 = memory.load32, memory.load64
-        self.store8, self.store16 = memory.store8, memory.store16
-        self.store32, self.store64 = memory.store32, memory.store64
-        self.acquire32, self.release32 = memory.load32, memory.store32
-        self.acquire64, self.release64 = memory.load64, memory.store64
-        self.zero = memory.zero
+        self.acquire32, self.acquire64 = memory.load32, memory.load64
+        self.undo = UndoLog(memory)
         self.cpu_state = cpu_state
         self._map_table = map_table
+
+    def store8(self, address: int, value: int) -> None:
+        """See the function of this name."""
+        self.undo.before(address, 1)
+        self._memory.store8(address, value)
+
+    def store16(self, address: int, value: int) -> None:
+        """See the function of this name."""
+        self.undo.before(address, 2)
+        self._memory.store16(address, value)
+
+    def store32(self, address: int, value: int) -> None:
+        """See the function of this name."""
+        self.undo.before(address, 4)
+        self._memory.store32(address, value)
+
+    def store64(self, address: int, value: int) -> None:
+        """See the function of this name."""
+        self.undo.before(address, 8)
+        self._memory.store64(address, value)
+
+    release32, release64 = store32, store64
+
+    def zero(self, address: int, size: int) -> None:
+        """See the function of this name."""
+        self.undo.before(address, size)
+        self._memory.zero(address, size)
 
     def swap32(self, address: int, expected: int, value: int) -> int:
         """See the function of this name; atomic because natives run under one lock."""
         found = self._memory.load32(address)
         if found == expected:
-            self._memory.store32(address, value)
+            self.store32(address, value)
         return found
 
     def swap64(self, address: int, expected: int, value: int) -> int:
         """See the function of this name."""
         found = self._memory.load64(address)
         if found == expected:
-            self._memory.store64(address, value)
+            self.store64(address, value)
         return found
 
     def field32(self, header: int, offset: int) -> int:
@@ -50,6 +75,7 @@ class Intrinsics:
 
     def copy(self, target: int, source: int, size: int) -> None:
         """See the function of this name."""
+        self.undo.before(target, size)
         self._memory.write(target, self._memory.read(source, size))
 
     move = copy
@@ -117,7 +143,14 @@ class Natives:
                 if compiled is not None:
                     self._compiled[name] = compiled
                     return compiled(*arguments)
-            return self.python(name)(*arguments)
+            undo = self._intrinsics.undo
+            nested = undo.pending
+            try:
+                return self.python(name)(*arguments)
+            except BaseException:
+                if not nested:
+                    undo.take_back()
+                raise
 
     def python(self, name: str) -> Callable[..., int]:
         """The Python form of a native function over this memory."""
@@ -132,5 +165,7 @@ class Natives:
         for name, function in NATIVE.items():
             space = spaces.setdefault(function.__module__, dict(function.__globals__) | intrinsics)
             self._python[name] = types.FunctionType(function.__code__, space, name)
+        undo = self._intrinsics.undo
+        self._python |= {"lock": undo.lock, "unlock": undo.unlock}
         for space in spaces.values():
             space.update(self._python)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
 from weakref import WeakSet
 
+from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
 from osmia.engine.results import as_packet
 from osmia.errors import ClosedError, KernelError
@@ -156,7 +157,11 @@ class VmProgram(engine.Program):
         if self._closed:
             self.check_open()
         self.check_testable()
-        return self.execute(data, ctx, repeat, executor, strict, budget, hook)
+        try:
+            return self.execute(data, ctx, repeat, executor, strict, budget, hook)
+        except (TypeError, AttributeError) as error:
+            given = {"data": data, "repeat": repeat, "budget": budget, "hook": hook}
+            raise explained(error, VmProgram.run, **given) from error.__cause__
 
     def execute(
         self,
@@ -229,6 +234,7 @@ class VmProgram(engine.Program):
             raise ProgramFault(self.vm.unresolved.words(detail) + where, program=self.name)
         raise kind(describe(why, detail) + where, program=self.name) from error
 
+    @names_wrong_arguments
     def run_batch(
         self,
         packets: Batch | Iterable[bytes],

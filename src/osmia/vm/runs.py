@@ -115,7 +115,11 @@ class Input:
 
     def _given_context(self, ctx: Any) -> bytearray:
         if not isinstance(ctx, bytes | bytearray | memoryview):
-            values = dict(ctx or {})
+            try:
+                values = dict(ctx or {})
+            except (TypeError, ValueError):
+                problem = f"ctx={ctx!r:.80}: bytes, or a mapping of fields to values, is needed"
+                raise TypeError(problem) from None
             if self.type is ProgramType.XDP:
                 values.setdefault("data_end", self.size)
             return self.layout.encode(values)

@@ -24,4 +24,6 @@ SEC(".struct_ops") struct tcp_congestion_ops second_ops = {
 };
 //// third
 __hidden __u32 halved(struct tcp_sock *tcp) { return tcp->snd_cwnd / 2; }
-SEC(".struct_ops.link") struct tcp_congestion_ops third_ops = { .name = "linked_third" };
+int second_undo(unsigned long long *ctx);
+SEC(".struct_ops.link") struct tcp_congestion_ops third_ops = {
+	.undo_cwnd = (void *)second_undo, .name = "linked_third" };

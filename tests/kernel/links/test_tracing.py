@@ -371,6 +371,21 @@ def test_a_cgroup_iterator_starts_somewhere(iterator: Callable[[str], KernelProg
         assert link.info.details["order"] == 1
 
 
+def test_children_of_a_cgroup_or_why_not(iterator: Callable[[str], KernelProgram]) -> None:
+    root = next(
+        line.split()[1]
+        for line in Path("/proc/mounts").read_text().splitlines()
+        if line.split()[2] == "cgroup2"
+    )
+    try:
+        with attach_iterator(iterator("cgroup"), cgroup=root, cgroup_order="children") as link:
+            assert link.info.details["order"] == 5
+    except NotSupportedError as error:
+        assert "no such iterators" in str(error)
+        assert error.since
+        assert features.kernel_is_older_than(error.since)
+
+
 def test_an_iterator_link_can_be_pinned_and_read_as_a_file(
     iterator: Callable[[str], KernelProgram], bpffs: Path
 ) -> None:

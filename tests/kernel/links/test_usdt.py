@@ -15,7 +15,7 @@ from osmia.elf import ElfFile
 from osmia.elf.static_probes import static_probes
 from osmia.errors import NotSupportedError
 from osmia.kernel.links import KernelLink, SymbolNotFoundError
-from osmia.kernel.load import loader
+from osmia.kernel.load import attach_target
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType, LinkType, ProgramType
@@ -186,7 +186,7 @@ def loaded(
     watcher: osmia.Object, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[KernelObject]:
     if request.param == "a link for each place":  # as on kernels before 6.6
-        monkeypatch.setattr(loader, "_static_probe_attach_type", lambda: 0)
+        monkeypatch.setattr(attach_target, "static_probe_attach_type", lambda: 0)
     elif not features.has_attach_type(AttachType.TRACE_UPROBE_MULTI):
         pytest.skip("needs Linux 6.6")
     with watcher.load() as bpf:

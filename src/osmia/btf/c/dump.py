@@ -10,6 +10,7 @@ from osmia.btf.reader import BTF
 from osmia.btf.types import (
     COMPOSITES,
     ENUMS,
+    DeclTag,
     Enum,
     Enum64,
     Func,
@@ -38,6 +39,20 @@ _TAIL = """\
 
 #endif /* __VMLINUX_H__ */
 """
+_END = "#endif /* __VMLINUX_H__ */\n"
+#: Functions that programs may call; sources that declare them otherwise say the first macro.
+_KFUNCS = """\
+#ifndef BPF_NO_KFUNC_PROTOTYPES
+#ifndef __ksym
+#define __ksym __attribute__((section(".ksyms")))
+#endif
+#ifndef __weak
+#define __weak __attribute__((weak))
+#endif
+{}#endif
+
+"""
+_KFUNC_TAG = "bpf_kfunc"
 
 #: C23 made keywords of what the kernel defines.
 _BEFORE_C23 = "#if !defined(__STDC_VERSION__) || __STDC_VERSION__ < 202311L\n{}#endif\n\n"
@@ -64,9 +79,10 @@ def dump_c(btf: BTF, ids: Iterable[int] | None = None, *, header: bool = True) -
     """
     if header:
         yield _HEAD
-    yield from _Dump(btf).text(ids)
+    dump = _Dump(btf)
+    yield from dump.text(ids)
     if header:
-        yield _TAIL
+        yield _TAIL if ids is not None else _TAIL.replace(_END, "") + dump.kfuncs() + _END
 
 
 class _Dump:
@@ -93,6 +109,20 @@ class _Dump:
                 found = self._btf.type(type_id)
                 assert isinstance(found, Enum | Enum64)
                 yield self._enum(found)
+
+    def kfuncs(self) -> str:
+        """Prototypes of the functions that the BTF has marked as kfuncs (kernels since 6.10)."""
+        btf, lines = self._btf, []
+        if btf.string_offset(_KFUNC_TAG) is not None:
+            for type_id in btf.ids_of_kind(Kind.DECL_TAG):
+                tag = btf.type(type_id)
+                if isinstance(tag, DeclTag) and tag.name == _KFUNC_TAG:
+                    found = btf.type(tag.type_id)
+                    if isinstance(found, Func):
+                        name = self._spelling.name_of(found)
+                        declared = self._spelling.declare(found.type_id, name)
+                        lines.append(f"extern {declared} __weak __ksym;\n")
+        return _KFUNCS.format("".join(lines)) if lines else ""
 
     def _all_ids(self) -> Iterator[int]:
         """What stands on its own; anonymous structs stand where they are used."""

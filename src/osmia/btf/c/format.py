@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf.c.bodies import Bodies
 from osmia.btf.c.names import identifier
 from osmia.btf.c.spelling import Spelling
@@ -20,6 +21,7 @@ from osmia.btf.types import (
 )
 
 
+@names_wrong_arguments
 def format_type(btf: BTF, type_id: int) -> str:
     """The type as C names it: "const struct task_struct *", "int (*)(void *, long)".
 
@@ -29,6 +31,7 @@ def format_type(btf: BTF, type_id: int) -> str:
     return declaration(btf, type_id, "")
 
 
+@names_wrong_arguments
 def declaration(btf: BTF, type_id: int, name: str) -> str:
     """A declaration of `name` with this type, without the semicolon: "char comm[16]".
 
@@ -51,6 +54,7 @@ def _declare(btf: BTF, found: Type, name: str) -> str:
     return Spelling(btf, _abbreviated).declare(type_id, identifier(name) if name else "")
 
 
+@names_wrong_arguments
 def definition(btf: BTF, type_id: int) -> str:
     """The type's definition in C with its semicolon, without what it depends on.
 

@@ -6,6 +6,7 @@
 """
 
 from osmia.engine.maps.base import Map
+from osmia.engine.maps.devices import DeviceMap
 from osmia.engine.maps.indexed import (
     ArenaMap,
     ArrayMap,
@@ -26,6 +27,7 @@ __all__ = [
     "ArenaMap",
     "ArrayMap",
     "BloomFilter",
+    "DeviceMap",
     "EventMap",
     "InstructionArrayMap",
     "KeyedMap",

@@ -39,12 +39,16 @@ def structured(source: KeyedMap, *, take: bool = False) -> Array:
 
 def packed(target: KeyedMap, keys: Any, values: Any) -> tuple[bytes, bytes]:
     """Arrays of keys and of values as the bytes that the engine takes."""
-    if len(keys) != len(values):
-        problem = f"{len(keys)} keys and {len(values)} values are no entries"
+    keys, values = np.asanyarray(keys), np.asanyarray(values)
+    if not keys.ndim or not values.ndim or len(keys) != len(values):
+        problem = f"{keys.size} keys and {values.size} values are no entries"
         raise CodecError(f"map {target.name!r}: {problem}")
-    key_bytes = np.ascontiguousarray(keys, _typed(target, b"", b"")[0].dtype).tobytes()
     raw = np.zeros(len(values) * target.entry_value_size, np.uint8)
-    _typed_values(target, raw)[...] = values
+    try:
+        key_bytes = np.ascontiguousarray(keys, _typed(target, b"", b"")[0].dtype).tobytes()
+        _typed_values(target, raw)[...] = values
+    except (TypeError, ValueError) as error:
+        raise CodecError(f"map {target.name!r}: {error}") from None
     if len(key_bytes) != len(keys) * target.key_size:
         raise CodecError(f"map {target.name!r}: keys have {target.key_size} bytes")
     return key_bytes, raw.tobytes()

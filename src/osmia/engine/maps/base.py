@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict, Unpack, overload
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.raw_map import RawMap
 from osmia.errors import CodecError
 from osmia.object.uapi import MapType
@@ -73,6 +74,7 @@ class Map:
         super().__init_subclass__(**keywords)
         cls._classes.update(dict.fromkeys(types, cls))
 
+    @names_wrong_arguments
     def __init__(
         self, raw: RawMap, key_codec: Codec | None = None, value_codec: Codec | None = None
     ) -> None:
@@ -92,6 +94,7 @@ class Map:
         self.value_codec = self._fitting(value_codec, raw.value_size, "value")
 
     @staticmethod
+    @names_wrong_arguments
     def class_for(map_type: int) -> type[Map]:
         """The class that handles a map type; the plainest one for types unknown here."""
         return Map._classes.get(map_type, Map)
@@ -218,10 +221,12 @@ class Map:
         """
         self.raw.freeze()
 
+    @names_wrong_arguments
     def pin(self, path: str | os.PathLike[str]) -> None:
         """Pin the map to a path in a bpffs; missing directories are made, mode 0700."""
         self.raw.pin(path)
 
+    @names_wrong_arguments
     def unpin(self, path: str | os.PathLike[str]) -> None:
         """Remove a pin."""
         self.raw.unpin(path)

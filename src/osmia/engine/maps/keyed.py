@@ -17,6 +17,7 @@ from collections.abc import (
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from osmia.arguments import explained, names_wrong_arguments, raised_on_purpose
 from osmia.engine.maps.base import Map
 from osmia.engine.maps.errors import INDEXED_MAPS, Operation, element_error
 from osmia.engine.raw_map import RawMap
@@ -38,6 +39,13 @@ def quick_encoder(codec: Codec | None, encode: Callable[[Any], bytes]) -> Callab
     return pack
 
 
+def _is_flat(data: object) -> bool:
+    """Whether it is bytes, one after the other."""
+    if isinstance(data, memoryview):
+        return data.c_contiguous
+    return isinstance(data, bytes | bytearray)
+
+
 def _is_plain(codec: Codec | None) -> TypeGuard[IntCodec]:
     """Whether values are the very integers that `struct` gives: no enum."""
     return type(codec) in (IntCodec, PointerCodec)
@@ -49,9 +57,6 @@ class KeyedMap(
     types=(
         MapType.HASH,
         MapType.LRU_HASH,
-        MapType.DEVMAP,
-        MapType.DEVMAP_HASH,
-        MapType.CPUMAP,
         MapType.CGROUP_STORAGE,
         MapType.STRUCT_OPS,
     ),
@@ -97,7 +102,10 @@ class KeyedMap(
         With `mark` an entry of an LRU map counts as used just now, as when a program looks it
         up: NotSupportedError in the kernel, where lookups from outside never do (since 5.2).
         """
-        value = self.raw.lookup_with(self.encode_key(key), flags, mark=mark)
+        try:
+            value = self.raw.lookup_with(self.encode_key(key), flags, mark=mark)
+        except Exception as error:
+            raise explained(error, KeyedMap.lookup, flags=flags) from None
         if isinstance(value, int):
             raise self._error(Operation.LOOK_UP, value, key)
         return self._decode_value(value)
@@ -108,7 +116,10 @@ class KeyedMap(
             encoded = self._encode_key(key)
         except (CodecError, struct.error):
             encoded = self.encode_key(key)
-        value = self.raw.lookup_with(encoded, flags) if flags else self._lookup(encoded)
+        try:
+            value = self.raw.lookup_with(encoded, flags) if flags else self._lookup(encoded)
+        except Exception as error:
+            raise explained(error, KeyedMap.get, flags=flags) from None
         if not isinstance(value, int):
             return self._decode_value(value)
         if value == errno.ENOENT:
@@ -141,8 +152,13 @@ class KeyedMap(
         """
         if value is _MISSING:
             self.update_many(key, flags=flags)
-        elif error := self._update(self.encode_key(key), self.encode_value(value), flags):
-            raise self._error(Operation.UPDATE, error, key)
+            return
+        try:
+            failed = self._update(self.encode_key(key), self.encode_value(value), flags)
+        except Exception as error:
+            raise explained(error, KeyedMap.update, flags=flags) from None
+        if failed:
+            raise self._error(Operation.UPDATE, failed, key)
 
     def __delitem__(self, key: Any) -> None:
         if error := self._delete(self.encode_key(key)):
@@ -157,7 +173,10 @@ class KeyedMap(
 
         KernelError EOPNOTSUPP where the map type cannot.
         """
-        value = self.raw.take(self.encode_key(key), flags)
+        try:
+            value = self.raw.take(self.encode_key(key), flags)
+        except Exception as error:
+            raise explained(error, KeyedMap.lookup_and_delete, flags=flags) from None
         if isinstance(value, int):
             raise self._error(Operation.TAKE, value, key)
         return self._decode_value(value)
@@ -171,17 +190,26 @@ class KeyedMap(
             return default
         raise self._error(Operation.TAKE, value, key)
 
+    def popitem(self) -> tuple[Any, Any]:
+        """Take some entry out. KeyError where there is none."""
+        for key in self:
+            with suppress(KeyError):  # somebody else was faster
+                return key, self.pop(key)
+        raise KeyError(f"map {self.name!r} is empty")
+
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """The value under `key`; where there is none, `default` is stored first.
 
         Of several that try at once, one stores, and all get what it stored; where keys are
         indices, which exist to the kernel also without a value, the last one's stays.
         """
-        flags = ElementFlag.ANY if self.type in INDEXED_MAPS else ElementFlag.NOEXIST
         value = self.get(key, _MISSING)
+        if value is _MISSING and self.type in INDEXED_MAPS:
+            self.update(key, default)
+            return self.get(key, default)  # a value of zeros empties the slot again
         while value is _MISSING:
             with suppress(KeyExistsError):
-                self.update(key, default, flags)
+                self.update(key, default, ElementFlag.NOEXIST)
             value = self.get(key, _MISSING)
         return value
 
@@ -256,6 +284,7 @@ class KeyedMap(
             return None
         raise self._error(Operation.LOOK_UP, value)
 
+    @names_wrong_arguments
     def update_many(
         self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | numpy.ndarray, flags: int = 0
     ) -> None:
@@ -270,17 +299,24 @@ class KeyedMap(
             return
         pairs: Iterable[Any] = entries.items() if isinstance(entries, Mapping) else entries
         keys, values = bytearray(), bytearray()
-        for key, value in pairs:
-            keys += self.encode_key(key)
-            values += self.encode_value(value)
+        try:
+            for key, value in pairs:
+                keys += self.encode_key(key)
+                values += self.encode_value(value)
+        except (TypeError, ValueError) as error:
+            if raised_on_purpose(error):
+                raise
+            raise CodecError(f"map {self.name!r}: entries are pairs of key and value") from None
         self._store(bytes(keys), bytes(values), flags)
 
+    @names_wrong_arguments
     def update_arrays(self, keys: numpy.ndarray, values: numpy.ndarray, flags: int = 0) -> None:
         """Store two arrays of equal length, converted to the types of `to_numpy` if need be."""
         from osmia.engine.maps import arrays  # brings numpy
 
         self._store(*arrays.packed(self, keys, values), flags)
 
+    @names_wrong_arguments
     def delete_many(self, keys: Iterable[Any]) -> int:
         """Delete the keys that are there; how many were."""
         packed = b"".join(map(self.encode_key, keys))
@@ -324,10 +360,11 @@ class KeyedMap(
 
         return arrays.separate(self, take=take)
 
+    @names_wrong_arguments
     def decode_values(self, data: bytes) -> Iterator[Any]:
         """The values in undecoded bytes of several, one after the other."""
         codec = self.value_codec
-        return iter(()) if codec is None else codec.iter_decode(data)
+        return iter(()) if codec is None else codec.iter_decode(data)  # which checks them
 
     def _store(self, keys: bytes, values: bytes, flags: int) -> None:
         done, error = self.raw.update_many(keys, values, flags) if keys else (0, 0)
@@ -337,6 +374,8 @@ class KeyedMap(
 
     def _check_size(self, key: bytes) -> None:
         """Engines take keys of exactly the map's size: others would run over their memory."""
+        if not isinstance(key, bytes | bytearray):
+            raise CodecError(f"map {self.name!r}: an encoded key is bytes, not {key!r:.80}")
         if len(key) != self.key_size:
             problem = f"keys have {self.key_size} bytes, not {len(key)}"
             raise CodecError(f"map {self.name!r}: {problem}")
@@ -363,6 +402,8 @@ class KeyedMap(
 
     def _one_by_one(self, data: bytes) -> Iterator[Any]:
         """`decode_values` for values that no codec alone decodes."""
+        if not _is_flat(data):
+            raise CodecError(f"map {self.name!r}: values are bytes, not {data!r:.80}")
         size, decode = self.entry_value_size, self._decode_value
         return (decode(data[start : start + size]) for start in range(0, len(data), size))
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.maps.errors import Operation
 from osmia.engine.maps.keyed import KeyedMap
 from osmia.errors import CodecError, KernelError, OsmiaError
@@ -43,8 +44,10 @@ class LpmTrie(KeyedMap, types=(MapType.LPM_TRIE,)):
             networks = (self.network_of(keys[at : at + self.key_size]) for at in starts)
             yield from zip(networks, self.decode_values(bytes(values)), strict=True)
 
+    @names_wrong_arguments
     def network_of(self, key: bytes) -> Network:
         """The network of an undecoded key."""
+        self._check_size(key)
         (prefix,) = _PREFIX.unpack_from(key)
         return self._network_type()((key[_PREFIX.size :], prefix), strict=False)
 

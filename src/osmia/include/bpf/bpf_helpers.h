@@ -43,6 +43,14 @@
 #define __noinline __attribute__((noinline))
 #endif
 
+/* Which way a condition mostly goes. */
+#ifndef likely
+#define likely(x) __builtin_expect(!!(x), 1)
+#endif
+#ifndef unlikely
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#endif
+
 #ifndef __weak
 #define __weak __attribute__((weak))
 #endif

@@ -252,12 +252,14 @@ struct pt_regs___original {
 #define PT_REGS_PARM4_SYSCALL(x) ___bpf_register(x, ___PT_SYSCALL_PARM4)
 #define PT_REGS_PARM5_SYSCALL(x) ___bpf_register(x, ___PT_SYSCALL_PARM5)
 #define PT_REGS_PARM6_SYSCALL(x) ___bpf_register(x, ___PT_SYSCALL_PARM6)
+#define PT_REGS_PARM7_SYSCALL(x) ___bpf_register(x, ___PT_PARM7)
 #define PT_REGS_PARM1_CORE_SYSCALL(x) ___bpf_first_syscall_core(x)
 #define PT_REGS_PARM2_CORE_SYSCALL(x) ___bpf_register_core(x, ___PT_PARM2)
 #define PT_REGS_PARM3_CORE_SYSCALL(x) ___bpf_register_core(x, ___PT_PARM3)
 #define PT_REGS_PARM4_CORE_SYSCALL(x) ___bpf_register_core(x, ___PT_SYSCALL_PARM4)
 #define PT_REGS_PARM5_CORE_SYSCALL(x) ___bpf_register_core(x, ___PT_SYSCALL_PARM5)
 #define PT_REGS_PARM6_CORE_SYSCALL(x) ___bpf_register_core(x, ___PT_SYSCALL_PARM6)
+#define PT_REGS_PARM7_CORE_SYSCALL(x) ___bpf_register_core(x, ___PT_PARM7)
 
 /*
  * Since 4.17 (x86-64, arm64, s390; later riscv, powerpc) a system call's function gets

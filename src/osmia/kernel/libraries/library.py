@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.reuse import check_reuse, effective
 from osmia.errors import ClosedError, KernelError, OsmiaError
 from osmia.formats import open_object
@@ -115,6 +116,7 @@ class Library:
         return f"<Library {self.name!r}: version {self.version}, {self.digest[:12]}, {maps}>"
 
 
+@names_wrong_arguments
 def library(name: str, *, root: places.Root = None) -> Library:
     """The library that `osmia.publish` made last under that name, on this machine; `root` is
     the directory with all libraries, if not the usual one.

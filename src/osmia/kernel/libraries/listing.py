@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import KernelError, OsmiaError
 from osmia.kernel.libraries import places, record
 from osmia.kernel.maps.info import read_info
@@ -32,6 +33,7 @@ class LibraryInfo(NamedTuple):
     problem: str = ""
 
 
+@names_wrong_arguments
 def published(root: places.Root = None) -> list[LibraryInfo]:
     """The libraries of this machine, by name, those with a problem too."""
     found = (described(name, root) for name in places.names(root))

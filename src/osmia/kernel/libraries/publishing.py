@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.loaded import LoadedObject
 from osmia.engine.refusals import lacking
 from osmia.errors import ClosedError, KernelError
@@ -20,6 +21,7 @@ from osmia.kernel.sys import pin_sets
 _TRIES = 16
 
 
+@names_wrong_arguments
 def publish(loaded: LoadedObject, name: str, *, root: places.Root = None) -> LibraryInfo:
     """Make a loaded object a library of this machine: any process can link against it with
     `osmia.library(name)`, also when this one is gone, until it is removed or the machine stops.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.errors import NotSupportedError
 from osmia.kernel.links import (
@@ -183,6 +184,7 @@ KINDS = (
 )  # fmt: skip
 
 
+@names_wrong_arguments
 def attach(program: Attachable, target: Any = None, **options: Any) -> Link:
     """Attach a program where its type, attach type and section say; `KINDS` has what `target`
     and `options` are for each kind. The link is the caller's.
@@ -221,5 +223,6 @@ def kind_of(program: Attachable, target: Any, options: dict[str, Any]) -> Kind:
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """A function's parameters but for the first, the program."""
-    code = function.__code__  # `inspect` takes 20 ms to import
+    # `inspect` takes 20 ms to import.
+    code = getattr(function, "__wrapped__", function).__code__
     return tuple(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])

@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack
 from functools import partial
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
@@ -32,6 +33,7 @@ _ONLY_HOOK = {
 }
 
 
+@names_wrong_arguments
 def attach_cgroup(
     program: Attachable,
     cgroup: str | os.PathLike[str] | int,

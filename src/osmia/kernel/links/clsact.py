@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import HookLink
@@ -60,6 +61,7 @@ class _Place:
         return filter_message(self.index, self.parent, self.priority, self.handle)
 
 
+@names_wrong_arguments
 def attach_clsact(
     program: Attachable,
     interface: str | int,

@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 
+from osmia.arguments import names_wrong_arguments
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.probes.features import needs
@@ -75,6 +76,7 @@ class IteratorLink(KernelLink):
                 yield chunk
 
 
+@names_wrong_arguments
 def attach_iterator(
     program: Attachable,
     *,

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
@@ -31,6 +32,7 @@ _RETURN = 1
 _NO_FUNCTION = "__ftrace_invalid_address_"
 
 
+@names_wrong_arguments
 def attach_kprobe_multi(
     program: Attachable,
     functions: str | Sequence[str] = (),
@@ -80,6 +82,7 @@ def attach_kprobe_multi(
     return KernelLink(FileDescriptor(fd), what)
 
 
+@names_wrong_arguments
 def attach_uprobe_multi(
     program: Attachable,
     binary: str | os.PathLike[str],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
@@ -19,6 +20,7 @@ HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 
 _DEFRAGMENT = 1
 
 
+@names_wrong_arguments
 def attach_netfilter(
     program: Attachable,
     family: str,

@@ -43,7 +43,8 @@ class Place:
     expected_revision: int = 0
 
     def __post_init__(self) -> None:
-        chosen = [self.before is not None, self.after is not None, self.first, self.last]
+        chosen = [self.before is not None, self.after is not None]
+        chosen += [bool(self.first), bool(self.last)]
         if sum(chosen) > 1:
             raise ValueError("at most one of before, after, first and last")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from enum import IntEnum
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.errors import NotSupportedError
 from osmia.kernel.links.attachable import Attachable
@@ -91,6 +92,7 @@ class PerfEventLink(KernelLink):
         self._event.close()
 
 
+@names_wrong_arguments
 def attach_tracepoint(
     program: Attachable, category: str, name: str = "", *, cookie: int = 0
 ) -> Link:
@@ -111,6 +113,7 @@ def attach_tracepoint(
     return attach_to_event(program, event, what, cookie)
 
 
+@names_wrong_arguments
 def attach_perf_event(
     program: Attachable,
     event: SoftwareEvent | HardwareEvent | int,

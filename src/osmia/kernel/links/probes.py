@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
@@ -26,6 +27,7 @@ _SOURCES = Path("/sys/bus/event_source/devices")
 _SYSCALL_PREFIXES = {"x86_64": "__x64_", "aarch64": "__arm64_", "riscv64": "__riscv_"}
 
 
+@names_wrong_arguments
 def attach_kprobe(
     program: Attachable,
     function: str,
@@ -64,6 +66,7 @@ def attach_kprobe(
     return attach_to_event(program, event, what, cookie)
 
 
+@names_wrong_arguments
 def attach_uprobe(
     program: Attachable,
     binary: str | os.PathLike[str],

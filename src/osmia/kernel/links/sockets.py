@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.links.attachable import Attachable
@@ -31,6 +32,7 @@ _NETNS_HOOKS = {
 }
 
 
+@names_wrong_arguments
 def attach_socket_filter(program: Attachable, target: socket.socket) -> HookLink:
     """Let the program decide how much of each packet the socket gets (since 3.19).
 
@@ -45,6 +47,7 @@ def attach_socket_filter(program: Attachable, target: socket.socket) -> HookLink
     )
 
 
+@names_wrong_arguments
 def attach_reuseport(program: Attachable, target: socket.socket) -> HookLink:
     """Let the program choose the socket of a SO_REUSEPORT group (since 4.19).
 
@@ -60,12 +63,15 @@ def attach_reuseport(program: Attachable, target: socket.socket) -> HookLink:
     )
 
 
+@names_wrong_arguments
 def attach_netns(
     program: Attachable, netns: str | os.PathLike[str] | int = "/proc/thread-self/ns/net"
 ) -> KernelLink:
     """Attach a socket lookup (since 5.9) or flow dissector program (since 5.8) to a network
     namespace, given as a path or descriptor; the one of this thread by default."""
-    attach_type = _NETNS_HOOKS[ProgramType(program.type)]
+    attach_type = _NETNS_HOOKS.get(ProgramType(program.type))
+    if attach_type is None:
+        raise NotSupportedError(f"program {program.name!r} is none for a network namespace")
     what = f"program {program.name!r} on {attach_type.name.lower()} of the network namespace"
     with _open_netns(netns) as namespace, needs("5.8", "links on network namespaces"):
         fd = syscall.link_create(
@@ -77,6 +83,7 @@ def attach_netns(
     return KernelLink(FileDescriptor(fd), what)
 
 
+@names_wrong_arguments
 def attach_sockmap(
     program: Attachable, sockmap: HasFileno, attach_type: AttachType | None = None
 ) -> Link:
@@ -105,7 +112,10 @@ def attach_sockmap(
 def _sockmap_hook(program: Attachable) -> AttachType:
     if program.expected_attach_type is not None:
         return AttachType(program.expected_attach_type)
-    return _SOCKMAP_HOOKS[ProgramType(program.type)]
+    hook = _SOCKMAP_HOOKS.get(ProgramType(program.type))
+    if hook is None:
+        raise NotSupportedError(f"program {program.name!r} is none for a sockmap")
+    return hook
 
 
 def _attach_to_map(

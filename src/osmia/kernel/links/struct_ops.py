@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.kernel.links.link import HookLink, KernelLink
 from osmia.kernel.probes import since
@@ -25,6 +26,7 @@ class StructOpsLink(KernelLink):
         syscall.link_update(self.fileno(), struct_ops.fileno(), what=f"update {self.what}")
 
 
+@names_wrong_arguments
 def attach_struct_ops(struct_ops: HasFileno, name: str = "") -> StructOpsLink:
     """Register the value of a struct_ops map made with BPF_F_LINK (since 6.4).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
@@ -28,6 +29,7 @@ class Attached:
     revision: int
 
 
+@names_wrong_arguments
 def attach_tcx(
     program: Attachable,
     interface: str | int,
@@ -50,6 +52,7 @@ def attach_tcx(
         return _attach(program, interface, attach_type, place)
 
 
+@names_wrong_arguments
 def attach_netkit(
     program: Attachable,
     interface: str | int,
@@ -75,8 +78,11 @@ def attach_netkit(
         raise missing("netkit", "6.7") from None
 
 
+@names_wrong_arguments
 def attached_tcx(interface: str | int, direction: str) -> Attached:
     """What hangs on an interface's tcx "ingress" or "egress" hook (since 6.6)."""
+    if direction not in _TCX:
+        raise ValueError(f"direction={direction!r}: 'ingress' or 'egress'")
     with needs("6.6", "tcx"):
         found = syscall.prog_query(
             target=interface_index(interface),

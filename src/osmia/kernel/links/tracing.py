@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import KernelError, RelocationError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
@@ -18,6 +19,7 @@ from osmia.object.uapi import AttachType
 _AGAIN = "load it again to attach it again"
 
 
+@names_wrong_arguments
 def attach_raw_tracepoint(program: Attachable, name: str, *, cookie: int = 0) -> KernelLink:
     """Attach to a tracepoint without the stable argument layout, by its name without
     category: "sched_switch" (since 4.17). `cookie`: since 6.10.
@@ -37,6 +39,7 @@ def attach_raw_tracepoint(program: Attachable, name: str, *, cookie: int = 0) ->
     return KernelLink(FileDescriptor(fd), what)
 
 
+@names_wrong_arguments
 def attach_tracing(program: Attachable, *, cookie: int = 0) -> KernelLink:
     """Attach a tp_btf, fentry, fexit, fmod_ret or LSM program where it was loaded for.
 
@@ -83,6 +86,7 @@ def _open(program: Attachable, what: str, again: str) -> int:
         raise
 
 
+@names_wrong_arguments
 def attach_freplace(
     program: Attachable, target: Attachable | None = None, function: str = ""
 ) -> KernelLink:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, FuncProto, Kind, kernel_btf
 from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
@@ -22,6 +23,7 @@ _MAX_ARGUMENTS, _MAX_STRUCT = 12, 16
 _SCALARS = (Kind.INT, Kind.PTR, Kind.ENUM, Kind.ENUM64)
 
 
+@names_wrong_arguments
 def attach_tracing_multi(
     program: Attachable,
     functions: str | Sequence[str],

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.elf.static_probes import StaticProbe, static_probes
 from osmia.engine.link import Link
 from osmia.errors import NotSupportedError
@@ -58,6 +59,7 @@ class UsdtLink(LinkGroup):
             free()
 
 
+@names_wrong_arguments
 def attach_usdt(
     program: Attachable,
     binary: str | os.PathLike[str],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
@@ -17,6 +18,7 @@ from osmia.object.uapi import AttachType
 _MODES = {"": 0, "generic": 2, "native": 4, "offload": 8}
 
 
+@names_wrong_arguments
 def attach_xdp(program: Attachable, interface: str | int, *, mode: str = "") -> KernelLink:
     """Attach to an interface, by name or index (a link, since 5.9).
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
 from osmia.errors import ClosedError
@@ -96,6 +97,7 @@ class KernelObject(engine.LoadedObject):
         loaded = self._sections.get(section.name)
         return loaded.memory if loaded is not None else None
 
+    @names_wrong_arguments
     def rebind(self, name: str, provider: Any) -> None:
         replacement = self.replacements.get(name)
         if self._closed or replacement is None:
@@ -103,6 +105,7 @@ class KernelObject(engine.LoadedObject):
         else:
             replacement.rebind(provider, self)
 
+    @names_wrong_arguments
     def attach_struct_ops(self, name: str) -> Link:
         from osmia.kernel.links import struct_ops
 
@@ -123,6 +126,7 @@ class KernelObject(engine.LoadedObject):
             raise ValueError(f"struct_ops {name!r} is registered by a link; pin that")
         struct_ops.register_for_good(ops, value, name)
 
+    @names_wrong_arguments
     def pin(
         self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
     ) -> list[Path]:
@@ -133,6 +137,7 @@ class KernelObject(engine.LoadedObject):
         pin_sets.pin_all(wanted)
         return [path for _, path, _ in wanted]
 
+    @names_wrong_arguments
     def unpin(
         self, directory: str | os.PathLike[str], *, programs: bool = True, maps: bool = True
     ) -> None:

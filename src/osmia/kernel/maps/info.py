@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.maps.info import MapInfo
 from osmia.kernel.sys import attributes, syscall
 from osmia.object.uapi import MapFlag, MapType
 
 
+@names_wrong_arguments
 def read_info(fd: int) -> MapInfo:
     """The facts about the map behind the descriptor `fd`."""
     raw = attributes.MapInfo()

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import Any, NamedTuple
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, kernel_btf
 from osmia.engine.map_rules import broken_rule
 from osmia.engine.maps import Map, MapInfo
@@ -61,6 +62,7 @@ class MapTypes(NamedTuple):
     value_type_btf_obj_fd: int = 0
 
 
+@names_wrong_arguments
 def create_map(
     map_type: MapType,
     *,
@@ -112,6 +114,7 @@ def create_map(
     return _wrap(FileDescriptor(fd, f"map {name!r}"), name, key_codec, value_codec)
 
 
+@names_wrong_arguments
 def map_from_id(
     identifier: int,
     *,
@@ -128,6 +131,7 @@ def map_from_id(
     return _wrap(fd, name, key_codec, value_codec)
 
 
+@names_wrong_arguments
 def map_from_pin(
     path: str | os.PathLike[str],
     *,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Never
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine import program as engine
 from osmia.kernel.programs import info as info_of
 from osmia.kernel.programs import loading as program_load
@@ -55,6 +56,7 @@ class KernelProgram(engine.Program):
         self.usdt_specs: StaticProbeSpecs | None = None
 
     @classmethod
+    @names_wrong_arguments
     def load(
         cls,
         type: ProgramType | int,  # noqa: A002
@@ -140,6 +142,7 @@ class KernelProgram(engine.Program):
         return cls(fd, type=told.type, name=told.name)
 
     @classmethod
+    @names_wrong_arguments
     def from_id(cls, identifier: int) -> KernelProgram:
         """Open a loaded program by id, since 4.13. KernelError ENOENT when there is none."""
         return cls.from_fd(
@@ -147,6 +150,7 @@ class KernelProgram(engine.Program):
         )
 
     @classmethod
+    @names_wrong_arguments
     def from_pin(cls, path: str | os.PathLike[str]) -> KernelProgram:
         """Open a pinned program. KernelError when nothing, or something else, is pinned."""
         return cls.from_fd(open_pin(path, "program"))
@@ -215,15 +219,19 @@ class KernelProgram(engine.Program):
 
         return links.attach(self, target, **options)
 
+    @names_wrong_arguments
     def pin(self, path: str | os.PathLike[str]) -> None:
         pins.pin(self.fileno(), path, what=f"program {self.name!r}")
 
+    @names_wrong_arguments
     def unpin(self, path: str | os.PathLike[str]) -> None:
         pins.unpin(path)
 
+    @names_wrong_arguments
     def bind_map(self, map_fd: int) -> None:
         syscall.prog_bind_map(self.fileno(), map_fd, what=f"bind a map to program {self.name!r}")
 
+    @names_wrong_arguments
     def associate_struct_ops(self, struct_ops: HasFileno) -> None:
         """Let kfuncs that this program calls act on a struct_ops map (since 7.0), for as long as
         both live; once for each program.

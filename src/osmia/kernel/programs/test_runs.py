@@ -12,6 +12,7 @@ from enum import IntFlag
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.results import RunResult, as_packet
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.sys import syscall
@@ -80,6 +81,7 @@ _KINDS: Mapping[int, _Kind] = {
 _PLAIN = _Kind()
 
 
+@names_wrong_arguments
 def run(
     fd: int,
     program_type: ProgramType | int,

@@ -173,23 +173,7 @@ class _Writer:
         for extern in image.externs:
             self.externs.resolve(extern)
         self.code.step()
-        program = image.program
-        attributes = self.blob.add_attributes(
-            ProgLoad(
-                prog_type=program.type,
-                insn_cnt=len(image.code) // 8,
-                prog_flags=program.flags,
-                prog_name=program.name.encode()[:NAME_LENGTH],
-                expected_attach_type=image.expected_attach_type,
-                func_info_rec_size=_FUNCTION_INFO,
-                func_info_cnt=len(image.function_info) // _FUNCTION_INFO,
-                line_info_rec_size=_LINE_INFO,
-                line_info_cnt=len(image.line_info) // _LINE_INFO,
-                core_relo_cnt=len(image.core_relocations) // _CORE_RELOCATION,
-                core_relo_rec_size=_CORE_RELOCATION,
-            ),
-            "core_relo_rec_size",
-        )
+        attributes = self.blob.add_attributes(_program(image), "core_relo_rec_size")
         code = self._point(attributes, "insns", image.code)
         self._point(attributes, "license", self.contents.object.license.encode() + b"\0")
         if image.function_info:
@@ -203,7 +187,7 @@ class _Writer:
             self.code.step()
             self.externs.write(use, code, image.functions)
         self.code.step()
-        target = self._find_target(program, attributes)
+        target = self._find_target(image.program, attributes)
         self._call(Command.PROG_LOAD, attributes)
         descriptor = self.blob.add_descriptors(1)
         self.code.store(descriptor, "r7")
@@ -255,3 +239,22 @@ class _Writer:
 
 def _holds_maps(definition: model.Map) -> bool:
     return definition.type in _MAPS_OF_MAPS
+
+
+def _program(image: Image) -> ProgLoad:
+    """The attributes of a program, but for addresses and descriptors."""
+    program = image.program
+    return ProgLoad(
+        prog_type=program.type,
+        insn_cnt=len(image.code) // 8,
+        prog_flags=program.flags,
+        prog_name=program.name.encode()[:NAME_LENGTH],
+        expected_attach_type=image.expected_attach_type,
+        func_info_rec_size=_FUNCTION_INFO,
+        func_info_cnt=len(image.function_info) // _FUNCTION_INFO,
+        line_info_rec_size=_LINE_INFO,
+        line_info_cnt=len(image.line_info) // _LINE_INFO,
+        core_relo_cnt=len(image.core_relocations) // _CORE_RELOCATION,
+        # Before 5.17 no field of it may be set.
+        core_relo_rec_size=_CORE_RELOCATION if image.core_relocations else 0,
+    )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
+from osmia.arguments import names_wrong_arguments
 from osmia.errors import EditError
 from osmia.isa.jumps import second_slots
 from osmia.isa.packing import ByteOrder
 from osmia.object.editing.new_code import Code, Label, NewCode, new_code
 from osmia.object.editing.rebuild import Edits, Gap, Moved, Rebuilt, rebuild
 from osmia.object.model import Object, Relocation
+from osmia.values.names import unknown_name
 
 
 class FunctionEditor:
@@ -22,9 +24,12 @@ class FunctionEditor:
     method, for what cannot be right.
     """
 
+    @names_wrong_arguments
     def __init__(self, obj: Object, function: str, *, long_jumps: bool = True) -> None:
         self.object = obj
         self.key = function
+        if function not in obj.functions:
+            raise KeyError(unknown_name(obj.name, function, obj.functions, kind="function "))
         self.function = obj.functions[function]
         self.long_jumps = long_jumps
         self._byteorder = cast("ByteOrder", obj.byteorder)
@@ -197,6 +202,7 @@ class FunctionEditor:
         return EditError(f"function {self.key!r}: {message}")
 
 
+@names_wrong_arguments
 def apply_edits(obj: Object, editors: Iterable[FunctionEditor]) -> tuple[Object, dict[str, Moved]]:
     """`obj` with the edits of several functions, each with one editor, and where slots are now.
 
@@ -205,6 +211,8 @@ def apply_edits(obj: Object, editors: Iterable[FunctionEditor]) -> tuple[Object,
     functions, tables = dict(obj.functions), dict(obj.jump_tables)
     moved: dict[str, Moved] = {}
     for editor in editors:
+        if not isinstance(editor, FunctionEditor):
+            raise TypeError(f"{editor!r:.80} is no FunctionEditor")
         if functions.get(editor.key) is not editor.function:
             raise EditError(f"function {editor.key!r} is not the one that was edited")
         rebuilt = editor.rebuilt()

@@ -11,11 +11,12 @@ from typing import NamedTuple
 from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
 from osmia.btf.additions import Additions
 from osmia.btf.patch import SectionLayout, corrected
+from osmia.errors import ObjectFormatError
 from osmia.object.map_attributes import find_attribute
 from osmia.object.model import Function, Map, Object
 from osmia.passes.linking.liveness import Place
 from osmia.passes.linking.placement import Placement
-from osmia.passes.linking.symbols import Symbols, What, variable_id
+from osmia.passes.linking.symbols import Symbols, What, variable_id, where
 
 #: Sections that all objects have alike: one's is everybody's.
 TEXTS = ("license", "version")
@@ -116,6 +117,8 @@ class Types:
         bases = placement.bases | placement.other_bases
         base = bases.get(datasec.name, 0)
         for entry in datasec.entries:
+            if entry.type_id >= len(ids):
+                raise self._no_type(number, f"section {datasec.name!r}", entry.type_id)
             new_id = ids[entry.type_id]
             if not new_id or new_id in known:
                 continue
@@ -141,6 +144,9 @@ class Types:
         ids, texts = self.ids[number], self._texts[number]
         if texts is None:
             return function
+        named = [function.btf_id, *[each.type_id for each in function.core_relocations]]
+        if max(named) >= len(ids):
+            raise self._no_type(number, f"function {function.name!r}", max(named))
         core = tuple(
             [each._replace(type_id=ids[each.type_id]) for each in function.core_relocations]
         )
@@ -160,6 +166,10 @@ class Types:
             line_info=words.tobytes(),
             core_relocations=core,
         )
+
+    def _no_type(self, number: int, what: str, type_id: int) -> ObjectFormatError:
+        message = f"{what} names type {type_id}, which does not exist"
+        return ObjectFormatError(message, file=where(self.objects[number]))
 
     def of_map(self, number: int, definition: Map) -> Map:
         """A map of an input with its types as they are now."""
@@ -195,8 +205,8 @@ class Types:
 def left_out(
     objects: Sequence[Object], symbols: Symbols, unneeded: frozenset[Place]
 ) -> list[set[int]]:
-    """The VARs and FUNCs of each input that the output is to be without: what was declared is
-    defined now or declared by another, what was defined lost or is needed by nobody."""
+    """The types of each input that the output is to be without: VARs and FUNCs that are defined
+    now or declared by another, that lost or that nobody needs, and what only these need."""
     found: list[set[int]] = [set() for _ in objects]
     for symbol in symbols.values():
         kept = symbol.extern if symbol.winner is None else None
@@ -221,7 +231,22 @@ def left_out(
             if name in told:
                 found[number] |= ids
             told.add(name)
+    for obj, ids in zip(objects, found, strict=True):
+        if obj.btf is not None and ids:
+            ids |= _their_prototypes(obj.btf, ids)
     return found
+
+
+def _their_prototypes(btf: BTF, ids: Collection[int]) -> set[int]:
+    """The types of functions that are left out, where nothing else refers to them."""
+    functions = [each for each in ids if btf.kind_of(each) == Kind.FUNC]
+    if not functions:
+        return set()
+    words, starts = btf.records()
+    # Compilers refer to prototypes here alone; where a size stands it may look like one.
+    references = [words[start + 2] for start in starts]
+    prototypes = [btf.words(each)[2] for each in functions]
+    return {each for each in prototypes if references.count(each) == prototypes.count(each)}
 
 
 def _unneeded_types(objects: Sequence[Object], unneeded: frozenset[Place]) -> list[set[int]]:

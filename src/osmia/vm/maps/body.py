@@ -36,6 +36,29 @@ SPARSE = INDEXED - {MapType.ARRAY, MapType.PERCPU_ARRAY}
 OUTER = frozenset({MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS})
 
 
+class Arguments:
+    """A map's `arguments` for one operation, under the lock: what is in them of an operation that
+    a signal came into is there again afterwards."""
+
+    __slots__ = ("_body", "_saved")
+
+    def __init__(self, body: MapBody) -> None:
+        self._body = body
+        self._saved = b""
+
+    def __enter__(self) -> None:
+        body = self._body
+        if body.busy:
+            self._saved = body.vm.memory.read(body.arguments, body.arguments_size)
+        body.busy = True
+
+    def __exit__(self, *_: object) -> None:
+        body = self._body
+        if self._saved and not body.vm.closed:
+            body.vm.memory.write(body.arguments, self._saved)
+        body.busy = bool(self._saved)
+
+
 class MapBody:
     """A map's place in the vm's memory, and what is kept about it that programs do not see.
 
@@ -66,10 +89,13 @@ class MapBody:
         self.step = definition.stride * self.copies
         """Bytes of all copies of a value."""
         # Where keys and values are put for native functions.
-        size = 2 * layout.MAP_HEADER_SIZE + definition.key_size + self.step
-        self.arguments = vm.memory.control.allocate(size, 64)
-        self.lock = threading.Lock()
-        """What every native operation of Python holds: none goes on meanwhile."""
+        self.arguments_size = 2 * layout.MAP_HEADER_SIZE + definition.key_size + self.step
+        self.arguments = vm.memory.control.allocate(self.arguments_size, 64)
+        self.lock = threading.RLock()
+        """What every native operation of Python holds: no other thread's goes on meanwhile. One of
+        a signal handler may, in the middle of its own thread's; see `Arguments`."""
+        self.busy = False
+        """Whether an operation has its key or value in `arguments`."""
         self.released = False
         self.frozen = False
         self.handles: WeakSet[Any] = WeakSet()

@@ -11,8 +11,8 @@ from typing import Any
 
 from osmia.engine.maps.errors import Operation, element_error
 from osmia.engine.raw_map import Packed, RawMap
-from osmia.errors import CodecError
-from osmia.object.uapi import ElementFlag, MapType
+from osmia.errors import CodecError, KernelError
+from osmia.object.uapi import AttachType, ElementFlag, MapType, ProgramType
 from osmia.vm.maps.raw import VmMap
 
 
@@ -41,7 +41,21 @@ class SparseMap(VmMap):
         return VmMap.update(self, key, bytes(self.value_size))
 
     def reference(self, value: Any) -> bytes:
+        if self.type in (MapType.DEVMAP, MapType.CPUMAP):
+            return _program_number(self, value)
         return reference(value, self.value_size)
+
+
+def _program_number(raw: VmMap, program: Any) -> bytes:
+    """What stands for an XDP program in a map of devices or CPUs: its number, which is its id."""
+    number = raw.vm.number_of(program)
+    cpus = raw.type is MapType.CPUMAP
+    wanted = AttachType.XDP_CPUMAP if cpus else AttachType.XDP_DEVMAP
+    if program.type is not ProgramType.XDP or program.expected_attach_type is not wanted:
+        what = f"store program {program.name!r} in map {raw.name!r}"
+        hint = f"it wants an XDP program of attach type {wanted.name}"
+        raise KernelError(errno.ENOMEM if cpus else errno.EINVAL, what, hint=hint)  # as kernels
+    return number.to_bytes(raw.value_size, "little")
 
 
 def reference(value: Any, size: int) -> bytes:
@@ -59,6 +73,9 @@ class DeviceHash(VmMap):
         if flags > ElementFlag.EXIST or not any(value[:4]):
             return self._unchangeable() or errno.EINVAL
         return super().update(key, value, flags & ElementFlag.NOEXIST)
+
+    def reference(self, value: Any) -> bytes:
+        return _program_number(self, value)
 
 
 class _Untold(VmMap):

@@ -14,7 +14,7 @@ from osmia.engine.maps.info import MapInfo
 from osmia.engine.raw_map import ARRAYS, Packed, RawMap
 from osmia.errors import BpfPermissionError, ClosedError, KernelError
 from osmia.object.uapi import ElementFlag, MapFlag, MapType
-from osmia.vm.maps.body import SPARSE, MapBody
+from osmia.vm.maps.body import SPARSE, Arguments, MapBody
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
@@ -139,9 +139,19 @@ class VmMap(RawMap):
                 self.check_open()
             if not self._readable:
                 return errno.EPERM
-            self._memory.write(body.arguments, key)
-            address = self._natives.call(native, body.header, body.arguments, 0)
-            return self._memory.read(address, self.entry_value_size) if address else errno.ENOENT
+            # `Arguments` by hand: lookups are many.
+            saved = self._memory.read(body.arguments, body.arguments_size) if body.busy else b""
+            body.busy = True
+            try:
+                self._memory.write(body.arguments, key)
+                address = self._natives.call(native, body.header, body.arguments, 0)
+                if not address:
+                    return errno.ENOENT
+                return self._memory.read(address, self.entry_value_size)
+            finally:
+                if saved:
+                    self._memory.write(body.arguments, saved)
+                body.busy = bool(saved)
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
         stride = self.body.definition.stride
@@ -150,10 +160,11 @@ class VmMap(RawMap):
             with self._lock:
                 if error := self._unchangeable() or (without_lock and errno.EINVAL):
                     return error
-                self._memory.write(self.body.arguments, key)
                 one = value[cpu * stride : cpu * stride + self.value_size]
-                self._memory.write(self._value, one)
-                error = self._call("map_update", self.body.arguments, self._value, flags, cpu)
+                with Arguments(self.body):
+                    self._memory.write(self.body.arguments, key)
+                    self._memory.write(self._value, one)
+                    error = self._call("map_update", self.body.arguments, self._value, flags, cpu)
             if error:
                 return error
             flags = 0
@@ -163,8 +174,9 @@ class VmMap(RawMap):
         with self._lock:
             if error := self._unchangeable():
                 return error
-            self._memory.write(self.body.arguments, key)
-            return self._call("map_delete", self.body.arguments)
+            with Arguments(self.body):
+                self._memory.write(self.body.arguments, key)
+                return self._call("map_delete", self.body.arguments)
 
     def take(self, key: bytes, flags: int = 0) -> bytes | int:
         self.check_open()
@@ -175,9 +187,10 @@ class VmMap(RawMap):
         with self._lock:
             if error := self._unchangeable() or (not self._readable and errno.EPERM):
                 return error
-            self._memory.write(self.body.arguments, key)
-            failed = self._call("map_extract", self.body.arguments, self._value)
-            return failed or self._memory.read(self._value, self.entry_value_size)
+            with Arguments(self.body):
+                self._memory.write(self.body.arguments, key)
+                failed = self._call("map_extract", self.body.arguments, self._value)
+                return failed or self._memory.read(self._value, self.entry_value_size)
 
     def next_key(self, key: bytes | None) -> bytes | int | None:
         with self._lock:
@@ -188,7 +201,8 @@ class VmMap(RawMap):
                 index = -1 if key is None else int.from_bytes(key, "little")
                 index = index + 1 if index < self.max_entries else 0
                 return index.to_bytes(4, "little") if index < self.max_entries else None
-            return self._node_after(key)
+            with Arguments(self.body):
+                return self._node_after(key)
 
     def _node_after(self, key: bytes | None) -> bytes | None:
         body, memory = self.body, self._memory
@@ -213,8 +227,9 @@ class VmMap(RawMap):
         with self._lock:
             if error := self._unchangeable():
                 return error
-            self._memory.write(self.body.arguments, value)
-            return self._call("map_push", self.body.arguments, flags)
+            with Arguments(self.body):
+                self._memory.write(self.body.arguments, value)
+                return self._call("map_push", self.body.arguments, flags)
 
     def pop(self) -> bytes | int:
         with self._lock:
@@ -233,9 +248,10 @@ class VmMap(RawMap):
         self.check_open()
         if not self._readable:
             return errno.EPERM
-        self._memory.write(self.body.arguments, value)
-        failed = self._call("map_take", self.body.arguments, remove)
-        return failed or self._memory.read(self.body.arguments, self.value_size)
+        with Arguments(self.body):
+            self._memory.write(self.body.arguments, value)
+            failed = self._call("map_take", self.body.arguments, remove)
+            return failed or self._memory.read(self.body.arguments, self.value_size)
 
     # Many entries.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from osmia.vm import layout
 from osmia.vm.maps import lpm
+from osmia.vm.maps.body import Arguments
 from osmia.vm.maps.raw import CHUNK_BYTES, CHUNK_ENTRIES, VmMap
 
 
@@ -20,8 +21,10 @@ class Trie(VmMap):
             if not self._readable:
                 return errno.EPERM
             # A prefix that is longer than any asks for the first one.
-            self._memory.write(body.arguments, b"\xff" * self.key_size if key is None else key)
-            link = self._natives.call("lpm_after", body.header, body.arguments)
+            with Arguments(body):
+                before_all = b"\xff" * self.key_size
+                self._memory.write(body.arguments, before_all if key is None else key)
+                link = self._natives.call("lpm_after", body.header, body.arguments)
             return self._entry(link - 1)[0] if link else None
 
     def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
