@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import select
 import signal
@@ -506,7 +507,7 @@ def test_a_task_of_a_closed_loop_bars_nobody() -> None:
     """A loop that is closed while its task waits takes nothing off; the next one goes on."""
     import asyncio
 
-    with osmia.Map.create(osmia.MapType.RINGBUF, max_entries=4096) as ring:
+    with osmia.Map.create(osmia.MapType.RINGBUF, max_entries=mmap.PAGESIZE) as ring:
         source = ring.events
 
         async def wait() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from osmia.errors import NotSupportedError
 from osmia.isa import assemble
 from osmia.object.uapi import MapType
 from osmia.vm.engine import Vm
@@ -261,3 +263,12 @@ def test_what_a_wild_store_may_change_is_not_known(vm: Vm) -> None:
     """
     assert "take_tail_entry" not in text_of(vm, text.format(store="r5 = 0"))
     assert "take_tail_entry" in text_of(vm, text.format(store="*(u64 *)(r1 +0) = 3"))
+
+
+def test_retpolines_are_refused_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without saying so, arm64 would run without them."""
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with Vm(memory=1 << 25, cpus=1, retpoline=True) as vm:
+        with pytest.raises(NotSupportedError, match="retpolines are for x86-64, this is aarch64"):
+            vm.need_jit()
+        assert vm.jit is None  # so that programs are interpreted

@@ -65,11 +65,11 @@ class KernelBench:
         made = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind(("127.0.0.1", 0))
-        return made
+        # The first sockets after a boot have numbers that sizes and counts have too.
+        return made if self.stored(made) > 100 else self.socket()
 
     def stored(self, made: Any) -> int:
-        cookie: bytes = made.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
-        return int.from_bytes(cookie, sys.byteorder)
+        return int.from_bytes(made.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8), sys.byteorder)
 
     def group(self) -> Any:
         mounts = (line.split() for line in Path("/proc/mounts").read_text().splitlines())

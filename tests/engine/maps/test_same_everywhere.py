@@ -15,6 +15,7 @@ import pytest
 
 from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap, UserRingBufferMap
 from osmia.errors import KernelError, OsmiaError
+from osmia.kernel.probes import features
 from osmia.object.uapi import ElementFlag, MapFlag, MapType, ProgramType
 
 from .conftest import BENCHES, Bench
@@ -283,6 +284,8 @@ DIFFERENT: dict[tuple[MapType, str], str] = {
     (kind, "update_arrays"): "what the kernel reads as ids it stores by descriptors; the vm has one"
     for kind in (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS, MapType.PROG_ARRAY, *SOCKETS)
 }
+if features.kernel_is_older_than("6.18"):
+    DIFFERENT[MapType.STACK_TRACE, "lookup_and_delete"] = "the kernel has it since 6.18"
 
 
 def held_number(thing: Any) -> int:

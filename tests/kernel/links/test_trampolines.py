@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -126,7 +128,7 @@ def test_a_session_is_what_a_kernel_lacks_that_has_multi_links(
     refuses(errno.EINVAL, (6, 9), "x86_64")
     uprobe = made(ProgramType.KPROBE, AttachType.TRACE_UPROBE_SESSION)
     with pytest.raises(NotSupportedError, match=r"no uprobe\.session links") as caught:
-        attach_uprobe_multi(uprobe, "libc", ["getpid"])
+        attach_uprobe_multi(uprobe, Path(sys.executable), offsets=[64])
     assert caught.value.since == "6.13"
     kprobe = made(ProgramType.KPROBE, AttachType.TRACE_KPROBE_SESSION)
     with pytest.raises(NotSupportedError, match=r"no kprobe\.session links") as caught:
@@ -138,4 +140,4 @@ def test_a_kernel_without_uprobes_says_so(made: Make, refuses: Callable[..., Non
     refuses(errno.EOPNOTSUPP, (6, 12), "x86_64")
     uprobe = made(ProgramType.KPROBE, AttachType.TRACE_UPROBE_MULTI)
     with pytest.raises(NotSupportedError, match=r"no uprobe\.multi links: it has them since 6\.6"):
-        attach_uprobe_multi(uprobe, "libc", ["getpid"])
+        attach_uprobe_multi(uprobe, Path(sys.executable), offsets=[64])

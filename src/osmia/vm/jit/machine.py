@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from osmia.errors import NotSupportedError
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 from osmia.vm import native as natives
@@ -75,6 +77,8 @@ class Jit:
     level = 2
 
     def __init__(self, vm: Vm) -> None:
+        if vm.retpoline and platform.machine() not in ("x86_64", "AMD64"):
+            raise NotSupportedError(f"retpolines are for x86-64, this is {platform.machine()}")
         compiler.host()
         self.vm = vm
         self.layout = VmLayout(
