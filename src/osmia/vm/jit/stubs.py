@@ -22,16 +22,17 @@ from __future__ import annotations
 import ctypes
 import mmap
 import platform
-import threading
 from functools import cache
 from typing import Any
 
+from osmia.locks import make_lock
 from osmia.vm.jit.emitter import PARAMETERS
 
 _JUMP = 0xE9
 _PADDING = b"\x0f\x1f\x00"
 _NEAR = 1 << 31
-_lock = threading.Lock()  # a page is writable while its stubs change, and only then
+_lock = make_lock()  # pages are writable while stubs in them change, and only then
+_writable: list[tuple[int, int]] = []
 DISPATCHER = 0
 
 Place = tuple[int, int]
@@ -96,12 +97,15 @@ def point(stub: int, target: int) -> None:
         distance = 8 - 5
     jump = bytes([_JUMP]) + (distance & 0xFFFF_FFFF).to_bytes(4, "little") + _PADDING
     with _lock:
-        _protect(start, size, writable)
+        nested = bool(_writable)  # a signal came into another change, which closes all pages
+        _writable.append((start, size))
         try:
+            _protect(start, size, writable)
             ctypes.c_uint64.from_address(stub + 16).value = target
             ctypes.c_uint64.from_address(stub).value = int.from_bytes(jump, "little")
         finally:
-            _protect(start, size, executable)
+            while _writable and not nested:
+                _protect(*_writable.pop(), executable)
 
 
 def _protect(start: int, size: int, protection: int) -> None:
