@@ -46,7 +46,10 @@ MAP_HELPERS = (
 """Helpers that take a map's lock, or a lock in it: interpreted programs take the same."""
 SHARED = (*MAP_OPERATIONS, "refill")
 """The native functions that other modules call by an address."""
-EXPORTED = frozenset((*SHARED, *MAP_HELPERS, "take_tail_call", "exchange32", "exchange64"))
+OF_MAPS = ("map_extract", "lpm_after")
+"""What maps call beside the operations, and takes a map's lock."""
+OTHERS = ("take_tail_call", "exchange32", "exchange64")
+EXPORTED = frozenset((*SHARED, *OF_MAPS, *MAP_HELPERS, *OTHERS))
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
 
