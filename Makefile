@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test quick check bench docs test-kernels test-pythons clean packages
+.PHONY: demo test quick check bench docs test-kernels test-kernels-amd64 test-kernels-arm64 test-pythons clean packages
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/osmia
@@ -33,10 +33,21 @@ docs: $(VENV)/dev
 bench: $(VENV)/dev packages
 	$(BIN)/python bench/run.py
 
-# The suite's second half: what Debian's 6.1 has and this kernel may lack.
-test-kernels: $(VENV)/dev packages
+# The suite's second half: what Debian's 6.1 has and this kernel may lack. With ARCH=arm64: what
+# depends on the machine, on an emulated one, with the kernels named by ARM64_KERNELS.
+ARM64_KERNELS := 6.12 6.1 6.12-16k
+ARM64_TESTS := tests/kernel tests/events tests/vm/test_dispatcher.py tests/vm/test_tail_calls.py
+test-kernels: test-kernels-$(or $(ARCH),amd64)
+
+test-kernels-amd64: $(VENV)/dev packages
 	$(BIN)/python -m pytest tests/differential
 	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m second_kernel
+
+test-kernels-arm64: $(addprefix test-kernels-arm64-,$(ARM64_KERNELS))
+
+test-kernels-arm64-%:
+	tools/kernel-vm --arch arm64 --kernel $* -t 5400 sh -c 'osmia selftest && python -m pytest \
+	  -p no:cacheprovider -m "second_kernel or not (slow or alone)" $(ARM64_TESTS)'
 
 # The quick tests with each Python from 3.11 to 3.13 that is installed here.
 test-pythons:

@@ -95,12 +95,12 @@ KERNEL_PACKAGES = ("osmia.kernel.links", "osmia.kernel.maps")
 LEFT_OUT = {
     "compile", "module_btf", "kernel_btf", "vmlinux_header", "deduplicate", "minimise", "dump_c",
     "Minimiser", "iterate", "mro", "forget_programs", "forget_map", "free_map", "need_jit",
-    "fill_slot", "empty_slot", "refresh_slots", "filled_slots", "forget_dispatcher", "map_of", "number_of",
+    "fill_slot", "empty_slot", "filled_slots", "forget_dispatcher", "map_of", "number_of",
     "over", "immediate", "packet_bounds", "give_up", "check_open", "check_loaded", "execute",
     "raise_fault", "another", "adopt", "wait", "from_memory", "from_fd", "from_image",
     "as_integer_ratio", "from_bytes", "record_offset", "register_struct_ops", "freeze",
     "lower", "has_function", "function_number", "attach_perf_event", "reachable",
-    "bytes_of", "column", "construct", "read_tail", "too_short",
+    "bytes_of", "column", "construct", "read_tail", "too_short", "refresh_slots",
 }  # fmt: skip
 #: Parameters that say how long something takes: no large numbers for them.
 DURATIONS = {"repeat", "budget", "timeout", "seconds", "memory", "cpus", "count", "size", "limit"}

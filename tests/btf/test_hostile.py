@@ -4,6 +4,7 @@ import random
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -22,6 +23,7 @@ from osmia.btf import (
     format_type,
     merge,
 )
+from osmia.btf.agreement import declarations, disagreement
 from osmia.btf.core.match import fields_are_compatible, types_are_compatible, types_match
 from osmia.errors import ObjectFormatError
 
@@ -124,6 +126,20 @@ def test_mutated_btf_is_read_or_refused(seed: int) -> None:
     data = varied().to_bytes()
     for _ in range(30):
         try_btf(mutated(data, source))
+
+
+def test_damaged_types_are_merged_and_compared_or_refused() -> None:
+    source = random.Random(3)
+    btf = sound = varied().build()
+    for _ in range(1500):
+        with suppress(ObjectFormatError):
+            btf = BTF(mutated(sound.to_bytes(), source))
+            merged = merge([btf, sound, btf])
+            assert all(merged.btf.kind_of(type_id) for type_id in merged.btf)
+        for type_id in range(1, len(sound), 5):
+            with suppress(ObjectFormatError):
+                disagreement(btf, type_id, sound, type_id)
+                declarations([("one", btf, type_id), ("other", sound, type_id)])
 
 
 def test_the_unmutated_example_is_sound() -> None:

@@ -182,6 +182,13 @@ def test_references_to_nothing_are_refused() -> None:
         merge([builder.build()])
 
 
+def test_references_to_nothing_are_refused_beside_circles_too() -> None:
+    builder = BTFBuilder()
+    builder.add_struct("", 16, [("me", 1, 0), ("nothing", 7, 64)])
+    with pytest.raises(ObjectFormatError, match="type 1 refers to type 7, which does not exist"):
+        merge([builder.build()])
+
+
 def test_types_on_top_of_others_are_refused() -> None:
     with pytest.raises(LinkError, match="split BTF"):
         merge([BTFBuilder(BTFBuilder().build()).build()])

@@ -20,6 +20,8 @@ PLAIN = """
 #include <bpf/bpf_helpers.h>
 """
 VMLINUX = """
+#define BPF_NO_KFUNC_PROTOTYPES
+#define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -73,4 +75,4 @@ def by_bpftool(objects: list[Path], target: Path) -> str:
         capture_output=True,
         text=True,
     )
-    return done.stderr if done.returncode else ""
+    return (done.stderr or f"exit status {done.returncode}") if done.returncode else ""

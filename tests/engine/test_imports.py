@@ -349,6 +349,18 @@ def test_a_mapping_alone_decides_for_its_names(
         load(compiled_source("user", gone), imports={"gone": lib})
 
 
+@pytest.mark.parametrize("name", ["track", "bpf_rcu_read_lock"])
+def test_a_decision_counts_for_what_is_declared_as_the_kernels_too(
+    load: Load, library: Object, compiled_source: Compile, name: str
+) -> None:
+    own = f"__noinline int {name}(struct xdp_md *ctx, int n) {{ return ctx ? n + 60 : 0; }}"
+    lib = load(compiled_source("own", own))
+    declared = f"extern int {name}(struct xdp_md *ctx, int n) __ksym;"
+    use = f'SEC("xdp") int user(struct xdp_md *ctx) {{ return {name}(ctx, 4); }}'
+    user = load(compiled_source("user", declared + use), imports={name: lib})
+    assert user.programs["user"].run(PACKET).retval == 64
+
+
 def test_a_weak_definition_yields(load: Load, compiled_source: Compile) -> None:
     weak = load(compiled_source("weak", "__weak int level = 1;"))
     strong = load(compiled_source("strong", "int level = 2;"))

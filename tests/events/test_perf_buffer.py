@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import select
 import struct
@@ -64,7 +65,7 @@ def test_samples_are_bytes_without_a_codec(perf_senders: Any, open_perf: OpenPer
 def test_records_that_wrap_are_whole(perf_senders: Any, open_perf: OpenPerf) -> None:
     send = perf_senders.samples()
     buffer = open_perf(pages=1, codec=Number())
-    assert buffer.size == 4096
+    assert buffer.size == mmap.PAGESIZE
     expected = 0
     for _ in range(20):
         send(77)

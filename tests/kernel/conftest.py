@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from osmia.kernel.probes import features, since
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
@@ -74,6 +75,21 @@ def counter() -> Iterator[Counter]:
     made = Counter()
     yield made
     made.close()
+
+
+def skip_without_trampolines() -> None:
+    """Skip where programs cannot be put into functions of the kernel: on arm64 before 6.4."""
+    kind = AttachType.TRACE_FENTRY
+    if features.kernel_is_older_than(since.attach_type(kind)):
+        pytest.skip(str(features.missing_attach_type(kind)))
+
+
+@pytest.fixture
+def trampolines() -> None:
+    skip_without_trampolines()
+
+
+needs_trampolines = pytest.mark.usefixtures("trampolines")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from osmia.errors import LinkError
 from osmia.object.jump_tables import JumpTable
 from osmia.object.model import CoreRelocation, Object, Relocation, RelocationKind
 from osmia.passes.binding import bind_externs
-from osmia.passes.imports import Imports, Provider
+from osmia.passes.imports import Imports
+from osmia.passes.providers import Provider
 
 PACKET = bytes(64)
 HEAD = """

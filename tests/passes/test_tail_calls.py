@@ -74,7 +74,7 @@ def test_the_count_of_tail_calls_is_the_same() -> None:
 
 def test_keys_come_hottest_first_and_only_so_many() -> None:
     obj = dispatching(1, 2, 3, 4, 5)
-    made = direct_tail_calls(obj, {"calls": [5, 39, 2]}, most=3)
+    made = direct_tail_calls(obj, {"calls": [5, 39, 2, 1]}, most=3)
     assert [line.split(" goto")[0] for line in listing(made) if "if r3" in line] == [
         "if r3 == 0x5",
         "if r3 == 0x27",
@@ -110,7 +110,49 @@ def test_slots_that_were_filled_before_are_likely_too() -> None:
 
 def test_keys_beyond_the_map_are_left_out() -> None:
     obj = dispatching(1)
-    assert calls(direct_tail_calls(obj, {"calls": [40, 1 << 31, -1]})) == 2
+    assert calls(direct_tail_calls(obj, {"calls": [40, 1 << 31, -1, 1]})) == 2
+
+
+def test_a_function_s_own_keys_come_before_the_map_s() -> None:
+    obj = dispatching(1, 2)
+    made = direct_tail_calls(obj, {"calls": [1], "p": [7]})
+    assert [line for line in listing(made) if "if r3" in line] == ["if r3 == 0x7 goto pc+1"]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("engine", ["vm", "kernel"])
+def test_keys_are_counted_and_what_was_counted_is_made_direct(engine: str) -> None:
+    obj = dispatching(1, 2, 3)
+    with obj.load(engine, direct_tail_calls="count") as loaded:
+        for key, times in ((3, 5), (1, 2), (30, 3)):
+            for _ in range(times):
+                wanted = key if key < 4 else 99
+                assert loaded.programs["p"].run(bytes(64 + key)).retval == wanted
+        counted = loaded.tail_call_keys
+    assert counted == {"p": [3, 30, 1]}
+    with obj.load(engine, direct_tail_calls=counted) as loaded:
+        assert [loaded.programs["p"].run(bytes(64 + n)).retval for n in range(5)] == [
+            99,
+            1,
+            2,
+            3,
+            99,
+        ]
+        assert loaded.tail_call_keys == {}
+
+
+def test_registers_are_kept_while_keys_are_counted() -> None:
+    """All that is live at the call is there behind it; r4 and r5 are nobody's."""
+    text = BY_LENGTH.replace(
+        "r2 = map:calls", "r7 = 7\nr8 = 8\nr9 = 9\n*(u64 *)(r10 -8) = 5\nr2 = map:calls"
+    )
+    text = text.replace("r0 = 99", "r0 = r7\nr0 *= r8\nr0 *= r9\nr1 = *(u64 *)(r10 -8)\nr0 += r1")
+    assert retval(dispatching(1, text=text), "p", 70, direct_tail_calls="count") == 509
+
+
+def test_other_words_are_errors() -> None:
+    with pytest.raises(ValueError, match="'nope'"):
+        dispatching(1).load("vm", direct_tail_calls="nope")  # type: ignore[call-overload]
 
 
 def test_sites_know_maps_and_keys() -> None:

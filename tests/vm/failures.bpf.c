@@ -22,7 +22,6 @@ struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, __u32); __uint(value_size
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } ring SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_USER_RINGBUF); __uint(max_entries, 4096); } orders SEC(".maps");
 
-struct bpf_iter_num { __u64 opaque[1]; } __attribute__((aligned(8)));
 int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym;
 int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
 void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym;

@@ -35,6 +35,7 @@ RUN: Mapping[str, str] = {
     ),
     f"{SELFTEST}types.bpf.c": "questions configuration symbols",
     "tests/cli/counter.bpf.c": "count",
+    "tests/kernel/libraries/conn.bpf.c": "ingress",
     f"{CORPUS}big.bpf.c": "walk",
     f"{CORPUS}context_arguments.bpf.c": "switched packet",
     f"{CORPUS}core_ambiguity.bpf.c": "ambiguous",
@@ -98,6 +99,9 @@ _TASK = "reads the running task's task_struct"
 _COOKIE = "asks whether the kernel hands out cookies: the vm does not"
 _DEVMAP = "the kernel runs no tests of programs for device and CPU maps"
 
+#: Sources of objects that are linked with others: by the tests of linking, on both engines.
+HALVES = ("tests/differential/linked/", "examples/multi/")
+
 #: Sources that need clang 22.
 NEWER = (
     f"{SELFTEST}jumps.bpf.c",
@@ -141,6 +145,9 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     f"{CORPUS}maps_rich_values.bpf.c": {"start": "timers are not in the vm"},
     f"{CORPUS}sections_network.bpf.c": dict.fromkeys(
         ("b_devmap", "c_cpumap", "e_frags_devmap", "f_frags_cpumap"), _DEVMAP
+    ),
+    "tests/kernel/skeletons/skeleton.bpf.c": dict.fromkeys(
+        ("enter", "sum", "left_out"), "run by skeletons in C, in the kernel"
     ),
     "tests/vm/failures.bpf.c": dict.fromkeys(
         PROGRAMS, "test_failures runs them, on numbers of its own"
@@ -194,8 +201,10 @@ COMPILED_ONLY = frozenset({"may_goto"})
 
 
 def objects() -> Iterator[str]:
-    """The source of every object of the repository, by its path from the root."""
+    """The source of every object of the repository, by its path from the root; of those that are
+    halves, to be linked, there are tests of their own."""
     for directory in ("bench", "examples", "src", "tests"):
         for path in (ROOT / directory).rglob("*.bpf.c"):
-            yield str(path.relative_to(ROOT))
+            if not str(path.relative_to(ROOT)).startswith(HALVES):
+                yield str(path.relative_to(ROOT))
     yield from ("examples/legacy/container.c", "examples/legacy/host.c")

@@ -1,4 +1,5 @@
 /* Dynptrs of packets: what each kfunc says for the numbers in skb->cb. */
+#define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 

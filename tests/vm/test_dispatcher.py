@@ -20,11 +20,12 @@ from osmia.vm.batch import Batch, kind_of
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.jit import compiler, stubs
+from osmia.vm.jit.stub_code import ARM64
 from osmia.vm.programs import VmProgram
 
 PACKET = bytes(64)
 SIGNATURE = "u64(u64, u64)"
-needs_stubs = pytest.mark.skipif(not stubs.supported(), reason="stubs are for x86-64")
+needs_stubs = pytest.mark.skipif(not stubs.supported(), reason="no stubs on this machine")
 
 
 def verdict(vm: Vm, number: int, **options: Any) -> VmProgram:
@@ -215,8 +216,8 @@ def test_the_batch_loop_has_no_indirect_call() -> None:
         exported = code.exported("batch_run", entry=handle, kind=kind_of(ProgramType.XDP))
         parts = [code.stubs.text(), *sorted(code.declarations), exported, *code.texts]
         text = assembly("\n".join(parts))
-    assert re.search(r"\bcallq?\s+stub_0\b", text)
-    assert not re.search(r"\b(callq?|jmpq?)\s+\*", text)
+    assert re.search(r"\b(callq?|bl)\s+stub_0\b", text)
+    assert not re.search(r"\b(callq?|jmpq?)\s+\*|\bblr\b", text)
 
 
 def assembly(text: str) -> str:
@@ -233,18 +234,26 @@ def assembly(text: str) -> str:
 
 
 def direct_calls(function: int, size: int = 4096) -> set[int]:
-    """Where the bytes behind an address could call or jump to with a rel32."""
-    found = set()
-    for at in range(function, function + size):
-        if ctypes.c_uint8.from_address(at).value in (0xE8, 0xE9):
-            found.add(at + 5 + ctypes.c_int32.from_address(at + 1).value)
-    return found
+    """Where the bytes behind an address could call or jump to directly."""
+    places = range(function, function + size, 4 if stubs.machine_code() is ARM64 else 1)
+    return {target for at in places if (target := direct_target(at)) is not None}
+
+
+def direct_target(at: int) -> int | None:
+    """Where a direct call or jump at an address goes (rel32, imm26), None for other bytes."""
+    if stubs.machine_code() is ARM64:
+        word = ctypes.c_uint32.from_address(at).value
+        distance = (word & 0x3FF_FFFF) - (word & 0x200_0000) * 2
+        return at + 4 * distance if word & 0x7C00_0000 == 0x1400_0000 else None
+    if ctypes.c_uint8.from_address(at).value not in (0xE8, 0xE9):
+        return None
+    return at + 5 + ctypes.c_int32.from_address(at + 1).value
 
 
 def jump_target(stub: int) -> int:
     """Where a stub jumps to, near or through its word."""
-    assert ctypes.c_uint8.from_address(stub).value == 0xE9
-    target = stub + 5 + ctypes.c_int32.from_address(stub + 1).value
+    target = direct_target(stub)
+    assert target is not None
     return target if target != stub + 8 else ctypes.c_uint64.from_address(stub + 16).value
 
 
@@ -339,7 +348,7 @@ def test_tail_calls_of_an_attached_program_work_in_both_semantics(executor: Any)
 
 
 def test_without_stubs_callers_load_what_they_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on machines other than x86-64."""
+    """As on machines other than x86-64 and arm64."""
     monkeypatch.setattr(stubs, "supported", lambda: False)
     with Vm(memory=1 << 25, cpus=1) as vm:
         dispatcher = vm.dispatcher(raw(vm, "r0 = 3\nexit"))

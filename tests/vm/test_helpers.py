@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 from typing import Any
 
 import pytest
@@ -156,7 +157,9 @@ def test_a_control_group_has_a_value_that_stays(vm: Vm, executor: Any, kind: Map
 
 def test_records_sent_to_programs_are_taken_once_and_in_order(vm: Vm, executor: Any) -> None:
     """Until the callback says that it is enough; what was discarded does not count."""
-    ring: Any = vm.create_map(MapType.USER_RINGBUF, key_size=0, value_size=0, max_entries=4096)
+    ring: Any = vm.create_map(
+        MapType.USER_RINGBUF, key_size=0, value_size=0, max_entries=mmap.PAGESIZE
+    )
     program = load(
         vm,
         f"""
@@ -316,10 +319,10 @@ def test_a_record_larger_than_the_ring_finds_no_room_as_in_the_kernel(
         "r1 = map[fd:{ring}]\nr2 = map[fd:{value}][0]+0\nr3 = {size}\nr4 = 0\n"
         "call bpf_ringbuf_output\nexit"
     )
-    ring: Any = vm.create_map(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096)
+    ring: Any = vm.create_map(MapType.RINGBUF, key_size=0, value_size=0, max_entries=mmap.PAGESIZE)
     value: Any = vm.create_map(MapType.ARRAY, value_size=16384)
     with (
-        Map.create(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096) as theirs,
+        Map.create(MapType.RINGBUF, key_size=0, value_size=0, max_entries=mmap.PAGESIZE) as theirs,
         Map.create(MapType.ARRAY, key_size=4, value_size=16384, max_entries=1) as their_value,
     ):
         for size in (4000, 4096, 8192):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -22,8 +23,8 @@ SIZES: dict[MapType, Sizes] = {
     MapType.QUEUE: (0, 4, 4),
     MapType.STACK: (0, 4, 4),
     MapType.BLOOM_FILTER: (0, 4, 4),
-    MapType.RINGBUF: (0, 0, 4096),
-    MapType.USER_RINGBUF: (0, 0, 4096),
+    MapType.RINGBUF: (0, 0, mmap.PAGESIZE),
+    MapType.USER_RINGBUF: (0, 0, mmap.PAGESIZE),
     MapType.STACK_TRACE: (4, 8, 1),
     MapType.CGROUP_STORAGE: (16, 4, 0),
     MapType.PERCPU_CGROUP_STORAGE: (16, 4, 0),
@@ -114,7 +115,7 @@ def test_sizes_are_taken_or_refused_as_by_the_kernel(
     for field, values in (
         ("key_size", (0, 1, 3, 4, 8, 16, 20, 260, 261, 512, 513)),
         ("value_size", (0, 1, 4, 8, 12, 16, 3584, 3585)),
-        ("max_entries", (0, 1, 3, 4096, 5000, 8192)),
+        ("max_entries", (0, 1, 3, 4096, 5000, 8192, mmap.PAGESIZE, 2 * mmap.PAGESIZE)),
         ("map_extra", (0, 1, 15, 16)),
     ):
         for value in values:

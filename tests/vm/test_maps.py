@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 from collections.abc import Callable
 from typing import Any
 
@@ -209,7 +210,7 @@ def test_a_value_found_before_an_update_stays_what_it_was(vm: Vm, executor: Any)
 
 
 def test_ring_buffer_records_arrive_in_order_and_never_overrun(vm: Vm, executor: Any) -> None:
-    ring: Any = vm.create_map(MapType.RINGBUF, key_size=0, value_size=0, max_entries=4096)
+    ring: Any = vm.create_map(MapType.RINGBUF, key_size=0, value_size=0, max_entries=mmap.PAGESIZE)
     send = vm.load_program(
         assemble(
             f"r6 = *(u64 *)(r1 +0)\nr1 = map[fd:{ring.id}]\nr2 = 24\nr3 = 0\n"

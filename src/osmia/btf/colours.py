@@ -304,8 +304,10 @@ class _Painting:
                 self._paint_one(row)
                 ready += waiting.pop(row, ())
         circular = {row for entries in waiting.values() for row, _ in entries}
-        if any(child not in circular for child in waiting):
-            raise KeyError
+        for row in circular:
+            for child in types_at(self._words, self._starts[row]):
+                if child not in self.colours and child not in circular:
+                    raise KeyError
         self.colours.update(dict.fromkeys(circular, self._whole.circular))
         self._whole.has_circles |= bool(circular)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import compress
 
 from osmia.btf.colours import Colours, Strings, Unit
 from osmia.btf.forwards import Classes, classes_of
@@ -89,7 +90,7 @@ class _Graph:
     def add(self, unit: Unit) -> None:
         """Add the types of a unit that are of doubtful colours."""
         colours, doubtful = unit.colours, self._doubtful
-        own = [row for row, colour in enumerate(colours) if colour in doubtful]
+        own = compress(range(len(colours)), map(doubtful.__contains__, colours))
         nodes = {row: node for node, row in enumerate(own, len(self._types))}
         names = Strings(unit.btf)
         for row, node in nodes.items():

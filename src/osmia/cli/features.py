@@ -40,7 +40,8 @@ _PARTS: dict[str, Callable[[], Iterator[Feature]]] = {
 def features_command(output: Output, parts: tuple[str, ...], helpers: bool, missing: bool) -> None:
     """Ask the kernel what it can do; each feature with the version that brought it.
 
-    Everything is tried, in the smallest way there is; nothing is attached to anything.
+    Everything is tried, in the smallest way there is; nothing is attached to anything but, for
+    a moment, to the kernel's bpf_fentry_test1, which does nothing.
     """
     wanted = list(parts) or list(_PARTS)
     if helpers or (output.json and not parts):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import ClosedError, LinkError, NotSupportedError, OsmiaWarning
-from osmia.passes.imports import Found, Imports, Provider, Way, find
+from osmia.passes.imports import Imports, Way
+from osmia.passes.providers import Found, Provider, find
 
 if TYPE_CHECKING:
     from osmia.object import Object

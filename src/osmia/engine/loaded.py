@@ -82,6 +82,16 @@ class LoadedObject:
         """Where a data section is; None for one that the engine does not hold."""
         return None
 
+    @property
+    def tail_call_keys(self) -> dict[str, list[int]]:
+        """What `load(direct_tail_calls="count")` counted so far: the variable keys of tail calls by
+        function, the most frequent first; for `direct_tail_calls=` of another load. Empty where
+        nothing counts."""
+        from osmia.passes.tail_call_counts import MAP, hot_keys
+
+        counts = self.object.maps.get(MAP)
+        return {} if counts is None else hot_keys(self.maps[MAP], counts.attributes)
+
     def part(self, name: str) -> LoadedPart:
         """The maps, variables and programs of one input of a linked object (`osmia.link`), by
         their own names: a library's user need not know what it was linked into.

@@ -47,6 +47,7 @@ class PointerWriter:
         self.functions_at = functions_at
         self.byteorder = cast("Literal['little', 'big']", obj.byteorder)
         self.undeclared: set[str] = set()
+        self.variables: dict[str, dict[int, list[tuple[str, bool]]]] = {}
 
     def write(self, section: DataSection) -> tuple[bytes, list[Pointer]]:
         """The section's contents, and its pointers. RelocationError for what cannot be."""
@@ -102,8 +103,17 @@ class PointerWriter:
     def _in_data(
         self, name: str, address: int, stored: int
     ) -> tuple[dict[str, SymbolHandle], str, int]:
-        for key, variable in self.obj.data_sections[name].variables.items():
-            visible = variable.linkage is not Linkage.STATIC
-            if variable.offset == address - stored and (visible or stored != address):
+        for key, visible in self._variables(name).get(address - stored, ()):
+            if visible or stored != address:
                 return self.symbols.variables, key, stored
         return self.symbols.sections, name, address
+
+    def _variables(self, section: str) -> dict[int, list[tuple[str, bool]]]:
+        """By offset: the keys of a section's variables, and whether others can see them."""
+        found = self.variables.get(section)
+        if found is None:
+            found = self.variables[section] = {}
+            for key, variable in self.obj.data_sections[section].variables.items():
+                visible = variable.linkage is not Linkage.STATIC
+                found.setdefault(variable.offset, []).append((key, visible))
+        return found

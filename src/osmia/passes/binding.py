@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from osmia.btf.patch import as_defined
 from osmia.errors import RelocationError
 from osmia.object.model import (
     DataSection,
@@ -78,6 +77,8 @@ def _with_bindings(obj: Object, bindings: Mapping[str, Binding]) -> Object:
     for section in result.data_sections.values():
         section.relocations = _bound_pointers(section, bindings)
     if result.btf is not None:
+        from osmia.btf.patch import as_defined  # most loads bind nothing
+
         gone = [each for name, each in obj.externs.items() if name in bindings]
         ids = [each.btf_id for each in gone if each.kind is ExternKind.OBJECT and each.btf_id]
         result.btf = as_defined(result.btf, ids)

@@ -11,13 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any
 
-from osmia.btf import BTF, Func
-from osmia.btf.agreement import declarations, disagreement, function_disagreement
-from osmia.btf.c.format import declaration
 from osmia.errors import LinkError, NotSupportedError
-from osmia.object.map_agreement import map_disagreement
 from osmia.object.model import (
     DataKind,
     DataSection,
@@ -32,100 +28,19 @@ from osmia.object.model import (
 )
 from osmia.passes.binding import Binding
 from osmia.passes.copying import copy_function
+from osmia.passes.providers import (
+    Found,
+    Provider,
+    check_agreement,
+    engine_functions,
+    find,
+    lacks_code,
+    live_map,
+)
 from osmia.passes.verifier_rules import check_callable
-
-_OFFERED = (DataKind.DATA, DataKind.RODATA, DataKind.BSS)
-
-
-class Provider(Protocol):
-    """An object that others link against.
-
-    `object` is what it says, with CO-RE records and types: its functions as they are before
-    anything of a machine is in them. `maps` are those that hold its maps and data, by name and by
-    section.
-
-    One may tell more: `where(found)` in words where a definition is now, `engine_functions` what
-    its functions call by name that only its engine knows, `no_code` why its functions have no
-    code; and it may take `used_by(user, what)`, which is called for each thing that a loaded
-    object uses.
-    """
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-
-    @property
-    def object(self) -> Object:
-        """What it says."""
-
-    @property
-    def maps(self) -> Mapping[str, Any]:
-        """Who holds its maps and data sections; empty for a file."""
-
-
-class Found(NamedTuple):
-    """A definition that a provider has. `key` is that of the map or function, or of the data
-    section that a variable is in, at `offset`; `type_id` the variable's type or the FUNC."""
-
-    provider: Provider
-    kind: Literal["map", "variable", "function"]
-    name: str
-    key: str
-    weak: bool
-    type_id: int
-    offset: int = 0
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """Equal for two ways to the same thing."""
-        if self.kind == "function":
-            return id(self.provider), self.key
-        live = self.provider.maps.get(self.key)
-        return (live.id if live is not None else id(self.provider.object), self.offset)
-
-    @property
-    def told(self) -> str:
-        """What it is, in words: "map 'flows'"."""
-        return f"{self.kind} {self.name!r}"
-
-    def declared(self) -> str:
-        """In C."""
-        btf = self.provider.object.btf
-        if self.kind == "map" or btf is None or not self.type_id:
-            return f"{self.kind} {self.name}"
-        return declaration(btf, self.type_id, self.name)
-
-    def described(self) -> str:
-        """For who must choose: the object, what it is, and where it is now."""
-        told = getattr(self.provider, "where", None)
-        live = self.provider.maps.get(self.key) if self.kind != "function" else None
-        where = told(self) if told else f"map {live.id}" if live is not None else ""
-        return f"{self.provider.name}: {self.declared()}{f' ({where})' if where else ''}"
-
 
 #: A way to bind functions: "copy", or one of an engine's own.
 Way = Callable[[Found, Extern, Object], Binding]
-
-
-def find(provider: Provider, name: str) -> Found | None:
-    """What a provider defines under a name that others can see; None if there is nothing."""
-    obj = provider.object
-    definition = obj.maps.get(name)
-    if definition is not None and not definition.hidden:
-        return Found(provider, "map", name, name, definition.weak, 0)
-    for section in obj.data_sections.values():
-        variable = section.variables.get(name)
-        if variable is not None and _is_visible(variable) and section.kind in _OFFERED:
-            place = section.name, variable.weak, variable.type_id, variable.offset
-            return Found(provider, "variable", name, *place)
-    function = obj.functions.get(name)
-    if function is not None and _is_visible(function):
-        return Found(provider, "function", name, name, function.weak, function.btf_id)
-    return None
-
-
-def _is_visible(each: Any) -> bool:
-    return each.linkage is Linkage.GLOBAL and not each.hidden
 
 
 class Imports:
@@ -199,7 +114,7 @@ class Imports:
         every = [find(provider, extern.name) for provider in self.providers]
         found_by = {each.identity: each for each in every if each is not None}
         # Who has the code of a function is asked before who can only tell that it is there.
-        known = [e for e in found_by.values() if not _lacks_code(e)] or [*found_by.values()]
+        known = [e for e in found_by.values() if not lacks_code(e)] or [*found_by.values()]
         candidates = [each for each in known if not each.weak] or known
         if len(candidates) > 1:
             raise LinkError(
@@ -234,7 +149,7 @@ class Imports:
         if found.key in place.copied:
             return Binding(place.copied[found.key], call=kinds[0], load=kinds[1])
         source = found.provider.object
-        if _lacks_code(found):
+        if lacks_code(found):
             why = getattr(found.provider, "no_code", "")
             raise NotSupportedError(f"{found.described()} cannot be copied: {why}")
         key = place.key_of(extern.name) if extern.name in obj.functions else extern.name
@@ -244,10 +159,6 @@ class Imports:
             load=kinds[1],
             join=lambda into: copy_function(into, source, {found.key: key}, extern, place),
         )
-
-
-def _lacks_code(found: Found) -> bool:
-    return found.kind == "function" and bool(getattr(found.provider, "no_code", ""))
 
 
 class _Place:
@@ -332,54 +243,3 @@ def _untyped(definition: Map, name: str) -> Map:
         autocreate=True,
         exclusive_to="",
     )
-
-
-def engine_functions(provider: Provider) -> Mapping[str, Any]:
-    """What the functions of a provider call by name that only its engine knows."""
-    known: Mapping[str, Any] = getattr(provider, "engine_functions", {})
-    return known
-
-
-def live_map(provider: Provider, key: str, name: str) -> Any:
-    """Who holds a map or data section of a provider. LinkError where nobody does."""
-    live = provider.maps.get(key)
-    if live is None:
-        raise LinkError(
-            f"{name!r} is what {provider.name} defines and nobody holds: load it, and import what"
-            " that gives, or join both files with osmia.link"
-        )
-    return live
-
-
-def check_agreement(extern: Extern, obj: Object, found: Found) -> None:
-    """LinkError, with both declarations, where a definition is not as declared."""
-    mine, other = obj.btf, found.provider.object.btf
-    if mine is None or other is None:
-        raise LinkError(
-            f"{extern.name!r} cannot be compared with what {found.provider.name} defines: one of"
-            " them has no types (compile with -g)"
-        )
-    why = _disagreement(extern, mine, found, other)
-    if why is None:
-        return
-    here, there = obj.path or obj.name, found.provider.name
-    sides = [(here, mine, extern.btf_id or extern.type_id)]
-    if found.type_id:
-        sides.append((there, other, found.type_id))
-    # Of a map the declaration is a struct without a name: what differs says more.
-    problems = declarations(sides) if extern.map is None else ()
-    raise LinkError(f"{extern.name!r} is not in {there} as {here} declares it: {why}", problems)
-
-
-def _disagreement(extern: Extern, mine: BTF, found: Found, other: BTF) -> str | None:
-    declared = "map" if extern.map is not None else "variable"
-    if isinstance(mine.type(extern.btf_id), Func):
-        declared = "function"
-    if declared != found.kind:
-        return f"a {declared} here, a {found.kind} there"
-    if extern.map is not None:
-        defined = found.provider.object.maps[found.key]
-        return map_disagreement(extern.map, mine, defined, other)
-    if found.kind == "function":
-        return function_disagreement(mine, extern.type_id, other, found.type_id)
-    return disagreement(mine, extern.type_id, other, found.type_id)

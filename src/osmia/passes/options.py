@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import os
 
     from osmia.object import Object
-    from osmia.passes.imports import Provider
+    from osmia.passes.providers import Provider
     from osmia.passes.stages import Pass
     from osmia.passes.target import Target
 
@@ -35,7 +35,9 @@ class PassOptions(TypedDict, total=False):
 
     `direct_tail_calls` compares variable keys of tail calls with likely ones, so that the
     kernel jumps straight to those programs: True takes them from the code and from the slots
-    that are filled at load, a mapping gives them by map, hottest first.
+    that are filled at load; a mapping gives them by map, or by the function that makes the
+    call, hottest first. "count" counts them instead: `LoadedObject.tail_call_keys` is then the
+    mapping for another load.
 
     `prune` leaves out what cannot run with the read-only data as it is: branches, functions,
     programs that no tail call reaches, maps that nothing else uses. Programs that no slot of a
@@ -48,7 +50,7 @@ class PassOptions(TypedDict, total=False):
     passes: Sequence[Pass | Callable[[Object], Object]]
     calls: Literal["keep", "inline", "auto"]
     tail_calls: Literal["subprogram", "program"]
-    direct_tail_calls: bool | Mapping[str, Sequence[int]]
+    direct_tail_calls: bool | Literal["count"] | Mapping[str, Sequence[int]]
     prune: bool
     keep: Collection[str]
 

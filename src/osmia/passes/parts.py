@@ -9,7 +9,7 @@ from typing import Any, Self
 from osmia.object.model import DataSection, Extern, Object, Program, RelocationKind
 from osmia.object.uapi import ProgramType
 from osmia.passes.binding import Binding
-from osmia.passes.imports import Found, engine_functions, live_map
+from osmia.passes.providers import Found, engine_functions, live_map
 
 _EXTERNS = (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
 

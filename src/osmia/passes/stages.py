@@ -221,9 +221,15 @@ def _wants_direct(obj: Object, setting: Setting) -> bool:
 
 
 def _make_direct(obj: Object, setting: Setting) -> Object:
+    given = setting.options.get("direct_tail_calls")
+    if given == "count":
+        from osmia.passes.tail_call_counts import count_keys
+
+        return count_keys(obj, variable=setting.given_maps)
     from osmia.passes.tail_calls import direct_tail_calls
 
-    given = setting.options.get("direct_tail_calls")
+    if isinstance(given, str):
+        raise ValueError(f"direct_tail_calls={given!r}: True, 'count', or keys by map or function")
     hot = None if isinstance(given, bool) else given
     return direct_tail_calls(obj, hot, variable=setting.given_maps)
 

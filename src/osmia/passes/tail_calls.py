@@ -24,7 +24,7 @@ IN_A_ROW = 4
 _LARGEST_KEY = 0x7FFFFFFF
 """The largest that an immediate can be compared with, which is signed."""
 
-#: Likely keys by map, hottest first.
+#: Likely keys by map, or by the function that makes the call, hottest first.
 HotKeys = Mapping[str, Sequence[int]]
 
 
@@ -38,10 +38,11 @@ def direct_tail_calls(
 ) -> Object:
     """`obj` with its variable-key tail calls as comparisons with at most `most` keys a site.
 
-    The keys are those of `hot`, hottest first, then those that the code can have, then those
-    whose slots are filled when the map is made (`Map.slots`) or were `filled` before. Nothing
-    is done where the key is constant, the map is not known, or no key is. `variable` names
-    read-only sections whose contents are not final; see `object.known_code`.
+    The keys are those of `hot`, hottest first; for who is not in there those whose slots are
+    filled when the map is made (`Map.slots`) or were `filled` before, and where none is, those
+    that the code can have. Keys that it cannot have are left out. Nothing is done where the
+    key is constant, the map is not known, or no key is. `variable` names read-only sections
+    whose contents are not final; see `object.known_code`.
     """
     if not any(has_tail_calls(each.code, obj.byteorder) for each in obj.functions.values()):
         return obj
@@ -67,7 +68,8 @@ def likely_keys(
     if definition is None or definition.type is not MapType.PROG_ARRAY or site.key is not None:
         return []
     possible = site.keys
-    wanted = [*hot.get(definition.name, ()), *_in_slots(definition, filled)]
+    told = hot.get(site.function, hot.get(definition.name, ()))
+    wanted = [*told, *(() if told else _in_slots(definition, filled))]
     if possible is not None:
         wanted = [key for key in wanted if key in possible] or sorted(possible)
     limit = min(definition.max_entries, _LARGEST_KEY)

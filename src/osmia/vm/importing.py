@@ -10,8 +10,9 @@ from osmia.engine.importing import LoadedProvider, exchange, find_in, read_impor
 from osmia.errors import LinkError
 from osmia.object.model import Extern, Object, RelocationKind
 from osmia.passes.binding import Binding
-from osmia.passes.imports import Found, Imports, check_agreement
+from osmia.passes.imports import Imports
 from osmia.passes.parts import Part
+from osmia.passes.providers import Found, check_agreement
 from osmia.passes.verifier_rules import check_callable, programs_using
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.btf import Kind, kernel_btf
 from osmia.btf.core.match import essential_name
-from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import Map
-from osmia.engine.reuse import check_engine, check_reuse, effective, named
 from osmia.errors import (
     ClosedError,
-    MapMismatchError,
     NotSupportedError,
     OsmiaError,
     RelocationError,
@@ -23,8 +20,6 @@ from osmia.errors import (
 from osmia.object import model
 from osmia.object.jump_targets import placed_targets
 from osmia.object.model import (
-    DataKind,
-    DataSection,
     Extern,
     ExternKind,
     Object,
@@ -32,23 +27,19 @@ from osmia.object.model import (
     RelocationKind,
 )
 from osmia.object.sections import unknown_section
-from osmia.object.uapi import MapFlag, MapType, ProgramType
+from osmia.object.uapi import ProgramType
 from osmia.passes.binding import Binding
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PASS_OPTIONS
 from osmia.passes.poison import poison
 from osmia.passes.stages import prepare
 from osmia.passes.target import Target, UnknownPartError
-from osmia.values import Codec, codec
 from osmia.vm.code import label_handles
-from osmia.vm.data_pointers import write_pointers
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.loaded import Owners, VmObject
-from osmia.vm.maps.build import Definition
+from osmia.vm.map_loader import MapLoader
 from osmia.vm.maps.raw import VmMap
-from osmia.vm.maps.special import set_template
-from osmia.vm.maps.special_fields import LOCK, Field, special_fields
 from osmia.vm.programs import VmProgram
 from osmia.vm.signatures import return_type, signature
 
@@ -182,8 +173,6 @@ class _Loader:
         self.externs: dict[str, tuple[Extern, Object]] = {}  # all that were asked for
         self.undo = undo
         self.target = target or _target(obj)
-        self.maps: dict[str, Map] = {}
-        self.sections: dict[str, VmMap] = {}
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
         self.places: dict[str, list[Dispatcher]] = {}  # the same, by extern
@@ -192,40 +181,25 @@ class _Loader:
     def load(
         self, given: Mapping[str, Map], options: Mapping[str, Any], owners: Owners | None
     ) -> VmObject:
-        resolvers = [self, self.held] if self.held is not None else [self]
         self.prepared = prepare(
-            self.source, self.target, resolvers, given_maps=given.keys(), **options
+            self.source, self.target, [self], given_maps=given.keys(), **options
         )
         self.obj = self.prepared.object
         others = self.held.sections if self.held is not None else {}
         if self.held is not None:
             given = {**given, **self.held.maps}
             self.linked.update(self.held.functions)
-        unknown = given.keys() - self.obj.maps.keys()
-        if unknown:
-            raise RelocationError(f"{self.obj.name} has no map {min(unknown)!r}")
-        for definition in self.obj.maps.values():
-            if definition.name in given:
-                self._use(self._effective(definition), given[definition.name])
-            elif definition.autocreate:
-                self._create(definition)
-        for section in self.obj.data_sections.values():
-            if section.name in others:
-                self._use_section(section, others[section.name])
-            elif section.contents and section.kind is not DataKind.STRUCT_OPS:
-                self._create_section(section)
-        if any(section.relocations for section in self.obj.data_sections.values()):
-            raws = {name: self._raw(held) for name, held in self.maps.items()}
-            write_pointers(self.obj, self.vm, raws, self.sections)
+        self.maps = MapLoader(self.obj, self.vm, self.undo)
+        self.maps.create(given, others)
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
-        self._fill_slots(programs, given)
+        self.maps.fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
         loaded = VmObject(
             self.obj,
             self.vm,
             programs,
-            self.maps,
-            self.sections,
+            self.maps.maps,
+            self.maps.sections,
             self.jump_tables,
             source=self.source.copy(),
             linked=self.prepared.linked,
@@ -240,8 +214,13 @@ class _Loader:
         return loaded
 
     def resolve(self, extern: Extern, obj: Object) -> Binding | None:
-        """The vm's own functions and the programs that the load was given, for the passes."""
+        """The programs that the load was given, what is imported, and the vm's own functions, for
+        the passes."""
         self.externs[extern.name] = extern, obj
+        if self.held is not None and extern.name not in self.linked:
+            found = self.held.resolve(extern, obj)
+            if found is not None:
+                return found
         known = extern.name in self.linked or self.vm.has_function(extern.name)
         if not known and not self._is_nowhere(extern):
             return None
@@ -259,108 +238,6 @@ class _Loader:
             return find_in_kernel(essential_name(extern.name), Kind.FUNC, self.target) is None
         except UnknownPartError:
             return True
-
-    # Maps.
-
-    def _use(self, definition: model.Map, given: Map) -> None:
-        check_engine(definition, given, "vm")
-        held = self._raw(given)
-        held.check_open()
-        if held.vm is not self.vm:
-            what = f"map {definition.name!r} cannot be {named(given)}"
-            raise MapMismatchError(what, ("it is a map of another vm",))
-        check_reuse(definition, given.info, named(given))
-        raw = held.another()  # closed with this object, not with the one that gave it
-        key, value = self._codecs(definition)
-        self._add(definition, Map.over(raw, key or given.key_codec, value or given.value_codec))
-
-    def _effective(self, definition: model.Map) -> model.Map:
-        return effective(definition, len(self.vm.cpus))
-
-    def _create(self, definition: model.Map) -> None:
-        wanted = self._effective(definition)
-        key_codec, value_codec = self._codecs(wanted)
-        special = self._special(wanted.value_type_id, wanted.type)
-        made = self.vm.create_map(
-            wanted.type,
-            key_size=wanted.key_size,
-            value_size=wanted.value_size,
-            max_entries=wanted.max_entries,
-            flags=int(wanted.flags),
-            map_extra=wanted.map_extra,
-            name=wanted.name,
-            lock_offset=next((f.offset for f in special if f.kind == LOCK), None),
-            special=tuple((f.offset, f.size) for f in special),
-            key_codec=key_codec,
-            value_codec=value_codec,
-        )
-        self._add(wanted, made)
-        if wanted.inner is not None:
-            inner = self._effective(wanted.inner)
-            fields = self._special(inner.value_type_id, inner.type)
-            set_template(self._raw(made).body, _template(inner, fields))
-
-    def _add(self, definition: model.Map, made: Map) -> None:
-        self.undo.callback(made.close)
-        self.maps[definition.name] = made
-
-    @staticmethod
-    def _raw(made: Map) -> VmMap:
-        assert isinstance(made.raw, VmMap)
-        return made.raw
-
-    def _codecs(self, definition: model.Map) -> tuple[Codec | None, Codec | None]:
-        return self._codec(definition.key_type_id), self._codec(definition.value_type_id)
-
-    def _codec(self, type_id: int) -> Codec | None:
-        if self.obj.btf is None or not type_id:
-            return None
-        return codec(self.obj.btf, type_id)
-
-    def _special(self, type_id: int, map_type: MapType | int) -> list[Field]:
-        """What of a value is the map's own: its locks, timers and the like."""
-        if self.obj.btf is None or not type_id:
-            return []
-        return special_fields(self.obj.btf, type_id, map_type)
-
-    def _use_section(self, section: DataSection, live: Map) -> None:
-        """A data section of another object, which stays that one's."""
-        check_engine(model.Map(section.name, MapType.ARRAY), live, "vm")
-        raw = self._raw(live).another()
-        self.undo.callback(raw.close)
-        self.sections[section.name] = raw
-
-    def _create_section(self, section: DataSection) -> None:
-        if section.kind is DataKind.ARENA:
-            raise NotSupportedError(f"section {section.name!r}: the vm has no arenas")
-        read_only = section.kind in (DataKind.RODATA, DataKind.KCONFIG)
-        name = f"{self.obj.name}{section.name}"
-        made = self._create_memory(name, section.contents, read_only=read_only)
-        self.sections[section.name] = made
-
-    def _create_memory(
-        self, name: str, contents: bytes | bytearray, *, read_only: bool = True
-    ) -> VmMap:
-        """An array of one element that programs address directly."""
-        flags = MapFlag.MMAPABLE | (MapFlag.RDONLY_PROG if read_only else MapFlag(0))
-        made = self.vm.create_map(MapType.ARRAY, value_size=len(contents), flags=flags, name=name)
-        self.undo.callback(made.close)
-        raw = self._raw(made)
-        self.vm.memory.write(raw.values_address, contents)
-        if read_only:
-            made.freeze()
-        return raw
-
-    def _fill_slots(self, programs: Mapping[str, VmProgram], given: Container[str]) -> None:
-        made = {name for name in self.maps if name not in given}
-        for definition, index, name in initial_values(self.obj, self.maps, made):
-            is_prog_array = definition.type is MapType.PROG_ARRAY
-            target: Any = programs[name] if is_prog_array else self.maps[name]
-            self._store(definition.name, index, target)
-
-    def _store(self, name: str, index: int, target: Any) -> None:
-        outer: Any = self.maps[name]
-        outer[index] = target
 
     # Programs.
 
@@ -405,7 +282,7 @@ class _Loader:
             start = starts[table.function]
             # No jump goes to a slot without a handle: its table is read by none.
             entries = [handles.get(start + target, 0) for target in table.targets]
-            made[name] = self._create_memory(
+            made[name] = self.maps.create_memory(
                 ".jumptables", struct.pack(f"<{len(entries)}Q", *entries)
             )
         self.jump_tables += made.values()
@@ -413,16 +290,17 @@ class _Loader:
 
     def _code(self, layout: ProgramLayout, jumps: Mapping[int, Sequence[int]]) -> bytes:
         tables = self._create_tables(layout, jumps)
+        maps, sections = self.maps.maps, self.maps.sections
         code = bytearray(layout.code)
         for offset, what in layout.unresolved:
             poison(code, offset, self.vm.unresolved.number(what), self.obj.byteorder)
         for relocation in layout.relocations:
             name, at = relocation.target, relocation.offset
             match relocation.kind:
-                case RelocationKind.MAP if name in self.maps:
-                    _patch(code, at, _MAP_FD, self.maps[name].id)
-                case RelocationKind.DATA if name in self.sections:
-                    _patch(code, at, _MAP_VALUE, self.sections[name].id, relocation.addend)
+                case RelocationKind.MAP if name in maps:
+                    _patch(code, at, _MAP_FD, maps[name].id)
+                case RelocationKind.DATA if name in sections:
+                    _patch(code, at, _MAP_VALUE, sections[name].id, relocation.addend)
                 case RelocationKind.JUMP_TABLE:
                     _patch(code, at, _MAP_VALUE, tables[name].id, relocation.addend)
                 case RelocationKind.ENGINE_FUNCTION if name in self.linked:
@@ -521,13 +399,6 @@ def _target(obj: Object) -> Target:
     except (OSError, OsmiaError):
         return Target.running(btf=obj.btf)
     return Target.running()
-
-
-def _template(d: model.Map, fields: list[Field]) -> Definition:
-    """What inner maps must agree with."""
-    size = (d.key_size, d.value_size, d.max_entries)
-    special = tuple((f.offset, f.size) for f in fields)
-    return Definition(d.type, *size, int(d.flags), d.map_extra, special=special)
 
 
 def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:

@@ -1,5 +1,6 @@
 // An arena: memory shared with user space, allocated by the program, with global variables in it.
 // cpu: v4
+#define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 

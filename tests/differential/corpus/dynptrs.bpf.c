@@ -1,4 +1,5 @@
 // Dynamic pointers: packets, ring buffer records and memory behind one kind of pointer.
+#define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 

@@ -3,6 +3,7 @@ same errors, the same map afterwards."""
 
 from __future__ import annotations
 
+import mmap
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -81,8 +82,8 @@ KINDS = [
     Kind(MapType.QUEUE, **_VALUES),
     Kind(MapType.STACK, **_VALUES),
     Kind(MapType.BLOOM_FILTER, **_VALUES),
-    Kind(MapType.RINGBUF, **{**_VALUES, "value_size": 0, "entries": 4096}),
-    Kind(MapType.USER_RINGBUF, **{**_VALUES, "value_size": 0, "entries": 4096}),
+    Kind(MapType.RINGBUF, **{**_VALUES, "value_size": 0, "entries": mmap.PAGESIZE}),
+    Kind(MapType.USER_RINGBUF, **{**_VALUES, "value_size": 0, "entries": mmap.PAGESIZE}),
     Kind(MapType.PERF_EVENT_ARRAY, value_size=4),
 ]
 

@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import osmia
-from osmia.kernel.links import SoftwareEvent
+from osmia.kernel.links import SoftwareEvent, syscall_function
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType
 
+from ..conftest import skip_without_trampolines
+
 pytestmark = pytest.mark.kernel
 
 COOKIE = 0xC00C_1E00_0000_0001
+GETPGID = syscall_function("getpgid")
 libc = ctypes.CDLL(None)
 
 HEAD = """
@@ -150,15 +153,17 @@ def test_a_section_that_names_nothing_is_not_attached_by_itself(load: Load) -> N
 @pytest.mark.parametrize(
     ("section", "calls"),
     [
-        ("kprobe/__x64_sys_getpgid", 1),
-        ("kretprobe/__x64_sys_getpgid", 1),
+        (f"kprobe/{GETPGID}", 1),
+        (f"kretprobe/{GETPGID}", 1),
         ("ksyscall/getpgid", 1),
         ("kretsyscall/getpgid", 1),
-        ("fentry/__x64_sys_getpgid", 1),
-        ("fexit/__x64_sys_getpgid", 1),
+        (f"fentry/{GETPGID}", 1),
+        (f"fexit/{GETPGID}", 1),
     ],
 )
 def test_probes_in_the_kernel(load: Load, section: str, calls: int) -> None:
+    if section.startswith(("fentry", "fexit")):
+        skip_without_trampolines()
     bpf = load(section)
     with bpf.programs["noting"].attach(cookie=COOKIE):
         libc.getpgid(0)
@@ -171,7 +176,7 @@ def test_each_function_of_a_multi_kprobe_has_its_own(load: Load, section: str) -
     from osmia.errors import NotSupportedError
 
     bpf = load(section)
-    functions = ["__x64_sys_getpgid", "__x64_sys_getsid"]
+    functions = [GETPGID, syscall_function("getsid")]
     try:
         link = bpf.programs["noting"].attach(functions, cookies=[COOKIE, 7])
     except NotSupportedError as error:

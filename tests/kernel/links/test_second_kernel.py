@@ -30,12 +30,12 @@ from osmia.kernel.sys.btf_objects import load_btf
 from osmia.object import model
 from osmia.object.uapi import AttachType, LinkType, ProgramType
 
-from ..conftest import Counter, Network
+from ..conftest import Counter, Network, needs_trampolines
 
 pytestmark = [pytest.mark.kernel, pytest.mark.second_kernel]
 
 Make = Callable[..., KernelProgram]
-GETPGID = "__x64_sys_getpgid"
+GETPGID = syscall_function("getpgid")
 libc = ctypes.CDLL(None)
 
 
@@ -114,7 +114,10 @@ def test_a_function_that_the_kernel_lacks_is_named(counting: Make) -> None:
         attach_kprobe(counting(ProgramType.KPROBE), "osmia_no_such_function")
 
 
-@pytest.mark.parametrize("functions", [[GETPGID, "__x64_sys_getsid"], "__x64_sys_getpg*"])
+SEVERAL = [[GETPGID, syscall_function("getsid")], syscall_function("getpg*")]
+
+
+@pytest.mark.parametrize("functions", SEVERAL)
 def test_kprobe_multi_counts_or_says_what_the_kernel_lacks(
     functions: str | list[str], counting: Make, counter: Counter
 ) -> None:
@@ -135,6 +138,7 @@ def test_a_pattern_that_matches_nothing_is_named(counting: Make) -> None:
         program.attach("osmia_nothing*")
 
 
+@needs_trampolines
 @pytest.mark.parametrize("attach_type", [AttachType.TRACE_FENTRY, AttachType.TRACE_FEXIT])
 @pytest.mark.parametrize("cookie", [0, 7])
 def test_fentry_and_fexit_count(
@@ -151,6 +155,7 @@ def test_fentry_and_fexit_count(
     assert counter.value == before
 
 
+@needs_trampolines
 def test_fmod_ret_changes_the_result(returning: Make, tmp_path: Path) -> None:
     program = returning(
         ProgramType.TRACING,
@@ -163,6 +168,7 @@ def test_fmod_ret_changes_the_result(returning: Make, tmp_path: Path) -> None:
     (tmp_path / "allowed").mkdir()
 
 
+@needs_trampolines
 def test_lsm_programs_are_asked(counting: Make, counter: Counter, tmp_path: Path) -> None:
     program = counting(
         ProgramType.LSM, 0, AttachType.LSM_MAC, attach_btf_id=function_id("bpf_lsm_file_open")
@@ -172,6 +178,7 @@ def test_lsm_programs_are_asked(counting: Make, counter: Counter, tmp_path: Path
     assert counter.value >= 1
 
 
+@needs_trampolines
 def test_lsm_programs_of_a_cgroup_rule_its_processes(returning: Make, network: Network) -> None:
     import socket
 
@@ -306,6 +313,7 @@ def test_struct_ops_with_a_link_say_since_when() -> None:
     assert caught.value.since == "6.4"
 
 
+@needs_trampolines
 def test_messages_of_tracing_programs_name_the_function(counting: Make) -> None:
     program = counting(
         ProgramType.TRACING, 0, AttachType.TRACE_FENTRY, attach_btf_id=function_id(GETPGID)
@@ -313,9 +321,9 @@ def test_messages_of_tracing_programs_name_the_function(counting: Make) -> None:
     program.definition = model.Program(
         name="p",
         function="p",
-        section="fentry/__x64_sys_getpgid",
+        section=f"fentry/{GETPGID}",
         type=ProgramType.TRACING,
         attach_to=GETPGID,
     )
     with program.attach() as link:
-        assert "fentry of __x64_sys_getpgid" in repr(link)
+        assert f"fentry of {GETPGID}" in repr(link)

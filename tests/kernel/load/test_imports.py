@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 
@@ -100,7 +101,7 @@ def test_maps_are_found_by_their_whole_names(compiled: Compile) -> None:
         table = f"a_long_table_name_{MARK}"
         assert user.maps[table].id == library.maps[table].id
         library.maps[table][3] = 30
-        assert user.programs["user"].run(PACKET).retval == 30 + 4096
+        assert user.programs["user"].run(PACKET).retval == 30 + mmap.PAGESIZE
         assert user.maps[table][3] == 30
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from osmia.errors import KernelError, NotSupportedError
-from osmia.kernel.probes import features, since
+from osmia.kernel.probes import attach_probes, features, since
+from osmia.kernel.sys import syscall
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 
 pytestmark = pytest.mark.kernel
@@ -68,7 +72,7 @@ def probe_everything() -> None:
         assert list(listing())
 
 
-def test_probes_attach_nothing_and_leave_nothing() -> None:
+def test_probes_leave_nothing() -> None:
     probe_everything()  # opens the kernel's BTF once and for all
     before = list(Path("/proc/self/fd").iterdir())
     features.forget()
@@ -130,14 +134,69 @@ def test_loading_a_type_that_the_kernel_lacks_says_since_when() -> None:
         KernelProgram.load(999, bytes.fromhex("b7000000000000009500000000000000"))
 
 
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[KernelError | None]]:
+    """A kernel that loads every program, and takes its answers to attachments from this list:
+    None attaches. Descriptors are those of a file."""
+    answers: list[KernelError | None] = []
+
+    def opens(*_: object, **__: object) -> tuple[int, int]:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), 0
+
+    def attaches(*_: object, **__: object) -> int:
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+        return opens()[0]
+
+    monkeypatch.setattr(syscall, "prog_load", opens)
+    monkeypatch.setattr(syscall, "raw_tracepoint_open", attaches)
+    monkeypatch.setattr(attach_probes, "kernel_btf_id", lambda name: 1)
+    features.forget()
+    yield answers
+    features.forget()
+
+
+KINDS = ("TRACE_FENTRY", "TRACE_FEXIT", "MODIFY_RETURN", "LSM_MAC", "LSM_CGROUP")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "there"),
+    [(0, True), (errno.EOPNOTSUPP, False), (errno.EBUSY, True), (errno.EPERM, True)],
+)
+def test_trampolines_that_load_are_tried_once_before_they_are_said_to_be_there(
+    refusal: int, there: bool, answers: list[KernelError | None]
+) -> None:
+    """arm64 before 6.4 loads them, and attaching is ENOTSUP."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    answers.append(KernelError(refusal, "attach") if refusal else None)
+    found = [features.has_attach_type(AttachType[kind]) for kind in KINDS]
+    assert found == [there] * len(KINDS)
+    assert answers == []
+    assert features.has_attach_type(AttachType.TRACE_RAW_TP)  # which needs no trampoline
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_versions_of_trampolines_are_this_machines() -> None:
+    assert since.attach_type(AttachType.TRACE_FENTRY, "x86_64") == "5.5"
+    assert since.attach_type(AttachType.TRACE_FENTRY, "aarch64") == "6.4"
+    assert since.attach_type(AttachType.LSM_CGROUP, "aarch64") == "6.4"
+    assert since.attach_type(AttachType.TRACE_FSESSION, "aarch64") == "7.0"
+    assert since.attach_type(AttachType.TRACE_RAW_TP, "aarch64") == "5.5"
+    assert (since.trampolines("x86_64"), since.trampolines("aarch64")) == ("5.6", "6.0")
+
+
 @pytest.mark.second_kernel
-def test_kprobes_and_trampolines_are_found_on_the_second_kernel() -> None:
-    assert features.has_attach_type(AttachType.TRACE_FENTRY)
-    assert features.has_attach_type(AttachType.LSM_MAC)
-    assert features.has_attach_type(AttachType.MODIFY_RETURN)
+def test_what_the_second_kernel_is_for_is_found_there() -> None:
+    trampolines = not features.kernel_is_older_than(since.attach_type(AttachType.TRACE_FENTRY))
+    assert features.has_attach_type(AttachType.TRACE_FENTRY) is trampolines
+    assert features.has_attach_type(AttachType.LSM_MAC) is trampolines
+    assert features.has_attach_type(AttachType.MODIFY_RETURN) is trampolines
     assert features.has_program_type(ProgramType.EXT)
-    assert not features.has_attach_type(AttachType.TCX_INGRESS)
-    assert not features.has_map_type(MapType.ARENA)
+    for version, there in (
+        ("6.6", features.has_attach_type(AttachType.TCX_INGRESS)),
+        ("6.9", features.has_map_type(MapType.ARENA)),
+    ):
+        assert there is not features.kernel_is_older_than(version)
     assert not features.has_program_type(ProgramType.NETFILTER)
 
 

@@ -20,6 +20,7 @@ from osmia.kernel.links import (
     attach_xdp,
     attached_tcx,
 )
+from osmia.kernel.probes import features
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.rtnetlink.tc_filters import add_filter
 from osmia.kernel.rtnetlink.tc_filters import filters as tc_filters
@@ -221,8 +222,6 @@ def test_a_direction_is_asked_for_when_the_program_names_none(
 
 
 def test_netkit_is_refused_where_the_kernel_lacks_it(returning: Make, network: Network) -> None:
-    from osmia.kernel.probes import features
-
     if features.has_attach_type(AttachType.NETKIT_PRIMARY):
         pytest.skip("this kernel has netkit")
     program = returning(ProgramType.SCHED_CLS, TCX_NEXT, AttachType.NETKIT_PRIMARY)
@@ -377,6 +376,8 @@ def test_an_interface_that_went_away_detaches_silently(
 def test_without_tcx_attach_falls_back_to_clsact(
     counting: Make, network: Network, counter: Counter
 ) -> None:
+    if not features.kernel_is_older_than("6.6"):
+        pytest.skip("this kernel has tcx")
     program = counting(ProgramType.SCHED_CLS, TCX_PASS)
     with program.attach("left", direction="ingress"):
         network.send(2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import osmia
-from osmia.errors import LinkError, ObjectFormatError
-from osmia.object.model import RelocationKind
+from osmia.errors import LegacyObjectWarning, LinkError, ObjectFormatError
+from osmia.object.model import Pinning, RelocationKind
 
 from .sources import HEADERS, compiled, linked, several, value
 
@@ -71,6 +71,13 @@ def test_what_libbpf_s_dialect_cannot_say_is_an_error() -> None:
     legacy = compiled("legacy", LEGACY.replace('SEC("classifier")', 'SEC("prog")'))
     with pytest.raises(LinkError, match=r"legacy\.bpf\.o cannot be said in libbpf's dialect"):
         osmia.link([legacy])
+
+
+def test_a_pin_of_iproute2_s_is_one_by_name_with_a_warning() -> None:
+    legacy = compiled("legacy", LEGACY.replace(".max_elem = 2 }", ".max_elem = 2, .pinning = 2 }"))
+    with pytest.warns(LegacyObjectWarning, match=r"legacy\.bpf\.o: map 'counts' is pinned by name"):
+        obj = osmia.link([legacy])
+    assert obj.maps["counts"].pinning == Pinning.BY_NAME
 
 
 def test_static_maps_of_one_name_are_two() -> None:

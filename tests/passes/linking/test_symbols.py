@@ -154,6 +154,19 @@ def test_maps_have_to_agree_in_all_they_say() -> None:
         ) in str(caught.value)
 
 
+@pytest.mark.parametrize("definition_first", [True, False])
+def test_a_map_that_is_declared_as_a_variable_has_to_agree_too(definition_first: bool) -> None:
+    of = ('{} struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, {});'
+          ' __type(key, int); __type(value, int); }} m {};\n')  # fmt: skip
+    use = 'SEC("xdp") int p(struct xdp_md *ctx) { return bpf_map_delete_elem(&m, ctx); }'
+    order = 1 if definition_first else -1
+    defined = of.format("", 4, 'SEC(".maps")')
+    good = linked(*[defined, of.format("extern", 4, "") + use][::order])
+    assert [*good.maps] == ["m"] and not good.externs
+    with pytest.raises(LinkError, match="max_entries: 4 and 5"):
+        linked(*[defined, of.format("extern", 5, "") + use][::order])
+
+
 def test_a_map_s_strong_definition_wins_and_names_stay() -> None:
     of = ('struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4);'
           ' __type(key, int); __type(value, int); }} {} SEC(".maps");\n')  # fmt: skip

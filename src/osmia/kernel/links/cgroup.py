@@ -14,7 +14,8 @@ from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.order import LinkId, Place, ProgramId
 from osmia.kernel.links.prog_attach import attach_to
-from osmia.kernel.probes.features import needs
+from osmia.kernel.probes import since
+from osmia.kernel.probes.features import needs, no_trampolines
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType, ProgramType
@@ -102,7 +103,7 @@ def detach_cgroup(
                 what=f"detach {what}",
             )
         except KernelError as error:
-            raise _explained(error) from None
+            raise _explained(error, attach_type) from None
 
 
 def _hook(program: Attachable, attach_type: AttachType | None) -> AttachType:
@@ -152,7 +153,7 @@ def _link(
             raise
         return None
     except KernelError as error:
-        raise _explained(error) from None
+        raise _explained(error, hook) from None
     return KernelLink(FileDescriptor(fd), what)
 
 
@@ -168,10 +169,12 @@ def _attach(
             what=f"attach {what}",
         )
     except KernelError as error:
-        raise _explained(error) from None
+        raise _explained(error, hook) from None
 
 
-def _explained(error: KernelError) -> KernelError:
+def _explained(error: KernelError, hook: AttachType) -> KernelError | NotSupportedError:
+    if hook in since.TRAMPOLINES and error.errno == errno.EOPNOTSUPP:
+        return no_trampolines(error, since.attach_type(hook))
     if error.errno == errno.ENOENT:
         hint = "it is not attached there, or by a link (osmia link detach)"
         return KernelError(errno.ENOENT, error.what, hint=hint)

@@ -66,14 +66,15 @@ def attach_kprobe_multi(
     )
     session = program.expected_attach_type == AttachType.TRACE_KPROBE_SESSION
     attach_type = AttachType.TRACE_KPROBE_SESSION if session else AttachType.TRACE_KPROBE_MULTI
+    thing, version = ("kprobe.session links", "6.10") if session else ("kprobe.multi links", "5.18")
     try:
-        with needs("6.10" if session else "5.18", "kprobe.multi links"):
+        with needs(version, thing):
             fd = syscall.link_create(
                 program.fileno(), attach_type=attach_type, options=options, what=f"attach {what}"
             )
     except KernelError as error:
         if error.errno == errno.EOPNOTSUPP:
-            raise missing("kprobe.multi links", "6.10" if session else "5.18") from None
+            raise missing(thing, version) from None
         if error.errno not in (errno.ESRCH, errno.ENOENT):
             raise
         hint = "the kernel lacks one of the functions, or it cannot be probed"
@@ -123,10 +124,16 @@ def attach_uprobe_multi(
     )
     session = program.expected_attach_type == AttachType.TRACE_UPROBE_SESSION
     attach_type = AttachType.TRACE_UPROBE_SESSION if session else AttachType.TRACE_UPROBE_MULTI
-    with needs("6.13" if session else "6.6", "uprobe.multi links"):
-        fd = syscall.link_create(
-            program.fileno(), attach_type=attach_type, options=options, what=f"attach {what}"
-        )
+    thing, version = ("uprobe.session links", "6.13") if session else ("uprobe.multi links", "6.6")
+    try:
+        with needs(version, thing):
+            fd = syscall.link_create(
+                program.fileno(), attach_type=attach_type, options=options, what=f"attach {what}"
+            )
+    except KernelError as error:
+        if error.errno == errno.EOPNOTSUPP:  # without CONFIG_UPROBES
+            raise missing(thing, version) from None
+        raise
     return KernelLink(FileDescriptor(fd), what)
 
 

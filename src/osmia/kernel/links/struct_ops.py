@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.kernel.links.link import HookLink, KernelLink
-from osmia.kernel.probes.features import needs
+from osmia.kernel.probes import since
+from osmia.kernel.probes.features import needs, no_trampolines
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor, HasFileno
 from osmia.kernel.sys.syscall import Command
@@ -64,7 +65,8 @@ def register_for_good(struct_ops: HasFileno, value: bytes, name: str = "") -> No
     fd = struct_ops.fileno()
     error = -syscall.map_element(Command.MAP_UPDATE_ELEM, fd, key=_KEY, value=value)
     if error > 0:
-        raise syscall.error_of(Command.MAP_UPDATE_ELEM, error, f"register struct_ops {name!r}")
+        refused = syscall.error_of(Command.MAP_UPDATE_ELEM, error, f"register struct_ops {name!r}")
+        raise no_trampolines(refused, since.trampolines())
 
 
 def unregister_struct_ops(struct_ops: HasFileno, name: str = "") -> None:

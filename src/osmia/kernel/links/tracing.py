@@ -9,10 +9,14 @@ from osmia.arguments import names_wrong_arguments
 from osmia.errors import KernelError, RelocationError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
-from osmia.kernel.probes.features import needs
+from osmia.kernel.probes import since
+from osmia.kernel.probes.features import needs, no_trampolines
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkTargetBtfOptions, LinkTracingOptions
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.object.uapi import AttachType
+
+_AGAIN = "load it again to attach it again"
 
 
 @names_wrong_arguments
@@ -39,20 +43,28 @@ def attach_raw_tracepoint(program: Attachable, name: str, *, cookie: int = 0) ->
 def attach_tracing(program: Attachable, *, cookie: int = 0) -> KernelLink:
     """Attach a tp_btf, fentry, fexit, fmod_ret or LSM program where it was loaded for.
 
-    Since 5.5 (fmod_ret, LSM: 5.7). `cookie`: since 5.19 (tp_btf: 6.10).
+    Since 5.5 (fmod_ret, LSM: 5.7; on arm64 all but tp_btf: 6.4). `cookie`: since 5.19 (tp_btf:
+    6.10).
     """
     what = f"program {program.name!r} on {_place(program)}"
-    if cookie:
-        with needs("5.19", "cookies of tracing programs"):
-            fd = syscall.link_create(
-                program.fileno(),
-                attach_type=program.expected_attach_type or 0,
-                options=LinkTracingOptions(cookie=cookie),
-                what=f"attach {what}",
-            )
-    else:
-        fd = _open(program, what, "load it again to attach it again")
+    try:
+        fd = _open_with_cookie(program, what, cookie) if cookie else _open(program, what, _AGAIN)
+    except KernelError as error:
+        kind = program.expected_attach_type
+        if kind not in since.TRAMPOLINES:
+            raise
+        raise no_trampolines(error, since.attach_type(AttachType(kind))) from None
     return KernelLink(FileDescriptor(fd), what)
+
+
+def _open_with_cookie(program: Attachable, what: str, cookie: int) -> int:
+    with needs("5.19", "cookies of tracing programs"):
+        return syscall.link_create(
+            program.fileno(),
+            attach_type=program.expected_attach_type or 0,
+            options=LinkTracingOptions(cookie=cookie),
+            what=f"attach {what}",
+        )
 
 
 def _place(program: Attachable) -> str:
@@ -81,8 +93,15 @@ def attach_freplace(
     """Put the program in the place of a global function of another program (since 5.6).
 
     Without arguments: of the one that it was loaded for. With `target` and the name of
-    a `function` of it: of another one with the same signature (since 5.10).
+    a `function` of it: of another one with the same signature (since 5.10). On arm64 since 6.0.
     """
+    try:
+        return _freplace(program, target, function)
+    except KernelError as error:
+        raise no_trampolines(error, since.trampolines()) from None
+
+
+def _freplace(program: Attachable, target: Attachable | None, function: str) -> KernelLink:
     if target is None:
         said = program.definition
         named = f"{said.attach_to!r}" if said and said.attach_to else "the function"

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, FuncProto, Kind, kernel_btf
+from osmia.errors import KernelError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.link import KernelLink
 from osmia.kernel.links.symbols import SymbolNotFoundError, glob
-from osmia.kernel.probes.features import needs
+from osmia.kernel.probes.features import needs, no_trampolines
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkTracingMultiOptions
 from osmia.kernel.sys.fd import FileDescriptor
@@ -54,13 +55,16 @@ def attach_tracing_multi(
         cnt=len(places),
     )
     what = f"program {program.name!r} on {len(places)} kernel functions"
-    with needs("7.1", "links of tracing programs with many functions"):
-        fd = syscall.link_create(
-            program.fileno(),
-            attach_type=program.expected_attach_type or 0,
-            options=options,
-            what=f"attach {what}",
-        )
+    try:
+        with needs("7.1", "links of tracing programs with many functions"):
+            fd = syscall.link_create(
+                program.fileno(),
+                attach_type=program.expected_attach_type or 0,
+                options=options,
+                what=f"attach {what}",
+            )
+    except KernelError as error:
+        raise no_trampolines(error, "7.1") from None
     return KernelLink(FileDescriptor(fd), what)
 
 

@@ -18,8 +18,9 @@ from osmia.kernel.programs.program import KernelProgram
 from osmia.object.model import Extern, Function, Linkage, Object, RelocationKind
 from osmia.object.sections import TEXT
 from osmia.passes.binding import Binding
-from osmia.passes.imports import Found, Imports
+from osmia.passes.imports import Imports
 from osmia.passes.parts import Part
+from osmia.passes.providers import Found
 
 _RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
 #: A line record that names no file: where one function has none, the kernel takes none of all.

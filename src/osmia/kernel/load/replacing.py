@@ -23,8 +23,8 @@ from osmia.kernel.programs.info import ProgramInfo
 from osmia.kernel.programs.program import KernelProgram
 from osmia.object.model import Extern, Object, Program
 from osmia.object.uapi import ProgramType
-from osmia.passes.imports import Found, check_agreement
 from osmia.passes.parts import Part
+from osmia.passes.providers import Found, check_agreement
 from osmia.passes.verifier_rules import check_callable
 
 

@@ -1,7 +1,8 @@
 """Probes for attach types and links.
 
 Nothing is attached: the target does not exist, and the kernel's errno tells whether it
-got as far as looking for it.
+got as far as looking for it. The exception are trampolines, which a kernel may know and not have:
+one is attached to a function that does nothing, and comes off at once.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable
+from functools import cache
 
 from osmia.errors import KernelError
 from osmia.kernel.probes.feature_probes import (
     ONE_ENTRY,
+    RETURN_0,
     RETURN_1,
     kernel_btf_id,
     load,
@@ -103,13 +106,36 @@ def attach_type(kind: AttachType) -> bool:
             target = kernel_btf_id(_TRACED[kind])
             answer = load(program, expected=kind, attach_btf_id=target)
             must_be_privileged(answer.error)
-            return bool(target) and answer.error == 0
+            loads = bool(target) and answer.error == 0
+            return loads and (kind not in _TRAMPOLINES or trampolines_attach())
         case AttachType.XDP_DEVMAP:
             return map_error(MapType.DEVMAP, ONE_ENTRY | {"value_size": 8}) == 0
         case AttachType.XDP_CPUMAP:
             return map_error(MapType.CPUMAP, ONE_ENTRY | {"value_size": 8}) == 0
         case _:
             return _LINKS[kind]() if kind in _LINKS else False
+
+
+@cache
+def trampolines_attach() -> bool:
+    """False where the kernel loads such programs and attaches none: ENOTSUP, as arm64 before 6.4.
+    Where it does not load this one, or refuses for another reason, nothing speaks against it."""
+    result, _needed = syscall.prog_load(
+        ProgramType.TRACING,
+        RETURN_0,
+        license="GPL",
+        expected_attach_type=AttachType.TRACE_FENTRY,
+        attach_btf_id=kernel_btf_id("bpf_fentry_test1"),
+        token_fd=current_token(),
+    )
+    if result < 0:
+        return True
+    with FileDescriptor(result, "probe"):
+        try:
+            os.close(syscall.raw_tracepoint_open(result, what="attach a probe"))
+        except KernelError as error:
+            return error.errno != errno.EOPNOTSUPP
+    return True
 
 
 def _attach_finds_no_target(kind: AttachType, program: ProgramType) -> bool:

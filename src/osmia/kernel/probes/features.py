@@ -1,8 +1,9 @@
 """What this kernel can do: probes for types, helpers and abilities, asked once a process.
 
 Each probe does the smallest real thing (a program of two instructions, a map of one
-entry) and looks at how the kernel answers; nothing is attached to anything. Where the
-kernel refuses for lack of privileges a probe raises BpfPermissionError: it cannot know.
+entry) and looks at how the kernel answers. Nothing is attached to anything, but for a moment to
+`bpf_fentry_test1`, which test runs alone call: only that tells whether there are trampolines.
+Where the kernel refuses for lack of privileges a probe raises BpfPermissionError: it cannot know.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def map_types() -> Iterator[Feature]:
 
 def attach_types() -> Iterator[Feature]:
     """All attach types."""
-    for attach_type, version in since.ATTACH_TYPES.items():
+    for attach_type in since.ATTACH_TYPES:
+        version = since.attach_type(attach_type)
         yield Feature(attach_type.name, version, _known(has_attach_type, attach_type))
 
 
@@ -144,13 +146,16 @@ def _known(ask: Callable[[T], bool], what: T) -> bool | None:
         return None
 
 
-def missing(what: str, version: str | None) -> NotSupportedError:
-    """The error for something that this kernel lacks, though its number may be new enough."""
+def missing(what: str, version: str | None, *, doing: str = "") -> NotSupportedError:
+    """The error for something that this kernel lacks, though its number may be new enough;
+    `doing` is what failed for that, "attach …"."""
+    lacks = f"this kernel ({os.uname().release}) has no {what}"
+    if doing:
+        lacks = f"cannot {doing}: {lacks}"
     if version is None or kernel_is_older_than(version):
-        return NotSupportedError(f"this kernel ({os.uname().release}) has no {what}", since=version)
+        return NotSupportedError(lacks, since=version)
     return NotSupportedError(
-        f"this kernel ({os.uname().release}) has no {what}: it has them since {version}, "
-        "but this one is built or configured without"
+        f"{lacks}: it has them since {version}, but this one is built or configured without"
     )
 
 
@@ -178,7 +183,15 @@ def missing_attach_type(attach_type: AttachType | int) -> NotSupportedError | No
     """The error for an attach type that this kernel lacks, None when it has it."""
     if not isinstance(attach_type, AttachType) or has_attach_type(attach_type):
         return None
-    return missing(f"attach type {attach_type.name}", since.ATTACH_TYPES.get(attach_type))
+    return missing(f"attach type {attach_type.name}", since.attach_type(attach_type))
+
+
+def no_trampolines(error: KernelError, version: str) -> KernelError | NotSupportedError:
+    """What to raise for an attachment by a BPF trampoline: the bare ENOTSUP of a kernel that
+    cannot make one there gets its reason. `version`: the first that can, on this machine."""
+    if error.errno != errno.EOPNOTSUPP:
+        return error
+    return missing("BPF trampolines for that", version, doing=error.what)
 
 
 @contextmanager
@@ -207,6 +220,7 @@ def forget() -> None:
         has_link_type,
         has_helper,
         has,
+        attach_probes.trampolines_attach,
     )
     for cached in caches:
         cached.cache_clear()

@@ -1,11 +1,13 @@
 """Which Linux version brought what: program, map, attach and link types, and single abilities.
 
-Versions are those of the mainline release that first had the thing for x86-64.
-Distributions port things back; `osmia.kernel.probes.features` asks the running kernel.
+Versions are those of the mainline release that first had the thing for x86-64; what came later
+to another machine says so. Distributions port things back; `osmia.kernel.probes.features` asks
+the running kernel.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import TypeVar
@@ -126,3 +128,38 @@ LINK_TYPES = _table(
     6.10: SOCKMAP
     """,
 )
+
+TRAMPOLINES = frozenset(
+    {
+        AttachType.TRACE_FENTRY,
+        AttachType.TRACE_FEXIT,
+        AttachType.TRACE_FSESSION,
+        AttachType.TRACE_FENTRY_MULTI,
+        AttachType.TRACE_FEXIT_MULTI,
+        AttachType.TRACE_FSESSION_MULTI,
+        AttachType.MODIFY_RETURN,
+        AttachType.LSM_MAC,
+        AttachType.LSM_CGROUP,
+    }
+)
+"""What is attached by a BPF trampoline in one of the kernel's own functions."""
+
+#: Machines that got trampolines after x86-64: at all, and in the kernel's own functions.
+#: arm64: commits efc9909fdce0 and, ftrace's direct calls, 2aa6ac03516d.
+_LATER_TRAMPOLINES = {"aarch64": ("6.0", "6.4")}
+
+
+def attach_type(kind: AttachType, machine: str = "") -> str:
+    """The first Linux that attaches so, on a machine as uname names it (without one: on this)."""
+    version = ATTACH_TYPES[kind]
+    _, later = _LATER_TRAMPOLINES.get(machine or platform.machine(), ("", ""))
+    return max(version, later, key=_number) if later and kind in TRAMPOLINES else version
+
+
+def trampolines(machine: str = "") -> str:
+    """The first Linux with trampolines between programs (freplace) and for struct_ops."""
+    return _LATER_TRAMPOLINES.get(machine or platform.machine(), ("5.6", ""))[0]
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

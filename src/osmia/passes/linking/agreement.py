@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from osmia.btf import BTF
+from osmia.btf import BTF, Array, Ptr, Struct
 from osmia.btf.agreement import declarations, disagreement, function_disagreement
 from osmia.object.map_agreement import map_declaration, map_disagreement
 from osmia.object.model import ExternKind, Map
@@ -49,7 +49,25 @@ def difference(first: Declaration, other: Declaration) -> str | None:
     first_id, other_id = _type_id(first), _type_id(other)
     if not first_id or not other_id:
         return None
-    return disagreement(first.btf, first_id, other.btf, other_id)
+    found = disagreement(first.btf, first_id, other.btf, other_id)
+    if found is None and (first.map or other.map):  # the other is no variable of `.maps`
+        counts, others = _counts(first.btf, first_id), _counts(other.btf, other_id)
+        differ = (f"{name}: {n} and {others.get(name)}" for name, n in counts.items()
+                  if others.get(name) != n)  # fmt: skip
+        return "; ".join(differ) or None
+    return found
+
+
+def _counts(btf: BTF, type_id: int) -> dict[str, int]:
+    """What `__uint` says in a map's declaration: lengths of arrays behind pointers."""
+    found = btf.type(btf.resolve(type_id))
+    counts = {}
+    for member in found.members if isinstance(found, Struct) else ():
+        pointer = btf.type(member.type_id)
+        array = btf.type(pointer.target) if isinstance(pointer, Ptr) else None
+        if isinstance(array, Array):
+            counts[member.name] = array.count
+    return counts
 
 
 def shown(sides: Iterable[Declaration]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from osmia.errors import LinkError
+from osmia.errors import LegacyObjectWarning, LinkError
 from osmia.object.jump_tables import JumpTable
 from osmia.object.model import (
     DataSection,
@@ -56,7 +57,7 @@ def link_objects(
     Raises LinkError, which lists all that is wrong: names that two define or that nobody does,
     declarations that disagree, other licenses or versions, a mixed byte order.
     """
-    inputs = [_in_one_dialect(obj) for obj in objects]
+    inputs = list(map(_in_one_dialect, objects))
     _check_objects(inputs)
     symbols = collect_symbols(inputs)
     unneeded = unneeded_functions(inputs, symbols, gc)
@@ -74,6 +75,8 @@ def _in_one_dialect(obj: Object) -> Object:
     converted = convert(obj)
     if converted.problems:
         raise LinkError(f"{where(obj)} cannot be said in libbpf's dialect", converted.problems)
+    for note in converted.notes:
+        warnings.warn(f"{where(obj)}: {note}", LegacyObjectWarning, stacklevel=5)
     return converted.object
 
 
@@ -159,8 +162,9 @@ class _Joiner:
 
     def _function(self, place: Place, function: Function) -> tuple[str, Function]:
         placement, references = self.placements[place.input], self.references[place.input]
-        made = replace(
-            self.types.of_function(place.input, function),
+        made = self.types.of_function(
+            place.input,
+            function,
             code=references.in_code(function),
             relocations=tuple([references.moved(each) for each in function.relocations]),
         )

@@ -49,12 +49,7 @@ class Symbol:
     name: str
     definitions: list[Definition] = field(default_factory=list)
     externs: list[tuple[int, Extern]] = field(default_factory=list)
-
-    @property
-    def winner(self) -> Definition | None:
-        """The definition that counts: the strong one, else the first."""
-        strong = (each for each in self.definitions if not each.weak)
-        return next(strong, self.definitions[0] if self.definitions else None)
+    winner: Definition | None = None  # the definition that counts: the strong one, else the first
 
     @property
     def losers(self) -> list[Definition]:
@@ -108,6 +103,8 @@ def collect_symbols(objects: Sequence[Object]) -> Symbols:
         if symbol is None:
             symbol = symbols[name] = Symbol(name)
         symbol.definitions.append(definition)
+        if symbol.winner is None or (symbol.winner.weak and not definition.weak):
+            symbol.winner = definition
 
     for number, obj in enumerate(objects):
         for name, found in _definitions(number, obj):

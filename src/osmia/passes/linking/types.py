@@ -6,7 +6,7 @@ import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
 from osmia.btf.additions import Additions
@@ -35,6 +35,7 @@ class _Entry(NamedTuple):
 @dataclass(slots=True)
 class _Section:
     entries: list[_Entry] = field(default_factory=list)
+    known: set[int] = field(default_factory=set)
     size: int = 0
 
 
@@ -113,15 +114,15 @@ class Types:
     def _append(self, section: _Section, number: int, btf: BTF, datasec: DataSec) -> None:
         """An input's part of a section; maps have no order that anything depends on."""
         ids, placement = self.ids[number], self.placements[number]
-        known = {entry.type_id for entry in section.entries}
         bases = placement.bases | placement.other_bases
         base = bases.get(datasec.name, 0)
         for entry in datasec.entries:
             if entry.type_id >= len(ids):
                 raise self._no_type(number, f"section {datasec.name!r}", entry.type_id)
             new_id = ids[entry.type_id]
-            if not new_id or new_id in known:
+            if not new_id or new_id in section.known:
                 continue
+            section.known.add(new_id)
             declared = btf.type(entry.type_id)
             if not isinstance(declared, Var) or declared.linkage == VarLinkage.GLOBAL_EXTERN:
                 offset = 0
@@ -139,11 +140,12 @@ class Types:
         info = int(Kind.DATASEC) << 24 | len(section.entries)
         return self._added.add_type(self._added.add_string(name), info, section.size, *words)
 
-    def of_function(self, number: int, function: Function) -> Function:
-        """A function of an input with its type and its source lines as they are now."""
+    def of_function(self, number: int, function: Function, **changes: Any) -> Function:
+        """A function of an input with its type and its source lines as they are now, and with
+        other changes."""
         ids, texts = self.ids[number], self._texts[number]
         if texts is None:
-            return function
+            return replace(function, **changes)
         named = [function.btf_id, *[each.type_id for each in function.core_relocations]]
         if max(named) >= len(ids):
             raise self._no_type(number, f"function {function.name!r}", max(named))
@@ -165,6 +167,7 @@ class Types:
             btf_id=ids[function.btf_id],
             line_info=words.tobytes(),
             core_relocations=core,
+            **changes,
         )
 
     def _no_type(self, number: int, what: str, type_id: int) -> ObjectFormatError:

@@ -3,18 +3,12 @@
 Callers call or jump to a stub directly. There is one for each slot of a prog array that a
 module tail-calls with a known map and key, and for each dispatcher that it calls.
 
-A stub is 24 bytes, 8-byte aligned, in the code of the module that uses it (x86-64):
+A stub lies in the code of the module that uses it; `osmia.vm.jit.stub_code` has its instructions,
+for x86-64 and arm64. Repointing stores the word with the target's address, then the first 8 bytes,
+each with one aligned store: whoever runs the stub meanwhile goes to the old target or to the new
+one. Both targets are code that stays: see `osmia.vm.jit.machine`.
 
-     0  jmp rel32 and padding      to the target, or to 8 when that is too far away
-     8  jmp [rip + 2]              through the word at 16
-    16  the target's address
-
-Repointing stores the word, then the first 8 bytes, each with one aligned store: whoever
-runs the stub meanwhile goes to the old target or to the new one. Both targets are code that
-stays: see `osmia.vm.jit.machine`.
-
-Elsewhere callers load the target and call it. On arm64 a stub would be `b imm26` to targets
-within 128 MiB, `ldr x16, 8; br x16` to others, repointed in the same way.
+On other machines callers load the target and call it.
 """
 
 from __future__ import annotations
@@ -22,15 +16,15 @@ from __future__ import annotations
 import ctypes
 import mmap
 import platform
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from osmia.locks import make_lock
+from osmia.vm.jit import compiler
 from osmia.vm.jit.emitter import PARAMETERS
+from osmia.vm.jit.stub_code import FLUSH, MACHINES, SIZE, WORD, StubCode
 
-_JUMP = 0xE9
-_PADDING = b"\x0f\x1f\x00"
-_NEAR = 1 << 31
 _lock = make_lock()  # pages are writable while stubs in them change, and only then
 _writable: list[tuple[int, int]] = []
 DISPATCHER = 0
@@ -42,7 +36,12 @@ _PROTECTION = 1 | 2 | 4, 1 | 4  # read, write, execute; read, execute
 
 def supported() -> bool:
     """Whether this machine has stubs; elsewhere all tail calls load their target."""
-    return platform.machine() in ("x86_64", "AMD64") and _mprotect() is not None
+    return platform.machine() in MACHINES and _mprotect() is not None
+
+
+def machine_code() -> StubCode:
+    """What this machine's stubs are made of."""
+    return MACHINES[platform.machine()]
 
 
 @cache
@@ -72,15 +71,7 @@ class Stubs:
 
 def _text(symbol: str) -> str:
     """The IR of a stub that traps until it is pointed somewhere."""
-    lines = (
-        ".text",
-        ".p2align 3",
-        f".globl {symbol}",
-        f"{symbol}:",
-        ".quad 0x0b0f0b0f0b0f0b0f",
-        ".byte 0xff, 0x25, 2, 0, 0, 0, 0x66, 0x90",
-        ".quad 0",
-    )
+    lines = (".text", ".p2align 3", f".globl {symbol}", f"{symbol}:", *machine_code().assembly)
     assembly = "".join(f'module asm "{line}"\n' for line in lines)
     return f"{assembly}declare i64 @{symbol}({PARAMETERS})\n"
 
@@ -90,22 +81,39 @@ def point(stub: int, target: int) -> None:
     does not let code be changed."""
     page = mmap.PAGESIZE
     start = stub // page * page
-    size = -(-(stub + 24) // page) * page - start
+    size = -(-(stub + SIZE) // page) * page - start
     writable, executable = _PROTECTION
-    distance = target - (stub + 5)
-    if not -_NEAR <= distance < _NEAR:
-        distance = 8 - 5
-    jump = bytes([_JUMP]) + (distance & 0xFFFF_FFFF).to_bytes(4, "little") + _PADDING
+    code = machine_code()
+    flush = _flush() if code.flushes else None
     with _lock:
         nested = bool(_writable)  # a signal came into another change, which closes all pages
         _writable.append((start, size))
         try:
             _protect(start, size, writable)
-            ctypes.c_uint64.from_address(stub + 16).value = target
-            ctypes.c_uint64.from_address(stub).value = int.from_bytes(jump, "little")
+            ctypes.c_uint64.from_address(stub + WORD).value = target
+            ctypes.c_uint64.from_address(stub).value = code.jump(stub, target)
+            if flush is not None:
+                flush(stub)
         finally:
             while _writable and not nested:
                 _protect(*_writable.pop(), executable)
+
+
+@cache
+def _flush() -> Callable[[int], None]:
+    """What makes a changed stub known to the CPUs' instruction caches."""
+    text = (
+        "define void @flush(i64 %place) {\n"
+        f'  call void asm sideeffect "{FLUSH}", "r,~{{memory}}"(i64 %place)\n'
+        "  ret void\n}\n"
+    )
+    loaded = compiler.LoadedCode(compiler.object_code(text, level=1))
+    function = ctypes.CFUNCTYPE(None, ctypes.c_uint64)(loaded.address("flush"))
+
+    def flush(place: int, keep: compiler.LoadedCode = loaded) -> None:
+        function(place)
+
+    return flush
 
 
 def _protect(start: int, size: int, protection: int) -> None:

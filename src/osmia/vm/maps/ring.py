@@ -27,7 +27,7 @@ from osmia.vm.native import (
 )
 
 CONSUMER = 0  # u64, from MAP_NODES
-PRODUCER = 4096  # u64, a page further
+PRODUCER = 4096  # u64, further on; nothing here is mapped by pages of its own
 POSITIONS_SIZE = 2 * 4096
 
 HEADER_SIZE = 8

@@ -6,6 +6,7 @@ From kernel/bpf/syscall.c (map_create) and the `map_alloc_check` of each type, L
 from __future__ import annotations
 
 import errno
+import mmap
 from dataclasses import replace
 
 from osmia.engine.map_rules import broken_rule
@@ -144,7 +145,7 @@ def _wrong_sizes(d: Definition) -> int:
         return errno.EINVAL if d.max_entries <= 0 else errno.E2BIG
     if d.type in _RINGS:
         bad = d.key_size or d.value_size or d.max_entries & (d.max_entries - 1)
-        return errno.EINVAL if bad or d.max_entries % 4096 else 0
+        return errno.EINVAL if bad or d.max_entries % mmap.PAGESIZE else 0
     if d.type in _KEYLESS:
         bad_rounds = d.type is MapType.BLOOM_FILTER and d.map_extra > 15
         if d.key_size or not d.value_size or bad_rounds:
