@@ -49,6 +49,8 @@ class Forks(Protocol):
 
 _locks: tuple[set[ref[Any]], ...] = tuple(set() for _ in Order)
 _owners: set[ref[Forks]] = set()
+_searched: set[str] = set()  # modules
+_computing: list[Any] = []
 _taken: list[list[Any]] = []  # a list for each fork going on: a handler may come into one
 
 
@@ -85,22 +87,24 @@ def _all_locks() -> Iterator[Any]:
         yield from _living(known)
 
 
-def _of_cached_properties() -> Iterator[Any]:
-    """The locks that `functools.cached_property` has before Python 3.12, one for all instances.
-    Fork waits for none of them: who computes a value in the child does so anew."""
-    if sys.version_info >= (3, 12):
-        return
-    for name, module in list(sys.modules.items()):
-        if name.startswith("osmia.") and module is not None:
-            for kind in list(vars(module).values()):
-                if isinstance(kind, type):
-                    found = (getattr(each, "lock", None) for each in list(vars(kind).values()))
-                    yield from (lock for lock in found if isinstance(lock, RLock))
+def _find_cached_properties() -> None:
+    """Look in new modules for the locks that `functools.cached_property` has before Python 3.12,
+    one for all instances. Fork waits for none of them: a child computes such a value anew."""
+    if sys.version_info < (3, 12):
+        for name, module in list(sys.modules.items()):
+            if name.startswith("osmia.") and module is not None and name not in _searched:
+                if not getattr(getattr(module, "__spec__", None), "_initializing", False):
+                    _searched.add(name)
+                kinds = [kind for kind in list(vars(module).values()) if isinstance(kind, type)]
+                for kind in kinds:
+                    found = [getattr(each, "lock", None) for each in list(vars(kind).values())]
+                    _computing.extend(lock for lock in found if isinstance(lock, RLock))
 
 
 def _before() -> None:
     taken: list[Any] = []
     _taken.append(taken)
+    _find_cached_properties()
     locks = [_forking, *_all_locks()]
     # Without a step of Python in between: a signal's exception forgets no lock that was taken.
     taken.extend(compress(locks, map(RLock.acquire, locks, repeat(True), repeat(PATIENCE))))
@@ -111,7 +115,7 @@ def _before() -> None:
 def _after(child: bool) -> None:
     taken = _taken.pop()
     if child:
-        for lock in (_forking, *_all_locks(), *_of_cached_properties()):
+        for lock in (_forking, *_all_locks(), *_computing):
             if not held_here(lock):
                 lock._at_fork_reinit()
     try:
