@@ -100,7 +100,7 @@ LEFT_OUT = {
     "raise_fault", "another", "adopt", "wait", "from_memory", "from_fd", "from_image",
     "as_integer_ratio", "from_bytes", "record_offset", "register_struct_ops", "freeze",
     "lower", "has_function", "function_number", "attach_perf_event", "reachable",
-    "bytes_of", "column", "construct", "read_tail", "too_short",
+    "bytes_of", "column", "construct", "read_tail", "too_short", "refresh_slots",
 }  # fmt: skip
 #: Parameters that say how long something takes: no large numbers for them.
 DURATIONS = {"repeat", "budget", "timeout", "seconds", "memory", "cpus", "count", "size", "limit"}

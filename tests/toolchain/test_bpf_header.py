@@ -126,9 +126,19 @@ def kernel_types(name: str) -> list[osmia.btf.EnumValue]:
     return list(kernel.type(kernel.find(name, Kind.ENUM)).values)  # type: ignore[union-attr]
 
 
-C_HEADERS = (
-    "float.h", "inttypes.h", "iso646.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h",
-    "stdbool.h", "stddef.h", "stdint.h", "stdnoreturn.h",
+#: Headers of the bundle's clang that are for others, by reason.
+FOREIGN = {
+    "instructions of a machine": r".*intrin(_\w+)?\.h|__wmmintrin\w+\.h|mm3dnow\.h"
+    r"|.*vector.*\.h|arm.*\.h|hexagon.*\.h|hvx.*\.h|riscv.*\.h|velintrin\w*\.h|altivec\.h|amo\.h|cet\.h|cpuid\.h|msa\.h"
+    r"|wasm_simd128\.h|builtins\.h|ptrauth\.h|__clang_spirv\w+\.h",
+    "before a header of Microsoft's": r"intrin0?\.h|vadefs\.h|yvals_core\.h",
+    "says that there is <stdarg.h>": r"varargs\.h",
+}
+#: Some of its C library's.
+LIBRARY = (
+    "arpa/inet.h", "assert.h", "complex.h", "ctype.h", "endian.h", "errno.h", "math.h",
+    "netinet/in.h", "stdio.h", "stdlib.h", "string.h", "sys/socket.h", "sys/types.h", "time.h",
+    "unistd.h",
 )  # fmt: skip
 WITH_KFUNCS = """
 #include "vmlinux.h"
@@ -154,9 +164,19 @@ def test_vmlinux_has_the_kernels_functions() -> None:
     assert without.warnings == ""
 
 
-def test_every_header_of_the_compilers_bundle_compiles(zig: Compiler) -> None:
-    """Those that are for C, and for no other machine: what a source may include of it."""
-    first = toolchain.compile("#include <stddef.h>\nint x;", compiler=zig)
-    assert first.data
-    for name in C_HEADERS:
-        assert toolchain.compile(f"#include <{name}>\nint x;", compiler=zig).warnings == "", name
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["x86", "arm64"])
+def test_every_header_of_the_compilers_bundle_compiles(zig: Compiler, architecture: str) -> None:
+    """Those that a source for BPF may include."""
+    includes = zig.system_includes(architecture)
+    clang = Path(includes[includes.index("-isystem") + 1])
+    ours = [
+        each.name
+        for each in sorted(clang.glob("*.h"))
+        if not any(re.fullmatch(names, each.name) for names in FOREIGN.values())
+    ]
+    assert {"stddef.h", "stdint.h", "tgmath.h", "mm_malloc.h"} <= {*ours}
+    for name in (*ours, *LIBRARY):
+        source = f"#include <{name}>\nint x;"
+        made = toolchain.compile(source, compiler=zig, architecture=architecture)
+        assert made.warnings == "", name

@@ -105,6 +105,7 @@ RUNS: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("how", RUNS)
 @pytest.mark.parametrize("code", [FOREVER, CALLBACKS, SHORT], ids=["loop", "callbacks", "short"])
@@ -153,6 +154,7 @@ def test_what_is_no_error_comes_out_of_a_helper_as_it_is(
     assert program.run(bytes(16), executor=executor).retval == 3
 
 
+@pytest.mark.alone
 def test_ctrl_c_between_python_helpers_is_not_lost(vm: Vm) -> None:
     """It mostly arrives in compiled code, and is handled where Python code begins."""
     vm.helpers["ktime_get_ns"] = lambda: 3
@@ -262,6 +264,7 @@ def test_no_cpu_is_lost_wherever_a_signal_arrives(vm: Vm, executor: Any) -> None
     assert hits > 50
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["repeated", "a batch"])
 def test_many_short_runs_end_between_runs_in_any_vm(how: str) -> None:
     with Vm(memory=1 << 25, cpus=1) as plain:

@@ -7,18 +7,23 @@ looks for signals, and all reads and writes of a vm's memory are functions.
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
+import osmia.vm.maps
 from osmia.errors import KernelError
 from osmia.object.uapi import MapType
 from osmia.vm.engine import Vm
+from osmia.vm.jit.machine import EXPORTED
+from osmia.vm.native import NATIVE
 
 #: An exception in a generator that is being closed goes nowhere, as a signal's does.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -28,6 +33,7 @@ OPERATIONS: dict[str, Callable[[Any], object]] = {
     "insert": lambda m: m.update(key_of(m, 3), value_of(m, 33)),
     "look up": lambda m: m.get(key_of(m, 1)),
     "delete": lambda m: m.delete(key_of(m, 1)),
+    "take": lambda m: m.pop(key_of(m, 1)),
     "next key": lambda m: m.next_key(m.encode_key(key_of(m, 1))),
 }
 
@@ -171,3 +177,17 @@ def test_a_handler_that_uses_the_map_does_what_it_says_anywhere(
         usable(table)
         table.close()
         wanted.close()
+
+
+def takes_a_lock(name: str) -> bool:
+    called = [each for each in NATIVE[name].__code__.co_names if each in NATIVE and each != name]
+    return name == "lock" or any(takes_a_lock(each) for each in called)
+
+
+def test_what_maps_call_under_a_lock_is_compiled_where_programs_are() -> None:
+    """In Python it would hold the lock while a handler, in compiled code, waits for it."""
+    maps = Path(osmia.vm.maps.__file__).parent
+    source = "".join(each.read_text() for each in maps.glob("*.py"))
+    names = set(re.findall(r'(?:natives\.call|self\._call)\(\s*"(\w+)"', source))
+    assert {"map_update", "map_extract", "lpm_after"} <= names
+    assert {name for name in names if takes_a_lock(name)} <= EXPORTED

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
+from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTFBuilder, FuncLinkage, IntEncoding
 from osmia.engine.importing import LoadedProvider
 from osmia.engine.link import Link
@@ -59,6 +60,7 @@ _NAME = "dispatcher"
 _NO_LINE = bytes(16)
 
 
+@names_wrong_arguments
 def dispatch(
     parts: Sequence[Part],
     *,

@@ -33,20 +33,19 @@ returns at once, without a barrier, when the process has a single thread.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 from collections.abc import Callable
-from threading import Lock
 
 #: Machines (`uname -m`) with total store order.
 _ORDERED = frozenset({"x86_64", "amd64", "i386", "i686", "s390x"})
 
-_lock = Lock()
-
 
 def locked_barrier() -> None:
     """Order all memory accesses before the call with all after it, on any machine."""
-    with _lock:
+    lock = allocate_lock()  # its own: a handler in the middle of a barrier makes another one
+    with lock:
         pass
-    with _lock:
+    with lock:
         pass
 
 

@@ -17,12 +17,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
 from operator import length_hint
-from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from osmia.arguments import explained
 from osmia.errors import ClosedError
+from osmia.locks import make_lock
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,7 +72,7 @@ class EventSource(ABC, Generic[Event]):
 
     def __init__(self, what: str, close: Callable[[], None] | None = None) -> None:
         self.what = what
-        self._lock = RLock()  # a signal handler may close while its own thread reads
+        self._lock = make_lock()  # a signal handler may close while its own thread reads
         self._batch = EMPTY
         self._fault: Exception | None = None  # what the next reader is told before all else
         self._on_close = close

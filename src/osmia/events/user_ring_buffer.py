@@ -14,13 +14,13 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import RLock
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from osmia.errors import ClosedError, CodecError, KernelError, OsmiaError
 from osmia.events.ordering import barrier
 from osmia.events.ring import BUSY, DISCARDED, HEADER_SIZE, LENGTH_MASK, record_stride
+from osmia.locks import make_lock
 
 
 class RecordCodec(Protocol):
@@ -164,7 +164,7 @@ class UserRingBuffer:
         self._producer = producer[:8].cast("B").cast("Q")
         self._data = data[: 2 * size].cast("B")
         self._words = self._data.cast("I")
-        self._lock = RLock()  # a signal handler may send while its own thread does
+        self._lock = make_lock()  # a signal handler may send while its own thread does
         self._reserving = False
         self._deferred: deque[bytes] = deque()  # what such handlers sent in between
         self._closed = False

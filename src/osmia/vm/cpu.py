@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from osmia.errors import ClosedError, KernelError
+from osmia.locks import Order, at_fork, make_lock
 from osmia.vm import layout
 from osmia.vm.memory import Memory
 
@@ -92,9 +93,10 @@ class Cpus:
             memory.store32(cpu.state + layout.STATE_CPU, cpu.number)
             memory.store64(cpu.state + layout.STATE_RANDOM, 0x9E37_79B9_7F4A_7C15 + cpu.number)
         self._leases: list[Lease | None] = [None] * count
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(make_lock(Order.CPUS))
         self._waiting: list[int] = []  # threads
         self._closed = False
+        at_fork(self)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -148,6 +150,18 @@ class Cpus:
         if self._waiting or self._closed:
             with self._changed:
                 self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Runs of other threads go on."""
+
+    def after_fork(self, child: bool) -> None:
+        """There are no other threads in a child: their CPUs are free."""
+        if child:
+            here = threading.get_ident()
+            for number, lease in enumerate(self._leases):
+                if lease is not None and lease.thread != here:
+                    self._leases[number] = None
+            self._waiting = [thread for thread in self._waiting if thread == here]
 
     def check_open(self) -> None:
         """Raise ClosedError once the vm is closed, or is being closed."""

@@ -35,6 +35,7 @@ class Dispatcher:
         self.handle = handle
         self.slot = vm.memory.control.allocate(8)
         self._program = program
+        self._updates = 0
 
     @property
     def program(self) -> VmProgram:
@@ -61,8 +62,12 @@ class Dispatcher:
                 hint = f"{self._program.name!r} is attached, not {expected.name!r}"
                 raise KernelError(errno.EPERM, f"attach program {program.name!r}", hint=hint)
             self._check(program)
+            self._updates += 1
+            mine = self._updates
             self.point(program)
             self._program = program
+            if self._updates != mine:  # a signal's handler came in between
+                self.point()
 
     def point(self, program: VmProgram | None = None) -> None:
         """Make compiled callers call a program, the attached one if not told."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from osmia.isa import opcodes as op
 from osmia.isa.forms import Form
 from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
+from osmia.locks import Order, make_lock
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
 from osmia.vm import layout
@@ -102,13 +102,14 @@ class Vm:
         self.lifetimes = Lifetimes(self)
         self._map_numbers = itertools.count(1)
         self._program_numbers = itertools.count(1)
+        self.slot_changes = 0
         self.dispatchers: dict[int, Dispatcher] = {}
         self._handles = itertools.count(1)
         self.unresolved = UnresolvedCalls()
         self.helpers = Mocks(self._recompile)
         self._functions = [f"bpf_{name}" for name in sorted(KFUNCS)]
         self.trace: deque[str] = deque(maxlen=10_000)
-        self.lock = threading.RLock()
+        self.lock = make_lock(Order.ENGINE)
         self._supported = supported()
 
     @property
@@ -261,26 +262,51 @@ class Vm:
         with self.lock:
             program.check_open()
             self._claim(array, program)
+            self.slot_changes += 1
             self.memory.store64(array.slot(index) + slots.SLOT_PROGRAM, program.number)
             if self._jit is not None:
-                self._set_entry(array, index, program)
+                self._refresh(array, index)
 
     def empty_slot(self, array: MapBody, index: int) -> None:
         """Point a slot of a prog array at nothing."""
         with self.lock:
+            self.slot_changes += 1
             # What sites test goes first; where they would jump to stays, for those who
             # tested just before.
             self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, 0)
             self.memory.store64(array.slot(index) + slots.SLOT_PROGRAM, 0)
 
-    def _set_entry(self, array: MapBody, index: int, program: VmProgram) -> None:
+    def _refresh(self, array: MapBody, index: int) -> None:
+        """Let compiled code go where a slot says; again where a signal's handler stored another
+        program in the middle."""
+        entered = -1
+        while (now := array.program_number(index)) != entered:
+            self._enter(array, index, now)
+            entered = now
+
+    def refresh_slots(self, entered: Mapping[int, int]) -> None:
+        """See that compiled code goes where all slots say; by the address of a slot's entry the
+        program that it goes to now, if any."""
+        for array in self._prog_arrays():
+            for index in range(array.max_entries):
+                word = array.slot(index) + slots.SLOT_ENTRY
+                if array.program_number(index) != entered.get(word, 0):
+                    self._refresh(array, index)
+
+    def _enter(self, array: MapBody, index: int, number: int) -> None:
+        """Let compiled code go to the program of a slot; 0 is none."""
         assert self._jit is not None
-        entry = self._jit.program(program).entry
+        if not number:
+            self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, 0)
+            return
+        entry = self._jit.program(self.lifetimes.programs[number]).entry
         self._jit.point((array.header, index), entry)
         self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, entry)
 
     def _prog_arrays(self) -> list[MapBody]:
-        return [each for each in self.lifetimes.maps.values() if each.type is MapType.PROG_ARRAY]
+        return [
+            each for each in list(self.lifetimes.maps.values()) if each.type is MapType.PROG_ARRAY
+        ]
 
     def filled_slots(self) -> Iterator[tuple[int, int, int, VmProgram]]:
         """The programs in all prog arrays: the array's header, the index, where in its slot the

@@ -28,6 +28,7 @@ class Lifetimes:
         """Handles of dispatchers that go with the last program that calls them."""
         self._unloaded: set[int] = set()
         self._closed_maps: set[int] = set()
+        self._sweeping = False
 
     def close_map(self, number: int) -> None:
         """The user is done with a handle on a map; programs go on with the map itself."""
@@ -45,22 +46,33 @@ class Lifetimes:
         self.sweep()
 
     def sweep(self) -> None:
-        """Free what is closed and not named any more; at another time while programs run."""
+        """Free what is closed and not named any more; at another time while programs run, or
+        where a signal came into it."""
         if not self._closed_maps and not self._unloaded and not self.linked:
             return
         with self._vm.lock, self._vm.cpus.paused() as idle:
-            if not idle or self._vm.closed:
+            if not idle or self._vm.closed or self._sweeping:
                 return
-            maps, programs, handles = self._in_use()
-            for number in self._unloaded - programs:
-                self._drop_program(self.programs.pop(number))
-            self._unloaded &= programs
-            for handle in self.linked - handles:
-                self._vm.forget_dispatcher(handle)
-            self.linked &= handles
-            for number in self._closed_maps - maps:
-                self._vm.free_map(self.maps.pop(number))
-            self._closed_maps &= maps
+            self._sweeping = True
+            try:
+                # What a signal's handler closes meanwhile waits for the next time.
+                closed = self._closed_maps.copy(), self._unloaded.copy(), self.linked.copy()
+                used = self._in_use()
+                self._free(*(each - those for each, those in zip(closed, used, strict=True)))
+            finally:
+                self._sweeping = False
+
+    def _free(self, maps: set[int], programs: set[int], handles: set[int]) -> None:
+        """Free maps, programs and dispatchers. Each is forgotten first, so never freed twice."""
+        for number in programs:
+            self._unloaded.discard(number)
+            self._drop_program(self.programs.pop(number))
+        for handle in handles:
+            self.linked.discard(handle)
+            self._vm.forget_dispatcher(handle)
+        for number in maps:
+            self._closed_maps.discard(number)
+            self._vm.free_map(self.maps.pop(number))
 
     def _drop_program(self, program: VmProgram) -> None:
         self._vm.programs.remove(program)
@@ -74,8 +86,13 @@ class Lifetimes:
         programs: set[int] = set()
         handles = vm.dispatchers.keys() - self.linked
         pending: list[MapBody | VmProgram] = [vm.dispatchers[handle].program for handle in handles]
-        pending += (p for n, p in self.programs.items() if n not in self._unloaded or p.handles)
-        pending += (each for each in self.maps.values() if each.number in vm.maps or each.handles)
+        pending += (
+            p for n, p in list(self.programs.items()) if n not in self._unloaded or p.handles
+        )
+        named = (
+            each for each in list(self.maps.values()) if each.number in vm.maps or each.handles
+        )
+        pending += named
         while pending:
             this = pending.pop()
             if isinstance(this, MapBody):

@@ -140,7 +140,11 @@ class Memory:
 
 
 class Allocator:
-    """First fit over one part of the memory: blocks are few (a map, a CPU) and mostly large."""
+    """First fit over one part of the memory: blocks are few (a map, a CPU) and mostly large.
+
+    The list of free pieces is replaced, and only where it is still the one that was read: a
+    signal's handler or a finalizer in between may allocate and free too.
+    """
 
     def __init__(self, memory: Memory, start: int, end: int) -> None:
         self._memory = memory
@@ -150,27 +154,52 @@ class Allocator:
     def allocate(self, size: int, alignment: int = 8) -> int:
         """The address of `size` zeroed bytes; KernelError (ENOMEM) when there is no room."""
         size = max(size, 1)
-        for index, (start, end) in enumerate(self._free):
-            address = -(-start // alignment) * alignment
-            if address + size <= end:
-                pieces = [(start, address), (address + size, end)]
-                self._free[index : index + 1] = [piece for piece in pieces if piece[0] < piece[1]]
-                self._sizes[address] = size
-                self._memory.zero(address, size)  # programs may have written there, unasked
-                return address
-        raise KernelError(errno.ENOMEM, f"allocate {size} bytes of the vm's memory")
+        while True:
+            known = self._free
+            address, free = _without(known, size, alignment)
+            if self._free is known:
+                self._free = free
+                break
+        self._sizes[address] = size
+        self._memory.zero(address, size)  # programs may have written there, unasked
+        return address
 
     def free(self, address: int) -> None:
         """Give a block back."""
         size = self._sizes.pop(address)
-        start, end = address, address + size
-        index = bisect.bisect_left(self._free, (start, end))
-        if index < len(self._free) and self._free[index][0] == end:
-            end = self._free.pop(index)[1]
-        if index and self._free[index - 1][1] == start:
-            index -= 1
-            start = self._free.pop(index)[0]
-        self._free.insert(index, (start, end))
+        while True:
+            known = self._free
+            free = _with(known, address, address + size)
+            if self._free is known:
+                self._free = free
+                break
+
+
+Pieces = list[tuple[int, int]]
+
+
+def _without(free: Pieces, size: int, alignment: int) -> tuple[int, Pieces]:
+    """An address for so many bytes, and what is free beside them."""
+    for index, (start, end) in enumerate(free):
+        address = -(-start // alignment) * alignment
+        if address + size <= end:
+            pieces = [(start, address), (address + size, end)]
+            left = [piece for piece in pieces if piece[0] < piece[1]]
+            return address, free[:index] + left + free[index + 1 :]
+    raise KernelError(errno.ENOMEM, f"allocate {size} bytes of the vm's memory")
+
+
+def _with(free: Pieces, start: int, end: int) -> Pieces:
+    """What is free together with a piece."""
+    free = free.copy()
+    index = bisect.bisect_left(free, (start, end))
+    if index < len(free) and free[index][0] == end:
+        end = free.pop(index)[1]
+    if index and free[index - 1][1] == start:
+        index -= 1
+        start = free.pop(index)[0]
+    free.insert(index, (start, end))
+    return free
 
 
 def _reserve(size: int) -> mmap.mmap:

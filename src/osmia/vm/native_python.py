@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import types
 from collections.abc import Callable
 from typing import Any
 
+from osmia.locks import Order, at_fork, held_here, make_lock
 from osmia.vm.memory import Memory
 from osmia.vm.native import INTRINSICS, NATIVE
 from osmia.vm.undo import UndoLog
@@ -122,10 +122,19 @@ class Natives:
 
     def __init__(self, memory: Memory, map_table: int, cpu_state: Callable[[int], int]) -> None:
         self._intrinsics = Intrinsics(memory, map_table, cpu_state)
-        self._lock = threading.RLock()
+        self._lock = make_lock(Order.NATIVES)
+        at_fork(self)
         self._python: dict[str, Callable[..., int]] = {}
         self._compiled: dict[str, Callable[..., int]] = {}
         self._lookup: Callable[[str], Callable[..., int] | None] | None = None
+
+    def before_fork(self) -> None:
+        """The lock is taken."""
+
+    def after_fork(self, child: bool) -> None:
+        """What another thread did not finish in time is taken back in a child."""
+        if child and not held_here(self._lock):
+            self._intrinsics.undo.take_back()
 
     def use_compiled(self, lookup: Callable[[str], Callable[..., int] | None]) -> None:
         """From now on, call what `lookup` gives for a name; where it gives None, Python."""

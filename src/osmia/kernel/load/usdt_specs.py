@@ -21,10 +21,8 @@ class UsdtSpecs:
 
     def __init__(self, specs: Map) -> None:
         self._map = specs
-        self._used: set[int] = set()
-        import threading  # only objects with USDT programs need it
-
-        self._lock = threading.Lock()
+        # Changed in single steps: a handler may attach while its thread does, or a child of fork.
+        self._unused = set(range(specs.max_entries))
 
     @property
     def argument_fields(self) -> frozenset[str]:
@@ -48,16 +46,9 @@ class UsdtSpecs:
         Their "args" may be fewer than the entry has room for.
         """
         room = len(self._blank()["args"])
-        with self._lock:
-            free = (number for number in range(self._map.max_entries) if number not in self._used)
-            taken = [number for number, _ in zip(free, specs, strict=False)]
-            if len(taken) < len(specs):
-                raise NotSupportedError(
-                    f"static probes of more than {self._map.max_entries} kinds at once; compile"
-                    " with a larger BPF_USDT_MAX_SPEC_CNT"
-                )
-            self._used.update(taken)
+        taken: list[int] = []
         try:
+            self._take(len(specs), taken)
             for number, spec in zip(taken, specs, strict=True):
                 arguments = [*spec["args"], *[{}] * (room - len(spec["args"]))]
                 self._map[number] = {**spec, "args": arguments}  # type: ignore[index]
@@ -68,5 +59,14 @@ class UsdtSpecs:
 
     def free(self, numbers: Iterable[int]) -> None:
         """Let entries be used for others again."""
-        with self._lock:
-            self._used.difference_update(numbers)
+        self._unused.update(numbers)
+
+    def _take(self, count: int, taken: list[int]) -> None:
+        try:
+            while len(taken) < count:
+                taken.append(self._unused.pop())
+        except KeyError:
+            raise NotSupportedError(
+                f"static probes of more than {self._map.max_entries} kinds at once; compile"
+                " with a larger BPF_USDT_MAX_SPEC_CNT"
+            ) from None

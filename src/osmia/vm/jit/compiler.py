@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 from osmia.errors import NotSupportedError
+from osmia.locks import Order, make_lock, watch_lock
 from osmia.vm.jit import cache
 from osmia.vm.jit.near import room_for
 
-_lock = threading.RLock()
+_lock = make_lock(Order.COMPILER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ def host(retpoline: bool = False, optimised: bool = True) -> Machine:
         raise NotSupportedError(
             "compiled programs need llvmlite: pip install 'osmia[jit]'"
         ) from error
+    # Every call into LLVM, finalizers' too, takes this one.
+    watch_lock(getattr(getattr(llvm.ffi.lib, "_lock", None), "_lock", None))
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()

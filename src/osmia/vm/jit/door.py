@@ -14,6 +14,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Generator
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from osmia.isa.instruction import Instruction
@@ -51,7 +52,9 @@ class Door:
         #: What a run begins with; all of its budget where nobody asks in between.
         self.first = SLICE if vm.interruptible else WHOLE
         self._slice, self._asked = self.first, 0
-        self._answers = self._answer()
+        self.thread = 0
+        """That of the last run."""
+        self._answers: GeneratorType[int, int, None] = self._answer()  # type: ignore[assignment]
         next(self._answers)
         self._function: Any = _DOOR(self._answers.send)
         address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
@@ -59,13 +62,19 @@ class Door:
 
     def begin(self) -> bool:
         """A run begins on this CPU; whether signals are handled in its thread."""
-        here = threading.get_ident() == threading.main_thread().ident
+        self.thread = threading.get_ident()
+        here = self.thread == threading.main_thread().ident
         self._slice = self.first
         polling = _POLLING.pack(self.first, here)
         self.vm.memory.write(self.cpu.state + layout.STATE_SLICE, polling)
         if here:
             self._asked = time.perf_counter_ns()
         return here
+
+    @property
+    def busy(self) -> bool:
+        """Whether a helper is being called."""
+        return self._answers.gi_running
 
     def take_failure(self) -> BaseException | None:
         """The exception that ended the last run, once."""

@@ -16,6 +16,7 @@ from osmia.vm.jit import compiler, stubs
 from osmia.vm.jit.calls import Context
 from osmia.vm.jit.door import Door, run_many
 from osmia.vm.jit.emitter import VmLayout
+from osmia.vm.jit.forks import Forks
 from osmia.vm.jit.module import module_text
 from osmia.vm.jit.native_code import NativeCode
 
@@ -47,7 +48,10 @@ MAP_HELPERS = (
 """Helpers that take a map's lock, or a lock in it: interpreted programs take the same."""
 SHARED = (*MAP_OPERATIONS, "refill")
 """The native functions that other modules call by an address."""
-EXPORTED = frozenset((*SHARED, *MAP_HELPERS, "take_tail_call", "exchange32", "exchange64"))
+OF_MAPS = ("map_extract", "lpm_after")
+"""What maps call beside the operations, and takes a map's lock."""
+OTHERS = ("take_tail_call", "exchange32", "exchange64")
+EXPORTED = frozenset((*SHARED, *OF_MAPS, *MAP_HELPERS, *OTHERS))
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
 
@@ -95,6 +99,7 @@ class Jit:
         self._retired: list[Module] = []
         self._targets: dict[stubs.Place, int] = {}
         self._doors: dict[int, Door] = {}
+        self._forks = Forks(vm, self._doors)
         self._shared: dict[str, int] = {}
         self._natives = self._compile_natives(sorted(EXPORTED))
         self._shared = {name: self._share(name) for name in SHARED}
@@ -120,7 +125,7 @@ class Jit:
         words: dict[int, int] = {}  # what callers without stubs load: by address, the program
         places: dict[stubs.Place, int] = {}
         pending = [program]
-        with_arrays = False
+        with_arrays, changes = False, self.vm.slot_changes
         while pending:
             this = pending.pop()
             if this.number in self._compiled or this.number in made:
@@ -137,6 +142,12 @@ class Jit:
                     places[header, index] = words[slot] = target.number
                     pending.append(target)
         self._publish(made, places, words)
+        if changes != self.vm.slot_changes:  # a signal's handler did it
+            self.vm.refresh_slots(words)
+        for handle in [handle for kind, handle in places if kind == stubs.DISPATCHER]:
+            dispatcher = self.vm.dispatchers[handle]
+            if dispatcher.program.number != words[dispatcher.slot]:
+                self.attach(dispatcher, dispatcher.program)
 
     def _compile(self, program: VmProgram) -> CompiledProgram:
         context = self.context(program.type, program.code)
@@ -167,6 +178,8 @@ class Jit:
                 self.point(place, entry)
         for address, number in words.items():
             self.vm.memory.store64(address, compiled[number].entry)
+        # What a signal's handler compiled meanwhile may be jumped to.
+        self._retired += (self._compiled[number] for number in made if number in self._compiled)
         self._compiled.update(made)
 
     def drop(self, program: VmProgram) -> None:
@@ -179,7 +192,7 @@ class Jit:
         if self.vm.cpus.idle:
             self._retired.clear()
         self._retired += self._compiled.values()
-        self._retired += (module for module, _ in self._loops.values())
+        self._retired += (module for module, _ in list(self._loops.values()))
         self._compiled.clear()
         self._loops.clear()
         self._targets.clear()
@@ -208,7 +221,7 @@ class Jit:
         """Make every direct jump of a place go to an entry, also in code that is retired but
         may still run."""
         self._targets[place] = entry
-        loops = (module for module, _ in self._loops.values())
+        loops = (module for module, _ in list(self._loops.values()))
         for module in (*self._compiled.values(), *loops, *self._retired):
             stub = module.stubs.get(place)
             if stub is not None:

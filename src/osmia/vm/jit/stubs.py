@@ -16,16 +16,17 @@ from __future__ import annotations
 import ctypes
 import mmap
 import platform
-import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from osmia.locks import make_lock
 from osmia.vm.jit import compiler
 from osmia.vm.jit.emitter import PARAMETERS
 from osmia.vm.jit.stub_code import FLUSH, MACHINES, SIZE, WORD, StubCode
 
-_lock = threading.Lock()  # a page is writable while its stubs change, and only then
+_lock = make_lock()  # pages are writable while stubs in them change, and only then
+_writable: list[tuple[int, int]] = []
 DISPATCHER = 0
 
 Place = tuple[int, int]
@@ -85,14 +86,17 @@ def point(stub: int, target: int) -> None:
     code = machine_code()
     flush = _flush() if code.flushes else None
     with _lock:
-        _protect(start, size, writable)
+        nested = bool(_writable)  # a signal came into another change, which closes all pages
+        _writable.append((start, size))
         try:
+            _protect(start, size, writable)
             ctypes.c_uint64.from_address(stub + WORD).value = target
             ctypes.c_uint64.from_address(stub).value = code.jump(stub, target)
             if flush is not None:
                 flush(stub)
         finally:
-            _protect(start, size, executable)
+            while _writable and not nested:
+                _protect(*_writable.pop(), executable)
 
 
 @cache

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
+from osmia.locks import Order, at_fork, held_here, make_lock
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm import layout
 from osmia.vm.maps import build, lpm, ring, slots
@@ -91,11 +91,12 @@ class MapBody:
         # Where keys and values are put for native functions.
         self.arguments_size = 2 * layout.MAP_HEADER_SIZE + definition.key_size + self.step
         self.arguments = vm.memory.control.allocate(self.arguments_size, 64)
-        self.lock = threading.RLock()
+        self.lock = make_lock(Order.MAP)
         """What every native operation of Python holds: no other thread's goes on meanwhile. One of
         a signal handler may, in the middle of its own thread's; see `Arguments`."""
         self.busy = False
         """Whether an operation has its key or value in `arguments`."""
+        at_fork(self)
         self.released = False
         self.frozen = False
         self.handles: WeakSet[Any] = WeakSet()
@@ -111,6 +112,14 @@ class MapBody:
         self.stacks: dict[int, bytes] = {}
         """Of a map of stacks: each by its number."""
         self.queue = EventQueue() if definition.type is MapType.PERF_EVENT_ARRAY else None
+
+    def before_fork(self) -> None:
+        """The lock is taken."""
+
+    def after_fork(self, child: bool) -> None:
+        """In a child no operation of another thread goes on."""
+        if child and not held_here(self.lock):
+            self.busy = False
 
     @property
     def handle(self) -> int:
