@@ -224,6 +224,35 @@ def test_what_an_import_imported_comes_along(load: Load, compiled_source: Compil
     assert (base.data["seen"], middle.data["calls"]) == (5, 1)
 
 
+def test_what_a_function_has_extern_itself_is_looked_for_too(
+    load: Load, library: Object, compiled_source: Compile, tmp_path: Path
+) -> None:
+    path = tmp_path / "above.bpf.o"
+    source = """
+    extern FLOWS(%d) flows SEC(".maps");
+    extern int counter;
+    extern int plain(int x);
+    __noinline int above(int key) {
+        long *found = bpf_map_lookup_elem(&flows, &key);
+        return found ? *found + counter + plain(key) : 0;
+    }
+    """
+    compiled_source("above", source % 16).save(path)
+    lib = load(library)
+    lib.maps["flows"][4] = 1000
+    use = "extern int above(int key); %s int user(void *ctx) { return above(4)%s; }"
+    user = compiled_source("user", use % ('SEC("xdp")', ""))
+    for imports in ([lib, path], [path, str(path), lib]):
+        assert load(user, imports=imports).programs["user"].run(PACKET).retval == 1017
+    too = 'extern FLOWS(16) flows SEC(".maps"); static int four = 4; SEC("xdp")'
+    both = compiled_source("both", use % (too, "+ !!bpf_map_lookup_elem(&flows, &four)"))
+    assert load(both, imports=[lib, path]).programs["user"].run(PACKET).retval == 1018
+    compiled_source("other", source % 32).save(path)
+    for obj in (user, both):
+        with pytest.raises(LinkError, match=r"'flows'.*max_entries: (32 and 16|16 and 32)"):
+            load(obj, imports=[lib, path])
+
+
 def test_what_is_imported_is_not_offered_on(
     load: Load, library: Object, compiled_source: Compile
 ) -> None:
