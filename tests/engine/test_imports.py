@@ -145,6 +145,21 @@ def test_variables_of_another_object_are_the_same_memory(
     assert user.section_maps["library:.data"].id == lib.section_maps[".data"].id
 
 
+@pytest.mark.parametrize("length", ["", 2, 400, 100_000])
+def test_an_array_is_as_long_as_its_definition(
+    load: Load, library: Object, compiled_source: Compile, length: int | str
+) -> None:
+    lib = load(library)
+    source = f'extern int lengths[{length}]; SEC("xdp") int user(void *c) {{ return lengths[1]; }}'
+    user = load(compiled_source("user", source), imports=[lib])
+    assert user.programs["user"].run(PACKET).retval == 2
+    assert user.data["lengths"] == (1, 2, 3, 4)
+    user.data["lengths"] = [5, 6, 7, 8]
+    assert lib.data["lengths"] == (5, 6, 7, 8)
+    with pytest.raises(ValueError, match="4"):
+        user.data["lengths"] = [9] * 5
+
+
 def test_constants_of_another_object_stay_constant(
     load: Load, library: Object, compiled_source: Compile
 ) -> None:
