@@ -430,6 +430,16 @@ def test_hidden_and_static_names_are_not_offered(
         load(compiled_source("user", source), imports=[load(library)])
 
 
+def test_static_maps_are_not_offered(load: Load, compiled_source: Compile) -> None:
+    source = """
+    %s FLOWS(4) own SEC(".maps");
+    SEC("xdp") int user(void *ctx) { int key = 1; return !!bpf_map_lookup_elem(&own, &key); }
+    """
+    owner = load(compiled_source("owner", source % "static"))
+    with pytest.raises(RelocationError, match="unresolved externs: 'own'"):
+        load(compiled_source("user", source % "extern"), imports=[owner])
+
+
 def test_a_weak_extern_that_nobody_defines_is_nothing(
     load: Load, library: Object, compiled_source: Compile
 ) -> None:

@@ -9,7 +9,7 @@ from osmia.btf import BTF, Func
 from osmia.btf.agreement import declarations, disagreement, function_disagreement
 from osmia.btf.c.format import declaration
 from osmia.errors import LinkError
-from osmia.object.map_agreement import map_disagreement
+from osmia.object.map_agreement import is_static_map, map_disagreement
 from osmia.object.model import DataKind, Extern, Linkage, Object
 
 _OFFERED = (DataKind.DATA, DataKind.RODATA, DataKind.BSS)
@@ -85,7 +85,7 @@ def find(provider: Provider, name: str) -> Found | None:
     """What a provider defines under a name that others can see; None if there is nothing."""
     obj = provider.object
     definition = obj.maps.get(name)
-    if definition is not None and not definition.hidden:
+    if definition and not definition.hidden and not is_static_map(obj, definition):
         return Found(provider, "map", name, name, definition.weak, 0)
     for section in obj.data_sections.values():
         variable = section.variables.get(name)
