@@ -295,7 +295,11 @@ def test_addresses_in_data_that_name_others_are_bound(
 
 
 WRONG = [
-    ("extern long counter;", "counter++;", r"'counter' is not in library as .*: .*8 bytes.*4"),
+    (
+        "extern long counter;",
+        "counter++;",
+        r"'counter' is not in library as .*: .*8 bytes.*4.*library: int counter;",
+    ),
     ("extern int flows;", "flows++;", "a variable here, a map there"),
     ("extern int counter(void);", "counter();", "a function here, a variable there"),
     (

@@ -67,6 +67,11 @@ class Library:
         return f"library, version {self.version}, {self.digest[:12]}"
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """Equal for whoever has the same object and the same maps."""
+        return self.digest, *sorted((name, held.id) for name, held in self.maps.items())
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
