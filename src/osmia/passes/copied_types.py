@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
 from sys import byteorder as native_byteorder
 
 from osmia.btf import BTF, DataSec, DeclTag, Func, Kind
@@ -55,18 +53,8 @@ class CopiedTypes:
         for new_id, old_id in enumerate(found, len(self._builder)):
             self._ids[old_id] = new_id
         for old_id in found:
-            wanted = self._source.type(old_id)
-            with self._told(old_id):
-                self._builder.add(wanted, self._ids)
+            self._builder.add_from(self._source, old_id, self._ids)
         return self._ids[type_id]
-
-    @contextmanager
-    def _told(self, type_id: int) -> Iterator[None]:
-        """Says of which type it was when there is something in it that BTF cannot hold."""
-        try:
-            yield
-        except ValueError as error:  # what only a hostile writer puts into BTF
-            raise ObjectFormatError(f"type {type_id}: {error}", file=self._source.name) from None
 
     def copy_function(self, type_id: int, instead_of: int = 0) -> int:
         """As `copy` for a FUNC, with the tags on it; it may take the place of another one's
@@ -75,16 +63,18 @@ class CopiedTypes:
         if not isinstance(function, Func) or type_id in self._ids:
             return self.copy(type_id)
         if instead_of:
-            prototype = self.copy(function.type_id)
-            with self._told(type_id):
-                self._builder.replace(instead_of, function._replace(type_id=prototype))
+            made = function._replace(type_id=self.copy(function.type_id))
+            try:
+                self._builder.replace(instead_of, made)
+            except ValueError as error:  # what only a hostile writer puts into BTF
+                raise ObjectFormatError(str(error), file=self._source.name) from None
             self._ids[type_id] = instead_of
-        made = self.copy(type_id)
+        copied = self.copy(type_id)
         for tag_id in self._source.ids_of_kind(Kind.DECL_TAG):
             tag = self._source.type(tag_id)
             if isinstance(tag, DeclTag) and tag.type_id == type_id:
                 self.copy(tag_id)
-        return made
+        return copied
 
     def declare(self, section: str, type_id: int) -> int:
         """As `copy` for the declaration of an extern, which the section `section` lists too."""

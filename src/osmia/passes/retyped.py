@@ -28,7 +28,7 @@ def without_types(obj: Object, unwanted: Set[int]) -> Object:
     builder = BTFBuilder(byteorder=cast(Literal["little", "big"], obj.byteorder))
     for type_id in new_ids:
         if type_id:
-            builder.add(btf.type(type_id), new_ids)
+            builder.add_from(btf, type_id, new_ids)
     return rebuilt(obj, builder, lambda type_id: new_ids.get(type_id, 0))
 
 
