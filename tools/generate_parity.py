@@ -11,11 +11,12 @@ import importlib
 import inspect
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tools/parity.toml"
@@ -121,9 +122,15 @@ def _sets(thing: object, name: str) -> bool:
         return False
     return any(
         name in vars(each).get("__annotations__", {})
-        or name in getattr(getattr(vars(each).get("__init__"), "__code__", None), "co_names", ())
+        or name in _names_in(vars(each).get("__init__"))
         for each in thing.__mro__
     )
+
+
+def _names_in(function: Any) -> Collection[str]:
+    """The names that a function's code has, without what it is wrapped in."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
+    return getattr(code, "co_names", ())
 
 
 def render() -> str:

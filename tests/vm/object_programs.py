@@ -155,10 +155,6 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     "tests/vm/packet_dynptrs.bpf.c": dict.fromkeys(
         ("of_link", "of_group"), "test_packet_dynptrs runs them, on numbers of its own"
     ),
-    **{
-        f"examples/multi/{name}.bpf.c": {name: "is linked against a library: test_multi.py runs it"}
-        for name in ("ingress", "egress")
-    },
     "tests/elf/object.bpf.c": {"entry": "half a program: its extern is in no other object"},
     "tests/formats/everything.bpf.c": dict.fromkeys(
         ("packets", "task"), "no kernel loads the object: it has a struct_ops of nobody"

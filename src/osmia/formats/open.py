@@ -77,7 +77,8 @@ def read_elf(
         obj = apply_tags(obj)
     kind = LegacyObjectWarning if obj.dialect == "iproute2" else OsmiaWarning
     for remark in obj.remarks:
-        warnings.warn(f"{path or obj.name}: {remark}", kind, stacklevel=3)
+        # The caller of `open_object`, which is wrapped.
+        warnings.warn(f"{path or obj.name}: {remark}", kind, stacklevel=4)
     if strict_btf:
         check_types(obj)
     return obj
