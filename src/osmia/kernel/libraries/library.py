@@ -78,7 +78,9 @@ class Library:
 
     @cached_property
     def data(self) -> Variables:
-        """The global variables as they are now; all but constants can be assigned."""
+        """The global variables as they are now; all but constants can be assigned. Those in an
+        arena are there if it can be mapped: a process maps one once, and another process only
+        one that has its address in its definition (`map_extra`)."""
         if self._closed:
             raise ClosedError(f"library {self.name!r} is closed")
         return variables(self.object, self._store, read_only=(DataKind.RODATA,))
@@ -89,7 +91,10 @@ class Library:
             return None
         memory: MappedSection | CopiedSection | ArenaSection
         if section.kind is DataKind.ARENA:
-            memory = ArenaSection(arena_memory(section, held))
+            try:
+                memory = ArenaSection(arena_memory(section, held))
+            except KernelError:
+                return None
         else:
             info = read_info(held.fileno())
             writable = section.writable and not info.frozen
