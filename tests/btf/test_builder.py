@@ -39,6 +39,7 @@ from osmia.btf import (
     kernel_btf,
 )
 from osmia.btf.layout import ByteOrder
+from osmia.errors import ObjectFormatError
 
 zero = st.just(0)
 names = st.sampled_from(["", "a", "b", "ab", "int", "print", "t", "ß", "\udc80", "long name"])
@@ -169,6 +170,18 @@ def test_convenient_methods_say_what_they_mean() -> None:
     assert found[tag].component == 1
     assert btf.find("both", Kind.UNION) == union
     assert len(btf) == len(builder)
+
+
+def test_types_that_were_read_and_cannot_be_written_are_an_error_of_the_file() -> None:
+    builder = BTFBuilder()
+    number = builder.add_int("int", 4)
+    function = builder.add(Func(0, "hostile", builder.add_func_proto(number, []), 0))
+    data = bytearray(builder.to_bytes())
+    data[BTF(bytes(data)).record_offset(function) + 4 + 2] = 1
+    btf = BTF(bytes(data), name="hostile.o")
+    for write in (BTFBuilder.edit, BTFBuilder().extend):
+        with pytest.raises(ObjectFormatError, match=r"hostile.o: type 3: .*65536 entries"):
+            write(btf)
 
 
 def test_a_string_is_stored_once_and_not_again_in_split_btf() -> None:

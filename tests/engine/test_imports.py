@@ -145,6 +145,21 @@ def test_variables_of_another_object_are_the_same_memory(
     assert user.section_maps["library:.data"].id == lib.section_maps[".data"].id
 
 
+@pytest.mark.parametrize("length", ["", 2, 400, 100_000])
+def test_an_array_is_as_long_as_its_definition(
+    load: Load, library: Object, compiled_source: Compile, length: int | str
+) -> None:
+    lib = load(library)
+    source = f'extern int lengths[{length}]; SEC("xdp") int user(void *c) {{ return lengths[1]; }}'
+    user = load(compiled_source("user", source), imports=[lib])
+    assert user.programs["user"].run(PACKET).retval == 2
+    assert user.data["lengths"] == (1, 2, 3, 4)
+    user.data["lengths"] = [5, 6, 7, 8]
+    assert lib.data["lengths"] == (5, 6, 7, 8)
+    with pytest.raises(ValueError, match="4"):
+        user.data["lengths"] = [9] * 5
+
+
 def test_constants_of_another_object_stay_constant(
     load: Load, library: Object, compiled_source: Compile
 ) -> None:
@@ -224,6 +239,35 @@ def test_what_an_import_imported_comes_along(load: Load, compiled_source: Compil
     assert (base.data["seen"], middle.data["calls"]) == (5, 1)
 
 
+def test_what_a_function_has_extern_itself_is_looked_for_too(
+    load: Load, library: Object, compiled_source: Compile, tmp_path: Path
+) -> None:
+    path = tmp_path / "above.bpf.o"
+    source = """
+    extern FLOWS(%d) flows SEC(".maps");
+    extern int counter;
+    extern int plain(int x);
+    __noinline int above(int key) {
+        long *found = bpf_map_lookup_elem(&flows, &key);
+        return found ? *found + counter + plain(key) : 0;
+    }
+    """
+    compiled_source("above", source % 16).save(path)
+    lib = load(library)
+    lib.maps["flows"][4] = 1000
+    use = "extern int above(int key); %s int user(void *ctx) { return above(4)%s; }"
+    user = compiled_source("user", use % ('SEC("xdp")', ""))
+    for imports in ([lib, path], [path, str(path), lib]):
+        assert load(user, imports=imports).programs["user"].run(PACKET).retval == 1017
+    too = 'extern FLOWS(16) flows SEC(".maps"); static int four = 4; SEC("xdp")'
+    both = compiled_source("both", use % (too, "+ !!bpf_map_lookup_elem(&flows, &four)"))
+    assert load(both, imports=[lib, path]).programs["user"].run(PACKET).retval == 1018
+    compiled_source("other", source % 32).save(path)
+    for obj in (user, both):
+        with pytest.raises(LinkError, match=r"'flows'.*max_entries: (32 and 16|16 and 32)"):
+            load(obj, imports=[lib, path])
+
+
 def test_what_is_imported_is_not_offered_on(
     load: Load, library: Object, compiled_source: Compile
 ) -> None:
@@ -251,7 +295,11 @@ def test_addresses_in_data_that_name_others_are_bound(
 
 
 WRONG = [
-    ("extern long counter;", "counter++;", r"'counter' is not in library as .*: .*8 bytes.*4"),
+    (
+        "extern long counter;",
+        "counter++;",
+        r"'counter' is not in library as .*: .*8 bytes.*4.*library: int counter;",
+    ),
     ("extern int flows;", "flows++;", "a variable here, a map there"),
     ("extern int counter(void);", "counter();", "a function here, a variable there"),
     (
@@ -384,6 +432,16 @@ def test_hidden_and_static_names_are_not_offered(
     source = f'{declaration}; SEC("xdp") int user(void *ctx) {{ return {use}; }}'
     with pytest.raises(RelocationError, match=f"unresolved externs: '{name}'"):
         load(compiled_source("user", source), imports=[load(library)])
+
+
+def test_static_maps_are_not_offered(load: Load, compiled_source: Compile) -> None:
+    source = """
+    %s FLOWS(4) own SEC(".maps");
+    SEC("xdp") int user(void *ctx) { int key = 1; return !!bpf_map_lookup_elem(&own, &key); }
+    """
+    owner = load(compiled_source("owner", source % "static"))
+    with pytest.raises(RelocationError, match="unresolved externs: 'own'"):
+        load(compiled_source("user", source % "extern"), imports=[owner])
 
 
 def test_a_weak_extern_that_nobody_defines_is_nothing(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import osmia
-from osmia.btf import DeclTag, Kind, Struct, kernel_btf
+from osmia.btf import BTF, DeclTag, Kind, Struct, kernel_btf
 from osmia.errors import LinkError
 from osmia.object.jump_tables import JumpTable
 from osmia.object.model import CoreRelocation, Object, Relocation, RelocationKind
@@ -213,6 +213,23 @@ def test_a_broken_provider_is_an_error_of_ours(
     user = compiled("user", 'extern int deep(int x); SEC("xdp") int p(void *c) { return deep(3); }')
     with pytest.raises(osmia.OsmiaError):
         linked(user, provider(library, "inner"))
+
+
+def test_types_that_cannot_be_written_are_an_error_of_ours(compiled: Compile) -> None:
+    source = """
+    static __noinline int below(int x) { return x * 7; }
+    __noinline int deep(int x) { return below(x); }
+    """
+    user = compiled("user", 'extern int deep(int x); SEC("xdp") int p(void *c) { return deep(3); }')
+    for name in ("deep", "below"):
+        library = compiled("inner", source)
+        assert library.btf is not None
+        data = bytearray(library.btf.to_bytes())
+        info = library.btf.record_offset(library.functions[name].btf_id) + 4
+        data[info + 2] = 1  # more entries than are written, which new kernels may mean so
+        library.btf = BTF(bytes(data))
+        with pytest.raises(osmia.ObjectFormatError, match=f"{name!r}: 6553. entries"):
+            linked(user, provider(library, "inner"))
 
 
 def test_jump_tables_come_along(compiled: Compile) -> None:

@@ -38,6 +38,7 @@ from osmia.btf.types import (
     VarLinkage,
     Volatile,
 )
+from osmia.errors import ObjectFormatError
 
 #: New ids of another BTF's types; 0 stays 0 without being asked for.
 IdMapping = Mapping[int, int] | Callable[[int], int]
@@ -80,7 +81,7 @@ class BTFBuilder:
         builder = cls(btf.base, btf.byteorder)
         builder._start_with(btf.string_bytes())
         for type_id in range(btf.first_id, len(btf)):
-            builder.add(btf.type(type_id))
+            builder.add_from(btf, type_id)
         return builder
 
     def _start_with(self, strings: bytes) -> None:
@@ -123,6 +124,15 @@ class BTFBuilder:
         self._records.append(self._encode(found, mapping))
         return len(self) - 1
 
+    def add_from(self, btf: BTF, type_id: int, mapping: IdMapping | None = None) -> int:
+        """As `add` for a type of a BTF that was read: ObjectFormatError for one that only a
+        hostile writer puts there, since it cannot be written."""
+        found = btf.type(type_id)
+        try:
+            return self.add(found, mapping)
+        except ValueError as error:
+            raise ObjectFormatError(f"type {type_id}: {error}", file=btf.name) from None
+
     def extend(self, other: BTF) -> list[int]:
         """Add all types of `other`, which has the same base or none; their new ids by their old.
 
@@ -134,7 +144,7 @@ class BTFBuilder:
         own = range(other.first_id, len(other))
         ids = [*range(other.first_id), *(type_id + shift for type_id in own)]
         for type_id in own:
-            self.add(other.type(type_id), ids.__getitem__)
+            self.add_from(other, type_id, ids.__getitem__)
         return ids
 
     def replace(self, type_id: int, found: Type, mapping: IdMapping | None = None) -> None:

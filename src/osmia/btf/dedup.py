@@ -95,10 +95,7 @@ def deduplicate(btf: BTF) -> Deduplicated:
         ids[old_id] = ids[canonical[old_id]]
     builder = BTFBuilder(btf.base, btf.byteorder)
     for old_id in kept:
-        try:
-            builder.add(btf.type(old_id), ids.__getitem__)
-        except ValueError as error:  # what only a hostile writer puts into BTF
-            raise ObjectFormatError(f"type {old_id}: {error}", file=btf.name) from None
+        builder.add_from(btf, old_id, ids.__getitem__)
     return Deduplicated(builder, ids)
 
 

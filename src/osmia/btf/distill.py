@@ -56,7 +56,7 @@ def distill_base(btf: BTF) -> BTF:
     own = [*range(btf.first_id, len(btf)), *(i for i in needed if i not in ids)]
     ids.update({old: new for new, old in enumerate(own, len(split))})
     for type_id in own:
-        split.add(btf.type(type_id), ids)
+        split.add_from(btf, type_id, ids)
     return split.build(btf.name)
 
 
@@ -114,7 +114,7 @@ def relocate(btf: BTF, base: BTF) -> BTF:
     ids.update({i: i + shift for i in range(btf.first_id, len(btf))})
     builder = BTFBuilder(base, btf.byteorder)
     for type_id in range(btf.first_id, len(btf)):
-        builder.add(btf.type(type_id), ids)
+        builder.add_from(btf, type_id, ids)
     return builder.build(btf.name)
 
 

@@ -148,7 +148,7 @@ class _Reader:
     def __init__(self, engine: str, kernel: Callable[[], Iterable[Provider]] | None) -> None:
         self._engine = engine
         self._kernel = kernel
-        self._made: dict[int, list[Provider]] = {}
+        self._made: dict[int | str, list[Provider]] = {}
 
     def read(self, given: Any) -> tuple[list[Provider], dict[str, Provider]]:
         parts = [given] if isinstance(given, Mapping) else given
@@ -165,9 +165,10 @@ class _Reader:
         return list(providers.values()), decided
 
     def providers(self, source: Any) -> list[Provider]:
-        known = self._made.get(id(source))
+        key = os.fspath(source) if isinstance(source, str | os.PathLike) else id(source)
+        known = self._made.get(key)
         if known is None:
-            known = self._made[id(source)] = list(self._read(source))
+            known = self._made[key] = list(self._read(source))
         return known
 
     def _read(self, source: Any) -> Iterator[Provider]:
@@ -188,6 +189,8 @@ class _Reader:
         elif isinstance(source, str | os.PathLike):
             yield FileProvider(source)
         elif all(hasattr(source, name) for name in ("name", "object", "maps")):
+            if getattr(source, "closed", False):
+                raise ClosedError(f"{source.name!r} is closed: nothing can be imported from it")
             yield source
         else:
             raise TypeError(

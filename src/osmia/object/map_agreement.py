@@ -10,8 +10,9 @@ from __future__ import annotations
 from osmia.btf.agreement import disagreement
 from osmia.btf.c.format import declaration
 from osmia.btf.reader import BTF
+from osmia.btf.types import Var, VarLinkage
 from osmia.object.map_attributes import find_attribute
-from osmia.object.model import Map
+from osmia.object.model import Map, Object
 from osmia.object.uapi import MapType
 
 
@@ -28,6 +29,14 @@ def map_disagreement(a: Map, btf_a: BTF | None, b: Map, btf_b: BTF | None) -> st
     elif a.inner is not None and b.inner is not None:
         found += [f"inner map's {each}" for each in _differences(a.inner, btf_a, b.inner, btf_b)]
     return "; ".join(found) or None
+
+
+def is_static_map(obj: Object, definition: Map) -> bool:
+    """Whether other objects do not see a map: not symbols say so, but its declaration does."""
+    if obj.btf is None or not definition.btf_id or definition.hidden:
+        return False
+    variable = obj.btf.type(definition.btf_id)
+    return isinstance(variable, Var) and variable.linkage == VarLinkage.STATIC
 
 
 def map_declaration(definition: Map, btf: BTF | None) -> str:

@@ -53,7 +53,7 @@ class CopiedTypes:
         for new_id, old_id in enumerate(found, len(self._builder)):
             self._ids[old_id] = new_id
         for old_id in found:
-            self._builder.add(self._source.type(old_id), self._ids)
+            self._builder.add_from(self._source, old_id, self._ids)
         return self._ids[type_id]
 
     def copy_function(self, type_id: int, instead_of: int = 0) -> int:
@@ -63,15 +63,18 @@ class CopiedTypes:
         if not isinstance(function, Func) or type_id in self._ids:
             return self.copy(type_id)
         if instead_of:
-            prototype = self.copy(function.type_id)
-            self._builder.replace(instead_of, function._replace(type_id=prototype))
+            made = function._replace(type_id=self.copy(function.type_id))
+            try:
+                self._builder.replace(instead_of, made)
+            except ValueError as error:  # what only a hostile writer puts into BTF
+                raise ObjectFormatError(str(error), file=self._source.name) from None
             self._ids[type_id] = instead_of
-        made = self.copy(type_id)
+        copied = self.copy(type_id)
         for tag_id in self._source.ids_of_kind(Kind.DECL_TAG):
             tag = self._source.type(tag_id)
             if isinstance(tag, DeclTag) and tag.type_id == type_id:
                 self.copy(tag_id)
-        return made
+        return copied
 
     def declare(self, section: str, type_id: int) -> int:
         """As `copy` for the declaration of an extern, which the section `section` lists too."""

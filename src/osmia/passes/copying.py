@@ -12,6 +12,7 @@ from typing import Protocol
 
 from osmia.btf.agreement import declarations, disagreement
 from osmia.errors import LinkError
+from osmia.object.map_agreement import map_disagreement
 from osmia.object.model import (
     Extern,
     ExternKind,
@@ -22,6 +23,7 @@ from osmia.object.model import (
 )
 from osmia.object.sections import TEXT
 from osmia.passes.copied_types import CopiedTypes
+from osmia.passes.retyped import retyped_map
 
 _SECTIONS = {
     ExternKind.KCONFIG: ".kconfig",
@@ -169,7 +171,7 @@ class _Copier:
                 extern,
                 btf_id=types.declare(section, declared) if section else types.copy(declared),
                 type_id=types.copy(extern.type_id),
-                map=None,
+                map=retyped_map(extern.map, types.copy) if extern.map is not None else None,
             )
             return
         # The types of both are still in their own objects: nothing was built yet.
@@ -177,6 +179,8 @@ class _Copier:
         if mine.type_id >= len(self.result.btf):
             return  # one that was just added
         why = disagreement(self.result.btf, mine.type_id, *other)
+        if mine.map is not None and extern.map is not None:
+            why = map_disagreement(mine.map, self.result.btf, extern.map, self.source.btf)
         if mine.kind is not extern.kind:
             why = f"{mine.kind.value} here, {extern.kind.value} there"
         if why is not None:

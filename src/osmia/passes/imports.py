@@ -27,6 +27,7 @@ from osmia.object.model import (
     Variable,
 )
 from osmia.passes.binding import Binding
+from osmia.passes.copied_types import CopiedTypes
 from osmia.passes.copying import copy_function
 from osmia.passes.providers import (
     Found,
@@ -220,11 +221,24 @@ class _Place:
             self._add_section(result, found.key, key)
         section = result.data_sections[key]
         owned = self.provider.object.data_sections[found.key].variables[found.name]
+        type_id = self._type_of(result, extern, owned)
         variable = Variable(
-            extern.name, found.offset, owned.size, extern.type_id, Linkage.EXTERN, hidden=True
+            extern.name, found.offset, owned.size, type_id, Linkage.EXTERN, hidden=True
         )
         section.variables[extern.name] = variable
         return result
+
+    def _type_of(self, obj: Object, extern: Extern, owned: Variable) -> int:
+        """The type in `obj` of a variable: as declared, but for arrays that are declared of
+        another length, which are as long as they are."""
+        btf, source = obj.btf, self.provider.object.btf
+        assert btf is not None and source is not None  # or they had not been compared
+        if btf.size_of(extern.type_id) == owned.size:
+            return extern.type_id
+        types = CopiedTypes(btf, source)
+        type_id = types.copy(owned.type_id)
+        obj.btf = types.build()
+        return type_id
 
 
 def _untyped(definition: Map, name: str) -> Map:

@@ -9,7 +9,7 @@ from osmia.btf import BTF, Func
 from osmia.btf.agreement import declarations, disagreement, function_disagreement
 from osmia.btf.c.format import declaration
 from osmia.errors import LinkError
-from osmia.object.map_agreement import map_disagreement
+from osmia.object.map_agreement import is_static_map, map_disagreement
 from osmia.object.model import DataKind, Extern, Linkage, Object
 
 _OFFERED = (DataKind.DATA, DataKind.RODATA, DataKind.BSS)
@@ -24,8 +24,8 @@ class Provider(Protocol):
 
     One may tell more: `where(found)` in words where a definition is now, `engine_functions` what
     its functions call by name that only its engine knows, `no_code` why its functions have no
-    code; and it may take `used_by(user, what)`, which is called for each thing that a loaded
-    object uses.
+    code, `identity` what is equal for another one that has the same; and it may take
+    `used_by(user, what)`, which is called for each thing that a loaded object uses.
     """
 
     @property
@@ -57,7 +57,7 @@ class Found(NamedTuple):
     def identity(self) -> tuple[object, ...]:
         """Equal for two ways to the same thing."""
         if self.kind == "function":
-            return id(self.provider), self.key
+            return getattr(self.provider, "identity", id(self.provider)), self.key
         live = self.provider.maps.get(self.key)
         return (live.id if live is not None else id(self.provider.object), self.offset)
 
@@ -85,7 +85,7 @@ def find(provider: Provider, name: str) -> Found | None:
     """What a provider defines under a name that others can see; None if there is nothing."""
     obj = provider.object
     definition = obj.maps.get(name)
-    if definition is not None and not definition.hidden:
+    if definition and not definition.hidden and not is_static_map(obj, definition):
         return Found(provider, "map", name, name, definition.weak, 0)
     for section in obj.data_sections.values():
         variable = section.variables.get(name)
@@ -138,10 +138,20 @@ def check_agreement(extern: Extern, obj: Object, found: Found) -> None:
     here, there = obj.path or obj.name, found.provider.name
     sides = [(here, mine, extern.btf_id or extern.type_id)]
     if found.type_id:
-        sides.append((there, other, found.type_id))
+        sides.append((there, other, _declared(found, other)))
     # Of a map the declaration is a struct without a name: what differs says more.
     problems = declarations(sides) if extern.map is None else ()
     raise LinkError(f"{extern.name!r} is not in {there} as {here} declares it: {why}", problems)
+
+
+def _declared(found: Found, btf: BTF) -> int:
+    """What tells most of a definition: of a variable the VAR, which has its name."""
+    from osmia.passes.linking.symbols import variable_id
+
+    if found.kind != "variable":
+        return found.type_id
+    section = found.provider.object.data_sections[found.key]
+    return variable_id(btf, section.btf_id, found.name, found.offset) or found.type_id
 
 
 def _disagreement(extern: Extern, mine: BTF, found: Found, other: BTF) -> str | None:

@@ -28,7 +28,7 @@ def without_types(obj: Object, unwanted: Set[int]) -> Object:
     builder = BTFBuilder(byteorder=cast(Literal["little", "big"], obj.byteorder))
     for type_id in new_ids:
         if type_id:
-            builder.add(btf.type(type_id), new_ids)
+            builder.add_from(btf, type_id, new_ids)
     return rebuilt(obj, builder, lambda type_id: new_ids.get(type_id, 0))
 
 
@@ -67,13 +67,18 @@ def rebuilt(obj: Object, builder: BTFBuilder, new: Callable[[int], int]) -> Obje
         for name, section in obj.data_sections.items()
     }
     externs = {
-        name: replace(extern, type_id=new(extern.type_id), btf_id=new(extern.btf_id))
+        name: replace(
+            extern,
+            type_id=new(extern.type_id),
+            btf_id=new(extern.btf_id),
+            map=retyped_map(extern.map, new) if extern.map is not None else None,
+        )
         for name, extern in obj.externs.items()
     }
     return obj.copy(
         btf=builder.build(btf.name if btf is not None else ""),
         functions=functions,
-        maps={name: _map(definition, new) for name, definition in obj.maps.items()},
+        maps={name: retyped_map(definition, new) for name, definition in obj.maps.items()},
         data_sections=sections,
         externs=externs,
     )
@@ -108,7 +113,8 @@ def _function(
     )
 
 
-def _map(definition: Map, new: Callable[[int], int]) -> Map:
+def retyped_map(definition: Map, new: Callable[[int], int]) -> Map:
+    """A map with its types by the ids that `new` gives for the old ones."""
     attributes = {
         name: new(value)
         if (attribute := find_attribute(name)) is not None and attribute.is_type
@@ -120,6 +126,6 @@ def _map(definition: Map, new: Callable[[int], int]) -> Map:
         key_type_id=new(definition.key_type_id),
         value_type_id=new(definition.value_type_id),
         btf_id=new(definition.btf_id),
-        inner=_map(definition.inner, new) if definition.inner is not None else None,
+        inner=retyped_map(definition.inner, new) if definition.inner is not None else None,
         attributes=attributes,
     )

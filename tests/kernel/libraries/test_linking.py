@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import osmia
-from osmia.errors import LinkError, OsmiaError, RelocationError
+from osmia.errors import ClosedError, LinkError, OsmiaError, RelocationError
 from osmia.kernel.libraries import listing, record
 from osmia.kernel.libraries.places import OBJECT
 from osmia.kernel.load.loaded import KernelObject
@@ -142,6 +142,23 @@ def test_two_libraries_with_one_name_are_listed_and_chosen_from(
         with datapath.load(imports=[one, two, chosen]) as bpf:
             bpf.programs["datapath"].run(PACKET)
             assert (one.data["lookups"], two.data["lookups"]) == (1, 100)
+
+
+def test_a_library_that_is_opened_twice_is_one(datapath: osmia.Object, published: Path) -> None:
+    with (
+        osmia.library("conntrack", root=published) as one,
+        osmia.library("conntrack", root=published) as same,
+        datapath.load(imports=[one, same]) as bpf,
+    ):
+        assert bpf.programs["datapath"].run(PACKET).retval == 8
+
+
+def test_a_closed_library_offers_nothing(datapath: osmia.Object, published: Path) -> None:
+    with osmia.library("conntrack", root=published) as lib:
+        pass
+    for imports in ([lib], {"conn_lookup": lib}):
+        with pytest.raises(ClosedError, match="'conntrack' is closed: nothing can be imported"):
+            datapath.load(imports=imports)
 
 
 def test_types_that_disagree_name_the_library(published: Path) -> None:

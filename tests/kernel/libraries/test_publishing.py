@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import struct
@@ -18,6 +19,7 @@ from osmia.kernel.libraries import library as library_module
 from osmia.kernel.libraries import listing, record
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.sys.pins import PinNameError
+from osmia.passes.running import running_version
 
 from ...killed import killed_everywhere
 
@@ -61,6 +63,34 @@ def test_a_library_is_the_object_and_its_living_maps(loaded: KernelObject, root:
     assert lib.closed
     with pytest.raises(ClosedError), lib:
         pass
+
+
+def test_variables_in_an_arena_are_there_where_it_can_be_mapped(root: Path) -> None:
+    if running_version() < 6 << 16 | 9 << 8:
+        pytest.skip("arenas are since Linux 6.9")
+    source = """
+    #include <linux/bpf.h>
+    #include <bpf/bpf_helpers.h>
+    struct {
+        __uint(type, BPF_MAP_TYPE_ARENA);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, 2);
+        __ulong(map_extra, 1ull << 44);
+    } arena SEC(".maps");
+    int __attribute__((address_space(1))) within = 5;
+    int beside = 6;
+    SEC("syscall") int all(void *ctx) { return within + beside; }
+    """
+    with osmia.compile(source, name="arenas").load() as bpf:
+        osmia.publish(bpf, "arenas", root=root)
+        assert bpf.data["within"] == 5
+        with osmia.library("arenas", root=root) as lib:  # which this process has mapped already
+            assert dict(lib.data) == {"beside": 6}
+    command = "import osmia, sys; print(dict(osmia.library('arenas', root=sys.argv[1]).data))"
+    other = subprocess.run(
+        [sys.executable, "-c", command, str(root)], check=True, capture_output=True, text=True
+    )
+    assert ast.literal_eval(other.stdout) == {"within": 5, "beside": 6}
 
 
 READER = """

@@ -44,6 +44,15 @@ def test_two_strong_definitions_are_an_error_that_names_both() -> None:
     ]
 
 
+def test_a_hidden_definition_is_shown_as_hidden() -> None:
+    hidden = "HIDDEN int f(int x) { return x; } HIDDEN int n = 1;"
+    with pytest.raises(LinkError) as caught:
+        linked(hidden, STRONG.format(2) + "int n = 2;")
+    lines = [line.strip() for problem in caught.value.problems for line in problem.splitlines()]
+    assert "a.bpf.o: __hidden int f(int x);" in lines
+    assert "a.bpf.o: __hidden int n;" in lines
+
+
 def test_strong_and_hidden_are_contagious_also_from_declarations() -> None:
     obj = linked(
         WEAK.format(1) + "__weak int shown = 1; int hid = 2;",

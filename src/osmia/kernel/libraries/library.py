@@ -67,13 +67,20 @@ class Library:
         return f"library, version {self.version}, {self.digest[:12]}"
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """Equal for whoever has the same object and the same maps."""
+        return self.digest, *sorted((name, held.id) for name, held in self.maps.items())
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
 
     @cached_property
     def data(self) -> Variables:
-        """The global variables as they are now; all but constants can be assigned."""
+        """The global variables as they are now; all but constants can be assigned. Those in an
+        arena are there if it can be mapped: a process maps one once, and another process only
+        one that has its address in its definition (`map_extra`)."""
         if self._closed:
             raise ClosedError(f"library {self.name!r} is closed")
         return variables(self.object, self._store, read_only=(DataKind.RODATA,))
@@ -84,7 +91,10 @@ class Library:
             return None
         memory: MappedSection | CopiedSection | ArenaSection
         if section.kind is DataKind.ARENA:
-            memory = ArenaSection(arena_memory(section, held))
+            try:
+                memory = ArenaSection(arena_memory(section, held))
+            except KernelError:
+                return None
         else:
             info = read_info(held.fileno())
             writable = section.writable and not info.frozen

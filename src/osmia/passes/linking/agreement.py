@@ -83,7 +83,9 @@ def shown(sides: Iterable[Declaration]) -> str:
             known.append((each.where, each.btf, each.btf_id))
         else:
             told.append(f"{each.where}: a {each.what} without type information")
-    lines = [line for text in [*declarations(known), *told] for line in text.splitlines()]
+    # What is hidden is static for the kernel, and so in BTF; static ones nobody compares.
+    texts = [text.replace(": static ", ": __hidden ", 1) for text in declarations(known)]
+    lines = [line for text in [*texts, *told] for line in text.splitlines()]
     return "".join(f"\n    {line}" for line in lines)
 
 

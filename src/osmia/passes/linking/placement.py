@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from osmia.errors import LinkError
 from osmia.object.keys import Named, distinct_keys
+from osmia.object.map_agreement import is_static_map
 from osmia.object.model import DataSection, Linkage, Object
 from osmia.passes.linking.liveness import Place
-from osmia.passes.linking.symbols import Symbols, What, is_static_map, where
+from osmia.passes.linking.symbols import Symbols, What, where
 
 #: Bytes of data that an object may have, as when it is read (`formats.elf_symbols`).
 MAX_CONTENTS = 1 << 28

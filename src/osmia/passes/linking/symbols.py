@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
 
-from osmia.btf import BTF, DataSec, Func, Kind, Var, VarLinkage
+from osmia.btf import BTF, DataSec, Func, Kind
 from osmia.errors import LinkError
-from osmia.object.model import Extern, ExternKind, Linkage, Map, Object
+from osmia.object.map_agreement import is_static_map
+from osmia.object.model import Extern, ExternKind, Linkage, Object
 from osmia.passes.linking.agreement import Declaration, difference, shown
 
 ARENA_SECTION = ".addr_space.1"
@@ -79,14 +80,6 @@ class Symbol:
 
 
 Symbols = dict[str, Symbol]
-
-
-def is_static_map(obj: Object, definition: Map) -> bool:
-    """Whether nobody else sees a map. Symbols say nothing of it here: its declaration does."""
-    if obj.btf is None or not definition.btf_id or definition.hidden:
-        return False
-    variable = obj.btf.type(definition.btf_id)
-    return isinstance(variable, Var) and variable.linkage == VarLinkage.STATIC
 
 
 def where(obj: Object) -> str:

@@ -12,11 +12,11 @@ from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
 from osmia.btf.additions import Additions
 from osmia.btf.patch import SectionLayout, corrected
 from osmia.errors import ObjectFormatError
-from osmia.object.map_attributes import find_attribute
 from osmia.object.model import Function, Map, Object
 from osmia.passes.linking.liveness import Place
 from osmia.passes.linking.placement import Placement
 from osmia.passes.linking.symbols import Symbols, What, variable_id, where
+from osmia.passes.retyped import retyped_map
 
 #: Sections that all objects have alike: one's is everybody's.
 TEXTS = ("license", "version")
@@ -176,21 +176,7 @@ class Types:
 
     def of_map(self, number: int, definition: Map) -> Map:
         """A map of an input with its types as they are now."""
-        ids = self.ids[number]
-        attributes = {
-            name: ids[value]
-            if (attribute := find_attribute(name)) is not None and attribute.is_type
-            else value
-            for name, value in definition.attributes.items()
-        }
-        return replace(
-            definition,
-            key_type_id=ids[definition.key_type_id],
-            value_type_id=ids[definition.value_type_id],
-            btf_id=ids[definition.btf_id],
-            inner=self.of_map(number, definition.inner) if definition.inner else None,
-            attributes=attributes,
-        )
+        return retyped_map(definition, self.ids[number].__getitem__)
 
     def build(self, hidden_functions: Collection[int], hidden: dict[str, frozenset[str]]) -> BTF:
         """The BTF; hidden functions, and variables by their sections, are static for the kernel."""
