@@ -312,7 +312,7 @@ def judge(error: BaseException) -> str:
         return ""  # Python's own check of the arguments: its message names them
     if not path.is_relative_to(SOURCE):
         return f"{type(error).__name__} from {path.name}:{line}"
-    if not raised_on_purpose(error):
+    if not raised_on_purpose(error) and "() argument" not in str(error):  # a class that was given
         return f"{type(error).__name__} from within {path.relative_to(SOURCE)}:{line}"
     if isinstance(error, KeyError | IndexError) and " " not in str(error):
         return f"a bare {type(error).__name__} at {path.relative_to(SOURCE)}:{line}"

@@ -83,7 +83,6 @@ KINDS = r"""
 #include <bpf/bpf_helpers.h>
 char L[] SEC("license") = "GPL";
 struct task_struct { int pid; } __attribute__((preserve_access_index));
-struct bpf_wq { __u64 opaque[2]; } __attribute__((aligned(8)));
 typedef struct bpf_spin_lock lock_t;
 typedef struct { __u64 c; struct bpf_spin_lock l; } in_typedef_t;
 struct value { __u64 a; FIELDS __u64 b; };
