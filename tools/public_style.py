@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from string import Template
 
 _HEAD = """\
+#define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>

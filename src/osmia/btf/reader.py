@@ -379,7 +379,10 @@ class BTF:
             yield from self.base._find(name, kinds)
         if kinds == _DATA_SECTIONS and self._names is None and not self._keep_index:
             # The few that there are, before a column is made of all names.
-            yield from (i for i in self.ids_of_kind(Kind.DATASEC) if self.name_of(i) == name)
+            walked, words = self._walked, self._words
+            for place in walked.data_sections:
+                if self.string(words[place]) == name:
+                    yield self._first_id + bisect_left(walked.positions, place)
             return
         offsets = self._offsets_of(name)
         if not offsets:

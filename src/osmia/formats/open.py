@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 
 from osmia.arguments import names_wrong_arguments
@@ -71,10 +72,6 @@ def read_elf(
         raise ValueError(f"dialect is one of {', '.join(map(repr, DIALECTS))}, not {dialect!r}")
     read = _read if len(data) > _REMEMBERED_SIZE else _read_once
     obj = read(data, path, name, dialect, program_type)
-    if obj.btf is not None and obj.btf.ids_of_kind(Kind.DECL_TAG):
-        from osmia.object.declaration_tags import apply_tags
-
-        obj = apply_tags(obj)
     kind = LegacyObjectWarning if obj.dialect == "iproute2" else OsmiaWarning
     for remark in obj.remarks:
         # The caller of `open_object`, which is wrapped.
@@ -98,7 +95,21 @@ def _read(
         import hashlib  # brings OpenSSL along, 3 ms
 
         obj.pin_digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    if _has_tags(obj):
+        from osmia.object.declaration_tags import apply_tags
+
+        obj = apply_tags(obj)
     return obj
+
+
+def _has_tags(obj: Object) -> bool:
+    return obj.btf is not None and bool(obj.btf.ids_of_kind(Kind.DECL_TAG))
+
+
+def _further_tags() -> int:
+    """How many declaration tags libraries have registered: what they do is seen each time."""
+    tags = sys.modules.get("osmia.object.declaration_tags")
+    return 0 if tags is None else tags.further()
 
 
 #: What was read last, by all that was asked: known by its bytes, so never out of date.
@@ -111,16 +122,19 @@ def _read_once(
     """`_read`; who opens a file again (a test suite, a supervisor, one object for many
     interfaces) gets a copy of what was read the first time.
 
-    Attributes of maps beyond libbpf's are for functions that want to see them each time, and
-    large zeroed sections are made faster than copied.
+    Attributes of maps beyond libbpf's and declaration tags of libraries are for functions that
+    want to see them each time, and large zeroed sections are made faster than copied.
     """
-    key = (data, path, name, dialect, program_type)
+    key = (data, path, name, dialect, program_type, _further_tags())
     known = _remembered.get(key)
     if known is not None:
         return known.copy()
     found = _read(data, path, name, dialect, program_type)
     size = sum(len(section.contents) for section in found.data_sections.values())
-    if size <= _REMEMBERED_SIZE and not any(each.attributes for each in found.maps.values()):
+    seen_each_time = any(each.attributes for each in found.maps.values()) or (
+        _further_tags() and _has_tags(found)
+    )
+    if size <= _REMEMBERED_SIZE and not seen_each_time:
         _remembered[key] = found.copy()
         for oldest in list(_remembered)[:-_REMEMBERED_OBJECTS]:
             _remembered.pop(oldest, None)

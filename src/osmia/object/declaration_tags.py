@@ -43,6 +43,11 @@ def register(tag: DeclarationTag) -> None:
         raise ValueError(f"declaration tag {tag.word!r} is registered already")
 
 
+def further() -> int:
+    """How many tags there are beside osmia's own."""
+    return len(_TAGS) - _OWN
+
+
 def apply_tags(obj: Object) -> Object:
     """`obj` as its declaration tags change it, in the order of their types."""
     btf = obj.btf
@@ -95,3 +100,4 @@ _TAGS = {
     tag.word: tag
     for tag in (DeclarationTag("tail", "the slot of a prog array: MAP/KEY", _fill_slot),)
 }
+_OWN = len(_TAGS)

@@ -339,7 +339,6 @@ class Object:
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
     parts: dict[str, Part] = field(default_factory=dict)  # of a linked object: its inputs
 
-    @names_wrong_arguments
     def copy(self, **changes: Any) -> Object:
         """A copy whose dictionaries and data contents can be changed on their own."""
         made = Object(*_object_fields(self))

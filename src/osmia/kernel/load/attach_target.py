@@ -28,6 +28,9 @@ class AttachTarget(NamedTuple):
     module: str
 
 
+_DEV_BOUND_ONLY = int(ProgramFlag.XDP_DEV_BOUND_ONLY)
+
+
 def needs_target(program: Program) -> bool:
     """Whether BPF_PROG_LOAD wants to know the target."""
     return program.type in _BTF_PROGRAMS and program.expected_attach_type not in MULTI_TRACING
@@ -113,6 +116,10 @@ def check_own(obj: Object, name: str, program: object) -> None:
 
 def only_bound(obj: Object) -> bool:
     """Whether the programs are for an interface whose kfuncs they call, and run by the kernel."""
-    programs = [each for each in obj.programs.values() if each.autoload]
-    bound = [each for each in programs if each.flags & ProgramFlag.XDP_DEV_BOUND_ONLY]
-    return bool(bound) and len(bound) == len(programs)
+    found = False
+    for each in obj.programs.values():
+        if each.autoload:
+            if not each.flags & _DEV_BOUND_ONLY:
+                return False
+            found = True
+    return found
