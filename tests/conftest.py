@@ -39,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Whoever is started in the background of a shell without job control ignores SIGINT, and
     # so would every command that a test starts and interrupts. A handler is not inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup: the same, and it goes on
+        signal.signal(signal.SIGHUP, lambda *_: None)
     if not REFUSED:
         config.pluginmanager.register(LeakCheck(config), "leak-check")
 

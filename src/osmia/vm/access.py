@@ -25,29 +25,33 @@ class Owner(Protocol):
 
 
 class Areas:
-    """The areas of the region that belong to somebody, ordered by address."""
+    """The areas of the region that belong to somebody, ordered by address.
+
+    A signal's handler may add and remove some between any two steps: each change is one.
+    """
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._areas: list[tuple[int, Owner]] = []
+        self._areas: list[tuple[int, int, Owner]] = []  # start, end
 
     def add(self, start: int, size: int, owner: Owner) -> None:
         """Say that `size` bytes from `start` belong to `owner`."""
-        index = bisect.bisect(self._starts, start)
-        self._starts.insert(index, start)
-        self._areas.insert(index, (start + size, owner))
+        bisect.insort(self._areas, (start, start + size, owner))
 
     def remove(self, start: int) -> None:
         """Forget the area that starts there."""
-        index = bisect.bisect_left(self._starts, start)
-        del self._starts[index], self._areas[index]
+        self._areas.remove(self._areas[bisect.bisect_left(self._areas, (start,))])
 
     def owner(self, address: int) -> Owner | None:
         """Who owns the byte at an address."""
-        index = bisect.bisect(self._starts, address) - 1
-        if index < 0 or address >= self._areas[index][0]:
+        index = bisect.bisect(self._areas, (address, _EVERYWHERE)) - 1
+        if index < 0:
             return None
-        return self._areas[index][1]
+        _, end, owner = self._areas[index]
+        return owner if address < end else None
+
+
+_EVERYWHERE = 1 << 64
+"""Beyond every address."""
 
 
 class StackFrame:
