@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,19 @@ def test_nothing_is_done_where_it_cannot_help() -> None:
 def test_slots_that_were_filled_before_are_likely_too() -> None:
     obj = dispatching()
     assert calls(direct_tail_calls(obj, filled={"calls": (4, 5)})) == 3
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("engine", ["vm", "kernel"])
+def test_slots_of_a_map_that_is_given_are_likely_too(engine: str) -> None:
+    with dispatching(4, 5).load(engine) as first:
+        options: dict[str, Any] = {"vm": first.vm} if engine == "vm" else {}
+        options["maps"] = {"calls": first.maps["calls"]}
+        with dispatching().load(engine, direct_tail_calls=True, **options) as loaded:
+            keys = [line for line in listing(loaded.object) if "if r3 ==" in line]
+            assert [line.split(" goto")[0] for line in keys] == ["if r3 == 0x4", "if r3 == 0x5"]
+            program = loaded.programs["p"]
+            assert [program.run(bytes(64 + n)).retval for n in (3, 4, 5)] == [99, 4, 5]
 
 
 def test_keys_beyond_the_map_are_left_out() -> None:

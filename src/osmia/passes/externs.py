@@ -97,7 +97,9 @@ def _resolved_pointer(obj: Object, relocation: Relocation) -> Relocation:
 
 def _missing_message(obj: Object, missing: list[str]) -> str:
     names = ", ".join(f"{name!r} ({obj.externs[name].kind.value})" for name in sorted(set(missing)))
-    return f"{obj.path or obj.name}: unresolved externs: {names}"
+    others = any(obj.externs[name].kind is ExternKind.OBJECT for name in missing)
+    hint = "; what other objects define is found by imports=, or joined by osmia.link"
+    return f"{obj.path or obj.name}: unresolved externs: {names}{hint if others else ''}"
 
 
 def _resolve_config(result: Object, target: Target) -> list[str]:

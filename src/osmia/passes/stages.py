@@ -7,13 +7,14 @@ nothing to do is not even imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Unpack
 
 from osmia.object.model import Object
+from osmia.object.uapi import MapType
 from osmia.passes.layout import ProgramLayout, lay_out_program
 from osmia.passes.options import PASS_OPTIONS, PassOptions
 from osmia.passes.target import Target
@@ -37,7 +38,8 @@ class Setting:
     """What a pass may ask beside the Object.
 
     `target` is the machine to prepare for; `resolvers` are asked in order for externs, before
-    the target; `given_maps` names maps that the load is given; `options` are those of passes.
+    the target; `given_maps` are the maps that the load is given, by name; `options` those of
+    passes.
     """
 
     target: Target
@@ -231,7 +233,14 @@ def _make_direct(obj: Object, setting: Setting) -> Object:
     if isinstance(given, str):
         raise ValueError(f"direct_tail_calls={given!r}: True, 'count', or keys by map or function")
     hot = None if isinstance(given, bool) else given
-    return direct_tail_calls(obj, hot, variable=setting.given_maps)
+    filled = _filled(obj, setting.given_maps) if hot is None else {}
+    return direct_tail_calls(obj, hot, filled=filled, variable=setting.given_maps)
+
+
+def _filled(obj: Object, given: Collection[str]) -> dict[str, list[int]]:
+    """The slots that are filled in the prog arrays which a load is given."""
+    arrays = (name for name in given if name in obj.maps) if isinstance(given, Mapping) else ()
+    return {name: list(given[name]) for name in arrays if obj.maps[name].type is MapType.PROG_ARRAY}
 
 
 #: The passes of every load, stage by stage. A new one goes in here, with what wants it.

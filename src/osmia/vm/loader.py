@@ -181,9 +181,7 @@ class _Loader:
     def load(
         self, given: Mapping[str, Map], options: Mapping[str, Any], owners: Owners | None
     ) -> VmObject:
-        self.prepared = prepare(
-            self.source, self.target, [self], given_maps=given.keys(), **options
-        )
+        self.prepared = prepare(self.source, self.target, [self], given_maps=given, **options)
         self.obj = self.prepared.object
         others = self.held.sections if self.held is not None else {}
         if self.held is not None:

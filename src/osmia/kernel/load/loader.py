@@ -168,9 +168,7 @@ class _Loader:
     ) -> KernelObject:
         self._check_types()
         resolvers = [self.imports] if self.imports is not None else ()
-        self.prepared = prepare(
-            self.source, self.target, resolvers, given_maps=given.keys(), **options
-        )
+        self.prepared = prepare(self.source, self.target, resolvers, given_maps=given, **options)
         self.obj = self.prepared.object
         with ExitStack() as undo:
             self._load_btf(undo)
