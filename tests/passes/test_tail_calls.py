@@ -112,6 +112,7 @@ def test_slots_that_were_filled_before_are_likely_too() -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("engine", ["vm", "kernel"])
 def test_slots_of_a_map_that_is_given_are_likely_too(engine: str) -> None:
+    first: Any
     with dispatching(4, 5).load(engine) as first:
         options: dict[str, Any] = {"vm": first.vm} if engine == "vm" else {}
         options["maps"] = {"calls": first.maps["calls"]}

@@ -239,8 +239,13 @@ def _make_direct(obj: Object, setting: Setting) -> Object:
 
 def _filled(obj: Object, given: Collection[str]) -> dict[str, list[int]]:
     """The slots that are filled in the prog arrays which a load is given."""
-    arrays = (name for name in given if name in obj.maps) if isinstance(given, Mapping) else ()
-    return {name: list(given[name]) for name in arrays if obj.maps[name].type is MapType.PROG_ARRAY}
+    if not isinstance(given, Mapping):
+        return {}
+    return {
+        name: list(array)
+        for name, array in given.items()
+        if name in obj.maps and obj.maps[name].type is MapType.PROG_ARRAY
+    }
 
 
 #: The passes of every load, stage by stage. A new one goes in here, with what wants it.
