@@ -10,7 +10,8 @@ import click
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, note, printable
 from osmia.cli.sources import open_source, set_globals
-from osmia.passes.tail_call_graph import FRAMES, LIMIT, GraphSite, TailCallGraph, tail_call_graph
+from osmia.passes.call_paths import FRAMES
+from osmia.passes.tail_call_graph import LIMIT, GraphSite, TailCallGraph, tail_call_graph
 
 
 @click.command("tailcalls", cls=Verb, json=True)

@@ -24,6 +24,7 @@ from osmia.isa import encode, parse_assembly
 from osmia.object import model
 from osmia.object.model import Extern, ExternKind, Function, Object, Relocation, RelocationKind
 from osmia.object.uapi import ProgramFlag, ProgramType
+from osmia.passes.layout import NO_LINE
 
 #: What is dispatched to: a program of a loaded object, or an object that has but one.
 Part: TypeAlias = "LoadedObject | tuple[LoadedObject, str]"
@@ -56,8 +57,6 @@ _KINDS: Final[Mapping[ProgramType, tuple[str, Mapping[str, int], tuple[str, ...]
 _GPL = frozenset(("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL"))
 _GPL_TOO = _GPL | {"Dual MPL/GPL"}
 _NAME = "dispatcher"
-#: A line record that names no file: where one function has none, the kernel takes none of all.
-_NO_LINE = bytes(16)
 
 
 @names_wrong_arguments
@@ -324,7 +323,7 @@ def _dispatcher(
         Relocation(8 * assembly.labels[part], RelocationKind.EXTERN_CALL, part) for part in parts
     )
     code = encode(assembly.instructions)
-    function = Function(name, "", code, calls, line_info=_NO_LINE, btf_id=own)
+    function = Function(name, "", code, calls, line_info=NO_LINE, btf_id=own)
     program = model.Program(name, name, "", kind)
     return Object(
         name,

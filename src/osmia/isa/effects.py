@@ -15,7 +15,7 @@ from functools import cache
 
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M32, M64, arithmetic, byte_swap, signed
-from osmia.isa.forms import Form, form_of
+from osmia.isa.forms import STORES, Form, form_of
 from osmia.isa.instruction import Instruction
 from osmia.isa.lattice import (
     ANY,
@@ -39,17 +39,6 @@ Memory = Callable[[Hashable, int | None, int], Value | None]
 """What a load gives: of which token, at which offset (None: any) and of how many bytes. None
 where the memory may change or is not known."""
 
-_STORES = frozenset(
-    {
-        Form.STORE,
-        Form.STORE_IMMEDIATE,
-        Form.STORE_RELEASE,
-        Form.ATOMIC,
-        Form.ATOMIC_FETCH,
-        Form.EXCHANGE,
-        Form.COMPARE_EXCHANGE,
-    }
-)
 _ARGUMENTS = range(1, 6)
 
 # Plain numbers: looking into the enumerations costs as much as the effects themselves.
@@ -136,7 +125,7 @@ def _unsettled(effects: Effects, state: State, slot: int, i: Instruction) -> Non
         _call_unknown(state)
         return
     read = [state.registers[n] for n in range(len(state.registers)) if registers_read(i) >> n & 1]
-    if form in _STORES:
+    if form in STORES:
         if i.opcode & op.CLASS_MASK == op.Class.STX and is_frame(state.registers[i.src]):
             state.escaped = True
         if state.escaped or is_frame(state.registers[i.dst]):

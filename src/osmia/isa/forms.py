@@ -84,6 +84,22 @@ class Form(Enum):
     """The return from the program or subprogram; the result is in r0."""
 
 
+LOADS = frozenset((Form.LOAD, Form.LOAD_SIGN_EXTENDED, Form.LOAD_ACQUIRE))
+"""What reads memory at src + offset."""
+STORES = frozenset(
+    (
+        Form.STORE,
+        Form.STORE_IMMEDIATE,
+        Form.STORE_RELEASE,
+        Form.ATOMIC,
+        Form.ATOMIC_FETCH,
+        Form.EXCHANGE,
+        Form.COMPARE_EXCHANGE,
+    )
+)
+"""What writes memory at dst + offset."""
+
+
 _Rule = Callable[[Instruction], Form | None]
 
 _MOVE_WIDTHS = (8, 16, 32)

@@ -10,22 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from osmia.isa import opcodes as op
-from osmia.isa.forms import Form, form_of
+from osmia.isa.forms import LOADS, STORES, Form, form_of
 from osmia.isa.instruction import Instruction
 from osmia.isa.lattice import FRAME, Pointer, Value, atoms, is_frame, is_word, moved
 from osmia.isa.state import FRAME_SIZE, State
 from osmia.object.known_code import KnownCode
 
-_LOADS = (Form.LOAD, Form.LOAD_SIGN_EXTENDED, Form.LOAD_ACQUIRE)
-_STORES = (
-    Form.STORE,
-    Form.STORE_IMMEDIATE,
-    Form.STORE_RELEASE,
-    Form.ATOMIC,
-    Form.ATOMIC_FETCH,
-    Form.EXCHANGE,
-    Form.COMPARE_EXCHANGE,
-)
 _ADD = int(op.Class.ALU64 | op.AluOp.ADD)
 _SUB = int(op.Class.ALU64 | op.AluOp.SUB)
 
@@ -44,9 +34,9 @@ def _reached(insn: Instruction, state: State) -> Iterator[int]:
     """The offsets in the frame that an instruction makes addresses of, or goes to."""
     form = form_of(insn)
     registers = state.registers
-    if form in _LOADS:
+    if form in LOADS:
         yield from _offsets(moved(registers[insn.src], insn.offset))
-    elif form in _STORES:
+    elif form in STORES:
         yield from _offsets(moved(registers[insn.dst], insn.offset))
     elif form is Form.ALU and insn.opcode & ~op.Source.X in (_ADD, _SUB):
         a = registers[insn.dst]

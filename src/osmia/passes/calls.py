@@ -16,6 +16,7 @@ from osmia.isa.state import FRAME_SIZE
 from osmia.object.frames import frame_sizes
 from osmia.object.known_code import known_code
 from osmia.object.model import Object, Program
+from osmia.passes.call_paths import FRAME_UNIT, call_paths, rounded
 from osmia.passes.inline import Call, calls_of, inline, is_last, tail_calling_functions
 from osmia.passes.tail_call_sites import has_tail_calls
 from osmia.passes.target import Target, UnknownPartError
@@ -28,7 +29,6 @@ FEATURE = "tail calls in subprograms"
 MOST_BELOW = 256
 """So many bytes of its callers' stack, and more, the verifier takes no subprogram that makes
 tail calls on top of (check_max_stack_depth in kernel/bpf/verifier.c)."""
-_ROUNDED = 16
 _ROUNDED_BEFORE_6_8 = 32
 
 
@@ -97,7 +97,7 @@ def _refused(obj: Object, target: Target, program: Program, frames: dict[str, in
     names = {program.function, *obj.callees(program.function)}
     if obj.btf is None or not all(obj.functions[each].btf_id for each in names):
         return "the object has no types (BTF) of its functions"
-    for path, depth in _paths(obj, program.function, frames, _unit(target)):
+    for path, depth in call_paths(obj, program.function, frames, _unit(target)):
         if depth >= MOST_BELOW and has_tail_calls(obj.functions[path[-1]].code, obj.byteorder):
             return f"{' -> '.join(path[:-1])} take {depth} bytes of stack, of less than 256"
     return ""
@@ -109,8 +109,8 @@ def _too_deep(obj: Object, target: Target) -> set[str]:
     unit = _unit(target)
     found = set()
     for program in obj.programs.values():
-        for path, depth in _paths(obj, program.function, frames, unit):
-            own = max(unit, -(-frames[path[-1]] // unit) * unit)
+        for path, depth in call_paths(obj, program.function, frames, unit):
+            own = rounded(frames[path[-1]], unit)
             tails = has_tail_calls(obj.functions[path[-1]].code, obj.byteorder)
             if depth + own > FRAME_SIZE or (tails and depth >= MOST_BELOW):
                 found.add(program.function)
@@ -120,7 +120,7 @@ def _too_deep(obj: Object, target: Target) -> set[str]:
 
 def _unit(target: Target) -> int:
     """What the verifier rounds frames up to."""
-    return _ROUNDED_BEFORE_6_8 if _is_before_6_8(target) else _ROUNDED
+    return _ROUNDED_BEFORE_6_8 if _is_before_6_8(target) else FRAME_UNIT
 
 
 def _is_before_6_8(target: Target) -> bool:
@@ -128,27 +128,6 @@ def _is_before_6_8(target: Target) -> bool:
         return target.version < (6 << 16 | 8 << 8)
     except UnknownPartError:
         return False
-
-
-def _paths(
-    obj: Object, function: str, frames: dict[str, int], unit: int
-) -> Iterator[tuple[tuple[str, ...], int]]:
-    """The ways of calls from a function, each with the stack that those before its end take.
-
-    Of the ways to one function only those deeper than the ones before are followed; at most
-    as many calls deep as the kernel has frames.
-    """
-    deepest: dict[str, int] = {}
-    pending: list[tuple[tuple[str, ...], int]] = [((function,), 0)]
-    while pending:
-        path, depth = pending.pop()
-        if deepest.get(path[-1], -1) >= depth or len(path) > 8:
-            continue
-        deepest[path[-1]] = depth
-        if len(path) > 1:
-            yield path, depth
-        below = depth + max(unit, -(-frames[path[-1]] // unit) * unit)
-        pending += [((*path, call.callee), below) for call in calls_of(obj, path[-1])]
 
 
 def _calls_below(obj: Object, first: str) -> Iterator[Call]:

@@ -9,7 +9,7 @@ taken stay what they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from osmia.errors import EditError, RewriteError
@@ -229,8 +229,6 @@ def _with_own_tables(body: Object, call: Call) -> tuple[Function, dict[str, tupl
 
 
 def _renamed(function: Function, names: dict[str, str]) -> Function:
-    from dataclasses import replace
-
     def own(record: Relocation) -> Relocation:
         if record.kind is RelocationKind.JUMP_TABLE and record.target in names:
             return record._replace(target=names[record.target])

@@ -13,7 +13,7 @@ from typing import Final, cast
 from osmia.errors import RewriteError
 from osmia.isa import opcodes as op
 from osmia.isa.cfg import control_flow
-from osmia.isa.forms import Form, form_of
+from osmia.isa.forms import LOADS, STORES, Form, form_of
 from osmia.isa.instruction import Instruction
 from osmia.isa.liveness import Liveness, live_registers, registers_read, registers_written
 from osmia.isa.packing import ByteOrder
@@ -25,16 +25,6 @@ from osmia.object.model import Function, Object
 _FRAME = op.FRAME_POINTER
 _MOV64_X: Final = int(op.Class.ALU64 | op.AluOp.MOV | op.Source.X)
 _ADD64_K: Final = int(op.Class.ALU64 | op.AluOp.ADD)
-_LOADS = (Form.LOAD, Form.LOAD_SIGN_EXTENDED, Form.LOAD_ACQUIRE)
-_STORES = (
-    Form.STORE,
-    Form.STORE_IMMEDIATE,
-    Form.STORE_RELEASE,
-    Form.ATOMIC,
-    Form.ATOMIC_FETCH,
-    Form.EXCHANGE,
-    Form.COMPARE_EXCHANGE,
-)
 _ADDS = {
     int(op.Class.ALU64 | op.AluOp.ADD | op.Source.X): -1,
     int(op.Class.ALU64 | op.AluOp.SUB | op.Source.X): 1,
@@ -93,8 +83,8 @@ def _move_down(
     """Replace one use of the frame pointer by one of a place `distance` below it."""
     form = form_of(insn)
     at = editor.label(slot)
-    if (form in _LOADS and insn.src == _FRAME) or (
-        form in _STORES and insn.dst == _FRAME and insn.src != _FRAME
+    if (form in LOADS and insn.src == _FRAME) or (
+        form in STORES and insn.dst == _FRAME and insn.src != _FRAME
     ):
         _put(editor, at, [_shifted(insn, distance)])
     elif form is Form.MOVE and insn.opcode == _MOV64_X:
@@ -116,7 +106,7 @@ def _through_register(
             f"function {editor.key!r} uses the frame pointer at slot {slot} as no place below it"
             " can be used"
         )
-    store = form_of(insn) in _STORES and insn.dst == _FRAME
+    store = form_of(insn) in STORES and insn.dst == _FRAME
     changed = Instruction(
         insn.opcode,
         free if insn.dst == _FRAME and not store else insn.dst,

@@ -18,6 +18,8 @@ from osmia.object.model import Object, Program, Relocation, RelocationKind, Unre
 from osmia.object.uapi import MAX_INSTRUCTIONS
 
 SLOT = 8
+NO_LINE = bytes(16)
+"""A line record that names no file: where one function has none, the kernel takes none of all."""
 
 
 @dataclass(slots=True)

@@ -7,22 +7,19 @@ pinned by name is the same map in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from osmia.isa.state import FRAME_SIZE
 from osmia.object.frames import frame_sizes
 from osmia.object.known_code import KnownCode, known_code
 from osmia.object.model import Map, Object, Pinning, SourceLine
 from osmia.object.uapi import MapType
-from osmia.passes.inline import calls_of
+from osmia.passes.call_paths import call_paths, rounded
 from osmia.passes.tail_call_sites import TailCallSite, tail_call_sites
 
 LIMIT: Final = 33
 """Tail calls that one run may make (MAX_TAIL_CALL_CNT)."""
-FRAMES: Final = 8
-"""Functions that may be active at once in one program (MAX_CALL_FRAMES)."""
 
 #: Contents of prog arrays beside those of the objects: by map, programs by key.
 Filled = Mapping[str, Mapping[int, str]]
@@ -197,14 +194,14 @@ def tail_call_graph(objects: Sequence[Object], filled: Filled | None = None) -> 
             sites.setdefault(site.function, []).append(site)
         for program in obj.programs.values():
             name = names[number, program.name]
-            paths = list(_paths(obj, program.function, frames))
+            paths = list(call_paths(obj, program.function, frames))
             graph.programs[name] = ProgramNode(
                 name,
                 obj.name,
                 program.section,
                 program.type.name,
                 sum(obj.functions[each].instruction_count for each in {p[-1] for p, _ in paths}),
-                max(below + _rounded(frames[path[-1]]) for path, below in paths),
+                max(below + rounded(frames[path[-1]]) for path, below in paths),
                 max(len(path) for path, _ in paths),
                 entry=name not in held,
             )
@@ -301,26 +298,3 @@ def _line(obj: Object, site: TailCallSite) -> SourceLine | None:
             break
         found = line
     return found
-
-
-def _rounded(frame: int) -> int:
-    return max(16, -(-frame // 16) * 16)
-
-
-def _paths(
-    obj: Object, function: str, frames: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, ...], int]]:
-    """The deepest way of calls from a function to each that it calls, itself first, with the
-    stack of those before the last."""
-    deepest: dict[str, tuple[tuple[str, ...], int]] = {}
-    pending: list[tuple[tuple[str, ...], int]] = [((function,), 0)]
-    while pending:
-        path, below = pending.pop()
-        known = deepest.get(path[-1])
-        if (known is not None and known[1] >= below) or len(path) > FRAMES:
-            continue
-        deepest[path[-1]] = path, below
-        deeper = below + _rounded(frames.get(path[-1], 0))
-        if deeper <= 2 * FRAME_SIZE:
-            pending += [((*path, call.callee), deeper) for call in calls_of(obj, path[-1])]
-    yield from deepest.values()

@@ -13,7 +13,8 @@ from html import escape
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from osmia.passes.tail_call_graph import FRAMES, GraphSite, ProgramNode, TailCallGraph
+from osmia.passes.call_paths import FRAMES
+from osmia.passes.tail_call_graph import GraphSite, ProgramNode, TailCallGraph
 
 _WIDTH, _HEIGHT, _GAP, _COLUMN, _MARGIN = 208, 64, 26, 132, 28
 _PASSING: Final = 8

@@ -19,12 +19,11 @@ from osmia.object.model import Extern, Function, Linkage, Object, RelocationKind
 from osmia.object.sections import TEXT
 from osmia.passes.binding import Binding
 from osmia.passes.imports import Imports
+from osmia.passes.layout import NO_LINE
 from osmia.passes.parts import Part
 from osmia.passes.providers import Found
 
 _RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
-#: A line record that names no file: where one function has none, the kernel takes none of all.
-_NO_LINE = bytes(16)
 
 #: Loads a function of an object in place of one of a program.
 LoadPart = Callable[[Part, KernelProgram], KernelObject]
@@ -82,7 +81,7 @@ def _with_stub(obj: Object, extern: Extern) -> Object:
         extern.name,
         TEXT,
         _RETURN_0,
-        line_info=_NO_LINE,
+        line_info=NO_LINE,
         btf_id=extern.btf_id,
         linkage=Linkage.GLOBAL,
         hidden=True,
