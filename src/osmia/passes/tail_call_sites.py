@@ -10,6 +10,7 @@ from osmia.isa.alu import M32
 from osmia.isa.lattice import Pointer, atoms
 from osmia.isa.state import State
 from osmia.object.known_code import KnownCode, MapAddress
+from osmia.object.model import Object, SourceLine
 
 TAIL_CALL: Final = 12
 """BPF_FUNC_tail_call."""
@@ -48,6 +49,16 @@ def tail_call_sites(code: KnownCode) -> list[TailCallSite]:
         if insn.imm == TAIL_CALL and insn.is_helper_call:
             function, own = code.place(slot)
             found.append(TailCallSite(function, own, _maps(state), _keys(state)))
+    return found
+
+
+def source_line(obj: Object, site: TailCallSite) -> SourceLine | None:
+    """The line of a tail call, where the object tells lines."""
+    found = None
+    for line in obj.source_lines(site.function):
+        if line.slot > site.slot:
+            break
+        found = line
     return found
 
 

@@ -8,12 +8,14 @@ import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import ArenaMap, Map
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
+from osmia.engine.tail_call_returns import TailCallReturns, check_slots
 from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel.load import image, tc_pins
 from osmia.kernel.load.arenas import ArenaSection, arena_memory, arena_of, find_arena
@@ -336,6 +338,20 @@ class MapLoader:
             raise syscall.error_of(
                 syscall.Command.MAP_UPDATE_ELEM, -result, f"write section {section.name!r}"
             )
+
+    def check_slots(self, given: Mapping[str, Map]) -> TailCallReturns | None:
+        """Check what the prog arrays will hold; see `engine.tail_call_returns`."""
+        arrays = {
+            name: held
+            for name, held in self.user_maps.items()
+            if held.definition.type is MapType.PROG_ARRAY
+        }
+        reused = {
+            name: partial(getattr, held, "map")
+            for name, held in arrays.items()
+            if name not in self.made
+        }
+        return check_slots(self.obj, arrays, reused, variable=given)
 
     def fill_slots(self, programs: Mapping[str, KernelProgram]) -> None:
         """Store initial values: inner maps, and the programs of prog arrays."""
