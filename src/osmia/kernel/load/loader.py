@@ -18,6 +18,7 @@ from osmia.kernel.load.definitions import config_layout
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.map_loader import MapLoader
 from osmia.kernel.load.object_btf import load_object_btf
+from osmia.kernel.load.pin_paths import pinned_keys
 from osmia.kernel.load.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.load.target import kernel_target, module_btf_descriptor
 from osmia.kernel.programs.loading import ProgramImage
@@ -168,7 +169,14 @@ class _Loader:
     ) -> KernelObject:
         self._check_types()
         resolvers = [self.imports] if self.imports is not None else ()
-        self.prepared = prepare(self.source, self.target, resolvers, given_maps=given, **options)
+        self.prepared = prepare(
+            self.source,
+            self.target,
+            resolvers,
+            given_maps=given,
+            pinned=partial(pinned_keys, pin_root=pin_root),
+            **options,
+        )
         self.obj = self.prepared.object
         with ExitStack() as undo:
             self._load_btf(undo)
