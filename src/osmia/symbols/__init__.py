@@ -18,6 +18,7 @@ from functools import cache
 from osmia.symbols.frames import Frame
 from osmia.symbols.kernel_symbols import KernelSymbols
 from osmia.symbols.process_symbols import NoSuchProcessError, ProcessSymbols
+from osmia.symbols.stack_profile import Sample, StackProfile
 from osmia.symbols.symbolizer import Symbols
 from osmia.values.stacks import FilePlace, Stack
 
@@ -27,7 +28,9 @@ __all__ = [
     "KernelSymbols",
     "NoSuchProcessError",
     "ProcessSymbols",
+    "Sample",
     "Stack",
+    "StackProfile",
     "Symbols",
     "frames",
     "kernel",

@@ -11,7 +11,11 @@ static inline __attribute__((always_inline)) void *innermost(void)
 {
 	void *here;
 	/* inlined twice */
+#ifdef __aarch64__
+	asm volatile("adr %0, ." : "=r"(here));
+#else
 	asm volatile("lea 0(%%rip), %0" : "=r"(here));
+#endif
 	sink++;
 	return here;
 }
