@@ -10,7 +10,7 @@ from osmia.symbols.binaries import Binaries
 from osmia.symbols.frames import Frame
 from osmia.symbols.kernel_symbols import KernelSymbols
 from osmia.symbols.process_symbols import NoSuchProcessError, ProcessSymbols, start_time
-from osmia.values.stacks import KERNEL_START, FilePlace, Stack
+from osmia.values.stacks import KERNEL_START, FilePlace
 
 #: How many processes are remembered; those asked for last.
 _REMEMBERED = 4096
@@ -52,29 +52,27 @@ class Symbols:
         """The frames of a stack, innermost first; functions that were inlined stand before the
         one that they are in. `pid` is the process whose stack it is: without it, or when nothing
         is known of it any more, what is in user space has no names."""
-        stack = Stack(stack)
-        found = dict(self._named(stack, pid))
-        return [frame for index in range(len(stack)) for frame in found[index]]
+        return [frame for group in self.grouped(stack, pid) for frame in group]
 
-    def _named(self, stack: Stack, pid: int | None) -> Iterable[tuple[int, tuple[Frame, ...]]]:
-        """Of each element its index and frames."""
-        kernel = [i for i, each in enumerate(stack) if _address(each) >= KERNEL_START]
-        user = [i for i, each in enumerate(stack) if 0 <= _address(each) < KERNEL_START]
-        yield from zip(
-            kernel,
-            self.kernel.symbolize([_address(stack[i]) for i in kernel], stack=True),
-            strict=True,
-        )
+    def grouped(
+        self, stack: Iterable[int | FilePlace], pid: int | None = None, *, returns: bool = True
+    ) -> list[tuple[Frame, ...]]:
+        """The same, the frames of each element as a tuple. Without `returns` addresses are no
+        stack, but each where something is."""
+        elements = list(stack)
+        addresses = [-1 if isinstance(each, FilePlace) else each for each in elements]
+        kernel = [index for index, each in enumerate(addresses) if each >= KERNEL_START]
+        user = [index for index, each in enumerate(addresses) if 0 <= each < KERNEL_START]
+        in_kernel = self.kernel.symbolize([addresses[i] for i in kernel], stack=returns)
+        found = dict(zip(kernel, in_kernel, strict=True))
         process = self._process(pid)
-        addresses = [_address(stack[i]) for i in user]
-        if process is None:
-            yield from zip(user, [(Frame(each),) for each in addresses], strict=True)
-        else:
-            yield from zip(user, process.symbolize(addresses, stack=True), strict=True)
-        for index, place in enumerate(stack):
-            if isinstance(place, FilePlace):
-                unknown = (Frame(place.offset, module=f"build id {place.build_id}"),)
-                yield index, process.place(place, returned_to=index > 0) if process else unknown
+        if process is not None:
+            in_process = process.symbolize([addresses[i] for i in user], stack=returns)
+            found |= zip(user, in_process, strict=True)
+        for index, each in enumerate(elements):
+            if isinstance(each, FilePlace) and process is not None:
+                found[index] = process.place(each, returned_to=returns and index > 0)
+        return [found.get(index) or (_unknown(each),) for index, each in enumerate(elements)]
 
     def _process(self, pid: int | None) -> ProcessSymbols | None:
         if not pid:
@@ -85,5 +83,7 @@ class Symbols:
             return None
 
 
-def _address(element: int | FilePlace) -> int:
-    return -1 if isinstance(element, FilePlace) else element
+def _unknown(element: int | FilePlace) -> Frame:
+    if isinstance(element, FilePlace):
+        return Frame(element.offset, module=f"build id {element.build_id}")
+    return Frame(element)
