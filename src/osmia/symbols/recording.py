@@ -30,6 +30,8 @@ from osmia.symbols.stack_profile import Sample, StackProfile
 from osmia.symbols.symbolizer import Symbols
 from osmia.values.stacks import Stack
 
+__all__ = ["Filters", "Recording", "record_cpu", "record_off_cpu", "record_probe"]
+
 #: How often what was counted is taken out of the kernel, in seconds.
 _INTERVAL = 0.1
 _STARTS = 1 << 16
