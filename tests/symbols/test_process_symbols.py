@@ -179,8 +179,9 @@ def test_files_of_other_mount_namespaces_are_read(
     running = start("unshare", "--mount", "sh", "-c", script)
     assert not (place / "inside").exists()
     symbols = ProcessSymbols(running.pid)
-    found = symbols.frames(running.places["hidden"])
-    assert [(each.name, each.module) for each in found] == [("hidden", f"{place}/inside")]
+    (frame,) = symbols.frames(running.places["hidden"])
+    assert frame.name == "hidden"
+    assert frame.module.endswith(f"{place}/inside")  # behind the root's, where that was changed
 
 
 def test_a_deleted_program_is_read(build: Compile, start: Start) -> None:

@@ -63,9 +63,10 @@ def read_lines(fd: int, elf: ElfFile) -> DwarfLines | None:
     status = os.fstat(fd)
     name = _cache_name(library, status)
     base = min(each.address for each in elf.segments)
-    kept = cached_files.directory(_KIND) / name
-    if kept.exists():
-        with suppress(Exception):
+    # Whatever is wrong with the cache, or with what it has: the file itself is there.
+    with suppress(Exception):
+        kept = cached_files.directory(_KIND) / name
+        if kept.exists():
             table = library.SymCache.open(os.fspath(kept))
             cached_files.touch(kept)
             return DwarfLines(table.lookup, base)
