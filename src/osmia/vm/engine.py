@@ -124,13 +124,14 @@ class Vm:
                 self._jit_wanted = False
         return self._jit
 
-    def need_jit(self) -> Jit:
-        """The compiler; NotSupportedError where llvmlite is not installed."""
+    def need_jit(self, *, only_kept: bool = False) -> Jit:
+        """The compiler; NotSupportedError where llvmlite is not installed. With `only_kept` it is
+        not made where that takes compiling: `osmia.vm.jit.kept.NotKeptError`."""
         from osmia.vm.jit.machine import Jit
 
         with self.lock:
             if self._jit is None:
-                self._jit = Jit(self)
+                self._jit = Jit(self, only_kept)
             return self._jit
 
     @property
