@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
 
 from osmia.isa.alu import M32
 from osmia.isa.lattice import Pointer, atoms
 from osmia.isa.state import State
 from osmia.object.known_code import KnownCode, MapAddress
+from osmia.records import dataclass
 
 TAIL_CALL: Final = 12
 """BPF_FUNC_tail_call."""
