@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from osmia.kernel.load.target import kernel_target
 from osmia.object import Object
 from osmia.passes.kernel_files import read_types
 from osmia.passes.target import Target
+from osmia.records import replace
 from osmia.values.names import unknown_name
 
 _KERNEL_TYPES = Path("/sys/kernel/btf")

@@ -7,7 +7,6 @@ named "ID/KEY" are stored in the prog array with that id.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from osmia.btf import BTF
@@ -36,6 +35,7 @@ from osmia.formats.map_ids import connect, give_tail_call_types
 from osmia.object.model import Function, Linkage, Map, Object, Program
 from osmia.object.sections import LEGACY_MAPS, TEXT, tail_call_of
 from osmia.object.uapi import ProgramType
+from osmia.records import replace
 
 DIALECT = "iproute2"
 

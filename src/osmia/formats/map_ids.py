@@ -14,12 +14,12 @@ iproute2 lets a later entry overwrite an earlier one in silence; here that is an
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 
 from osmia.errors import ObjectFormatError
 from osmia.object.model import Map, Object, Program, RelocationKind
 from osmia.object.sections import tail_call_of
 from osmia.object.uapi import MAPS_IN_MAPS, MapFlag, MapType, ProgramType
+from osmia.records import replace
 
 #: inner_idx of a map that is a template only.
 TEMPLATE_ONLY = -1

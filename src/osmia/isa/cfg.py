@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
@@ -17,6 +16,7 @@ from osmia.errors import ObjectFormatError
 from osmia.isa import opcodes as op
 from osmia.isa.instruction import Instruction
 from osmia.isa.packing import Buffer, ByteOrder, walk
+from osmia.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ What is kept is a state for each block; those inside of a block follow from it b
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
@@ -22,6 +21,7 @@ from osmia.isa.instruction import Instruction
 from osmia.isa.lattice import ANY, Value, is_frame
 from osmia.isa.packing import ByteOrder
 from osmia.isa.state import State
+from osmia.records import dataclass
 
 PATIENCE: Final = 20
 """So often a block is visited before it is widened: a loop may count through a set."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Collection, Hashable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from osmia.isa import opcodes as op
@@ -21,6 +20,7 @@ from osmia.isa.packing import ByteOrder
 from osmia.isa.state import State
 from osmia.object.jump_targets import placed_targets
 from osmia.object.model import DataKind, DataSection, Function, Linkage, Object, RelocationKind
+from osmia.records import dataclass
 
 #: Sections whose contents no program changes, once they are resolved.
 _CONSTANT = (DataKind.RODATA, DataKind.KCONFIG)

@@ -11,7 +11,6 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
 from enum import Enum, IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
@@ -24,6 +23,7 @@ from osmia.object.keys import Named, find_key
 from osmia.object.other_sections import OtherSection
 from osmia.object.parts import Part
 from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.records import dataclass, field, replace
 from osmia.values import Codec, codec, plain_codec
 from osmia.values.names import unknown_name
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
@@ -348,8 +348,8 @@ class Object:
         made.jump_tables = dict(self.jump_tables)
         made.other_sections = dict(self.other_sections)
         for name, value in changes.items():
-            if name not in Object.__dataclass_fields__:
-                raise TypeError(unknown_name("an Object", name, Object.__dataclass_fields__))
+            if name not in Object.__match_args__:
+                raise TypeError(unknown_name("an Object", name, Object.__match_args__))
             setattr(made, name, value)
         return made
 
@@ -580,5 +580,5 @@ def variables(
 
 
 # Every open of a file that was read before makes copies: `replace` takes twice as long.
-_section_fields = attrgetter(*(each.name for each in fields(DataSection)))
-_object_fields = attrgetter(*(each.name for each in fields(Object)))
+_section_fields = attrgetter(*DataSection.__match_args__)
+_object_fields = attrgetter(*Object.__match_args__)

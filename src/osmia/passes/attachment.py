@@ -7,11 +7,11 @@ they attach to; whatever else the file has is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from osmia.errors import OsmiaError
 from osmia.object.model import Object, Program
 from osmia.object.uapi import MapType, ProgramType
+from osmia.records import replace
 
 #: What iproute2 takes when nobody says a section.
 DEFAULT_SECTIONS = {

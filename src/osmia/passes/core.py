@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from osmia.btf import BTF, Int, IntEncoding, Kind
 from osmia.btf.core.match import Candidates
@@ -29,6 +28,7 @@ from osmia.object.model import CoreKind, CoreRelocation, Function, Object, Unres
 from osmia.object.uapi import ProgramType
 from osmia.passes.poison import POISON, poison
 from osmia.passes.target import Target
+from osmia.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

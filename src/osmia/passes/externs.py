@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
 
 from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core.match import essential_name, types_are_compatible
@@ -28,6 +27,7 @@ from osmia.passes.kconfig import SECTION, config_value, lay_out_config, layout_o
 from osmia.passes.kernel_files import AMBIGUOUS
 from osmia.passes.poison import POISONED_KFUNC, poison
 from osmia.passes.target import Target, UnknownPartError
+from osmia.records import replace
 
 VMLINUX = "vmlinux"
 

@@ -9,7 +9,6 @@ keep stays.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from osmia.isa import opcodes as op
 from osmia.isa.cfg import BasicBlock
@@ -18,6 +17,7 @@ from osmia.object.known_code import KnownCode, known_code
 from osmia.object.model import DataKind, Linkage, Map, Object, RelocationKind
 from osmia.object.uapi import MapType
 from osmia.passes.tail_call_sites import TailCallSite, tail_call_sites
+from osmia.records import dataclass, replace
 
 _JUMPS_OF_NO_KIND = (op.JA, op.JA32, op.JA_X, op.MAY_GOTO)
 

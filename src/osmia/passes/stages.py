@@ -8,7 +8,6 @@ nothing to do is not even imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Unpack
@@ -18,6 +17,7 @@ from osmia.object.uapi import MapType
 from osmia.passes.layout import ProgramLayout, lay_out_program
 from osmia.passes.options import PASS_OPTIONS, PassOptions
 from osmia.passes.target import Target
+from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.passes.binding import Resolver

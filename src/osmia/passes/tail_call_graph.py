@@ -8,7 +8,6 @@ pinned by name is the same map in all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from osmia.object.frames import frame_sizes
@@ -17,6 +16,7 @@ from osmia.object.model import Map, Object, Pinning, SourceLine
 from osmia.object.uapi import MapType
 from osmia.passes.call_paths import call_paths, rounded
 from osmia.passes.tail_call_sites import TailCallSite, source_line, tail_call_sites
+from osmia.records import dataclass, field
 
 LIMIT: Final = 33
 """Tail calls that one run may make (MAX_TAIL_CALL_CNT)."""

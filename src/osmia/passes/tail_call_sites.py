@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
 
 from osmia.isa.alu import M32
@@ -11,6 +10,7 @@ from osmia.isa.lattice import Pointer, atoms
 from osmia.isa.state import State
 from osmia.object.known_code import KnownCode, MapAddress
 from osmia.object.model import Object, SourceLine
+from osmia.records import dataclass
 
 TAIL_CALL: Final = 12
 """BPF_FUNC_tail_call."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osmia.records import dataclass, field
 from osmia.symbols.stack_profile import outermost_first
 
 if TYPE_CHECKING:

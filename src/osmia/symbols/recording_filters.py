@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from osmia.errors import OsmiaError
+from osmia.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from osmia.files import write_whole
+from osmia.records import dataclass, field
 from osmia.symbols.frames import Frame
 
 

@@ -13,13 +13,13 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from osmia import cache
 from osmia.btf import BTF
 from osmia.errors import CompileError
+from osmia.records import dataclass, replace
 from osmia.toolchain.compiler import Compiler, find_compiler, host_architecture
 from osmia.toolchain.debug_info import strip_debug_info
 from osmia.toolchain.vmlinux import vmlinux_header

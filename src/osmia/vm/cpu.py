@@ -6,11 +6,11 @@ import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from osmia.errors import ClosedError, KernelError
 from osmia.locks import Order, at_fork, make_lock
+from osmia.records import dataclass
 from osmia.vm import layout
 from osmia.vm.memory import Memory
 

@@ -8,7 +8,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -22,6 +21,7 @@ from osmia.isa.instruction import Instruction
 from osmia.locks import Order, make_lock
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
+from osmia.records import replace
 from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.check import check

@@ -7,7 +7,6 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +37,7 @@ from osmia.object.model import DataKind, DataSection, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
+from osmia.records import replace
 
 
 class Imported(Protocol):

@@ -6,7 +6,6 @@ import hashlib
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from osmia.errors import LegacyObjectWarning, LinkError
 from osmia.object.jump_tables import JumpTable
@@ -37,6 +36,7 @@ from osmia.passes.linking.symbols import (
     where,
 )
 from osmia.passes.linking.types import MAPS_SECTION, Types, left_out
+from osmia.records import replace
 
 
 def link_objects(
