@@ -43,10 +43,10 @@ def chain(length: int, *, constant: bool) -> Object:
     return osmia.compile(source="".join([*parts, _TAIL]))
 
 
-def stages() -> Object:
+def stages(count: int = STAGES) -> Object:
     """A packet's way through stages: each looks at it, counts, and reads who is next."""
     parts = [_HEAD]
-    for number in range(STAGES):
+    for number in range(count):
         parts.append(
             f'SEC("xdp") __tail(calls, {number}) int p{number}(struct xdp_md *ctx)\n'
             "{\n    unsigned char *data = (void *)(long)ctx->data;\n"
@@ -123,9 +123,8 @@ def print_stages() -> None:
 
 def print_dispatchers() -> None:
     print("  programs that a dispatcher calls, against a chain of tail calls, ns a packet")
-    obj = stages()
-    for count in (2, 5, 8):
-        by_tail_calls = run_chain(obj, count - 1)
+    for count in (2, 5, 10):
+        by_tail_calls = run_chain(stages(count), count - 1)
         loaded = [one_stage(number).load() for number in range(count)]
         with osmia.dispatch(loaded) as dispatch:
             dispatched = measured(dispatch.program)

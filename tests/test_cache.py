@@ -139,3 +139,16 @@ def test_what_killed_writers_left_goes_in_time(fresh_cache: Path) -> None:
     os.utime(folder / ".a.0001", (0, 0))
     cache.write("objects", "a", b"content")
     assert sorted(path.name for path in folder.iterdir()) == [".a.0002", "a"]
+
+
+def test_off_means_that_nothing_is_read_or_kept(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write("off", "kept", b"content")
+    monkeypatch.setenv("OSMIA_CACHE", "off")
+    assert not cache.lasts()
+    assert cache.read("off", "kept") is None
+    assert not cache.write("off", "not kept", b"mine").is_relative_to(fresh_cache)
+    monkeypatch.delenv("OSMIA_CACHE")
+    assert cache.read("off", "kept") == b"content"
+    assert cache.read("off", "not kept") is None

@@ -3,7 +3,7 @@
 It is used only when nobody else could have put something there: the directory and those
 above it belong to this user or root, and no one else may write to them. Otherwise (sudo
 with another user's HOME, a read-only home) a temporary directory takes its place until
-the process ends.
+the process ends. So it does with OSMIA_CACHE=off in the environment.
 """
 
 from __future__ import annotations
@@ -103,6 +103,8 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def _places() -> tuple[str, str]:
+    if os.environ.get("OSMIA_CACHE") == "off":
+        return "", ""
     return os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
 
 

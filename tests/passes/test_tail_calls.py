@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from osmia.isa import disassemble
 from osmia.object import MapType, Object
 from osmia.object.known_code import known_code
+from osmia.object.model import Pinning
 from osmia.passes.tail_call_sites import tail_call_sites
 from osmia.passes.tail_calls import direct_tail_calls
 
@@ -121,6 +123,23 @@ def test_slots_of_a_map_that_is_given_are_likely_too(engine: str) -> None:
             assert [line.split(" goto")[0] for line in keys] == ["if r3 == 0x4", "if r3 == 0x5"]
             program = loaded.programs["p"]
             assert [program.run(bytes(64 + n)).retval for n in (3, 4, 5)] == [99, 4, 5]
+
+
+@pytest.mark.kernel
+def test_slots_of_a_map_that_is_pinned_are_likely_too(bpffs: Path) -> None:
+    def pinned(*slots: int) -> Object:
+        obj = dispatching(*slots)
+        calls = replace(obj.maps["calls"], pinning=Pinning.BY_NAME)
+        return obj.copy(maps=obj.maps | {"calls": calls})
+
+    options: dict[str, Any] = {"pin_root": bpffs, "direct_tail_calls": True}
+    with pinned(4, 5).load(pin_root=bpffs), pinned(9).load(**options) as loaded:
+        keys = [line for line in listing(loaded.object) if "if r3 ==" in line]
+        assert [line.split(" goto")[0] for line in keys] == [
+            f"if r3 == {key:#x}" for key in (4, 5, 9)
+        ]
+        program = loaded.programs["p"]
+        assert [program.run(bytes(64 + n)).retval for n in (3, 4, 5, 9)] == [99, 4, 5, 9]
 
 
 def test_keys_beyond_the_map_are_left_out() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, Minimiser, dump_c, kernel_btf
-from osmia.cli import btf_text
+from osmia.cli import btf_bulk, btf_text
 from osmia.cli.listings import Description, show
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, note, printable
+from osmia.cli.output import Output, note
 from osmia.cli.sources import open_source, types_in
 from osmia.cli.targets import Target, open_map, open_program, take_target
 from osmia.errors import OsmiaError
@@ -104,6 +104,10 @@ def dump_btf(
         for text in dump_c(types, ids, header=ids is None):
             click.echo(text, nl=False)
         return
+    if ids is None and not output.json:
+        for piece in btf_bulk.text(types):
+            click.echo(piece, nl=False)
+        return
     wanted = None if ids is None else set(ids)
     chosen = (each for each in btf_text.records(types) if wanted is None or each["id"] in wanted)
     if output.json:
@@ -111,7 +115,7 @@ def dump_btf(
         return
     for record in chosen:
         for line in btf_text.record_lines(types, record):
-            output.line("\t" * line.startswith("\t") + printable(line.lstrip("\t")))
+            output.line(btf_bulk.line_text(line))
 
 
 @btf_command.command("vmlinux", cls=Verb)

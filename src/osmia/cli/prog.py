@@ -14,7 +14,7 @@ from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable, remarks_noted
 from osmia.cli.passes import chosen_passes, takes_passes
-from osmia.cli.profile import profile_program
+from osmia.cli.prog_profile import profile_program
 from osmia.cli.sockmaps import attach_program, detach_program
 from osmia.cli.sources import (
     open_source,

@@ -11,6 +11,7 @@ from osmia.isa.cfg import BasicBlock
 from osmia.isa.lattice import Pointer, atoms
 from osmia.isa.state import State
 from osmia.object.known_code import KnownCode, MapAddress
+from osmia.object.model import Object, SourceLine
 
 TAIL_CALL: Final = 12
 """BPF_FUNC_tail_call."""
@@ -64,6 +65,16 @@ def tail_calling_blocks(code: KnownCode) -> Iterator[BasicBlock]:
             if block is not last:
                 yield block
             last = block
+
+
+def source_line(obj: Object, site: TailCallSite) -> SourceLine | None:
+    """The line of a tail call, where the object tells lines."""
+    found = None
+    for line in obj.source_lines(site.function):
+        if line.slot > site.slot:
+            break
+        found = line
+    return found
 
 
 def has_tail_calls(code: bytes, byteorder: str) -> bool:

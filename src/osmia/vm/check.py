@@ -76,6 +76,7 @@ class _Checker:
         jumps: Mapping[int, Sequence[int]],
     ) -> None:
         self.name = name
+        self.packed = bytes(code)
         if len(code) > MAX_SLOTS * op.SLOT_SIZE:
             raise self.refused(0, f"more than {MAX_SLOTS} instructions")
         try:
@@ -110,7 +111,7 @@ class _Checker:
         self.check_depth(functions)
         self.check_callbacks(functions)
         instructions, forms = tuple(self.instructions), tuple(self.forms)
-        return Code(self.name, instructions, forms, functions, self.lines, self.jumps)
+        return Code(self.name, instructions, forms, functions, self.lines, self.jumps, self.packed)
 
     def check_instruction(self, slot: int, instruction: Instruction) -> None:
         """The instruction by itself: known, and no register that cannot be."""

@@ -55,7 +55,7 @@ class Code:
     of an ld_imm64 holds None. `functions` is keyed by the first slot, the program's own
     at 0; `calls` of a function are the first slots of those it calls or refers to, `stack`
     the bytes below its frame pointer that it names itself. `jumps` has for the slot of each
-    gotox the slots that it may go to, ascending."""
+    gotox the slots that it may go to, ascending; `packed` is the code as it was given."""
 
     name: str
     instructions: tuple[Instruction | None, ...]
@@ -63,6 +63,7 @@ class Code:
     functions: Mapping[int, CodeFunction]
     lines: Mapping[int, SourceLine] = field(default_factory=dict)
     jumps: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    packed: bytes = b""
 
     @cached_property
     def handles(self) -> Mapping[int, int]:

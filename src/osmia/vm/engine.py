@@ -124,13 +124,14 @@ class Vm:
                 self._jit_wanted = False
         return self._jit
 
-    def need_jit(self) -> Jit:
-        """The compiler; NotSupportedError where llvmlite is not installed."""
+    def need_jit(self, *, only_kept: bool = False) -> Jit:
+        """The compiler; NotSupportedError where llvmlite is not installed. With `only_kept` it is
+        not made where that takes compiling: `osmia.vm.jit.kept.NotKeptError`."""
         from osmia.vm.jit.machine import Jit
 
         with self.lock:
             if self._jit is None:
-                self._jit = Jit(self)
+                self._jit = Jit(self, only_kept)
             return self._jit
 
     @property
@@ -320,13 +321,11 @@ class Vm:
     @staticmethod
     def _claim(array: MapBody, program: VmProgram) -> None:
         """Make a program the array's owner, or see that it agrees with the owner."""
-        wanted = (program.type, program.expected_attach_type, program.return_type)
+        wanted = (program.type, program.expected_attach_type)
         if array.owner is None:
             array.owner = wanted
         elif array.owner != wanted:
             hint = f"its owner is of type {array.owner[0]}, attach type {array.owner[1]}"
-            if array.owner[:2] == wanted[:2]:
-                hint = f"its programs return {array.owner[2]!r}, this one {program.return_type!r}"
             what = f"store program {program.name!r} in map {array.name!r}"
             raise KernelError(errno.EINVAL, what, hint=hint)
 
@@ -366,7 +365,6 @@ class Vm:
         function_names: Mapping[int, str] | None = None,
         lines: Mapping[int, SourceLine] | None = None,
         jumps: Mapping[int, Sequence[int]] | None = None,
-        return_type: str = "",
         signature: str = "",
     ) -> VmProgram:
         """Load packed code whose relocations are numbers of this vm's maps.
@@ -387,7 +385,6 @@ class Vm:
                 checked,
                 type,
                 expected_attach_type=expected_attach_type,
-                return_type=return_type,
                 signature=signature,
             )
             check_depth(program)

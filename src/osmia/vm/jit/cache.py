@@ -1,22 +1,24 @@
 """Compiled code on disk: what one process compiled, the next one loads.
 
-The key is a hash of everything that decides the code: the IR, the machine, LLVM's version,
-the options. Entries are machine code, so the directory must be the user's own and closed
-to others; where it is not, there is no cache. OSMIA_CACHE names another directory; empty,
-it turns the cache off.
+The key is a hash of everything that decides the code (`osmia.vm.jit.kept`). Entries are machine
+code, so the directory and the file must be the user's own and closed to others; where they are
+not, there is no cache. OSMIA_CACHE names another directory; empty, it turns the cache off.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import stat
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from osmia.cache import is_private
 
 MAX_ENTRIES = 512
+LARGEST = 1 << 28
+"""Bytes of an entry."""
 _DIGEST = 32
 
 
@@ -49,7 +51,7 @@ def read(name: str) -> bytes | None:
     if place is None or not _is_private(place):
         return None
     try:
-        data = (place / name).read_bytes()
+        data = _content(place / name)
     except OSError:
         return None
     digest, code = data[:_DIGEST], data[_DIGEST:]
@@ -59,8 +61,10 @@ def read(name: str) -> bytes | None:
 def write(name: str, code: bytes) -> None:
     """Keep code; whoever writes the same entry meanwhile writes the same bytes."""
     place = directory()
-    if place is None:
+    if place is None or len(code) > LARGEST:
         return
+    import tempfile
+
     with suppress(OSError):
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not _is_private(place):
@@ -69,6 +73,18 @@ def write(name: str, code: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=place, prefix="tmp", delete=False) as file:
             file.write(hashlib.sha256(code).digest() + code)
         Path(file.name).replace(place / name)
+
+
+def _content(path: Path) -> bytes:
+    """An entry's bytes; OSError where it is not this user's own file."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with FileIO(os.open(path, flags)) as file:
+        status = os.fstat(file.fileno())
+        own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+        closed = not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not (own and closed and stat.S_ISREG(status.st_mode)) or status.st_size > LARGEST:
+            raise PermissionError(f"{path} is not this user's own")
+        return file.readall()
 
 
 def _is_private(place: Path) -> bool:

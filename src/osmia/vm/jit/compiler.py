@@ -8,7 +8,6 @@ from typing import Any
 
 from osmia.errors import NotSupportedError
 from osmia.locks import Order, make_lock, watch_lock
-from osmia.vm.jit import cache
 from osmia.vm.jit.near import room_for
 
 _lock = make_lock(Order.COMPILER)
@@ -59,23 +58,12 @@ def host(retpoline: bool = False, optimised: bool = True) -> Machine:
     return Machine(target, str(target.target_data), triple, description)
 
 
-def object_code(text: str, *, retpoline: bool = False, level: int = 2) -> bytes:
-    """The object file of a module's IR, optimised; from the cache when it is there.
+def compile_fresh(machine: Machine, text: str, level: int) -> bytes:
+    """The object file of a module's IR, optimised.
 
     `level` 1 is for code that is called from Python and need not be inlined, 0 for tests of
     many programs: a tenth of the time.
     """
-    machine = host(retpoline, level > 0)
-    name = cache.key(text, machine.description, machine.data_layout, str(level))
-    known = cache.read(name)
-    if known is None:
-        known = compile_fresh(machine, text, level)
-        cache.write(name, known)
-    return known
-
-
-def compile_fresh(machine: Machine, text: str, level: int) -> bytes:
-    """The object file of a module's IR, without looking into the cache."""
     import llvmlite.binding as llvm
 
     with _lock:
@@ -98,7 +86,7 @@ def compile_fresh(machine: Machine, text: str, level: int) -> bytes:
 
 
 class LoadedCode:
-    """An object file in this process's memory; it stays as long as this object."""
+    """An object file that LLVM loads into this process; it stays as long as this object."""
 
     def __init__(self, code: bytes) -> None:
         import llvmlite.binding as llvm

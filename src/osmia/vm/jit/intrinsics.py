@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from osmia.vm.errors import Interrupt
+from osmia.vm.jit.constants import Constants
 from osmia.vm.jit.emitter import Emitter, Value, VmLayout, text
 from osmia.vm.layout import FRAME_STRIDE, FUNCTION_HANDLE, FUNCTION_HANDLE_SHIFT
-from osmia.vm.memory import Memory
 
 
 class Module(Protocol):
     """What a native function reads and notes down of the module that it is in."""
 
-    memory: Memory
+    memory: Constants
     layout: VmLayout
     functions: frozenset[int]
     declarations: set[str]

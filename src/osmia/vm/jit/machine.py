@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from osmia.errors import NotSupportedError
@@ -12,18 +13,18 @@ from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 from osmia.vm import native as natives
 from osmia.vm.code import Code
-from osmia.vm.jit import compiler, stubs
-from osmia.vm.jit.calls import Context
+from osmia.vm.jit import identity, kept, keys, stubs
+from osmia.vm.jit.constants import still_hold
 from osmia.vm.jit.door import Door, run_many
 from osmia.vm.jit.emitter import VmLayout
 from osmia.vm.jit.forks import Forks
-from osmia.vm.jit.module import module_text
-from osmia.vm.jit.native_code import NativeCode
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
     from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.engine import Vm
+    from osmia.vm.jit.calls import Context
+    from osmia.vm.jit.native_code import NativeCode
     from osmia.vm.programs import VmProgram
 
 _U64 = ctypes.c_uint64
@@ -61,30 +62,34 @@ Run = Callable[[int, int, int, int, int, int, int, int], int]
 class Module:
     """Machine code, and where the stubs in it are."""
 
-    def __init__(self, code: compiler.LoadedCode, symbols: Mapping[stubs.Place, str]) -> None:
-        self.code = code
-        self.stubs = {place: code.address(symbol) for place, symbol in symbols.items()}
+    def __init__(self, code: kept.Kept) -> None:
+        self.code = code.load()
+        self.stubs = {place: self.code.address(symbol) for place, symbol in code.stubs.items()}
 
 
 class CompiledProgram(Module):
     """A program's machine code."""
 
-    def __init__(self, code: compiler.LoadedCode, symbols: Mapping[stubs.Place, str]) -> None:
-        super().__init__(code, symbols)
-        self.entry = code.address("program")
-        self.run: Run = _RUN(code.address("run"))
+    def __init__(self, code: kept.Kept) -> None:
+        super().__init__(code)
+        self.entry = self.code.address("program")
+        self.run: Run = _RUN(self.code.address("run"))
 
 
 class Jit:
-    """Compiles for one vm; programs at LLVM's optimisation `level`, see `compiler.object_code`."""
+    """Compiles for one vm; programs at LLVM's optimisation `level`, see `compiler.compile_fresh`.
+
+    With `only_kept` nothing is compiled to make it: NotKeptError where the cache lacks it.
+    """
 
     level = 2
 
-    def __init__(self, vm: Vm) -> None:
+    def __init__(self, vm: Vm, only_kept: bool = False) -> None:
         if vm.retpoline and platform.machine() not in ("x86_64", "AMD64"):
             raise NotSupportedError(f"retpolines are for x86-64, this is {platform.machine()}")
-        compiler.host()
+        identity.llvmlite_files()
         self.vm = vm
+        self._only_kept = only_kept
         self.layout = VmLayout(
             vm.memory.size,
             vm.map_table,
@@ -99,11 +104,13 @@ class Jit:
         self._retired: list[Module] = []
         self._targets: dict[stubs.Place, int] = {}
         self._doors: dict[int, Door] = {}
-        self._forks = Forks(vm, self._doors)
         self._shared: dict[str, int] = {}
-        self._natives = self._compile_natives(sorted(EXPORTED))
+        self._ready: dict[str, kept.Kept] = {}
+        self._natives = self._natives_of({name: {} for name in sorted(EXPORTED)}, 1).load()
         self._shared = {name: self._share(name) for name in SHARED}
+        self._forks = Forks(vm, self._doors)
         self._extra: dict[str, Callable[..., int]] = {}
+        self._only_kept = False
         vm.natives.use_compiled(self._native)
 
     # Programs.
@@ -117,6 +124,28 @@ class Jit:
                     self._build(program)
                 found = self._compiled[program.number]
         return found
+
+    def kept_program(self, program: VmProgram) -> CompiledProgram | None:
+        """The same where nothing is left to compile; None where the cache lacks some of it."""
+        with self.vm.lock:
+            before, self._only_kept = self._only_kept, True
+            try:
+                return self.program(program)
+            except kept.NotKeptError:
+                return None
+            finally:
+                self._only_kept = before
+
+    def prepare(self, program: VmProgram) -> None:
+        """Compile a program without keeping others from the vm; `program` then takes that."""
+        decides, level = keys.of_program(self.vm, program), self.level
+        name = self._name_of(decides, level)
+        if name is None or program.number in self._compiled or name in self._ready:
+            return
+        if kept.find(name, self.vm.memory) is None:
+            translate = partial(self._translate, program)
+            retpoline = self.vm.retpoline
+            self._ready[name] = kept.make(name, translate, retpoline=retpoline, level=level)
 
     def _build(self, program: VmProgram) -> None:
         """Compile a program and all that it can get to, then let jumps go there: nobody comes
@@ -150,15 +179,34 @@ class Jit:
                 self.attach(dispatcher, dispatcher.program)
 
     def _compile(self, program: VmProgram) -> CompiledProgram:
+        decides = keys.of_program(self.vm, program)
+        translate = partial(self._translate, program)
+        return CompiledProgram(self._made(decides, translate, self.level))
+
+    def _translate(self, program: VmProgram) -> kept.Translation:
+        from osmia.vm.jit.module import module_text
+
         context = self.context(program.type, program.code)
         text = module_text(context, program.code)
-        # What it calls by handle was compiled with that, and may have needed this one too.
-        found = self._compiled.get(program.number)
+        natives = context.natives
+        return kept.Translation(text, natives.stubs.symbols, natives.memory.reads)
+
+    def _name_of(self, decides: object, level: int) -> str | None:
+        return kept.name_of(self.layout, self._shared, stubs.supported(), decides, level)
+
+    def _made(
+        self, decides: object, translate: Callable[[], kept.Translation], level: int
+    ) -> kept.Kept:
+        """A module, from the cache or compiled."""
+        name = self._name_of(decides, level)
+        found = self._ready.pop(name, None) if name is not None else None
+        if found is None or not still_hold(self.vm.memory, found.reads):
+            found = kept.find(name, self.vm.memory)
         if found is not None:
             return found
-        compiled = compiler.object_code(text, retpoline=self.vm.retpoline, level=self.level)
-        code = compiler.LoadedCode(compiled)
-        return CompiledProgram(code, context.natives.stubs.symbols)
+        if self._only_kept:
+            raise kept.NotKeptError
+        return kept.make(name, translate, retpoline=self.vm.retpoline, level=level)
 
     def _publish(
         self,
@@ -199,6 +247,8 @@ class Jit:
 
     def context(self, program_type: ProgramType | None, code: Code | None = None) -> Context:
         """What a new module needs to know."""
+        from osmia.vm.jit.calls import Context
+
         return Context(
             self.layout,
             self._native_code(frozenset(code.functions if code else ()) - {0}),
@@ -209,6 +259,8 @@ class Jit:
         )
 
     def _native_code(self, functions: frozenset[int] = frozenset()) -> NativeCode:
+        from osmia.vm.jit.native_code import NativeCode
+
         return NativeCode(self.vm.memory, self.layout, functions, self._entry_slot, self._shared)
 
     def _share(self, name: str) -> int:
@@ -246,9 +298,8 @@ class Jit:
             if key not in self._loops:
                 if (stubs.DISPATCHER, dispatcher.handle) not in self._targets:
                     self.attach(dispatcher, dispatcher.program)
-                code = self._native_code()
-                exported = code.exported("batch_run", entry=dispatcher.handle, kind=kind)
-                module = Module(self._load(code, [exported], 2), code.stubs.symbols)
+                known = {"entry": dispatcher.handle, "kind": kind}
+                module = Module(self._natives_of({"batch_run": known}, 2))
                 for place, stub in module.stubs.items():
                     stubs.point(stub, self._targets[place])
                 self._loops[key] = module, self._callable(module.code, "batch_run")
@@ -273,14 +324,18 @@ class Jit:
 
     # Natives for Python.
 
-    def _compile_natives(self, names: Iterable[str], level: int = 1) -> compiler.LoadedCode:
-        code = self._native_code()
-        return self._load(code, [code.exported(name) for name in names], level)
+    def _natives_of(self, names: Mapping[str, Mapping[str, int]], level: int) -> kept.Kept:
+        """A module of native functions, each with the parameters that are known."""
 
-    def _load(self, code: NativeCode, exported: list[str], level: int) -> compiler.LoadedCode:
-        head = "".join(f"{declaration}\n" for declaration in sorted(code.declarations))
-        text = "".join([code.stubs.text(), head, *exported, *code.texts])
-        return compiler.LoadedCode(compiler.object_code(text, level=level))
+        def translate() -> kept.Translation:
+            code = self._native_code()
+            exported = [code.exported(name, **known) for name, known in names.items()]
+            head = "".join(f"{declaration}\n" for declaration in sorted(code.declarations))
+            text = "".join([code.stubs.text(), head, *exported, *code.texts])
+            return kept.Translation(text, code.stubs.symbols, code.memory.reads)
+
+        slots = [self._entry_slot(k["entry"]) for k in names.values() if "entry" in k]
+        return self._made(("natives", names, slots), translate, level)
 
     def _native(self, name: str) -> Callable[..., int] | None:
         """A native function for Python, None for those that are not worth compiling."""
@@ -290,16 +345,16 @@ class Jit:
         """A native function that only compiled code has a use for, compiled when needed."""
         with self.vm.lock:
             if name not in self._extra:
-                self._extra[name] = self._callable(self._compile_natives([name], level=2), name)
+                self._extra[name] = self._callable(self._natives_of({name: {}}, 2).load(), name)
         return self._extra[name]
 
-    def _callable(self, code: compiler.LoadedCode, name: str) -> Callable[..., int]:
+    def _callable(self, code: kept.Loaded, name: str) -> Callable[..., int]:
         count = natives.NATIVE[name].__code__.co_argcount
         prototype = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, *[_U64] * count)
         function = prototype(code.address(f"native_{name}"))
         base = self.vm.memory.base
 
-        def call(*arguments: int, keep: compiler.LoadedCode = code) -> int:
+        def call(*arguments: int, keep: kept.Loaded = code) -> int:
             return int(function(base, *arguments))
 
         return call

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from osmia.vm import native
 from osmia.vm.jit import stubs
+from osmia.vm.jit.constants import Constants
 from osmia.vm.jit.emitter import Emitter, Value, VmLayout, function, text
 from osmia.vm.jit.native_function import NativeFunction, parsed
 from osmia.vm.memory import Memory
@@ -29,7 +30,7 @@ class NativeCode:
         shared: Mapping[str, int] | None = None,
     ) -> None:
         self.functions = functions  # the first slots of those that helpers may call back
-        self.memory: Memory = memory
+        self.memory: Constants = Constants(memory)
         self.layout: VmLayout = layout
         self.entry_slot = entry_slot  # where a dispatcher's program's address is, by handle
         self.shared = shared or {}  # where the address of a map operation for any map is

@@ -18,11 +18,10 @@ import mmap
 import platform
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from osmia.locks import make_lock
-from osmia.vm.jit import compiler
 from osmia.vm.jit.emitter import PARAMETERS
+from osmia.vm.jit.mapping import mprotect, protect
 from osmia.vm.jit.stub_code import FLUSH, MACHINES, SIZE, WORD, StubCode
 
 _lock = make_lock()  # pages are writable while stubs in them change, and only then
@@ -36,22 +35,12 @@ _PROTECTION = 1 | 2 | 4, 1 | 4  # read, write, execute; read, execute
 
 def supported() -> bool:
     """Whether this machine has stubs; elsewhere all tail calls load their target."""
-    return platform.machine() in MACHINES and _mprotect() is not None
+    return platform.machine() in MACHINES and mprotect() is not None
 
 
 def machine_code() -> StubCode:
     """What this machine's stubs are made of."""
     return MACHINES[platform.machine()]
-
-
-@cache
-def _mprotect() -> Any:
-    try:
-        function = ctypes.CDLL(None, use_errno=True).mprotect
-    except (OSError, AttributeError, TypeError):
-        return None
-    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    return function
 
 
 class Stubs:
@@ -89,34 +78,30 @@ def point(stub: int, target: int) -> None:
         nested = bool(_writable)  # a signal came into another change, which closes all pages
         _writable.append((start, size))
         try:
-            _protect(start, size, writable)
+            protect(start, size, writable)
             ctypes.c_uint64.from_address(stub + WORD).value = target
             ctypes.c_uint64.from_address(stub).value = code.jump(stub, target)
             if flush is not None:
                 flush(stub)
         finally:
             while _writable and not nested:
-                _protect(*_writable.pop(), executable)
+                protect(*_writable.pop(), executable)
 
 
 @cache
 def _flush() -> Callable[[int], None]:
     """What makes a changed stub known to the CPUs' instruction caches."""
+    from osmia.vm.jit import compiler
+
     text = (
         "define void @flush(i64 %place) {\n"
         f'  call void asm sideeffect "{FLUSH}", "r,~{{memory}}"(i64 %place)\n'
         "  ret void\n}\n"
     )
-    loaded = compiler.LoadedCode(compiler.object_code(text, level=1))
+    loaded = compiler.LoadedCode(compiler.compile_fresh(compiler.host(), text, 1))
     function = ctypes.CFUNCTYPE(None, ctypes.c_uint64)(loaded.address("flush"))
 
     def flush(place: int, keep: compiler.LoadedCode = loaded) -> None:
         function(place)
 
     return flush
-
-
-def _protect(start: int, size: int, protection: int) -> None:
-    if _mprotect()(start, size, protection):
-        number = ctypes.get_errno()
-        raise OSError(number, "cannot change the protection of compiled code")

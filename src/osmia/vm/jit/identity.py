@@ -1,0 +1,60 @@
+"""What decides machine code beside the program: this machine, LLVM, and osmia's translation.
+
+All of it is told without importing llvmlite, which takes longer than mapping what was compiled.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import sys
+from functools import cache
+from io import FileIO
+from pathlib import Path
+
+from osmia.errors import NotSupportedError
+
+_TRANSLATES = ("vm", "vm/helpers", "vm/jit", "vm/maps", "isa")
+"""Where the translation's source is: code changes when a file there does."""
+
+
+@cache
+def llvmlite_files() -> str:
+    """The version of llvmlite, as its files tell. NotSupportedError where it is not installed."""
+    found = importlib.util.find_spec("llvmlite")
+    places = list(found.submodule_search_locations or ()) if found is not None else []
+    if not places:
+        raise NotSupportedError("compiled programs need llvmlite: pip install 'osmia[jit]'")
+    return "\n".join(_files(Path(each)) + _files(Path(each, "binding")) for each in places)
+
+
+@cache
+def everything() -> str | None:
+    """All of it in one text; None where it cannot be told, and nothing can be kept."""
+    house = Path(__file__).parents[2]
+    try:
+        translation = [_files(house / each) for each in _TRANSLATES]
+        llvm = llvmlite_files()
+        cpu = _cpu()
+    except OSError:
+        return None
+    return "\n".join([sys.version, platform.machine(), cpu, llvm, *translation])
+
+
+def _cpu() -> str:
+    """The first CPU's model and features: what LLVM looks at to compile for the host."""
+    with FileIO("/proc/cpuinfo") as file:
+        told = file.read(8192).decode("utf-8", "replace").partition("\n\n")[0]
+    wanted = ("vendor", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
+    return "\n".join(line for line in told.splitlines() if line.startswith(wanted))
+
+
+def _files(folder: Path) -> str:
+    """The files of a folder, with their sizes and when they were changed."""
+    told = []
+    for entry in os.scandir(folder):
+        if entry.name.endswith((".py", ".so", ".dylib", ".dll")):
+            status = entry.stat()
+            told.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(sorted(told))

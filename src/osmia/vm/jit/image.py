@@ -1,0 +1,153 @@
+"""Machine code ready to be mapped: what an object file of LLVM's becomes, once, when it is made.
+
+Code and constants are laid out side by side, a page between what is executed and what is read, and
+all distances between them are filled in. What is left for each process are the addresses of
+functions of the system, which the code calls through jumps that are part of the image:
+
+    0     a jump through the word at 8
+    8     the function's address
+
+This is for x86-64. Of another machine, and of what LLVM does not emit for us today, there is no
+image: then LLVM's own loader takes the object file.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osmia.elf.model import ElfRelocation, Section
+    from osmia.elf.reader import ElfFile
+
+PAGE = 4096
+LARGEST = 1 << 28
+"""Bytes of an image: distances in it have 32 bits."""
+
+_X86_64 = 62
+_R_64, _R_PC32, _R_PLT32 = 1, 2, 4
+_JUMP = bytes.fromhex("ff2502000000 6690")  # jmp [rip + 2]; nop
+_JUMP_SIZE = 16
+_READ_ONLY = (".rodata", ".data.rel.ro")
+_WRITTEN, _ALLOCATED, _EXECUTED = 1, 2, 4  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
+_NOBITS = 8  # SHT_NOBITS
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Bytes of which the first `executable` are code. `symbols` are where functions are, `words`
+    the offsets at which a function of the system is to be named, `places` those of addresses in
+    the image itself, whose offsets they hold."""
+
+    content: bytes
+    executable: int
+    symbols: dict[str, int]
+    words: tuple[tuple[int, str], ...]
+    places: tuple[int, ...]
+
+    def packed(self) -> tuple[object, ...]:
+        """As `marshal` takes it."""
+        return self.content, self.executable, self.symbols, self.words, self.places
+
+
+class _UnknownError(Exception):
+    """Something in an object file that no image is made of."""
+
+
+def image_of(code: bytes) -> Image | None:
+    """The image of an object file; None where only LLVM can load it."""
+    from osmia.elf.reader import ElfFile
+
+    elf = ElfFile.parse(code, "compiled code")
+    try:
+        return _Layout(elf).image()
+    except _UnknownError:
+        return None
+
+
+class _Layout:
+    """Where the sections of an object file go."""
+
+    def __init__(self, elf: ElfFile) -> None:
+        if elf.machine != _X86_64 or elf.byteorder != "little":
+            raise _UnknownError
+        self.elf = elf
+        self.content = bytearray()
+        self.starts: dict[int, int] = {}
+        self.jumps: dict[str, int] = {}
+        self.places: list[int] = []
+
+    def image(self) -> Image:
+        """Lay out, then fill in."""
+        kept = [each for each in self.elf.sections if _is_kept(each)]
+        for section in kept:
+            if section.flags & _EXECUTED:
+                self._add(section)
+        relocations = [
+            (section, each) for section in kept for each in self.elf.relocations(section)
+        ]
+        for _, relocation in relocations:
+            symbol = self.elf.symbols[relocation.symbol]
+            if not symbol.is_defined and symbol.name not in self.jumps:
+                self._align(_JUMP_SIZE)
+                self.jumps[symbol.name] = len(self.content)
+                self.content += _JUMP + bytes(8)
+        self._align(PAGE)
+        executable = len(self.content)
+        for section in kept:
+            if not section.flags & _EXECUTED:
+                self._add(section)
+        for section, relocation in relocations:
+            self._relocate(self.starts[section.index] + relocation.offset, relocation)
+        self._align(PAGE)
+        if len(self.content) > LARGEST:
+            raise _UnknownError
+        symbols = {
+            each.name: self.starts[each.section] + each.value
+            for each in self.elf.symbols
+            if each.name and each.section in self.starts
+        }
+        words = tuple((at + 8, name) for name, at in self.jumps.items())
+        return Image(bytes(self.content), executable, symbols, words, tuple(self.places))
+
+    def _add(self, section: Section) -> None:
+        self._align(max(section.alignment, 16))
+        self.starts[section.index] = len(self.content)
+        self.content += section.data
+
+    def _align(self, to: int) -> None:
+        if to > PAGE:
+            raise _UnknownError
+        self.content += bytes(-len(self.content) % to)
+
+    def _relocate(self, at: int, relocation: ElfRelocation) -> None:
+        symbol = self.elf.symbols[relocation.symbol]
+        addend = relocation.addend
+        if addend is None:
+            raise _UnknownError
+        if symbol.is_defined:
+            if symbol.section not in self.starts:
+                raise _UnknownError
+            target = self.starts[symbol.section] + symbol.value
+        elif relocation.type == _R_PLT32:
+            target = self.jumps[symbol.name]
+        else:
+            raise _UnknownError
+        if relocation.type in (_R_PC32, _R_PLT32):
+            struct.pack_into("<i", self.content, at, target + addend - at)
+        elif relocation.type == _R_64:
+            struct.pack_into("<Q", self.content, at, target + addend)
+            self.places.append(at)
+        else:
+            raise _UnknownError
+
+
+def _is_kept(section: Section) -> bool:
+    """Whether a section is of what is run or read; data that changes is nothing for an image."""
+    if not section.flags & _ALLOCATED or not section.size or section.name == ".eh_frame":
+        return False
+    relocated = section.name.startswith(_READ_ONLY)
+    if section.type == _NOBITS or (section.flags & _WRITTEN and not relocated):
+        raise _UnknownError
+    return True
