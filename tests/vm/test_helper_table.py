@@ -115,7 +115,7 @@ def test_stack_numbers_come_from_the_answer_to_get_stack(vm: Vm, executor: Any) 
     assert program.run(executor=executor).retval == number
     addresses.append(5)
     other = program.run(executor=executor).retval
-    assert dict(stacks.items()) == {number: addresses[:2], other: addresses}
+    assert dict(stacks.items()) == {number: tuple(addresses[:2]), other: tuple(addresses)}
     del stacks[number]
     assert list(stacks) == [other]
     vm.helpers["get_stack"] = lambda: 0
