@@ -15,7 +15,7 @@ from osmia.object import Object
 
 pytestmark = pytest.mark.slow
 
-SEED, OBJECTS, IN_THE_KERNEL, IN_THE_SECOND = 70_000, 40, 15, 80
+SEED, OBJECTS, IN_THE_KERNEL, IN_THE_SECOND = 70_000, 40, 15, 50
 
 
 @pytest.fixture(scope="module")
