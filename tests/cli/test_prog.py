@@ -197,3 +197,11 @@ def test_profile_counts_runs_until_its_time_is_over(osmia: Cli, program: Path) -
     done = osmia("prog", "profile", program, "-m", "cpu_clock", "-d", "0.2")
     assert done.status == 0
     assert [line.split()[0] for line in done.lines[-2:]] == ["runs", "cpu_clock"]
+
+
+def test_the_time_of_loading_is_no_second_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    from osmia.cli import listings
+
+    monkeypatch.setattr("time.clock_gettime_ns", lambda clock: 100 * 10**9)
+    monkeypatch.setattr("time.time_ns", lambda: 5000 * 10**9)
+    assert listings.wall_clock(99 * 10**9 + 999_999_999) == 4999

@@ -79,5 +79,5 @@ def _text(key: str, value: Any) -> object:
 
 def wall_clock(boot_time_ns: int) -> int:
     """Seconds since 1970 of a moment that the kernel counts in ns since boot."""
-    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return round(time.time() - (now - boot_time_ns) / 1e9)
+    since = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - boot_time_ns
+    return (time.time_ns() - since) // 10**9
