@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum, IntEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind, Struct
@@ -47,6 +47,9 @@ ENGINES = "osmia.engine.registry"
 
 #: Kinds of types that can be values and have names.
 VALUE_KINDS = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT)
+
+
+_Part = TypeVar("_Part")
 
 
 class RelocationKind(Enum):
@@ -342,11 +345,11 @@ class Object:
     def __post_init__(self) -> None:
         """Let a wrong name of a part say which are near; the dictionaries are the object's own."""
         owner = self.path or self.name
-        self.functions = PartsByName(owner, "function", self.functions)
-        self.programs = PartsByName(owner, "program", self.programs)
-        self.maps = PartsByName(owner, "map", self.maps)
-        self.externs = PartsByName(owner, "extern", self.externs)
-        self.data_sections = PartsByName(owner, "data section", self.data_sections)
+        self.functions = _named(owner, "function", self.functions)
+        self.programs = _named(owner, "program", self.programs)
+        self.maps = _named(owner, "map", self.maps)
+        self.externs = _named(owner, "extern", self.externs)
+        self.data_sections = _named(owner, "data section", self.data_sections)
 
     def __repr__(self) -> str:
         counts = (
@@ -581,6 +584,12 @@ def variables(
             if variable.size:
                 slots[key] = Slot(memory, variable.offset, obj.variable_codec(variable), writable)
     return Variables(slots, obj.find_variable)
+
+
+def _named(owner: str, kind: str, parts: dict[str, _Part]) -> PartsByName[_Part]:
+    if not isinstance(parts, dict):
+        raise TypeError(f"an Object's {kind}s are a dict by name, not {parts!r:.80}")
+    return PartsByName(owner, kind, parts)
 
 
 # Every open of a file that was read before makes copies: `replace` takes twice as long.
