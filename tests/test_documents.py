@@ -21,7 +21,7 @@ import pytest
 
 import osmia
 from osmia.engine.attaching import AttachOptions
-from osmia.kernel.links.attach import KINDS
+from osmia.kernel.links.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
