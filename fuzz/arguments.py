@@ -423,6 +423,8 @@ def command_line(seed: int) -> list[str]:
     options = [o for each in command.params for o in each.opts if o.startswith("-")]
     for _ in range(r.randrange(6)):
         words.append(r.choice(options) if options and r.random() < 0.3 else r.choice(WORDS))
+    if "--duration" in options:
+        words += ["--duration", "0"]  # what records goes on to Ctrl-C otherwise
     return words
 
 

@@ -45,9 +45,9 @@ def test_the_directory_is_private(fresh_cache: Path) -> None:
 def test_another_user_s_directory_is_not_used(fresh_cache: Path) -> None:
     planted = fresh_cache / "osmia/objects"
     planted.mkdir(parents=True)
-    (planted / "a").write_bytes(b"planted")
+    (planted / "planted").write_bytes(b"planted")
     os.chown(fresh_cache / "osmia", NOBODY, NOBODY)
-    assert cache.read("objects", "a") is None
+    assert cache.read("objects", "planted") is None
     assert not cache.write("objects", "b", b"mine").is_relative_to(fresh_cache)
 
 

@@ -112,7 +112,7 @@ def test_opening_what_is_no_map_says_so(bpffs: Path, tmp_path: Path) -> None:
         Map.from_pin(bpffs / "nothing")
     precious = tmp_path / "precious"
     precious.touch()
-    with pytest.raises(KernelError, match="open pin"):
+    with pytest.raises(KernelError, match="outside of any bpffs"):
         Map.from_pin(precious)
 
 
