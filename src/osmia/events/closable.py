@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import mmap
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -10,6 +12,13 @@ from osmia.errors import ClosedError
 from osmia.locks import make_lock
 
 Result = TypeVar("Result")
+
+
+def unmap(views: Iterable[memoryview], maps: Iterable[mmap.mmap]) -> None:
+    """Give memory back; what a reader is just going through keeps its pages until it is done."""
+    for give_back in (*(view.release for view in views), *(each.close for each in maps)):
+        with suppress(BufferError):
+            give_back()
 
 
 class Closable:

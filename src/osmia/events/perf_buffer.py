@@ -12,7 +12,7 @@ import mmap
 import os
 import select
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from struct import Struct
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from osmia.errors import KernelError, OsmiaError
+from osmia.events.closable import unmap
 from osmia.events.ordering import barrier
 from osmia.events.source import Batch, EventCodec, EventSource, RecordType
 
@@ -111,12 +112,7 @@ class _CpuRing:
 
     def release(self) -> None:
         _CpuRing.living.discard(self)
-        # A view that a reader still holds keeps the pages until it is done.
-        for view in (self._control, self._data):
-            with suppress(BufferError):
-                view.release()
-        with suppress(BufferError):
-            self._map.close()
+        unmap((self._control, self._data), (self._map,))
 
 
 os.register_at_fork(after_in_child=_CpuRing.fill_holes)

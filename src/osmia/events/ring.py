@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from struct import Struct
 from typing import Any, NamedTuple, Self
 
 from osmia.errors import KernelError, OsmiaError
+from osmia.events.closable import unmap
 from osmia.events.ordering import barrier
 
 HEADER_SIZE = 8
@@ -207,10 +207,4 @@ class Ring:
 
     def release(self) -> None:
         """Unmap the memory."""
-        # Views that a caller is just reading through keep the pages until it is done.
-        for view in (self._words, self.data, self._producer, self._consumer):
-            with suppress(BufferError):
-                view.release()
-        for mapped in self._maps:
-            with suppress(BufferError):
-                mapped.close()
+        unmap((self._words, self.data, self._producer, self._consumer), self._maps)

@@ -13,12 +13,11 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from osmia.errors import ClosedError, CodecError, KernelError, OsmiaError
-from osmia.events.closable import Closable
+from osmia.events.closable import Closable, unmap
 from osmia.events.ordering import barrier
 from osmia.events.ring import BUSY, DISCARDED, HEADER_SIZE, LENGTH_MASK, record_stride
 
@@ -308,13 +307,8 @@ class UserRingBuffer(Closable):
             if self._closed:
                 return
             self._closed = True
-            for view in (self._words, self._data, self._producer, self._consumer):
-                with suppress(BufferError):
-                    view.release()
             # The data of an open reservation keeps the pages until it is dropped.
-            for mapped in self._maps:
-                with suppress(BufferError):
-                    mapped.close()
+            unmap((self._words, self._data, self._producer, self._consumer), self._maps)
         if self._on_close is not None:
             self._on_close()
 
