@@ -27,7 +27,7 @@ from osmia.vm.programs import Executor
 pytestmark = pytest.mark.slow
 
 TESTS = Path(__file__).parents[1]
-EXECUTORS: tuple[Executor, ...] = ("interpreter", "jit")
+EXECUTORS: tuple[Executor, ...] = ("interpreter", "generated", "jit")
 SEED, PROGRAMS, IN_THE_KERNEL = 41_000, 60, 20
 #: What changes nothing wherever it stands.
 NO_OPS = tuple(map(assemble, ("goto pc+0", "gotol pc+0", "if r10 == 0 goto pc+0")))

@@ -103,6 +103,7 @@ class Vm:
         self._map_numbers = itertools.count(1)
         self._program_numbers = itertools.count(1)
         self.slot_changes = 0
+        self.helper_changes = 0
         self.dispatchers: dict[int, Dispatcher] = {}
         self._handles = itertools.count(1)
         self.unresolved = UnresolvedCalls()
@@ -439,8 +440,9 @@ class Vm:
                 self._jit.forget()
 
     def _recompile(self) -> None:
-        """Have every program compiled anew when it is next needed."""
+        """Have every program compiled and generated anew when it is next needed."""
         with self.lock:
+            self.helper_changes += 1
             if self._jit is not None:
                 self._jit.forget()
 

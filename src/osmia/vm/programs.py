@@ -17,10 +17,12 @@ from osmia.isa.opcodes import CallKind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
-from osmia.vm.budgets import HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
+from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
 from osmia.vm.execution import Execution, describe
+from osmia.vm.generated.program import GeneratedProgram
+from osmia.vm.generated.run import GeneratedRun
 from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from osmia.vm.engine import Vm
     from osmia.vm.jit.machine import Jit
 
-Executor = Literal["auto", "interpreter", "jit"]
+Executor = Literal["auto", "interpreter", "generated", "jit"]
 _EXECUTORS = get_args(Executor)
 _OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
@@ -74,12 +76,23 @@ class VmProgram(engine.Program):
         self.handles: WeakSet[VmProgram] = WeakSet()
         """Further references, which keep the program as this one does."""
         self._runs = 0
+        self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
 
     @property
     def id(self) -> int:
         """The program's number in its vm."""
         return self.number
+
+    @property
+    def generated(self) -> GeneratedProgram:
+        """Its code as Python functions, for the helpers as they are."""
+        changes, made = self._generated
+        if made is None or changes != self.vm.helper_changes:
+            changes = self.vm.helper_changes
+            made = GeneratedProgram(self.vm, self)
+            self._generated = changes, made
+        return made
 
     @property
     def closed(self) -> bool:
@@ -176,14 +189,16 @@ class VmProgram(engine.Program):
         """`run` for who holds the program, whatever became of this reference."""
         self.check_loaded()
         if executor not in _EXECUTORS:
-            raise ValueError(f"executor={executor!r}: 'auto', 'interpreter' or 'jit'")
-        if hook is not None and executor == "jit":
+            wanted = "'auto', 'interpreter', 'generated' or 'jit'"
+            raise ValueError(f"executor={executor!r}: {wanted}")
+        if hook is not None and executor in ("jit", "generated"):
             raise ValueError("a hook is for interpreted runs: compiled code calls none")
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
         compiled = self._is_compiled(executor, repeat, hook)
-        limit = budget_of(budget, JIT_BUDGET if compiled else INTERPRETER_BUDGET)
+        by_default = GENERATED_BUDGET if executor == "generated" else INTERPRETER_BUDGET
+        limit = budget_of(budget, JIT_BUDGET if compiled else by_default)
         lease = self.vm.cpus.lease()
         try:
             with lease.token:
@@ -193,6 +208,9 @@ class VmProgram(engine.Program):
                 begin = time.perf_counter_ns()
                 if compiled:
                     retval = self._run_compiled(given, limit, repeat)
+                elif executor == "generated":
+                    for _ in range(repeat):
+                        retval = self._generate(given, lease, limit)
                 else:
                     for _ in range(repeat):
                         retval = self._interpret(given, lease, limit, strict, hook)
@@ -267,6 +285,13 @@ class VmProgram(engine.Program):
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         lease.running = interpreter
         return interpreter.run(self.number, self.code, *given.arguments)
+
+    def _generate(self, given: Input, lease: Lease, budget: int) -> int:
+        self.vm.cpus.check_open()
+        self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)
+        run = GeneratedRun(Execution(self.vm, given.cpu, given, self.type), budget)
+        lease.running = run
+        return run.run(self, *given.arguments)
 
     def _where(self) -> str:
         return f"number {self.number}, vm"
