@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from osmia.vm.engine import Vm
     from osmia.vm.generated.run import GeneratedRun
     from osmia.vm.programs import VmProgram
-
-LARGEST = 8192
-"""Slots of a program that is worth generating: Python takes some 30 µs for each."""
 
 Function = Callable[..., int]
 
@@ -48,12 +44,6 @@ _FIXED: dict[str, Any] = {
     **{f"load{bits}": kinds[0].unpack_from for bits, kinds in _SWAPS.items()},
     **{f"store{bits}": kinds[0].pack_into for bits, kinds in _SWAPS.items()},
 }
-
-
-def supports(program: VmProgram) -> bool:
-    """Whether a program is to be generated: it does the same here, but large ones take long to
-    generate, and views of words have the machine's byte order."""
-    return len(program.code.instructions) <= LARGEST and sys.byteorder == "little"
 
 
 class GeneratedProgram:
