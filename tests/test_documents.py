@@ -21,7 +21,7 @@ import pytest
 
 import osmia
 from osmia.engine.attaching import AttachOptions
-from osmia.kernel.links.attach import KINDS
+from osmia.kernel.links.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -244,3 +244,14 @@ def test_readme(here: Path, interface: str, capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(osmia.ClosedError):
         run(document, block, names)
     assert capsys.readouterr().out.startswith("2 ")
+
+
+@pytest.mark.kernel
+def test_observing(here: Path) -> None:
+    document = DOCS / "observing.md"
+    write_programs(document, here)
+    names: dict[str, Any] = {}
+    for block in blocks(document, "python"):
+        run(document, block, names)
+    assert (here / "flame.html").read_text().startswith("<!DOCTYPE html>")
+    assert names["frame"].name

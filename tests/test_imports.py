@@ -85,3 +85,10 @@ def test_the_kernels_types_are_found_without_data_classes() -> None:
     imported_by(code)  # the first process may have to make the index
     imported_by.cache_clear()
     assert imported_by(code) & unused == set()
+
+
+@pytest.mark.parametrize("verb", ["map", "prog"])
+def test_listing_needs_no_way_to_attach_and_no_pass(verb: str) -> None:
+    statement = f"import osmia.cli.{verb}"
+    unused = {"osmia.kernel.links", "osmia.passes.stages", "osmia.toolchain", "tempfile", "rich"}
+    assert imported_by(statement) & unused == set()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the table of docs/python.md that says what programs are attached to, and how.
 
-It shows `osmia.kernel.links.attach.KINDS`; the test suite sees that the document has what this
+It shows `osmia.kernel.links.kinds.KINDS`; the test suite sees that the document has what this
 gives.
 """
 
@@ -11,7 +11,7 @@ import typing
 from pathlib import Path
 
 from osmia.engine import attaching
-from osmia.kernel.links.attach import KINDS, Kind
+from osmia.kernel.links.kinds import KINDS, Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/python.md"

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         RelocationError,
         RewriteError,
         SignatureError,
+        TailCallError,
         VerifierError,
     )
     from osmia.formats import open_object as open  # noqa: A004
@@ -111,6 +112,7 @@ __all__ = [
     "RewriteError",
     "RunResult",
     "SignatureError",
+    "TailCallError",
     "Target",
     "VerifierError",
     "Vm",

@@ -55,6 +55,12 @@ class RewriteError(OsmiaError, ValueError):
     recursion. The message has the path of calls and the numbers."""
 
 
+class TailCallError(OsmiaError, TypeError):
+    """A program in a slot that a tail call in a subprogram reaches, and that returns something
+    else than the subprogram: what it returns would be taken for what the subprogram does. The
+    message has both declarations and the call's line."""
+
+
 class CompileError(OsmiaError):
     """No usable compiler, or the compiler refused the source; `output` is what it printed."""
 

@@ -13,6 +13,7 @@ import pytest
 
 from osmia import compile as compile_source
 from osmia.btf import BTF, BTFBuilder, Kind, kernel_btf
+from osmia.cli import btf_bulk
 from osmia.cli.btf_text import record_lines, records
 from osmia.elf import ElfFile
 from osmia.kernel.load.target import kernel_target
@@ -251,3 +252,27 @@ def test_types_on_top_of_others_want_their_base(osmia: Cli, module_types: Path) 
 def test_dumps_on_a_base_are_bpftools(osmia: Cli, module_types: Path) -> None:
     words = ["btf", "dump", "file", str(module_types), "-B", "/sys/kernel/btf/vmlinux"]
     assert osmia(*words).out == subprocess.check_output(["bpftool", *words], text=True)
+
+
+def test_the_text_in_bulk_is_that_of_each_type_alone() -> None:
+    b = BTFBuilder()
+    number = b.add_int("int", 4, 1)
+    b.add_struct("bits", 4, [("a", number, 0, 3), ("", number, 3, 29)])
+    b.add_struct("tab\tbed", 4, [("x", number, 0)])
+    b.add_enum("sign", [("LOW", -1), ("HIGH", 1 << 30)], signed=True)
+    prototype = b.add_func_proto(number, [("a", number), ("", 0)])
+    b.add_func("f", prototype)
+    b.add_fwd("later")
+    for types in (b.build(), kernel_btf()):
+        each = (line for record in records(types) for line in record_lines(types, record))
+        assert "".join(btf_bulk.text(types)) == "".join(
+            f"{btf_bulk.line_text(line)}\n" for line in each
+        )
+
+
+def test_types_of_c_source_are_those_of_its_object(osmia: Cli, compiled: Path) -> None:
+    from .conftest import SOURCE
+
+    of_source = osmia("btf", "dump", "--c", SOURCE)
+    assert of_source.status == 0, of_source.err
+    assert of_source.out == osmia("btf", "dump", "--c", compiled).out

@@ -82,8 +82,9 @@ def test_pictures_of_other_kinds_are_usage_errors(
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("option", ["--slots", "--pin-root"])
 def test_a_pinned_prog_array_tells_its_slots(
-    osmia: Callable[..., Result], source: Path, bpffs: Path
+    osmia: Callable[..., Result], source: Path, bpffs: Path, option: str
 ) -> None:
     text = SOURCE.replace("__tail(calls, 1)", "")
     source.write_text(text)
@@ -91,8 +92,13 @@ def test_a_pinned_prog_array_tells_its_slots(
         loaded.maps["calls"][1] = loaded.programs["counted"]
         loaded.maps["calls"].pin(bpffs / "calls")
         assert isinstance(loaded.programs["counted"], KernelProgram)
-        arguments = ("-j", source, "--set", "feature=1", "--slots", f"calls={bpffs / 'calls'}")
-        (site,) = osmia("tailcalls", *arguments).json["sites"]
+        if option == "--pin-root":  # where a load would reuse it
+            pinned = "__uint(pinning, LIBBPF_PIN_BY_NAME); } calls SEC"
+            source.write_text(text.replace("} calls SEC", pinned))
+        place = f"calls={bpffs / 'calls'}" if option == "--slots" else bpffs
+        (site,) = osmia("tailcalls", "-j", source, "--set", "feature=1", option, place).json[
+            "sites"
+        ]
         loaded.maps["calls"].unpin(bpffs / "calls")
     assert site["targets"] == {"1": "counted"}
 

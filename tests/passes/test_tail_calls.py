@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from osmia.isa import disassemble
 from osmia.object import MapType, Object
 from osmia.object.known_code import known_code
+from osmia.object.model import Pinning
 from osmia.passes.tail_call_sites import tail_call_sites
 from osmia.passes.tail_calls import direct_tail_calls
 
@@ -89,6 +91,13 @@ def test_many_keys_are_searched_by_halves() -> None:
     assert calls(made) == 9
 
 
+def test_of_slots_that_are_as_likely_as_each_other_all_are_compared_or_none() -> None:
+    obj = dispatching(*range(33))
+    assert calls(direct_tail_calls(obj)) == 34
+    assert direct_tail_calls(obj, most=32) is obj
+    assert calls(direct_tail_calls(obj, {"calls": range(33)})) == 9  # told: the hottest
+
+
 def test_only_keys_that_the_code_can_have_are_compared() -> None:
     text = BY_LENGTH.replace("r3 += -64\n", "r3 += -64\nr3 &= 3\n")
     assert calls(direct_tail_calls(dispatching(1, 7, 9, text=text))) == 2
@@ -121,6 +130,30 @@ def test_slots_of_a_map_that_is_given_are_likely_too(engine: str) -> None:
             assert [line.split(" goto")[0] for line in keys] == ["if r3 == 0x4", "if r3 == 0x5"]
             program = loaded.programs["p"]
             assert [program.run(bytes(64 + n)).retval for n in (3, 4, 5)] == [99, 4, 5]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("told", ["by name", "by path"])
+def test_slots_of_a_map_that_is_pinned_are_likely_too(bpffs: Path, told: str) -> None:
+    def pinned(*slots: int) -> Object:
+        obj = dispatching(*slots)
+        calls = obj.maps["calls"]
+        if told == "by name":
+            calls = replace(calls, pinning=Pinning.BY_NAME)
+        else:  # a path of its own goes before, wherever other pins are
+            calls = replace(calls, pin_path=str(bpffs / "elsewhere"))
+        return obj.copy(maps=obj.maps | {"calls": calls})
+
+    options: dict[str, Any] = {"pin_root": bpffs, "direct_tail_calls": True}
+    with pinned(4, 5).load(pin_root=bpffs), pinned(9).load(**options) as loaded:
+        name = "calls" if told == "by name" else "elsewhere"
+        assert [each.name for each in bpffs.iterdir()] == [name]
+        keys = [line for line in listing(loaded.object) if "if r3 ==" in line]
+        assert [line.split(" goto")[0] for line in keys] == [
+            f"if r3 == {key:#x}" for key in (4, 5, 9)
+        ]
+        program = loaded.programs["p"]
+        assert [program.run(bytes(64 + n)).retval for n in (3, 4, 5, 9)] == [99, 4, 5, 9]
 
 
 def test_keys_beyond_the_map_are_left_out() -> None:

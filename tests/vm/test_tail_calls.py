@@ -104,15 +104,14 @@ def test_a_slot_can_be_changed_and_emptied_while_programs_use_it(
     [
         {"type": ProgramType.SCHED_CLS},
         {"type": ProgramType.XDP, "expected_attach_type": AttachType.XDP_DEVMAP},
-        {"type": ProgramType.XDP, "return_type": "u64"},
     ],
-    ids=["type", "attach type", "return type"],
+    ids=["type", "attach type"],
 )
 def test_the_owner_of_an_array_decides_who_may_enter(vm: Vm, other: dict[str, Any]) -> None:
     array = programs(vm)
-    array[0] = load(vm, FIVE, type=ProgramType.XDP, return_type="s32")
+    array[0] = load(vm, FIVE, type=ProgramType.XDP)
     with pytest.raises(KernelError, match="EINVAL"):
-        array[1] = load(vm, FIVE, **{"return_type": "s32", **other})
+        array[1] = load(vm, FIVE, **other)
     assert 1 not in array
 
 

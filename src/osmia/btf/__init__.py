@@ -5,46 +5,9 @@ Sources: Documentation/bpf/btf.rst and include/uapi/linux/btf.h.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from osmia.btf.ext import BTFExt, CoreInfo, FunctionInfo, LineInfo, build_btf_ext
-from osmia.btf.kernel import kernel_btf, module_btf, module_names
-from osmia.btf.reader import BTF
-from osmia.btf.types import (
-    COMPOSITES,
-    ENUMS,
-    MODIFIERS,
-    Array,
-    Const,
-    DataSec,
-    DeclTag,
-    Enum,
-    Enum64,
-    EnumValue,
-    Float,
-    Func,
-    FuncLinkage,
-    FuncProto,
-    Fwd,
-    Int,
-    IntEncoding,
-    Kind,
-    Member,
-    Parameter,
-    Ptr,
-    Restrict,
-    SectionVariable,
-    Struct,
-    Type,
-    Typedef,
-    TypeTag,
-    Union,
-    Var,
-    VarLinkage,
-    Void,
-    Volatile,
-)
+from osmia.on_demand import on_demand
 
 if TYPE_CHECKING:
     from osmia.btf.builder import BTFBuilder
@@ -52,8 +15,45 @@ if TYPE_CHECKING:
     from osmia.btf.c.format import declaration, definition, format_type
     from osmia.btf.dedup import Deduplicated, Merged, deduplicate, merge
     from osmia.btf.distill import distill_base, relocate
+    from osmia.btf.ext import BTFExt, CoreInfo, FunctionInfo, LineInfo, build_btf_ext
+    from osmia.btf.kernel import kernel_btf, module_btf, module_names
     from osmia.btf.minimal import Minimiser, minimise
     from osmia.btf.order import permute
+    from osmia.btf.reader import BTF
+    from osmia.btf.types import (
+        COMPOSITES,
+        ENUMS,
+        MODIFIERS,
+        Array,
+        Const,
+        DataSec,
+        DeclTag,
+        Enum,
+        Enum64,
+        EnumValue,
+        Float,
+        Func,
+        FuncLinkage,
+        FuncProto,
+        Fwd,
+        Int,
+        IntEncoding,
+        Kind,
+        Member,
+        Parameter,
+        Ptr,
+        Restrict,
+        SectionVariable,
+        Struct,
+        Type,
+        Typedef,
+        TypeTag,
+        Union,
+        Var,
+        VarLinkage,
+        Void,
+        Volatile,
+    )
 
 __all__ = [
     "BTF",
@@ -113,28 +113,25 @@ __all__ = [
     "relocate",
 ]
 
-#: What reading BTF does not need, loaded when it is first asked for.
-_LAZY = {
-    "BTFBuilder": "builder",
-    "Deduplicated": "dedup",
-    "Merged": "dedup",
-    "deduplicate": "dedup",
-    "merge": "dedup",
-    "declaration": "c.format",
-    "definition": "c.format",
-    "distill_base": "distill",
-    "dump_c": "c.dump",
-    "format_type": "c.format",
-    "Minimiser": "minimal",
-    "minimise": "minimal",
-    "permute": "order",
-    "relocate": "distill",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # or every name would be one, to type checkers
+    __getattr__ = on_demand(
+        __name__,
+        {
+            ".ext": "BTFExt CoreInfo FunctionInfo LineInfo build_btf_ext",
+            ".kernel": "kernel_btf module_btf module_names",
+            ".reader": "BTF",
+            ".types": (
+                "COMPOSITES ENUMS MODIFIERS Array Const DataSec DeclTag Enum Enum64 "
+                "EnumValue Float Func FuncLinkage FuncProto Fwd Int IntEncoding Kind Member "
+                "Parameter Ptr Restrict SectionVariable Struct Type Typedef TypeTag Union "
+                "Var VarLinkage Void Volatile"
+            ),
+            ".builder": "BTFBuilder",
+            ".c.dump": "dump_c",
+            ".c.format": "declaration definition format_type",
+            ".dedup": "Deduplicated Merged deduplicate merge",
+            ".distill": "distill_base relocate",
+            ".minimal": "Minimiser minimise",
+            ".order": "permute",
+        },
+    )

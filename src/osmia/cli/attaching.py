@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
@@ -14,6 +13,7 @@ from osmia.kernel.links import IteratorLink, Link
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.programs.program import KernelProgram
 from osmia.object import AttachType, MapType, ProgramType
+from osmia.records import dataclass
 
 _CLASSIC_CLASSIFIERS = ("tc", "classifier")
 _CGROUP_TYPES = (

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, Minimiser, dump_c, kernel_btf
-from osmia.cli import btf_text
+from osmia.cli import btf_bulk, btf_text
 from osmia.cli.listings import Description, show
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, note, printable
+from osmia.cli.output import Output, note
 from osmia.cli.sources import open_source, types_in
 from osmia.cli.targets import Target, open_map, open_program, take_target
 from osmia.errors import OsmiaError
 from osmia.files import write_whole
 from osmia.kernel.inventory import iterate
-from osmia.kernel.sys.btf_objects import BtfObjectInfo, btf_from_id
+from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.toolchain import vmlinux_header
 
 _COLUMNS = {
@@ -46,7 +45,7 @@ def btf_command() -> None:
 @pass_output
 def list_btf(output: Output, words: tuple[str, ...]) -> None:
     """List all BTF objects, or the one with ID."""
-    infos: Iterable[BtfObjectInfo] = iterate.btfs()
+    infos = list(iterate.btfs())  # first of all: who may not is told of these
     if words:
         target, _ = take_target(words)
         infos = [info for info in infos if str(info.id) == target.what]
@@ -104,6 +103,10 @@ def dump_btf(
         for text in dump_c(types, ids, header=ids is None):
             click.echo(text, nl=False)
         return
+    if ids is None and not output.json:
+        for piece in btf_bulk.text(types):
+            click.echo(piece, nl=False)
+        return
     wanted = None if ids is None else set(ids)
     chosen = (each for each in btf_text.records(types) if wanted is None or each["id"] in wanted)
     if output.json:
@@ -111,7 +114,7 @@ def dump_btf(
         return
     for record in chosen:
         for line in btf_text.record_lines(types, record):
-            output.line("\t" * line.startswith("\t") + printable(line.lstrip("\t")))
+            output.line(btf_bulk.line_text(line))
 
 
 @btf_command.command("vmlinux", cls=Verb)

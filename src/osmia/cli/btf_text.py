@@ -10,7 +10,7 @@ from osmia.btf import BTF
 
 Record = dict[str, Any]
 
-_LINKAGE = {0: "static", 1: "global", 2: "extern"}
+LINKAGE = {0: "static", 1: "global", 2: "extern"}
 #: Lists that a record may have, printed one element a line.
 _LISTS = ("members", "values", "params", "vars")
 
@@ -18,13 +18,18 @@ _LISTS = ("members", "values", "params", "vars")
 def records(btf: BTF) -> Iterator[Record]:
     """The types of `btf` (of a split BTF its own ones) in order, under bpftool's names."""
     for type_id in range(btf.first_id, len(btf)):
-        found = btf.type(type_id)
-        yield {
-            "id": type_id,
-            "kind": found.kind.name,
-            "name": found.name or "(anon)",
-            **_details(found),
-        }
+        yield record_of(btf, type_id)
+
+
+def record_of(btf: BTF, type_id: int) -> Record:
+    """One type under bpftool's names."""
+    found = btf.type(type_id)
+    return {
+        "id": type_id,
+        "kind": found.kind.name,
+        "name": found.name or "(anon)",
+        **_details(found),
+    }
 
 
 def record_lines(btf: BTF, record: Record) -> Iterator[str]:
@@ -75,7 +80,7 @@ def _details(found: t.Type) -> Record:
         case t.Fwd():
             return {"fwd_kind": "union" if found.is_union else "struct"}
         case t.Func() | t.Var():
-            linkage = _LINKAGE.get(int(found.linkage), str(int(found.linkage)))
+            linkage = LINKAGE.get(int(found.linkage), str(int(found.linkage)))
             return {"type_id": found.type_id, "linkage": linkage}
         case t.FuncProto():
             parameters = [

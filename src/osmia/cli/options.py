@@ -53,6 +53,7 @@ class EngineName(click.ParamType):  # type: ignore[type-arg]  # generic since 8.
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The names that begin so."""
+        from click.shell_completion import CompletionItem
 
         from osmia.engine import registry
 

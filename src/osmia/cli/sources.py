@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from osmia.btf import BTF, kernel_btf, module_btf
-from osmia.cli.literals import parse_literal
 from osmia.errors import OsmiaError
-from osmia.kernel.load.target import kernel_target
-from osmia.object import Object
-from osmia.passes.kernel_files import read_types
-from osmia.passes.target import Target
-from osmia.values.names import unknown_name
+from osmia.records import replace
+
+if TYPE_CHECKING:
+    from osmia.btf import BTF
+    from osmia.object import Object
+    from osmia.passes.target import Target
 
 _KERNEL_TYPES = Path("/sys/kernel/btf")
 
@@ -35,10 +33,19 @@ def open_source(path: Path, **compile_options: Any) -> Object:
 
 
 def types_in(path: Path, base: BTF | None = None) -> BTF:
-    """Raw BTF, that of an object or of a kernel image, or a kernel's own in /sys/kernel/btf.
+    """Raw BTF, that of an object, of C source or of a kernel image, or a kernel's own.
 
-    `base` has the types below those of the file, where that is split BTF.
+    That is one in /sys/kernel/btf. `base` has the types below those of the file, where that is
+    split BTF.
     """
+    if is_source(path):
+        types = open_source(path).btf
+        if types is None:
+            raise OsmiaError(f"{path}: what the compiler makes of it has no types")
+        return types
+    from osmia.btf import kernel_btf, module_btf
+    from osmia.passes.kernel_files import read_types
+
     if path.parent == _KERNEL_TYPES and base is None:
         return kernel_btf() if path.name == "vmlinux" else module_btf(path.name)
     return read_types(path, base)
@@ -65,6 +72,8 @@ def target_of(
     target: Path | None, target_btf: Path | None, engine: str = "kernel"
 ) -> Target | None:
     """The machine that `--target` or `--target-btf` names; None without either."""
+    from osmia.passes.target import Target
+
     if target is not None:
         if target_btf is not None:
             raise click.UsageError("--target brings its own types: leave --target-btf out")
@@ -72,6 +81,8 @@ def target_of(
     if target_btf is None:
         return None
     types = types_in(target_btf)
+    from osmia.kernel.load.target import kernel_target
+
     return kernel_target(core_btf=types) if engine == "kernel" else Target.running(core_btf=types)
 
 
@@ -82,6 +93,8 @@ def is_source(path: Path) -> bool:
 
 def set_globals(obj: Object, assignments: Sequence[str]) -> None:
     """Apply `--set NAME=VALUE` to an object's global variables. UsageError for others."""
+    from osmia.cli.literals import parse_literal
+
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
@@ -91,6 +104,8 @@ def set_globals(obj: Object, assignments: Sequence[str]) -> None:
 
 def select_programs(obj: Object, names: Sequence[str]) -> Object:
     """The object with none but these programs to be loaded; all as they are without names."""
+    from osmia.values.names import unknown_name
+
     if not names:
         return obj
     for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, note, printable
 from osmia.cli.sources import open_source, set_globals
+from osmia.object import Object
 from osmia.passes.call_paths import FRAMES
 from osmia.passes.tail_call_graph import LIMIT, GraphSite, TailCallGraph, tail_call_graph
 
@@ -24,6 +26,12 @@ from osmia.passes.tail_call_graph import LIMIT, GraphSite, TailCallGraph, tail_c
     help="Take what a pinned prog array holds as MAP's content, too.",
 )
 @click.option(
+    "--pin-root",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="Take in what is pinned where a load with this directory would reuse it.",
+)
+@click.option(
     "-o",
     "--output",
     "picture",
@@ -36,6 +44,7 @@ def tailcalls_command(
     files: tuple[Path, ...],
     assignments: tuple[str, ...],
     slots: tuple[str, ...],
+    pin_root: Path | None,
     picture: Path | None,
 ) -> None:
     """Show the tail calls of FILES (objects or C source): sites, maps, keys, what they reach.
@@ -49,7 +58,8 @@ def tailcalls_command(
         having = [obj for obj in objects if name in obj.data] or objects[:1]
         for obj in having:
             set_globals(obj, [assignment])
-    graph = tail_call_graph(objects, dict(map(_pinned_slots, slots)))
+    filled = _reused_slots(objects, pin_root) if pin_root is not None else {}
+    graph = tail_call_graph(objects, filled | dict(map(_pinned_slots, slots)))
     if picture is not None:
         _draw(graph, picture, ", ".join(file.name for file in files))
     if output.json:
@@ -60,20 +70,33 @@ def tailcalls_command(
         note(f"{picture}: {len(graph.programs)} programs, {len(graph.sites)} tail calls")
 
 
+def _reused_slots(objects: Sequence[Object], pin_root: Path) -> dict[str, dict[int, str]]:
+    """What those prog arrays hold that a load of the objects would find pinned."""
+    from osmia.kernel.load.pin_paths import pinned_arrays
+
+    found = {name: path for obj in objects for name, path in pinned_arrays(obj, pin_root)}
+    return {name: _contents(path) for name, path in found.items()}
+
+
 def _pinned_slots(text: str) -> tuple[str, dict[int, str]]:
+    """What `--slots` says, read from the pin."""
+    name, equals, path = text.partition("=")
+    if not equals or not name or not path:
+        raise click.UsageError(f"--slots {text!r} is not MAP=PIN")
+    return name, _contents(path)
+
+
+def _contents(path: str) -> dict[int, str]:
     """What the prog array at a pin holds, by key: names of programs."""
     from osmia.engine.maps import Map
     from osmia.engine.program import Program
 
-    name, equals, path = text.partition("=")
-    if not equals or not name or not path:
-        raise click.UsageError(f"--slots {text!r} is not MAP=PIN")
     with Map.from_pin(path) as array:
         found = {}
         for key, identifier in array.items():
             with Program.from_id(identifier) as program:
                 found[int(key)] = program.name
-    return name, found
+    return found
 
 
 def _draw(graph: TailCallGraph, path: Path, title: str) -> None:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from osmia.engine.maps import Map
-from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory import iterate
-from osmia.kernel.programs.info import ProgramInfo
-from osmia.kernel.programs.program import KernelProgram
 
 if TYPE_CHECKING:
+    from osmia.engine.maps import Map
+    from osmia.engine.maps.info import MapInfo
     from osmia.kernel.links import KernelLink
+    from osmia.kernel.programs.info import ProgramInfo
+    from osmia.kernel.programs.program import KernelProgram
 
 #: Characters of a name that the kernel keeps.
 _NAME_LENGTH = 15
 
-_Info = TypeVar("_Info", ProgramInfo, MapInfo)
+_Info = TypeVar("_Info", "ProgramInfo", "MapInfo")
 
 
 class Target(NamedTuple):
@@ -84,6 +84,8 @@ def map_infos(target: Target | None) -> list[MapInfo]:
 
 def open_program(target: Target) -> KernelProgram:
     """The program that `target` names; the caller closes it. OsmiaError when it is not one."""
+    from osmia.kernel.programs.program import KernelProgram
+
     if target.how == "pinned":
         return KernelProgram.from_pin(target.what)
     if target.how == "id":
@@ -93,6 +95,8 @@ def open_program(target: Target) -> KernelProgram:
 
 def open_map(target: Target) -> Map:
     """The map that `target` names; the caller closes it. OsmiaError when it is not one."""
+    from osmia.engine.maps import Map
+
     opened: Map
     if target.how == "pinned":
         opened = Map.from_pin(target.what)
@@ -125,7 +129,7 @@ def _matching(infos: Iterable[_Info], target: Target | None, kind: str) -> list[
 
 def _matches(info: ProgramInfo | MapInfo, target: Target) -> bool:
     if target.how == "tag":
-        return isinstance(info, ProgramInfo) and info.tag == target.what
+        return getattr(info, "tag", None) == target.what  # maps have none
     return info.name in (target.what, target.what[:_NAME_LENGTH])
 
 

@@ -5,10 +5,11 @@ BPF objects are ELF64; programs and libraries that probes hang on may be ELF32 t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import cache
 from struct import Struct
+
+from osmia.records import dataclass
 
 MAGIC = b"\x7fELF"
 CLASS_32, CLASS_64 = 1, 2

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from osmia.elf.format import SectionType
 from osmia.elf.model import Section
 from osmia.elf.reader import ElfFile
 from osmia.errors import ObjectFormatError
+from osmia.records import dataclass
 
 _SECTION = ".note.stapsdt"
 _BASE_SECTION = ".stapsdt.base"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NewType
 
 from osmia.arguments import names_wrong_arguments
@@ -29,6 +28,7 @@ from osmia.elf.format import (
     Visibility,
     layouts,
 )
+from osmia.records import dataclass
 
 #: What `ElfWriter.add_symbol` gives; the index in the file is known only at the end.
 SymbolHandle = NewType("SymbolHandle", int)

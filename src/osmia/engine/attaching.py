@@ -1,6 +1,6 @@
 """The options of `Program.attach`, for type checkers.
 
-Which of them a program takes depends on its kind: `osmia.kernel.links.attach.KINDS` is the table
+Which of them a program takes depends on its kind: `osmia.kernel.links.kinds.KINDS` is the table
 by which they are checked when it runs.
 """
 

@@ -23,6 +23,7 @@ from osmia.values.variables import Store, Variables
 if TYPE_CHECKING:
     from osmia.engine.parts import LoadedPart
     from osmia.engine.program import Program
+    from osmia.engine.tail_call_returns import TailCallReturns
 
 
 class LoadedObject:
@@ -61,6 +62,8 @@ class LoadedObject:
         for program in programs.values():
             program.owner = self._links
         self._closed = False
+        self.tail_call_returns: TailCallReturns | None = None
+        """What programs must return that its tail calls in subprograms reach."""
 
     @cached_property
     def data(self) -> Variables:
@@ -207,6 +210,7 @@ class LoadedObject:
         What others import from it lives on with them; an OsmiaWarning says who they are.
         """
         was_closed, self._closed = self._closed, True
+        self.tail_call_returns = None
         try:
             self._links.close()
         finally:

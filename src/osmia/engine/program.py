@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from osmia.engine.attaching import AttachOptions
     from osmia.engine.link import Link, Links
     from osmia.engine.results import RunResult
+    from osmia.engine.tail_call_returns import FunctionType
     from osmia.kernel.options import ProgramOptions
 
 
@@ -46,6 +47,8 @@ class Program(ABC):
     log: str = ""
     #: The links of the loaded object that the program belongs to, which owns what it attaches.
     owner: Links | None = None
+    #: See `function_type`; the load says.
+    declared: FunctionType | None = None
 
     @classmethod
     def load(
@@ -151,6 +154,11 @@ class Program(ABC):
     def btf(self) -> BTF | None:
         """The types that the program was loaded with; None when it came without."""
         self._lacks("btf")
+
+    def function_type(self) -> FunctionType | None:
+        """The types that its function was declared with, and the id of its FUNC in them; None
+        where nobody tells."""
+        return self.declared
 
     def xlated(self) -> bytes:
         """The instructions as the verifier rewrote them."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Container
-from dataclasses import replace
 from typing import Any, Protocol
 
 from osmia.errors import MapMismatchError, ObjectFormatError
 from osmia.object.model import Map
 from osmia.object.uapi import MapFlag, MapType
+from osmia.records import replace
 
 RINGS = (MapType.RINGBUF, MapType.USER_RINGBUF)
 

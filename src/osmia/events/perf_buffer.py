@@ -12,7 +12,7 @@ import mmap
 import os
 import select
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from struct import Struct
@@ -111,12 +111,12 @@ class _CpuRing:
 
     def release(self) -> None:
         _CpuRing.living.discard(self)
-        self._control.release()
-        self._data.release()
-        try:
+        # A view that a reader still holds keeps the pages until it is done.
+        for view in (self._control, self._data):
+            with suppress(BufferError):
+                view.release()
+        with suppress(BufferError):
             self._map.close()
-        except BufferError:
-            return  # a view that a reader still holds keeps the pages until it is done
 
 
 os.register_at_fork(after_in_child=_CpuRing.fill_holes)
@@ -187,9 +187,7 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
     @property
     def pending(self) -> int:
         """Bytes in the rings of all CPUs that were not taken yet."""
-        with self._lock:
-            self._check_open()
-            return self._backlog()
+        return self._while_open(self._backlog)
 
     @property
     def lost(self) -> int:
@@ -221,11 +219,15 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
 
         dtype = self._record_type.resolve(dtype)
         size = dtype.itemsize
-        with self._lock:
+
+        def take() -> tuple[list[int], list[bytes], int]:
             cpus, records = self._take_all()
             count = next((i for i, raw in enumerate(records) if len(raw) < size), len(records))
             left = iter(records[count:])
             self._serve(iter(cpus[count:]), left, left)
+            return cpus, records, count
+
+        cpus, records, count = self._while_open(take)
         if records and not count:
             raise ValueError(f"a sample of {len(records[0])} bytes, less than the dtype's {size}")
         data = bytearray().join(raw[:size] for raw in records[:count])
@@ -233,7 +235,6 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
 
     def _take_all(self) -> tuple[list[int], list[bytes]]:
         """All samples that are there, with their CPUs."""
-        self._check_open()
         cpus: list[int] = []
         records: list[bytes] = []
         backlog = self._backlog()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from struct import Struct
@@ -206,11 +207,10 @@ class Ring:
 
     def release(self) -> None:
         """Unmap the memory."""
-        for view in (self._words, self.data, self._producer, self._consumer):
-            view.release()
         # Views that a caller is just reading through keep the pages until it is done.
+        for view in (self._words, self.data, self._producer, self._consumer):
+            with suppress(BufferError):
+                view.release()
         for mapped in self._maps:
-            try:
+            with suppress(BufferError):
                 mapped.close()
-            except BufferError:
-                continue

@@ -81,24 +81,18 @@ class RingBuffer(EventSource[Any]):
     @property
     def pending(self) -> int:
         """How many of its bytes are in use: reserved or committed, not yet taken."""
-        with self._lock:
-            self._check_open()
-            return self._ring.pending
+        return self._while_open(self._backlog)
 
     @property
     def produced(self) -> int:
         """How many bytes were ever reserved in it, headers included; it only grows."""
-        with self._lock:
-            self._check_open()
-            return self._ring.produced
+        return self._while_open(lambda: self._ring.produced)
 
     @property
     def consumed(self) -> int:
         """How many of those were taken: `produced` less `pending`, at one moment."""
-        with self._lock:
-            self._check_open()
-            self._ring.catch_up()
-            return self._ring.position
+        self._while_open(self._ring.catch_up)
+        return self._ring.position
 
     def fileno(self) -> int:
         """The map's descriptor, readable when records are there; -1 when there is none."""
@@ -117,11 +111,14 @@ class RingBuffer(EventSource[Any]):
         from osmia.events.ring_arrays import take_array
 
         dtype = self._record_type.resolve(dtype)
-        with self._lock:
-            self._check_open()
+
+        def take() -> tuple[numpy.ndarray[Any, Any], list[bytes]]:
             array, rest = take_array(self._ring, dtype, list(self._records))
             left = iter(rest)
             self._serve(left, left)
+            return array, rest
+
+        array, rest = self._while_open(take)
         if rest and not len(array):
             raise ValueError(f"a record of {len(rest[0])} bytes, not the dtype's {dtype.itemsize}")
         return array

@@ -17,12 +17,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
 from operator import length_hint
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from osmia.arguments import explained
-from osmia.errors import ClosedError
-from osmia.locks import make_lock
+from osmia.events.closable import Closable
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,7 +61,7 @@ class Batch(NamedTuple):
 EMPTY = Batch(iter(()), iter(()))
 
 
-class EventSource(ABC, Generic[Event]):
+class EventSource(Closable, ABC, Generic[Event]):
     """Events of one kind, in order, each given once.
 
     One consumer at a time: loops in several threads share the events between them. `close`
@@ -71,12 +69,10 @@ class EventSource(ABC, Generic[Event]):
     """
 
     def __init__(self, what: str, close: Callable[[], None] | None = None) -> None:
-        self.what = what
-        self._lock = make_lock()  # a signal handler may close while its own thread reads
+        super().__init__(what)
         self._batch = EMPTY
         self._fault: Exception | None = None  # what the next reader is told before all else
         self._on_close = close
-        self._closed = False
         self._wake = -1  # an eventfd, made at the first wait, that `close` writes to
         self._waiting = 0
         self._reader: tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int] | None = None
@@ -96,11 +92,6 @@ class EventSource(ABC, Generic[Event]):
     @abstractmethod
     def _release(self) -> None:
         """Give back what the source holds; called once, under the lock."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
 
     def __iter__(self) -> Iterator[Event]:
         """The events as they come; waits for ever. ClosedError once the source is closed."""
@@ -193,18 +184,6 @@ class EventSource(ABC, Generic[Event]):
         if self._on_close is not None:
             self._on_close()
 
-    def __enter__(self) -> Self:
-        self._check_open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.what}{', closed' if self._closed else ''}>"
 
@@ -214,32 +193,19 @@ class EventSource(ABC, Generic[Event]):
         warnings.warn(f"{self.what} was never closed", ResourceWarning, stacklevel=2, source=self)
         self.close()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClosedError(f"{self.what} is closed")
-
     def _raise_fault(self) -> None:
         error, self._fault = self._fault, None
         if error is not None:
             raise error
 
     def _checked_refill(self) -> int:
-        """`_refill` of an open source, with its fault named when it was closed meanwhile."""
-        with self._lock:
-            self._check_open()
-            try:
-                return self._refill()
-            except (ValueError, OSError):
-                # A signal handler closed it between two steps.
-                self._check_open()
-                raise
+        return self._while_open(self._refill)
 
     def _present(self) -> Iterator[Iterator[Event]]:
         """The batches that are there now. What comes while they are used is left alone."""
-        with self._lock:
-            self._check_open()
-            self._raise_fault()
-            backlog = self._backlog()
+        self._check_open()
+        self._raise_fault()
+        backlog = self._while_open(self._backlog)
         yield self._batch.events
         while backlog > 0 and (taken := self._checked_refill()):
             backlog -= taken
@@ -277,6 +243,7 @@ class EventSource(ABC, Generic[Event]):
             wake = self._wake
             self._waiting += 1
         try:
+            self._check_open()  # from here on `close` finds who waits
             poller = select.poll()
             poller.register(fd, select.POLLIN)
             poller.register(wake, select.POLLIN)
@@ -308,9 +275,10 @@ class EventSource(ABC, Generic[Event]):
                 return False
             if self._reader is not None and not self._reader[0].is_closed():
                 raise RuntimeError(f"another task waits for {self.what}")
-            loop.add_reader(fd, _finish, future)
             self._reader = (loop, future, fd)
         try:
+            loop.add_reader(fd, _finish, future)
+            self._check_open()  # from here on `close` finds who waits
             await future
         finally:
             with self._lock:

@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from osmia.errors import ClosedError, CodecError, KernelError, OsmiaError
+from osmia.events.closable import Closable
 from osmia.events.ordering import barrier
 from osmia.events.ring import BUSY, DISCARDED, HEADER_SIZE, LENGTH_MASK, record_stride
-from osmia.locks import make_lock
 
 
 class RecordCodec(Protocol):
@@ -89,7 +89,7 @@ class Reservation:
             self.discard()
 
 
-class UserRingBuffer:
+class UserRingBuffer(Closable):
     """Writes records into a user ring buffer: values of `codec`, or bytes without one.
 
     `fd` is the map's descriptor and `size` its max_entries, in bytes. The descriptor stays
@@ -117,10 +117,9 @@ class UserRingBuffer:
                 mapped.close()
             raise KernelError(error.errno or 0, "map the user ring buffer's memory") from None
         consumer, rest = (memoryview(mapped) for mapped in maps)
-        self._set(consumer, rest[:page], rest[page:], size, codec, maps)
+        self._set(consumer, rest[:page], rest[page:], size, codec, maps, name)
         self._fd = fd
         self._on_close = close
-        self.what = f"user ring buffer {name!r}" if name else "user ring buffer"
 
     @classmethod
     def from_memory(
@@ -140,10 +139,9 @@ class UserRingBuffer:
         bytes, the second half being the first one again.
         """
         self = cls.__new__(cls)
-        self._set(consumer, producer, data, size, codec, ())
+        self._set(consumer, producer, data, size, codec, (), name)
         self._fd = -1
         self._on_close = close
-        self.what = f"user ring buffer {name!r}" if name else "user ring buffer"
         return self
 
     def _set(
@@ -154,9 +152,11 @@ class UserRingBuffer:
         size: int,
         codec: RecordCodec | None,
         maps: Sequence[mmap.mmap],
+        name: str,
     ) -> None:
         if size <= 0 or size & (size - 1) or len(data) < 2 * size:
             raise ValueError(f"{len(data)} bytes are not twice a ring of {size} bytes")
+        super().__init__(f"user ring buffer {name!r}" if name else "user ring buffer")
         self.size = size
         self.codec = codec
         self._maps = maps
@@ -164,17 +164,13 @@ class UserRingBuffer:
         self._producer = producer[:8].cast("B").cast("Q")
         self._data = data[: 2 * size].cast("B")
         self._words = self._data.cast("I")
-        self._lock = make_lock()  # a signal handler may send while its own thread does
         self._reserving = False
         self._deferred: deque[bytes] = deque()  # what such handlers sent in between
-        self._closed = False
 
     @property
     def pending(self) -> int:
         """Bytes that no program took yet, the records' headers included."""
-        with self._lock:
-            self._check_open()
-            return self._producer[0] - self._consumer[0]
+        return self._while_open(lambda: self._producer[0] - self._consumer[0])
 
     @property
     def free(self) -> int:
@@ -250,15 +246,16 @@ class UserRingBuffer:
         return True
 
     def _reserve_now(self, size: int) -> Reservation | None:
-        with self._lock:
-            self._check_open()
-            if self._reserving:
-                raise OsmiaError(f"{self.what}: a signal handler reserves while its thread does")
-            self._reserving = True
-            try:
-                offset = self._place(size)
-            finally:
-                self._reserving = False
+        return self._while_open(lambda: self._reserve(size))
+
+    def _reserve(self, size: int) -> Reservation | None:
+        if self._reserving:
+            raise OsmiaError(f"{self.what}: a signal handler reserves while its thread does")
+        self._reserving = True
+        try:
+            offset = self._place(size)
+        finally:
+            self._reserving = False
         if offset is None:
             return None
         start = offset + HEADER_SIZE
@@ -294,23 +291,13 @@ class UserRingBuffer:
                     return reservation
 
     def _commit(self, offset: int, header: int) -> None:
-        self._check_open()
         barrier()  # the data before the header that says it is complete
-        self._words[offset >> 2] = header
+        self._while_open(lambda: self._words.__setitem__(offset >> 2, header))
 
     def fileno(self) -> int:
         """The map's descriptor, writable when there is room; -1 when there is none."""
         self._check_open()
         return self._fd
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClosedError(f"{self.what} is closed")
 
     def close(self) -> None:
         """Unmap the memory; what was submitted stays for programs. Twice does nothing.
@@ -322,25 +309,14 @@ class UserRingBuffer:
                 return
             self._closed = True
             for view in (self._words, self._data, self._producer, self._consumer):
-                view.release()
+                with suppress(BufferError):
+                    view.release()
             # The data of an open reservation keeps the pages until it is dropped.
             for mapped in self._maps:
                 with suppress(BufferError):
                     mapped.close()
         if self._on_close is not None:
             self._on_close()
-
-    def __enter__(self) -> Self:
-        self._check_open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<UserRingBuffer {self.what}{', closed' if self._closed else ''}>"

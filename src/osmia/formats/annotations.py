@@ -7,11 +7,10 @@ that know BTF and not `.maps` declarations.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from osmia.btf import BTF, Kind, Struct
 from osmia.object.model import Map
 from osmia.object.sections import ANNOTATION_STRUCT
+from osmia.records import replace
 
 
 def annotated(maps: dict[str, Map], btf: BTF) -> tuple[dict[str, Map], list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
 
 from osmia.btf import (
     BTF,
@@ -32,6 +31,7 @@ from osmia.formats.map_ids import signed32
 from osmia.object.map_attributes import apply_attributes, find_attribute
 from osmia.object.model import Map, Pinning
 from osmia.object.uapi import MAPS_IN_MAPS, MapType
+from osmia.records import dataclass, field, replace
 
 MAPS_SECTION = ".maps"
 POINTER_SIZE = 8

@@ -7,7 +7,6 @@ knows no relocations of data shows programs these bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from osmia.elf import R_BPF_64_ABS32, R_BPF_64_ABS64, SymbolHandle
@@ -21,6 +20,7 @@ from osmia.object.model import (
     Relocation,
     RelocationKind,
 )
+from osmia.records import dataclass
 
 #: The relocations' types by the size of the address in bytes.
 _TYPES = {8: R_BPF_64_ABS64, 4: R_BPF_64_ABS32}

@@ -6,10 +6,9 @@ file, whose symbol stands before those that are from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from osmia.elf import SHN_ABS, Binding, ElfWriter, SymbolHandle, SymbolType, Visibility
 from osmia.object.model import Linkage
+from osmia.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

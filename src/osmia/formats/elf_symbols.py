@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass, field
 from operator import attrgetter
 
 from osmia.elf import SHN_ABS, Binding, ElfFile, Section, Symbol, SymbolType, Visibility
 from osmia.errors import ObjectFormatError
 from osmia.object.keys import Named, distinct_keys
 from osmia.object.model import DataKind
+from osmia.records import dataclass, field
 
 INSTRUCTION_SIZE = 8
 SHF_EXECINSTR = 0x4

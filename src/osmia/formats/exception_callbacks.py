@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from osmia.btf import DeclTag, Func, Kind
 from osmia.errors import ObjectFormatError
 from osmia.object.model import Linkage, Object
+from osmia.records import replace
 
 _PREFIX = "exception_callback:"
 

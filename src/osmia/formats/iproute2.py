@@ -7,7 +7,6 @@ named "ID/KEY" are stored in the prog array with that id.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from osmia.btf import BTF
@@ -36,6 +35,7 @@ from osmia.formats.map_ids import connect, give_tail_call_types
 from osmia.object.model import Function, Linkage, Map, Object, Program
 from osmia.object.sections import LEGACY_MAPS, TEXT, tail_call_of
 from osmia.object.uapi import ProgramType
+from osmia.records import replace
 
 DIALECT = "iproute2"
 
@@ -87,7 +87,7 @@ def read_object(
     read_pointers(table, obj, legacy.places, code.jump_tables)
     if declared is not None:
         declared.fill_slots(obj.maps, legacy.places, partial(program_at, table, obj), obj.externs)
-    obj.programs = _programs(table, obj, remarks)
+    obj.programs.update(_programs(table, obj, remarks))
     remarks += connect(obj)
     _give_types(obj, program_type)
     obj.remarks = tuple(remarks)

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from osmia.btf import BTF, Int, Struct
+from osmia.records import dataclass
 
 #: struct bpf_elf_map of iproute2; `map_flags` and others as a `.maps` declaration names them.
 ELF_MAP_FIELDS = (

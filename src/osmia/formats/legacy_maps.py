@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 from osmia.btf import BTF, DataSec, Kind, Struct, Var
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
@@ -24,6 +22,7 @@ from osmia.formats.map_ids import signed32
 from osmia.object.model import Map, Pinning
 from osmia.object.sections import LEGACY_MAPS
 from osmia.object.uapi import MAPS_IN_MAPS, MapType
+from osmia.records import dataclass, field, replace
 
 #: What iproute2 has room for; osmia takes more and says so.
 TC_MAPS = 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from osmia.btf import declaration
@@ -12,6 +11,7 @@ from osmia.isa.opcodes import JA_X, SLOT_SIZE
 from osmia.object.jump_tables import ENTRY_SIZE
 from osmia.object.jump_targets import jump_targets
 from osmia.object.model import DataSection, Function, Object, RelocationKind, SourceLine
+from osmia.records import dataclass
 
 #: As many targets of an indirect jump are listed behind it.
 MOST_TARGETS = 32

@@ -6,7 +6,6 @@ The counterpart of `btf_maps.py`, which reads them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 
 from osmia.btf import (
     BTF,
@@ -26,6 +25,7 @@ from osmia.formats.btf_maps import MAPS_SECTION, POINTER_SIZE, DeclarationReader
 from osmia.object.map_attributes import MAX_VALUES, find_attribute, values_count
 from osmia.object.model import Map
 from osmia.object.uapi import MAPS_IN_MAPS, MapType
+from osmia.records import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

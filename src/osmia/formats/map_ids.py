@@ -14,12 +14,12 @@ iproute2 lets a later entry overwrite an earlier one in silence; here that is an
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 
 from osmia.errors import ObjectFormatError
 from osmia.object.model import Map, Object, Program, RelocationKind
 from osmia.object.sections import tail_call_of
 from osmia.object.uapi import MAPS_IN_MAPS, MapFlag, MapType, ProgramType
+from osmia.records import replace
 
 #: inner_idx of a map that is a template only.
 TEMPLATE_ONLY = -1
@@ -106,7 +106,7 @@ class _Connection:
             if inner.attributes.get("inner_id") or index == TEMPLATE_ONLY:
                 continue
             self._check_inner(outer, template, inner, index)
-            if index in taken:
+            if taken.get(index, inner.name) != inner.name:
                 raise self._error(
                     f"map {outer.name!r}: {taken[index]!r} and {inner.name!r} are both for"
                     f" slot {index}"
@@ -168,7 +168,7 @@ class _Connection:
                     f" {array.name!r} has {array.max_entries} slots"
                 )
             slots = taken.setdefault(array.name, dict(array.slots))
-            if place.key in slots:
+            if slots.get(place.key, program.name) != program.name:
                 raise self._error(
                     f"map {array.name!r}: programs {slots[place.key]!r} and {program.name!r} are"
                     f" both for slot {place.key}"

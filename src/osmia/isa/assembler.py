@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from osmia.arguments import names_wrong_arguments
 from osmia.errors import AssemblerError
@@ -21,6 +20,7 @@ from osmia.isa.instruction import Instruction
 from osmia.isa.operands import S16, S32
 from osmia.isa.packing import ByteOrder, encode
 from osmia.isa.statements import Statement, helper_number, parse_statement
+from osmia.records import dataclass, replace
 
 _COMMENT = re.compile(r"(?:;|//|(?:^|(?<=\s))#).*")
 _LABEL = re.compile(r"\s*([A-Za-z_.$][\w.$]*)\s*:")

@@ -6,9 +6,8 @@ calls, or whose address it takes, are listed beside its successors.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
@@ -17,6 +16,7 @@ from osmia.errors import ObjectFormatError
 from osmia.isa import opcodes as op
 from osmia.isa.instruction import Instruction
 from osmia.isa.packing import Buffer, ByteOrder, walk
+from osmia.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,11 @@ class ControlFlow:
         if index < 0 or slot >= self.blocks[index].end:
             raise ValueError(f"slot {slot} is outside the code")
         return self.blocks[index]
+
+    def blocks_in(self, start: int, end: int) -> Sequence[BasicBlock]:
+        """The blocks that begin at `start` or later, and before `end`."""
+        starts = self._starts
+        return self.blocks[bisect_left(starts, start) : bisect_left(starts, end)]
 
     @cached_property
     def predecessors(self) -> Mapping[int, tuple[int, ...]]:

@@ -10,7 +10,6 @@ every call may change it.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Hashable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 
 from osmia.isa import opcodes as op
@@ -34,6 +33,7 @@ from osmia.isa.lattice import (
 from osmia.isa.liveness import registers_read, registers_written
 from osmia.isa.packing import ByteOrder
 from osmia.isa.state import State, sign_extended, unknown
+from osmia.records import dataclass, field
 
 Memory = Callable[[Hashable, int | None, int], Value | None]
 """What a load gives: of which token, at which offset (None: any) and of how many bytes. None

@@ -10,11 +10,11 @@ of Linus' tree that has the number; a distribution may have backported it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from osmia.arguments import names_wrong_arguments
+from osmia.records import dataclass
 
 # One helper a pair of lines: number, C prototype without the "bpf_" prefix; then
 # what it does. A line "since X" holds for what follows it: the enum only grows.

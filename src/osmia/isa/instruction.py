@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from osmia.isa import opcodes as op
+from osmia.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -8,7 +8,6 @@ register like others, and a call of a subprogram or kfunc is taken to read all o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from osmia.arguments import names_wrong_arguments
@@ -16,6 +15,7 @@ from osmia.isa import opcodes as op
 from osmia.isa.cfg import BasicBlock, ControlFlow
 from osmia.isa.forms import Form, form_of
 from osmia.isa.instruction import Instruction
+from osmia.records import dataclass
 
 ARGUMENTS = 0b111110
 """r1 to r5: what a call may read."""

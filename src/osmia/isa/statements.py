@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
@@ -30,6 +29,7 @@ from osmia.isa.operands import (
     read_register,
     read_size,
 )
+from osmia.records import dataclass
 
 _Operation = TypeVar("_Operation")
 

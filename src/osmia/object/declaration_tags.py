@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from osmia.btf import BTF, DeclTag, Func, Kind, Var
 from osmia.errors import ObjectFormatError
 from osmia.object.model import Object
 from osmia.object.uapi import MapType
+from osmia.records import dataclass, replace
 
 _SLOT = re.compile(r"(?P<map>[^/]+)/(?P<key>0[xX][0-9a-fA-F]+|[0-9]+)")
 

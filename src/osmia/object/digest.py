@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from osmia.btf import BTF
 from osmia.object.model import Object
 from osmia.object.unrelocated import unrelocated_code
+from osmia.records import replace
 
 #: Fields of Object that are no part of what it says.
 _APART = frozenset({"name", "path", "pin_digest", "remarks", "parts"})

@@ -6,7 +6,7 @@ jumps to it; no entry points outside of the function that has the jump.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from osmia.records import dataclass
 
 #: Bytes of one entry, as programs read it.
 ENTRY_SIZE = 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from osmia.errors import ObjectFormatError
@@ -15,6 +14,7 @@ from osmia.isa.lattice import ANY, Pointer, Value, atoms
 from osmia.isa.packing import ByteOrder
 from osmia.object.jump_tables import ENTRY_SIZE, JumpTable
 from osmia.object.model import Function, Object, RelocationKind
+from osmia.records import dataclass
 
 ROUNDS = 8
 """A jump that is only reached through others is found a round later; beyond, jumps may go to

@@ -8,8 +8,9 @@ nobody registered is an error that names it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.object.model import Map

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from osmia.records import dataclass
 
 
 class OtherSymbol(NamedTuple):

@@ -7,7 +7,6 @@ engine turns that into numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from osmia.errors import RelocationError
@@ -20,6 +19,7 @@ from osmia.object.model import (
     Relocation,
     RelocationKind,
 )
+from osmia.records import replace
 
 _EXTERNS = (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
 

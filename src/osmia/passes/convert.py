@@ -7,7 +7,6 @@ the same tags. `write_object` writes the result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from osmia.btf import BTFBuilder, DataSec, Int, Kind
@@ -25,6 +24,7 @@ from osmia.object.sections import (
 )
 from osmia.object.uapi import MAPS_IN_MAPS, MapType, ProgramType
 from osmia.passes.retyped import rebuilt, without_types
+from osmia.records import dataclass, replace
 
 #: Maps whose keys or values the kernel does not let BTF describe as plain numbers.
 _UNTYPED = frozenset(

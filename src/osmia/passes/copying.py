@@ -7,7 +7,6 @@ data that it refers to stay whose they are: a `Place` says what stands for them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from osmia.btf.agreement import declarations, disagreement
@@ -24,6 +23,7 @@ from osmia.object.model import (
 from osmia.object.sections import TEXT
 from osmia.passes.copied_types import CopiedTypes
 from osmia.passes.retyped import retyped_map
+from osmia.records import replace
 
 _SECTIONS = {
     ExternKind.KCONFIG: ".kconfig",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from osmia.btf import BTF, Int, IntEncoding, Kind
 from osmia.btf.core.match import Candidates
@@ -29,6 +28,7 @@ from osmia.object.model import CoreKind, CoreRelocation, Function, Object, Unres
 from osmia.object.uapi import ProgramType
 from osmia.passes.poison import POISON, poison
 from osmia.passes.target import Target
+from osmia.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,9 @@ def relocate_core(obj: Object, target: Target) -> Object:
         for program in obj.programs.values()
         if not program.autoload and program.type is not ProgramType.STRUCT_OPS
     }
-    result.functions = {
-        name: relocator.relocate(function)
-        if function.core_relocations and name not in left_out
-        else function
-        for name, function in obj.functions.items()
-    }
+    for name, function in obj.functions.items():
+        if function.core_relocations and name not in left_out:
+            result.functions[name] = relocator.relocate(function)
     return result
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from osmia.errors import RewriteError
@@ -15,6 +14,7 @@ from osmia.passes.prune import prune
 from osmia.passes.tail_call_sites import tail_call_sites
 from osmia.passes.tail_calls import direct_tail_calls, likely_keys
 from osmia.passes.target import Target
+from osmia.records import dataclass
 
 INDIRECT_NS: Final = 14
 """A tail call with a variable key, with retpolines; measured on x86-64."""
@@ -81,7 +81,7 @@ def _direct(obj: Object) -> Explanation:
     for site in tail_call_sites(known_code(obj)) if made is not obj else ():
         keys = likely_keys(obj, site, {}, {})
         if keys:
-            shown = ", ".join(map(str, keys[:8]))
+            shown = ", ".join(map(str, keys))
             changes.append(f"{site.function}, instruction {site.slot}: {site.map} with {shown}")
     ns = INDIRECT_NS - DIRECT_NS if changes else 0
     return Explanation(

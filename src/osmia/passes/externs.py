@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
 
 from osmia.btf import BTF, Func, Kind, Var
 from osmia.btf.core.match import essential_name, types_are_compatible
@@ -28,6 +27,7 @@ from osmia.passes.kconfig import SECTION, config_value, lay_out_config, layout_o
 from osmia.passes.kernel_files import AMBIGUOUS
 from osmia.passes.poison import POISONED_KFUNC, poison
 from osmia.passes.target import Target, UnknownPartError
+from osmia.records import replace
 
 VMLINUX = "vmlinux"
 
@@ -57,15 +57,13 @@ def resolve_externs(obj: Object, target: Target) -> Object:
     if nowhere:
         numbers = {name: number for number, name in enumerate(extern_order(obj))}
         nowhere = {name: numbers[name] for name in nowhere}
-    result.functions = {
-        name: bound(_without(function, nowhere, obj.byteorder), bindings)
-        for name, function in obj.functions.items()
-    }
+    for name, function in obj.functions.items():
+        result.functions[name] = bound(_without(function, nowhere, obj.byteorder), bindings)
     for section in result.data_sections.values():
         section.relocations = tuple(
             _resolved_pointer(result, relocation) for relocation in section.relocations
         )
-    result.externs = {}
+    result.externs.clear()
     if result.btf is not None and undefined:
         result.btf = as_defined(result.btf, undefined)
     return result

@@ -10,7 +10,6 @@ Functions join the Object (`copying`), or are bound in a way that the engine has
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from osmia.errors import LinkError, NotSupportedError
@@ -39,6 +38,7 @@ from osmia.passes.providers import (
     live_map,
 )
 from osmia.passes.verifier_rules import check_callable
+from osmia.records import replace
 
 #: A way to bind functions: "copy", or one of an engine's own.
 Way = Callable[[Found, Extern, Object], Binding]

@@ -9,7 +9,6 @@ taken stay what they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from osmia.errors import EditError, RewriteError
@@ -26,6 +25,7 @@ from osmia.object.known_code import known_code
 from osmia.object.model import Function, Object, Relocation, RelocationKind
 from osmia.passes.inlined_body import inlined_body, written_registers
 from osmia.passes.tail_call_sites import has_tail_calls, tail_calling
+from osmia.records import dataclass, replace
 
 _SAVED: Final = 0b1111 << 6
 """r6 to r9, which a call keeps."""

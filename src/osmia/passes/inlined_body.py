@@ -7,7 +7,6 @@ function goes on behind its code.
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from typing import Final, cast
 
 from osmia.errors import RewriteError
@@ -21,6 +20,7 @@ from osmia.object.editing import FunctionEditor, Label
 from osmia.object.editing.line_records import LineRecords
 from osmia.object.jump_targets import jump_targets
 from osmia.object.model import Function, Object
+from osmia.records import replace
 
 _FRAME = op.FRAME_POINTER
 _MOV64_X: Final = int(op.Class.ALU64 | op.AluOp.MOV | op.Source.X)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from osmia.btf import BTF, Array, Enum, Enum64, Int
 from osmia.errors import RelocationError
 from osmia.object.model import DataKind, DataSection, Extern, Variable
 from osmia.passes.target import Target, UnknownPartError
+from osmia.records import dataclass
 
 SECTION = ".kconfig"
 TRISTATE = {"n": 0, "y": 1, "m": 2}  # enum libbpf_tristate

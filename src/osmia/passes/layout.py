@@ -10,12 +10,12 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from sys import byteorder as native_byteorder
 
 from osmia.errors import RelocationError
 from osmia.object.model import Object, Program, Relocation, RelocationKind, Unresolved
 from osmia.object.uapi import MAX_INSTRUCTIONS
+from osmia.records import dataclass, field
 
 SLOT = 8
 NO_LINE = bytes(16)

@@ -7,10 +7,10 @@ program, and its tag, are the same.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import replace
 
 from osmia.object.model import Function, Object, Relocation, RelocationKind, Unresolved
 from osmia.passes.poison import POISONED_MAP, poison
+from osmia.records import replace
 
 
 def left_out(obj: Object, given: Container[str] = ()) -> dict[str, int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from osmia.object.model import DataSection, Extern, Object, Program, RelocationKind
 from osmia.object.uapi import ProgramType
 from osmia.passes.binding import Binding
 from osmia.passes.providers import Found, engine_functions, live_map
+from osmia.records import dataclass, replace
 
 _EXTERNS = (RelocationKind.EXTERN, RelocationKind.EXTERN_CALL)
 

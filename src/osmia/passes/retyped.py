@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Set
-from dataclasses import replace
 from typing import Literal, cast
 
 from osmia.btf import BTF, BTFBuilder
 from osmia.btf.references import referenced_ids
 from osmia.object.map_attributes import find_attribute
 from osmia.object.model import Function, Map, Object
+from osmia.records import replace
 
 
 def without_types(obj: Object, unwanted: Set[int]) -> Object:

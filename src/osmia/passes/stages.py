@@ -8,7 +8,6 @@ nothing to do is not even imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Unpack
@@ -18,6 +17,7 @@ from osmia.object.uapi import MapType
 from osmia.passes.layout import ProgramLayout, lay_out_program
 from osmia.passes.options import PASS_OPTIONS, PassOptions
 from osmia.passes.target import Target
+from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.passes.binding import Resolver
@@ -38,14 +38,15 @@ class Setting:
     """What a pass may ask beside the Object.
 
     `target` is the machine to prepare for; `resolvers` are asked in order for externs, before
-    the target; `given_maps` are the maps that the load is given, by name; `options` those of
-    passes.
+    the target; `given_maps` are the maps that the load is given, by name; `pinned` reads which
+    slots are filled in prog arrays of the object that are pinned; `options` those of passes.
     """
 
     target: Target
     resolvers: Sequence[Resolver]
     given_maps: Collection[str]
     options: PassOptions
+    pinned: Callable[[Object], Mapping[str, Collection[int]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,18 @@ def prepare(
     resolvers: Sequence[Resolver] = (),
     *,
     given_maps: Collection[str] = (),
+    pinned: Callable[[Object], Mapping[str, Collection[int]]] | None = None,
     **options: Unpack[PassOptions],
 ) -> Prepared:
     """`obj` ready for an engine: what the passes of all stages make of it.
 
-    `given_maps` names the maps that the load is given, which it need not make. Raises what
-    the passes raise, and TypeError for an option that no pass has.
+    `given_maps` names the maps that the load is given, which it need not make; `pinned` as in
+    `Setting`, for who reuses pins. Raises what the passes raise, and TypeError for an option that
+    no pass has.
     """
     if not isinstance(target, Target):
         raise TypeError(f"target={target!r:.80}: an osmia.Target is needed")
-    setting = Setting(target, resolvers, given_maps, options)
+    setting = Setting(target, resolvers, given_maps, options, pinned)
     if options:
         obj = obj.copy()  # further passes may change what they are given
     linked = obj
@@ -233,15 +236,17 @@ def _make_direct(obj: Object, setting: Setting) -> Object:
     if isinstance(given, str):
         raise ValueError(f"direct_tail_calls={given!r}: True, 'count', or keys by map or function")
     hot = None if isinstance(given, bool) else given
-    filled = _filled(obj, setting.given_maps) if hot is None else {}
+    filled = _filled(obj, setting) if hot is None else {}
     return direct_tail_calls(obj, hot, filled=filled, variable=setting.given_maps)
 
 
-def _filled(obj: Object, given: Collection[str]) -> dict[str, list[int]]:
-    """The slots that are filled in the prog arrays which a load is given."""
+def _filled(obj: Object, setting: Setting) -> dict[str, Collection[int]]:
+    """The slots that are filled in the prog arrays which a load is given or finds pinned."""
+    pinned = setting.pinned(obj) if setting.pinned is not None else {}
+    given = setting.given_maps
     if not isinstance(given, Mapping):
-        return {}
-    return {
+        return dict(pinned)
+    return dict(pinned) | {
         name: list(array)
         for name, array in given.items()
         if name in obj.maps and obj.maps[name].type is MapType.PROG_ARRAY

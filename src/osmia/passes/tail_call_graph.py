@@ -8,7 +8,6 @@ pinned by name is the same map in all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from osmia.object.frames import frame_sizes
@@ -16,7 +15,8 @@ from osmia.object.known_code import KnownCode, known_code
 from osmia.object.model import Map, Object, Pinning, SourceLine
 from osmia.object.uapi import MapType
 from osmia.passes.call_paths import call_paths, rounded
-from osmia.passes.tail_call_sites import TailCallSite, tail_call_sites
+from osmia.passes.tail_call_sites import TailCallSite, source_line, tail_call_sites
+from osmia.records import dataclass, field
 
 LIMIT: Final = 33
 """Tail calls that one run may make (MAX_TAIL_CALL_CNT)."""
@@ -269,7 +269,7 @@ def _graph_site(
             if site.keys is None
             else any(key < definition.max_entries and key not in slots for key in site.keys)
         )
-    line = _line(obj, site)
+    line = source_line(obj, site)
     return GraphSite(
         program, site, line, path, below, targets, open_slots, _indirect(site, obj.maps)
     )
@@ -289,12 +289,3 @@ def _indirect(site: TailCallSite, maps: Mapping[str, Map]) -> str:
     if definition is not None and (site.key or 0) >= definition.max_entries:
         return f"key {site.key} is beyond the map's {definition.max_entries} slots"
     return ""
-
-
-def _line(obj: Object, site: TailCallSite) -> SourceLine | None:
-    found = None
-    for line in obj.source_lines(site.function):
-        if line.slot > site.slot:
-            break
-        found = line
-    return found

@@ -8,13 +8,13 @@ reaches is grey.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from typing import Final, TypeAlias
 
 from osmia.passes.call_paths import FRAMES
 from osmia.passes.tail_call_graph import GraphSite, ProgramNode, TailCallGraph
+from osmia.records import dataclass
 
 _WIDTH, _HEIGHT, _GAP, _COLUMN, _MARGIN = 208, 64, 26, 132, 28
 _PASSING: Final = 8

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import NotSupportedError
+from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.object import Object

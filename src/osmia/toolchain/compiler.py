@@ -15,12 +15,12 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from osmia import cache
 from osmia.errors import CompileError
+from osmia.records import dataclass
 
 # Older ones lack type tags, atomics or the 32-bit subregisters that verifiers expect.
 _OLDEST = 14

@@ -4,13 +4,13 @@ functions."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 
 from osmia.isa import opcodes as op
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
 from osmia.object.model import SourceLine
+from osmia.records import dataclass, field
 from osmia.vm.layout import (
     FUNCTION_HANDLE,
     FUNCTION_HANDLE_SHIFT,

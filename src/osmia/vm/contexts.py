@@ -7,11 +7,11 @@ and data_end fields hold real pointers. What a test run sets is what the kernel'
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from osmia.object.uapi import AttachType, ProgramType
+from osmia.records import dataclass, field, replace
 
 if TYPE_CHECKING:
     from osmia.values import Codec

@@ -8,7 +8,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -22,6 +21,7 @@ from osmia.isa.instruction import Instruction
 from osmia.locks import Order, make_lock
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
+from osmia.records import replace
 from osmia.vm import layout
 from osmia.vm.access import Areas
 from osmia.vm.check import check
@@ -335,13 +335,11 @@ class Vm:
     @staticmethod
     def _claim(array: MapBody, program: VmProgram) -> None:
         """Make a program the array's owner, or see that it agrees with the owner."""
-        wanted = (program.type, program.expected_attach_type, program.return_type)
+        wanted = (program.type, program.expected_attach_type)
         if array.owner is None:
             array.owner = wanted
         elif array.owner != wanted:
             hint = f"its owner is of type {array.owner[0]}, attach type {array.owner[1]}"
-            if array.owner[:2] == wanted[:2]:
-                hint = f"its programs return {array.owner[2]!r}, this one {program.return_type!r}"
             what = f"store program {program.name!r} in map {array.name!r}"
             raise KernelError(errno.EINVAL, what, hint=hint)
 
@@ -381,7 +379,6 @@ class Vm:
         function_names: Mapping[int, str] | None = None,
         lines: Mapping[int, SourceLine] | None = None,
         jumps: Mapping[int, Sequence[int]] | None = None,
-        return_type: str = "",
         signature: str = "",
     ) -> VmProgram:
         """Load packed code whose relocations are numbers of this vm's maps.
@@ -402,7 +399,6 @@ class Vm:
                 checked,
                 type,
                 expected_attach_type=expected_attach_type,
-                return_type=return_type,
                 signature=signature,
             )
             check_depth(program)

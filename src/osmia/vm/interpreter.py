@@ -8,7 +8,6 @@ what compiled code does: unwritten registers are 0 and addresses are masked to t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from osmia.errors import ClosedError
@@ -17,6 +16,7 @@ from osmia.isa import opcodes as op
 from osmia.isa.alu import M32, M64, signed
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
+from osmia.records import dataclass
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, StackFrame
 from osmia.vm.budgets import INTERPRETER_BUDGET

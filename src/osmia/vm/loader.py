@@ -41,7 +41,7 @@ from osmia.vm.loaded import Owners, VmObject
 from osmia.vm.map_loader import MapLoader
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.programs import VmProgram
-from osmia.vm.signatures import return_type, signature
+from osmia.vm.signatures import signature
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -189,6 +189,7 @@ class _Loader:
             self.linked.update(self.held.functions)
         self.maps = MapLoader(self.obj, self.vm, self.undo)
         self.maps.create(given, others)
+        returns = self.maps.check_slots(given)
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self.maps.fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
@@ -204,6 +205,7 @@ class _Loader:
             owners=owners,
             engine_functions=self.linked,
         )
+        loaded.tail_call_returns = returns
         loaded.rebinders = {
             name: partial(self._rebind, name) for name in self.places if name in self.externs
         }
@@ -258,11 +260,12 @@ class _Loader:
                 for line in self.obj.source_lines(name)
             },
             jumps=jumps,
-            return_type=return_type(text),
             signature=text,
         )
         self.undo.callback(self.vm.unload, [loaded])
         loaded.definition = program
+        if self.obj.btf is not None and function.btf_id:
+            loaded.declared = self.obj.btf, function.btf_id
         return loaded
 
     def _create_tables(

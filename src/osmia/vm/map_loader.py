@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import Map
+from osmia.engine.maps.references import ProgramArray
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
+from osmia.engine.tail_call_returns import TailCallReturns, check_slots
 from osmia.errors import MapMismatchError, NotSupportedError, RelocationError
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object
@@ -63,7 +66,10 @@ class MapLoader:
         check_reuse(definition, given.info, named(given))
         raw = held.another()  # closed with this object, not with the one that gave it
         key, value = self._codecs(definition)
-        self._add(definition, Map.over(raw, key or given.key_codec, value or given.value_codec))
+        made = Map.over(raw, key or given.key_codec, value or given.value_codec)
+        if isinstance(made, ProgramArray) and isinstance(given, ProgramArray):
+            made.callers = given.callers
+        self._add(definition, made)
 
     def _effective(self, definition: model.Map) -> model.Map:
         return effective(definition, len(self.vm.cpus))
@@ -141,6 +147,15 @@ class MapLoader:
         if read_only:
             made.freeze()
         return raw
+
+    def check_slots(self, given: Mapping[str, Map]) -> TailCallReturns | None:
+        """Check what the prog arrays will hold; see `engine.tail_call_returns`. Where a tail call
+        replaces the whole program, none returns to a subprogram's caller."""
+        arrays = {name: made for name, made in self.maps.items() if isinstance(made, ProgramArray)}
+        if self.vm.tail_calls == "program":
+            return None
+        reused = {name: partial(arrays.__getitem__, name) for name in arrays if name in given}
+        return check_slots(self.obj, arrays, reused, variable=given)
 
     def fill_slots(self, programs: Mapping[str, VmProgram], given: Container[str]) -> None:
         """Store initial values: inner maps, and the programs of prog arrays."""

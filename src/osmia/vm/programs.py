@@ -58,7 +58,6 @@ class VmProgram(engine.Program):
         program_type: ProgramType | None,
         *,
         expected_attach_type: AttachType | None = None,
-        return_type: str = "",
         signature: str = "",
     ) -> None:
         self.vm = vm
@@ -67,7 +66,6 @@ class VmProgram(engine.Program):
         self.name = code.name
         self.type = program_type
         self.expected_attach_type = expected_attach_type
-        self.return_type = return_type
         self.signature = signature
         self.definition: model.Program | None = None
         self.calls = frozenset(

@@ -23,11 +23,6 @@ def signature(btf: BTF | None, type_id: int) -> str:
     return f"{_spelled(btf, kind.return_type, 0)}({arguments})"
 
 
-def return_type(text: str) -> str:
-    """What a signature returns."""
-    return text.partition("(")[0]
-
-
 def _spelled(btf: BTF, type_id: int, depth: int) -> str:
     resolved = btf.resolve(type_id)
     if not resolved or depth > _DEPTH:

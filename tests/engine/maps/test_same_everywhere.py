@@ -261,6 +261,7 @@ RECORDS: Mapping[str, list[Operation]] = {
 }
 #: Members that are no operations, or that one engine has alone.
 ELSEWHERE = {
+    "callers": "what loads share: test_tail_call_returns.py",
     "id": "a number of the engine's",
     "raw": "the engine's own",
     "value_size": "with the key's",

@@ -21,6 +21,7 @@ from osmia.kernel.maps import MapTypes
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import MapFlag, MapType
+from osmia.values.stacks import Stack
 
 pytestmark = pytest.mark.kernel
 MakeMap = Callable[..., Any]
@@ -141,5 +142,5 @@ def test_storage_is_keyed_by_whom_it_belongs_to(make_map: MakeMap) -> None:
 def test_stack_traces_end_at_the_first_zero(make_map: MakeMap) -> None:
     stacks = make_map(MapType.STACK_TRACE, value_size=80)
     assert list(stacks.items()) == []
-    assert stacks._decode_value(struct.pack("=10Q", 1, 2, 3, *[0] * 7)) == [1, 2, 3]
+    assert stacks._decode_value(struct.pack("=10Q", 1, 2, 3, *[0] * 7)) == Stack([1, 2, 3])
     assert stacks.get(3) is None

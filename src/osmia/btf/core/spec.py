@@ -6,8 +6,6 @@ object's own BTF and then followed in the kernel's. Rules as in tools/lib/bpf/re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from osmia.btf.core.match import (
     essential_name,
     fields_are_compatible,
@@ -26,6 +24,7 @@ from osmia.btf.types import (
     Union,
 )
 from osmia.errors import ObjectFormatError
+from osmia.records import dataclass, replace
 
 #: As many steps as an access string may have, and members a path may go through.
 MAX_STEPS = 64

@@ -5,23 +5,30 @@
 ...     counts.get(8, 0)
 """
 
-from osmia.engine.maps.base import Map
-from osmia.engine.maps.devices import DeviceMap
-from osmia.engine.maps.indexed import (
-    ArenaMap,
-    ArrayMap,
-    InstructionArrayMap,
-    PerCpuArrayMap,
-    StackTraceMap,
-)
-from osmia.engine.maps.info import MapInfo
-from osmia.engine.maps.keyed import KeyedMap
-from osmia.engine.maps.lpm_trie import LpmTrie
-from osmia.engine.maps.per_cpu import PerCpuMap
-from osmia.engine.maps.queues import BloomFilter, QueueMap
-from osmia.engine.maps.references import LocalStorage, MapOfMaps, ProgramArray, ReferenceMap
-from osmia.engine.maps.streams import EventMap, PerfEventArray, RingBufferMap
-from osmia.engine.maps.user_ring import UserRingBufferMap
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osmia.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from osmia.engine.maps.base import Map
+    from osmia.engine.maps.devices import DeviceMap
+    from osmia.engine.maps.indexed import (
+        ArenaMap,
+        ArrayMap,
+        InstructionArrayMap,
+        PerCpuArrayMap,
+        StackTraceMap,
+    )
+    from osmia.engine.maps.info import MapInfo
+    from osmia.engine.maps.keyed import KeyedMap
+    from osmia.engine.maps.lpm_trie import LpmTrie
+    from osmia.engine.maps.per_cpu import PerCpuMap
+    from osmia.engine.maps.queues import BloomFilter, QueueMap
+    from osmia.engine.maps.references import LocalStorage, MapOfMaps, ProgramArray, ReferenceMap
+    from osmia.engine.maps.streams import EventMap, PerfEventArray, RingBufferMap
+    from osmia.engine.maps.user_ring import UserRingBufferMap
 
 __all__ = [
     "ArenaMap",
@@ -46,3 +53,21 @@ __all__ = [
     "StackTraceMap",
     "UserRingBufferMap",
 ]
+
+if not TYPE_CHECKING:  # or every name would be one, to type checkers
+    __getattr__ = on_demand(
+        __name__,
+        {
+            ".base": "Map",
+            ".devices": "DeviceMap",
+            ".indexed": "ArenaMap ArrayMap InstructionArrayMap PerCpuArrayMap StackTraceMap",
+            ".info": "MapInfo",
+            ".keyed": "KeyedMap",
+            ".lpm_trie": "LpmTrie",
+            ".per_cpu": "PerCpuMap",
+            ".queues": "BloomFilter QueueMap",
+            ".references": "LocalStorage MapOfMaps ProgramArray ReferenceMap",
+            ".streams": "EventMap PerfEventArray RingBufferMap",
+            ".user_ring": "UserRingBufferMap",
+        },
+    )

@@ -52,6 +52,27 @@ class CreateOptions(OpenOptions, total=False):
     excl_prog_hash: bytes
 
 
+#: The module whose class handles a type, imported when a map of that type is met.
+_HOMES: dict[int, str] = {
+    MapType[name]: module
+    for module, names in {
+        "devices": "DEVMAP DEVMAP_HASH CPUMAP",
+        "indexed": "ARRAY INSN_ARRAY PERCPU_ARRAY STACK_TRACE ARENA",
+        "keyed": "HASH LRU_HASH CGROUP_STORAGE STRUCT_OPS",
+        "lpm_trie": "LPM_TRIE",
+        "per_cpu": "PERCPU_HASH LRU_PERCPU_HASH PERCPU_CGROUP_STORAGE",
+        "queues": "QUEUE STACK BLOOM_FILTER",
+        "references": (
+            "ARRAY_OF_MAPS CGROUP_ARRAY CGRP_STORAGE HASH_OF_MAPS INODE_STORAGE PROG_ARRAY "
+            "REUSEPORT_SOCKARRAY SK_STORAGE SOCKHASH SOCKMAP TASK_STORAGE XSKMAP"
+        ),
+        "streams": "RINGBUF PERF_EVENT_ARRAY",
+        "user_ring": "USER_RINGBUF",
+    }.items()
+    for name in names.split()
+}
+
+
 class Map:
     """A map with typed keys and values. Close it, or use it in a `with` block.
 
@@ -97,6 +118,8 @@ class Map:
     @names_wrong_arguments
     def class_for(map_type: int) -> type[Map]:
         """The class that handles a map type; the plainest one for types unknown here."""
+        if map_type not in Map._classes and map_type in _HOMES:
+            importlib.import_module(f"osmia.engine.maps.{_HOMES[map_type]}")
         return Map._classes.get(map_type, Map)
 
     @staticmethod

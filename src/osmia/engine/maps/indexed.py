@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.engine.maps.base import Map
@@ -13,6 +14,7 @@ from osmia.engine.maps.per_cpu import PerCpuMap
 from osmia.errors import NotSupportedError
 from osmia.object.uapi import MapFlag, MapType
 from osmia.values import Codec
+from osmia.values.stacks import Stack
 
 if TYPE_CHECKING:
     import numpy
@@ -61,22 +63,15 @@ class PerCpuArrayMap(_Indexed, PerCpuMap, types=(MapType.PERCPU_ARRAY,)):
 
 
 class StackTraceMap(KeyedMap, types=(MapType.STACK_TRACE,)):
-    """BPF_MAP_TYPE_STACK_TRACE: lists of return addresses, innermost first, by stack id.
-
-    Maps made with BPF_F_STACK_BUILD_ID keep their values as undecoded bytes.
-    """
+    """BPF_MAP_TYPE_STACK_TRACE: a Stack by stack id; of maps made with BPF_F_STACK_BUILD_ID its
+    elements are places in files."""
 
     def decode_values(self, data: bytes) -> Iterator[Any]:
         """The stacks in undecoded bytes of several, one after the other."""
         return self._one_by_one(data)
 
     def _decoder(self, codec: Codec | None) -> Any:
-        return bytes if MapFlag.STACK_BUILD_ID in self.flags else _addresses
-
-
-def _addresses(data: bytes) -> list[int]:
-    addresses = memoryview(data).cast("Q").tolist()
-    return addresses[: addresses.index(0)] if 0 in addresses else addresses
+        return partial(Stack.from_bytes, build_ids=MapFlag.STACK_BUILD_ID in self.flags)
 
 
 class ArenaMap(Map, types=(MapType.ARENA,)):

@@ -28,7 +28,8 @@ from osmia.values import Codec, IntCodec, PointerCodec
 if TYPE_CHECKING:
     import numpy
 
-_MISSING: Any = object()
+MISSING: Any = object()
+"""No value is given."""
 
 
 def quick_encoder(codec: Codec | None, encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
@@ -142,7 +143,7 @@ class KeyedMap(
         if error := self._update(encoded, data):
             raise self._error(Operation.UPDATE, error, key)
 
-    def update(self, key: Any, value: Any = _MISSING, flags: int = 0) -> None:  # type: ignore[override]
+    def update(self, key: Any, value: Any = MISSING, flags: int = 0) -> None:  # type: ignore[override]
         """`update(key, value, flags)` sets one value, as BPF_MAP_UPDATE_ELEM does.
 
         `flags`: ElementFlag.NOEXIST raises KeyExistsError where the key exists, EXIST
@@ -150,7 +151,7 @@ class KeyedMap(
 
         `update(entries)` with a mapping or pairs is `update_many`, as for a dict.
         """
-        if value is _MISSING:
+        if value is MISSING:
             self.update_many(key, flags=flags)
             return
         try:
@@ -181,12 +182,12 @@ class KeyedMap(
             raise self._error(Operation.TAKE, value, key)
         return self._decode_value(value)
 
-    def pop(self, key: Any, default: Any = _MISSING) -> Any:
+    def pop(self, key: Any, default: Any = MISSING) -> Any:
         """Take an entry out: in one step where the engine can, else a lookup and a delete."""
         value = self.raw.take_out(self.encode_key(key))
         if not isinstance(value, int):
             return self._decode_value(value)
-        if value == errno.ENOENT and default is not _MISSING:
+        if value == errno.ENOENT and default is not MISSING:
             return default
         raise self._error(Operation.TAKE, value, key)
 
@@ -203,14 +204,14 @@ class KeyedMap(
         Of several that try at once, one stores, and all get what it stored; where keys are
         indices, which exist to the kernel also without a value, the last one's stays.
         """
-        value = self.get(key, _MISSING)
-        if value is _MISSING and self.type in INDEXED_MAPS:
+        value = self.get(key, MISSING)
+        if value is MISSING and self.type in INDEXED_MAPS:
             self.update(key, default)
             return self.get(key, default)  # a value of zeros empties the slot again
-        while value is _MISSING:
+        while value is MISSING:
             with suppress(KeyExistsError):
                 self.update(key, default, ElementFlag.NOEXIST)
-            value = self.get(key, _MISSING)
+            value = self.get(key, MISSING)
         return value
 
     def __iter__(self) -> Iterator[Any]:

@@ -9,11 +9,14 @@ XDP sockets.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from osmia.engine.maps.base import Map
-from osmia.engine.maps.keyed import KeyedMap
+from osmia.engine.maps.keyed import MISSING, KeyedMap
+from osmia.engine.program import Program
+from osmia.engine.raw_map import RawMap
+from osmia.engine.tail_call_returns import TailCallers
 from osmia.object.uapi import MapType
 from osmia.values import Codec
 
@@ -59,9 +62,45 @@ class ProgramArray(ReferenceMap, types=(MapType.PROG_ARRAY,)):
 
     The first program stored or using the array decides what it takes: its type, its
     expected attach type, whether it was compiled (`info.owner_prog_type`); KernelError
-    EINVAL for others. The kernel empties the array when no program and no pin holds it
-    in user space any more.
+    EINVAL for others. Where a tail call in a subprogram of a loaded object reaches the slot, a
+    program of another return type is a TailCallError; so it is through every map that was given
+    as `maps=`, not through handles opened by id or pin. The kernel empties the array when no
+    program and no pin holds it in user space any more.
     """
+
+    def __init__(
+        self, raw: RawMap, key_codec: Codec | None = None, value_codec: Codec | None = None
+    ) -> None:
+        super().__init__(raw, key_codec, value_codec)
+        self.callers = TailCallers()
+        """The tail calls in subprograms that reach it."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self.callers:
+            self._check(key, value)
+        super().__setitem__(key, value)
+
+    def update(self, key: Any, value: Any = MISSING, flags: int = 0) -> None:  # type: ignore[override]
+        """As of every map; a program of another type than a subprogram's is a TailCallError."""
+        if value is not MISSING and self.callers:
+            self._check(key, value)
+        super().update(key, value, flags)
+
+    def update_many(
+        self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | Any, flags: int = 0
+    ) -> None:
+        """As of every map; all is checked before anything is stored."""
+        if self.callers and not hasattr(entries, "dtype"):
+            pairs = entries.items() if isinstance(entries, Mapping) else entries
+            entries = [(key, value) for key, value in pairs]
+            for key, value in entries:
+                self._check(key, value)
+        super().update_many(entries, flags)
+
+    def _check(self, key: Any, value: Any) -> None:
+        if isinstance(value, Program):
+            index = int.from_bytes(self.encode_key(key), sys.byteorder)
+            self.callers.check(index, value.name, value.function_type())
 
     def open(self, key: Any) -> Any:
         """The program under `key`; the caller closes it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.records import dataclass
 
 Kind = Literal["program", "map", "link", "btf"]
 

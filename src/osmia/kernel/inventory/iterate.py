@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from osmia.engine.maps.info import MapInfo
 from osmia.errors import KernelError
-from osmia.kernel.links.info import LinkInfo, link_info
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.programs.info import ProgramInfo, program_info
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import BtfObjectInfo, btf_info
 from osmia.kernel.sys.fd import FileDescriptor
+
+if TYPE_CHECKING:
+    from osmia.kernel.links.info import LinkInfo
 
 _Info = TypeVar("_Info")
 
@@ -54,6 +56,8 @@ def maps() -> Iterator[MapInfo]:
 
 def links() -> Iterator[LinkInfo]:
     """All links."""
+    from osmia.kernel.links.info import link_info
+
     return _infos(link_ids(), syscall.link_get_fd_by_id, link_info)
 
 

@@ -11,7 +11,6 @@ import os
 import struct
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from osmia.arguments import names_wrong_arguments
@@ -40,6 +39,7 @@ from osmia.kernel.rtnetlink.tc_messages import (
 from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
 from osmia.object.uapi import AttachType
+from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.engine.program import Program

@@ -7,13 +7,13 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkInfo as RawLinkInfo
 from osmia.object.uapi import AttachType, LinkType
+from osmia.records import dataclass, field
 
 _NAME_BYTES = 256
 _PATH_BYTES = 4096

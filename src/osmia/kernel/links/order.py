@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from osmia.engine.link import Link
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.sys.attributes import LinkOrderOptions
 from osmia.object.uapi import MapFlag
+from osmia.records import dataclass
 
 # BPF_F_* of include/uapi/linux/bpf.h
 _BEFORE, _AFTER, _ID = 8, 16, 32

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
 from osmia.errors import KernelError
@@ -15,6 +13,7 @@ from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
+from osmia.records import dataclass
 
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 _NETKIT = {"primary": AttachType.NETKIT_PRIMARY, "peer": AttachType.NETKIT_PEER}

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 
 from osmia.errors import NotSupportedError
+from osmia.records import dataclass
 
 EM_X86_64, EM_AARCH64 = 62, 183
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from osmia.btf import BTF, Kind
@@ -76,13 +77,15 @@ def find_in_program(program: Program, btf: BTF | None, name: str) -> AttachTarge
     return AttachTarget(type_id, "")
 
 
-def _places(target: Target, module: str | None) -> list[tuple[str, BTF]]:
+def _places(target: Target, module: str | None) -> Iterator[tuple[str, BTF]]:
+    """Where to look, in order; the modules' types are read only for who comes so far."""
     assert target.btf is not None
-    if module is None:
-        return [("vmlinux", target.btf), *target.modules.items()]
-    if module == "vmlinux":
-        return [("vmlinux", target.btf)]
-    return [(name, btf) for name, btf in target.modules.items() if name == module]
+    if module in (None, "vmlinux"):
+        yield "vmlinux", target.btf
+    if module != "vmlinux":
+        for name, btf in target.modules.items():
+            if module in (None, name):
+                yield name, btf
 
 
 def _own_type(btf: BTF, name: str, kind: Kind) -> int:

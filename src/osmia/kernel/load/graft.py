@@ -7,7 +7,6 @@ import os
 import struct
 from collections.abc import Callable, Container
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from osmia.object.model import Object, Pinning
 from osmia.object.sections import tail_call_of
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.passes.attachment import find_program, for_graft
+from osmia.records import replace
 
 _TC_PREFIX = "m:"
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from osmia.btf import BTF
 from osmia.engine.maps import Map
+from osmia.engine.maps.references import ProgramArray
+from osmia.engine.tail_call_returns import TailCallers
 from osmia.kernel.maps import KernelMap, read_info
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.pins import pin
@@ -38,10 +41,16 @@ class HeldMap:
         self._btf = btf
         self._like = (like.key_codec, like.value_codec) if like is not None else (None, None)
         self._map: Map | None = None
+        self._other = like
 
     def fileno(self) -> int:
         """The descriptor's number. ClosedError after `close`."""
         return self._fd.fileno()
+
+    @cached_property
+    def callers(self) -> TailCallers:
+        """Who reaches a prog array, of all handles on it that were made one from the other."""
+        return self._other.callers if isinstance(self._other, ProgramArray) else TailCallers()
 
     @property
     def file(self) -> FileDescriptor:
@@ -59,7 +68,9 @@ class HeldMap:
             raw = KernelMap(self._fd, read_info(self.fileno()), self.definition.name)
             key, value = self.definition.key_type_id, self.definition.value_type_id
             codecs = self._codec(key) or self._like[0], self._codec(value) or self._like[1]
-            self._map = Map.class_for(raw.type)(raw, *codecs)
+            self._map = made = Map.class_for(raw.type)(raw, *codecs)
+            if isinstance(made, ProgramArray):
+                made.callers = self.callers
         return self._map
 
     def _codec(self, type_id: int) -> Codec | None:

@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +23,7 @@ from osmia.kernel.sys.syscall import Command, error_of, map_element
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object
 from osmia.object.uapi import MapFlag
+from osmia.records import replace
 from osmia.values.variables import Store
 
 if TYPE_CHECKING:

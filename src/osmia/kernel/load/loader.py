@@ -18,6 +18,7 @@ from osmia.kernel.load.definitions import config_layout
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.map_loader import MapLoader
 from osmia.kernel.load.object_btf import load_object_btf
+from osmia.kernel.load.pin_paths import pinned_keys
 from osmia.kernel.load.struct_ops import Callback, StructOps, programs_to_load
 from osmia.kernel.load.target import kernel_target, module_btf_descriptor
 from osmia.kernel.programs.loading import ProgramImage
@@ -168,7 +169,14 @@ class _Loader:
     ) -> KernelObject:
         self._check_types()
         resolvers = [self.imports] if self.imports is not None else ()
-        self.prepared = prepare(self.source, self.target, resolvers, given_maps=given, **options)
+        self.prepared = prepare(
+            self.source,
+            self.target,
+            resolvers,
+            given_maps=given,
+            pinned=partial(pinned_keys, pin_root=pin_root),
+            **options,
+        )
         self.obj = self.prepared.object
         with ExitStack() as undo:
             self._load_btf(undo)
@@ -179,6 +187,7 @@ class _Loader:
             self.maps.create(given, self.imports)
             if any(s.relocations for s in self.obj.data_sections.values()):
                 warn_of_pointers(self.obj)
+            returns = self.maps.check_slots(given)
             programs = self._load_programs(undo)
             self.maps.fill_slots(programs)
             loaded = KernelObject(
@@ -190,6 +199,7 @@ class _Loader:
                 source=self.source.copy(),
                 linked=self.prepared.linked,
             )
+            loaded.tail_call_returns = returns
             undo.pop_all()
         self.attach_to = {}  # who clones says of what
         if self.btf is not None:
@@ -291,11 +301,17 @@ class _Loader:
                 source_lines=lambda: self._source_lines(layout),
             )
             try:
-                return KernelProgram.from_image(made, definition=program, log_level=self.log_level)
+                loaded = KernelProgram.from_image(
+                    made, definition=program, log_level=self.log_level
+                )
             except VerifierError as error:
                 from osmia.kernel.load.poison import explained
 
                 raise explained(error, layout.unresolved) from None
+            function = self.obj.functions[program.function]
+            if self.obj.btf is not None and function.btf_id:
+                loaded.declared = self.obj.btf, function.btf_id
+            return loaded
 
     def _function_info(self, layout: ProgramLayout) -> bytes:
         """The records for BPF_PROG_LOAD, with the copies that stand for some functions."""

@@ -7,19 +7,21 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from osmia.engine.initial_values import initial_values
 from osmia.engine.maps import ArenaMap, Map
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
+from osmia.engine.tail_call_returns import TailCallReturns, check_slots
 from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel.load import image, tc_pins
 from osmia.kernel.load.arenas import ArenaSection, arena_memory, arena_of, find_arena
 from osmia.kernel.load.data_sections import LoadedSection, open_section
 from osmia.kernel.load.definitions import section_map
 from osmia.kernel.load.held_maps import HeldMap
+from osmia.kernel.load.pin_paths import pin_path
 from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
 from osmia.kernel.load.target import module_btf_descriptor
 from osmia.kernel.maps.info import read_info
@@ -30,12 +32,12 @@ from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.kinds import open_pin
-from osmia.kernel.sys.pins import safe_name
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
+from osmia.records import replace
 
 
 class Imported(Protocol):
@@ -161,7 +163,7 @@ class MapLoader:
         place and a pinned map of another shape leave nothing to undo.
         """
         for definition in self.obj.maps.values():
-            path = self._pin_path(definition) if definition.autocreate else None
+            path = pin_path(self.obj, definition, self.pin_root) if definition.autocreate else None
             if path is None or definition.name in given:
                 continue
             self.pin_paths[definition.name] = path
@@ -188,16 +190,6 @@ class MapLoader:
             arena_of(self.user_maps[definition.name]).memory()
         if definition.name in self.pin_paths:
             self._pin(definition, self.pin_paths[definition.name])
-
-    def _pin_path(self, definition: model.Map) -> str | None:
-        if definition.pin_path:
-            return definition.pin_path
-        match definition.pinning:
-            case Pinning.NONE:
-                return None
-            case Pinning.BY_NAME:
-                return os.path.join(self.pin_root, safe_name(definition.name))  # noqa: PTH118
-        return os.fspath(tc_pins.pin_path(definition, self.obj.pin_digest))
 
     def _pin(self, definition: model.Map, path: str) -> None:
         self._make_directories(Path(path).parent, tc_layout=_is_tc_place(definition))
@@ -336,6 +328,20 @@ class MapLoader:
             raise syscall.error_of(
                 syscall.Command.MAP_UPDATE_ELEM, -result, f"write section {section.name!r}"
             )
+
+    def check_slots(self, given: Mapping[str, Map]) -> TailCallReturns | None:
+        """Check what the prog arrays will hold; see `engine.tail_call_returns`."""
+        arrays = {
+            name: held
+            for name, held in self.user_maps.items()
+            if held.definition.type is MapType.PROG_ARRAY
+        }
+        reused = {
+            name: partial(getattr, held, "map")
+            for name, held in arrays.items()
+            if name not in self.made
+        }
+        return check_slots(self.obj, arrays, reused, variable=given)
 
     def fill_slots(self, programs: Mapping[str, KernelProgram]) -> None:
         """Store initial values: inner maps, and the programs of prog arrays."""

@@ -11,7 +11,6 @@ import errno
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from osmia.btf import BTF, BTFBuilder, DataSec, Func, FuncLinkage, Kind, Var, VarLinkage
@@ -40,6 +39,7 @@ from osmia.object.model import (
     Variable,
 )
 from osmia.object.uapi import MapType, ProgramType
+from osmia.records import dataclass, field, replace
 
 _NAME = "kernel"
 _TYPES = {int(kind): kind for kind in MapType}

@@ -7,7 +7,6 @@ import errno
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.token import current_token
 from osmia.object.uapi import AttachType, LinkType, MapFlag, MapType, ProgramFlag, ProgramType
+from osmia.records import dataclass
 
 _NOWHERE = 0x7FFF_FFFF
 

@@ -7,7 +7,6 @@ import errno
 import os
 import re
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from osmia.errors import KernelError, NotSupportedError
@@ -24,6 +23,7 @@ from osmia.object.uapi import (
     ProgramFlag,
     ProgramType,
 )
+from osmia.records import dataclass
 
 _LOG_BYTES = 4096
 _WHAT = "ask the kernel for its features"

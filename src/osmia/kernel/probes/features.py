@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel.probes import ability_probes, attach_probes, feature_probes, since
 from osmia.kernel.sys.token import current_token
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
+from osmia.records import dataclass
 
 T = TypeVar("T")
 

@@ -11,8 +11,6 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import ProgInfo
 from osmia.object.uapi import ProgramType
 
-#: What /proc shows a program's descriptor to be.
-
 
 class ProgramInfo(NamedTuple):
     """A program as BPF_OBJ_GET_INFO_BY_FD tells of it (since 4.13).
@@ -120,6 +118,15 @@ def line_records(fd: int) -> tuple[bytes, int]:
     """struct bpf_line_info records against `translated_code`, and the size of one; since 5.0."""
     size = _read(fd).line_info_rec_size
     return _dump(fd, "line_info", "nr_line_info", size, line_info_rec_size=size), size
+
+
+def native_line_addresses(fd: int) -> tuple[int, ...]:
+    """The kernel address at which the code of each of `line_records` begins; since 5.0."""
+    size = _read(fd).jited_line_info_rec_size
+    if size < 8:
+        return ()
+    data = _dump(fd, "jited_line_info", "nr_jited_line_info", size, jited_line_info_rec_size=size)
+    return tuple(memoryview(data).cast("Q")[:: size // 8])
 
 
 def _read(fd: int) -> ProgInfo:

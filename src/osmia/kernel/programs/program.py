@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import program as engine
+from osmia.errors import KernelError
 from osmia.kernel.programs import info as info_of
 from osmia.kernel.programs import loading as program_load
 from osmia.kernel.programs.info import ProgramInfo
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from osmia.engine.attaching import AttachOptions
     from osmia.engine.link import Link
     from osmia.engine.results import RunResult
+    from osmia.engine.tail_call_returns import FunctionType
     from osmia.kernel.links.attachable import StaticProbeSpecs
     from osmia.kernel.programs.test_runs import RunFlag
 
@@ -173,6 +176,17 @@ class KernelProgram(engine.Program):
 
         identifier = self.info.btf_id
         return btf_from_id(identifier) if identifier else None
+
+    def function_type(self) -> FunctionType | None:
+        if self.declared is not None:
+            return self.declared
+        try:
+            btf, (records, size) = self.btf(), info_of.function_records(self.fileno())
+        except KernelError:  # none that this process may look at
+            return None
+        if btf is None or len(records) < size or not size:
+            return None
+        return btf, int.from_bytes(records[4:8], sys.byteorder)
 
     def xlated(self) -> bytes:
         return info_of.translated_code(self.fileno())

@@ -7,7 +7,6 @@ import errno
 import mmap
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntFlag
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from osmia.engine.results import RunResult, as_packet
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.sys import syscall
 from osmia.object.uapi import ProgramType
+from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.values import Codec

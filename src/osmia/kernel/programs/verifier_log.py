@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 
 from osmia.errors import VerifierError
 from osmia.object.model import SourceLine
+from osmia.records import dataclass
 
 #: The end of a log is where the complaint stands; logs may be hundreds of megabytes long.
 _END_BYTES = 65536

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from osmia.errors import KernelError
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
@@ -35,6 +34,7 @@ from osmia.kernel.rtnetlink.tc_messages import (
 )
 from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
+from osmia.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

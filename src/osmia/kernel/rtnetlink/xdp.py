@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import errno
 import struct
-from dataclasses import dataclass
 
 from osmia.errors import KernelError
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
 from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.kernel.sys.netlink import NetlinkFlag, RouteSocket, attributes, parse_attributes
+from osmia.records import dataclass
 
 # include/uapi/linux/rtnetlink.h
 _GET_LINK, _SET_LINK = 18, 19

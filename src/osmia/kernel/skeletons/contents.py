@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from osmia.btf import BTF
@@ -20,6 +19,7 @@ from osmia.object.uapi import MapFlag, MapType, ProgramType
 from osmia.passes.externs import resolve_config
 from osmia.passes.left_out import leave_out_maps
 from osmia.passes.target import Target
+from osmia.records import dataclass
 
 
 class SkeletonMap(NamedTuple):

@@ -4,7 +4,6 @@ that are known now, and where it has to write those that the kernel tells."""
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from osmia.errors import NotSupportedError, ObjectFormatError, RelocationError
 from osmia.kernel.load.attach_target import traces_static_probes
@@ -15,6 +14,7 @@ from osmia.object.model import ExternKind, Relocation, RelocationKind
 from osmia.object.uapi import AttachType
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.stages import Prepared
+from osmia.records import dataclass
 
 #: Source registers of ld_imm64: a map by its index in `fd_array`, an address in its value.
 _MAP_INDEX, _MAP_INDEX_VALUE = 5, 6

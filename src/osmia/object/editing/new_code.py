@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from osmia.errors import EditError
@@ -13,6 +12,7 @@ from osmia.isa.jumps import destinations, second_slots
 from osmia.isa.packing import Buffer, ByteOrder
 from osmia.object.editing.line_records import LineRecords
 from osmia.object.model import Function, Relocation, RelocationKind
+from osmia.records import dataclass, field, replace
 
 #: What can be put in: assembly text, packed code, instructions, or a Function with its tables.
 Code: TypeAlias = str | Buffer | Iterable[Instruction] | Function
@@ -149,7 +149,7 @@ def tables(function: Function) -> dict[str, tuple[Any, ...]]:
 
     Every field that is a tuple is one.
     """
-    names = type(function).__dataclass_fields__
+    names = function.__match_args__
     return {name: value for name in names if isinstance(value := getattr(function, name), tuple)}
 
 

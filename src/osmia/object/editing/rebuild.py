@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from osmia.errors import EditError, NotSupportedError
@@ -15,6 +14,7 @@ from osmia.object.editing.new_code import Label, NewCode, local_destinations, ta
 from osmia.object.jump_tables import JumpTable
 from osmia.object.model import Function, Object
 from osmia.object.uapi import MAX_INSTRUCTIONS
+from osmia.records import dataclass, field, replace
 
 #: For each old slot the new one; None where it is gone.
 Moved: TypeAlias = Sequence[int | None]

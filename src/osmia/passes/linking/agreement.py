@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from osmia.btf import BTF, Array, Ptr, Struct
 from osmia.btf.agreement import declarations, disagreement, function_disagreement
 from osmia.object.map_agreement import map_declaration, map_disagreement
 from osmia.object.model import ExternKind, Map
+from osmia.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

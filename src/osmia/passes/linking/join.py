@@ -6,7 +6,6 @@ import hashlib
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from osmia.errors import LegacyObjectWarning, LinkError
 from osmia.object.jump_tables import JumpTable
@@ -37,6 +36,7 @@ from osmia.passes.linking.symbols import (
     where,
 )
 from osmia.passes.linking.types import MAPS_SECTION, Types, left_out
+from osmia.records import replace
 
 
 def link_objects(
@@ -137,7 +137,8 @@ class _Joiner:
             other_sections=self._other_sections(),
         )
         used = set(_used_externs(made))
-        made.externs = {name: each for name, each in made.externs.items() if name in used}
+        for name in made.externs.keys() - used:
+            del made.externs[name]
         if any(each.btf is not None for each in objects):
             made.btf = self.types.build(_hidden_functions(made), _hidden_variables(made))
         lost = {Place(number, key) for number, what, key in self.losers if what is What.FUNCTION}

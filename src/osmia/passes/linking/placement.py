@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from osmia.errors import LinkError
@@ -14,6 +13,7 @@ from osmia.object.map_agreement import is_static_map
 from osmia.object.model import DataSection, Linkage, Object
 from osmia.passes.linking.liveness import Place
 from osmia.passes.linking.symbols import Symbols, What, where
+from osmia.records import dataclass, field
 
 #: Bytes of data that an object may have, as when it is read (`formats.elf_symbols`).
 MAX_CONTENTS = 1 << 28

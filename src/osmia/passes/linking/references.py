@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from osmia.errors import LinkError
 from osmia.object.model import DataKind, Function, Map, Object, Relocation, RelocationKind
@@ -11,6 +10,7 @@ from osmia.object.sections import TEXT
 from osmia.object.uapi import MapType
 from osmia.passes.linking.placement import Placement
 from osmia.passes.linking.symbols import Definition, Symbols, What, where
+from osmia.records import dataclass
 
 _PSEUDO_FUNC = 4  # source register of ld_imm64: a function's address (BPF_PSEUDO_FUNC)
 

@@ -9,7 +9,6 @@ libbpf's, nothing here depends on the order of the objects but which weak defini
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
 
@@ -18,6 +17,7 @@ from osmia.errors import LinkError
 from osmia.object.map_agreement import is_static_map
 from osmia.object.model import Extern, ExternKind, Linkage, Object
 from osmia.passes.linking.agreement import Declaration, difference, shown
+from osmia.records import dataclass, field
 
 ARENA_SECTION = ".addr_space.1"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
@@ -17,6 +16,7 @@ from osmia.passes.linking.liveness import Place
 from osmia.passes.linking.placement import Placement
 from osmia.passes.linking.symbols import Symbols, What, variable_id, where
 from osmia.passes.retyped import retyped_map
+from osmia.records import dataclass, field, replace
 
 #: Sections that all objects have alike: one's is everybody's.
 TEXTS = ("license", "version")

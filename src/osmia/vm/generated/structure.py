@@ -12,9 +12,9 @@ loop over the number of the next block.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from osmia.records import dataclass, field
 from osmia.vm.generated.arithmetic import Operand
 
 MOST_LOOPS = 18

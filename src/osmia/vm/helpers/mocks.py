@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from functools import cache
 from itertools import pairwise
@@ -105,6 +104,8 @@ def arguments_of(known: HelperFunction) -> tuple[Argument, ...]:
 
 def _parameters(function: Callable[..., int]) -> tuple[bool, int]:
     """Whether it wants the Invocation, and how many of r1 to r5."""
+    import inspect  # nobody needs it before there is a mock
+
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

@@ -6,9 +6,9 @@ nothing: a read fails and leaves zeros, as in the kernel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from osmia.records import dataclass
 from osmia.vm import layout
 from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.maps.constants import E_FAULT, E_RANGE, M32

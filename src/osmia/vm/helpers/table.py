@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osmia.object.uapi import ProgramType
+from osmia.records import dataclass
 from osmia.vm import layout
 
 if TYPE_CHECKING:

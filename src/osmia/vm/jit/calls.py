@@ -8,10 +8,10 @@ from the slot.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from osmia.isa.instruction import Instruction
+from osmia.records import dataclass
 from osmia.vm import layout
 from osmia.vm.code import Code, CodeFunction
 from osmia.vm.errors import Interrupt

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 from osmia.errors import NotSupportedError
 from osmia.locks import Order, make_lock, watch_lock
+from osmia.records import dataclass
 from osmia.vm.jit.near import room_for
 
 _lock = make_lock(Order.COMPILER)

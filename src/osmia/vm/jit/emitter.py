@@ -5,8 +5,9 @@ A value is a Python int when it is known while compiling, else the name of an i6
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from osmia.records import dataclass, field
 
 Value: TypeAlias = int | str
 

@@ -14,8 +14,9 @@ image: then LLVM's own loader takes the object file.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.elf.model import ElfRelocation, Section

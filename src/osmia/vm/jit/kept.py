@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from osmia.records import dataclass
 from osmia.vm.jit import cache, identity
 from osmia.vm.jit.constants import Read, still_hold
 from osmia.vm.jit.image import Image

@@ -17,7 +17,7 @@ others execute them (B by B; ARM DDI 0487, B2.2.5), once the caches are told: `F
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from osmia.records import dataclass
 
 SIZE = 24
 THROUGH, WORD = 8, 16

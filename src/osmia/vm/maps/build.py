@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from osmia.object.uapi import MapFlag, MapType
+from osmia.records import dataclass
 from osmia.vm import layout
 from osmia.vm.maps import hash as hash_map
 from osmia.vm.maps import lpm, ring, slots

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 import mmap
-from dataclasses import replace
 
 from osmia.engine.map_rules import broken_rule
 from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import MapFlag, MapType
+from osmia.records import replace
 from osmia.vm.maps.build import OF_GROUPS, STORAGE, Definition, is_known
 
 MAX_KEY = 512

@@ -14,7 +14,7 @@ from osmia.object.uapi import MapFlag, MapType
 from osmia.vm.maps import ring
 from osmia.vm.maps.body import OUTER, SPARSE, MapBody
 from osmia.vm.maps.build import Definition
-from osmia.vm.maps.events import EventQueue, PerfEvents
+from osmia.vm.maps.events import EventQueue
 from osmia.vm.maps.fields import FieldMap
 from osmia.vm.maps.numbers import (
     DeviceHash,
@@ -198,6 +198,8 @@ class PerfEventQueue(VmMap):
         return self.body.queue
 
     def events(self, codec: EventCodec | None, *, pages: int | None = None) -> EventSource[Any]:
+        from osmia.vm.maps.perf_events import PerfEvents
+
         reader = PerfEvents(self.queue, codec, self.name)
         self.body.readers.add(reader)
         return reader

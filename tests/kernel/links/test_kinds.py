@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from osmia.errors import NotSupportedError
-from osmia.kernel.links.attach import KINDS, attach, kind_of
+from osmia.kernel.links.kinds import KINDS, attach, kind_of
 from osmia.object.sections import find_section
 from osmia.object.uapi import ProgramType
 

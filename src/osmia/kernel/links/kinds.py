@@ -7,7 +7,6 @@ the options. docs/python.md shows it (tools/generate_attach_table.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from osmia.arguments import names_wrong_arguments
@@ -31,6 +30,7 @@ from osmia.kernel.links import (
 )
 from osmia.kernel.links.attachable import Attachable
 from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramType
+from osmia.records import dataclass
 
 _CGROUP_TYPES = (
     ProgramType.CGROUP_SKB,

@@ -1,0 +1,4 @@
+int in_library(int x)
+{
+	return x * 3;
+}
