@@ -35,7 +35,7 @@ SMALL = (
 #: name: (packet, repetitions compiled, repetitions interpreted)
 WORK = {
     "empty": (SMALL, 1_000_000, 200),
-    "alu": (LARGE, 2_000, 0),
+    "alu": (LARGE, 2_000, 1),
     "sum": (LARGE, 200_000, 1),
     "parser": (SMALL, 1_000_000, 100),
     "primes": (LARGE, 5_000, 0),
@@ -79,7 +79,7 @@ def loaded_times(loaded: Any, **options: Any) -> dict[str, float]:
     loaded.maps["chain"][0] = loaded.programs["direct"]
     found = {}
     for name, (packet, times, few) in WORK.items():
-        repeat = few if options.get("executor") == "interpreter" else times
+        repeat = times if options.get("executor", "jit") == "jit" else few
         if not repeat:
             continue
         if name == "indirect":
@@ -87,6 +87,52 @@ def loaded_times(loaded: Any, **options: Any) -> dict[str, float]:
         run = partial(loaded.programs[name].run, packet, repeat=repeat, **options)
         found[name] = min(run().duration_ns for _ in range(5))
     return found
+
+
+COLD = """
+import time
+begin = time.perf_counter()
+import osmia
+from osmia.isa import assemble
+from osmia.object.uapi import ProgramType
+from osmia.vm.engine import Vm
+program = Vm().load_program(assemble("r0 = 2; exit".replace("; ", chr(10))), type=ProgramType.XDP)
+imported = time.perf_counter()
+program.run(bytes(64), executor="{executor}", strict=False)
+print(imported - begin, time.perf_counter() - imported)
+"""
+ALU_INSTRUCTIONS = 140_000
+
+
+def cold(executor: str) -> tuple[float, float]:
+    """Seconds that a new process takes to load a small program, and then for its first run."""
+    command = [sys.executable, "-c", COLD.format(executor=executor)]
+    rounds = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(5)]
+    loaded, ran = zip(*(map(float, line.split()) for line in rounds), strict=True)
+    return min(loaded), min(ran)
+
+
+def around_a_run(program: Any, times: int = 2000) -> float:
+    """µs that one call of `run` takes."""
+
+    def measure() -> float:
+        begin = time.perf_counter()
+        for _ in range(times):
+            program.run(SMALL, executor="jit")
+        return (time.perf_counter() - begin) / times
+
+    return best(measure) * 1e6
+
+
+def print_tiers(times: dict[str, dict[str, float]]) -> None:
+    """What each executor makes of arithmetic, a checksum, a parser."""
+    print(f"\n{'executor':<14}{'ALU loop, M/s':>15}{'checksum, ns':>15}{'parse, ns':>12}")
+    for executor, found in times.items():
+        rate = f"{ALU_INSTRUCTIONS / found['alu'] * 1e3:.1f}"
+        print(f"{executor:<14}{rate:>15}{found['sum']:>15,.0f}{found['parser']:>12,.0f}")
+    for executor in times:
+        loaded, ran = cold(executor)
+        print(f"cold process, {executor}: {loaded * 1e3:.0f} ms to load, then {ran * 1e3:.1f} ms")
 
 
 def row(name: str, columns: list[float | None]) -> str:
@@ -98,7 +144,9 @@ def main() -> None:
     obj = osmia.compile(HERE / "programs.bpf.c")
     with obj.load(engine="vm") as loaded:
         interpreted = loaded_times(loaded, executor="interpreter", strict=False)
+        generated = loaded_times(loaded, executor="generated")
         compiled = loaded_times(loaded, executor="jit")
+        around = around_a_run(loaded.programs["empty"])
         batch = Batch([SMALL] * 10_000)
         rates = {name: batch_rate(loaded.programs[name], batch) for name in ("empty", "parser")}
         dispatcher = loaded.vm.dispatcher(loaded.programs["parser"])
@@ -112,16 +160,19 @@ def main() -> None:
         print(f"no kernel figures: {error}")
         kernel = {}
     library = native_library()
-    print("ns a run          interpreter         jit      kernel      native")
+    print("ns a run          interpreter   generated         jit      kernel      native")
     for name, (packet, times, _) in WORK.items():
         plain = native(library, name, packet, times)
-        print(row(name, [interpreted.get(name), compiled[name], kernel.get(name), plain]))
+        python = [interpreted.get(name), generated.get(name)]
+        print(row(name, [*python, compiled[name], kernel.get(name), plain]))
     print(f"indirect with retpoline: {retpoline:.1f}")
     for name in ("direct", "indirect"):
         print(f"one {name} tail call: {(compiled[name] - compiled['empty']) / 33:.2f} ns")
     print(f"one indirect tail call with retpoline: {(retpoline - compiled['empty']) / 33:.2f} ns")
     for name, rate in rates.items():
         print(f"batch, {name}: {rate / 1e6:.1f} M packets/s")
+    print(f"around a run of a compiled program: {around:.1f} µs")
+    print_tiers({"interpreter": interpreted, "generated": generated, "jit": compiled})
     print(f"compiling 4,000 instructions: {best(partial(compile_time, 4000), 5):.3f} s")
 
 

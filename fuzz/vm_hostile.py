@@ -4,9 +4,9 @@
 
 Random bytes, and structured garbage: jumps everywhere, registers that do not exist, endless
 loops, deep and recursive calls, wild pointers, helpers with any arguments. Each program goes
-through the interpreter (strict, and as compiled code behaves) and the JIT. Allowed are a
-result and an exception of osmia's. A crash, a hang, another exception, or a change of the
-vm's fixed control memory is reported with the program's seed, and the exit status is 1.
+through the interpreter (strict, and as compiled code behaves), generated Python and the JIT.
+Allowed are a result and an exception of osmia's. A crash, a hang, another exception, or a change
+of the vm's fixed control memory is reported with the program's seed, and the exit status is 1.
 
 Programs run in a child process, so that the run outlives what it finds.
 """
@@ -33,6 +33,7 @@ BUDGET = 2000
 WAYS: tuple[tuple[Executor, bool], ...] = (
     ("interpreter", True),
     ("interpreter", False),
+    ("generated", False),
     ("jit", False),
 )
 MAPS = (

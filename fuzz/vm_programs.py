@@ -1,11 +1,11 @@
-"""Differential fuzzing of the userspace engine: random valid programs, three executors.
+"""Differential fuzzing of the userspace engine: random valid programs, four executors.
 
     python fuzz/vm_programs.py --count 20000 --seed 1
     python fuzz/vm_programs.py --accepted 20000 --jobs 2
 
-Each program that the kernel's verifier accepts runs on the kernel, the interpreter (strict)
-and compiled, on the same random packet and maps. Return value, packet and map contents must
-be equal. A difference prints the seed and the program, and the exit status is 1.
+Each program that the kernel's verifier accepts runs on the kernel, the interpreter (strict), as
+generated Python and compiled, on the same random packet and maps. Return value, packet and map
+contents must be equal. A difference prints the seed and the program, and the exit status is 1.
 
 Programs run in child processes, so that the run outlives what it finds.
 """
@@ -456,7 +456,7 @@ def check(engines: Engines, seed: int) -> str | None:
         except VerifierError:
             return None
     program = engines.load(text)
-    for executor in ("interpreter", "jit"):
+    for executor in ("interpreter", "generated", "jit"):
         try:
             outcomes[executor] = engines.run(program, seed, executor)
         except OsmiaError as error:

@@ -236,7 +236,7 @@ end: r0 = 0
 exit"""
 
 
-@pytest.fixture(params=["interpreter", "jit"])
+@pytest.fixture(params=["interpreter", "generated", "jit"])
 def executor(request: pytest.FixtureRequest) -> str:
     if request.param == "jit":
         pytest.importorskip("llvmlite")
@@ -462,7 +462,8 @@ def test_a_handler_stores_programs_while_its_thread_does() -> None:
         def agree() -> None:
             for caller in callers:
                 found = [
-                    caller.run(bytes(16), executor=each).retval for each in ("interpreter", "jit")
+                    caller.run(bytes(16), executor=each).retval
+                    for each in ("interpreter", "generated", "jit")
                 ]
                 assert found[0] == found[1]
 

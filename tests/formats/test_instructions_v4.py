@@ -112,7 +112,7 @@ def test_they_run_in_the_kernel(obj: Object) -> None:
         assert bpf.data["in_arena"] == 12
 
 
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 def test_they_run_in_the_vm(executor: str) -> None:
     flat = osmia.compile(SOURCE, cpu="v4", compiler="zig", defines={"WITHOUT_ARENA": 1})
     with flat.load("vm", memory=1 << 25, cpus=1) as bpf:

@@ -27,7 +27,7 @@ from osmia.vm.programs import Executor
 pytestmark = pytest.mark.slow
 
 TESTS = Path(__file__).parents[1]
-EXECUTORS: tuple[Executor, ...] = ("interpreter", "jit")
+EXECUTORS: tuple[Executor, ...] = ("interpreter", "generated", "jit")
 SEED, PROGRAMS, IN_THE_KERNEL = 41_000, 60, 20
 #: What changes nothing wherever it stands.
 NO_OPS = tuple(map(assemble, ("goto pc+0", "gotol pc+0", "if r10 == 0 goto pc+0")))
@@ -113,7 +113,7 @@ def test_switches_with_no_ops_go_where_they_went() -> None:
     with ExitStack() as stack:
         before, *after = (
             stack.enter_context(each.load("vm", memory=1 << 25, cpus=1))
-            for each in (obj, edited, edited)
+            for each in (obj, *[edited] * len(EXECUTORS))
         )
         for name in ("two_switches", "everything"):
             for a in range(0, 1 << 12, 29):
@@ -216,4 +216,4 @@ def test_jumps_over_code_that_runs_are_long_in_every_engine(vm: Vm) -> None:
         for size, expected in ((64, FAR), (65, 3 * FAR + 3), (66, 3 * FAR + 1), (121, 3 * FAR + 3)):
             packet = bytes(size)
             found = [in_vm.run(packet, executor=name).retval for name in EXECUTORS]
-            assert [in_kernel.run(packet).retval, *found] == [expected] * 3
+            assert [in_kernel.run(packet).retval, *found] == [expected] * (1 + len(EXECUTORS))

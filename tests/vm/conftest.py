@@ -15,7 +15,7 @@ def vm() -> Iterator[Vm]:
         yield machine
 
 
-@pytest.fixture(params=["interpreter", "jit"])
+@pytest.fixture(params=["interpreter", "generated", "jit"])
 def executor(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -20,7 +20,7 @@ from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
 
 GIVEN, FOUND = 64, 256
-VM_EXECUTORS = ("interpreter", "jit")
+VM_EXECUTORS = ("interpreter", "generated", "jit")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_a_variable_of_the_kernels_ends_the_run_that_comes_by() -> None:
     obj = osmia.compile(CORPUS / "ksyms_typed.bpf.c")
     with obj.load(engine="vm") as bpf:
         program = bpf.programs["variables"]
-        for executor in ("interpreter", "jit"):
+        for executor in ("interpreter", "generated", "jit"):
             with pytest.raises(ProgramFault, match="the vm has no kernel variable runqueues"):
                 program.run(executor=executor)
     with pytest.raises(NotSupportedError, match="the vm has no kernel variable runqueues"):

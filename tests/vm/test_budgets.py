@@ -41,6 +41,7 @@ def test_no_budget_is_the_executors_own(
     vm: Vm, executor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("osmia.vm.programs.INTERPRETER_BUDGET", 1000)
+    monkeypatch.setattr("osmia.vm.programs.GENERATED_BUDGET", 5000)
     monkeypatch.setattr("osmia.vm.programs.JIT_BUDGET", 5000)
     program = vm.load_program(assemble(COUNT_DOWN))
     few, many = (100, 1000) if executor == "interpreter" else (1000, 10_000)

@@ -22,7 +22,7 @@ SEC("tc") int stored(struct __sk_buff *s)
 """
 
 
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 @pytest.mark.parametrize("tags", [0, 1, 2])
 def test_packets_are_marked_as_by_the_kernel(tags: int, executor: Any) -> None:
     obj = osmia.compile(SOURCE)

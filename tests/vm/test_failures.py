@@ -48,7 +48,7 @@ def seen(bpf: Any, program: str, arguments: list[int], data: bytes, **options: A
     return list(bpf.data["results"]), bytes(bpf.data["out"], "latin-1"), packet
 
 
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_helper_fails_as_in_the_kernel(
     both: tuple[Any, Any], program: str, executor: str

@@ -56,7 +56,7 @@ def test_wild_bytes_are_refused_or_end(vm: Vm) -> None:
     values = random.Random(SEED)
     for _ in range(WILD):
         code = values.randbytes(8 * values.randrange(1, 20))
-        for executor in ("interpreter", "jit"):
+        for executor in ("interpreter", "generated", "jit"):
             try:
                 vm.load_program(code).run(values.randbytes(32), executor=executor, budget=2000)
             except OsmiaError:

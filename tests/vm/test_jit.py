@@ -200,7 +200,7 @@ def test_long_straight_code_computes_what_the_interpreter_does(vm: Vm) -> None:
     for size in (0, 1, 1000):
         results = {
             program.run(bytes(size), executor=executor).retval
-            for executor in ("interpreter", "jit")
+            for executor in ("interpreter", "generated", "jit")
         }
         assert len(results) == 1
 

@@ -146,7 +146,7 @@ def test_jumps_are_equal_to_branches_here_and_in_the_kernel(
 @pytest.mark.parametrize("semantics", ["subprogram", "program"])
 def test_tables_work_in_both_semantics_of_tail_calls(jumping: Object, semantics: Any) -> None:
     with jumping.load("vm", memory=1 << 25, cpus=1, tail_calls=semantics) as bpf:
-        executors: tuple[Executor, ...] = ("interpreter", "jit")
+        executors: tuple[Executor, ...] = ("interpreter", "generated", "jit")
         for executor in executors:
             context = struct.pack("<QQ", 0x2345_6789, 77)
             result = bpf.programs["everything"].run(ctx=context, executor=executor)

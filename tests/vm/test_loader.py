@@ -82,5 +82,5 @@ def test_a_missing_helper_is_named_and_can_be_given(tmp_path: Path) -> None:
         loaded.programs["ask"].run(bytes(64))
     given = {"get_func_ip": lambda: 42}
     with obj.load(engine="vm", helpers=given) as loaded:
-        for executor in ("interpreter", "jit"):
+        for executor in ("interpreter", "generated", "jit"):
             assert loaded.programs["ask"].run(bytes(64), executor=executor).retval == 42

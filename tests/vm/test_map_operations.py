@@ -107,7 +107,7 @@ def plain(result: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", MAPS.split())
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 def test_programs_get_what_the_kernel_gives(both: Both, name: str, executor: str) -> None:
     choose, wrong, program = random.Random(name), [], f"on_{name}"
     for number in range(200):
@@ -196,7 +196,7 @@ MAP(trie, LPM_TRIE, struct prefix, BPF_F_NO_PREALLOC)
 """
 
 
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 def test_whoever_holds_a_value_sees_updates_as_in_the_kernel(executor: Any) -> None:
     """Where it is replaced as a whole, the old one stays as it was: a fault in strict mode."""
     obj = osmia.compile(OLD_VALUES)

@@ -37,7 +37,7 @@ char L[] SEC("license") = "GPL";
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 @pytest.mark.parametrize("name", ["array", "hash", "unallocated"])
 def test_the_bytes_of_a_lock_are_not_copied(name: str, executor: Any) -> None:
     obj = osmia.compile(SOURCE)
@@ -155,7 +155,7 @@ LOCKED(array, ARRAY, 0) LOCKED(hash, HASH, 0) LOCKED(unallocated, HASH, 1)
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 def test_pointers_are_not_copied_and_locked_updates_stay_in_place(executor: Any) -> None:
     obj = osmia.compile(KEPT)
     with obj.load() as kernel, obj.load(engine="vm") as vm:
@@ -190,7 +190,7 @@ char L[] SEC("license") = "GPL";
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 def test_an_empty_slot_is_null(executor: Any) -> None:
     obj = osmia.compile(SLOTS)
     with obj.load() as kernel, obj.load(engine="vm") as vm:
@@ -224,7 +224,7 @@ char L[] SEC("license") = "GPL";
 """
 
 
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 def test_a_weak_kfunc_that_the_vm_lacks_is_nowhere(executor: Any) -> None:
     with osmia.compile(WEAK).load(engine="vm") as vm:
         run = {name: program.run for name, program in vm.programs.items()}

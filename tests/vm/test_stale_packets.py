@@ -143,7 +143,7 @@ char L[] SEC("license") = "GPL";
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+@pytest.mark.parametrize("executor", ["interpreter", "generated", "jit"])
 def test_room_that_a_packet_grows_into_is_as_in_the_kernel(executor: Any) -> None:
     obj = osmia.compile(GROW)
     with obj.load() as kernel, obj.load(engine="vm") as vm:

@@ -57,6 +57,7 @@ from osmia.vm.native import (
     zero,
 )
 from osmia.vm.sk_buff import LOOPBACK, skb_place
+from osmia.vm.tiers import Tier, generates
 
 if TYPE_CHECKING:
     from osmia.vm.dispatcher import Dispatcher
@@ -283,6 +284,7 @@ def _interpreted(
     for _ in range(repeat):
         for number, packet in enumerate(batch):
             runner = program if dispatcher is None else dispatcher.program
-            result = runner.execute(packet, executor="interpreter", budget=budget)
+            executor: Tier = "generated" if generates(runner) else "interpreter"
+            result = runner.execute(packet, executor=executor, budget=budget)
             verdicts[number] = result.retval & 0xFFFF_FFFF
     return verdicts

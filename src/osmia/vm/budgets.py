@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 INTERPRETER_BUDGET = 1 << 24
+GENERATED_BUDGET = 1 << 28
 JIT_BUDGET = 1 << 32
-"""Instructions of one run, where none are given: some 20 s and some 2 s."""
+"""Instructions of one run, where none are given: some 20 s, 10 s and 2 s."""
+LARGEST_GENERATED = 8192
+"""Slots of a program that is worth generating while machine code is being made."""
 HOT = 64
 """As many runs are worth compiling for."""
 

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from osmia.errors import ClosedError, KernelError
 from osmia.locks import Order, at_fork, make_lock
-from osmia.records import dataclass
 from osmia.vm import layout
 from osmia.vm.memory import Memory
 
@@ -18,28 +17,22 @@ _AGAIN = 0.02
 """Seconds after which whoever waits looks again: a run that a signal ended may tell nobody."""
 
 
-@dataclass(frozen=True, slots=True)
 class Cpu:
-    """One virtual CPU: its number, its block of the region, its state in control memory."""
+    """One virtual CPU: its number, its block of the region, its state in control memory.
 
-    number: int
-    block: int
-    state: int
+    `stack_top` is the frame pointer of a program, `context` where the context of a run lies,
+    `packet` where the packet's data starts, its head room before it.
+    """
 
-    @property
-    def stack_top(self) -> int:
-        """The frame pointer of a program."""
-        return self.block + layout.CPU_STACK_SIZE - layout.FRAME_SIZE
+    __slots__ = ("block", "context", "number", "packet", "stack_top", "state")
 
-    @property
-    def context(self) -> int:
-        """Where the context of a run lies."""
-        return self.block + layout.CPU_CONTEXT
-
-    @property
-    def packet(self) -> int:
-        """Where the packet's data starts, its head room before it."""
-        return self.block + layout.CPU_PACKET + layout.PACKET_HEADROOM
+    def __init__(self, number: int, block: int, state: int) -> None:
+        self.number = number
+        self.block = block
+        self.state = state
+        self.stack_top = block + layout.CPU_STACK_SIZE - layout.FRAME_SIZE
+        self.context = block + layout.CPU_CONTEXT
+        self.packet = block + layout.CPU_PACKET + layout.PACKET_HEADROOM
 
 
 class Stoppable(Protocol):

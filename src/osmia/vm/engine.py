@@ -43,6 +43,7 @@ from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native_python import Natives
 from osmia.vm.programs import VmProgram
 from osmia.vm.tail_calls import check_tail_calls
+from osmia.vm.tiers import Tiers
 from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Vm:
         self._map_numbers = itertools.count(1)
         self._program_numbers = itertools.count(1)
         self.slot_changes = 0
+        self.helper_changes = 0
         self.dispatchers: dict[int, Dispatcher] = {}
         self._handles = itertools.count(1)
         self.unresolved = UnresolvedCalls()
@@ -110,6 +112,7 @@ class Vm:
         self._functions = [f"bpf_{name}" for name in sorted(KFUNCS)]
         self.trace: deque[str] = deque(maxlen=10_000)
         self.lock = make_lock(Order.ENGINE)
+        self.tiers = Tiers(self)
         self._supported = supported()
 
     @property
@@ -133,6 +136,17 @@ class Vm:
             if self._jit is None:
                 self._jit = Jit(self, only_kept)
             return self._jit
+
+    @property
+    def compiles(self) -> bool:
+        """Whether hot programs are compiled: not where llvmlite is found to be missing."""
+        return self._jit_wanted is not False
+
+    def lacks_compiler(self) -> None:
+        """llvmlite is missing: raises NotSupportedError where it was asked for."""
+        if self._jit_wanted:
+            self.need_jit()
+        self._jit_wanted = False
 
     @property
     def jit_in_use(self) -> Jit | None:
@@ -435,8 +449,9 @@ class Vm:
                 self._jit.forget()
 
     def _recompile(self) -> None:
-        """Have every program compiled anew when it is next needed."""
+        """Have every program compiled and generated anew when it is next needed."""
         with self.lock:
+            self.helper_changes += 1
             if self._jit is not None:
                 self._jit.forget()
 

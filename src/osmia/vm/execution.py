@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction
@@ -10,7 +10,7 @@ from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, Areas, Owner
 from osmia.vm.errors import Interrupt, ProgramFault, describe_call, describe_jump
-from osmia.vm.helpers.table import Argument, Helper, Invocation
+from osmia.vm.helpers.table import Argument, Helper, HelperCaller, Invocation
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
@@ -104,12 +104,14 @@ class Execution:
             arguments.append(value)
         if interpreter.strict:
             self._check(interpreter.access, found, arguments)
-        return self._run(interpreter, found, arguments)
+        return self.invoke(found, arguments, interpreter.frame.pointer, interpreter)
 
-    def _run(self, interpreter: Interpreter, found: Helper, arguments: list[int]) -> int:
-        frame = interpreter.frame.pointer
+    def invoke(
+        self, found: Helper, arguments: Sequence[int], frame: int, caller: HelperCaller
+    ) -> int:
+        """Run a helper for the function that has this frame."""
         if found.python is not None:
-            invocation = Invocation(self.vm, self.cpu, frame, interpreter)
+            invocation = Invocation(self.vm, self.cpu, frame, caller)
             try:
                 return found.python(invocation, *arguments)
             except (ProgramFault, AccessError):

@@ -45,6 +45,7 @@ class Memory:
         self.end = self.control_start + size
         self._map = _reserve(self.end + layout.GUARD)
         self.view = memoryview(self._map)
+        self._views: dict[str, memoryview] = {}
         anchor = ctypes.c_char.from_buffer(self._map)
         self.base = ctypes.addressof(anchor) + layout.GUARD
         del anchor
@@ -55,7 +56,8 @@ class Memory:
         """Give the reservation back. Views that were handed out must be released first."""
         if self.closed:
             return
-        self.view.release()
+        for view in (*self._views.values(), self.view):
+            view.release()
         # A view that a caller still holds keeps the pages: they go with its last reference.
         with contextlib.suppress(BufferError):
             self._map.close()
@@ -65,6 +67,15 @@ class Memory:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self.base == 0
+
+    def views(self) -> dict[str, memoryview]:
+        """The memory and the guard before it, as bytes and as words of the machine's order; until
+        it is closed."""
+        if not self._views:
+            cast = self.view.cast
+            words = {"words16": cast("H"), "words32": cast("I"), "words64": cast("Q")}
+            self._views = {"bytes8": cast("B")} | words
+        return self._views
 
     def load(self, address: int, size: int) -> int:
         """The unsigned integer of 1, 2, 4 or 8 bytes at an address."""

@@ -17,7 +17,7 @@ from osmia.isa.opcodes import CallKind
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
-from osmia.vm.budgets import HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
+from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
 from osmia.vm.execution import Execution, describe
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from osmia.vm.batch import Batch
     from osmia.vm.cpu import Cpu, Lease
     from osmia.vm.engine import Vm
+    from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
+    from osmia.vm.tiers import Tier
 
-Executor = Literal["auto", "interpreter", "jit"]
+Executor = Literal["auto", "interpreter", "generated", "jit"]
 _EXECUTORS = get_args(Executor)
 _OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
@@ -71,7 +73,8 @@ class VmProgram(engine.Program):
         )
         self.handles: WeakSet[VmProgram] = WeakSet()
         """Further references, which keep the program as this one does."""
-        self._runs = 0
+        self.runs = 0
+        self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
 
     @property
@@ -80,12 +83,25 @@ class VmProgram(engine.Program):
         return self.number
 
     @property
+    def generated(self) -> GeneratedProgram:
+        """Its code as Python functions, for the helpers as they are."""
+        from osmia.vm.generated.program import GeneratedProgram
+
+        changes, made = self._generated
+        if made is None or changes != self.vm.helper_changes:
+            changes = self.vm.helper_changes
+            made = GeneratedProgram(self.vm, self)
+            self._generated = changes, made
+        return made
+
+    @property
     def closed(self) -> bool:
         return self._closed or not self._is_loaded
 
     @property
     def _is_loaded(self) -> bool:
-        return not self.vm.closed and self.number in self.vm.lifetimes.programs
+        vm = self.vm
+        return vm.memory.base != 0 and self.number in vm.lifetimes.programs
 
     def check_open(self) -> None:
         """Raise ClosedError where this reference was closed, or the program is no more."""
@@ -142,10 +158,11 @@ class VmProgram(engine.Program):
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
 
-        `budget` is the number of instructions each run may take, at least 1; None stands
-        for what `osmia.vm.budgets` has for the executor. `strict` and `hook` are for
-        interpreted runs, see `osmia.vm.interpreter`: a `hook` with the executor "jit" is a
-        ValueError.
+        `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
+        "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
+        instructions each run may take, at least 1; None stands for what `osmia.vm.budgets` has
+        for the executor. `strict` and `hook` are for interpreted runs, see
+        `osmia.vm.interpreter`: a `hook` with another executor is a ValueError.
 
         Raises ProgramFault when the program does what it may not do, BudgetExceededError
         when it does not end; ClosedError; ValueError for an executor that is none.
@@ -172,46 +189,63 @@ class VmProgram(engine.Program):
         hook: Hook | None = None,
     ) -> RunResult:
         """`run` for who holds the program, whatever became of this reference."""
-        self.check_loaded()
-        if executor not in _EXECUTORS:
-            raise ValueError(f"executor={executor!r}: 'auto', 'interpreter' or 'jit'")
-        if hook is not None and executor == "jit":
-            raise ValueError("a hook is for interpreted runs: compiled code calls none")
+        if not self._is_loaded:
+            self.check_loaded()
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
-        compiled = self._is_compiled(executor, repeat, hook)
-        limit = budget_of(budget, JIT_BUDGET if compiled else INTERPRETER_BUDGET)
-        lease = self.vm.cpus.lease()
+        if executor == "auto":
+            self.runs += repeat
+        if executor == "auto" and hook is None:
+            tier = self.vm.tiers.choose(self, strict=strict)
+        else:
+            tier = self._forced(executor, hook)
+        limit = budget_of(budget, self._default_budget(tier, executor))
+        vm = self.vm
+        lease = vm.cpus.lease()
         try:
             with lease.token:
-                given = Input(self.vm, lease.take(), self)
-                self.check_loaded()
-                given.place(as_packet(data), ctx)
+                given = Input(vm, lease.take(), self)
+                if not self._is_loaded:
+                    self.check_loaded()
+                given.place(data if type(data) is bytes else as_packet(data), ctx)
                 begin = time.perf_counter_ns()
-                if compiled:
-                    retval = self._run_compiled(given, limit, repeat)
-                else:
-                    for _ in range(repeat):
-                        retval = self._interpret(given, lease, limit, strict, hook)
+                match tier:
+                    case "jit":
+                        retval = self._run_compiled(given, limit, repeat)
+                    case "generated":
+                        retval = self._generate(given, lease, limit, repeat, executor == "auto")
+                    case _:
+                        for _ in range(repeat):
+                            retval = self._interpret(given, lease, limit, strict, hook)
                 return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
         finally:
-            self.vm.cpus.freed()
+            vm.cpus.freed()
 
-    def _is_compiled(self, executor: Executor, repeat: int, hook: Hook | None) -> bool:
-        """Whether this run is for the JIT: asked for, or worth compiling."""
-        if executor == "auto":
-            self._runs += repeat
-            return hook is None and self._runs >= HOT and self.vm.jit is not None
-        if executor == "jit":
+    def _forced(self, executor: Executor, hook: Hook | None) -> Tier:
+        """The executor that is asked for, or that a hook needs."""
+        if executor not in _EXECUTORS:
+            wanted = "'auto', 'interpreter', 'generated' or 'jit'"
+            raise ValueError(f"executor={executor!r}: {wanted}")
+        if hook is not None and executor in ("jit", "generated"):
+            raise ValueError("a hook is for interpreted runs: compiled code calls none")
+        if executor == "jit" and self.vm.jit_in_use is None:
             self.vm.need_jit()
-        return executor == "jit"
+        return "interpreter" if executor == "auto" else executor
+
+    def _default_budget(self, tier: Tier, executor: Executor) -> int:
+        """The instructions of a run for which none are given. Of a hot program they do not depend
+        on whether its machine code is ready."""
+        if tier == "jit" or (tier == "generated" and executor == "auto" and self.runs >= HOT):
+            return JIT_BUDGET
+        return GENERATED_BUDGET if tier == "generated" else INTERPRETER_BUDGET
 
     def _run_compiled(self, given: Input, budget: int, repeat: int) -> int:
-        jit = self.vm.need_jit()
+        jit = self.vm.jit_in_use or self.vm.need_jit()
         retval = jit.run(self, given.cpu, given.arguments, budget, repeat)
         if self.vm.memory.load64(given.cpu.state + layout.STATE_INTERRUPT):
             self.raise_fault(given.cpu, jit)
+        self.vm.cpus.check_open()
         return retval
 
     def raise_fault(self, cpu: Cpu, jit: Jit, where: str = "") -> NoReturn:
@@ -242,8 +276,8 @@ class VmProgram(engine.Program):
         **others: Never,
     ) -> Sequence[int]:
         """Run the program once on each packet; an array of the return values (u32). Compiled,
-        that is one native loop; without llvmlite packets are interpreted one by one. Contexts
-        are as `run` sets them when it is given none.
+        that is one native loop; without llvmlite packets run one by one in generated Python.
+        Contexts are as `run` sets them when it is given none.
 
         Raises NotSupportedError for types that take no packets, ProgramFault at the first
         packet at which a run goes wrong.
@@ -265,6 +299,26 @@ class VmProgram(engine.Program):
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         lease.running = interpreter
         return interpreter.run(self.number, self.code, *given.arguments)
+
+    def _generate(
+        self, given: Input, lease: Lease, budget: int, repeat: int, switches: bool
+    ) -> int:
+        """Run generated code; `switches` to machine code as soon as that is there."""
+        from osmia.vm.generated.run import GeneratedRun
+
+        execution = Execution(self.vm, given.cpu, given, self.type)
+        left, retval = repeat, 0
+        while left:
+            self.vm.cpus.check_open()
+            self.vm.memory.store32(given.cpu.state + layout.STATE_TAIL_CALLS, 0)
+            run = GeneratedRun(execution, budget)
+            lease.running = run
+            retval = run.run(self, *given.arguments)
+            left -= 1
+            if left and switches and self.vm.tiers.compiled(self):
+                lease.running = None
+                return self._run_compiled(given, budget, left)
+        return retval
 
     def _where(self) -> str:
         return f"number {self.number}, vm"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from osmia.engine.results import RunResult
 from osmia.errors import KernelError
-from osmia.object.uapi import ProgramType
+from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout, sk_buff
-from osmia.vm.contexts import layout_for
+from osmia.vm.contexts import Layout, layout_for
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
@@ -25,6 +26,14 @@ PAGE = 4096
 """Bytes that an XDP frame has on most machines. Here on all of them: a test gives the same results
 where the kernel's pages are larger."""
 LARGEST_META = 252
+_HEADROOM = bytes(layout.PACKET_HEADROOM)
+_PLACES = struct.Struct("<6Q")  # from STATE_PACKET_START on
+_PAIR = struct.Struct("<2Q")
+_WORDS = struct.Struct("<2I")
+_WORD = struct.Struct("<I")
+_REDIRECT = struct.Struct("<3Q")
+_XDP = struct.Struct("<6I")
+_GUARD = layout.GUARD
 
 
 class Input:
@@ -36,11 +45,11 @@ class Input:
         self.memory = vm.memory
         self.cpu = cpu
         self.type = program.type
-        self.layout = layout_for(program.type, program.expected_attach_type)
+        self.layout, self._fields = _surroundings(program.type, program.expected_attach_type)
         self.start = cpu.packet
         self.size = 0
         self.context_size = 0
-        self._raw = bytearray()
+        self._raw: bytes | bytearray = b""
         self.arguments: tuple[int, ...] = (cpu.context,)
 
     # Before the run.
@@ -49,39 +58,30 @@ class Input:
         """Put the packet and the context where the program finds them."""
         if len(data) > layout.MAX_PACKET:
             raise KernelError(errno.EINVAL, f"run on {len(data)} bytes of data")
-        self.size = len(data)
-        state, memory = self.cpu.state, self.memory
-        memory.zero(state + layout.STATE_INTERRUPT, 16)
-        memory.zero(state + layout.STATE_REDIRECT_TARGET, 24)
-        memory.store64(state + layout.STATE_CONTEXT, self.cpu.context)
+        self.size = size = len(data)
+        view, cpu, places = self.memory.view, self.cpu, self.layout
+        state, start = cpu.state + _GUARD, self.start
         reserved = layout.XDP_FRAME if self.type is ProgramType.XDP else 0
-        lowest = self.cpu.packet - layout.PACKET_HEADROOM + reserved
-        memory.store64(state + layout.STATE_PACKET_START, lowest)
-        memory.store64(state + layout.STATE_PACKET_END, self._packet_end())
-        names = ("data", "data_end") if self.layout.packet else ()
-        offsets = [self.layout.fields[name].offset for name in names]
-        first, last = offsets or (layout.NO_PACKET, layout.NO_PACKET)
-        memory.store32(state + layout.STATE_DATA, first)
-        memory.store32(state + layout.STATE_DATA_END, last)
-        memory.store32(state + layout.STATE_READ_ONLY, not self.layout.changes)
-        self._forget_packets()
-        memory.write(self.start, data)
+        lowest = cpu.packet - layout.PACKET_HEADROOM + reserved
+        _PAIR.pack_into(view, state + layout.STATE_INTERRUPT, 0, 0)
+        place = state + layout.STATE_PACKET_START
+        _PLACES.pack_into(view, place, lowest, self._packet_end(), cpu.context, 0, 0, 0)
+        _WORDS.pack_into(view, state + layout.STATE_DATA, *self._fields)
+        _WORD.pack_into(view, state + layout.STATE_READ_ONLY, not places.changes)
+        # Nothing is left of what earlier packets had around the one that comes.
+        packet, end = start + _GUARD, start + size
+        _, high = _WORDS.unpack_from(view, state + layout.STATE_PACKET_LOW)
+        view[packet - layout.PACKET_HEADROOM : packet] = _HEADROOM
+        if high > end:
+            self.memory.zero(end, high - end)
+        _WORDS.pack_into(view, state + layout.STATE_PACKET_LOW, start, end)
+        view[packet : packet + size] = data
         if self.type is None:
-            self.arguments = (self.start if data else 0, len(data))
-        elif self.layout.packet:
+            self.arguments = (start if data else 0, size)
+        elif places.packet:
             self._place_packet(data, ctx)
         else:
             self._place_plain(ctx)
-
-    def _forget_packets(self) -> None:
-        """Zero what earlier packets left around the one that comes."""
-        memory, state = self.memory, self.cpu.state
-        end, high = self.start + self.size, memory.load32(state + layout.STATE_PACKET_HIGH)
-        memory.zero(self.start - layout.PACKET_HEADROOM, layout.PACKET_HEADROOM)
-        if high > end:
-            memory.zero(end, high - end)
-        memory.store32(state + layout.STATE_PACKET_LOW, self.start)
-        memory.store32(state + layout.STATE_PACKET_HIGH, end)
 
     def _packet_end(self) -> int:
         """Where a growing tail must stop: XDP frames fill a page, as in the kernel's test run."""
@@ -94,24 +94,30 @@ class Input:
     def _place_packet(self, data: bytes, ctx: Any) -> None:
         if len(data) < ETHERNET_HEADER:
             raise _refused(f"it has {len(data)} bytes; an Ethernet header of 14 is the least")
-        self._raw = raw = self._given_context(ctx)
-        self.memory.write(self.cpu.context, raw)
         self.context_size = self.layout.size
         if self.type is ProgramType.XDP:
-            if ctx is not None:
-                self._place_metadata(raw)
-            self._set("data_meta", self.start)
-            self._set("data", self.start + self._get("data"))
-            self._set("data_end", self.start + self.size)
-            if not self._get("ingress_ifindex"):
-                self._set("ingress_ifindex", sk_buff.LOOPBACK)
+            self._place_xdp(ctx)
             return
         hidden = 0 if self.layout.l2 else ETHERNET_HEADER
+        self._raw = raw = self._given_context(ctx) if ctx is not None else sk_buff.EMPTY
+        self.memory.write(self.cpu.context, raw)
         begin = self.start + hidden
         arguments = (self.cpu.state, self.cpu.context, self.start, self.size, begin)
         if self.natives.call("skb_place", *arguments):
             raise _refused("an IP packet without its whole header")
-        sk_buff.check_given(raw, self.size - hidden)
+        if ctx is not None:
+            sk_buff.check_given(raw, self.size - hidden)
+
+    def _place_xdp(self, ctx: Any) -> None:
+        view, place, end = self.memory.view, self.cpu.context + _GUARD, self.start + self.size
+        if ctx is None:
+            _XDP.pack_into(view, place, self.start, end, self.start, sk_buff.LOOPBACK, 0, 0)
+            return
+        self._raw = raw = self._given_context(ctx)
+        self._place_metadata(raw)
+        meta, ahead = self.start, _XDP.unpack(raw)
+        ifindex = ahead[3] or sk_buff.LOOPBACK
+        _XDP.pack_into(view, place, meta + ahead[0], meta + self.size, meta, ifindex, *ahead[4:])
 
     def _given_context(self, ctx: Any) -> bytearray:
         if not isinstance(ctx, bytes | bytearray | memoryview):
@@ -164,10 +170,6 @@ class Input:
         self.memory.write(self.cpu.context, raw)
         self._given = len(raw)
 
-    def _set(self, name: str, value: int) -> None:
-        place = self.layout.fields[name]
-        self.memory.store(self.cpu.context + place.offset, place.size, value)
-
     def _get(self, name: str) -> int:
         place = self.layout.fields[name]
         return self.memory.load(self.cpu.context + place.offset, place.size)
@@ -182,50 +184,39 @@ class Input:
         if not self.layout.packet:
             raw = self.memory.read(self.cpu.context, self._given)
             return RunResult(retval, b"", raw, duration_ns, self._redirect())
-        return RunResult(
-            retval,
-            self._packet(),
-            self._context(),
-            duration_ns,
-            self._redirect(),
-            self.layout.decode,
-        )
+        read = self._of_xdp if self.type is ProgramType.XDP else self._of_skb
+        packet, context = read()
+        return RunResult(retval, packet, context, duration_ns, self._redirect(), self.layout.decode)
 
     def _bounds(self) -> tuple[int, int, int]:
         """data_meta, data and data_end, kept inside the packet's room."""
+        return self._inside(self._get("data_meta"), self._get("data"), self._get("data_end"))
+
+    def _inside(self, meta: int, data: int, end: int) -> tuple[int, int, int]:
         low = self.cpu.block + layout.CPU_PACKET
         high = low + layout.CPU_PACKET_SIZE
-        data = min(max(self._get("data"), low), high)
-        return (
-            min(max(self._get("data_meta"), low), data),
-            data,
-            min(max(self._get("data_end"), data), high),
-        )
+        if low <= meta <= data <= end <= high:
+            return meta, data, end
+        data = min(max(data, low), high)
+        return min(max(meta, low), data), data, min(max(end, data), high)
 
-    def _packet(self) -> bytes:
-        meta, data, end = self._bounds()
-        if self.type is ProgramType.XDP:
-            return self.memory.read(meta, end - meta)
+    def _of_xdp(self) -> tuple[bytes, bytes]:
+        """The packet and the context, its pointers as offsets, as the kernel gives them."""
+        words = _XDP.unpack_from(self.memory.view, self.cpu.context + _GUARD)
+        meta, data, end = self._inside(words[2], words[0], words[1])
+        ifindex = _WORD.unpack_from(self._raw, 12)[0] if self._raw else 0
+        context = _XDP.pack(data - meta, end - meta, 0, ifindex, *words[4:])
+        return self.memory.read(meta, end - meta), context
+
+    def _of_skb(self) -> tuple[bytes, bytes]:
+        _, data, end = self._bounds()
         packet = self.memory.read(data, end - data)
-        return packet if self.layout.l2 else bytes(ETHERNET_HEADER) + packet
-
-    def _context(self) -> bytes:
-        """The context, its pointers as offsets into the data, as the kernel gives it."""
-        if self.type is not ProgramType.XDP:
-            return sk_buff.told(self.memory.read(self.cpu.context, self.layout.size), self._raw)
-        meta, data, end = self._bounds()
-        self._set("data", data - meta)
-        self._set("data_end", end - meta)
-        self._set("data_meta", 0)
-        given = self.layout.fields["ingress_ifindex"]
-        self.memory.write(self.cpu.context + given.offset, self._raw[given.offset :][: given.size])
-        return self.memory.read(self.cpu.context, self.layout.size)
+        context = sk_buff.told(self.memory.read(self.cpu.context, self.layout.size), self._raw)
+        return packet if self.layout.l2 else bytes(ETHERNET_HEADER) + packet, context
 
     def _redirect(self) -> tuple[int, int | None, int] | None:
-        load, state = self.memory.load64, self.cpu.state
-        target = load(state + layout.STATE_REDIRECT_TARGET)
-        handle = load(state + layout.STATE_REDIRECT_MAP)
-        flags = load(state + layout.STATE_REDIRECT_FLAGS)
+        place = self.cpu.state + layout.STATE_REDIRECT_TARGET + _GUARD
+        target, handle, flags = _REDIRECT.unpack_from(self.memory.view, place)
         if not target and not handle:
             return None
         number = (handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT if handle else None
@@ -266,6 +257,17 @@ class Input:
         if address < start or address + size > end:
             return f"an access of {size} bytes at {address - start} of a packet of {end - start}"
         return None
+
+
+@cache
+def _surroundings(
+    kind: ProgramType | None, attach: AttachType | None
+) -> tuple[Layout, tuple[int, int]]:
+    """The context of programs, and where in it the packet's start and end are."""
+    found = layout_for(kind, attach)
+    if not found.packet:
+        return found, (layout.NO_PACKET, layout.NO_PACKET)
+    return found, (found.fields["data"].offset, found.fields["data_end"].offset)
 
 
 def _refused(why: str) -> KernelError:

@@ -51,6 +51,25 @@ ETHERNET = 14
 FAMILY_INET = 2
 FAMILY_INET6 = 10
 
+EMPTY: Final = bytes(192)
+"""The struct __sk_buff that is given where none is."""
+
+
+def _slices(names: tuple[str, ...]) -> tuple[slice, ...]:
+    """Where fields are, those that are side by side in one."""
+    found: list[slice] = []
+    for place in sorted((SKB_FIELDS[name] for name in names), key=lambda place: place.offset):
+        end = place.offset + place.size
+        if found and found[-1].stop == place.offset:
+            found[-1] = slice(found[-1].start, end)
+        else:
+            found.append(slice(place.offset, end))
+    return tuple(found)
+
+
+_TOLD = _slices(TOLD)
+(_GSO_SIZE,) = _slices(("gso_size",))
+
 SKB_IFINDEX = SKB_FIELDS["ifindex"].offset
 SKB_WIRE_LEN = SKB_FIELDS["wire_len"].offset
 SKB_FAMILY = SKB_FIELDS["family"].offset
@@ -135,11 +154,9 @@ def check_given(raw: bytes | bytearray, size: int) -> None:
 def told(raw: bytes, given: bytes | bytearray) -> bytes:
     """The struct __sk_buff that a test run gives back, from the one that the program left."""
     result = bytearray(len(raw))
-    for name in TOLD:
-        place = SKB_FIELDS[name]
-        source = given if name == "gso_size" else raw
-        at = slice(place.offset, place.offset + place.size)
-        result[at] = source[at]
+    for at in _TOLD:
+        result[at] = raw[at]
+    result[_GSO_SIZE] = given[_GSO_SIZE]
     return bytes(result)
 
 

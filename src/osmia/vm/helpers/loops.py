@@ -42,7 +42,7 @@ from osmia.vm.native import (
 )
 
 if TYPE_CHECKING:
-    from osmia.vm.interpreter import Interpreter
+    from osmia.vm.helpers.table import HelperCaller
 
 MAX_LOOPS = 8 * 1024 * 1024
 MAX_SAMPLES = 128 * 1024
@@ -297,7 +297,7 @@ def user_ringbuf_drain(call: Invocation, handle: int, callback: int, data: int, 
 
 
 def _drain(
-    call: Invocation, interpreter: Interpreter, header: int, callback: int, data: int
+    call: Invocation, interpreter: HelperCaller, header: int, callback: int, data: int
 ) -> int:
     interpreter.execution.check_entry(call.frame)
     natives, stack = call.vm.natives, interpreter.access.stack

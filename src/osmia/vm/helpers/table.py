@@ -9,16 +9,47 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osmia.object.uapi import ProgramType
 from osmia.records import dataclass
 from osmia.vm import layout
 
 if TYPE_CHECKING:
+    from osmia.vm.access import Access
+    from osmia.vm.code import Code
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
-    from osmia.vm.interpreter import Interpreter
+    from osmia.vm.execution import Execution
+
+
+class HelperFrame(Protocol):
+    """The function that calls a helper."""
+
+    @property
+    def code(self) -> Code:
+        """Its program's code."""
+
+    @property
+    def pointer(self) -> int:
+        """Its frame pointer."""
+
+
+class HelperCaller(Protocol):
+    """What runs a program in Python, as helpers know it."""
+
+    execution: Execution
+
+    @property
+    def frame(self) -> HelperFrame:
+        """The function that calls."""
+
+    @property
+    def access(self) -> Access:
+        """What strict mode is told of what helpers write."""
+
+    def call_function(self, slot: int, *arguments: int) -> int:
+        """Call a function of the running program."""
 
 
 class Argument(Enum):
@@ -50,13 +81,13 @@ class Argument(Enum):
 class Invocation:
     """A call of a Python helper: where it came from. Memory is `vm.memory`, by address.
 
-    `interpreter` is set when an interpreted program calls.
+    `interpreter` is set when a program calls that Python runs.
     """
 
     vm: Vm
     cpu: Cpu
     frame: int
-    interpreter: Interpreter | None = None
+    interpreter: HelperCaller | None = None
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the program's memory; raises ProgramFault when they are not all there."""

@@ -52,6 +52,7 @@ class Door:
         #: What a run begins with; all of its budget where nobody asks in between.
         self.first = SLICE if vm.interruptible else WHOLE
         self._slice, self._asked = self.first, 0
+        self._written: tuple[int, bool] | None = None  # what the state has of how to go on
         self.thread = 0
         """That of the last run."""
         self._answers: GeneratorType[int, int, None] = self._answer()  # type: ignore[assignment]
@@ -64,9 +65,11 @@ class Door:
         """A run begins on this CPU; whether signals are handled in its thread."""
         self.thread = threading.get_ident()
         here = self.thread == threading.main_thread().ident
-        self._slice = self.first
-        polling = _POLLING.pack(self.first, here)
-        self.vm.memory.write(self.cpu.state + layout.STATE_SLICE, polling)
+        if self._written != (self.first, here):
+            self._slice = self.first
+            polling = _POLLING.pack(self.first, here)
+            self.vm.memory.write(self.cpu.state + layout.STATE_SLICE, polling)
+            self._written = self.first, here
         if here:
             self._asked = time.perf_counter_ns()
         return here
@@ -107,6 +110,7 @@ class Door:
             self._slice = paced(self._slice, now - self._asked)
             self._asked = now
             memory.store64(self.cpu.state + layout.STATE_SLICE, self._slice)
+            self._written = None
             return 0
         found = self.vm.resolve(Instruction(0x85, 0, number >> 32, 0, number & 0xFFFF_FFFF))
         assert found.python is not None

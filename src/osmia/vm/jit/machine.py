@@ -125,6 +125,10 @@ class Jit:
                 found = self._compiled[program.number]
         return found
 
+    def has(self, number: int) -> bool:
+        """Whether a program's code is there."""
+        return number in self._compiled
+
     def kept_program(self, program: VmProgram) -> CompiledProgram | None:
         """The same where nothing is left to compile; None where the cache lacks some of it."""
         with self.vm.lock:
@@ -309,9 +313,14 @@ class Jit:
         self, program: VmProgram, cpu: Cpu, arguments: tuple[int, ...], budget: int, repeat: int
     ) -> int:
         """Run a compiled program; the caller looks for an interrupt afterwards."""
-        code = self.program(program)
-        a, b = (*arguments, 0)[:2]
+        code = self._compiled.get(program.number) or self.program(program)
+        a, b = arguments if len(arguments) > 1 else (arguments[0], 0)
         base, top, left = self.vm.memory.base, cpu.stack_top, cpu.state + layout.STATE_LEFT
+        door = self._doors.get(cpu.number) or self.door(cpu)
+        if repeat == 1:
+            door.begin()
+            first = min(budget, door.first)
+            return code.run(base, top, a, b, first, budget - first, 1, 0)
         result = 0
 
         def some(done: int, times: int, first: int, rest: int, deadline: int) -> int:
@@ -319,7 +328,7 @@ class Jit:
             result = code.run(base, top, a, b, first, rest, times, deadline)
             return times - self.vm.memory.load64(left)
 
-        run_many(self.door(cpu), repeat, budget, some)
+        run_many(door, repeat, budget, some)
         return result
 
     # Natives for Python.
