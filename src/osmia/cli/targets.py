@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ from osmia.errors import OsmiaError
 from osmia.kernel.inventory import iterate
 from osmia.kernel.programs.info import ProgramInfo
 from osmia.kernel.programs.program import KernelProgram
+from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from osmia.kernel.links import KernelLink

@@ -16,12 +16,13 @@ from contextlib import ExitStack, suppress
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from struct import Struct
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 from osmia.errors import KernelError, OsmiaError
 from osmia.events.ordering import barrier
 from osmia.events.source import Batch, EventCodec, EventSource, RecordType
+from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     import numpy

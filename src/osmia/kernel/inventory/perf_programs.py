@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
 
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import syscall
+from osmia.named_tuples import NamedTuple
 
 #: What /proc shows the descriptors to be. The kernel tells nothing of perf events' links
 #: (since 5.15): those are links like others.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
 
 from osmia.btf import BTF
 from osmia.errors import OsmiaWarning
 from osmia.kernel.sys.btf_objects import BtfLoadError, load_btf
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
 
 
 class ObjectBtf(NamedTuple):
