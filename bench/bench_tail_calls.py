@@ -1,23 +1,38 @@
 """Tail calls in the kernel: variable keys, direct ones, dispatchers, pruned datapaths.
 
-As root. Every figure is the least of some rounds; what a test run takes by itself is taken off.
+As root. Every figure is the least of some rounds that take turns; of a chain's what a test run
+takes by itself is taken off. Constant keys show what the kernel's direct calls cost themselves.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import datapath
 
 import osmia
-from osmia.object import Object
+from osmia.kernel.load.loaded import KernelObject
+from osmia.object import Object, ProgramType
+from osmia.object.model import Pinning
+from osmia.passes.attachment import for_attachment
 from osmia.passes.prune import prune
 
 LENGTH = 33
 """Tail calls that one run may make."""
+BAR = 5.0
+"""So many times as fast is a chain to be with direct calls."""
 STAGES = 8
+LEGACY = Path(__file__).resolve().parents[1] / "examples/legacy"
+LEGACY_PACKET = (
+    bytes(12) + b"\x08\0\x45" + bytes(8) + b"\x11" + bytes(6) + bytes((10, 7, 0, 10))
+    + bytes((0, 9, 0, 53)) + bytes(22)
+)  # fmt: skip
+"""A datagram to port 53 of 10.7.0.10: Ethernet, IPv4 and UDP."""
 REPEAT, ROUNDS = 200_000, 9
 
 _HEAD = """
@@ -81,13 +96,31 @@ def measured(program: Any) -> float:
     return float(min(program.run(bytes(64), repeat=REPEAT).duration_ns for _ in range(ROUNDS)))
 
 
+def started(stack: ExitStack, obj: Object, last: int, **options: Any) -> Any:
+    """p0 of a loaded object, from which a run goes on to p`last`."""
+    loaded = stack.enter_context(obj.load(**options))
+    if "next" in loaded.data:
+        loaded.data["next"] = [number + 1 if number < last else 63 for number in range(64)]
+    return loaded.programs["p0"]
+
+
+def in_turns(runs: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """The least of what each gives, which take turns."""
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            best[name] = min(best[name], run())
+    return best
+
+
+def run_of(program: Any, packet: bytes = bytes(64)) -> Callable[[], float]:
+    return lambda: float(program.run(packet, repeat=REPEAT).duration_ns)
+
+
 def run_chain(obj: Object, last: int, **options: Any) -> float:
     """ns of a run from p0 on to p`last`."""
-    with obj.load(**options) as loaded:
-        keys = [number + 1 if number < last else 63 for number in range(64)]
-        if "next" in loaded.data:
-            loaded.data["next"] = keys
-        return measured(loaded.programs["p0"])
+    with ExitStack() as stack:
+        return measured(started(stack, obj, last, **options))
 
 
 def one_key_each(obj: Object, programs: int) -> Mapping[str, Sequence[int]]:
@@ -98,27 +131,68 @@ def one_key_each(obj: Object, programs: int) -> Mapping[str, Sequence[int]]:
 def print_chain() -> None:
     print(f"  a chain of {LENGTH} tail calls, ns a call")
     variable, constant = chain(LENGTH, constant=False), chain(LENGTH, constant=True)
-    floor = run_chain(variable, 0)
-    before = (run_chain(variable, LENGTH) - floor) / LENGTH
-    rows = {"variable keys": before}
     profile = one_key_each(variable, LENGTH + 1)
-    rows["direct by profile"] = (
-        run_chain(variable, LENGTH, direct_tail_calls=profile) - floor
-    ) / LENGTH
-    rows["direct by slots"] = (run_chain(variable, LENGTH, direct_tail_calls=True) - floor) / LENGTH
-    rows["constant keys"] = (run_chain(constant, LENGTH) - floor) / LENGTH
+    with ExitStack() as stack:
+        programs = {
+            "none": started(stack, variable, 0),
+            "variable keys": started(stack, variable, LENGTH),
+            "direct by profile": started(stack, variable, LENGTH, direct_tail_calls=profile),
+            "direct by slots": started(stack, variable, LENGTH, direct_tail_calls=True),
+            "constant keys": started(stack, constant, LENGTH),
+        }
+        best = in_turns({name: run_of(program) for name, program in programs.items()})
+    none = best.pop("none")
+    rows = {name: (ns - none) / LENGTH for name, ns in best.items()}
+    print_times(rows)
+    times, alone = (
+        rows["variable keys"] / rows[name] for name in ("direct by profile", "constant keys")
+    )
+    met = "met" if times >= BAR else "not met"
+    print(f"    bar {BAR:.1f} times: {met}, {times:.1f} by profile; constant keys {alone:.1f}")
+
+
+def print_times(rows: Mapping[str, float]) -> None:
+    """Each with how many times as fast as the first it is."""
+    before = next(iter(rows.values()))
     for name, ns in rows.items():
         print(f"    {name:24} {ns:7.1f}   {before / ns:5.1f} times as fast")
 
 
 def print_stages() -> None:
-    print(f"  a datapath of {STAGES} stages, ns a packet")
-    obj = stages()
-    before = run_chain(obj, STAGES - 1)
+    print(f"  a datapath of {STAGES} stages, ns a packet (XDP test runs)")
+    obj, last = stages(), STAGES - 1
     profile = one_key_each(obj, STAGES)
-    after = run_chain(obj, STAGES - 1, direct_tail_calls=profile)
-    print(f"    {'variable keys':24} {before:7.1f}")
-    print(f"    {'direct by profile':24} {after:7.1f}   {before / after:5.1f} times as fast")
+    with ExitStack() as stack:
+        programs = {
+            "variable keys": started(stack, obj, last),
+            "direct by profile": started(stack, obj, last, direct_tail_calls=profile),
+            "direct by slots": started(stack, obj, last, direct_tail_calls=True),
+        }
+        print_times(in_turns({name: run_of(program) for name, program in programs.items()}))
+
+
+def legacy(**options: Any) -> KernelObject:
+    """The datapath in iproute2's dialect, with an endpoint that its packets go to."""
+    obj = osmia.compile(LEGACY / "container.c", includes=[LEGACY])
+    obj.maps = {name: replace(each, pinning=Pinning.NONE) for name, each in obj.maps.items()}
+    prepared, _ = for_attachment(obj, ProgramType.SCHED_CLS, "entry")
+    loaded: KernelObject = prepared.load(**options)
+    loaded.maps["endpoints"][LEGACY_PACKET[30:34].ljust(16, b"\0")] = 10
+    loaded.maps["policy_10"][53] = 1
+    return loaded
+
+
+def print_legacy() -> None:
+    print("  the datapath in iproute2's dialect (examples/legacy), ns a packet (tc test runs)")
+    with ExitStack() as stack:
+        before = stack.enter_context(legacy()).programs["entry"]
+        after = stack.enter_context(legacy(direct_tail_calls=True)).programs["entry"]
+        assert before.run(LEGACY_PACKET).retval == after.run(LEGACY_PACKET).retval == 0
+        runs = {
+            "as it is": run_of(before, LEGACY_PACKET),
+            "direct by slots": run_of(after, LEGACY_PACKET),
+        }
+        print_times(in_turns(runs))
 
 
 def print_dispatchers() -> None:
@@ -173,5 +247,6 @@ def show(size: tuple[int, int, int, float]) -> str:
 if __name__ == "__main__":
     print_chain()
     print_stages()
+    print_legacy()
     print_dispatchers()
     print_pruning()

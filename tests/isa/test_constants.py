@@ -278,6 +278,32 @@ def test_callbacks_and_roots_get_anything() -> None:
     assert both.before(3).registers[1] is ANY  # type: ignore[union-attr]
 
 
+def test_what_is_entered_later_is_known_as_if_it_had_been_entered_at_once() -> None:
+    text = """
+        r1 = 7
+        call sub
+        exit
+    sub: r0 = 0
+        if r1 == 7 goto out
+        r0 = 1
+    out: exit
+    other: r0 = 2
+        exit
+    """
+    labels = parse_assembly(text).labels
+    flow = control_flow(assemble(text), roots=(0, labels["sub"], labels["other"]))
+    later, at_once = known_values(flow, roots=[0]), known_values(flow)
+    assert later.ways == {labels["sub"]: (True,)}
+    assert later.before(labels["other"]) is None
+    changed = later.enter(flow.roots[1:])
+    assert changed == {labels[name] for name in ("sub", "out", "other")} | {labels["sub"] + 2}
+    assert later.ways == at_once.ways == {labels["sub"]: (False, True)}
+    assert {at: repr(state) for at, state in later.entering.items()} == {
+        at: repr(state) for at, state in at_once.entering.items()
+    }
+    assert not later.enter(flow.roots)
+
+
 def test_calls_of_a_helper_are_listed_with_what_they_get() -> None:
     text = """
         r2 = map[fd:1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 
 import osmia
-from osmia.object import Object
+from osmia.object import Map, MapType, Object
 from osmia.passes.prune import prune
 
+from .assembled import assembled
 from .test_prune import map_ids
 
 pytestmark = pytest.mark.slow
@@ -98,3 +100,23 @@ def test_a_pruned_file_is_what_pruning_at_load_gives(whole: Object) -> None:
     assert set(written.maps) == set(pruned.maps)
     assert {k: f.code for k, f in written.functions.items()}.keys() == pruned.functions.keys()
     assert runs(written, "vm") == runs(obj, "vm", prune=True)
+
+
+def test_a_chain_that_is_ten_times_as_long_takes_about_ten_times_as_long() -> None:
+    def seconds(count: int) -> float:
+        slots = tuple((n, f"p{n}") for n in range(1, count))
+        obj = assembled(
+            {
+                f"p{n}": f"r2 = map:calls\nr3 = {n + 1}\ncall 12\nr0 = {n}\nexit"
+                for n in range(count)
+            },
+            maps={"calls": Map("calls", MapType.PROG_ARRAY, 4, 4, count, slots=slots)},
+        )
+        best = float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            assert not prune(obj).programs
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    assert seconds(1000) < 40 * seconds(100)

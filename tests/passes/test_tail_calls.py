@@ -91,6 +91,13 @@ def test_many_keys_are_searched_by_halves() -> None:
     assert calls(made) == 9
 
 
+def test_of_slots_that_are_as_likely_as_each_other_all_are_compared_or_none() -> None:
+    obj = dispatching(*range(33))
+    assert calls(direct_tail_calls(obj)) == 34
+    assert direct_tail_calls(obj, most=32) is obj
+    assert calls(direct_tail_calls(obj, {"calls": range(33)})) == 9  # told: the hottest
+
+
 def test_only_keys_that_the_code_can_have_are_compared() -> None:
     text = BY_LENGTH.replace("r3 += -64\n", "r3 += -64\nr3 &= 3\n")
     assert calls(direct_tail_calls(dispatching(1, 7, 9, text=text))) == 2

@@ -111,11 +111,11 @@ def test_stack_numbers_come_from_the_answer_to_get_stack(vm: Vm, executor: Any) 
 
     vm.helpers["get_stack"] = get_stack
     number = program.run(executor=executor).retval
-    assert stacks[number] == addresses
+    assert stacks[number] == tuple(addresses)
     assert program.run(executor=executor).retval == number
     addresses.append(5)
     other = program.run(executor=executor).retval
-    assert dict(stacks.items()) == {number: addresses[:2], other: addresses}
+    assert dict(stacks.items()) == {number: tuple(addresses[:2]), other: tuple(addresses)}
     del stacks[number]
     assert list(stacks) == [other]
     vm.helpers["get_stack"] = lambda: 0

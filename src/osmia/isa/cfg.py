@@ -6,7 +6,7 @@ calls, or whose address it takes, are listed beside its successors.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -64,6 +64,11 @@ class ControlFlow:
         if index < 0 or slot >= self.blocks[index].end:
             raise ValueError(f"slot {slot} is outside the code")
         return self.blocks[index]
+
+    def blocks_in(self, start: int, end: int) -> Sequence[BasicBlock]:
+        """The blocks that begin at `start` or later, and before `end`."""
+        starts = self._starts
+        return self.blocks[bisect_left(starts, start) : bisect_left(starts, end)]
 
     @cached_property
     def predecessors(self) -> Mapping[int, tuple[int, ...]]:

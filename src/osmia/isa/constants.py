@@ -9,7 +9,7 @@ What is kept is a state for each block; those inside of a block follow from it b
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Final
 
@@ -31,6 +31,7 @@ MOST_CELLS: Final = 1 << 19
 """Stack cells that are kept for all blocks together; beyond, a block's stack is not known."""
 
 _JUMPS_OF_NO_KIND = frozenset((op.JA, op.JA32, op.JA_X, op.MAY_GOTO))
+_MAY_CALL = frozenset((int(op.CALL), int(op.LD_IMM64)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,18 @@ class KnownValues:
     effects: Effects
     entering: Mapping[int, State]
     """The state at the start of each block that may run, by its slot. Not to be changed."""
+    ways: Mapping[int, tuple[bool, ...]]
+    """Of each conditional jump that may run whether it is taken, or not, or may be both: by
+    the slot of its block's start."""
+    _search: _Search
+
+    def enter(self, roots: Iterable[int]) -> set[int]:
+        """Begin at further blocks, too: all that is known is then what holds with them.
+
+        Gives the starts of the blocks of which less may be known than before, or that did
+        not run before.
+        """
+        return self._search.run(roots)
 
     def walk(self, block: BasicBlock) -> Iterator[tuple[int, Instruction, State]]:
         """The instructions of a block, each with its slot and what is known before it; none of
@@ -80,6 +93,7 @@ def known_values(
     memory: Memory | None = None,
     unsettled: Container[int] = (),
     verified: bool = True,
+    roots: Iterable[int] | None = None,
 ) -> KnownValues:
     """What is known in the code of `flow`.
 
@@ -92,12 +106,13 @@ def known_values(
     At the roots of the flow, and in functions whose address is taken, the arguments are unknown;
     in other functions they are what all calls pass, a pointer into the caller's frame being
     unknown too. What a call returns is unknown. `verified=False` is for code that may do what
-    no verifier accepts (see `osmia.isa.effects`).
+    no verifier accepts (see `osmia.isa.effects`). `roots` are the blocks to begin at if not
+    at all roots of the flow; others may be entered later (`KnownValues.enter`).
     """
     effects = Effects(tokens or {}, memory, byteorder, unsettled)
     search = _Search(flow, effects, escaped=not verified)
-    search.run()
-    return KnownValues(flow, effects, search.entering)
+    search.run(flow.roots if roots is None else roots)
+    return KnownValues(flow, effects, search.entering, search.ways, search)
 
 
 class _Search:
@@ -109,6 +124,7 @@ class _Search:
         self.escaped = escaped
         self.blocks = {block.start: block for block in flow.blocks}
         self.entering: dict[int, State] = {}
+        self.ways: dict[int, tuple[bool, ...]] = {}
         self.visits: dict[int, int] = {}
         self.pending: list[int] = []
         self.queued: set[int] = set()
@@ -116,31 +132,35 @@ class _Search:
         self.steps = HURRY * len(flow.instructions) + 100_000
         self.anywhere = False
 
-    def run(self) -> None:
-        """Find every state."""
-        for root in self.flow.roots:
+    def run(self, roots: Iterable[int]) -> set[int]:
+        """Find every state; the starts of the blocks that were visited."""
+        for root in roots:
             self.reach(root, State(escaped=self.escaped))
+        visited = set()
         while self.pending:
             start = heappop(self.pending)
             self.queued.discard(start)
+            visited.add(start)
             self.visit(self.blocks[start])
+        return visited
 
     def visit(self, block: BasicBlock) -> None:
         """Follow one block, and tell those behind it what is known at its end."""
         self.visits[block.start] = self.visits.get(block.start, 0) + 1
         state = self.entering[block.start].copy()
         apply = self.effects.apply
+        instructions = self.flow.instructions
         at = slot = block.start
-        insn = self.flow.instructions[slot]
+        insn = instructions[slot]
         while True:
             self.steps -= 1
-            if block.calls:
+            if block.calls and insn.opcode in _MAY_CALL:
                 self.enter(slot, insn, state)
             apply(state, slot, insn)
             at, slot = slot, slot + insn.slots
             if slot >= block.end:
                 break
-            insn = self.flow.instructions[slot]
+            insn = instructions[slot]
         if block.goes_anywhere:
             self.reach_everything()
         elif insn.is_jump and insn.opcode not in _JUMPS_OF_NO_KIND:
@@ -152,11 +172,14 @@ class _Search:
     def branch(self, block: BasicBlock, state: State, slot: int, insn: Instruction) -> None:
         """Both ways of a conditional jump, as far as they can be."""
         target = slot + 1 + insn.offset
-        ways = [(target, True)] if block.runs_off_end else [(slot + 1, False), (target, True)]
-        for successor, taken in ways:
+        found = []
+        for successor, taken in ((slot + 1, False), (target, True)):
             there = state.copy()
             if self.effects.take(there, slot, insn, taken):
-                self.reach(successor, there)
+                found.append(taken)
+                if taken or not block.runs_off_end:
+                    self.reach(successor, there)
+        self.ways[block.start] = tuple(found)
 
     def enter(self, slot: int, insn: Instruction, state: State) -> None:
         """Tell a subprogram what it is called with."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Collection, Hashable, Iterator
+from functools import cached_property
 from typing import cast
 
 from osmia.isa import opcodes as op
@@ -62,10 +63,20 @@ class KnownCode:
 
     def start(self, function: str) -> int:
         """The slot at which a function begins. KeyError when there is none."""
-        for start, name in zip(self.starts, self.names, strict=True):
-            if name == function:
-                return start
-        raise KeyError(function)
+        return self._start_of[function]
+
+    @cached_property
+    def _start_of(self) -> dict[str, int]:
+        return dict(zip(self.names, self.starts, strict=True))
+
+    def begins(self, slot: int) -> bool:
+        """Whether a function begins at a slot."""
+        return self.starts[bisect_right(self.starts, slot) - 1] == slot
+
+    def enter(self, functions: Collection[str]) -> set[int]:
+        """Functions are entered from outside, too: the starts of the blocks of which something
+        else is known now. They are programs', or others that `known_code` takes for roots."""
+        return self.known.enter(sorted(self.start(name) for name in functions))
 
     def runs(self, slot: int) -> bool:
         """Whether the block that a slot lies in can be reached."""
@@ -84,8 +95,9 @@ def known_code(
 ) -> KnownCode:
     """What is known in the code of `obj`.
 
-    `roots` are the functions that are entered from outside; without it the programs, what they
-    name, and all global functions, which the verifier takes with any arguments. `variable`
+    `roots` are the functions that are entered from outside (others may be later, see
+    `KnownCode.enter`); without it the programs, what they name, and all global functions,
+    which the verifier takes with any arguments. `variable`
     names sections whose contents may be others at run time: read-only ones are taken for what
     they are in `obj` otherwise, where neither externs nor pointers are in them.
 
@@ -104,12 +116,13 @@ def known_code(
         unsettled.update(
             starts[key] + record.offset // op.SLOT_SIZE for record in function.core_relocations
         )
-    entered = _roots(obj) if roots is None else roots
+    possible = _roots(obj)
+    entered = possible if roots is None else roots
     order = cast("ByteOrder", obj.byteorder)
     flow = control_flow(
         code,
         order,
-        roots=sorted({starts[key] for key in entered if key in starts}),
+        roots=sorted({starts[key] for key in possible.union(entered) if key in starts}),
         jump_tables=placed_targets(obj, [(start, key) for key, start in starts.items()]),
     )
     known = known_values(
@@ -118,6 +131,7 @@ def known_code(
         tokens=tokens,
         memory=_Constants(obj, variable).load,
         unsettled=unsettled,
+        roots=sorted({starts[key] for key in entered if key in starts}),
     )
     return KnownCode(obj, known, tuple(starts.values()), tuple(starts))
 

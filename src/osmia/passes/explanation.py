@@ -81,7 +81,7 @@ def _direct(obj: Object) -> Explanation:
     for site in tail_call_sites(known_code(obj)) if made is not obj else ():
         keys = likely_keys(obj, site, {}, {})
         if keys:
-            shown = ", ".join(map(str, keys[:8]))
+            shown = ", ".join(map(str, keys))
             changes.append(f"{site.function}, instruction {site.slot}: {site.map} with {shown}")
     ns = INDIRECT_NS - DIRECT_NS if changes else 0
     return Explanation(

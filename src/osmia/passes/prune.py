@@ -8,18 +8,15 @@ keep stays.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from osmia.isa import opcodes as op
 from osmia.isa.cfg import BasicBlock
 from osmia.object.editing import FunctionEditor, apply_edits
 from osmia.object.known_code import KnownCode, known_code
 from osmia.object.model import DataKind, Linkage, Map, Object, RelocationKind
 from osmia.object.uapi import MapType
-from osmia.passes.tail_call_sites import TailCallSite, tail_call_sites
+from osmia.passes.tail_call_sites import TailCallSite, tail_call_sites, tail_calling_blocks
 from osmia.records import dataclass, replace
-
-_JUMPS_OF_NO_KIND = (op.JA, op.JA32, op.JA_X, op.MAY_GOTO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +76,39 @@ class _Reached:
             for name, program in obj.programs.items()
             if name in keep or (program.autoload and name not in held)
         }
-        roots = _in_data(obj)
+        roots = _in_data(obj) | self._entries(self.programs)
+        self.code = known_code(obj, roots=roots, variable=variable)
+        self.calling = {block.start: block for block in tail_calling_blocks(self.code)}
+        changed: Collection[int] = self.code.known.entering.keys()
         while True:
-            roots |= {function for name in self.programs for function in self._entries(name)}
-            self.code = known_code(obj, roots=roots, variable=variable)
-            found = {
-                target for site in tail_call_sites(self.code) for target in self._targets(site)
-            }
-            called = self._called_global()
-            if found <= self.programs and called <= roots:
-                break
+            found = self._tail_called(changed) - self.programs
             self.programs |= found
-            roots |= called
+            entered = (self._entries(found) | self._called_global(changed)) - roots
+            if not entered:
+                break
+            roots |= entered
+            changed = self.code.enter(entered)
 
-    def _entries(self, program: str) -> Iterator[str]:
-        definition = self.obj.programs[program]
-        yield definition.function
-        if definition.exception_callback:
-            yield definition.exception_callback
+    def _entries(self, programs: Iterable[str]) -> set[str]:
+        """The functions that programs are entered by."""
+        found = set()
+        for definition in map(self.obj.programs.__getitem__, programs):
+            found.add(definition.function)
+            if definition.exception_callback:
+                found.add(definition.exception_callback)
+        return found & self.obj.functions.keys()
 
-    def _called_global(self) -> set[str]:
-        """Global functions in code that runs: the verifier takes them with any arguments."""
+    def _tail_called(self, blocks: Collection[int]) -> set[str]:
+        """The programs that tail calls in some blocks can reach."""
+        calling = [self.calling[start] for start in blocks if start in self.calling]
+        return {t for site in tail_call_sites(self.code, calling) for t in self._targets(site)}
+
+    def _called_global(self, blocks: Collection[int]) -> set[str]:
+        """Global functions that begin in some blocks: the verifier takes them with any
+        arguments."""
         functions = self.obj.functions
-        return {n for n in self.running_functions() if functions[n].linkage is Linkage.GLOBAL}
+        names = {self.code.place(start)[0] for start in blocks if self.code.begins(start)}
+        return {name for name in names if functions[name].linkage is Linkage.GLOBAL}
 
     def running_functions(self) -> set[str]:
         """The functions whose first instruction can be reached."""
@@ -161,15 +168,13 @@ def _edited(obj: Object, code: KnownCode, name: str) -> FunctionEditor | None:
     editor: FunctionEditor | None = None
     dead: list[tuple[int, int]] = []  # first and last instruction of each run
     joined = False
-    for block in code.flow.blocks:
-        if not start <= block.start < end:
-            continue
+    for block in code.flow.blocks_in(start, end):
         if block.start in code.known.entering:
             joined = False
-            way = _only_way(code, block)
-            if way is not None:
+            ways = code.known.ways.get(block.start, ())
+            if len(ways) == 1:
                 editor = editor or FunctionEditor(obj, name)
-                _settle_branch(editor, code, block, start, taken=way)
+                _settle_branch(editor, code, block, start, taken=ways[0])
             continue
         *_, (last, _insn) = code.flow.block_instructions(block)
         dead.append((dead.pop()[0] if joined else block.start, last))
@@ -183,19 +188,6 @@ def _edited(obj: Object, code: KnownCode, name: str) -> FunctionEditor | None:
     return editor
 
 
-def _only_way(code: KnownCode, block: BasicBlock) -> bool | None:
-    """Whether the jump at a block's end is always taken, or never; None where it may be both."""
-    *_, (slot, insn) = code.flow.block_instructions(block)
-    if not insn.is_jump or insn.opcode in _JUMPS_OF_NO_KIND:
-        return None
-    state = code.known.before(slot)
-    assert state is not None
-    ways = [
-        taken for taken in (False, True) if code.known.effects.take(state.copy(), slot, insn, taken)
-    ]
-    return ways[0] if len(ways) == 1 else None
-
-
 def _settle_branch(
     editor: FunctionEditor, code: KnownCode, block: BasicBlock, start: int, *, taken: bool
 ) -> None:
@@ -206,7 +198,7 @@ def _settle_branch(
     if taken:
         target = next((each for each in block.successors if each != block.end), block.end)
     there = editor.label(target - start)
-    between = (each.start for each in code.flow.blocks if block.end <= each.start < target)
+    between = (each.start for each in code.flow.blocks_in(block.end, target))
     if target >= block.end and not any(each in code.known.entering for each in between):
         editor.delete(jump, jumps_go_to=there)
     else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from osmia.isa.alu import M32
+from osmia.isa.cfg import BasicBlock
 from osmia.isa.lattice import Pointer, atoms
 from osmia.isa.state import State
 from osmia.object.known_code import KnownCode, MapAddress
@@ -42,14 +43,28 @@ class TailCallSite:
         return next(iter(self.keys)) if self.keys is not None and len(self.keys) == 1 else None
 
 
-def tail_call_sites(code: KnownCode) -> list[TailCallSite]:
-    """The tail calls of an Object in the order of its code."""
+def tail_call_sites(
+    code: KnownCode, blocks: Iterable[BasicBlock] | None = None
+) -> list[TailCallSite]:
+    """The tail calls of an Object in the order of its code; or those in some of its blocks."""
     found = []
-    for _, slot, insn, state in code.walk():
-        if insn.imm == TAIL_CALL and insn.is_helper_call:
-            function, own = code.place(slot)
-            found.append(TailCallSite(function, own, _maps(state), _keys(state)))
+    for block in tail_calling_blocks(code) if blocks is None else blocks:
+        for slot, insn, state in code.known.walk(block):
+            if insn.imm == TAIL_CALL and insn.is_helper_call:
+                function, own = code.place(slot)
+                found.append(TailCallSite(function, own, _maps(state), _keys(state)))
     return found
+
+
+def tail_calling_blocks(code: KnownCode) -> Iterator[BasicBlock]:
+    """The blocks that make tail calls if they run, in order."""
+    last = None
+    for slot, insn in code.flow.instructions.items():
+        if insn.imm == TAIL_CALL and insn.is_helper_call:
+            block = code.flow.block_at(slot)
+            if block is not last:
+                yield block
+            last = block
 
 
 def source_line(obj: Object, site: TailCallSite) -> SourceLine | None:

@@ -18,7 +18,10 @@ from osmia.object.uapi import MapType
 from osmia.passes.tail_call_sites import TailCallSite, has_tail_calls, tail_call_sites
 
 MOST_KEYS = 8
-"""Keys a site is compared with, unless the caller says otherwise."""
+"""Keys that were told a site is compared with, unless the caller says otherwise."""
+MOST_SLOTS = 64
+"""The same of keys that nobody told, which are as likely as each other: all of them, or none.
+Some of many cost every other key the search, and the indirect jump after it."""
 IN_A_ROW = 4
 """So many keys are compared one after the other; more are searched by halves."""
 _LARGEST_KEY = 0x7FFFFFFF
@@ -33,22 +36,24 @@ def direct_tail_calls(
     hot: HotKeys | None = None,
     *,
     filled: Mapping[str, Collection[int]] | None = None,
-    most: int = MOST_KEYS,
+    most: int | None = None,
     variable: Collection[str] = (),
 ) -> Object:
-    """`obj` with its variable-key tail calls as comparisons with at most `most` keys a site.
+    """`obj` with its variable-key tail calls as comparisons with at most `most` keys a site
+    (`MOST_KEYS`, `MOST_SLOTS`).
 
     The keys are those of `hot`, hottest first; for who is not in there those whose slots are
     filled when the map is made (`Map.slots`) or were `filled` before, and where none is, those
-    that the code can have. Keys that it cannot have are left out. Nothing is done where the
-    key is constant, the map is not known, or no key is. `variable` names read-only sections
-    whose contents are not final; see `object.known_code`.
+    that the code can have: of both all or, where they are more than `most`, none. Keys that it
+    cannot have are left out. Nothing is done where the key is constant, the map is not known,
+    or no key is. `variable` names read-only sections whose contents are not final; see
+    `object.known_code`.
     """
     if not any(has_tail_calls(each.code, obj.byteorder) for each in obj.functions.values()):
         return obj
     editors: dict[str, FunctionEditor] = {}
     for site in tail_call_sites(known_code(obj, variable=variable)):
-        keys = likely_keys(obj, site, hot or {}, filled or {})[:most]
+        keys = likely_keys(obj, site, hot or {}, filled or {}, most)
         if keys:
             editor = editors.get(site.function)
             if editor is None:
@@ -62,6 +67,7 @@ def likely_keys(
     site: TailCallSite,
     hot: HotKeys,
     filled: Mapping[str, Collection[int]],
+    most: int | None = None,
 ) -> list[int]:
     """The keys that are worth a comparison at a site, best first; none where it cannot help."""
     definition = obj.maps.get(site.map or "")
@@ -73,7 +79,10 @@ def likely_keys(
     if possible is not None:
         wanted = [key for key in wanted if key in possible] or sorted(possible)
     limit = min(definition.max_entries, _LARGEST_KEY)
-    return [key for key in dict.fromkeys(wanted) if 0 <= key < limit]
+    keys = [key for key in dict.fromkeys(wanted) if 0 <= key < limit]
+    if told:
+        return keys[: MOST_KEYS if most is None else most]
+    return keys if len(keys) <= (MOST_SLOTS if most is None else most) else []
 
 
 def _in_slots(definition: Map, filled: Mapping[str, Collection[int]]) -> Iterable[int]:
