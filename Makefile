@@ -41,7 +41,7 @@ test-kernels: test-kernels-$(or $(ARCH),amd64)
 
 test-kernels-amd64: $(VENV)/dev packages
 	$(BIN)/python -m pytest tests/differential
-	tools/kernel-vm -t 900 $(CURDIR)/$(BIN)/python -m pytest -m second_kernel
+	tools/kernel-vm -t 1200 $(CURDIR)/$(BIN)/python -m pytest -m second_kernel
 
 test-kernels-arm64: $(addprefix test-kernels-arm64-,$(ARM64_KERNELS))
 

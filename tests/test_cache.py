@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -102,8 +103,7 @@ def test_what_only_helps_may_fail_to_be_written(
     monkeypatch.setattr(os, "fsync", full)
     cache.write_if_possible("objects", "a", b"content")
     assert cache.read("objects", "a") is None
-    with pytest.raises(OSError, match="No space"):
-        cache.write("objects", "a", b"content")
+    assert not cache.write("objects", "a", b"content").is_relative_to(fresh_cache)
     assert list(cache.directory("objects").iterdir()) == []
 
 
@@ -152,3 +152,25 @@ def test_off_means_that_nothing_is_read_or_kept(
     monkeypatch.delenv("OSMIA_CACHE")
     assert cache.read("off", "kept") == b"content"
     assert cache.read("off", "not kept") is None
+
+
+@needs_root
+def test_a_full_cache_is_no_reason_to_fail(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *arguments: object, **options: object) -> None:
+        if path.is_relative_to(fresh_cache):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+        path.write_bytes(b"content")
+
+    monkeypatch.setattr(cache, "write_whole", full)
+    path = cache.write("objects", "a", b"content")
+    assert not path.is_relative_to(fresh_cache) and path.read_bytes() == b"content"
+
+
+def test_a_cache_without_room_for_a_directory_is_none(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fresh_cache / "osmia").mkdir(mode=0o700)
+    (fresh_cache / "osmia/objects").touch()  # as good as a full disk: no directory can be made
+    assert not cache.write("objects", "a", b"content").is_relative_to(fresh_cache)

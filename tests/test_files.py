@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,19 @@ def test_names_may_have_255_bytes(tmp_path: Path) -> None:
     path = tmp_path / ("é" * 127)
     write_whole(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_a_disk_that_is_full_meanwhile_is_named(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            write_whole(tmp_path / "a", bytes(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert raised.value.filename == str(tmp_path / "a")
+    assert not list(tmp_path.iterdir())

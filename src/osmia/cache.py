@@ -54,25 +54,39 @@ def open_entry(kind: str, name: str) -> FileIO | None:
 def write(kind: str, name: str, content: bytes, *, durable: bool = True) -> Path:
     """Store `content` under `name`; a reader or a second writer sees all of it or nothing.
 
+    Where the cache takes nothing more it is stored for this process alone.
+
     Without `durable` that does not hold when the machine loses power meanwhile, and writing
     is faster: for content with a checksum of its own.
     """
-    folder = directory(kind)
-    path = folder / name
-    write_whole(path, content, mode=0o600, durable=durable)
+    try:
+        return _write(directory(kind), name, content, durable)
+    except OSError:  # a full disk, a quota
+        return _write(_made(_temporary() / kind), name, content, False)
+
+
+def _write(folder: Path, name: str, content: bytes, durable: bool) -> Path:
+    write_whole(folder / name, content, mode=0o600, durable=durable)
     prune(folder, _KEPT)
-    return path
+    return folder / name
 
 
 def write_if_possible(kind: str, name: str, content: bytes) -> None:
     """Store what is only a help: a full disk is no reason to fail."""
     with contextlib.suppress(OSError):
-        write(kind, name, content)
+        _write(directory(kind), name, content, True)
 
 
 def directory(kind: str) -> Path:
     """The directory for one kind of content ("objects", "vmlinux/…"), made when missing."""
-    folder = (_private_root(*_places()) or _temporary()) / kind
+    root = _private_root(*_places())
+    if root is not None:
+        with contextlib.suppress(OSError):  # a full disk
+            return _made(root / kind)
+    return _made(_temporary() / kind)
+
+
+def _made(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

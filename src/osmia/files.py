@@ -32,6 +32,8 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666, durable: bool 
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = os.fspath(path), None
         raise

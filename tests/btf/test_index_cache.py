@@ -79,6 +79,14 @@ def test_the_second_time_nothing_is_walked(
     assert [(btf.type(i), btf.name_of(i), btf.kind_of(i)) for i in btf] == expected[1]
 
 
+def test_flavours_are_told_without_a_walk(
+    kept: Callable[[], list[Path]], no_walk: Callable[[], None]
+) -> None:
+    no_walk()
+    assert opened(sample()).flavoured_strings() == ["pair___old"]
+    assert kept() == []
+
+
 def test_an_identity_saves_reading_it_all(
     kept: Callable[[], list[Path]], no_walk: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -194,7 +195,7 @@ def test_what_does_not_fit_is_not_lost_in_silence(
             ["bash", "-c", limited], stdout=file, stderr=-1, text=True, env=environment
         )
     assert done.returncode == 1
-    assert done.stderr == "osmia: [Errno 27] File too large\n"
+    assert done.stderr == "osmia: standard output: File too large\n"
 
 
 @pytest.mark.parametrize("arguments", [["features", "--help"], ["completion", "bash"]])
@@ -207,7 +208,7 @@ def test_output_that_cannot_be_written_is_an_error_in_one_line(
             [*OSMIA, *arguments], stdout=full, stderr=-1, text=True, env=environment
         )
     assert done.returncode == 1
-    assert done.stderr == "osmia: [Errno 28] No space left on device\n"
+    assert done.stderr == "osmia: standard output: No space left on device\n"
 
 
 def test_ctrl_c_while_modules_are_imported_is_no_traceback() -> None:
@@ -225,3 +226,59 @@ sys.exit(main(["features"]))
 """
     done = subprocess.run([sys.executable, "-c", code], stderr=-1, text=True)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["features", "-j"], ["inspect", "O"]])
+def test_a_closed_stdout_is_one_line_on_stderr(words: list[str], compiled: Path) -> None:
+    given = [str(compiled) if word == "O" else word for word in words]
+    run = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *OSMIA, *given], stderr=subprocess.PIPE, text=True
+    )
+    assert run.returncode == 1
+    assert run.stderr == "osmia: standard output: Bad file descriptor\n"
+    silent = subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *OSMIA, *given])
+    assert silent.returncode == 1
+
+
+def test_a_closed_stdout_disturbs_nothing_that_prints_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "a.bpf.c"
+    source.write_text("int number = 1;\n")
+    command = [*OSMIA, "compile", str(source), "-o", str(tmp_path / "a.o")]
+    subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], check=True)
+    assert (tmp_path / "a.o").exists()
+
+
+def test_what_the_encoding_lacks_is_escaped(tmp_path: Path) -> None:
+    source = tmp_path / "a.bpf.c"
+    source.write_text('int number = 1; char text[] SEC("license") = "é";\n')
+    source.write_text("#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n" + source.read_text())
+    run = subprocess.run(
+        [*OSMIA, "inspect", source],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert r"\xe9" in run.stdout and "number" in run.stdout
+
+
+def test_a_typo_in_c_is_no_traceback(osmia: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "typo.bpf.c"
+    source.write_text("int f(void) { retrun 0; }\n")
+    wrong = osmia("-v", "compile", source, "-o", tmp_path / "a.o")
+    assert wrong.status == 1
+    assert "Traceback" not in wrong.err and "retrun" in wrong.err
+
+
+def test_programs_that_may_not_be_opened_are_listed_by_their_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from osmia.cli.listings import told_program
+    from osmia.errors import BpfPermissionError
+    from osmia.kernel.programs.program import KernelProgram
+
+    def refuse(number: int) -> None:
+        raise BpfPermissionError(errno.EPERM, f"open program {number}")
+
+    monkeypatch.setattr(KernelProgram, "from_id", refuse)
+    assert told_program(7) == {"name": None, "id": 7, "tag": None}

@@ -268,3 +268,11 @@ def test_the_text_in_bulk_is_that_of_each_type_alone() -> None:
         assert "".join(btf_bulk.text(types)) == "".join(
             f"{btf_bulk.line_text(line)}\n" for line in each
         )
+
+
+def test_types_of_c_source_are_those_of_its_object(osmia: Cli, compiled: Path) -> None:
+    from .conftest import SOURCE
+
+    of_source = osmia("btf", "dump", "--c", SOURCE)
+    assert of_source.status == 0, of_source.err
+    assert of_source.out == osmia("btf", "dump", "--c", compiled).out

@@ -225,3 +225,12 @@ def test_where_the_type_is_text_every_word_is(osmia: Cli, tmp_path: Path) -> Non
     source.write_text(TEXTS)
     command = ("run", source, "--packet", "00" * 64, "--engine", "vm", "-j", "--set")
     assert osmia(*command, "label=10").records[-1]["globals"]["label"] == "10"
+
+
+def test_a_missing_key_or_value_is_named(osmia: Cli, pinned: Path) -> None:
+    place = pinned / "maps/totals"
+    assert (
+        "there is no value behind the word `value`"
+        in osmia("map", "update", place, "key", "0", "value").err
+    )
+    assert "expected the word `key` and the key here" in osmia("map", "lookup", place, "0").err

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -54,3 +55,14 @@ def test_own_events_are_listed(linked: bool, osmia: Cli, monkeypatch: pytest.Mon
             for link in links:
                 link.close()
     assert not [each for each in osmia("perf", "list", "-j").json if each["pid"] == os.getpid()]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize(("verb", "what"), [("perf", "query descriptor"), ("btf", "list btf ids")])
+def test_who_may_not_ask_is_told_so(verb: str, what: str) -> None:
+    code = "import os, sys; from osmia.cli import main, application, perf, btf\n"
+    code += "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    code += f"sys.exit(main(['{verb}', 'list']))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith(f"osmia: cannot {what}") and "EPERM" in run.stderr

@@ -197,3 +197,27 @@ def test_profile_counts_runs_until_its_time_is_over(osmia: Cli, program: Path) -
     done = osmia("prog", "profile", program, "-m", "cpu_clock", "-d", "0.2")
     assert done.status == 0
     assert [line.split()[0] for line in done.lines[-2:]] == ["runs", "cpu_clock"]
+
+
+def test_the_time_of_loading_is_no_second_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    from osmia.cli import listings
+
+    monkeypatch.setattr("time.clock_gettime_ns", lambda clock: 100 * 10**9)
+    monkeypatch.setattr("time.time_ns", lambda: 5000 * 10**9)
+    assert listings.wall_clock(99 * 10**9 + 999_999_999) == 4999
+
+
+def test_maps_that_are_pinned_by_name_go_below_the_pin_root(
+    osmia: Cli, bpffs: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "pins.bpf.c"
+    source.write_text(
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+        "struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32);\n"
+        '  __type(value, __u64); __uint(pinning, LIBBPF_PIN_BY_NAME); } shared SEC(".maps");\n'
+        'SEC("xdp") int p(struct xdp_md *ctx) { __u32 zero = 0;\n'
+        "  return bpf_map_lookup_elem(&shared, &zero) ? XDP_PASS : XDP_DROP; }\n"
+    )
+    loaded = osmia("prog", "load", source, bpffs / "p", "--pin-root", bpffs / "root")
+    assert loaded.status == 0, loaded.err
+    assert (bpffs / "root/shared").exists()

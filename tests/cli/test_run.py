@@ -372,3 +372,17 @@ def test_engines_are_those_that_there_are(osmia: Cli, compiled: Path) -> None:
     assert done.status == 2
     assert "no engine 'nonsense'; there are kernel, vm" in done.err
     assert "programs are attached in the kernel" in osmia("run", compiled, "--engine", "vm").err
+
+
+def test_packets_that_the_kernel_refuses_stop_no_run(osmia: Cli, compiled: Path) -> None:
+    run = osmia("run", compiled, "--packet", "00", "--packet", SMALL, "--packet", SMALL)
+    assert run.status == 0
+    assert "2 packets in" in run.out
+    assert run.err.startswith("1 packet not run; the first: number 1, 1 byte: ")
+    none = osmia("run", compiled, "--packet", "00")
+    assert none.status == 1 and "EINVAL" in none.err
+
+
+def test_one_packet_has_no_mean(osmia: Cli, compiled: Path) -> None:
+    run = osmia("run", compiled, "--packet", SMALL)
+    assert "ns in the program, a first run" in run.out and "each" not in run.out

@@ -11,12 +11,12 @@ import pytest
 
 import osmia
 from osmia.errors import TailCallError
-from osmia.object import Object
+from osmia.object import Object, Pinning
 
 SOURCE = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-struct {{ __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 8); {pinning}
+struct {{ __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 8);
     __type(key, __u32); __type(value, __u32); }} calls SEC(".maps");
 {target}
 static __attribute__((noinline)) {returns} sub(struct xdp_md *ctx)
@@ -33,8 +33,8 @@ SEC("xdp") {slot} {returns} target(struct xdp_md *ctx) {{ {body} }}
 WIDE = "unsigned long long"
 
 
-def calling(returns: str = "int", key: str = "3", target: str = "", pinning: str = "") -> Object:
-    text = SOURCE.format(returns=returns, key=key, target=target, pinning=pinning)
+def calling(returns: str = "int", key: str = "3", target: str = "") -> Object:
+    text = SOURCE.format(returns=returns, key=key, target=target)
     return osmia.compile(source=text)
 
 
@@ -193,11 +193,57 @@ def test_what_a_map_holds_is_checked_when_it_is_reused(
 
 
 @pytest.mark.kernel
-def test_what_a_pinned_map_holds_is_checked(bpffs: Path) -> None:
-    pinned = "__uint(pinning, LIBBPF_PIN_BY_NAME);"
-    filling = calling(key="4", target=target(WIDE, "__tail(calls, 3)"), pinning=pinned)
+@pytest.mark.parametrize("told", ["by name", "by path"])
+def test_what_a_pinned_map_holds_is_checked(bpffs: Path, told: str) -> None:
+    def pinned(obj: Object) -> Object:
+        calls = obj.maps["calls"]
+        if told == "by name":
+            calls = replace(calls, pinning=Pinning.BY_NAME)
+        else:
+            calls = replace(calls, pin_path=str(bpffs / "elsewhere"))
+        return obj.copy(maps=obj.maps | {"calls": calls})
+
+    filling = pinned(calling(key="4", target=target(WIDE, "__tail(calls, 3)")))
     with filling.load(pin_root=bpffs), pytest.raises(TailCallError, match="at 3 of map"):
-        calling(pinning=pinned).load(pin_root=bpffs)
+        pinned(calling()).load(pin_root=bpffs)
+
+
+IPROUTE2 = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct bpf_elf_map {{
+    __u32 type, size_key, size_value, max_elem, flags, id, pinning, inner_id, inner_idx;
+}};
+struct bpf_elf_map calls SEC("maps") = {{
+    .type = BPF_MAP_TYPE_PROG_ARRAY, .size_key = 4, .size_value = 4, .max_elem = 8, .id = 7 }};
+SEC("7/{slot}") {returns} target(struct __sk_buff *ctx) {{ return 7; }}
+static __attribute__((noinline)) int sub(struct __sk_buff *ctx)
+{{
+    bpf_tail_call(ctx, &calls, 3); // here
+    return ctx->mark;
+}}
+SEC("classifier") int entry(struct __sk_buff *ctx) {{ return sub(ctx) + 1; }}
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
+def iproute2(returns: str, slot: int) -> Object:
+    return osmia.compile(source=IPROUTE2.format(returns=returns, slot=slot))
+
+
+def test_sections_of_iproute2_are_checked_as_tags_are(engine: str) -> None:
+    with pytest.raises(TailCallError) as caught:
+        iproute2(WIDE, slot=3).load(engine)
+    message = str(caught.value)
+    for part in (
+        "program 'target' cannot be at 3 of map 'calls'",
+        "bpf_tail_call(ctx, &calls, 3); // here)",
+        "'unsigned long long target(struct __sk_buff *ctx)'",
+    ):
+        assert part in message, message
+    for returns, slot, result in (("int", 3, 8), (WIDE, 4, 1)):
+        with iproute2(returns, slot).load(engine) as loaded:
+            assert loaded.programs["entry"].run(bytes(64)).retval == result
 
 
 @pytest.mark.kernel

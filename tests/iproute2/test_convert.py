@@ -18,6 +18,7 @@ from osmia.formats.map_source import map_source
 from osmia.object import MapType, Pinning, ProgramType
 from osmia.passes.convert import convert
 
+LEGACY = Path(__file__).parents[2] / "examples/legacy"
 HASH, ARRAY, PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 1, 2, 3, 12, 13
 BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 pytestmark = [
@@ -199,6 +200,17 @@ def test_a_converted_object_reads_back_as_it_was(source: bytes) -> None:
     for name, function in converted.functions.items():
         assert again.source_lines(name) == converted.source_lines(name)
         assert len(again.functions[name].code) == len(function.code)
+
+
+@pytest.mark.parametrize("name", ["container.c", "host.c"])
+def test_an_object_of_the_dialect_is_written_and_read_with_its_slots(name: str) -> None:
+    obj = osmia.compile(LEGACY / name)
+    again = osmia.open(obj.to_bytes())
+    assert any(each.slots for each in obj.maps.values()) == (name == "container.c")
+    assert {each.name: each.slots for each in again.maps.values()} == {
+        each.name: each.slots for each in obj.maps.values()
+    }
+    assert again.to_bytes() == osmia.open(again.to_bytes()).to_bytes()
 
 
 def test_types_are_from_annotations_else_integers_and_bytes() -> None:

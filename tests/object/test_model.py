@@ -163,3 +163,25 @@ def test_stubs_have_what_attributes_can_name(joined: Path) -> None:
     text = stub_text(osmia.open(joined))
     assert "limit: int" in text
     assert "counter" not in text
+
+
+def test_a_wrong_name_of_a_part_says_which_are_near(joined: Path) -> None:
+    obj = osmia.open(joined)
+    for each in (obj, obj.copy()):
+        with pytest.raises(KeyError, match=r"has no program 'frist'; did you mean 'first'"):
+            each.programs["frist"]
+        with pytest.raises(KeyError, match=r"has no function 'secnd'; did you mean 'second'"):
+            each.functions["secnd"]
+        with pytest.raises(KeyError, match=r"has no map 'flows'"):
+            each.maps["flows"]
+        with pytest.raises(KeyError, match=r"has no data section '.dat'; did you mean '.data'"):
+            each.data_sections[".dat"]
+        with pytest.raises(KeyError, match=r"has no program 'frist'; did you mean 'first'"):
+            each.set_autoload("frist")
+
+
+def test_an_object_is_shown_in_one_short_line(joined: Path) -> None:
+    obj = osmia.open(joined)
+    assert repr(obj) == f"<Object {obj.name!r}: 2 programs, 5 variables, libbpf>"
+    assert "code" not in repr(obj.functions["first"])
+    assert "contents" not in repr(obj.data_sections[".data"])

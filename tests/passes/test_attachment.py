@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import osmia
 from osmia.errors import OsmiaError
 from osmia.object.model import Map, Object, Pinning, Program
 from osmia.object.uapi import AttachType, MapType, ProgramType
@@ -90,3 +91,14 @@ def test_a_graft_loads_one_program_and_fills_nothing() -> None:
     assert prepared.programs["tail"].type is TC
     slots = {name: definition.slots for name, definition in prepared.maps.items()}
     assert slots == {"jumps": (), "pinned": (), "own": (inner,)}
+
+
+def test_several_programs_are_named() -> None:
+    source = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+    source += 'SEC("tc") int one(struct __sk_buff *skb) { return 0; }\n'
+    source += 'SEC("tc") int other(struct __sk_buff *skb) { return 1; }\n'
+    obj = osmia.compile(source)
+    with pytest.raises(OsmiaError, match="to attach; give a name: 'one', 'other'"):
+        for_attachment(obj, TC)
+    with pytest.raises(OsmiaError, match="several programs in 'tc'; give a name: 'one', 'other'"):
+        for_attachment(obj, TC, "tc")

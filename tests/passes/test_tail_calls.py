@@ -133,14 +133,21 @@ def test_slots_of_a_map_that_is_given_are_likely_too(engine: str) -> None:
 
 
 @pytest.mark.kernel
-def test_slots_of_a_map_that_is_pinned_are_likely_too(bpffs: Path) -> None:
+@pytest.mark.parametrize("told", ["by name", "by path"])
+def test_slots_of_a_map_that_is_pinned_are_likely_too(bpffs: Path, told: str) -> None:
     def pinned(*slots: int) -> Object:
         obj = dispatching(*slots)
-        calls = replace(obj.maps["calls"], pinning=Pinning.BY_NAME)
+        calls = obj.maps["calls"]
+        if told == "by name":
+            calls = replace(calls, pinning=Pinning.BY_NAME)
+        else:  # a path of its own goes before, wherever other pins are
+            calls = replace(calls, pin_path=str(bpffs / "elsewhere"))
         return obj.copy(maps=obj.maps | {"calls": calls})
 
     options: dict[str, Any] = {"pin_root": bpffs, "direct_tail_calls": True}
     with pinned(4, 5).load(pin_root=bpffs), pinned(9).load(**options) as loaded:
+        name = "calls" if told == "by name" else "elsewhere"
+        assert [each.name for each in bpffs.iterdir()] == [name]
         keys = [line for line in listing(loaded.object) if "if r3 ==" in line]
         assert [line.split(" goto")[0] for line in keys] == [
             f"if r3 == {key:#x}" for key in (4, 5, 9)

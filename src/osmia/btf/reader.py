@@ -27,7 +27,7 @@ from osmia.btf.types import MODIFIERS, Kind, Type, Void
 from osmia.errors import ObjectFormatError
 
 if TYPE_CHECKING:
-    from osmia.btf.index_cache import IndexFile
+    from osmia.btf.index_cache import IndexFile, KeptIndex
 
 #: As deep as libbpf follows typedefs, qualifiers and arrays; no compiler goes deeper.
 MAX_RESOLVE_DEPTH = 32
@@ -126,12 +126,17 @@ class BTF:
 
     @cached_property
     def _positions(self) -> memoryview:
+        kept = self._kept
+        return self._walked.positions if kept is None else kept.positions
+
+    @cached_property
+    def _kept(self) -> KeptIndex | None:
+        """What an earlier process kept; it brings the names and flavours with it."""
         kept = self._index_file.load() if self._keep_index else None
-        if kept is None:
-            return self._walked.positions
-        self._flavoured, self._names = kept.flavoured, NameColumn(kept.column)
-        self._restored = True
-        return kept.positions
+        if kept is not None:
+            self._flavoured, self._names = kept.flavoured, NameColumn(kept.column)
+            self._restored = True
+        return kept
 
     @cached_property
     def _walked(self) -> TypeIndex:
@@ -253,9 +258,9 @@ class BTF:
 
     def flavoured_strings(self) -> list[str]:
         """The strings with "___" in them, which may be names with a flavour."""
-        if self._keep_index and self._flavoured is None:
-            len(self)  # restores them with the index, where one was kept
-        if self._flavoured is None:
+        if self._flavoured is None and self._kept is not None:
+            return self._kept.flavoured
+        if self._flavoured is None:  # no type is needed for that: nothing is walked
             self._flavoured = self.strings_containing(b"___")
         return self._flavoured
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -16,7 +17,7 @@ from osmia import __version__
 from osmia.cli.options import common_options
 from osmia.cli.output import Output
 from osmia.cli.termination import Ended
-from osmia.errors import OsmiaError, VerifierError
+from osmia.errors import CompileError, OsmiaError, VerifierError
 
 #: Each verb's module and what the list of commands says about it. The module has a command
 #: of the verb's name, with "_command" behind it; it is imported when the verb is used.
@@ -56,6 +57,9 @@ VERBS = {
 
 #: The shells' completion scripts set it when they ask what could stand here.
 COMPLETION_VARIABLE = "_OSMIA_COMPLETE"
+
+#: Errors in what the user wrote, which say where: a traceback through osmia tells nobody more.
+_TOLD_WHOLE = (click.ClickException, CompileError, VerifierError)
 
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
@@ -186,7 +190,7 @@ def _forget_output() -> None:
 
 def _report(error: Exception, output: Output) -> int:
     """Say on stderr what went wrong, in a line; the exit status."""
-    if output.verbose and not isinstance(error, click.ClickException):
+    if output.verbose and not isinstance(error, _TOLD_WHOLE):
         traceback.print_exception(error, file=sys.stderr)
     match error:
         case click.exceptions.NoArgsIsHelpError():
@@ -208,6 +212,10 @@ def _report(error: Exception, output: Output) -> int:
             _complain(f"{os.fsdecode(error.filename)}: {error.strerror}")
         case KeyError():
             _complain(str(error.args[0]) if error.args else "no such key")
+        case OSError() if error.strerror:
+            # Nothing else is written to without a name in the error.
+            of_output = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
+            _complain(f"standard output: {error.strerror}" if of_output else error.strerror)
         case OSError() | ValueError() | NotImplementedError() | ModuleNotFoundError():
             _complain(str(error))
         case _:

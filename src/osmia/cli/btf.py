@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -18,7 +17,7 @@ from osmia.cli.targets import Target, open_map, open_program, take_target
 from osmia.errors import OsmiaError
 from osmia.files import write_whole
 from osmia.kernel.inventory import iterate
-from osmia.kernel.sys.btf_objects import BtfObjectInfo, btf_from_id
+from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.toolchain import vmlinux_header
 
 _COLUMNS = {
@@ -46,7 +45,7 @@ def btf_command() -> None:
 @pass_output
 def list_btf(output: Output, words: tuple[str, ...]) -> None:
     """List all BTF objects, or the one with ID."""
-    infos: Iterable[BtfObjectInfo] = iterate.btfs()
+    infos = list(iterate.btfs())  # first of all: who may not is told of these
     if words:
         target, _ = take_target(words)
         infos = [info for info in infos if str(info.id) == target.what]

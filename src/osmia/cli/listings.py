@@ -6,6 +6,7 @@ are made from it.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -79,5 +80,20 @@ def _text(key: str, value: Any) -> object:
 
 def wall_clock(boot_time_ns: int) -> int:
     """Seconds since 1970 of a moment that the kernel counts in ns since boot."""
-    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return round(time.time() - (now - boot_time_ns) / 1e9)
+    since = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - boot_time_ns
+    return (time.time_ns() - since) // 10**9
+
+
+def told_program(number: int) -> Description:
+    """A program's name, id and tag; the id alone where this process may not open it by its id,
+    as with a token, or it is gone since it was listed."""
+    from osmia.errors import KernelError
+    from osmia.kernel.programs.program import KernelProgram
+
+    try:
+        with KernelProgram.from_id(number) as program:
+            return {"name": program.info.name, "id": number, "tag": program.info.tag}
+    except KernelError as error:
+        if error.errno not in (errno.EPERM, errno.ENOENT):
+            raise
+    return {"name": None, "id": number, "tag": None}

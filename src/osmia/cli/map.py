@@ -310,8 +310,11 @@ def freeze(words: tuple[str, ...]) -> None:
 def _data(words: list[str], keyword: str, codec: Codec | None) -> Any:
     """The key or value behind its keyword: one word of the type `codec`, or bytes."""
     first, *rest = words or [""]
-    if first != keyword or not rest:
-        raise click.UsageError(f"expected `{keyword}` and what it is, not {' '.join(words)!r}")
+    if first != keyword:
+        found = f"not {' '.join(words)!r}" if words else "and there is nothing"
+        raise click.UsageError(f"expected the word `{keyword}` and the {keyword} here, {found}")
+    if not rest:
+        raise click.UsageError(f"there is no {keyword} behind the word `{keyword}`")
     if rest[0] == "hex" and rest[1:]:
         return parse_hex(" ".join(rest[1:]))
     if len(rest) == 1:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
 from osmia.cli.code import described_code, print_code
 from osmia.cli.importing import open_imports, takes_imports
+from osmia.cli.legacy import takes_pin_root
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
@@ -169,6 +171,7 @@ def pin_program(words: tuple[str, ...]) -> None:
 @click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
 @click.option("--pin-maps", type=_file, metavar="DIR", help="Pin the maps in this directory.")
+@takes_pin_root
 @takes_passes
 @takes_imports
 @takes_target
@@ -180,6 +183,7 @@ def load_programs(
     names: tuple[str, ...],
     assignments: tuple[str, ...],
     pin_maps: Path | None,
+    pin_root: Path | None,
     imports: tuple[str, ...],
     target: Path | None,
     target_btf: Path | None,
@@ -194,7 +198,9 @@ def load_programs(
     machine = target_of(target, target_btf)
     with ExitStack() as undo:
         others = open_imports(imports, undo, options={"target": machine})
-        passes = chosen_passes()
+        passes: dict[str, Any] = dict(chosen_passes())
+        if pin_root is not None:
+            passes["pin_root"] = pin_root
         loaded = undo.enter_context(obj.load(target=machine, imports=others, **passes))
         several = len(loaded.programs) > 1
         wanted = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,7 @@ from osmia.cli.sources import (
 from osmia.cli.termination import Ended, ends_cleanly
 from osmia.cli.watching import Watcher, print_final_state
 from osmia.engine import registry
-from osmia.errors import OsmiaError
+from osmia.errors import KernelError, OsmiaError
 from osmia.object import Object, ProgramType
 
 #: How many packets to run before looking for events: no ring buffer should overflow.
@@ -195,11 +196,12 @@ def _run_on_packets(
     """
     program = _packet_program(loaded)
     verdicts: Counter[int] = Counter()
+    refusals: list[str] = []
     duration_ns = 0
     ended_by: BaseException | None = None
     started = time.perf_counter()
     try:
-        for data, result in run_packets(program, packets):
+        for data, result in _run_each(program, packets, refusals):
             verdicts[result.retval] += 1
             duration_ns += result.duration_ns
             if output.verbose:
@@ -215,7 +217,37 @@ def _run_on_packets(
     elapsed = time.perf_counter() - started
     watcher.drain()
     _print_verdicts(output, program, verdicts, duration_ns, elapsed)
+    if refusals:
+        note(f"{_number(len(refusals), 'packet')} not run; the first: {refusals[0]}")
     return ended_by
+
+
+def _run_each(
+    program: Any, packets: Iterable[tuple[float, bytes]], refusals: list[str]
+) -> Iterator[tuple[bytes, Any]]:
+    """Run on each packet. What the kernel says of those that it runs no program of the type on
+    (too short, of a protocol that it does not know) goes to `refusals`.
+
+    Raised is what it says of the last where it refuses all.
+    """
+    refused: KernelError | None = None
+    ran = False
+    for number, packet in enumerate(packets, 1):
+        try:
+            for pair in run_packets(program, [packet]):
+                ran = True
+                yield pair
+        except KernelError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            refused = error
+            refusals.append(f"number {number}, {_number(len(packet[1]), 'byte')}: {error}")
+    if refused is not None and not ran:
+        raise refused
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _print_packet(output: Output, program: Any, number: int, data: bytes, result: Any) -> None:
@@ -245,6 +277,9 @@ def _print_verdicts(
     output.table(
         ("verdict", "packets", "share"), ((name, n, f"{n / total:.1%}") for name, n in named)
     )
+    if total == 1:  # no rate, and no mean: of code and data that no cache had
+        output.line(f"1 packet in {elapsed:.3f} s: {mean_ns} ns in the program, a first run")
+        return
     output.line(
         f"{total} packets in {elapsed:.3f} s: {rate} packets/s, {mean_ns} ns each in the program"
     )

@@ -35,10 +35,16 @@ def open_source(path: Path, **compile_options: Any) -> Object:
 
 
 def types_in(path: Path, base: BTF | None = None) -> BTF:
-    """Raw BTF, that of an object or of a kernel image, or a kernel's own in /sys/kernel/btf.
+    """Raw BTF, that of an object, of C source or of a kernel image, or a kernel's own.
 
-    `base` has the types below those of the file, where that is split BTF.
+    That is one in /sys/kernel/btf. `base` has the types below those of the file, where that is
+    split BTF.
     """
+    if is_source(path):
+        types = open_source(path).btf
+        if types is None:
+            raise OsmiaError(f"{path}: what the compiler makes of it has no types")
+        return types
     if path.parent == _KERNEL_TYPES and base is None:
         return kernel_btf() if path.name == "vmlinux" else module_btf(path.name)
     return read_types(path, base)

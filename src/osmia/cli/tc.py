@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from osmia.cli.legacy import load_attachable, open_legacy, program_type, takes_pin_root, takes_type
+from osmia.cli.listings import told_program
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output
 from osmia.errors import OsmiaError
@@ -128,7 +129,6 @@ def detach(
 def _rows(device: str) -> list[dict[str, object]]:
     from osmia.errors import NotSupportedError
     from osmia.kernel.links import attached_tcx
-    from osmia.kernel.programs.program import KernelProgram
     from osmia.kernel.rtnetlink import tc_filters
 
     rows: list[dict[str, object]] = [
@@ -150,7 +150,6 @@ def _rows(device: str) -> list[dict[str, object]]:
         except NotSupportedError:
             break
         for number in ids:
-            with KernelProgram.from_id(number) as program:
-                told = {"name": program.name, "id": number, "tag": program.info.tag}
+            told = told_program(number)
             rows.append({"device": device, "direction": direction, "how": "tcx", **told})
     return rows

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from osmia.cli.legacy import load_attachable, open_legacy, takes_pin_root
+from osmia.cli.listings import told_program
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output
 from osmia.object import ProgramType
@@ -59,13 +60,11 @@ def attach(
 @pass_output
 def list_programs(output: Output, device: str) -> None:
     """List the XDP programs of DEVICE, or of all devices."""
-    from osmia.kernel.programs.program import KernelProgram
     from osmia.kernel.rtnetlink import xdp as xdp_netlink
 
     rows = []
     for each in xdp_netlink.attached_xdp(device):
-        with KernelProgram.from_id(each.program_id) as program:
-            told = {"name": program.info.name, "id": each.program_id, "tag": program.info.tag}
+        told = told_program(each.program_id)
         rows.append({"device": each.interface_name, "mode": each.mode, **told})
     if output.json:
         output.document(rows)

@@ -87,7 +87,7 @@ def read_object(
     read_pointers(table, obj, legacy.places, code.jump_tables)
     if declared is not None:
         declared.fill_slots(obj.maps, legacy.places, partial(program_at, table, obj), obj.externs)
-    obj.programs = _programs(table, obj, remarks)
+    obj.programs.update(_programs(table, obj, remarks))
     remarks += connect(obj)
     _give_types(obj, program_type)
     obj.remarks = tuple(remarks)

@@ -60,13 +60,14 @@ def read_object(elf: ElfFile, path: str = "", name: str = "") -> Object:
     maps = map_reader(table, btf)
     places: dict[tuple[int, int], str] = {}
     if maps is not None:
-        obj.maps, places = maps.read()
+        found, places = maps.read()
+        obj.maps.update(found)
     code = CodeReader(table, obj, _code_info(elf, btf), places)
     code.read()
     if maps is not None:
         maps.fill_slots(obj.maps, places, partial(program_at, table, obj), obj.externs)
     read_pointers(table, obj, places, code.jump_tables)
-    obj.programs = _programs(obj)
+    obj.programs.update(_programs(obj))
     read_exception_callbacks(obj)
     _connect_ids(obj)
     _make_hidden_static(obj)

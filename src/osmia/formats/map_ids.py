@@ -106,7 +106,7 @@ class _Connection:
             if inner.attributes.get("inner_id") or index == TEMPLATE_ONLY:
                 continue
             self._check_inner(outer, template, inner, index)
-            if index in taken:
+            if taken.get(index, inner.name) != inner.name:
                 raise self._error(
                     f"map {outer.name!r}: {taken[index]!r} and {inner.name!r} are both for"
                     f" slot {index}"
@@ -168,7 +168,7 @@ class _Connection:
                     f" {array.name!r} has {array.max_entries} slots"
                 )
             slots = taken.setdefault(array.name, dict(array.slots))
-            if place.key in slots:
+            if slots.get(place.key, program.name) != program.name:
                 raise self._error(
                     f"map {array.name!r}: programs {slots[place.key]!r} and {program.name!r} are"
                     f" both for slot {place.key}"

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum, IntEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind, Struct
@@ -26,7 +26,7 @@ from osmia.object.parts import Part
 from osmia.object.uapi import AttachType, MapType, ProgramType
 from osmia.records import dataclass, field, replace
 from osmia.values import Codec, codec, plain_codec
-from osmia.values.names import unknown_name
+from osmia.values.names import PartsByName, unknown_name
 from osmia.values.variables import MemoryStore, Slot, Store, Variables
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ ENGINES = "osmia.engine.registry"
 
 #: Kinds of types that can be values and have names.
 VALUE_KINDS = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT)
+
+
+_Part = TypeVar("_Part")
 
 
 class RelocationKind(Enum):
@@ -136,10 +139,10 @@ class Function:
 
     name: str
     section: str
-    code: bytes
-    relocations: tuple[Relocation, ...] = ()
-    core_relocations: tuple[CoreRelocation, ...] = ()
-    line_info: bytes = b""
+    code: bytes = field(repr=False)
+    relocations: tuple[Relocation, ...] = field(default=(), repr=False)
+    core_relocations: tuple[CoreRelocation, ...] = field(default=(), repr=False)
+    line_info: bytes = field(default=b"", repr=False)
     btf_id: int = 0  # of the FUNC in Object.btf; 0: none
     linkage: Linkage = Linkage.GLOBAL
     weak: bool = False
@@ -263,7 +266,7 @@ class DataSection:
 
     name: str
     kind: DataKind
-    contents: bytearray
+    contents: bytearray = field(repr=False)
     variables: dict[str, Variable] = field(default_factory=dict)
     btf_id: int = 0  # of the DATASEC
     relocations: tuple[Relocation, ...] = ()
@@ -340,12 +343,30 @@ class Object:
     remarks: tuple[str, ...] = ()  # what the file says that hardly was meant; open warns of it
     parts: dict[str, Part] = field(default_factory=dict)  # of a linked object: its inputs
 
+    def __post_init__(self) -> None:
+        """Let a wrong name of a part say which are near; the dictionaries are the object's own."""
+        owner = self.path or self.name
+        self.functions = _named(owner, "function", self.functions)
+        self.programs = _named(owner, "program", self.programs)
+        self.maps = _named(owner, "map", self.maps)
+        self.externs = _named(owner, "extern", self.externs)
+        self.data_sections = _named(owner, "data section", self.data_sections)
+
+    def __repr__(self) -> str:
+        counts = (
+            (len(self.programs), "program"),
+            (len(self.maps), "map"),
+            (sum(len(each.variables) for each in self.data_sections.values()), "variable"),
+            (len(self.externs), "extern"),
+        )
+        told = ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in counts if n)
+        return f"<Object {self.name!r}: {told or 'empty'}, {self.dialect}>"
+
     def copy(self, **changes: Any) -> Object:
         """A copy whose dictionaries and data contents can be changed on their own."""
         made = Object(*_object_fields(self))
-        made.functions, made.programs = dict(self.functions), dict(self.programs)
-        made.maps, made.externs = dict(self.maps), dict(self.externs)
-        made.data_sections = {name: each.copy() for name, each in self.data_sections.items()}
+        for name, each in self.data_sections.items():
+            made.data_sections[name] = each.copy()
         made.jump_tables = dict(self.jump_tables)
         made.other_sections = dict(self.other_sections)
         for name, value in changes.items():
@@ -411,7 +432,7 @@ class Object:
     @names_wrong_arguments
     def set_autoload(self, program: str, load: bool = True) -> None:
         """Whether `load` takes this program. KeyError when there is none of that name."""
-        self.programs[program] = replace(self._program(program), autoload=load)
+        self.programs[program] = replace(self.programs[program], autoload=load)
 
     @names_wrong_arguments
     def set_autocreate(self, name: str, create: bool = True) -> None:
@@ -440,27 +461,13 @@ class Object:
         replaced = {r.target for r in section.relocations if r.offset == offset}
         kept = [r for r in section.relocations if r.offset != offset]
         if program is not None:
-            function = self._program(program).function
+            function = self.programs[program].function
             kept.append(Relocation(offset, RelocationKind.FUNCTION, function))
         section.relocations = tuple(sorted(kept, key=lambda r: r.offset))
         structs = (s for s in self.data_sections.values() if s.kind is DataKind.STRUCT_OPS)
         used = {r.target for each in structs for r in each.relocations}
         for name in replaced - used:
             self.set_autoload(name, False)
-
-    def _program(self, name: str) -> Program:
-        if name not in self.programs:
-            raise KeyError(
-                unknown_name(self.path or self.name, name, self.programs, kind="program ")
-            )
-        return self.programs[name]
-
-    def _function(self, key: str) -> Function:
-        if key not in self.functions:
-            raise KeyError(
-                unknown_name(self.path or self.name, key, self.functions, kind="function ")
-            )
-        return self.functions[key]
 
     def _struct_ops(self, name: str) -> tuple[DataSection, str]:
         key = self.find_variable(name)
@@ -515,7 +522,7 @@ class Object:
         if self.btf is None:
             return []
         order = "<" if self.byteorder == "little" else ">"
-        records = struct.iter_unpack(f"{order}IIII", self._function(function).line_info)
+        records = struct.iter_unpack(f"{order}IIII", self.functions[function].line_info)
         string = self.btf.string
         return [
             SourceLine(slot, string(file), place >> 10, place & 0x3FF, string(text).strip())
@@ -549,7 +556,7 @@ class Object:
         seen = {function}
         queue = [function]
         while queue:
-            for relocation in self._function(queue.pop(0)).relocations:
+            for relocation in self.functions[queue.pop(0)].relocations:
                 wanted = relocation.kind in (RelocationKind.CALL, RelocationKind.FUNCTION)
                 if wanted and relocation.target not in seen:
                     seen.add(relocation.target)
@@ -578,6 +585,12 @@ def variables(
             if variable.size:
                 slots[key] = Slot(memory, variable.offset, obj.variable_codec(variable), writable)
     return Variables(slots, obj.find_variable)
+
+
+def _named(owner: str, kind: str, parts: dict[str, _Part]) -> PartsByName[_Part]:
+    if not isinstance(parts, dict):
+        raise TypeError(f"an Object's {kind}s are a dict by name, not {parts!r:.80}")
+    return PartsByName(owner, kind, parts)
 
 
 # Every open of a file that was read before makes copies: `replace` takes twice as long.

@@ -73,9 +73,12 @@ def find_program(obj: Object, kind: ProgramType, section: str = "") -> Program:
         return found[0]  # what stands first in a section is what tc runs
     has = ", ".join(repr(program.section) for program in obj.programs.values()) or "no programs"
     said = repr(section) if section else f"section {wanted!r} or one {kind.name.lower()} program"
-    problem = (
-        f"several programs in {wanted!r}; give a name" if found else f"no {said}; it has {has}"
-    )
+    if found:
+        where = f"in {wanted!r}" if all(each.section == wanted for each in found) else "to attach"
+        names = ", ".join(repr(program.name) for program in found)
+        problem = f"several programs {where}; give a name: {names}"
+    else:
+        problem = f"no {said}; it has {has}"
     raise OsmiaError(f"{obj.path or obj.name}: {problem}")
 
 

@@ -58,12 +58,9 @@ def relocate_core(obj: Object, target: Target) -> Object:
         for program in obj.programs.values()
         if not program.autoload and program.type is not ProgramType.STRUCT_OPS
     }
-    result.functions = {
-        name: relocator.relocate(function)
-        if function.core_relocations and name not in left_out
-        else function
-        for name, function in obj.functions.items()
-    }
+    for name, function in obj.functions.items():
+        if function.core_relocations and name not in left_out:
+            result.functions[name] = relocator.relocate(function)
     return result
 
 

@@ -57,15 +57,13 @@ def resolve_externs(obj: Object, target: Target) -> Object:
     if nowhere:
         numbers = {name: number for number, name in enumerate(extern_order(obj))}
         nowhere = {name: numbers[name] for name in nowhere}
-    result.functions = {
-        name: bound(_without(function, nowhere, obj.byteorder), bindings)
-        for name, function in obj.functions.items()
-    }
+    for name, function in obj.functions.items():
+        result.functions[name] = bound(_without(function, nowhere, obj.byteorder), bindings)
     for section in result.data_sections.values():
         section.relocations = tuple(
             _resolved_pointer(result, relocation) for relocation in section.relocations
         )
-    result.externs = {}
+    result.externs.clear()
     if result.btf is not None and undefined:
         result.btf = as_defined(result.btf, undefined)
     return result

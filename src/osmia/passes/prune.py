@@ -145,13 +145,17 @@ def _without(obj: Object, reached: _Reached) -> Pruned:
     ]
     made, _ = apply_edits(obj, editors)
     # Global functions that nobody calls stay nobody's: they were no part of any program.
-    made.functions = {name: each for name, each in made.functions.items() if name in running}
-    made.programs = {name: p for name, p in obj.programs.items() if name in reached.programs}
+    for name in made.functions.keys() - running:
+        del made.functions[name]
+    for name in made.programs.keys() - reached.programs:
+        del made.programs[name]
     made.jump_tables = {n: t for n, t in made.jump_tables.items() if t.function in running}
     gone = _unused_maps(obj, made)
-    made.maps = {
-        name: _with_slots(each, made, gone) for name, each in obj.maps.items() if name not in gone
-    }
+    for name, definition in obj.maps.items():
+        if name in gone:
+            del made.maps[name]
+        else:
+            made.maps[name] = _with_slots(definition, made, gone)
     return Pruned(
         made,
         tuple(name for name in obj.programs if name not in made.programs),

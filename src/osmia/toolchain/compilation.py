@@ -169,7 +169,7 @@ def _dependencies(job: _Job, vmlinux: VmlinuxSource) -> tuple[_Job, tuple[Path, 
 
 def _included(job: _Job) -> tuple[Path, ...]:
     """The files of a compilation; missing headers as they are named, for others to report."""
-    rule = job.run("-M", "-MG", "-MT", "object").stdout.decode(errors="surrogateescape")
+    rule = os.fsdecode(job.run("-M", "-MG", "-MT", "object").stdout)
     files = [Path(name) for name in _prerequisites(rule) if name not in {"-", "<stdin>"}]
     # A text was in a directory that is gone by now, and is nobody's dependency.
     return tuple(each for each in files if job.path is not None or each.parent.exists())

@@ -23,7 +23,7 @@ def vmlinux_directory(source: btf.BTF | str | os.PathLike[str] | None = None) ->
     directory = cache.directory(f"vmlinux/{key}")
     if not (directory / "vmlinux.h").exists():
         text = "".join(btf.dump_c(types))
-        cache.write(f"vmlinux/{key}", "vmlinux.h", text.encode())
+        directory = cache.write(f"vmlinux/{key}", "vmlinux.h", text.encode()).parent
         cache.prune(directory.parent, _KEPT)
     cache.touch(directory)
     return directory

@@ -226,3 +226,15 @@ def test_a_link_that_was_opened_by_its_pin_can_be_unpinned(pinned: dict[str, Pat
         link.unpin()
         assert not pinned["link"].exists()
         assert not link.pin_paths
+
+
+@pytest.mark.kernel
+def test_what_is_no_pin_is_said_to_be_none(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(KernelError, match=r"it is a file outside of any bpffs, no pin"):
+        osmia.Map.from_pin(file)
+    with pytest.raises(KernelError, match=r"it is a directory, no pin"):
+        osmia.Program.from_pin(tmp_path)
+    with pytest.raises(KernelError, match=r"No such file"):
+        osmia.Map.from_pin(tmp_path / "missing")

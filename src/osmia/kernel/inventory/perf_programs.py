@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -44,6 +45,13 @@ class PerfProgram(NamedTuple):
 
 def perf_programs() -> Iterator[PerfProgram]:
     """All that the kernel tells, by process and descriptor (since 4.18, CAP_SYS_ADMIN)."""
+    try:
+        # Who may not ask does not see others' descriptors either, and would be told of none.
+        syscall.task_fd_query(os.getpid(), 0)
+    except BpfPermissionError:
+        raise
+    except KernelError:  # it is none that runs a program
+        pass
     processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     for pid in sorted(processes):
         for fd in sorted(_events(Path(f"/proc/{pid}/fd"))):

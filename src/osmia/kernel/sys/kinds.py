@@ -7,8 +7,8 @@ import errno
 import os
 from pathlib import Path
 
-from osmia.errors import KernelError
-from osmia.kernel.sys import syscall
+from osmia.errors import BpfPermissionError, KernelError
+from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
 
 _ANONYMOUS = "anon_inode:"
@@ -42,6 +42,24 @@ def require_kind(fd: FileDescriptor, kind: str) -> None:
 def open_pin(path: str | os.PathLike[str], kind: str, *, flags: int = 0) -> FileDescriptor:
     """Open what is pinned at `path` (since 4.4). KernelError when nothing, or no `kind`, is."""
     name = os.fspath(path)
-    fd = FileDescriptor(syscall.obj_get(name, flags=flags), f"pin {name!r}")
+    try:
+        fd = FileDescriptor(syscall.obj_get(name, flags=flags), f"pin {name!r}")
+    except BpfPermissionError as error:
+        # The kernel says EACCES for whatever is no pin, as for a pin that is somebody else's.
+        found = _no_pin(Path(os.fsdecode(name)))
+        if error.errno != errno.EACCES or not found:
+            raise
+        what, hint = f"open {os.fsdecode(name)!r} as a {kind}", f"it is {found}, no pin"
+        raise KernelError(errno.EINVAL, what, hint=hint) from None
     require_kind(fd, kind)
     return fd
+
+
+def _no_pin(path: Path) -> str:
+    """What is at `path` where that cannot be a pin; "" where it can, or is not to be seen."""
+    try:
+        if path.is_dir():
+            return "a directory"
+        return "" if not path.exists() or pins.is_on_bpffs(path) else "a file outside of any bpffs"
+    except OSError:
+        return ""

@@ -137,7 +137,8 @@ class _Joiner:
             other_sections=self._other_sections(),
         )
         used = set(_used_externs(made))
-        made.externs = {name: each for name, each in made.externs.items() if name in used}
+        for name in made.externs.keys() - used:
+            del made.externs[name]
         if any(each.btf is not None for each in objects):
             made.btf = self.types.build(_hidden_functions(made), _hidden_variables(made))
         lost = {Place(number, key) for number, what, key in self.losers if what is What.FUNCTION}
