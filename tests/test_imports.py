@@ -19,10 +19,12 @@ HEAVY = {"asyncio", "click", "llvmlite", "numpy", "pyroute2", "rich", "ziglang"}
 UNUSED_BY_LOAD = {
     "difflib",  # names near to an unknown one
     "gzip",  # /proc/config.gz
+    "osmia.btf.sanitize",
     "osmia.events",
     "osmia.formats.iproute2",
     "osmia.kernel.probes.features",
     "osmia.kernel.links",
+    "osmia.kernel.rtnetlink",
     "osmia.kernel.programs.test_runs",
     "osmia.kernel.programs.verifier_log",
     "osmia.passes.core",
@@ -31,6 +33,7 @@ UNUSED_BY_LOAD = {
     "osmia.vm",
     "platform",
     "shutil",
+    "socket",
     "subprocess",
     "tempfile",
     "threading",
@@ -72,6 +75,11 @@ def test_osmia_alone_is_next_to_nothing() -> None:
 
 def test_loading_imports_what_loading_uses() -> None:
     assert imported_by("import osmia.kernel.load.loader") & UNUSED_BY_LOAD == set()
+
+
+def test_system_calls_need_numbers_and_not_the_model() -> None:
+    unused = {"osmia.object.model", "osmia.btf", "osmia.values", "osmia.records"}
+    assert imported_by("import osmia.kernel.sys.syscall") & unused == set()
 
 
 def test_opening_needs_no_engine() -> None:

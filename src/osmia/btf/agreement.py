@@ -13,7 +13,7 @@ CO-RE's relations (`core.match`) are others: they ask what a kernel may have cha
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from osmia.btf.c.format import declaration, definition, format_type
 from osmia.btf.reader import BTF, MAX_RESOLVE_DEPTH
@@ -37,6 +37,7 @@ from osmia.btf.types import (
     VarLinkage,
 )
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 #: How many of the steps to where types differ are told, the innermost ones.
 _STEPS_SHOWN = 8

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from itertools import accumulate, count
 from operator import add
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from osmia.btf.layout import KIND_FLAG, KIND_MASK, KIND_SHIFT, RECORD_WORDS, VLEN_MASK, kind_in
 from osmia.btf.likeness import (
@@ -41,6 +41,7 @@ from osmia.btf.likeness import (
 from osmia.btf.reader import BTF
 from osmia.btf.types import Kind
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 _DATASEC = int(Kind.DATASEC)
 

@@ -11,7 +11,6 @@ Variables and data sections stay apart: which of them are one is for symbols to 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf.builder import BTFBuilder
@@ -32,6 +31,7 @@ from osmia.btf.types import (
     Var,
 )
 from osmia.errors import LinkError, ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 #: A tag as C sees it: the keyword and the name.
 _Tag = tuple[str, str]

@@ -10,7 +10,6 @@ import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf.layout import (
@@ -23,6 +22,7 @@ from osmia.btf.layout import (
 )
 from osmia.btf.reader import BTF
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 _HEADER_WITHOUT_CORE = 24
 _HEADER = 32

@@ -7,9 +7,10 @@ it had been the definition all along.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from osmia.btf.partition import equivalence_classes
+from osmia.named_tuples import NamedTuple
 
 #: How often forward declarations are tried anew after some turned out ambiguous.
 _MAX_TRIALS = 4

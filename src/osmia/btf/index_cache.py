@@ -24,12 +24,12 @@ import re
 import struct
 from functools import cached_property
 from io import RawIOBase
-from typing import NamedTuple
 from zlib import crc32
 
 from osmia import cache
 from osmia.btf.layout import RECORD_WORDS
 from osmia.btf.strings import StringSection
+from osmia.named_tuples import NamedTuple
 
 _INDEXES = "btf/indexes"
 _KEPT = 4

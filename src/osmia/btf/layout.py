@@ -10,10 +10,11 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from osmia.btf.types import Kind
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 ByteOrder = Literal["little", "big"]
 

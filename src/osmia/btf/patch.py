@@ -6,12 +6,12 @@ import struct
 from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from operator import itemgetter
-from typing import NamedTuple
 
 from osmia.btf.additions import Additions
 from osmia.btf.layout import kind_in, struct_order
 from osmia.btf.reader import BTF
 from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Kind, Var, VarLinkage
+from osmia.named_tuples import NamedTuple
 
 _RECORD = 12  # name, info, size or type
 _ENTRY = 12  # type, offset, size: struct btf_var_secinfo

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from osmia.named_tuples import NamedTuple
 
 
 class AnyType(NamedTuple):

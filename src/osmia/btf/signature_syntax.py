@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from osmia.btf.signature_patterns import (
     AnyType,
@@ -21,6 +21,7 @@ from osmia.btf.signature_patterns import (
     VoidType,
 )
 from osmia.errors import SignatureError
+from osmia.named_tuples import NamedTuple
 
 #: Characters of a signature, and pointers, arrays and functions in each other.
 MAX_LENGTH, MAX_DEPTH = 1000, 16

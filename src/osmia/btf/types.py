@@ -11,7 +11,9 @@ kinds are never equal.
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from osmia.named_tuples import NamedTuple
 
 
 class Kind(IntEnum):

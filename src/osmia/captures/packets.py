@@ -11,10 +11,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, NamedTuple, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from osmia.arguments import names_wrong_arguments
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import ProgramType
 
 #: LINKTYPE_ETHERNET: packets begin with an Ethernet header, as test runs want them.

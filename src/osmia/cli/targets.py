@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory import iterate
+from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from osmia.engine.maps import Map

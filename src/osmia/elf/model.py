@@ -6,9 +6,8 @@ faster.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from osmia.elf.format import SHN_UNDEF, Binding, SymbolType, Visibility
+from osmia.named_tuples import NamedTuple
 
 
 class Section(NamedTuple):

@@ -7,13 +7,13 @@ layouts are those of the Linux Standard Base (Core, "Symbol Versioning").
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 
 from osmia.elf.format import SectionType
 from osmia.elf.model import Section
 from osmia.elf.reader import ElfFile
 from osmia.elf.strings import StringTable
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 _HIDDEN = 0x8000  # of versions that are not the default one
 _UNVERSIONED = 1  # VER_NDX_GLOBAL; 0 is VER_NDX_LOCAL

@@ -16,13 +16,14 @@ from contextlib import ExitStack
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from struct import Struct
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 from osmia.errors import KernelError, OsmiaError
 from osmia.events.closable import unmap
 from osmia.events.ordering import barrier
 from osmia.events.source import Batch, EventCodec, EventSource, RecordType
+from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     import numpy

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from struct import Struct
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from osmia.errors import KernelError, OsmiaError
 from osmia.events.closable import unmap
 from osmia.events.ordering import barrier
+from osmia.named_tuples import NamedTuple
 
 HEADER_SIZE = 8
 BUSY = 1 << 31  # reserved, not committed: the producer still writes it

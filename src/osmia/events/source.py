@@ -17,10 +17,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from osmia.arguments import explained
 from osmia.events.closable import Closable
+from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     import asyncio

@@ -7,10 +7,10 @@ import os
 import re
 import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 from osmia.errors import BpfPermissionError, KernelError, OsmiaWarning
 from osmia.events.source import Batch, EventSource
+from osmia.named_tuples import NamedTuple
 from osmia.tracefs import tracefs
 
 # More than the kernel's buffer for the text of an event.

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from typing import NamedTuple
 
 from osmia.elf import ElfRelocation, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import INSTRUCTION_SIZE, CodeRange, CodeSection, SymbolTable
+from osmia.named_tuples import NamedTuple
 from osmia.object.jump_tables import ENTRY_SIZE, JumpTable
 from osmia.object.model import Object, Relocation, RelocationKind
 

@@ -6,7 +6,7 @@ import sys
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, NamedTuple, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 from osmia.btf import (
     BTF,
@@ -20,6 +20,7 @@ from osmia.btf import (
 from osmia.btf.additions import Additions
 from osmia.btf.patch import visible
 from osmia.formats.map_declarations import Declarations, declare_maps, kept_declarations
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Function, Linkage, Object
 
 Record = TypeVar("Record", FunctionInfo, CoreInfo)

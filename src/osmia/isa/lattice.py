@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M32, M64, arithmetic, compare, signed
+from osmia.named_tuples import NamedTuple
 
 MOST: Final = 16
 """Members of the largest set."""

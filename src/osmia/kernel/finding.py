@@ -8,7 +8,7 @@ import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Func, FuncLinkage, declaration, kernel_btf, module_btf
@@ -22,6 +22,7 @@ from osmia.kernel.programs.info import ProgramInfo, function_records
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.btf_objects import btf_from_id
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Function, Object
 from osmia.passes.kernel_files import read_types
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from osmia.errors import AmbiguousNameError
+from osmia.named_tuples import NamedTuple
 
 #: As many candidates are listed in an error.
 _LISTED = 16

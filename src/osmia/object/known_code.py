@@ -10,7 +10,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Collection, Hashable, Iterator
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import cast
 
 from osmia.isa import opcodes as op
 from osmia.isa.cfg import BasicBlock, ControlFlow, control_flow
@@ -19,6 +19,7 @@ from osmia.isa.instruction import Instruction
 from osmia.isa.lattice import ANY, Pointer, Value
 from osmia.isa.packing import ByteOrder
 from osmia.isa.state import State
+from osmia.named_tuples import NamedTuple
 from osmia.object.jump_targets import placed_targets
 from osmia.object.model import DataKind, DataSection, Function, Linkage, Object, RelocationKind
 from osmia.records import dataclass

@@ -13,11 +13,12 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum, IntEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
+from osmia.named_tuples import NamedTuple
 from osmia.object.jump_tables import JumpTable
 from osmia.object.keys import Named, find_key
 from osmia.object.other_sections import OtherSection

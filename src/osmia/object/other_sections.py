@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from osmia.named_tuples import NamedTuple
 from osmia.records import dataclass
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import AttachType, ProgramFlag, ProgramType
 
 #: Functions that are called and no programs.

@@ -7,9 +7,10 @@ engine turns that into numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from osmia.errors import RelocationError
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import (
     DataSection,
     Extern,

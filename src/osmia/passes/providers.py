@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from osmia.btf import BTF, Func
 from osmia.btf.agreement import declarations, disagreement, function_disagreement
 from osmia.btf.c.format import declaration
 from osmia.errors import LinkError
+from osmia.named_tuples import NamedTuple
 from osmia.object.map_agreement import is_static_map, map_disagreement
 from osmia.object.model import DataKind, Extern, Linkage, Object
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory.code_listing import source_lines
 from osmia.kernel.programs import info
 from osmia.kernel.programs.program import KernelProgram
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import SourceLine
 
 #: Functions of programs that are gone, and are remembered.

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from osmia import cache as cached_files
 from osmia.elf import ElfFile, SectionFlag
+from osmia.named_tuples import NamedTuple
 from osmia.symbols.foreign_files import read_all
 
 _KIND = "symbols"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from typing import NamedTuple
 
+from osmia.named_tuples import NamedTuple
 from osmia.symbols.foreign_files import open_regular, read_all
 
 _MOST_BYTES = 256 << 20

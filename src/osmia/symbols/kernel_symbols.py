@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory.iterate import program_ids
 from osmia.locks import make_lock
+from osmia.named_tuples import NamedTuple
 from osmia.symbols.bpf_code import BpfCode, BpfFunction
 from osmia.symbols.frames import Frame
 from osmia.values.stacks import KERNEL_START

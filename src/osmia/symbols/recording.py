@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from osmia.engine.link import Link
 from osmia.isa import assemble
 from osmia.kernel.links.perf import SoftwareEvent, attach_perf_event
 from osmia.kernel.programs.program import KernelProgram
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Program
 from osmia.object.uapi import MapType, ProgramType
 from osmia.symbols.probe_sections import probe_definition, tracepoint_fields

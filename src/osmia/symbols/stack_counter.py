@@ -13,9 +13,10 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any
 
 from osmia.engine.maps import Map
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import MapType
 from osmia.values.stacks import Stack
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from osmia.files import write_whole
+from osmia.named_tuples import NamedTuple
 from osmia.records import dataclass, field
 from osmia.symbols.frames import Frame
 

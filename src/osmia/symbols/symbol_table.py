@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from osmia.elf import SHN_UNDEF, Binding, ElfFile, Section, SectionType, SymbolType
 from osmia.elf.format import CLASS_32, CLASS_64, layouts
+from osmia.named_tuples import NamedTuple
 
 #: How far back a function is looked for that an address lies in, past smaller ones inside of it.
 _LOOKED_BACK = 16

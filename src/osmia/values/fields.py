@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, NamedTuple
+from typing import Any
 
 from osmia.errors import CodecError
+from osmia.named_tuples import NamedTuple
 from osmia.values.base import ByteOrder, Codec
 from osmia.values.enums import EnumCodec
 from osmia.values.scalars import BoolCodec, integer_out_of_range

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
+
+from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from osmia.symbols.frames import Frame

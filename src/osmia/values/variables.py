@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.errors import AmbiguousNameError, CodecError, ReadOnlyError
+from osmia.named_tuples import NamedTuple
 from osmia.values.base import Codec
 from osmia.values.names import unknown_name
 

@@ -8,7 +8,6 @@ a struct or union.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from osmia.btf.reader import BTF
 from osmia.btf.types import (
@@ -29,6 +28,7 @@ from osmia.btf.types import (
     Volatile,
 )
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 #: Anonymous types are looked through wherever they are used, in hostile BTF many times.
 #: The kernel's types need one visit for 80 bytes.

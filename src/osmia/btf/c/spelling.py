@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from osmia.btf.c.names import Namespace, Tags, identifier
 from osmia.btf.reader import BTF
@@ -28,6 +27,7 @@ from osmia.btf.types import (
     Volatile,
 )
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 
 #: Pointers, arrays and qualifiers in one declarator.
 MAX_DEPTH = 64

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import PER_CPU_MAPS, MapFlag, MapType
 
 

@@ -6,12 +6,12 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.mounts import mounted
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import AttachType
 
 #: BPF_F_QUERY_EFFECTIVE: those of the cgroups above, too.

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
 
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import syscall
+from osmia.named_tuples import NamedTuple
 
 #: What /proc shows the descriptors to be. The kernel tells nothing of perf events' links
 #: (since 5.15): those are links like others.

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from osmia.errors import KernelError, NotSupportedError, OsmiaError
 from osmia.isa import assemble
@@ -25,6 +25,7 @@ from osmia.kernel.sys.cpus import online_cpus, possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.perf_events import PerfIoctl
 from osmia.kernel.sys.syscall import Command
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import AttachType, MapType, ProgramType
 
 #: What can be counted: perf's type and number of it. Those of caches are cache | access << 8 |

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from osmia.arguments import names_wrong_arguments
 from osmia.errors import KernelError, OsmiaError
@@ -14,6 +14,7 @@ from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.raw import KernelMap
 from osmia.kernel.sys import pin_sets
 from osmia.kernel.sys.kinds import open_pin
+from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from osmia.kernel.programs.info import ProgramInfo

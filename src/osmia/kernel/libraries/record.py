@@ -9,13 +9,13 @@ from __future__ import annotations
 import struct
 import time
 from array import array
-from typing import NamedTuple
 
 from osmia.engine.maps import Map
 from osmia.engine.maps.errors import Operation, element_error
 from osmia.engine.raw_map import RawMap
 from osmia.errors import ObjectFormatError
 from osmia.kernel.maps.opening import create_map
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import MapFlag, MapType
 
 #: Bytes of one element.

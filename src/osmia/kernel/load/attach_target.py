@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from osmia.btf import BTF, Kind
 from osmia.errors import NotSupportedError, RelocationError
 from osmia.kernel.programs.program import KernelProgram
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Object, Program
 from osmia.object.uapi import MULTI_TRACING, AttachType, ProgramFlag, ProgramType
 from osmia.passes.target import Target

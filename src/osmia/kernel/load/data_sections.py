@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import mmap
-from typing import NamedTuple
 
 from osmia.errors import ClosedError
 from osmia.kernel.load.arenas import ArenaSection
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import DataSection, Map
 from osmia.object.uapi import MapFlag
 

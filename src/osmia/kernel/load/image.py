@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from osmia.errors import NotSupportedError, RelocationError
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Relocation, RelocationKind
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.target import Target

@@ -26,7 +26,6 @@ from osmia.kernel.load.struct_ops import StructOps, find_struct_ops
 from osmia.kernel.load.target import module_btf_descriptor
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.opening import MapTypes, create_descriptor
-from osmia.kernel.programs.offload import not_offloaded
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.cpus import possible_cpus
@@ -379,6 +378,8 @@ def _is_tc_place(definition: model.Map) -> bool:
 def _explained(definition: model.Map, error: KernelError, ifindex: int) -> OsmiaError:
     """The refusal of a map with what is likely to be the reason."""
     if ifindex:
+        from osmia.kernel.programs.offload import not_offloaded
+
         return not_offloaded(f"map {definition.name!r}", ifindex, error)
     from osmia.kernel.probes import features
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
 
 from osmia.btf import BTF
-from osmia.btf.sanitize import FUNC, KINDS, sanitized
 from osmia.errors import OsmiaWarning
 from osmia.kernel.sys.btf_objects import BtfLoadError, load_btf
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
 
 
 class ObjectBtf(NamedTuple):
@@ -31,7 +30,10 @@ def load_object_btf(btf: BTF, name: str, *, needed: bool, token_fd: int = 0) -> 
         return ObjectBtf(load_btf(btf.to_bytes(), token_fd=token_fd))
     except BtfLoadError as error:
         refusal = error
-    lacking = _lacking()
+    from osmia.btf.sanitize import FUNC, KINDS, sanitized
+    from osmia.kernel.probes import features
+
+    lacking = [kind for kind in KINDS if not features.has(kind)]
     simpler = sanitized(btf, lacking)
     if simpler is not btf:
         try:
@@ -43,9 +45,3 @@ def load_object_btf(btf: BTF, name: str, *, needed: bool, token_fd: int = 0) -> 
     message = f"{name} is loaded without types (no source lines, plain maps): {refusal}"
     warnings.warn(message, OsmiaWarning, stacklevel=8)
     return None
-
-
-def _lacking() -> list[str]:
-    from osmia.kernel.probes import features
-
-    return [kind for kind in KINDS if not features.has(kind)]

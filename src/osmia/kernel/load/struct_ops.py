@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from osmia.btf import BTF, FuncProto, Kind, Member, Ptr, Struct
 from osmia.btf.core.match import essential_name
 from osmia.errors import NotSupportedError, RelocationError
+from osmia.named_tuples import NamedTuple
 from osmia.object import model
 from osmia.object.model import DataSection, Object, Variable
 from osmia.object.uapi import MapFlag, MapType

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, kernel_btf
@@ -18,6 +18,7 @@ from osmia.kernel.sys.btf_objects import try_btf_from_id
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.kinds import open_pin
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import MapFlag, MapType
 from osmia.values import Codec, codec
 

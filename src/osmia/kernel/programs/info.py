@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from typing import NamedTuple
 
 from osmia.errors import BpfPermissionError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import ProgInfo
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import ProgramType
 
 

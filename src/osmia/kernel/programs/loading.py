@@ -6,11 +6,11 @@ import ctypes
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.sys import privileges, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, ProgramType
 

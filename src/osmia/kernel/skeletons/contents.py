@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from osmia.btf import BTF
 from osmia.btf.patch import without_externs
@@ -12,6 +11,7 @@ from osmia.engine.reuse import effective
 from osmia.errors import NotSupportedError, OsmiaError
 from osmia.kernel.load.definitions import config_layout, section_map
 from osmia.kernel.sys.cpus import possible_cpus
+from osmia.named_tuples import NamedTuple
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, ExternKind, Object, Pinning
 from osmia.object.sections import unknown_section

@@ -8,7 +8,6 @@ programs attach to. CO-RE records are handed to the kernel with each program (si
 from __future__ import annotations
 
 from sys import byteorder
-from typing import NamedTuple
 
 from osmia.kernel.load.attach_target import kernel_name, needs_target
 from osmia.kernel.load.definitions import NAME_LENGTH
@@ -20,6 +19,7 @@ from osmia.kernel.skeletons.externs import ExternTable
 from osmia.kernel.skeletons.images import Image, images_of
 from osmia.kernel.sys.attributes import BtfLoad, MapCreate, MapElement, ProgLoad
 from osmia.kernel.sys.syscall import Command
+from osmia.named_tuples import NamedTuple
 from osmia.object import model
 from osmia.object.model import DataKind
 from osmia.object.uapi import MapFlag, MapType

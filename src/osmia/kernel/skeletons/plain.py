@@ -6,12 +6,12 @@ Names and layouts are those of `bpftool gen skeleton`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from osmia.kernel.load.target import kernel_target
 from osmia.kernel.skeletons.c_bytes import byte_string
 from osmia.kernel.skeletons.c_variables import section_struct
 from osmia.kernel.skeletons.names import checked_name, member_name
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import DataKind, DataSection, ExternKind, Linkage, Object
 from osmia.passes.externs import resolve_config
 from osmia.passes.target import Target

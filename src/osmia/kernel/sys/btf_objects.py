@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from typing import NamedTuple
 
 from osmia.btf import BTF, kernel_btf, module_btf
 from osmia.errors import KernelError, OsmiaError
 from osmia.kernel.sys import attributes, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
 
 #: Bytes of a BTF object's name, its NUL included (the module's name, or "vmlinux").
 _NAME_ROOM = 64

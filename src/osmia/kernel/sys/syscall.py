@@ -19,11 +19,12 @@ import struct
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_long, c_void_p, sizeof
 from enum import IntEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel.sys import attributes as layout
 from osmia.kernel.sys.privileges import Capability, permission_hint
+from osmia.named_tuples import NamedTuple
 
 Buffer = bytes | bytearray | memoryview | ctypes.Array[Any] | Structure | int
 

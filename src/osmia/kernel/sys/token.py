@@ -14,11 +14,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import attributes, pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Object
 from osmia.object.uapi import AttachType, MapType
 

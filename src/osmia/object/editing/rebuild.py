@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from osmia.errors import EditError, NotSupportedError
 from osmia.isa import opcodes as op
 from osmia.isa.jumps import place_jumps, placed, second_slots
 from osmia.isa.packing import ByteOrder
+from osmia.named_tuples import NamedTuple
 from osmia.object.editing.line_records import LineRecords
 from osmia.object.editing.new_code import Label, NewCode, local_destinations, tables
 from osmia.object.jump_tables import JumpTable

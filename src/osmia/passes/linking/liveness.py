@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Linkage, Object, Relocation, RelocationKind
 from osmia.passes.linking.symbols import Symbols, What
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
 
 from osmia.errors import LinkError
+from osmia.named_tuples import NamedTuple
 from osmia.object.keys import Named, distinct_keys
 from osmia.object.map_agreement import is_static_map
 from osmia.object.model import DataSection, Linkage, Object

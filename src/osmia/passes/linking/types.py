@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from osmia.btf import BTF, DataSec, Kind, Var, VarLinkage, merge
 from osmia.btf.additions import Additions
 from osmia.btf.patch import SectionLayout, corrected
 from osmia.errors import ObjectFormatError
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Function, Map, Object
 from osmia.passes.linking.liveness import Place
 from osmia.passes.linking.placement import Placement

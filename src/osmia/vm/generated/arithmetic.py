@@ -6,12 +6,11 @@ bits needs no mask. Expressions have nothing in them but names of registers and 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from osmia.isa import alu
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M32, M64
 from osmia.isa.instruction import Instruction
+from osmia.named_tuples import NamedTuple
 
 
 class Operand(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from osmia.errors import ClosedError
 from osmia.isa import alu
 from osmia.isa.alu import M32, M64
+from osmia.named_tuples import NamedTuple
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError
 from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_call, describe_jump

@@ -4,9 +4,8 @@ new one has zeros, and so has who reads."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from osmia.btf import BTF, Array, Ptr, Struct, TypeTag, Volatile
+from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import MapType
 from osmia.vm.layout import MAP_LOCK_OFFSET, MAP_SPECIAL, MAP_VALUE_SIZE
 from osmia.vm.native import copy, field32, field64, load32, native, release32, swap32, zero
