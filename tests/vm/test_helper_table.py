@@ -19,6 +19,7 @@ from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers import KFUNCS, supported, table
 from osmia.vm.helpers.mocks import arguments_of
 from osmia.vm.helpers.table import Argument
+from osmia.vm.native import NATIVE
 
 NAMES = {helper.name.removeprefix("bpf_"): helper for helper in HELPERS.values()}
 TAIL_CALL = "tail_call"
@@ -30,14 +31,20 @@ def test_the_table_has_no_name_that_the_kernel_lacks() -> None:
     assert supported().keys() - NAMES.keys() - KFUNCS == {"poison"}
 
 
-@pytest.mark.parametrize("module", table._MODULES)
-def test_a_module_alone_has_the_helpers_that_are_looked_for_there(module: str) -> None:
+@pytest.mark.parametrize("module", [*table._MODULES, "jit.machine", "jit.translate"])
+def test_a_module_alone_brings_the_helpers_and_natives_that_it_names(module: str) -> None:
+    place = f"osmia.vm.{module}" if "." in module else f"osmia.vm.helpers.{module}"
     code = (
-        "import sys, importlib; from osmia.vm.helpers import table\n"
-        f"importlib.import_module('osmia.vm.helpers.{module}'); print(*table._TABLE)"
+        f"import importlib; found = importlib.import_module({place!r})\n"
+        "from osmia.vm import native\nfrom osmia.vm.helpers import table\n"
+        "print(*table._TABLE, *native.NATIVE); print(found.__file__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(table._MODULES[module].split()) <= set(done.stdout.split())
+    names, _, file = done.stdout.strip().partition("\n")
+    for name in supported():
+        assert supported()[name].name == name  # all are there, in this process
+    written = set(re.findall(r'"(\w+)"', Path(file).read_text())) & NATIVE.keys()
+    assert written | set(table._MODULES.get(module, "").split()) <= set(names.split())
 
 
 def test_no_module_has_a_helper_that_nobody_finds() -> None:

@@ -248,7 +248,9 @@ class _Loader:
         text = signature(self.obj.btf, function.btf_id)
         jumps: dict[int, tuple[int, ...]] = {}
         if self.obj.jump_tables:
-            from osmia.object.jump_targets import placed_targets  # few objects wait for the analysis
+            from osmia.object.jump_targets import (
+                placed_targets,  # few objects wait for the analysis
+            )
 
             jumps = placed_targets(self.obj, layout.functions)
         loaded = self.vm.load_program(
