@@ -5,14 +5,18 @@ from __future__ import annotations
 import mmap
 import os
 import re
+import struct
 from functools import lru_cache
 
 from osmia.btf.reader import BTF
 from osmia.errors import NotSupportedError
-from osmia.paths import Path, text_of
+from osmia.paths import Path
 
 _DIRECTORY = "/sys/kernel/btf"
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_NOTES = "/sys/kernel/notes"
+#: An ELF note: sizes of its name and content, its type. That of a build id.
+_NOTE = struct.Struct("=III")
+_BUILD_ID = 3
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -26,7 +30,7 @@ def kernel_btf() -> BTF:
     path = f"{_DIRECTORY}/vmlinux"
     # pahole writes it through libbpf, which stores each string once and whole.
     data = _mapped(path) or _contents(path, "the kernel")
-    return BTF(data, name=path, unique_strings=True, keep_index=True, identity=_identity(path))
+    return BTF(data, name=path, unique_strings=True, keep_index=True, identity=_build_id())
 
 
 def module_btf(name: str) -> BTF:
@@ -68,18 +72,21 @@ def _contents(path: str, owner: str) -> bytes:
         raise NotSupportedError(f"{owner} has no BTF in {_DIRECTORY}", since="5.4") from None
 
 
-def _identity(path: str) -> str:
-    """A name for what the file holds while this machine runs; "" where the boot has none.
-
-    A kernel's types do not change while it runs. Were another file mounted here, it would be
-    on another device, or of another time.
-    """
+def _build_id() -> str:
+    """The running kernel's, which its linker made of all that is in it; "" where it has none."""
     try:
-        boot = text_of(_BOOT_ID).strip()
+        notes = Path(_NOTES).read_bytes()
     except OSError:
         return ""
-    status = os.stat(path)  # noqa: PTH116  # pathlib is not imported for a number
-    return f"{boot}-{status.st_dev:x}-{status.st_ino:x}-{status.st_mtime_ns:x}"
+    start = 0
+    while start + _NOTE.size <= len(notes):
+        name_size, size, kind = _NOTE.unpack_from(notes, start)
+        name = start + _NOTE.size
+        content = name + (name_size + 3 & ~3)
+        if kind == _BUILD_ID and notes[name : name + name_size] == b"GNU\0":
+            return notes[content : content + size].hex()
+        start = content + (size + 3 & ~3)
+    return ""
 
 
 def _mapped(path: str) -> mmap.mmap | None:
