@@ -84,6 +84,10 @@ class KernelObject(engine.LoadedObject):
         definition = replace(self.object.programs[self.programs[program].name], **changes)
         return self.load_clone(definition, target, log_level)
 
+    def held(self) -> tuple[dict[str, HeldMap], dict[str, LoadedSection]]:
+        """Its maps and data sections, by name; the object goes on owning them."""
+        return self.maps.held(), dict(self._sections)
+
     @cached_property
     def section_maps(self) -> LoadedMaps:
         held = {

@@ -23,8 +23,16 @@ _SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 class KernelTarget(RunningKernel):
     """The running kernel with its features, which are probed when asked for."""
 
+    _asked_for_features = False
+
+    def asked(self) -> set[str]:
+        """The parts that somebody has asked for: "btf", "modules", "features", …"""
+        parts = {"btf", "modules", "config", "symbols", "version"} & vars(self).keys()
+        return parts | {"features"} if self._asked_for_features else parts
+
     def feature(self, name: str) -> bool:
         """What is given of `LINUX_HAS_…`, else what the kernel shows; False for the rest."""
+        self._asked_for_features = True
         if name in self._features:
             return self._features[name]
         match name:
