@@ -42,6 +42,8 @@ struct ipv6 {
 	u8 ip6[16];
 	u8 addr6[16];
 	u8 in6[16];
+	u8 daddr[16];
+	u8 source[16];
 	__be32 daddr_v6[4];
 	__be32 ipv6_src[4];
 };
@@ -94,7 +96,6 @@ struct nothing {
 	u16 dport;
 	u8 six[6];
 	u8 uuid[16];
-	u8 daddr[16];
 	u8 flags[4];
 	__u32 ipv6[4];
 	__be32 addrs[3];

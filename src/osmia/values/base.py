@@ -121,6 +121,14 @@ class Codec(ABC):
         return CodecError(f"{type(value).__name__} is no value for {self.type_name}: {value!r:.80}")
 
 
+def encode_named(codec: Codec, value: Any, name: str) -> bytes:
+    """What `codec.encode` gives; under its name a value may mean something more. CodecError."""
+    try:
+        return codec.encode(value)
+    except CodecError as error:
+        return meant(codec, value, error, name)
+
+
 def meant(codec: Codec, value: Any, error: CodecError, name: str = "") -> bytes:
     """The bytes of a value by what its type means under a name; `error` where it is none such."""
     written = isinstance(value, str) or type(value).__module__ == "ipaddress"

@@ -80,7 +80,9 @@ _NUMBERS = _set(
 )
 _IPV4_WORDS = _set("ip ip4 ipv4 v4")
 _IPV6_NAME = re.compile(r"(^|_|[a-z])(ip|in|v|addr)_?6(_|[^0-9]|$)")
-_MAC_WORDS = _set("eth ether bssid source dest src dst sha tha")
+_MAC_WORDS = _set("eth ether bssid sha tha")
+#: What an address of many bytes is called.
+_PLACES = _set("source dest destination src dst")
 #: Words of what happened at a moment, and of what took its time.
 _MOMENTS = _set(
     "ts ktime timestamp stamp time at when now start started begin end ended enter exit seen "
@@ -101,8 +103,9 @@ def meaning(codec: Codec, name: str = "") -> Kind | None:
     - `__be32` (and `in_addr_t`) is an IPv4 address unless its name says that it is a number
       (seq, spi, vni, …); `__be16` a port where the name says so; they, and `__be64`, are
       numbers in network order otherwise. Typedefs of these count as these.
-    - Four bytes named ip, v4 or …addr are an IPv4 address; 16 bytes, or `__be32[4]`, whose
-      name says v6 (ip6, v6addr, in6) an IPv6 address.
+    - Four bytes named ip, v4 or …addr are an IPv4 address; 16 bytes named …addr, source or
+      dest, or whose name says v6 (ip6, v6addr, in6), an IPv6 address, and so is `__be32[4]`
+      whose name says v6.
     - Six bytes are a MAC address where the name says mac, …addr, eth, source, dest.
     - `char[N]` is text, and 16 bytes named comm.
     - `ktime_t`, and 64-bit integers whose name says ktime, or both a moment and nanoseconds
@@ -128,10 +131,8 @@ def meaning(codec: Codec, name: str = "") -> Kind | None:
 
 
 def field_meaning(field: Field) -> Kind | None:
-    """What a member of a struct means. Bitfields and flexible arrays mean what C says."""
-    if field.bits is not None or field.flexible:
-        return None
-    return meaning(field.codec, field.name)
+    """What a member of a struct means. A bitfield is what C says."""
+    return None if field.bits is not None else meaning(field.codec, field.name)
 
 
 def trie_key_meaning(codec: Codec | None, size: int) -> Kind | None:
@@ -193,11 +194,15 @@ def _of_bytes(codec: BytesCodec, name: str) -> Kind | None:
     words = _words(codec, name)
     addressed = any(word.endswith("addr") for word in words)
     if codec.size == _MAC_SIZE:
-        named = addressed or words & _MAC_WORDS or any(word.endswith("mac") for word in words)
+        named = (
+            addressed
+            or words & (_MAC_WORDS | _PLACES)
+            or any(word.endswith("mac") for word in words)
+        )
         return "mac" if named else None
     if codec.size == _IPV4_SIZE:
         return "ipv4" if addressed or words & _IPV4_WORDS else None
-    if codec.size == _IPV6_SIZE and _says_ipv6(codec, name):
+    if codec.size == _IPV6_SIZE and (addressed or words & _PLACES or _says_ipv6(codec, name)):
         return "ipv6"
     return "text" if codec.size == _COMM_SIZE and "comm" in words else None
 

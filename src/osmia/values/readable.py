@@ -9,7 +9,7 @@ from typing import Any
 
 from osmia.errors import CodecError
 from osmia.values.arrays import SHOWN_ELEMENTS, ArrayCodec, BytesCodec, StringCodec, braces, quoted
-from osmia.values.base import RAW_BYTES, Codec, meant
+from osmia.values.base import RAW_BYTES, Codec, encode_named
 from osmia.values.fields import Field
 from osmia.values.meaning import Kind, meaning
 from osmia.values.scalars import IntCodec, ScalarCodec
@@ -157,8 +157,6 @@ def taken(codec: Codec, value: Any, error: CodecError, name: str = "") -> bytes:
             raise error
         if kind == "text":
             return StringCodec(codec.size, codec.type_name, codec.byteorder).encode(value)
-        if kind == "ipv4" and value.isdecimal():
-            kind = "be"
         return parse(kind, codec, value)
     data: bytes | None = getattr(value, "packed", None)
     if data is None:
@@ -181,12 +179,9 @@ def _taken_elements(codec: Codec, values: Any, error: CodecError, name: str) -> 
     parts = []
     for index, each in enumerate(values):
         try:
-            parts.append(codec.element.encode(each))
-        except CodecError as refused:
-            try:
-                parts.append(meant(codec.element, each, refused, name))
-            except CodecError as found:
-                raise CodecError(found.message, path=f"[{index}]{found.path}") from None
+            parts.append(encode_named(codec.element, each, name))
+        except CodecError as found:
+            raise CodecError(found.message, path=f"[{index}]{found.path}") from None
     return b"".join(parts)
 
 
