@@ -112,12 +112,10 @@ def describe(info: MapInfo) -> Description:
 @pass_output
 def dump_map(output: Output, words: tuple[str, ...]) -> None:
     """Print all entries, typed where the map has BTF, else in hexadecimal."""
+    from osmia.cli.dump import dump  # the generators of code, for this verb alone
+
     with open_map(only_target(words)) as found:
-        entries = Entries(_keyed(found))
-        if output.json:
-            output.document(list(entries.described()))
-        else:
-            entries.print(output)
+        dump(Entries(_keyed(found)), output)
 
 
 @map_command.command("lookup", cls=Verb, json=True, context_settings=_WORDS)
@@ -136,7 +134,7 @@ def look_up(output: Output, words: tuple[str, ...]) -> None:
         if output.json:
             output.document(entries.describe(key, value))
         else:
-            entries.print(output, [(key, value)])
+            entries.print(output, key, value)
 
 
 @map_command.command("getnext", cls=Verb, json=True, context_settings=_WORDS)
