@@ -26,7 +26,7 @@ VERBS = {
     "inspect": "Show what an object holds: programs, maps, globals, externs, code.",
     "run": "Load a program and attach it, or run it on packets; show what it says.",
     "prog": "Programs in the kernel: list, show, dump, pin, load, attach, run, log.",
-    "map": "Maps in the kernel: list, show, dump, look up, update, create, pin.",
+    "map": "Maps in the kernel: list, show, dump, load, look up, update, create, pin.",
     "lib": "Libraries of this machine: list, show, publish, remove.",
     "find": "Find functions by signature: loaded, published, in files.",
     "link": "Attachments in the kernel: list, show, detach, pin.",

@@ -22,11 +22,11 @@ def typed_text(codec: Codec | None, value: Any) -> str:
             return hex_bytes(value) if isinstance(value, bytes) else str(value)
         case StructCodec() if not isinstance(value, bytes):
             return " ".join(
-                f"{field.name}={_inner_text(field.codec, value[field.name])}"
+                f"{field.name}={inner_text(field.codec, value[field.name])}"
                 for field in codec.fields
             )
         case ArrayCodec() if not isinstance(value, bytes):
-            return f"[{', '.join(_inner_text(codec.element, each) for each in value)}]"
+            return f"[{', '.join(inner_text(codec.element, each) for each in value)}]"
         case BytesCodec() if isinstance(value, bytes):
             return value.hex()
     return hex_bytes(value) if isinstance(value, bytes) else codec.initialiser(value)
@@ -45,9 +45,9 @@ def print_entries(
     Values of per-CPU maps are lists: each CPU's gets a row.
     """
     columns = [
-        *_headings(key_codec, "key"),
+        *headings(key_codec, "key"),
         *(["cpu"] if per_cpu else []),
-        *_headings(value_codec, "value"),
+        *headings(value_codec, "value"),
     ]
     rows: list[list[object]] = []
     for key, value in entries:
@@ -61,22 +61,25 @@ def print_entries(
     output.table(columns, rows)
 
 
-def _inner_text(codec: Codec, value: Any) -> str:
+def inner_text(codec: Codec, value: Any) -> str:
+    """A value within another one: structs are in braces."""
     text = typed_text(codec, value)
     return f"{{{text}}}" if isinstance(codec, StructCodec) else text
 
 
-def _has_columns(codec: Codec | None) -> bool:
+def has_columns(codec: Codec | None) -> bool:
+    """Whether each member of the type gets a column: it is a small struct."""
     return isinstance(codec, StructCodec) and 0 < len(codec.fields) <= _MOST_COLUMNS
 
 
-def _headings(codec: Codec | None, role: str) -> list[str]:
-    if isinstance(codec, StructCodec) and _has_columns(codec):
+def headings(codec: Codec | None, role: str) -> list[str]:
+    """The columns for values of a type: its members, or the `role` of the whole."""
+    if isinstance(codec, StructCodec) and has_columns(codec):
         return [field.name for field in codec.fields]
     return [role]
 
 
 def _cells(codec: Codec | None, value: Any) -> list[str]:
-    if isinstance(codec, StructCodec) and _has_columns(codec):
-        return [_inner_text(field.codec, value[field.name]) for field in codec.fields]
+    if isinstance(codec, StructCodec) and has_columns(codec):
+        return [inner_text(field.codec, value[field.name]) for field in codec.fields]
     return [typed_text(codec, value)]
