@@ -12,7 +12,7 @@ import click
 from osmia.cli.entries import Entries
 from osmia.cli.json_values import typed
 from osmia.cli.listings import Description, show
-from osmia.cli.literals import parse_hex, parse_literal
+from osmia.cli.literals import parse_hex, parse_integer, parse_literal
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_list, printable
 from osmia.cli.targets import (
@@ -320,7 +320,7 @@ def _data(words: list[str], keyword: str, codec: Codec | None) -> Any:
     if len(rest) == 1:
         return parse_literal(rest[0], codec)
     try:
-        return bytes(int(word, 0) for word in rest)
+        return bytes(map(parse_integer, rest))
     except ValueError:
         raise click.UsageError(f"{' '.join(rest)!r} are no bytes") from None
 
