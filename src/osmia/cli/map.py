@@ -13,7 +13,7 @@ from osmia.cli.entries import Entries
 from osmia.cli.formats import Formats, says_more, taken, takes_formats
 from osmia.cli.json_values import typed
 from osmia.cli.listings import Description, show
-from osmia.cli.literals import parse_hex, parse_literal
+from osmia.cli.literals import parse_hex, parse_integer, parse_literal
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_list, note, printable
 from osmia.cli.targets import (
@@ -366,7 +366,7 @@ def _data(words: list[str], keyword: str, codec: Codec | None, shown: Codec | No
     if len(rest) == 1:
         return taken(shown, parse_literal(rest[0], shown or codec))
     try:
-        return bytes(int(word, 0) for word in rest)
+        return bytes(map(parse_integer, rest))
     except ValueError:
         raise click.UsageError(f"{' '.join(rest)!r} are no bytes") from None
 
