@@ -15,4 +15,6 @@ counted (`osmia.tools.running`). Wheels carry the programs compiled (`osmia.tool
 TOOLS = {
     "execsnoop": "Programs that are executed, with their arguments.",
     "opensnoop": "Files that are opened, and what was refused.",
+    "tcpconnect": "TCP connections that are opened: by whom, where to.",
+    "tcplife": "TCP connections when they end: how long, how many bytes.",
 }

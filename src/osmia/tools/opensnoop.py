@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 from osmia.named_tuples import NamedTuple
-from osmia.tools.running import Stream, errno_name, streaming
+from osmia.tools.running import Stream, streaming
+from osmia.tools.text import errno_name
 
 LINE = "{pid:>7} {process:<15} {fd:>5} {error:<8} {path}"
 OPTIONAL = ("enter_open", "exit_open", "enter_openat2", "exit_openat2")

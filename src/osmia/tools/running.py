@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -89,8 +88,3 @@ def streaming(
         loaded.maps["events"].events as events,
     ):
         yield Stream(loaded, events, line, row)
-
-
-def errno_name(result: int) -> str:
-    """ "ENOENT" for a system call's -2; nothing for one that was no error."""
-    return errno.errorcode.get(-result, str(-result)) if result < 0 else ""
