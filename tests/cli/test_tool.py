@@ -75,3 +75,68 @@ def test_signals_end_it(number: signal.Signals) -> None:
         process.send_signal(number)
         assert process.wait(60) == 128 + number
         assert process.stderr.read() == ""
+
+
+@pytest.mark.kernel
+@pytest.mark.usefixtures("own_network")
+def test_counts_are_reported_at_the_end_and_after_intervals(osmia: Osmia) -> None:
+    arguments = ("tool", "xdp-filter", "lo", "--deny", "10.0.0.0/8", "--deny", "udp/53")
+    result = osmia(*arguments, "-d", 0.1)
+    assert (result.status, result.err) == (0, "")
+    heading, first, second = result.lines
+    assert heading.split() == ["rule", "packets", "bytes"]
+    assert (first.split(), second.split()) == (["10.0.0.0/8", "0", "0"], ["udp/53", "0", "0"])
+    assert len(first) == len(heading)
+    records = osmia(*arguments, "-d", 0.5, "-i", 0.2, "-j").records
+    assert len(records) == 2 * 3
+    assert records[1] == {"rule": "udp/53", "packets": 0, "bytes": 0}
+
+
+@pytest.mark.kernel
+@pytest.mark.usefixtures("own_network")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_signals_end_counting_with_the_report(number: signal.Signals) -> None:
+    command = [*OSMIA, "tool", "xdp-filter", "lo", "--deny", "10.0.0.0/8"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stderr.readline() == "Ctrl-C ends\n"
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+        assert process.stdout.read().splitlines()[1].split() == ["10.0.0.0/8", "0", "0"]
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.kernel
+def test_stacks_are_a_table_or_a_file(osmia: Osmia, tmp_path: Path) -> None:
+    code = "import time\nwhile True:\n sum(range(100000)); time.sleep(0.005)"
+    picture = tmp_path / "waits.svg"
+    with subprocess.Popen([sys.executable, "-c", code]) as busy:
+        try:
+            table = osmia("tool", "profile", "-p", busy.pid, "-F", 499, "-d", 0.5)
+            drawn = osmia("tool", "offcputime", "-p", busy.pid, "-d", 0.5, "-o", picture)
+        finally:
+            busy.kill()
+    assert f"499 samples a second: process {busy.pid}" in table.lines[0]
+    assert max(map(len, table.lines)) <= 80
+    assert (drawn.status, drawn.out) == (0, "")
+    assert picture.read_bytes().startswith(b"<svg ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("opensnoop", "--pid", "999999999"), "no process 999999999"),
+        (("opensnoop", "--pid", "x"), "'x'"),
+        (("opensnoop", "-d", "-1"), "-1"),
+        (("xdp-filter",), "INTERFACE"),
+        (("profile", "-o", "a.png"), "says the format"),
+    ],
+)
+def test_wrong_arguments_are_said_at_once(
+    osmia: Osmia, arguments: tuple[str, ...], problem: str
+) -> None:
+    result = osmia("tool", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert problem in result.err
+    assert len(result.err.splitlines()) == 1

@@ -1,23 +1,40 @@
-"""`osmia tool`: the ready tools, each with its options, in one style of output."""
+"""`osmia tool`: the ready tools, each with its options, in one style of output.
+
+A tool's command is made of its function: keyword arguments are options, with the text that they
+are annotated with, others stand on the command line by themselves.
+"""
 
 from __future__ import annotations
 
 import inspect
-import re
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, note, printable
-from osmia.cli.termination import ends_cleanly
+from osmia.cli.output import Output
+from osmia.cli.recording import output_file_option, record
+from osmia.cli.tool_reports import show_stream, show_summary
 from osmia.tools import TOOLS
-from osmia.tools.running import Stream
+from osmia.tools.running import Stream, Summary
 
-#: The letters that options have in all tools.
-_SHORT = {"pid": "-p"}
+#: The letters of options that more than one tool has.
+_SHORT = {"pid": "-p", "frequency": "-F"}
+
+
+class _Number(click.IntRange):
+    """A number from 0 on, as kernels count."""
+
+    name = "number"
+
+    def _describe_range(self) -> str:
+        return ""
+
+
+_NUMBER = _Number(0, (1 << 32) - 1)
 
 
 class Tools(Noun):
@@ -54,67 +71,65 @@ def tool_command() -> None:
 
 
 def _command(name: str) -> click.Command:
-    """The command of a tool: its function's arguments are the options."""
+    """The command of a tool."""
     function_name = name.replace("-", "_")
     function = getattr(import_module(f"osmia.tools.{function_name}"), function_name)
     hints = get_type_hints(function, include_extras=True)
-    options = [
-        _option(each, hints[each.name]) for each in inspect.signature(function).parameters.values()
-    ]
-    duration = click.Option(
-        ["-d", "--duration"], type=click.FloatRange(0), help="Seconds; else to Ctrl-C."
-    )
+    given = inspect.signature(function).parameters.values()
+    params = [_parameter(each, hints[each.name]) for each in given]
+    params.append(_seconds("-d", "--duration", text="Seconds; else to Ctrl-C."))
+    (gives,) = get_args(hints["return"]) or (hints["return"],)
+    if get_origin(gives) is Stream:
+        show: Callable[..., None] = show_stream
+    elif gives is Summary:
+        show = show_summary
+        params.append(_seconds("-i", "--interval", text="Report every so many seconds."))
+    else:
+        show = record
+        params.append(output_file_option())
 
     @pass_output
-    def command(output: Output, /, duration: float | None, **settings: Any) -> None:
-        _show(output, function(**settings), duration)
+    def command(output: Output, /, **values: Any) -> None:
+        settings = {each.name: values.pop(each.name) for each in given}
+        _check_process(settings.get("pid"))
+        show(output, lambda: function(*_positional(given, settings), **settings), **values)
 
-    return Verb(
-        name,
-        callback=command,
-        params=[*options, duration],
-        help=inspect.getdoc(function),
-        json=True,
+    return Verb(name, callback=command, params=params, help=inspect.getdoc(function), json=True)
+
+
+def _positional(given: Iterable[inspect.Parameter], settings: dict[str, Any]) -> list[Any]:
+    """Take out of the settings those that have no name for the function."""
+    names = [each.name for each in given if each.kind is not each.KEYWORD_ONLY]
+    return [settings.pop(name) for name in names]
+
+
+def _parameter(parameter: inspect.Parameter, hint: Any) -> click.Parameter:
+    """An option of the type and with the text that an argument is annotated with."""
+    if parameter.kind is not parameter.KEYWORD_ONLY:
+        return click.Argument([parameter.name])
+    kind, text = get_args(hint)
+    names = [f"--{parameter.name}".replace("_", "-"), parameter.name]
+    if parameter.name in _SHORT:
+        names.insert(0, _SHORT[parameter.name])
+    if kind is bool:
+        return click.Option(names, is_flag=True, help=text)
+    several = get_origin(kind) is tuple
+    takes = _NUMBER if kind in (int, int | None, tuple[int, ...]) else click.STRING
+    shown = parameter.default not in (0, "", None, ())
+    return click.Option(
+        names,
+        type=takes,
+        default=parameter.default,
+        multiple=several,
+        show_default=shown,
+        help=text,
     )
 
 
-def _option(parameter: inspect.Parameter, hint: Any) -> click.Parameter:
-    """An option of the type and with the text that an argument is annotated with."""
-    kind, text = get_args(hint) if get_origin(hint) is Annotated else (hint, "")
-    names = [f"--{parameter.name}".replace("_", "-")]
-    if parameter.name in _SHORT:
-        names.insert(0, _SHORT[parameter.name])
-    default = parameter.default
-    if kind is bool:
-        return click.Option(names, is_flag=True, help=text)
-    takes = click.IntRange(0) if kind in (int, int | None) else str
-    return click.Option(names, type=takes, default=default, help=text)
+def _seconds(*names: str, text: str) -> click.Option:
+    return click.Option(names, type=click.FloatRange(0), help=text, metavar="SECONDS")
 
 
-def _show(output: Output, tool: AbstractContextManager[Any], duration: float | None) -> None:
-    """Show what a tool gives, for so long or until a signal."""
-    with ends_cleanly(), tool as running:
-        if duration is None:
-            note("Ctrl-C ends")
-        try:
-            _show_rows(output, running, duration)
-        finally:
-            if running.lost:
-                note(f"osmia: warning: {running.lost} events were lost: no room")
-
-
-def _show_rows(output: Output, stream: Stream[Any], duration: float | None) -> None:
-    if output.json:
-        for row in stream.rows(duration):
-            output.record(row._asdict())
-        return
-    output.line(_heading(stream.line), "bold")
-    output.flush()
-    for row in stream.rows(duration):
-        output.line(printable(stream.line.format(**row._asdict())))
-        output.flush()
-
-
-def _heading(line: str) -> str:
-    """The names of the fields of a format, where its values will stand."""
-    return re.sub(r"{(\w+):?([^}.]*)[^}]*}", lambda field: f"{field[1]:{field[2]}}", line)
+def _check_process(pid: int | None) -> None:
+    if pid and not Path(f"/proc/{pid}").exists():
+        raise click.UsageError(f"there is no process {pid}")

@@ -15,6 +15,9 @@ counted (`osmia.tools.running`). Wheels carry the programs compiled (`osmia.tool
 TOOLS = {
     "execsnoop": "Programs that are executed, with their arguments.",
     "opensnoop": "Files that are opened, and what was refused.",
+    "offcputime": "Where threads wait, and for how long, by stack.",
+    "profile": "What runs on the CPUs, by stack.",
     "tcpconnect": "TCP connections that are opened: by whom, where to.",
     "tcplife": "TCP connections when they end: how long, how many bytes.",
+    "xdp-filter": "Drop packets of some addresses or to some ports, and count them.",
 }

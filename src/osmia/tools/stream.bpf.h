@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /* What tools have in common that send a record for each thing that happens. */
-#include <stdbool.h>
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
-char LICENSE[] SEC("license") = "GPL";
+#include "tool.bpf.h"
 
 /* Records that there was no room for: the kernel does not count them. */
 __u64 lost;
@@ -25,14 +21,3 @@ __u64 lost;
 			__sync_fetch_and_add(&lost, 1);                          \
 		___event;                                                        \
 	})
-
-/* What is needed of the tracepoints of system calls; where it is, CO-RE finds out. */
-struct trace_event_raw_sys_enter {
-	long id;
-	unsigned long args[6];
-} __attribute__((preserve_access_index));
-
-struct trace_event_raw_sys_exit {
-	long id;
-	long ret;
-} __attribute__((preserve_access_index));
