@@ -1,4 +1,4 @@
-"""Summaries of what programs count and send: histograms, and more, as tools print them.
+"""Summaries of what programs count and send: histograms, tops, rates; and names for numbers.
 
 >>> for key, histogram in histograms(bpf.maps["latency"]).items():
 ...     print(key_text(key), histogram, sep="\\n")
@@ -19,14 +19,43 @@ if TYPE_CHECKING:
         key_text,
         variable_histogram,
     )
+    from osmia.summaries.names import (
+        cgroup_path,
+        device_name,
+        errno_name,
+        group_name,
+        interface_name,
+        name_of,
+        signal_name,
+        syscall_name,
+        user_name,
+    )
+    from osmia.summaries.rates import Rate, Rates, sparkline
+    from osmia.summaries.readings import Sample, samples
+    from osmia.summaries.top import Top
 
 __all__ = [
     "Bucket",
     "Histogram",
+    "Rate",
+    "Rates",
+    "Sample",
     "Shape",
+    "Top",
+    "cgroup_path",
+    "device_name",
+    "errno_name",
+    "group_name",
     "histogram_shape",
     "histograms",
+    "interface_name",
     "key_text",
+    "name_of",
+    "samples",
+    "signal_name",
+    "sparkline",
+    "syscall_name",
+    "user_name",
     "variable_histogram",
 ]
 
@@ -35,6 +64,13 @@ if not TYPE_CHECKING:  # or every name would be one, to type checkers
         __name__,
         {
             ".histogram": "Bucket Histogram",
-            ".map_histograms": "Shape histogram_shape histograms key_text variable_histogram",
+            ".map_histograms": "Shape histogram_shape key_text variable_histogram histograms",
+            ".names": (
+                "cgroup_path device_name errno_name group_name interface_name name_of signal_name"
+                " syscall_name user_name"
+            ),
+            ".rates": "Rate Rates sparkline",
+            ".readings": "Sample samples",
+            ".top": "Top",
         },
     )
