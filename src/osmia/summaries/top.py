@@ -34,7 +34,7 @@ class Top:
         self._sums[key] = amount if known is None else known + amount
 
     def rows(self, count: int | None = 20) -> list[tuple[Hashable, float]]:
-        """The `count` greatest (None: all) with their keys; equal ones in the order they came in."""
+        """The `count` greatest sums (None: all) with their keys; equal ones as they came."""
         items = self._sums.items()
         return nlargest(len(items) if count is None else count, items, key=itemgetter(1))
 
