@@ -15,6 +15,7 @@ import click
 from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.final_state import print_final_state
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
@@ -27,8 +28,9 @@ from osmia.cli.sources import (
     takes_target,
     target_of,
 )
+from osmia.cli.summaries import Summaries, Wanted, takes_summaries
 from osmia.cli.termination import Ended, ends_cleanly
-from osmia.cli.watching import Watcher, print_final_state
+from osmia.cli.watching import Watcher
 from osmia.engine import registry
 from osmia.errors import KernelError, OsmiaError
 from osmia.object import Object, ProgramType
@@ -73,6 +75,7 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_summaries
 @takes_passes
 @takes_imports
 @takes_bind
@@ -101,6 +104,7 @@ def run_command(
     bind: str,
     target: Path | None,
     target_btf: Path | None,
+    wanted: Wanted,
     **compiler: Any,
 ) -> None:
     """Load FILE (C source or an object), attach what its sections say, print what it says.
@@ -108,7 +112,8 @@ def run_command(
     Events of ring and perf buffers are printed with their types, and what the programs print
     with bpf_printk, until Ctrl-C; then the maps and global variables. With --pcap or
     --packet the program is not attached but run on packets, and the verdicts are counted.
-    Nothing stays behind: all is detached, and pins that were made are removed.
+    With --top or --histogram events are summed up instead of printed. Nothing stays behind: all
+    is detached, and pins that were made are removed.
     """
     on_packets = pcap is not None or bool(packets)
     of_engine = registry.find(engine)
@@ -142,6 +147,7 @@ def run_command(
             types=_event_types(types),
             count=count,
         )
+        summaries = _summed_up(output, wanted, loaded, watcher)
         ended_by: BaseException | None = None
         try:
             if on_packets:
@@ -151,10 +157,23 @@ def run_command(
         except Ended as ended:
             ended_by = ended
         interruptible()
-        print_final_state(output, loaded)
+        if summaries is None or not summaries.asked_for or output.verbose:
+            print_final_state(output, loaded)
+        if summaries is not None:
+            summaries.report_whole()
         if ended_by is not None:
             output.flush()  # before what is said on stderr
             raise ended_by
+
+
+def _summed_up(output: Output, wanted: Wanted, loaded: Any, watcher: Watcher) -> Summaries | None:
+    """What `watcher` sums up; None where nothing is."""
+    if not wanted.anything:
+        return None
+    summaries = watcher.summaries = Summaries(output, wanted, loaded, watcher.codecs)
+    if summaries.asked_for:
+        watcher.take = summaries.take
+    return summaries
 
 
 def _interruptible_vm(options: dict[str, Any]) -> AbstractContextManager[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from osmia.cli.output import Output, hex_bytes
+from osmia.cli.output import Output, hex_bytes, shortened
 from osmia.values import ArrayCodec, BytesCodec, Codec, StructCodec
+from osmia.values.fields import Field
 
 #: A struct of no more fields gets a column for each of them.
 _MOST_COLUMNS = 10
@@ -19,8 +20,7 @@ def typed_text(codec: Codec | None, value: Any) -> str:
             return hex_bytes(value) if isinstance(value, bytes) else str(value)
         case StructCodec() if not isinstance(value, bytes):
             return " ".join(
-                f"{field.name}={_inner_text(field.codec, value[field.name])}"
-                for field in codec.fields
+                f"{field.name}={_field_text(field, value[field.name])}" for field in codec.fields
             )
         case ArrayCodec() if not isinstance(value, bytes):
             return f"[{', '.join(_inner_text(codec.element, each) for each in value)}]"
@@ -36,10 +36,11 @@ def print_entries(
     entries: Iterable[tuple[Any, Any]],
     *,
     per_cpu: bool = False,
+    widest: int | None = None,
 ) -> None:
     """A table of map entries; small structs have a column for each field.
 
-    Values of per-CPU maps are lists: each CPU's gets a row.
+    Values of per-CPU maps are lists: each CPU's gets a row. Cells are cut to `widest` columns.
     """
     columns = [
         *_headings(key_codec, "key"),
@@ -55,7 +56,16 @@ def print_entries(
         for cpu, part in enumerate(value):
             shown = cells if cpu == 0 else [""] * len(cells)
             rows.append([*shown, cpu, *_cells(value_codec, part)])
+    if widest is not None:
+        rows = [[shortened(str(cell), widest) for cell in row] for row in rows]
     output.table(columns, rows)
+
+
+def _field_text(field: Field, value: Any) -> str:
+    """A member: by its name where the number has one (`sig=SIGKILL`)."""
+    from osmia.summaries.names import name_of
+
+    return name_of(field.name, field.codec, value) or _inner_text(field.codec, value)
 
 
 def _inner_text(codec: Codec, value: Any) -> str:
@@ -75,5 +85,5 @@ def _headings(codec: Codec | None, role: str) -> list[str]:
 
 def _cells(codec: Codec | None, value: Any) -> list[str]:
     if isinstance(codec, StructCodec) and _has_columns(codec):
-        return [_inner_text(field.codec, value[field.name]) for field in codec.fields]
+        return [_field_text(field, value[field.name]) for field in codec.fields]
     return [typed_text(codec, value)]

@@ -12,11 +12,11 @@ from osmia.on_demand import on_demand
 
 if TYPE_CHECKING:
     from osmia.summaries.histogram import Bucket, Histogram
+    from osmia.summaries.keys import key_text
     from osmia.summaries.map_histograms import (
         Shape,
         histogram_shape,
         histograms,
-        key_text,
         variable_histogram,
     )
     from osmia.summaries.names import (
@@ -64,7 +64,8 @@ if not TYPE_CHECKING:  # or every name would be one, to type checkers
         __name__,
         {
             ".histogram": "Bucket Histogram",
-            ".map_histograms": "Shape histogram_shape key_text variable_histogram histograms",
+            ".keys": "key_text",
+            ".map_histograms": "Shape histogram_shape variable_histogram histograms",
             ".names": (
                 "cgroup_path device_name errno_name group_name interface_name name_of signal_name"
                 " syscall_name user_name"

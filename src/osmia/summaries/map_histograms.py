@@ -17,10 +17,8 @@ from osmia.engine.maps import Map
 from osmia.named_tuples import NamedTuple
 from osmia.object import MapType
 from osmia.summaries.histogram import MOST_BUCKETS, Histogram
-from osmia.values import ArrayCodec, Codec, EnumCodec, IntCodec, PointerCodec, Struct, StructCodec
-
-#: What distinguishes the histograms of one map: names and values of the key; () where there is one.
-Key = tuple[tuple[str, Any], ...]
+from osmia.summaries.keys import Key, key_labels
+from osmia.values import ArrayCodec, Codec, EnumCodec, IntCodec, PointerCodec, StructCodec
 
 _MEMBERS = ("slots", "hist", "histogram", "buckets", "bins", "dist")
 _KEY_MEMBERS = ("slot", "bucket")
@@ -69,7 +67,8 @@ def histograms(
     step: int | None = None,
     unit: str = "value",
 ) -> dict[Key, Histogram]:
-    """The histograms that a map holds now, by what is in its key beside the slot's number.
+    """The histograms that a map holds now, by what is in its key beside the slot's number: names
+    and values, () for a map that is one histogram.
 
     Values of per-CPU maps are added up. `first` and `step` are those of `Histogram.from_slots`;
     `shape` is for maps that do not say themselves that they are histograms. TypeError for a map
@@ -106,11 +105,6 @@ def variable_histogram(
     )
 
 
-def key_text(key: Key) -> str:
-    """ "disk = sda, op = 1": whose histogram it is, as BCC heads its sections."""
-    return ", ".join(f"{name} = {value}" for name, value in key)
-
-
 def _counts(source: Any, shape: Shape) -> Iterator[tuple[Key, int, Sequence[int]]]:
     """A histogram's key, the number of a slot, and the counts from that slot on."""
     per_cpu = bool(source.cpus)
@@ -119,24 +113,14 @@ def _counts(source: Any, shape: Shape) -> Iterator[tuple[Key, int, Sequence[int]
             case "entries":
                 yield (), key, (sum(value) if per_cpu else value,)
             case "key":
-                rest = _named(key, without=shape.member)
+                rest = key_labels(source.key_codec, key, without=shape.member)
                 yield rest, int(key[shape.member]), (sum(value) if per_cpu else value,)
             case "value":
                 parts = value if per_cpu else (value,)
                 slots = [part[shape.member] if shape.member else part for part in parts]
                 whole = source.type in _ARRAYS and source.max_entries == 1
                 totals = [sum(each) for each in zip(*slots, strict=True)]
-                yield () if whole else _named(key), 0, totals
-
-
-def _named(key: Any, *, without: str = "") -> Key:
-    if isinstance(key, Struct):
-        return tuple((name, _hashable(value)) for name, value in key.items() if name != without)
-    return (("key", _hashable(key)),)
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+                yield () if whole else key_labels(source.key_codec, key), 0, totals
 
 
 def _slots_of(codec: Codec, named: bool) -> str | None:

@@ -10,7 +10,7 @@ from osmia.engine.loaded import LoadedObject
 from osmia.errors import OsmiaError
 from osmia.named_tuples import NamedTuple
 from osmia.object import DataKind, MapType, Object
-from osmia.summaries.map_histograms import Key
+from osmia.summaries.keys import Key, key_labels, value_text
 from osmia.values import (
     ArrayCodec,
     BoolCodec,
@@ -56,7 +56,7 @@ class Sample(NamedTuple):
     @property
     def name(self) -> str:
         """ "flows[10.0.0.1, 443].packets": how a person would write it."""
-        key = ", ".join(str(value) for _, value in self.labels)
+        key = ", ".join(value_text(value) for _, value in self.labels)
         return self.source + (f"[{key}]" if key else "") + (f".{self.field}" if self.field else "")
 
 
@@ -89,7 +89,7 @@ def map_samples(name: str, source: Any, *, most_entries: int = MOST_ENTRIES) -> 
     sparse = indexed and source.max_entries > _SMALL_ARRAY
     entries = _present(source) if not sparse else _not_zero(source)
     for key, value in islice(entries, most_entries):
-        labels: Key = (("index", key),) if indexed else _labels(source.key_codec, key)
+        labels: Key = (("index", key),) if indexed else key_labels(source.key_codec, key)
         if indexed and source.max_entries == 1:
             labels = ()
         parts = value if source.cpus else (value,)
@@ -114,6 +114,19 @@ def samples(loaded: LoadedObject, *, most_entries: int = MOST_ENTRIES) -> Iterat
     yield from variable_samples(loaded)
 
 
+def number_fields(codec: Codec) -> dict[str, Codec]:
+    """The numbers in a value of the type: dotted names and types; "" for the value itself."""
+    if isinstance(codec, StructCodec):
+        found: dict[str, Codec] = {}
+        for each in codec.fields if _has_numbers(codec) else ():
+            inner = number_fields(each.codec)
+            found |= {f"{each.name}.{name}" if name else each.name: inner[name] for name in inner}
+        return found
+    if isinstance(codec, ArrayCodec):
+        return number_fields(codec.element)
+    return {"": codec} if _has_numbers(codec) else {}
+
+
 def _leaves(source: str, labels: Key, field: str, codec: Codec, values: Any) -> Iterator[Sample]:
     """The numbers of a value; of several values, one a CPU, the sums."""
     if isinstance(codec, StructCodec):
@@ -129,7 +142,7 @@ def _leaves(source: str, labels: Key, field: str, codec: Codec, values: Any) -> 
         )
         sparse = codec.count > _SMALL_ARRAY
         for index, element in enumerate(zip(*values, strict=True)):
-            if sparse and not any(map(_is_set, element)):
+            if sparse and not any(map(is_set, element)):
                 continue
             yield from _leaves(source, (*labels, (label, index)), field, codec.element, element)
     elif _has_numbers(codec):
@@ -149,17 +162,6 @@ def _has_numbers(codec: Codec) -> bool:
     )
 
 
-def _labels(codec: Codec | None, key: Any, prefix: str = "") -> Key:
-    """A key as names and values: a struct's members by name, nested ones dotted."""
-    if not isinstance(key, Struct) or not isinstance(codec, StructCodec):
-        return ((prefix or "key", key),)
-    found: list[tuple[str, Any]] = []
-    for each in codec.fields:
-        name = f"{prefix}.{each.name}" if prefix else each.name
-        found += _labels(each.codec, key[each.name], name)
-    return tuple(found)
-
-
 def _present(source: Any) -> Iterator[tuple[Any, Any]]:
     try:
         yield from source.items()
@@ -169,9 +171,12 @@ def _present(source: Any) -> Iterator[tuple[Any, Any]]:
 
 def _not_zero(source: Any) -> Iterator[tuple[Any, Any]]:
     for key, value in _present(source):
-        if any(map(_is_set, value if source.cpus else (value,))):
+        if any(map(is_set, value if source.cpus else (value,))):
             yield key, value
 
 
-def _is_set(value: Any) -> bool:
-    return any(bytes(value)) if isinstance(value, Struct) else bool(value)
+def is_set(value: Any) -> bool:
+    """Whether a value has any bit that is not zero."""
+    if isinstance(value, Struct):
+        return any(bytes(value))
+    return any(map(is_set, value)) if isinstance(value, list | tuple) else bool(value)
