@@ -21,6 +21,7 @@ from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
 from osmia.cli.passes import chosen_passes, takes_passes
+from osmia.cli.sampling import Sampling, takes_sampling
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -61,7 +62,7 @@ _seconds = click.FloatRange(0)
 @click.option("--mode", type=click.Choice(["native", "generic"]), default=None, help="Of XDP.")
 @click.option("--direction", type=click.Choice(["ingress", "egress"]), help="Of tc programs.")
 @click.option("--cgroup", default="", help="The cgroup (v2 directory) for cgroup programs.")
-@click.option("--pid", type=int, default=0, help="The process for uprobes and task iterators.")
+@click.option("--pid", type=int, default=0, help="The process of uprobes, task iterators, …")
 @click.option("--pcap", type=_file, help="Run on the packets of this pcap or pcapng file.")
 @click.option("--packet", "packets", multiple=True, metavar="HEX", help="Run on this packet.")
 @click.option("--event", "types", multiple=True, metavar="[MAP=]TYPE", help="The events' type.")
@@ -75,6 +76,7 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_sampling
 @takes_summaries
 @takes_passes
 @takes_imports
@@ -105,6 +107,7 @@ def run_command(
     target: Path | None,
     target_btf: Path | None,
     wanted: Wanted,
+    sampling: Sampling | None,
     **compiler: Any,
 ) -> None:
     """Load FILE (C source or an object), attach what its sections say, print what it says.
@@ -119,8 +122,10 @@ def run_command(
     of_engine = registry.find(engine)
     if "attach" in of_engine.lacks and not on_packets:
         raise click.UsageError("programs are attached in the kernel; give --pcap or --packet")
+    if sampling is not None and on_packets:
+        raise click.UsageError("--perf-event is for programs that are attached, not for packets")
     given_packets = _packets(pcap, packets)
-    places = Places(iface, mode or "", direction or "", cgroup, pid)
+    places = Places(iface, mode or "", direction or "", cgroup, pid, sampling)
     with ExitStack() as undo:
         interruptible = undo.enter_context(ends_cleanly())
         obj = select_programs(open_source(file, **given(compiler)), names)
