@@ -24,21 +24,17 @@ def read(request: pytest.FixtureRequest) -> Iterator[dict[str, Sample]]:
 
 def test_structs_are_read_member_by_member(read: dict[str, Sample]) -> None:
     packets = read["flows[80, lo, 7].packets"]
-    assert packets[:4] == (
-        "flows",
-        (("from.port", 80), ("from.dev", "lo"), ("mark", 7)),
-        "packets",
-        3,
-    )
+    assert (packets.source, packets.field, packets.value) == ("flows", "packets", 3)
+    assert packets.key == (("from.port", 80), ("from.dev", "lo"), ("mark", 7))
     assert packets.codec.type_name == "__u64"
-    assert read["flows[80, lo, 7, 1].sizes"].labels[-1] == ("element", 1)
+    assert read["flows[80, lo, 7, 1].sizes"].indices == (1,)
     assert not any("lock" in name or "side" in name for name in read)
 
 
 def test_values_of_cpus_are_added_up_and_arrays_are_told_by_index(read: dict[str, Sample]) -> None:
     assert [read[f"drops[{i}]"].value for i in range(2)] == [0, 2]
-    assert read["drops[1]"].labels == (("index", 1),)
-    assert (read["only"].value, read["only"].labels) == (-1, ())
+    assert read["drops[1]"].key == (("index", 1),)
+    assert (read["only"].value, read["only"].key) == (-1, ())
 
 
 def test_of_large_arrays_only_what_is_not_zero_is_told(read: dict[str, Sample]) -> None:

@@ -76,6 +76,12 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@click.option(
+    "--prometheus",
+    default="",
+    metavar="[HOST]:PORT",
+    help="Answer scrapes there: maps and globals as metrics. Without a host: this machine's only.",
+)
 @takes_sampling
 @takes_summaries
 @takes_passes
@@ -106,6 +112,7 @@ def run_command(
     bind: str,
     target: Path | None,
     target_btf: Path | None,
+    prometheus: str,
     wanted: Wanted,
     sampling: Sampling | None,
     **compiler: Any,
@@ -124,6 +131,8 @@ def run_command(
         raise click.UsageError("programs are attached in the kernel; give --pcap or --packet")
     if sampling is not None and on_packets:
         raise click.UsageError("--perf-event is for programs that are attached, not for packets")
+    if prometheus and on_packets:
+        raise click.UsageError("--prometheus is for programs that are attached, not for packets")
     given_packets = _packets(pcap, packets)
     places = Places(iface, mode or "", direction or "", cgroup, pid, sampling)
     with ExitStack() as undo:
@@ -153,6 +162,8 @@ def run_command(
             count=count,
         )
         summaries = _summed_up(output, wanted, loaded, watcher)
+        if prometheus:
+            _serve(loaded, prometheus, watching)
         ended_by: BaseException | None = None
         try:
             if on_packets:
@@ -179,6 +190,17 @@ def _summed_up(output: Output, wanted: Wanted, loaded: Any, watcher: Watcher) ->
     if summaries.asked_for:
         watcher.take = summaries.take
     return summaries
+
+
+def _serve(loaded: Any, address: str, undo: ExitStack) -> None:
+    """Answer scrapes until `undo`."""
+    from osmia.metrics import serve
+
+    try:
+        server = undo.enter_context(serve(loaded, address))
+    except ValueError as error:
+        raise click.UsageError(f"--prometheus {error}") from None
+    note(f"metrics at {server.url}")
 
 
 def _interruptible_vm(options: dict[str, Any]) -> AbstractContextManager[Any]:

@@ -193,8 +193,7 @@ class MapTop:
         read: dict[Key, float] = {}
         for each in map_samples(self._name, self._source, most_entries=_MOST_RANKED):
             if each.field == self._field:
-                key = tuple(label for label in each.labels if not label[0].startswith("element"))
-                read[key] = read.get(key, 0) + each.value
+                read[each.key] = read.get(each.key, 0) + each.value
         return read
 
 

@@ -44,19 +44,20 @@ _INTERNAL = ("__bpf_", ".")
 
 
 class Sample(NamedTuple):
-    """A number: of the map or variable `source`, under the key that `labels` name, in the member
-    `field` of the value (dotted; "" for the value itself)."""
+    """A number: of the map or variable `source`, under a `key`, in the member `field` of the value
+    (dotted; "" for the value itself), within arrays there the element with these indices."""
 
     source: str
-    labels: Key
+    key: Key
     field: str
+    indices: tuple[int, ...]
     value: float
     codec: Codec
 
     @property
     def name(self) -> str:
         """ "flows[10.0.0.1, 443].packets": how a person would write it."""
-        key = ", ".join(value_text(value) for _, value in self.labels)
+        key = ", ".join([*(value_text(value) for _, value in self.key), *map(str, self.indices)])
         return self.source + (f"[{key}]" if key else "") + (f".{self.field}" if self.field else "")
 
 
@@ -127,26 +128,24 @@ def number_fields(codec: Codec) -> dict[str, Codec]:
     return {"": codec} if _has_numbers(codec) else {}
 
 
-def _leaves(source: str, labels: Key, field: str, codec: Codec, values: Any) -> Iterator[Sample]:
+def _leaves(
+    source: str, key: Key, field: str, codec: Codec, values: Any, at: tuple[int, ...] = ()
+) -> Iterator[Sample]:
     """The numbers of a value; of several values, one a CPU, the sums."""
     if isinstance(codec, StructCodec):
         for each in codec.fields:
             inner = f"{field}.{each.name}" if field else each.name
             if _has_numbers(each.codec):
                 members = [value[each.name] for value in values]
-                yield from _leaves(source, labels, inner, each.codec, members)
+                yield from _leaves(source, key, inner, each.codec, members, at)
     elif isinstance(codec, ArrayCodec):
-        names = {name for name, _ in labels}
-        label = next(
-            name for i in range(1, 99) if (name := f"element{i if i > 1 else ''}") not in names
-        )
         sparse = codec.count > _SMALL_ARRAY
         for index, element in enumerate(zip(*values, strict=True)):
             if sparse and not any(map(is_set, element)):
                 continue
-            yield from _leaves(source, (*labels, (label, index)), field, codec.element, element)
+            yield from _leaves(source, key, field, codec.element, element, (*at, index))
     elif _has_numbers(codec):
-        yield Sample(source, labels, field, sum(values), codec)
+        yield Sample(source, key, field, at, sum(values), codec)
 
 
 def _has_numbers(codec: Codec) -> bool:
