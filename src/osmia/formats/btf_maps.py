@@ -37,6 +37,8 @@ MAPS_SECTION = ".maps"
 POINTER_SIZE = 8
 #: Bytes of the keys that an index of `values` can be.
 INDEX_SIZE = 4
+#: Which word of an ARRAY's record is the number of its elements.
+_ARRAY_COUNT = 5
 _TYPES = {int(kind): kind for kind in MapType}
 #: Attributes that the kernel takes as 32-bit numbers.
 _WORDS = frozenset({"type", "key_size", "value_size", "max_entries", "map_flags"})
@@ -104,10 +106,13 @@ class DeclarationReader:
 
     def _number(self, type_id: int) -> int | None:
         """What __uint() or __ulong() says; None for another type."""
-        kind = self.btf.type(self.btf.resolve(type_id))
-        if isinstance(kind, Ptr):
-            array = self.btf.type(kind.target)
-            return array.count if isinstance(array, Array) else None
+        type_id = self.btf.resolve(type_id)
+        # The words, not the types: a map has half a dozen numbers, and nobody asks for these again.
+        if self.btf.kind_of(type_id) is Kind.PTR:
+            target = self.btf.words(type_id)[2]
+            is_array = self.btf.kind_of(target) is Kind.ARRAY
+            return self.btf.words(target)[_ARRAY_COUNT] if is_array else None
+        kind = self.btf.type(type_id)
         if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
             return kind.values[0].value
         return None
