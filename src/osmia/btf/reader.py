@@ -135,6 +135,15 @@ class BTF:
     def _all_positions(self) -> memoryview | array[int]:
         return self._partial.whole() if self._keep_index else self._positions
 
+    @property
+    def _checked_positions(self) -> memoryview | array[int]:
+        """All of them, for who is going to read all types."""
+        if not self._keep_index:
+            return self._positions
+        found = self._partial.checked()
+        self._unchecked = 0
+        return found
+
     @cached_property
     def _partial(self) -> PartialIndex:
         from osmia.btf.index_cache import IndexFile
@@ -162,7 +171,7 @@ class BTF:
 
     def __iter__(self) -> Iterator[int]:
         """All ids from 1 on, those of the base included."""
-        return iter(range(1, len(self)))
+        return iter(range(1, self._first_id + len(self._checked_positions)))
 
     def __bool__(self) -> bool:
         """True, also when there are no types."""
@@ -288,7 +297,7 @@ class BTF:
 
         Without those of the base.
         """
-        return self._words, memoryview(self._all_positions)
+        return self._words, memoryview(self._checked_positions)
 
     def _position_of(self, type_id: int) -> int:
         positions = self._positions
