@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import struct
 from functools import lru_cache
-from pathlib import Path
 
 from osmia.btf.reader import BTF
 from osmia.errors import NotSupportedError
+from osmia.paths import Path
 
-_DIRECTORY = Path("/sys/kernel/btf")
-_NOTES = Path("/sys/kernel/notes")
+_DIRECTORY = "/sys/kernel/btf"
+_NOTES = "/sys/kernel/notes"
 #: An ELF note: sizes of its name and content, its type. That of a build id.
 _NOTE = struct.Struct("=III")
 _BUILD_ID = 3
@@ -26,10 +27,10 @@ def kernel_btf() -> BTF:
     Raises NotSupportedError where the kernel shows none (before 5.4, or built without
     CONFIG_DEBUG_INFO_BTF).
     """
-    path = _DIRECTORY / "vmlinux"
+    path = f"{_DIRECTORY}/vmlinux"
     # pahole writes it through libbpf, which stores each string once and whole.
     data = _mapped(path) or _contents(path, "the kernel")
-    return BTF(data, name=str(path), unique_strings=True, keep_index=True, identity=_build_id())
+    return BTF(data, name=path, unique_strings=True, keep_index=True, identity=_build_id())
 
 
 def module_btf(name: str) -> BTF:
@@ -39,11 +40,11 @@ def module_btf(name: str) -> BTF:
     a module that is not loaded or has no BTF.
     """
     file_name = name.replace("-", "_")
-    path = _DIRECTORY / file_name
+    path = f"{_DIRECTORY}/{file_name}"
     if file_name == "vmlinux" or not _MODULE_NAME.fullmatch(file_name):
         raise NotSupportedError(f"{name!r} is not the name of a kernel module")
     try:
-        inode = path.stat().st_ino
+        inode = Path(path).stat().st_ino
     except FileNotFoundError:
         raise NotSupportedError(f"module {name} is not loaded or has no BTF") from None
     return _module(file_name, inode)
@@ -52,20 +53,21 @@ def module_btf(name: str) -> BTF:
 @lru_cache(maxsize=256)
 def _module(name: str, _inode: int) -> BTF:
     """`_inode` changes when a module is loaded again, perhaps with other types."""
-    path = _DIRECTORY / name
-    return BTF(_contents(path, f"module {name}"), base=kernel_btf(), name=str(path))
+    path = f"{_DIRECTORY}/{name}"
+    return BTF(_contents(path, f"module {name}"), base=kernel_btf(), name=path)
 
 
 def module_names() -> list[str]:
     """The loaded modules that have BTF, by name."""
-    if not _DIRECTORY.is_dir():
+    directory = Path(_DIRECTORY)
+    if not directory.is_dir():
         return []
-    return sorted(path.name for path in _DIRECTORY.iterdir() if path.name != "vmlinux")
+    return sorted(path.name for path in directory.iterdir() if path.name != "vmlinux")
 
 
-def _contents(path: Path, owner: str) -> bytes:
+def _contents(path: str, owner: str) -> bytes:
     try:
-        return path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise NotSupportedError(f"{owner} has no BTF in {_DIRECTORY}", since="5.4") from None
 
@@ -73,7 +75,7 @@ def _contents(path: Path, owner: str) -> bytes:
 def _build_id() -> str:
     """The running kernel's, which its linker made of all that is in it; "" where it has none."""
     try:
-        notes = _NOTES.read_bytes()
+        notes = Path(_NOTES).read_bytes()
     except OSError:
         return ""
     start = 0
@@ -87,14 +89,19 @@ def _build_id() -> str:
     return ""
 
 
-def _mapped(path: Path) -> mmap.mmap | None:
+def _mapped(path: str) -> mmap.mmap | None:
     """The file's bytes where they are, None where it cannot be mapped (kernels before 6.16).
 
     Copying 5.5 MB into new memory would take 5 ms. Python keeps a descriptor of what is
     mapped: one, closed on exec, for as long as the process uses the kernel's types.
     """
     try:
-        with path.open("rb", buffering=0) as file:
-            return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     except (OSError, ValueError):
         return None
+    finally:
+        os.close(descriptor)
