@@ -292,6 +292,15 @@ class BTF:
             end = self._partial.end if self._keep_index else len(self._words)
         return self._words[start:end].tolist()
 
+    def head(self, type_id: int) -> tuple[int, int, int]:
+        """The first three of those words: where the name is, `info`, and the size or a type."""
+        if type_id == 0:
+            return 0, 0, 0
+        if self.base is not None and self._is_of_base(type_id):
+            return self.base.head(type_id)
+        start, words = self._position_of(type_id), self._words
+        return words[start], words[start + 1], words[start + 2]
+
     def records(self) -> tuple[memoryview, memoryview]:
         """The words of all types, in the host's order, and where each type's record starts there.
 
