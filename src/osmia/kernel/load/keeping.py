@@ -6,24 +6,26 @@ the kernel's build: see `osmia.prepared`. `NotKeptError` says what is in the way
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from osmia import cache
 from osmia.btf.patch import without_externs
 from osmia.engine.reuse import effective
 from osmia.errors import OsmiaError
-from osmia.formats.open import as_read
+from osmia.formats.open import as_read, read_elf
 from osmia.kernel.load import attach_target, image
 from osmia.kernel.load.definitions import section_map
-from osmia.kernel.load.target import KernelTarget
+from osmia.kernel.load.target import KernelTarget, kernel_target
 from osmia.kernel.maps.opening import TYPES_WITHOUT_BTF
 from osmia.named_tuples import NamedTuple
 from osmia.object.model import DataKind, DataSection, Map, Object, Pinning, Program, RelocationKind
 from osmia.object.uapi import MapType, ProgramType
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.running import running_version
-from osmia.passes.stages import Prepared
+from osmia.passes.stages import Prepared, prepare
 from osmia.passes.target import Target
 from osmia.prepared import store
 from osmia.prepared.record import (
@@ -76,6 +78,24 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
     store.keep(known.data, name, kept.record, of_kernel=kept.of_kernel)
 
 
+def prepare_file(path: str | os.PathLike[str]) -> Kept:
+    """Keep what a load of the file on this kernel will be, without loading it: no privileges are
+    needed. What the kernel refuses then is loaded in the ordinary way.
+
+    Raises NotKeptError with the reason why it cannot be kept, OSError for a file that cannot be
+    read, and what opening and resolving it raise.
+    """
+    if not cache.lasts():
+        raise NotKeptError("there is no cache that lasts (OSMIA_CACHE, XDG_CACHE_HOME, HOME)")
+    place = os.fspath(path)
+    data = Path(place).read_bytes()
+    source, target = read_elf(data, place, ""), kernel_target()
+    kept = recorded(source, prepare(source, target), target)
+    if not store.keep(data, place.rpartition("/")[2], kept.record, of_kernel=kept.of_kernel):
+        raise NotKeptError("this kernel has no build id, or the record is too large")
+    return kept
+
+
 def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
     """The record of a load of `source`, which its passes made `prepared` of.
 
@@ -107,8 +127,11 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
 def _check(obj: Object) -> None:
     """Refuse what no record has a place for."""
     for map_ in obj.maps.values():
-        if map_.type is MapType.ARENA or map_.exclusive_to or map_.attributes:
-            raise NotKeptError(f"map {map_.name!r} is an arena, exclusive, or has attributes")
+        if map_.type is MapType.ARENA:
+            raise NotKeptError(f"map {map_.name!r} is an arena: its address is its first mapping's")
+        if map_.exclusive_to or map_.attributes:
+            why = "is exclusive to a program" if map_.exclusive_to else "has further attributes"
+            raise NotKeptError(f"map {map_.name!r} {why}")
         if map_.pinning != Pinning.NONE or map_.pin_path:
             raise NotKeptError(f"map {map_.name!r} is pinned: what is there already is used")
         if not map_.autocreate:

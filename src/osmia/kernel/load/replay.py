@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import syscall
@@ -139,14 +138,15 @@ class _Replay:
 
             options["max_entries"] = possible_cpus()
         if self._btf and (row.key_type_id or row.value_type_id):
-            with suppress(KernelError):  # as in `create_descriptor`: it may do without types
-                return syscall.map_create(
-                    row.type,
-                    btf_fd=self._btf,
-                    btf_key_type_id=row.key_type_id,
-                    btf_value_type_id=row.value_type_id,
-                    **options,
-                )
+            types: dict[str, Any] = {
+                "btf_fd": self._btf,
+                "btf_key_type_id": row.key_type_id,
+                "btf_value_type_id": row.value_type_id,
+            }
+            try:
+                return syscall.map_create(row.type, **types, **options)
+            except KernelError:
+                pass  # as in `create_descriptor`: it may do without types
         return syscall.map_create(row.type, **options)
 
     def _fill(self, fd: FileDescriptor, row: MapRow) -> None:

@@ -19,14 +19,18 @@ import struct
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_long, c_void_p, sizeof
 from enum import IntEnum
 from functools import partial
-from typing import Any
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel.sys import attributes as layout
-from osmia.kernel.sys.privileges import Capability, permission_hint
 from osmia.named_tuples import NamedTuple
 
-Buffer = bytes | bytearray | memoryview | ctypes.Array[Any] | Structure | int
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    Buffer: TypeAlias = bytes | bytearray | memoryview | ctypes.Array[Any] | Structure | int
 
 #: BPF_F_TOKEN_FD of maps, programs and BTF objects, since 6.9: there is a token_fd.
 _TOKEN_FD = 1 << 16
@@ -95,29 +99,6 @@ def numbers() -> tuple[int, int]:
     return _MACHINES[machine]
 
 
-_ADMIN = (Capability.CAP_SYS_ADMIN,)
-_CAPABILITIES: dict[Command, tuple[Capability, ...]] = {
-    Command.PROG_GET_NEXT_ID: _ADMIN,
-    Command.MAP_GET_NEXT_ID: _ADMIN,
-    Command.BTF_GET_NEXT_ID: _ADMIN,
-    Command.LINK_GET_NEXT_ID: _ADMIN,
-    Command.PROG_GET_FD_BY_ID: _ADMIN,
-    Command.MAP_GET_FD_BY_ID: _ADMIN,
-    Command.LINK_GET_FD_BY_ID: _ADMIN,
-    Command.BTF_GET_FD_BY_ID: _ADMIN,
-    Command.ENABLE_STATS: _ADMIN,
-    Command.TASK_FD_QUERY: _ADMIN,
-    Command.PROG_ATTACH: (Capability.CAP_NET_ADMIN,),
-    Command.PROG_DETACH: (Capability.CAP_NET_ADMIN,),
-    Command.PROG_QUERY: (Capability.CAP_NET_ADMIN,),
-    Command.RAW_TRACEPOINT_OPEN: (Capability.CAP_PERFMON,),
-    # These ask for what the program and the hook ask for, or for access to the file.
-    Command.LINK_CREATE: (),
-    Command.LINK_UPDATE: (),
-    Command.LINK_DETACH: (),
-    Command.OBJ_PIN: (),
-    Command.OBJ_GET: (),
-}
 #: How often BPF_PROG_LOAD is repeated on EAGAIN: the verifier gives up for a pending signal.
 _LOAD_ATTEMPTS = 5
 #: How often a batch is repeated that was interrupted before it did anything.
@@ -162,8 +143,9 @@ def bpf(command: Command, attribute: Structure, what: str) -> int:
 def error_of(command: Command, error: int, what: str) -> KernelError:
     """The exception for an errno that `command` returned."""
     if error in (_errno.EPERM, _errno.EACCES):
-        needed = _CAPABILITIES.get(command, (Capability.CAP_BPF,))
-        return BpfPermissionError(error, what, hint=permission_hint(needed))
+        from osmia.kernel.sys.privileges import needed_to_call, permission_hint
+
+        return BpfPermissionError(error, what, hint=permission_hint(needed_to_call(command.name)))
     if error == _errno.ENOSYS:
         return KernelError(error, what, hint="this kernel was built without bpf(2)")
     return KernelError(error, what)
