@@ -17,9 +17,9 @@ import functools
 import os
 import struct
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_long, c_void_p, sizeof
-from enum import IntEnum
 from functools import partial
 
+from osmia.enums import IntEnum
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel.sys import attributes as layout
 from osmia.named_tuples import NamedTuple
