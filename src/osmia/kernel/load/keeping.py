@@ -234,6 +234,9 @@ def _program_row(
     for relocation in layout.relocations:
         if relocation.kind in _TO_TYPES and relocation.target != image.VMLINUX:
             raise NotKeptError(f"program {program.name!r} uses module {relocation.target!r}")
+        if relocation.kind is RelocationKind.KERNEL_SYMBOL:
+            what = f"the address of {relocation.target!r}, which changes with each boot"
+            raise NotKeptError(f"program {program.name!r} uses {what}")
         if relocation.kind not in (*_TO_MAPS, *_TO_TYPES):
             raise NotKeptError(f"program {program.name!r} uses {relocation.target!r}")
     nothing = image.Numbers(dict.fromkeys(maps.numbers, 0), dict.fromkeys(maps.sections, 0))
