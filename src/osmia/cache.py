@@ -12,7 +12,6 @@ import atexit
 import os
 import stat
 import time
-from functools import lru_cache
 from io import FileIO
 
 from osmia.files import write_whole
@@ -143,9 +142,19 @@ def _places() -> tuple[str, str]:
     return os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
 
 
-@lru_cache(maxsize=4)
+#: By values of the environment variables.
+_private_roots: dict[tuple[str, str], str | None] = {}
+
+
 def _private_root(xdg_cache_home: str, home: str) -> str | None:
     """osmia's cache directory for these values of the environment variables, if it is safe."""
+    asked = (xdg_cache_home, home)
+    if asked not in _private_roots:
+        _private_roots[asked] = _checked_root(xdg_cache_home, home)
+    return _private_roots[asked]
+
+
+def _checked_root(xdg_cache_home: str, home: str) -> str | None:
     if xdg_cache_home.startswith("/"):
         place = f"{xdg_cache_home}/osmia"
     elif home.startswith("/") and os.path.isdir(home):  # noqa: PTH112
@@ -163,15 +172,20 @@ def _private_root(xdg_cache_home: str, home: str) -> str | None:
     return place if usable else None
 
 
-@lru_cache(maxsize=1)
+_made_temporary: list[Path] = []
+
+
 def _temporary() -> Path:
     """A directory of this process alone, removed when it ends."""
+    if _made_temporary:
+        return _made_temporary[0]
     import tempfile
     from pathlib import Path
 
     folder = tempfile.mkdtemp(prefix="osmia-")
     atexit.register(_remove, folder, os.getpid())
-    return Path(folder)
+    _made_temporary.append(Path(folder))
+    return _made_temporary[0]
 
 
 def _remove(folder: str, owner: int) -> None:

@@ -261,7 +261,7 @@ def test_a_directory_that_others_could_write_to_is_not_read(
     assert not is_unread(again())
     kept.chmod(0o700)
     kept.parent.chmod(0o777)
-    cache._private_root.cache_clear()
+    cache._private_roots.clear()
     assert not is_unread(again())
 
 
