@@ -1,10 +1,11 @@
 """Start-up: whole processes, from the first instruction to the last, beside bpftool's.
 
-    python bench/bench_start.py [ROUNDS]      (root)
+    python bench/bench_start.py [ROUNDS [WORD…]]      (root; with words, what has one in its name)
 
-Wall-clock medians in ms. All commands take turns, bare Python among them, so that whatever else
-the machine does meets all of them. Where there is a bar the line says what it is and whether it
-is met: bars are over bare Python or over `import click`, or a multiple of bpftool's time.
+Wall-clock medians in ms, and the least CPU time of a run beside them, which a busy machine changes
+less. All commands take turns, bare Python among them, so that whatever else the machine does meets
+all of them. Where there is a bar the line says what it is and whether it is met: bars are over bare
+Python or over `import click`, or a multiple of bpftool's time.
 Compiled modules are in place (PYTHONDONTWRITEBYTECODE is taken out of the environment).
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import pty
+import resource
 import subprocess
 import sys
 import tempfile
@@ -53,11 +55,15 @@ def python(code: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 
-def main(rounds: int) -> None:
+def main(rounds: int, words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory, held_map() as number:
         place = Path(directory)
         rows = [*starts(), *loads(place), *listings(number), *types(), *userspace(place)]
-        taken: dict[str, list[float]] = {row.name: [] for row in rows}
+        if words:
+            asked = [row for row in rows if any(word in row.name for word in words)]
+            compared = {"bare Python", *(row.over for row in asked)}
+            rows = [row for row in rows if row in asked or row.name in compared]
+        taken: dict[str, list[Time]] = {row.name: [] for row in rows}
         environment = dict(os.environ, XDG_CACHE_HOME=directory)
         for unwanted in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "OSMIA_CACHE"):
             environment.pop(unwanted, None)
@@ -66,9 +72,11 @@ def main(rounds: int) -> None:
                 spent = timed(row, environment | row.variables)
                 if turn >= 0:
                     taken[row.name].append(spent)
-    medians = {name: median(times) for name, times in taken.items()}
+    medians = {name: median(each.wall for each in times) for name, times in taken.items()}
     for row in rows:
-        print(f"  {row.name:<48} {medians[row.name]:>8.1f} ms{verdict(row, medians)}")
+        least = min(each.cpu for each in taken[row.name])
+        shown = f"{medians[row.name]:>8.1f} ms (CPU {least:.1f})"
+        print(f"  {row.name:<44} {shown:<24}{verdict(row, medians)}")
 
 
 def starts() -> Iterator[Row]:
@@ -125,12 +133,24 @@ def held_map() -> Iterator[int]:
         yield made.id
 
 
-def timed(row: Row, environment: dict[str, str]) -> float:
-    """How long a process takes, in ms. What it prints is read, as a pipe's reader does."""
+class Time(NamedTuple):
+    """How long a process takes, and how long a CPU is busy with it, in ms."""
+
+    wall: float
+    cpu: float
+
+
+def timed(row: Row, environment: dict[str, str]) -> Time:
+    """Run a command. What it prints is read, as a pipe's reader does."""
     run: Callable[[list[str], dict[str, str]], None] = _on_terminal if row.terminal else _piped
-    start = time.perf_counter()
+    busy, start = _children(), time.perf_counter()
     run(row.command, environment)
-    return 1e3 * (time.perf_counter() - start)
+    return Time(1e3 * (time.perf_counter() - start), 1e3 * (_children() - busy))
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _piped(command: list[str], environment: dict[str, str]) -> None:
@@ -165,4 +185,4 @@ def verdict(row: Row, medians: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else _ROUNDS)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else _ROUNDS, sys.argv[2:])
