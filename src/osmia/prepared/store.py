@@ -64,7 +64,7 @@ def _read(key: str) -> Record | None:
         return None
     try:
         record = unpacked(data, key)
-    except ValueError:  # BrokenRecordError, and names that are no UTF-8
+    except ValueError:  # a BrokenRecordError, and names that are no text
         _remove(path)
         return None
     cache.touch(path)
@@ -146,9 +146,13 @@ def _sources() -> str:
 
 def kernel_identity() -> str:
     """The running kernel's build id in hexadecimal, which its types are part of; "" where it has
-    none, or no types."""
+    none, or no types, or other types than its own are mounted in their place."""
     if "kernel" not in _known:
-        _known["kernel"] = _build_id() if os.path.exists(_TYPES) else ""  # noqa: PTH110
+        try:
+            own = os.stat(_TYPES).st_dev == os.stat(_NOTES).st_dev  # noqa: PTH116
+        except OSError:
+            own = False
+        _known["kernel"] = _build_id() if own else ""
     return _known["kernel"]
 
 

@@ -38,9 +38,12 @@ from osmia.prepared.record import (
     TEMPLATE,
     WRITTEN,
     ZEROED,
+    BrokenRecordError,
     MapRow,
     ProgramRow,
     Record,
+    check,
+    encoded,
 )
 
 #: Of a kernel: what its build id tells.
@@ -120,6 +123,10 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
         tuple(maps.rows),
         tuple(programs),
     )
+    try:
+        check(record)
+    except BrokenRecordError as error:
+        raise NotKeptError(f"it has numbers that the kernel has no room for ({error})") from None
     versioned = any(each.kernel_version for each in programs) and not obj.kernel_version
     return Kept(record, bool(asked) or versioned)
 
@@ -213,12 +220,10 @@ class _MapRows:
             inner,
             role,
             becomes,
-            sized.name.encode(),
-            (key or sized.name).encode(),
+            encoded(sized.name),
+            encoded(key or sized.name),
             contents,
         )
-        if any(each >> 32 for each in row[:8]):
-            raise NotKeptError(f"map {sized.name!r} has numbers that no map can have")
         self.rows.append(row)
         return len(self.rows) - 1
 
@@ -251,7 +256,7 @@ def _program_row(
         int(program.flags),
         version,
         _attach_type_id(program, target),
-        program.name.encode(),
+        encoded(program.name),
         code,
         layout.function_info if typed else b"",
         layout.line_info if typed else b"",
@@ -289,5 +294,9 @@ def _slots(obj: Object, numbers: dict[str, int], programs: list[str]) -> Iterato
         for index, target in definition.slots:
             if is_array and target not in programs:
                 raise NotKeptError(f"prog array {definition.name!r} is for {target!r}, not loaded")
+            if not is_array and target not in numbers:
+                raise NotKeptError(f"map {definition.name!r} is for {target!r}, which is no map")
+            if index >> 32:
+                raise NotKeptError(f"map {definition.name!r} has no slot {index}")
             number = programs.index(target) if is_array else numbers[target]
             yield SLOT.pack(numbers[definition.name], index, is_array, number)

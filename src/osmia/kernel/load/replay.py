@@ -23,6 +23,7 @@ from osmia.prepared.record import (
     MapRow,
     ProgramRow,
     Record,
+    text,
 )
 from osmia.prepared.unread import Held
 
@@ -95,17 +96,17 @@ class _Replay:
         if record.btf:
             self._load_btf(record.btf)
         for row in record.maps:
-            fd = FileDescriptor(self._create(row), f"map {row.key.decode()!r}")
+            fd = FileDescriptor(self._create(row), f"map {text(row.key)!r}")
             group = made.sections if row.role == SECTION else made.maps
             if row.role == TEMPLATE:
                 made.others.append(fd)
             else:
-                group[row.key.decode()] = fd
+                group[text(row.key)] = fd
             self._maps.append(fd.fileno())
             if row.role == SECTION:
                 self._fill(fd, row)
         for program in record.programs:
-            name = program.name.decode()
+            name = text(program.name)
             made.programs[name] = fd = FileDescriptor(self._load(program), f"program {name!r}")
             self._programs.append(fd.fileno())
             self._bind(fd, program)
@@ -128,7 +129,7 @@ class _Replay:
             "value_size": row.value_size,
             "max_entries": row.max_entries,
             "flags": row.flags,
-            "name": row.name.decode(),
+            "name": text(row.name),
             "inner_map_fd": self._maps[row.inner] if row.inner >= 0 else 0,
             "numa_node": row.numa_node,
             "map_extra": row.map_extra,
@@ -163,7 +164,7 @@ class _Replay:
             program.type,
             bytes(code),
             license=self._record.license,
-            name=program.name.decode(),
+            name=text(program.name),
             flags=program.flags,
             kern_version=program.kernel_version,
             expected_attach_type=program.expected_attach_type,
@@ -175,7 +176,7 @@ class _Replay:
             attach_btf_id=program.attach_btf_id,
         )
         if result < 0:
-            raise KernelError(-result, f"load program {program.name.decode()!r}")
+            raise KernelError(-result, f"load program {text(program.name)!r}")
         return result
 
     def _bind(self, fd: FileDescriptor, program: ProgramRow) -> None:
