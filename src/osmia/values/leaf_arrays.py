@@ -149,6 +149,8 @@ def _column(records: Records, leaf: Leaf) -> Column:
             return _ipv4_texts(records.view(leaf, "u1", (4,)))
         case "ipv6":
             return _ipv6_texts(records.view(leaf, "u1", (16,)))
+        case "network":
+            return _network_texts(records.view(leaf, "u1", (codec.size,)), codec)
         case "mac":
             return _mac_texts(records.view(leaf, "u1", (6,)))
         case "text":
@@ -246,6 +248,17 @@ def _ipv6_texts(rows: Array) -> Column:
     whole = rows.tobytes()
     ntop, family = socket.inet_ntop, socket.AF_INET6
     texts = [ntop(family, whole[at : at + 16]) for at in range(0, len(whole), 16)]
+    return Texts.of(rows.shape[:-1], texts)
+
+
+def _network_texts(rows: Array, codec: Codec) -> Column:
+    """Keys of tries: a u32 of the prefix's bits, then the address."""
+    order: Any = codec.byteorder
+    family = socket.AF_INET if codec.size == 8 else socket.AF_INET6
+    texts = []
+    for row in rows.reshape(-1, codec.size):
+        data = row.tobytes()
+        texts.append(f"{socket.inet_ntop(family, data[4:])}/{int.from_bytes(data[:4], order)}")
     return Texts.of(rows.shape[:-1], texts)
 
 

@@ -13,7 +13,7 @@ from osmia.named_tuples import NamedTuple
 from osmia.values.arrays import ArrayCodec
 from osmia.values.base import Codec
 from osmia.values.fields import Bits
-from osmia.values.presumed import Kind, meaning
+from osmia.values.meaning import Kind, meaning
 from osmia.values.structs import StructCodec
 
 #: (count, bytes from one to the next) of arrays, outermost first where they are nested.
@@ -35,15 +35,21 @@ class Leaf(NamedTuple):
     kind: Kind | None
 
 
-def leaves(codec: Codec, name: str = "", dimensions: Dimensions = ()) -> list[Leaf]:
+def leaves(
+    codec: Codec, name: str = "", dimensions: Dimensions = (), kind: Kind | None = None
+) -> list[Leaf]:
     """The leaves of a type whose values lie in `dimensions`, in order; the names are unique.
+
+    With a `kind` the whole is one leaf, which means that; else members mean what
+    `osmia.values.meaning` says.
 
     `name` is that of the whole, in front of its members'; what is no struct and has none is
     "value". Members of unions are leaves of the same bytes. Arrays of structs are arrays of each
     member. What has no size, and flexible arrays, are left out.
     """
     found: dict[str, Leaf] = {}
-    for leaf in _walk(Leaf(name, codec, 0, dimensions, None, None), name):
+    whole = Leaf(name, codec, 0, dimensions, None, kind)
+    for leaf in [whole] if kind else _walk(whole, name):
         unique = leaf.name or "value"
         while unique in found:  # a member may have a dot in its name
             unique += "_"

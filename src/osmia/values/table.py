@@ -17,6 +17,7 @@ from osmia.values.arrow.structures import Array, Schema
 from osmia.values.base import Codec
 from osmia.values.leaf_arrays import Records, columns
 from osmia.values.leaves import Dimensions, leaves
+from osmia.values.meaning import Kind
 from osmia.values.table_columns import Column, Numbers
 from osmia.values.wall_time import TimeColumns, with_times
 
@@ -95,7 +96,8 @@ class Part(NamedTuple):
     """Records of one type, for some of a table's columns.
 
     `name` is in front of the columns' names ("" for none). Where there is a value for each of
-    several CPUs, `cpus` is how many, and `slot` how many bytes one is behind the other.
+    several CPUs, `cpus` is how many, and `slot` how many bytes one is behind the other. With a
+    `kind` the whole record is one column of that meaning.
     """
 
     codec: Codec
@@ -104,6 +106,7 @@ class Part(NamedTuple):
     size: int = 0  # bytes of a record, where it is not the type's size
     cpus: int = 0
     slot: int = 0
+    kind: Kind | None = None
 
 
 def table(
@@ -119,7 +122,7 @@ def table(
     for part in parts:
         dimensions: Dimensions = ((part.cpus, part.slot),) if part.cpus else ()
         records = Records(part.memory, rows, part.size or part.codec.size)
-        found = columns(records, leaves(part.codec, part.name, dimensions))
+        found = columns(records, leaves(part.codec, part.name, dimensions, part.kind))
         made.update(_summed(found) if part.cpus and per_cpu == "sum" else found)
     return Table(rows, with_times(made, times))
 

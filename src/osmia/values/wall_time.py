@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from osmia.numpy_extra import numpy as np
+from osmia.values.moments import offset_now
 from osmia.values.names import unknown_name
 from osmia.values.table_columns import Column, Numbers, Times
 
@@ -60,18 +61,4 @@ def _moments(name: str, column: Column, clock: Clock) -> Times:
     if values is None or values.dtype.kind not in "iu" or values.dtype.itemsize != 8:
         raise TypeError(f"times: {name!r} has no integers of 8 bytes")
     ns = values.view(np.int64)
-    return Times(ns + np.int64(clock_offset(clock)), ns != 0)
-
-
-def clock_offset(clock: Clock) -> int:
-    """What to add to a clock's ns to have those since 1970; within a microsecond."""
-    number = _CLOCKS[clock]
-    if number == time.CLOCK_REALTIME:
-        return 0
-    readings = []
-    for _ in range(3):  # what interrupted the two shows by how long they took
-        before = time.clock_gettime_ns(number)
-        now = time.time_ns()
-        after = time.clock_gettime_ns(number)
-        readings.append((after - before, now - (before + after) // 2))
-    return min(readings)[1]
+    return Times(ns + np.int64(offset_now(_CLOCKS[clock])), ns != 0)

@@ -140,10 +140,12 @@ def test_many_entries_are_those_of_to_numpy(make_map: MakeMap) -> None:
     assert np.array_equal(columns["value"], columns["key"].astype(np.uint64) * 7)
 
 
-def test_lpm_tries_have_columns(make_map: MakeMap) -> None:
-    trie = make_map(MapType.LPM_TRIE, key_size=8, flags=MapFlag.NO_PREALLOC, max_entries=4)
-    trie["10.0.0.0/8"] = 1
-    assert trie.to_columns()["value"].tolist() == [1]
+def test_keys_of_tries_are_networks(make_map: MakeMap) -> None:
+    for size, networks in ((8, ["10.0.0.0/8", "10.1.2.0/24"]), (20, ["2001:db8::/32", "::/0"])):
+        trie = make_map(MapType.LPM_TRIE, key_size=size, flags=MapFlag.NO_PREALLOC, max_entries=4)
+        trie.update(dict.fromkeys(networks, 1))
+        assert sorted(trie.to_columns()["key"]) == sorted(networks)
+        assert sorted(pa.table(trie.to_arrow())["key"].to_pylist()) == sorted(networks)
 
 
 def test_columns_are_described_before_numpy_is_imported() -> None:

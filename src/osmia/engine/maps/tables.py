@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from osmia.engine.maps.arrays import NOTHING, Array, entries
+from osmia.object.uapi import MapType
+from osmia.values.meaning import trie_key_meaning
 from osmia.values.table import Part, PerCpu, Table
 from osmia.values.table import table as table_of
 from osmia.values.wall_time import TimeColumns
@@ -32,7 +34,9 @@ def table(source: KeyedMap, *, times: TimeColumns, per_cpu: PerCpu, take: bool) 
 def _parts(source: KeyedMap, keys: Array, values: Array) -> list[Part]:
     parts = []
     if source.key_codec is not None:
-        parts.append(Part(source.key_codec, keys, "key"))
+        is_trie = source.type == MapType.LPM_TRIE
+        kind = trie_key_meaning(source.key_codec, source.key_size) if is_trie else None
+        parts.append(Part(source.key_codec, keys, "key", kind=kind))
     if source.value_codec is not None:
         slot = source.entry_value_size // source.cpus if source.cpus else 0
         size = source.entry_value_size
