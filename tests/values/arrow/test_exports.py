@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import gc
 import importlib.util
 import platform
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -259,6 +261,25 @@ def test_the_code_is_that_of_its_source() -> None:
     for machine in exports_code.CODE:
         _, entries = module.compiled(machine)  # it compiles, to what may lie anywhere
         assert entries.keys() == {"schema", "array", "stream"}
+
+
+@pytest.mark.parametrize(
+    ("machine", "target"), [("x86_64", "x86_64-linux-musl"), ("aarch64", "aarch64-linux-musl")]
+)
+def test_each_machines_code_does_what_it_says(machine: str, target: str, tmp_path: Path) -> None:
+    emulator = [] if machine == platform.machine() else [shutil.which(f"qemu-{machine}-static")]
+    if emulator == [None]:
+        pytest.skip(f"no emulator of {machine}")
+    harness, code = tmp_path / "harness", tmp_path / "code"
+    source = Path(__file__).with_name("harness.c")
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-static", "-O1"]
+    subprocess.run([*compiler, str(source), "-o", str(harness)], check=True)
+    code.write_bytes(base64.b64decode(exports_code.CODE[machine]))
+    entries = exports_code.ENTRIES[machine]
+    places = [str(entries[name]) for name in ("schema", "array", "stream")]
+    command = [*map(str, emulator), str(harness), str(code), *places]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
 def test_capsules_have_the_names_of_the_interface() -> None:
