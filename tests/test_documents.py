@@ -139,6 +139,18 @@ def test_values() -> None:
         assert bpf.data.config.limit == 3
 
 
+def test_data(here: Path) -> None:
+    document = DOCS / "data.md"
+    write_programs(document, here)
+    names: dict[str, Any] = {}
+    try:
+        for block in blocks(document, "python"):
+            run(document, block, names)
+    finally:
+        if "bpf" in names:
+            names["bpf"].close()
+
+
 def test_vm() -> None:
     document = DOCS / "vm.md"
     dispatcher, coverage = blocks(document, "python")
