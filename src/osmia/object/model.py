@@ -272,6 +272,10 @@ class DataSection:
     relocations: tuple[Relocation, ...] = ()
     alignment: int = 8
 
+    def __repr__(self) -> str:
+        size, count = len(self.contents), len(self.variables)
+        return f"<DataSection {self.name!r}: {self.kind.value}, {size} bytes, {count} variables>"
+
     def copy(self) -> DataSection:
         """A copy whose contents and variables can be changed on their own."""
         made = DataSection(*_section_fields(self))
