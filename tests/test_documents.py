@@ -259,3 +259,10 @@ def test_observing(here: Path) -> None:
         run(document, block, names)
     assert (here / "flame.html").read_text().startswith("<!DOCTYPE html>")
     assert names["frame"].name
+
+
+@pytest.mark.kernel
+def test_tools() -> None:
+    document = DOCS / "tools.md"
+    for block in blocks(document, "python"):
+        run(document, block, {})

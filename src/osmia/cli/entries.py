@@ -1,8 +1,8 @@
-"""Map entries as tables and as bpftool's JSON: typed where there is BTF, else hexadecimal."""
+"""Entries of maps as tables and as bpftool's JSON: typed where there is BTF, else hexadecimal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from osmia.cli.formats import Formats, says_more
@@ -12,11 +12,9 @@ from osmia.cli.typed_text import print_entries, typed_text
 from osmia.engine.maps import KeyedMap, ReferenceMap
 from osmia.values import Codec
 
-Pair = tuple[bytes, bytes]
-
 
 class Entries:
-    """The entries of a map. Keys and values are taken as the kernel's bytes and shown both ways."""
+    """What the entries of a map are: keys and values as the kernel's bytes, shown both ways."""
 
     def __init__(self, source: KeyedMap, formats: Formats | None = None) -> None:
         self.map = source
@@ -34,17 +32,8 @@ class Entries:
             source, source.name, self.key_codec, self.value_codec
         )
         formats.check(f"map {source.name!r}")
-
-    def __iter__(self) -> Iterator[Pair]:
-        key_size, value_size = self.map.key_size, self.map.entry_value_size
-        for keys, values in ((bytes(k), bytes(v)) for k, v in self.map.raw.read()):
-            for index in range(len(keys) // key_size):
-                key = keys[index * key_size : (index + 1) * key_size]
-                yield key, values[index * value_size : (index + 1) * value_size]
-
-    def described(self) -> Iterator[dict[str, Any]]:
-        """All entries as JSON has them."""
-        return (self.describe(key, value) for key, value in self)
+        #: Whether JSON shows what they mean beside the values.
+        self.says_more = says_more(self.shown_key, self.shown_value)
 
     def describe(self, key: bytes, value: bytes) -> dict[str, Any]:
         """One entry as JSON has it: the bytes, typed values under "formatted", as bpftool has them,
@@ -52,19 +41,15 @@ class Entries:
         entry = self._entry(key, value, hex_list, hex_list)
         formatted = self._typed(key, value, self.key_codec, self.value_codec)
         entry |= {"formatted": formatted} if self.key_codec or self.value_codec else {}
-        if says_more(self.shown_key, self.shown_value):
+        if self.says_more:
             entry["shown"] = self._typed(key, value, self.shown_key, self.shown_value)
         return entry
 
-    def print(self, output: Output, pairs: Iterable[Pair] | None = None) -> None:
-        """A table of all entries, or of `pairs`."""
-        print_entries(
-            output,
-            self.shown_key,
-            self.shown_value,
-            (self._decoded(*pair) for pair in (self if pairs is None else pairs)),
-            per_cpu=bool(self.map.cpus),
-        )
+    def print(self, output: Output, key: bytes, value: bytes) -> None:
+        """A table of one entry."""
+        entries = [self._decoded(key, value)]
+        cpus = bool(self.map.cpus)
+        print_entries(output, self.shown_key, self.shown_value, entries, per_cpu=cpus)
 
     def key_text(self, key: bytes) -> str:
         """A key, typed or in hexadecimal."""

@@ -13,9 +13,9 @@ from osmia.cli.entries import Entries
 from osmia.cli.formats import Formats, says_more, taken, takes_formats
 from osmia.cli.json_values import typed
 from osmia.cli.listings import Description, show
-from osmia.cli.literals import parse_hex, parse_literal
+from osmia.cli.literals import parse_hex, parse_integer, parse_literal
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, hex_list, printable
+from osmia.cli.output import Output, enum_name, hex_list, note, printable
 from osmia.cli.targets import (
     Target,
     map_infos,
@@ -115,12 +115,35 @@ def describe(info: MapInfo) -> Description:
 @pass_output
 def dump_map(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print all entries, typed where the map has BTF, else in hexadecimal."""
+    from osmia.cli.dump import dump  # the generators of code, for this verb alone
+
     with open_map(only_target(words)) as found:
-        entries = Entries(_keyed(found), formats)
-        if output.json:
-            output.document(list(entries.described()))
-        else:
-            entries.print(output)
+        dump(Entries(_keyed(found), formats), output)
+
+
+@map_command.command("load", cls=Verb)
+@click.argument("words", nargs=-1, metavar="MAP FILE [any|exist|noexist]")
+@pass_output
+def load_map(output: Output, words: tuple[str, ...]) -> None:
+    """Store the entries of FILE, which `map dump -j` wrote; - is standard input.
+
+    The keys and values are taken from the bytes, or, where there are none, as typed values.
+    Entries with other keys stay. What cannot be stored ends it, and is said.
+    """
+    from osmia.cli.restore import restore  # for this verb alone
+
+    target, rest = take_target(words)
+    if len(rest) not in (1, 2) or (rest[1:] and rest[1] not in _UPDATE_FLAGS):
+        raise click.UsageError("give the map, one file, and any, exist or noexist if need be")
+    flags = _UPDATE_FLAGS[rest[1]] if rest[1:] else ElementFlag.ANY
+    with open_map(target) as found, click.open_file(rest[0], encoding="utf-8") as file:
+        name = "standard input" if rest[0] == "-" else rest[0]
+        stored = restore(_keyed(found), file, name, flags)
+    if output.verbose:
+        note(f"{stored:,} entries stored")
+
+
+map_command.add_command(load_map, "restore")
 
 
 @map_command.command("lookup", cls=Verb, json=True, context_settings=_WORDS)
@@ -140,7 +163,7 @@ def look_up(output: Output, words: tuple[str, ...], formats: Formats) -> None:
         if output.json:
             output.document(entries.describe(key, value))
         else:
-            entries.print(output, [(key, value)])
+            entries.print(output, key, value)
 
 
 @map_command.command("getnext", cls=Verb, json=True, context_settings=_WORDS)
@@ -344,7 +367,7 @@ def _data(words: list[str], keyword: str, codec: Codec | None, shown: Codec | No
     if len(rest) == 1:
         return taken(shown, parse_literal(rest[0], shown or codec))
     try:
-        return bytes(int(word, 0) for word in rest)
+        return bytes(map(parse_integer, rest))
     except ValueError:
         raise click.UsageError(f"{' '.join(rest)!r} are no bytes") from None
 
