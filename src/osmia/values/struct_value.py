@@ -168,9 +168,10 @@ class Struct:
         return hash(tuple(self.values()))
 
     def __repr__(self) -> str:
-        from osmia.values.readable import readable_members
+        from osmia.values.readable import readable
 
-        return readable_members(self._codec, self)
+        codec: Any = self._codec
+        return readable(codec, self)
 
 
 # By registration, not by inheritance: the mixin methods of Mapping are slower, and
