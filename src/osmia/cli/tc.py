@@ -17,6 +17,9 @@ from osmia.object import ProgramType
 _file = click.Path(path_type=Path)
 _direction = click.Choice(["ingress", "egress"])
 
+#: What a narrow terminal does without.
+_OPTIONAL = ("handle", "how", "prio", "direction")
+
 
 @click.group("tc", cls=Noun)
 def tc_command() -> None:
@@ -95,7 +98,8 @@ def list_filters(output: Output, device: str) -> None:
         output.document(rows)
         return
     columns = ("device", "direction", "how", "prio", "handle", "name", "id", "tag")
-    output.table(columns, [[row.get(column) for column in columns] for row in rows])
+    cells = [[row.get(column) for column in columns] for row in rows]
+    output.table(columns, cells, optional=_OPTIONAL)
 
 
 tc_command.add_command(list_filters, "show")

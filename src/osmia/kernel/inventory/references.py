@@ -1,0 +1,133 @@
+"""What in the kernel itself keeps programs and maps alive: links, maps that hold them, programs."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Literal
+
+from osmia.engine.maps.info import MapInfo
+from osmia.errors import KernelError
+from osmia.kernel.inventory import iterate
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.attributes import LinkInfo
+from osmia.kernel.sys.fd import FileDescriptor
+from osmia.named_tuples import NamedTuple
+from osmia.object.uapi import LinkType, MapType
+
+_OUTER = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
+#: An index or a queue's size, then a program's id: struct bpf_devmap_val, bpf_cpumap_val.
+_WITH_PROGRAM, _VALUE_WITH_PROGRAM = (MapType.DEVMAP, MapType.DEVMAP_HASH, MapType.CPUMAP), 8
+
+
+class Reference(NamedTuple):
+    """What holds something: `kind` and id."""
+
+    kind: Literal["link", "map", "program"]
+    id: int
+
+
+def holders_of_programs() -> Mapping[int, list[Reference]]:
+    """By program, the links, prog arrays, device and CPU maps that hold it; those that this
+    process may look at. Since 4.13, links since 5.8."""
+    found: dict[int, list[Reference]] = defaultdict(list)
+    for link, program, _map in _links():
+        if program:
+            found[program].append(Reference("link", link))
+    for info in _maps():
+        held: Iterable[int] = ()
+        if info.type == MapType.PROG_ARRAY:
+            held = _numbers_in(info, 0)
+        elif info.type in _WITH_PROGRAM and info.value_size == _VALUE_WITH_PROGRAM:
+            held = _numbers_in(info, 4)
+        for program in dict.fromkeys(held):
+            found[program].append(Reference("map", info.id))
+    return found
+
+
+def holders_of_maps() -> Mapping[int, list[Reference]]:
+    """By map, the programs that use it, maps that it is in, and links (of struct_ops)."""
+    found: dict[int, list[Reference]] = defaultdict(list)
+    try:
+        for program in iterate.programs():
+            for number in program.map_ids:
+                found[number].append(Reference("program", program.id))
+    except KernelError:
+        pass
+    for info in _maps():
+        if info.type in _OUTER:
+            for inner in dict.fromkeys(_numbers_in(info, 0)):
+                found[inner].append(Reference("map", info.id))
+    for link, _program, number in _links():
+        if number:
+            found[number].append(Reference("link", link))
+    return found
+
+
+def programs_in(info: MapInfo) -> list[tuple[int, int]]:
+    """The slots of a prog array that are not empty: index and program id."""
+    return [
+        (int.from_bytes(key, sys.byteorder), int.from_bytes(value, sys.byteorder))
+        for key, value in _entries(info)
+    ]
+
+
+def _links() -> Iterator[tuple[int, int, int]]:
+    """All links: id, program and, of struct_ops, map."""
+    try:
+        for number in iterate.link_ids():
+            told = _link(number)
+            if told is not None:
+                yield told
+    except KernelError:  # before 5.8, or nothing that this process may ask
+        return
+
+
+def _link(number: int) -> tuple[int, int, int] | None:
+    # Not links.info, which would import the ways to attach for a list of programs.
+    try:
+        with FileDescriptor(syscall.link_get_fd_by_id(number), f"link {number}") as fd:
+            raw = LinkInfo()
+            syscall.obj_get_info(fd.fileno(), raw, what="read link information")
+    except KernelError:  # gone since it was listed
+        return None
+    (first,) = struct.unpack_from("=I", bytes(raw.details))
+    return number, raw.prog_id, first if raw.type == LinkType.STRUCT_OPS else 0
+
+
+def _maps() -> Iterator[MapInfo]:
+    try:
+        yield from iterate.maps()
+    except KernelError:
+        return
+
+
+def _numbers_in(info: MapInfo, offset: int) -> list[int]:
+    """The ids in a map's values."""
+    values = (value[offset : offset + 4] for _key, value in _entries(info))
+    return [number for each in values if (number := int.from_bytes(each, sys.byteorder))]
+
+
+def _entries(info: MapInfo) -> list[tuple[bytes, bytes]]:
+    """All entries of a map whose values are numbers of things; none where that is refused."""
+    from osmia.kernel.maps.raw import KernelMap
+
+    entries: list[tuple[bytes, bytes]] = []
+    try:
+        fd = FileDescriptor(syscall.map_get_fd_by_id(info.id), f"map {info.id}")
+        with closing(KernelMap(fd, info)) as opened:
+            for keys, values in opened.read():
+                sizes = range(len(keys) // info.key_size)
+                entries += [
+                    (
+                        bytes(keys[at * info.key_size : (at + 1) * info.key_size]),
+                        bytes(values[at * info.value_size : (at + 1) * info.value_size]),
+                    )
+                    for at in sizes
+                ]
+    except KernelError:
+        pass
+    return entries
