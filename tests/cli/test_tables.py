@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from osmia.cli.line_breaks import broken, item_lines, text_width
@@ -127,6 +127,7 @@ def test_letters_that_take_two_columns_and_none() -> None:
     assert shown("\r\n".join(lines[2:]).encode(), 80) == ["日本  1", "ab    2"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="ab, ", max_size=40), st.integers(1, 20))
 def test_breaking_loses_nothing_but_blanks(text: str, width: int) -> None:
     lines = broken(text, width)

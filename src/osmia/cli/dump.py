@@ -35,9 +35,9 @@ def dump(entries: Entries, output: Output) -> None:
         return
     info = entries.map
     columns = [
-        *headings(entries.key_codec, "key"),
+        *headings(entries.shown_key, "key"),
         *(["cpu"] if info.cpus else []),
-        *headings(entries.value_codec, "value"),
+        *headings(entries.shown_value, "value"),
     ]
     rows = _table_rows(entries)
     if info.type == MapType.PROG_ARRAY:
@@ -86,34 +86,42 @@ def _json_rows(entries: Entries) -> _Rows:
     source, keys_text = entries.map, _json_bytes(entries.map.key_size)
     slot = source.slot_size if source.cpus else source.value_size
     values_text = _json_bytes(source.value_size, slot)
-    plain = _json_entries(source.cpus, keys_text, values_text)
-    if entries.key_codec is None and entries.value_codec is None:
-        return lambda keys, values: [f"{each}}}" for each in plain(keys, values)]
-    typed = _json_entries(
-        source.cpus,
-        _json_typed(entries.key_codec, source.key_size) or keys_text,
-        _json_typed(entries.value_codec, slot) or values_text,
-    )
+    members = [_json_entries(source.cpus, keys_text, values_text)]
+    shown = [("formatted", entries.key_codec, entries.value_codec)]
+    shown += [("shown", entries.shown_key, entries.shown_value)] if entries.says_more else []
+    for name, key, value in shown:
+        if key is not None or value is not None:
+            typed_keys = _json_typed(key, source.key_size) or keys_text
+            typed_values = _json_typed(value, slot) or values_text
+            members.append(_json_entries(source.cpus, typed_keys, typed_values, f',"{name}":', "}"))
 
     def rows(keys: bytes, values: bytes) -> list[str]:
-        both = zip(plain(keys, values), typed(keys, values), strict=True)
-        return [f'{bytes_},"formatted":{formatted}}}}}' for bytes_, formatted in both]
+        written = [each(keys, values) for each in members]
+        return [f"{''.join(row)}}}" for row in zip(*written, strict=True)]
 
     return rows
 
 
-def _json_entries(cpus: int, keys_text: formatters.Texts, values_text: formatters.Texts) -> _Rows:
-    """What writes the members of entries' objects, without the brace at the end."""
+def _json_entries(
+    cpus: int,
+    keys_text: formatters.Texts,
+    values_text: formatters.Texts,
+    opening: str = "",
+    closing: str = "",
+) -> _Rows:
+    """What writes entries as objects that begin after `opening` and lack their last brace, which
+    `closing` may be."""
 
     def one(keys: bytes, values: bytes) -> list[str]:
         both = zip(keys_text(keys), values_text(values), strict=True)
-        return [f'{{"key":{key},"value":{value}' for key, value in both]
+        return [f'{opening}{{"key":{key},"value":{value}{closing}' for key, value in both]
 
     def each_cpu(keys: bytes, values: bytes) -> list[str]:
         numbered = zip(cycle(range(cpus)), values_text(values), strict=False)
         parts = iter([f'{{"cpu":{cpu},"value":{value}}}' for cpu, value in numbered])
         grouped = zip(keys_text(keys), *[parts] * cpus, strict=True)
-        return [f'{{"key":{key},"values":[{",".join(each)}]' for key, *each in grouped]
+        start = f'{opening}{{"key":'
+        return [f'{start}{key},"values":[{",".join(each)}]{closing}' for key, *each in grouped]
 
     return each_cpu if cpus else one
 
@@ -138,8 +146,8 @@ def _table_rows(entries: Entries) -> _Rows:
     """What makes the rows of a table; each CPU's value has one."""
     source = entries.map
     slot = source.slot_size if source.cpus else source.value_size
-    keys_cells = _cells(entries.key_codec, source.key_size, source.key_size)
-    values_cells = _cells(entries.value_codec, source.value_size, slot)
+    keys_cells = _cells(entries.shown_key, source.key_size, source.key_size)
+    values_cells = _cells(entries.shown_value, source.value_size, slot)
     if not source.cpus:
 
         def one(keys: bytes, values: bytes) -> list[Any]:
@@ -147,7 +155,7 @@ def _table_rows(entries: Entries) -> _Rows:
 
         return one
     numbers = [(cpu,) for cpu in range(source.cpus)]
-    blank = ("",) * len(headings(entries.key_codec, "key"))
+    blank = ("",) * len(headings(entries.shown_key, "key"))
 
     def each_cpu(keys: bytes, values: bytes) -> list[Any]:
         named = chain.from_iterable((key, *[blank] * (source.cpus - 1)) for key in keys_cells(keys))

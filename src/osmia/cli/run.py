@@ -15,6 +15,7 @@ import click
 from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.formats import Formats, takes_formats
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
@@ -73,6 +74,7 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_formats
 @takes_passes
 @takes_imports
 @takes_bind
@@ -97,6 +99,7 @@ def run_command(
     count: int,
     engine: str,
     pin_root: Path,
+    formats: Formats,
     imports: tuple[str, ...],
     bind: str,
     target: Path | None,
@@ -140,6 +143,7 @@ def run_command(
             loaded,
             watching,
             types=_event_types(types),
+            formats=formats,
             count=count,
         )
         ended_by: BaseException | None = None
@@ -151,7 +155,7 @@ def run_command(
         except Ended as ended:
             ended_by = ended
         interruptible()
-        print_final_state(output, loaded)
+        print_final_state(output, loaded, formats)
         if ended_by is not None:
             output.flush()  # before what is said on stderr
             raise ended_by

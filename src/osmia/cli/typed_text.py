@@ -7,6 +7,7 @@ from typing import Any
 
 from osmia.cli.output import Output, hex_bytes
 from osmia.values import ArrayCodec, BytesCodec, Codec, StructCodec
+from osmia.values.meant import MeantCodec
 
 #: A struct of no more fields gets a column for each of them.
 _MOST_COLUMNS = 10
@@ -15,6 +16,8 @@ _MOST_COLUMNS = 10
 def typed_text(codec: Codec | None, value: Any) -> str:
     """A value in a line. `codec` is None for bytes that mean nothing that is known."""
     match codec:
+        case MeantCodec() if not isinstance(value, bytes) or len(value) == codec.size:
+            return codec.initialiser(value)
         case None:
             return hex_bytes(value) if isinstance(value, bytes) else str(value)
         case StructCodec() if not isinstance(value, bytes):

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from osmia.cli.formats import Formats, MapTypes
 from osmia.cli.json_values import typed
 from osmia.cli.output import Output, note, printable, remarks_noted
 from osmia.cli.typed_text import print_entries, typed_text
@@ -53,9 +54,11 @@ class Watcher:
         undo: ExitStack,
         *,
         types: Mapping[str, str],
+        formats: Formats,
         count: int = 0,
     ) -> None:
         self.output = output
+        self.formats = formats
         self.seen = 0
         self._count = count
         self._sources: dict[str, EventSource[Any]] = {}
@@ -72,6 +75,7 @@ class Watcher:
                 elif each.event_codec is not None:
                     self._codecs[name] = each.event_codec
                 self._sources[name] = undo.enter_context(each.events)
+        formats.check_loaded(loaded, self._codecs)
         # A vm keeps the lines itself.
         self._vm_lines: deque[str] | None = loaded.vm.trace if hasattr(loaded, "vm") else None
         if self._vm_lines is None and prints(loaded.object):
@@ -124,17 +128,18 @@ class Watcher:
         cpu = None
         if isinstance(event, tuple):  # perf buffers tell the CPU
             cpu, event = event
+        codec = self.formats.meant(self._codecs.get(name), name)
         if self.output.json:
             place = {} if cpu is None else {"cpu": cpu}
-            shown = typed(self._codecs.get(name), event)
+            shown = typed(codec, event)
             self.output.record({"event": {"map": name, **place, "value": shown}})
             return
         place_text = "" if cpu is None else f" [{cpu}]"
-        text = typed_text(self._codecs.get(name), event)
+        text = typed_text(codec, event)
         self.output.line(printable(f"{name}{place_text}: {text}"))
 
 
-def print_final_state(output: Output, loaded: Any) -> None:
+def print_final_state(output: Output, loaded: Any, formats: Formats) -> None:
     """The maps' entries and the global variables, when all is over."""
     maps = {
         name: each
@@ -150,17 +155,21 @@ def print_final_state(output: Output, loaded: Any) -> None:
     }
     variables = [name for name in loaded.data if name not in hidden]
     if output.json:
-        shown = [{"map": name, "entries": list(_json_entries(each))} for name, each in maps.items()]
+        shown = [
+            {"map": name, "entries": list(_json_entries(each, _types(formats, name, each)))}
+            for name, each in maps.items()
+        ]
         values = {
-            name: typed(loaded.data.slot(name).codec, loaded.data[name]) for name in variables
+            name: typed(formats.meant(loaded.data.slot(name).codec, name), loaded.data[name])
+            for name in variables
         }
         output.record({"maps": shown, "globals": values})
         return
     for name, each in maps.items():
-        _print_map(output, name, each)
+        _print_map(output, name, each, _types(formats, name, each))
     if variables:
         output.heading("globals")
-        rows = ((name, _variable_text(loaded, name)) for name in variables)
+        rows = ((name, _variable_text(loaded, name, formats)) for name in variables)
         output.table(("name", "value"), rows)
 
 
@@ -172,26 +181,30 @@ def _entries(each: Any) -> Iterator[tuple[Any, Any]]:
         return
 
 
-def _json_entries(each: Any) -> Iterator[dict[str, Any]]:
-    codec = each.value_codec
+def _types(formats: Formats, name: str, each: Any) -> MapTypes:
+    return formats.map_types(each, name, each.key_codec, each.value_codec)
+
+
+def _json_entries(each: Any, types: MapTypes) -> Iterator[dict[str, Any]]:
+    codec = types.value
     for key, value in _entries(each):
         shown = [typed(codec, part) for part in value] if each.cpus else typed(codec, value)
-        yield {"key": typed(each.key_codec, key), "value": shown}
+        yield {"key": typed(types.key, key), "value": shown}
 
 
-def _print_map(output: Output, name: str, each: Any) -> None:
+def _print_map(output: Output, name: str, each: Any, types: MapTypes) -> None:
     output.heading(f"map {name}")
     limit = None if output.verbose else _SHOWN_ENTRIES
     entries = _entries(each)
     shown = islice(entries, limit)
-    print_entries(output, each.key_codec, each.value_codec, shown, per_cpu=bool(each.cpus))
+    print_entries(output, *types, shown, per_cpu=bool(each.cpus))
     more = sum(1 for _ in entries)
     if more:
         output.line(f"… and {more} more entries (-v shows all)", "dim")
 
 
-def _variable_text(loaded: Any, name: str) -> str:
-    return typed_text(loaded.data.slot(name).codec, loaded.data[name])
+def _variable_text(loaded: Any, name: str, formats: Formats) -> str:
+    return typed_text(formats.meant(loaded.data.slot(name).codec, name), loaded.data[name])
 
 
 def _record_codec(obj: Object, name: str, types: Mapping[str, str]) -> PresumedCodec | None:
