@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 
 import click
 
@@ -54,6 +54,7 @@ VERBS = {
     "graft": "Replace one program of a running datapath's prog array.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
     "check": "Read objects and say what is wrong with them.",
+    "batch": "Run many commands in one process: from a file, or standard input.",
     "completion": "Print a shell's completion script.",
 }
 
@@ -161,6 +162,23 @@ def run(arguments: Sequence[str]) -> int:
                 broken = isinstance(error, BrokenPipeError)
                 status = BROKEN_PIPE if broken else _report(error, output)
     return status
+
+
+def attempt(arguments: Sequence[str], output: Output) -> tuple[int, str]:
+    """Run one of many command lines: its exit status, and what is to be said on stderr. Signals,
+    and a reader of the output that goes away, end all of them: they are raised."""
+    try:
+        status = _invoke(arguments, output)
+    except click.exceptions.Exit as done:
+        return done.exit_code, ""
+    except (BrokenPipeError, click.Abort):
+        raise
+    except Exception as error:
+        of_text = Output()
+        of_text.verbose = output.verbose
+        with redirect_stderr(io.StringIO()) as told:
+            return _report(error, of_text), told.getvalue()
+    return (status if isinstance(status, int) else 0), ""
 
 
 def _invoke(arguments: Sequence[str], output: Output) -> object:
