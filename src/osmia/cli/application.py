@@ -39,7 +39,7 @@ VERBS = {
     "tool": "Ready tools: opensnoop, execsnoop, tcplife and others, with no compiler.",
     "perf": "Programs on perf events and raw tracepoints: list.",
     "btf": "Types in the kernel or in a file: list, dump as C, minimise, vmlinux.h.",
-    "token": "BPF tokens: what is delegated to processes without privileges.",
+    "token": "BPF tokens: list and create what is delegated to user namespaces.",
     "features": "What this kernel can do, and which version brought it.",
     "selftest": "Check that osmia works on this kernel; prints TAP if asked.",
     "gen": "Make one object of several, or C that loads one: gen object, gen skeleton.",
