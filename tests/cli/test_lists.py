@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import osmia as library
+from osmia.engine.maps import Map
 from osmia.kernel.inventory.cgroup_programs import cgroup_root
 from osmia.kernel.inventory.full_names import map_name, program_name
-from osmia.kernel.sys.cpus import possible_cpus
+from osmia.object.uapi import MapType
 
 from ..terminal import screen
 from .conftest import OSMIA, Result
@@ -112,6 +113,20 @@ def test_who_holds_programs_and_maps(osmia: Cli, loaded: Any, bpffs: Path) -> No
     finally:
         (bpffs / "pinned").unlink()
         del calls[3]
+
+
+def test_a_list_leaves_large_prog_arrays_to_show(osmia: Cli, loaded: Any) -> None:
+    program = loaded.programs[PROGRAM]
+    number = program.info.id
+    shape: Any = {"key_size": 4, "value_size": 4}
+    with (
+        Map.create(MapType.PROG_ARRAY, max_entries=1024, **shape) as small,
+        Map.create(MapType.PROG_ARRAY, max_entries=1025, **shape) as large,
+    ):
+        small[1023] = large[1024] = program
+        assert one(osmia("prog", "list", "-j").json, number)["held_by"] == {"maps": [small.id]}
+        shown = osmia("prog", "show", "id", number, "-j").json
+        assert shown["held_by"] == {"maps": [small.id, large.id]}
 
 
 def test_links_say_program_and_cgroup(osmia: Cli, loaded: Any) -> None:
@@ -261,4 +276,3 @@ def test_a_list_in_a_pipe_imports_little(loaded: Any, verb: str) -> None:
     if verb != "link":
         unwanted |= {"osmia.kernel.links", "osmia.kernel.rtnetlink", "osmia.kernel.load"}
     assert modules & unwanted == set()
-    assert possible_cpus() > 0

@@ -24,6 +24,8 @@ Description = dict[str, Any]
 
 #: Holders of a kind that a list names; it counts more than these.
 _MOST_NAMED = 3
+#: A list reads prog arrays of no more slots: each is a system call.
+_MOST_SLOTS = 1024
 
 takes_pins = click.option(
     "-f", "--pins", is_flag=True, help="Look for pins for JSON, too; tables always have them."
@@ -46,7 +48,7 @@ def show(
     `only`: they are what the user asked for by name, and all about them is shown. Pins are in all
     that people read; JSON has them with `pins`, or `only`.
     """
-    described = _with_holders(kind, things, pins or only or not output.json)
+    described = _with_holders(kind, things, pins or only or not output.json, thorough=only)
     if output.json:
         output.document(described[0] if only and len(described) == 1 else described)
     elif only:
@@ -59,11 +61,11 @@ def show(
 
 
 def _with_holders(
-    kind: holders.Kind, things: Sequence[Description], pins: bool
+    kind: holders.Kind, things: Sequence[Description], pins: bool, *, thorough: bool
 ) -> list[Description]:
     processes = holders.processes()
     pinned = holders.pinned() if pins else {}
-    referring = _references(kind)
+    referring = _references(kind, thorough=thorough)
     described = []
     for thing in things:
         key = (kind, thing["id"])
@@ -81,12 +83,12 @@ def _with_holders(
     return described
 
 
-def _references(kind: holders.Kind) -> Mapping[int, Sequence[Reference]]:
-    """What in the kernel holds the things of a kind."""
+def _references(kind: holders.Kind, *, thorough: bool) -> Mapping[int, Sequence[Reference]]:
+    """What in the kernel holds the things of a kind; a list does not read large prog arrays."""
     from osmia.kernel.inventory import references
 
     if kind == "program":
-        return references.holders_of_programs()
+        return references.holders_of_programs(None if thorough else _MOST_SLOTS)
     return references.holders_of_maps() if kind == "map" else {}
 
 

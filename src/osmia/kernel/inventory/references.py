@@ -6,8 +6,8 @@ import struct
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
-from typing import Literal
+from contextlib import AbstractContextManager, closing, suppress
+from typing import TYPE_CHECKING, Literal
 
 from osmia.engine.maps.info import MapInfo
 from osmia.errors import KernelError
@@ -17,6 +17,9 @@ from osmia.kernel.sys.attributes import LinkInfo
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import LinkType, MapType
+
+if TYPE_CHECKING:
+    from osmia.kernel.maps.raw import KernelMap
 
 _OUTER = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
 #: An index or a queue's size, then a program's id: struct bpf_devmap_val, bpf_cpumap_val.
@@ -30,9 +33,12 @@ class Reference(NamedTuple):
     id: int
 
 
-def holders_of_programs() -> Mapping[int, list[Reference]]:
+def holders_of_programs(most_slots: int | None = None) -> Mapping[int, list[Reference]]:
     """By program, the links, prog arrays, device and CPU maps that hold it; those that this
-    process may look at. Since 4.13, links since 5.8."""
+    process may look at. Since 4.13, links since 5.8.
+
+    Prog arrays are read slot by slot: those of more than `most_slots` are left out.
+    """
     found: dict[int, list[Reference]] = defaultdict(list)
     for link, program, _map in _links():
         if program:
@@ -40,7 +46,8 @@ def holders_of_programs() -> Mapping[int, list[Reference]]:
     for info in _maps():
         held: Iterable[int] = ()
         if info.type == MapType.PROG_ARRAY:
-            held = _numbers_in(info, 0)
+            if most_slots is None or info.max_entries <= most_slots:
+                held = (program for _slot, program in programs_in(info))
         elif info.type in _WITH_PROGRAM and info.value_size == _VALUE_WITH_PROGRAM:
             held = _numbers_in(info, 4)
         for program in dict.fromkeys(held):
@@ -69,10 +76,15 @@ def holders_of_maps() -> Mapping[int, list[Reference]]:
 
 def programs_in(info: MapInfo) -> list[tuple[int, int]]:
     """The slots of a prog array that are not empty: index and program id."""
-    return [
-        (int.from_bytes(key, sys.byteorder), int.from_bytes(value, sys.byteorder))
-        for key, value in _entries(info)
-    ]
+    if info.owner_prog_type is None:
+        return []  # no program was ever in it
+    held = []
+    with suppress(KernelError), _opened(info) as array:
+        for index in range(info.max_entries):
+            value = array.lookup(index.to_bytes(info.key_size, sys.byteorder))
+            if not isinstance(value, int):  # else the slot is empty
+                held.append((index, int.from_bytes(value, sys.byteorder)))
+    return held
 
 
 def _links() -> Iterator[tuple[int, int, int]]:
@@ -106,28 +118,18 @@ def _maps() -> Iterator[MapInfo]:
 
 
 def _numbers_in(info: MapInfo, offset: int) -> list[int]:
-    """The ids in a map's values."""
-    values = (value[offset : offset + 4] for _key, value in _entries(info))
-    return [number for each in values if (number := int.from_bytes(each, sys.byteorder))]
+    """The ids in the values of a map of other things; none where that is refused."""
+    numbers = []
+    with suppress(KernelError), _opened(info) as opened:
+        for _keys, values in opened.read():
+            for at in range(offset, len(values), info.value_size):
+                if number := int.from_bytes(values[at : at + 4], sys.byteorder):
+                    numbers.append(number)
+    return numbers
 
 
-def _entries(info: MapInfo) -> list[tuple[bytes, bytes]]:
-    """All entries of a map whose values are numbers of things; none where that is refused."""
+def _opened(info: MapInfo) -> AbstractContextManager[KernelMap]:
     from osmia.kernel.maps.raw import KernelMap
 
-    entries: list[tuple[bytes, bytes]] = []
-    try:
-        fd = FileDescriptor(syscall.map_get_fd_by_id(info.id), f"map {info.id}")
-        with closing(KernelMap(fd, info)) as opened:
-            for keys, values in opened.read():
-                sizes = range(len(keys) // info.key_size)
-                entries += [
-                    (
-                        bytes(keys[at * info.key_size : (at + 1) * info.key_size]),
-                        bytes(values[at * info.value_size : (at + 1) * info.value_size]),
-                    )
-                    for at in sizes
-                ]
-    except KernelError:
-        pass
-    return entries
+    fd = FileDescriptor(syscall.map_get_fd_by_id(info.id), f"map {info.id}")
+    return closing(KernelMap(fd, info))
