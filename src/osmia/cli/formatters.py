@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from osmia.cli.notation import Notation
 from osmia.cli.typed_text import has_columns
+from osmia.summaries.names import name_kind
 from osmia.values import ArrayCodec, Codec, StructCodec
 from osmia.values.base import Buffer
 from osmia.values.fields import Bits, Field
@@ -105,9 +106,14 @@ class _Writer:
 
     def member(self, field: Field, base: int) -> _Parts:
         """The text of a struct's member."""
+        naming = name_kind(field.name, field.codec) if self._notation.names_numbers else None
         if field.bits is not None:
-            return [self._bitfield(field, field.bits, base)]
-        return self.parts(field.codec, base + field.offset)
+            parts: _Parts = [self._bitfield(field, field.bits, base)]
+        else:
+            parts = self.parts(field.codec, base + field.offset)
+        if naming is None:
+            return parts
+        return [_Expression(f"{self._named(naming)}({parts[0]}) or {parts[0]}")]
 
     def _struct(self, codec: StructCodec, offset: int, outermost: bool) -> _Parts:
         opening, closing = ("", "") if outermost else self._notation.braces

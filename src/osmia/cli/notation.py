@@ -39,6 +39,8 @@ class Notation:
         raise NotImplementedError
 
     braces = ("{", "}")
+    names_numbers = False
+    """Whether numbers of signals, users, … are written as names."""
 
     def number(self, codec: Codec) -> tuple[str, Any] | None:
         """The expression for a scalar, and the object that it calls `rule`; None: no rule."""
@@ -99,6 +101,7 @@ class Text(Notation):
     """Text in a table's cell, as `typed_text` says it; without characters that move a cursor."""
 
     between = ", "
+    names_numbers = True
 
     def opening(self, name: str, first: bool) -> str:
         return f"{'' if first else ' '}{printable(name)}="

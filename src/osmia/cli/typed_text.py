@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from osmia.cli.output import Output, hex_bytes
+from osmia.cli.output import Output, hex_bytes, shortened
 from osmia.values import ArrayCodec, BytesCodec, Codec, StructCodec
+from osmia.values.fields import Field
 from osmia.values.meant import MeantCodec
 
 #: A struct of no more fields gets a column for each of them.
@@ -22,8 +23,7 @@ def typed_text(codec: Codec | None, value: Any) -> str:
             return hex_bytes(value) if isinstance(value, bytes) else str(value)
         case StructCodec() if not isinstance(value, bytes):
             return " ".join(
-                f"{field.name}={inner_text(field.codec, value[field.name])}"
-                for field in codec.fields
+                f"{field.name}={_field_text(field, value[field.name])}" for field in codec.fields
             )
         case ArrayCodec() if not isinstance(value, bytes):
             return f"[{', '.join(inner_text(codec.element, each) for each in value)}]"
@@ -39,10 +39,11 @@ def print_entries(
     entries: Iterable[tuple[Any, Any]],
     *,
     per_cpu: bool = False,
+    widest: int | None = None,
 ) -> None:
     """A table of map entries; small structs have a column for each field.
 
-    Values of per-CPU maps are lists: each CPU's gets a row.
+    Values of per-CPU maps are lists: each CPU's gets a row. Cells are cut to `widest` columns.
     """
     columns = [
         *headings(key_codec, "key"),
@@ -58,7 +59,16 @@ def print_entries(
         for cpu, part in enumerate(value):
             shown = cells if cpu == 0 else [""] * len(cells)
             rows.append([*shown, cpu, *_cells(value_codec, part)])
+    if widest is not None:
+        rows = [[shortened(str(cell), widest) for cell in row] for row in rows]
     output.table(columns, rows)
+
+
+def _field_text(field: Field, value: Any) -> str:
+    """A member: by its name where the number has one (`sig=SIGKILL`)."""
+    from osmia.summaries.names import name_of
+
+    return name_of(field.name, field.codec, value) or inner_text(field.codec, value)
 
 
 def inner_text(codec: Codec, value: Any) -> str:
@@ -81,5 +91,5 @@ def headings(codec: Codec | None, role: str) -> list[str]:
 
 def _cells(codec: Codec | None, value: Any) -> list[str]:
     if isinstance(codec, StructCodec) and has_columns(codec):
-        return [inner_text(field.codec, value[field.name]) for field in codec.fields]
+        return [_field_text(field, value[field.name]) for field in codec.fields]
     return [typed_text(codec, value)]
