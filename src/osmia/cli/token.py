@@ -37,7 +37,7 @@ token_command.add_command(list_tokens, "show")
 
 
 @token_command.command("create", cls=Verb)
-@click.argument("process", type=click.IntRange(1))
+@click.argument("process", type=click.IntRange(1, 0x7FFF_FFFF))
 @click.argument("directory", default="/sys/fs/bpf")
 @click.option("--cmds", help="Commands of bpf(2): any, or map_create,btf_load,prog_load, …")
 @click.option("--maps", help="Types of maps: any, or array,hash, …")
