@@ -7,11 +7,14 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osmia.cli.output import Output, note, printable
 from osmia.cli.termination import Ended, ends_cleanly
 from osmia.tools.running import Stream, Summary
+
+if TYPE_CHECKING:
+    from osmia.summaries.histogram import Histogram
 
 #: A field of a row's format: its name, and where it stands without how numbers are written.
 _FIELD = re.compile(r"{(\w+):?([^}.]*)[^}]*}")
@@ -79,14 +82,28 @@ def _wait(interval: float | None, end: float | None) -> bool:
 
 def _report(output: Output, summary: Summary, *, again: bool = False) -> None:
     """Show what was counted since the last report."""
-    rows = [{summary.key: key, **count} for key, count in summary.report().items()]
-    if not output.json:
+    counts = summary.report()
+    if summary.line and not output.json:
         output.line(_heading(summary.line), "bold")
-    for row in rows:
-        _show_row(output, summary.line, row)
+    for key, count in counts.items():
+        if isinstance(count, dict):
+            _show_row(output, summary.line, {summary.key: key, **count})
+        elif count.total:
+            _show_histogram(output, summary.key, key, count)
     if again and not output.json:
         output.line()
     output.flush()
+
+
+def _show_histogram(output: Output, what: str, key: str, histogram: Histogram) -> None:
+    if output.json:
+        buckets = [{"low": b.low, "high": b.high, "count": b.count} for b in histogram.buckets]
+        output.record({what: key, "unit": histogram.unit, "buckets": buckets})
+        return
+    if key:
+        output.heading(f"{what} {key}")
+    for line in histogram.lines():
+        output.line(line)
 
 
 def _show_row(output: Output, line: str, row: dict[str, Any]) -> None:

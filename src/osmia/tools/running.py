@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,16 +21,23 @@ Counts = dict[str, Any]
 
 @contextmanager
 def attached(
-    name: str, *, optional: Collection[str] = (), **settings: object
+    name: str,
+    settings: Mapping[str, object],
+    *,
+    without: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> Iterator[LoadedObject]:
-    """Load a tool's programs with these values of their constants, and attach them meanwhile.
+    """Load a tool's programs with values of their constants, and attach them meanwhile.
 
-    Programs named in `optional` are left out where this kernel has not what they attach to.
+    Programs named in `without` are left out, those in `optional` where this kernel has not what
+    they attach to.
     Raises NotSupportedError where it lacks what others need, BpfPermissionError.
     """
     obj = open_program(name)
     for variable, value in settings.items():
         obj.data[variable] = value
+    for program_name in without:
+        obj.set_autoload(program_name, False)
     with obj.load() as loaded, ExitStack() as links:
         for program in loaded.programs.values():
             try:
@@ -79,13 +86,13 @@ def streaming(
     name: str,
     line: str,
     row: Callable[[Any], Row],
+    settings: Mapping[str, object],
     *,
     optional: Collection[str] = (),
-    **settings: object,
 ) -> Iterator[Stream[Row]]:
     """The events of a tool's programs as rows; see `attached` and `Stream`."""
     with (
-        attached(name, optional=optional, **settings) as loaded,
+        attached(name, settings, optional=optional) as loaded,
         loaded.maps["events"].events as events,
     ):
         yield Stream(loaded, events, line, row)
