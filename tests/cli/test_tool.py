@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from osmia.cli.tool_reports import heading
 from osmia.tools import TOOLS
 
 from .conftest import OSMIA, Result
@@ -39,6 +42,13 @@ def test_other_names_are_refused_with_the_nearest(osmia: Osmia) -> None:
     result = osmia("tool", "opensnop")
     assert (result.status, result.out) == (2, "")
     assert "there is no tool 'opensnop'; did you mean 'opensnoop'?" in result.err
+
+
+@pytest.mark.parametrize("name", ["opensnoop", "execsnoop", "tcpconnect", "tcplife", "xdp_filter"])
+def test_rows_fit_80_columns_with_room_for_what_is_last(name: str) -> None:
+    line = import_module(f"osmia.tools.{name}").LINE
+    assert len(heading(line)) <= 80
+    assert heading(line).split() == re.findall(r"{(\w+)", line)
 
 
 @pytest.mark.kernel

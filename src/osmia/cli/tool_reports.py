@@ -30,7 +30,7 @@ def show_stream(
         _say_how_it_ends(duration)
         try:
             if not output.json:
-                output.line(_heading(stream.line), "bold")
+                output.line(heading(stream.line), "bold")
                 output.flush()
             for row in stream.rows(duration):
                 _show_row(output, stream.line, row._asdict())
@@ -84,7 +84,7 @@ def _report(output: Output, summary: Summary, *, again: bool = False) -> None:
     """Show what was counted since the last report."""
     counts = summary.report()
     if summary.line and not output.json:
-        output.line(_heading(summary.line), "bold")
+        output.line(heading(summary.line), "bold")
     for key, count in counts.items():
         if isinstance(count, dict):
             _show_row(output, summary.line, {summary.key: key, **count})
@@ -113,6 +113,6 @@ def _show_row(output: Output, line: str, row: dict[str, Any]) -> None:
         output.line(printable(line.format(**row)))
 
 
-def _heading(line: str) -> str:
+def heading(line: str) -> str:
     """The names of the fields of a format, where its values will stand."""
     return _FIELD.sub(lambda field: f"{field[1]:{field[2]}}", line)
