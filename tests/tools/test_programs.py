@@ -27,6 +27,7 @@ LINES = 120
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a wheel and a source distribution."""
+    pytest.importorskip("hatchling")
     directory = tmp_path_factory.mktemp("built")
     _build(ROOT, directory)
     return directory

@@ -98,7 +98,8 @@ def _report(output: Output, summary: Summary, *, again: bool = False) -> None:
 def _show_histogram(output: Output, what: str, key: str, histogram: Histogram) -> None:
     if output.json:
         buckets = [{"low": b.low, "high": b.high, "count": b.count} for b in histogram.buckets]
-        output.record({what: key, "unit": histogram.unit, "buckets": buckets})
+        named = {what: key} if key else {}
+        output.record({**named, "unit": histogram.unit, "buckets": buckets})
         return
     if key:
         output.heading(f"{what} {key}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from math import inf
@@ -62,18 +63,23 @@ class Stream(Generic[Row]):
         self._loaded = loaded
         self._events = events
         self._row = row
+        self._taken: deque[Any] = deque()
 
     def __iter__(self) -> Iterator[Row]:
         return self.rows()
 
     def rows(self, duration: float | None = None) -> Iterator[Row]:
-        """Rows as they come, for so many seconds."""
+        """Rows as they come, for so many seconds, and those that are there then."""
         end = inf if duration is None else time.monotonic() + duration
-        while self._events.poll(None if end == inf else max(0.0, end - time.monotonic())):
-            for event in self._events.iterate(0):
-                yield self._row(event)
-                if time.monotonic() > end:
-                    return
+        over = False
+        while True:
+            while self._taken:
+                yield self._row(self._taken.popleft())
+            left = None if duration is None else max(0.0, end - time.monotonic())
+            if over or not self._events.poll(left):
+                return
+            over = time.monotonic() >= end
+            self._taken.extend(self._events.read())
 
     @property
     def lost(self) -> int:
