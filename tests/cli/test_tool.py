@@ -58,6 +58,7 @@ def test_rows_stand_under_their_names(osmia: Osmia, tmp_path: Path) -> None:
         try:
             result = osmia("tool", "opensnoop", "-p", shell.pid, "-d", 1)
             records = osmia("tool", "opensnoop", "-p", shell.pid, "-d", 1, "-j").records
+            timed = osmia("tool", "opensnoop", "-p", shell.pid, "-d", 0.5, "-t")
         finally:
             shell.kill()
     heading, *rows = result.lines
@@ -65,6 +66,8 @@ def test_rows_stand_under_their_names(osmia: Osmia, tmp_path: Path) -> None:
     row = next(each for each in rows if str(path) in each)
     assert row.index(str(path)) == heading.index("path")
     assert row.index("sh") == heading.index("process")
+    assert timed.lines[0] == f"time     {heading}"
+    assert re.match(r"\d\d:\d\d:\d\d  +\d", timed.lines[1])
     assert {"pid": shell.pid, "process": "sh", "error": "", "path": str(path)}.items() <= next(
         each for each in records if each["path"] == str(path)
     ).items()

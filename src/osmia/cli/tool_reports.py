@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from osmia.cli.output import Output, note, printable
@@ -24,32 +25,39 @@ def show_stream(
     output: Output,
     tool: Callable[[], AbstractContextManager[Stream[Any]]],
     duration: float | None,
+    time: bool,
 ) -> None:
-    """Show rows as they come, for so long or until a signal."""
+    """Show rows as they come, for so long or until a signal; with the `time` when they came."""
     with ends_cleanly(), tool() as stream:
         _say_how_it_ends(duration)
+        line = "{time:<8} " + stream.line if time else stream.line
         try:
             if not output.json:
-                output.line(heading(stream.line), "bold")
+                output.line(heading(line), "bold")
                 output.flush()
             for row in stream.rows(duration):
-                _show_row(output, stream.line, row._asdict())
+                _show_row(output, line, (_now(output) if time else {}) | row._asdict())
                 output.flush()
         finally:
             if stream.lost:
                 note(f"osmia: warning: {stream.lost} events were lost: no room")
 
 
+def _now(output: Output) -> dict[str, str]:
+    now = datetime.now().astimezone()
+    return {"time": now.isoformat(timespec="microseconds") if output.json else f"{now:%H:%M:%S}"}
+
+
 def show_summary(
     output: Output,
-    tool: Callable[[], AbstractContextManager[Summary]],
+    tool: Callable[[], AbstractContextManager[Summary[Any]]],
     duration: float | None,
     interval: float | None,
 ) -> None:
     """Show what was counted at the end, or after each interval; a signal is an end, too."""
     ended: Ended | None = None
     with ends_cleanly(), tool() as summary:
-        end = None if duration is None else time.monotonic() + duration
+        end = None if duration is None else monotonic() + duration
         try:
             _say_how_it_ends(duration)
             while _wait(interval, end):
@@ -69,18 +77,18 @@ def _say_how_it_ends(duration: float | None) -> None:
 
 def _wait(interval: float | None, end: float | None) -> bool:
     """Wait for an interval to be over; False when the end came before."""
-    left = None if end is None else max(0.0, end - time.monotonic())
+    left = None if end is None else max(0.0, end - monotonic())
     if interval is None or (left is not None and left <= interval):
         if left is None:
             signal.pause()
         else:
-            time.sleep(left)
+            sleep(left)
         return False
-    time.sleep(interval)
+    sleep(interval)
     return True
 
 
-def _report(output: Output, summary: Summary, *, again: bool = False) -> None:
+def _report(output: Output, summary: Summary[Any], *, again: bool = False) -> None:
     """Show what was counted since the last report."""
     counts = summary.report()
     if summary.line and not output.json:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
+from osmia.summaries.histogram import Histogram
 from osmia.summaries.names import device_name
 from osmia.tools.latencies import measuring
 from osmia.tools.running import Summary
@@ -16,7 +17,7 @@ def biolatency(
     disk: Annotated[str, "Of this disk: vda."] = "",
     disks: Annotated[bool, "A histogram for each disk."] = False,
     milliseconds: Annotated[bool, "In milliseconds, not microseconds."] = False,
-) -> AbstractContextManager[Summary]:
+) -> AbstractContextManager[Summary[Histogram]]:
     """Show how long disks take for requests, from their driver's hands until they are done."""
     number = _number(disk) if disk else 0
 

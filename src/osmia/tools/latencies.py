@@ -23,7 +23,7 @@ def measuring(
     settings: Mapping[str, object],
     *,
     milliseconds: bool,
-) -> Iterator[Summary]:
+) -> Iterator[Summary[Histogram]]:
     """The histograms of a tool's programs: one for each `key`, whose number `label` names."""
     unit, unit_ns = _UNITS[milliseconds]
     with attached(name, {"unit_ns": unit_ns, **settings}) as loaded:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osmia.events import EventSource
 
 Row = TypeVar("Row")
-Counts = dict[str, Any]
+Count = TypeVar("Count")
 
 
 @contextmanager
@@ -104,30 +104,36 @@ def streaming(
         yield Stream(loaded, events, line, row)
 
 
-class Summary:
+class Summary(Generic[Count]):
     """What is counted while it is open, by what it is counted for: `key` names that.
 
     Counts are numbers by name, or histograms. `line` is how numbers are shown, a format for `key`
     and their names. Of many, `top` are reported, those with most of the first number; 0: all.
     """
 
-    def __init__(self, key: str, line: str, counts: Callable[[], Counts], top: int = 0) -> None:
+    def __init__(
+        self, key: str, line: str, counts: Callable[[], dict[str, Count]], top: int = 0
+    ) -> None:
         self.key = key
         self.line = line
         self._top = top
         self._counts = counts
-        self._before: Counts = {}
+        self._before: dict[str, Count] = {}
 
-    def report(self) -> Counts:
+    def report(self) -> dict[str, Count]:
         """What was counted since the last report."""
         now, before = self._counts(), self._before
         self._before = now
         since = {key: _since(count, before.get(key)) for key, count in now.items()}
         if not self._top:
             return since
-        first = {key: next(iter(count.values())) for key, count in since.items()}
+        first = {key: _first(count) for key, count in since.items()}
         most = sorted((key for key in first if first[key]), key=lambda key: -first[key])
         return {key: since[key] for key in most[: self._top]}
+
+
+def _first(count: Any) -> float:
+    return float(next(iter(count.values())))
 
 
 def _since(now: Any, before: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Annotated
 
+from osmia.summaries.histogram import Histogram
 from osmia.tools.latencies import measuring
 from osmia.tools.running import Summary
 from osmia.tools.text import process_name
@@ -15,7 +16,7 @@ def runqlat(
     pid: Annotated[int, "Of this process."] = 0,
     processes: Annotated[bool, "A histogram for each process."] = False,
     milliseconds: Annotated[bool, "In milliseconds, not microseconds."] = False,
-) -> AbstractContextManager[Summary]:
+) -> AbstractContextManager[Summary[Histogram]]:
     """Show how long threads wait for a CPU when they could run."""
 
     def label(key: int) -> str:

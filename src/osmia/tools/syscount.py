@@ -20,7 +20,7 @@ def syscount(
     processes: Annotated[bool, "By process, not by system call."] = False,
     latency: Annotated[bool, "With how long they take, in milliseconds; costs more."] = False,
     top: Annotated[int, "So many, those that are called most; 0: all."] = 10,
-) -> Iterator[Summary]:
+) -> Iterator[Summary[dict[str, float]]]:
     """Count system calls: which are made, how many fail, how long they take."""
     key = "process" if processes else "syscall"
     line = LINE % key + (" {ms:>14.3f}" if latency else "")
