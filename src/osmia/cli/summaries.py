@@ -109,9 +109,14 @@ class Summaries:
         """Whether something was to be summed up by name, instead of printing events."""
 
     def take(self, name: str, event: Any) -> None:
-        """Sum up an event of a map."""
+        """Sum up an event of a map; a perf buffer's has the CPU before it."""
+        event = event[1] if isinstance(event, tuple) else event
         for each in self._events:
             each.take(name, event)
+
+    def begin(self) -> None:
+        """Time begins now: what is to be watched is there."""
+        self._started = self._reported = time.monotonic()
 
     def due_in(self) -> float | None:
         """Seconds until the next report; None: there is none before the end."""
