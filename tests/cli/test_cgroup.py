@@ -109,7 +109,7 @@ def test_a_link_stays_with_its_pin(osmia: Cli, cgroup: Path, programs: Path) -> 
 
 def test_wrong_words_are_explained(osmia: Cli, cgroup: Path, programs: Path) -> None:
     program = programs / "lets_out"
-    assert osmia("cgroup", "attach", cgroup, "ingress", program).status == 2
+    assert osmia("cgroup", "attach", cgroup, "inward", program).status == 2
     wrong = osmia("cgroup", "attach", cgroup, "cgroup_inet_egress", program, "many")
     assert (wrong.status, "`multi` or `override`" in wrong.err) == (2, True)
     both = osmia(

@@ -234,3 +234,42 @@ def test_a_missing_key_or_value_is_named(osmia: Cli, pinned: Path) -> None:
         in osmia("map", "update", place, "key", "0", "value").err
     )
     assert "expected the word `key` and the key here" in osmia("map", "lookup", place, "0").err
+
+
+def test_bytes_are_written_as_c_writes_them(osmia: Cli, pinned: Path) -> None:
+    totals = pinned / "maps/totals"
+    words = [
+        "key",
+        "0",
+        "1",
+        "0xa",
+        "010",
+        "value",
+        "hex",
+        "a",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "f",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+    ]
+    assert osmia("map", "update", totals, *words).status == 0
+    found = osmia("map", "lookup", totals, "key", "hex", "0", "1", "a", "8", "-j").json
+    assert found["key"] == ["0x00", "0x01", "0x0a", "0x08"]
+    assert found["formatted"]["value"] == {"packets": 10, "bytes": 15}
+
+
+def test_a_number_with_a_leading_zero_is_octal(osmia: Cli, pinned: Path) -> None:
+    assert osmia("map", "update", pinned / "maps/by_cpu", "key", "01", "value", "010").status == 0
+    values = osmia("map", "lookup", pinned / "maps/by_cpu", "key", "01", "-j").json
+    assert {each["value"] for each in values["formatted"]["values"]} == {8}

@@ -221,3 +221,80 @@ def test_maps_that_are_pinned_by_name_go_below_the_pin_root(
     loaded = osmia("prog", "load", source, bpffs / "p", "--pin-root", bpffs / "root")
     assert loaded.status == 0, loaded.err
     assert (bpffs / "root/shared").exists()
+
+
+TWO_PROGRAMS = """
+    #include <linux/bpf.h>
+    #include <bpf/bpf_helpers.h>
+    char LICENSE[] SEC("license") = "GPL";
+    struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, 1);
+        __type(key, __u32);
+        __type(value, __u64);
+    } seen SEC(".maps");
+    SEC("raw_tp/sys_enter") int entered(void *ctx)
+    {
+        __u32 key = 0;
+        __u64 *count = bpf_map_lookup_elem(&seen, &key);
+        if (count)
+            *count += 1;
+        return 0;
+    }
+    SEC("xdp") int pass(void *ctx) { return XDP_PASS; }
+"""
+
+
+@pytest.fixture
+def two_programs(tmp_path: Path) -> Path:
+    source = tmp_path / "two.bpf.c"
+    source.write_text(TWO_PROGRAMS)
+    return source
+
+
+def test_loadall_pins_in_a_directory_and_attaches_what_says_where(
+    osmia: Cli, two_programs: Path, bpffs: Path
+) -> None:
+    done = osmia("prog", "loadall", two_programs, bpffs / "all", "autoattach")
+    assert done.status == 0, done.err
+    assert "program 'pass' cannot be attached by its section alone" in done.err
+    assert sorted(path.name for path in (bpffs / "all").iterdir()) == ["entered", "pass"]
+    assert osmia("link", "show", bpffs / "all/entered", "-j").json["tp_name"] == "sys_enter"
+    assert osmia("prog", "show", bpffs / "all/pass", "-j").json["name"] == "pass"
+
+
+def test_a_map_that_is_there_takes_the_place_of_the_files(
+    osmia: Cli, two_programs: Path, pinned: Path, bpffs: Path
+) -> None:
+    made = "type array key 4 value 8 entries 1 name seen"
+    assert osmia("map", "create", bpffs / "mine", *made.split()).status == 0
+    by_name = f"map name seen pinned {bpffs}/mine".split()
+    done = osmia("prog", "load", two_programs, bpffs / "named", *by_name)
+    assert done.status == 0, done.err
+    mine = osmia("map", "show", bpffs / "mine", "-j").json["id"]
+    assert osmia("prog", "show", bpffs / "named/entered", "-j").json["map_ids"] == [mine]
+    by_index = osmia("prog", "load", two_programs, bpffs / "indexed", "map", "idx", "0", "id", mine)
+    assert by_index.status == 0, by_index.err
+    assert osmia("prog", "show", bpffs / "indexed/entered", "-j").json["map_ids"] == [mine]
+    wrong = osmia("prog", "load", two_programs, bpffs / "x", "--map", "sen=1")
+    assert (wrong.status, "'seen'" in wrong.err) == (1, True)
+
+
+def test_a_type_is_said_in_sections_words(osmia: Cli, tmp_path: Path, bpffs: Path) -> None:
+    source = tmp_path / "plain.bpf.c"
+    source.write_text('__attribute__((section("main"))) int f(void *ctx) { return 1; }')
+    done = osmia("prog", "load", source, bpffs / "filter", "type", "cgroup/skb")
+    assert done.status == 0, done.err
+    assert osmia("prog", "show", bpffs / "filter", "-j").json["type"] == "cgroup_skb"
+    wrong = osmia("prog", "load", source, bpffs / "x", "type", "nothing")
+    assert "no section is called 'nothing'" in wrong.err
+
+
+def test_run_takes_bpftools_words(osmia: Cli, program: Path, tmp_path: Path) -> None:
+    packet = tmp_path / "packet"
+    packet.write_bytes(bytes(64))
+    words = f"data_in {packet} data_out {tmp_path}/out repeat 3".split()
+    done = osmia("-j", "prog", "run", "pinned", program, *words)
+    assert done.status == 0, done.err
+    assert done.json["retval"] == 2
+    assert (tmp_path / "out").read_bytes() == bytes(64)

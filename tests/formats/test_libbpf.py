@@ -1,12 +1,9 @@
 """Objects in libbpf's dialect, compiled on the spot, as the front end reads them."""
 
-from pathlib import Path
-
 import pytest
 
 import osmia
 from osmia import toolchain
-from osmia.btf import DataSec, Kind
 from osmia.object import DataKind, ExternKind, Linkage, MapType, RelocationKind
 
 HEADERS = """
@@ -93,23 +90,6 @@ def test_global_variables_are_typed_and_settable(counter: osmia.Object) -> None:
     assert (copy.data.rate, counter.data.rate) == (128, 3)
     with pytest.raises(KeyError, match="rat"):
         copy.data["rat"] = 1
-
-
-def test_constants_without_a_name_leave_the_types_whole(tmp_path: Path) -> None:
-    """clang writes a DATASEC without entries for them, whose size the kernel wants all the same."""
-    source = tmp_path / "constants.bpf.c"
-    source.write_text(
-        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
-        "struct row { long cells[16]; };\n"
-        'SEC("xdp") int look(struct xdp_md *ctx) {\n'
-        "    struct row row = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}};\n"
-        "    bpf_map_push_elem((void *)ctx, &row, 0);\n    return XDP_PASS;\n}\n"
-    )
-    obj = osmia.compile(source)
-    assert obj.btf is not None
-    sections = [obj.btf.type(i) for i in obj.btf.ids_of_kind(Kind.DATASEC)]
-    sizes = {each.name: each.size for each in sections if isinstance(each, DataSec)}
-    assert sizes[".rodata"] == len(obj.data_sections[".rodata"].contents) > 0
 
 
 def test_code_knows_its_source_lines(counter: osmia.Object) -> None:

@@ -26,7 +26,7 @@ VERBS = {
     "inspect": "Show what an object holds: programs, maps, globals, externs, code.",
     "run": "Load a program and attach it, or run it on packets; show what it says.",
     "prog": "Programs in the kernel: list, show, dump, pin, load, attach, run, log.",
-    "map": "Maps in the kernel: list, show, dump, look up, update, create, pin.",
+    "map": "Maps in the kernel: list, show, dump, load, look up, update, create, pin.",
     "lib": "Libraries of this machine: list, show, publish, remove.",
     "find": "Find functions by signature: loaded, published, in files.",
     "link": "Attachments in the kernel: list, show, detach, pin.",
@@ -36,6 +36,7 @@ VERBS = {
     "profile": "Sample what runs on the CPUs: a table, a flame graph, pprof, speedscope.",
     "offcpu": "Sum up where threads wait, and for how long.",
     "stacks": "Count the stacks with which threads come by a probe.",
+    "tool": "Ready tools: opensnoop, execsnoop, tcplife and others, with no compiler.",
     "perf": "Programs on perf events and raw tracepoints: list.",
     "btf": "Types in the kernel or in a file: list, dump as C, minimise, vmlinux.h.",
     "token": "BPF tokens: what is delegated to processes without privileges.",
@@ -45,6 +46,7 @@ VERBS = {
     "stubs": "Write typed Python stubs for an object's maps and globals.",
     "tc": "Programs as traffic control filters: attach, list, detach.",
     "xdp": "XDP programs of interfaces: attach, list, detach.",
+    "net": "Loaded programs on network interfaces: list, attach, detach.",
     "lwt": "Routes through programs: attach, detach.",
     "tailcalls": "Show which program tail-calls which: text, JSON, a picture.",
     "prune": "Leave out of an object what cannot run with its settings.",
@@ -57,6 +59,27 @@ VERBS = {
 
 #: The shells' completion scripts set it when they ask what could stand here.
 COMPLETION_VARIABLE = "_OSMIA_COMPLETE"
+
+#: Verbs that are bpftool's objects, too.
+_BPFTOOL_OBJECTS = frozenset(
+    [
+        "prog",
+        "map",
+        "link",
+        "cgroup",
+        "perf",
+        "net",
+        "btf",
+        "gen",
+        "struct_ops",
+        "iter",
+        "token",
+        "batch",
+    ]
+)
+_OWN_OPTIONS = frozenset(
+    ["-h", "--help", "-V", "--version", "-v", "--verbose", "-j", "--json", "-p", "--pretty"]
+)
 
 #: Errors in what the user wrote, which say where: a traceback through osmia tells nobody more.
 _TOLD_WHOLE = (click.ClickException, CompileError, VerifierError)
@@ -142,8 +165,33 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: Sequence[str], output: Output) -> object:
     # Not click's main(), which has exit statuses of its own for signals and pipes.
-    with application.make_context("osmia", list(arguments), obj=output) as context:
+    with application.make_context("osmia", own_words(arguments), obj=output) as context:
         return application.invoke(context)
+
+
+def own_words(arguments: Sequence[str]) -> list[str]:
+    """A command line in osmia's words: bpftool's are translated. UsageError for those of its
+    words that osmia answers with another command."""
+    if _may_be_bpftools(arguments):
+        from osmia.cli.bpftool_words import translated
+
+        return translated(arguments)
+    return list(arguments)
+
+
+def _may_be_bpftools(arguments: Sequence[str]) -> bool:
+    """Whether the translator is to look; not for `prog list -j`, `map dump name flows`."""
+    first = next((i for i, each in enumerate(arguments) if each not in _OWN_OPTIONS), None)
+    if first is None or arguments[first] in VERBS.keys() - _BPFTOOL_OBJECTS:
+        return False
+    if arguments[first] not in _BPFTOOL_OBJECTS:
+        return True
+    verb = " ".join(arguments[first : first + 2])
+    rest = [each for each in arguments[first + 2 :] if each not in (*_OWN_OPTIONS, "-f")]
+    if not verb.endswith((" list", " show")) and verb != "map dump":
+        return len(arguments) > first + 1
+    named = len(rest) == 2 and rest[0] in ("id", "name", "tag", "pinned")
+    return not named and (len(rest) > 1 or any(each.startswith("-") for each in rest))
 
 
 @contextmanager

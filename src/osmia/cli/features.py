@@ -14,7 +14,8 @@ from osmia.errors import NotSupportedError
 from osmia.kernel.probes import features
 from osmia.kernel.probes.features import Feature
 from osmia.kernel.sys.token import with_token
-from osmia.object import ProgramType
+from osmia.object import AttachType, MapType, ProgramType
+from osmia.object.uapi import LinkType
 
 _PARTS: dict[str, Callable[[], Iterator[Feature]]] = {
     "program_types": features.program_types,
@@ -22,6 +23,14 @@ _PARTS: dict[str, Callable[[], Iterator[Feature]]] = {
     "attach_types": features.attach_types,
     "link_types": features.link_types,
     "misc": features.abilities,
+}
+#: What --builtins lists, under bpftool's names.
+_BUILTINS = {
+    "prog_types": ProgramType,
+    "map_types": MapType,
+    "attach_types": AttachType,
+    "link_types": LinkType,
+    "helpers": None,
 }
 
 
@@ -36,13 +45,23 @@ _PARTS: dict[str, Callable[[], Iterator[Feature]]] = {
 )
 @click.option("--helpers", is_flag=True, help="Also which program type may call which helper.")
 @click.option("--missing", is_flag=True, help="Only what this kernel lacks.")
+@click.option(
+    "--builtins",
+    type=click.Choice([*_BUILTINS]),
+    help="Ask nothing: list the names that osmia knows.",
+)
 @pass_output
-def features_command(output: Output, parts: tuple[str, ...], helpers: bool, missing: bool) -> None:
+def features_command(
+    output: Output, parts: tuple[str, ...], helpers: bool, missing: bool, builtins: str | None
+) -> None:
     """Ask the kernel what it can do; each feature with the version that brought it.
 
     Everything is tried, in the smallest way there is; nothing is attached to anything but, for
     a moment, to the kernel's bpf_fentry_test1, which does nothing.
     """
+    if builtins is not None:
+        _list_builtins(output, builtins)
+        return
     wanted = list(parts) or list(_PARTS)
     if helpers or (output.json and not parts):
         wanted.append("helpers")
@@ -63,6 +82,21 @@ def features_command(output: Output, parts: tuple[str, ...], helpers: bool, miss
         if each:
             output.heading(title)
             _table(output, each)
+
+
+def _list_builtins(output: Output, group: str) -> None:
+    kinds = _BUILTINS[group]
+    if kinds is None:
+        from osmia.isa import HELPERS
+
+        names = [each.name for each in HELPERS.values()]
+    else:
+        names = [enum_name(kind) for kind in kinds]
+    if output.json:
+        output.document(names)
+        return
+    for name in names:
+        output.line(name)
 
 
 def _asked(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from osmia.cli.formats import Formats, MapTypes
 from osmia.cli.json_values import typed
 from osmia.cli.output import Output, shortened
 from osmia.cli.typed_text import print_entries, typed_text
@@ -22,7 +23,7 @@ _WIDEST = 60
 _ARRAYS = (MapType.ARRAY, MapType.PERCPU_ARRAY)
 
 
-def print_final_state(output: Output, loaded: Any) -> None:
+def print_final_state(output: Output, loaded: Any, formats: Formats) -> None:
     """The maps' entries and the global variables, but for what is none of the author's.
 
     In text entries of arrays that are all zero are left out, and histograms are drawn; -v shows
@@ -36,16 +37,20 @@ def print_final_state(output: Output, loaded: Any) -> None:
     present = set(loaded.data)
     variables = [name for name in variable_names(loaded.object) if name in present]
     if output.json:
-        shown = [{"map": name, "entries": list(_json_entries(each))} for name, each in maps.items()]
+        shown = [
+            {"map": name, "entries": list(_json_entries(each, _types(formats, name, each)))}
+            for name, each in maps.items()
+        ]
         values = {
-            name: typed(loaded.data.slot(name).codec, loaded.data[name]) for name in variables
+            name: typed(formats.meant(loaded.data.slot(name).codec, name), loaded.data[name])
+            for name in variables
         }
         output.record({"maps": shown, "globals": values})
         return
     for name, each in maps.items():
         if output.verbose or not _drew(output, name, each):
-            _print_map(output, name, each)
-    _print_variables(output, loaded, variables)
+            _print_map(output, name, each, _types(formats, name, each))
+    _print_variables(output, loaded, variables, formats)
 
 
 def _entries(each: Any) -> Iterator[tuple[Any, Any]]:
@@ -56,11 +61,15 @@ def _entries(each: Any) -> Iterator[tuple[Any, Any]]:
         return
 
 
-def _json_entries(each: Any) -> Iterator[dict[str, Any]]:
-    codec = each.value_codec
+def _types(formats: Formats, name: str, each: Any) -> MapTypes:
+    return formats.map_types(each, name, each.key_codec, each.value_codec)
+
+
+def _json_entries(each: Any, types: MapTypes) -> Iterator[dict[str, Any]]:
+    codec = types.value
     for key, value in _entries(each):
         shown = [typed(codec, part) for part in value] if each.cpus else typed(codec, value)
-        yield {"key": typed(each.key_codec, key), "value": shown}
+        yield {"key": typed(types.key, key), "value": shown}
 
 
 def _drew(output: Output, name: str, each: Any) -> bool:
@@ -90,7 +99,7 @@ def _drew(output: Output, name: str, each: Any) -> bool:
     return True
 
 
-def _print_map(output: Output, name: str, each: Any) -> None:
+def _print_map(output: Output, name: str, each: Any, types: MapTypes) -> None:
     output.heading(f"map {name}")
     limit = None if output.verbose else _SHOWN_ENTRIES
     zeros = 0
@@ -108,9 +117,8 @@ def _print_map(output: Output, name: str, each: Any) -> None:
     shown = list(islice(entries, limit))
     more = sum(1 for _ in entries)
     if shown:
-        codecs = each.key_codec, each.value_codec
         width = None if output.verbose else _WIDEST
-        print_entries(output, *codecs, shown, per_cpu=bool(each.cpus), widest=width)
+        print_entries(output, *types, shown, per_cpu=bool(each.cpus), widest=width)
     else:
         output.line("all entries are zero" if zeros else "empty", "dim")
     if more:
@@ -119,12 +127,13 @@ def _print_map(output: Output, name: str, each: Any) -> None:
         output.line(f"… and {zeros} {'entry' if zeros == 1 else 'entries'} of zeros", "dim")
 
 
-def _print_variables(output: Output, loaded: Any, names: list[str]) -> None:
+def _print_variables(output: Output, loaded: Any, names: list[str], formats: Formats) -> None:
     """The variables' values; null pointers, which only name a type for BTF, not without -v."""
     width = None if output.verbose else _WIDEST
     rows = []
     for name in names:
-        codec, value = loaded.data.slot(name).codec, loaded.data[name]
+        codec = formats.meant(loaded.data.slot(name).codec, name)
+        value = loaded.data[name]
         if output.verbose or value or not isinstance(codec, PointerCodec):
             rows.append((name, shortened(typed_text(codec, value), width)))
     if rows:

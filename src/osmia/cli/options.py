@@ -11,11 +11,14 @@ from osmia.cli.output import Output
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+_PRETTY = "Print JSON, indented."
+
 pass_output = click.make_pass_decorator(Output)
 
 
-def common_options(json: bool = False) -> list[click.Option]:
-    """-v and --color for every verb, -j and --pretty for those that list."""
+def common_options(json: bool = False, pretty: str = "-p") -> list[click.Option]:
+    """-v and --color for every verb, -j and -p for those that list; `pretty`: "" where -p is
+    something else."""
     options = [
         _setting(["-v", "--verbose"], "verbose", "Say more; show tracebacks and whole logs."),
         click.Option(
@@ -29,7 +32,7 @@ def common_options(json: bool = False) -> list[click.Option]:
     if json:
         options += [
             _setting(["-j", "--json"], "json", "Print JSON."),
-            _setting(["--pretty"], "pretty", "Print JSON, indented.", also="json"),
+            _setting([*filter(None, [pretty]), "--pretty"], "pretty", _PRETTY, also="json"),
         ]
     return options
 
@@ -66,7 +69,8 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, json: bool = False, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.params += common_options(json)
+        taken = any("-p" in each.opts for each in self.params)
+        self.params += common_options(json, pretty="" if taken else "-p")
 
 
 class Noun(click.Group):

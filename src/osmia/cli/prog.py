@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import click
 
 from osmia.cli.code import described_code, print_code
-from osmia.cli.importing import open_imports, takes_imports
-from osmia.cli.legacy import takes_pin_root
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, note, printable, remarks_noted
-from osmia.cli.passes import chosen_passes, takes_passes
+from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, printable, remarks_noted
+from osmia.cli.prog_load import load_programs
 from osmia.cli.prog_profile import profile_program
 from osmia.cli.sockmaps import attach_program, detach_program
 from osmia.cli.sources import (
@@ -29,7 +25,7 @@ from osmia.cli.targets import only_target, open_program, program_infos, take_tar
 from osmia.errors import OsmiaError, VerifierError
 from osmia.files import write_whole
 from osmia.kernel.programs.info import ProgramInfo, native_addresses, native_lengths
-from osmia.kernel.sys import pin_sets, pins
+from osmia.kernel.sys import pins
 
 _COLUMNS = {
     "id": "id",
@@ -165,56 +161,6 @@ def pin_program(words: tuple[str, ...]) -> None:
         pins.pin(program.fileno(), rest[0], what=f"program {program.name!r}")
 
 
-@prog_command.command("load", cls=Verb)
-@click.argument("file", type=_file)
-@click.argument("path", type=_file)
-@click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
-@click.option("--pin-maps", type=_file, metavar="DIR", help="Pin the maps in this directory.")
-@takes_pin_root
-@takes_passes
-@takes_imports
-@takes_target
-@pass_output
-def load_programs(
-    output: Output,
-    file: Path,
-    path: Path,
-    names: tuple[str, ...],
-    assignments: tuple[str, ...],
-    pin_maps: Path | None,
-    pin_root: Path | None,
-    imports: tuple[str, ...],
-    target: Path | None,
-    target_btf: Path | None,
-) -> None:
-    """Load FILE (an object or C source) and pin its programs.
-
-    One program is pinned as PATH; several under their names in the directory PATH. When
-    anything fails nothing stays pinned.
-    """
-    obj = select_programs(open_source(file), names)
-    set_globals(obj, assignments)
-    machine = target_of(target, target_btf)
-    with ExitStack() as undo:
-        others = open_imports(imports, undo, options={"target": machine})
-        passes: dict[str, Any] = dict(chosen_passes())
-        if pin_root is not None:
-            passes["pin_root"] = pin_root
-        loaded = undo.enter_context(obj.load(target=machine, imports=others, **passes))
-        several = len(loaded.programs) > 1
-        wanted = [
-            (program, path / pins.safe_name(name) if several else path)
-            for name, program in loaded.programs.items()
-        ]
-        if pin_maps is not None:
-            wanted += [(m, pin_maps / pins.safe_name(name)) for name, m in loaded.maps.items()]
-        pin_sets.pin_all((thing.fileno(), place, repr(thing.name)) for thing, place in wanted)
-    if output.verbose:
-        for _, place in wanted:
-            note(f"pinned {place}")
-
-
 @prog_command.command("run", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="PROG")
 @click.option("--data", type=_file, help="A file with the packet, from its Ethernet header on.")
@@ -332,6 +278,7 @@ def trace_log(output: Output, words: tuple[str, ...]) -> None:
                 output.flush()
 
 
+prog_command.add_command(load_programs)
 prog_command.add_command(attach_program)
 prog_command.add_command(detach_program)
 prog_command.add_command(profile_program)

@@ -13,6 +13,7 @@ import click
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
 from osmia.cli.final_state import print_final_state
+from osmia.cli.formats import Formats, takes_formats
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, note, printable
@@ -61,6 +62,7 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_formats
 @click.option(
     "-o",
     "--output",
@@ -101,6 +103,7 @@ def run_command(
     count: int,
     engine: str,
     pin_root: Path,
+    formats: Formats,
     imports: tuple[str, ...],
     bind: str,
     target: Path | None,
@@ -157,6 +160,7 @@ def run_command(
             loaded,
             watching,
             types=_event_types(types),
+            formats=formats,
             count=count,
         )
         summaries = _summed_up(output, wanted, loaded, watcher)
@@ -175,7 +179,7 @@ def run_command(
             written.finish()
         interruptible()
         if summaries is None or not summaries.asked_for or output.verbose:
-            print_final_state(output, loaded)
+            print_final_state(output, loaded, formats)
         if summaries is not None:
             summaries.report_whole()
         if ended_by is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from osmia.cli.formats import Formats
 from osmia.cli.json_values import typed
 from osmia.cli.output import Output, note, printable, remarks_noted
 from osmia.cli.typed_text import typed_text
@@ -55,9 +56,11 @@ class Watcher:
         undo: ExitStack,
         *,
         types: Mapping[str, str],
+        formats: Formats,
         count: int = 0,
     ) -> None:
         self.output = output
+        self.formats = formats
         self.seen = 0
         self.codecs: dict[str, Codec] = {}
         """The types of the events that are known, by map."""
@@ -78,6 +81,7 @@ class Watcher:
                 elif each.event_codec is not None:
                     self.codecs[name] = each.event_codec
                 self._sources[name] = undo.enter_context(each.events)
+        formats.check_loaded(loaded, self.codecs)
         # A vm keeps the lines itself.
         self._vm_lines: deque[str] | None = loaded.vm.trace if hasattr(loaded, "vm") else None
         if self._vm_lines is None and prints(loaded.object):
@@ -154,13 +158,14 @@ class Watcher:
         cpu = None
         if isinstance(event, tuple):  # perf buffers tell the CPU
             cpu, event = event
+        codec = self.formats.meant(self.codecs.get(name), name)
         if self.output.json:
             place = {} if cpu is None else {"cpu": cpu}
-            shown = typed(self.codecs.get(name), event)
+            shown = typed(codec, event)
             self.output.record({"event": {"map": name, **place, "value": shown}})
             return
         place_text = "" if cpu is None else f" [{cpu}]"
-        text = typed_text(self.codecs.get(name), event)
+        text = typed_text(codec, event)
         self.output.line(printable(f"{name}{place_text}: {text}"))
 
 

@@ -20,9 +20,15 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
     """Sizes and variable offsets of all sections, for `btf.patch.corrected`."""
     layouts = {}
     sections = table.elf.sections
-    for index, symbols in table.by_section.items():
+    # What initialises local variables has no symbol, and may be all that is in .rodata.
+    unnamed: dict[int, list[Symbol]] = {index: [] for index in table.data}
+    for index, symbols in (unnamed | table.by_section).items():
         if index < len(sections):
-            section = _placed(table, index)
+            section = sections[index]
+            if section.size >> 32:
+                raise ObjectFormatError(
+                    f"section {section.name!r} of {section.size:#x} bytes", file=table.elf.name
+                )
             named = [s for s in symbols if s.type is not SymbolType.SECTION]
             for symbol in named:
                 if symbol.value > section.size:
@@ -38,20 +44,7 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
                 offsets = {s.name: s.value for s in named}
             hidden = frozenset(s.name for s in named if s.visibility in HIDDEN)
             layouts[section.name] = SectionLayout(section.size, offsets, hidden)
-    for index in table.data:  # constants without a name: clang writes a DATASEC without entries
-        section = _placed(table, index)
-        layouts.setdefault(section.name, SectionLayout(section.size, {}))
     return layouts
-
-
-def _placed(table: SymbolTable, index: int) -> Section:
-    """A section whose size BTF can say."""
-    section = table.elf.sections[index]
-    if section.size >> 32:
-        raise ObjectFormatError(
-            f"section {section.name!r} of {section.size:#x} bytes", file=table.elf.name
-        )
-    return section
 
 
 def read_data(table: SymbolTable, btf: BTF | None) -> dict[str, DataSection]:

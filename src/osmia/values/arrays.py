@@ -68,7 +68,7 @@ class BytesCodec(Codec):
         return np.dtype(("u1", (self.size,)))
 
     def initialiser(self, value: Any) -> str:
-        return _braces([f"{byte:#04x}" for byte in value[:SHOWN_ELEMENTS]], len(value))
+        return braces([f"{byte:#04x}" for byte in value[:SHOWN_ELEMENTS]], len(value))
 
 
 class StringCodec(BytesCodec):
@@ -116,7 +116,7 @@ class StringCodec(BytesCodec):
         return np.dtype(f"S{self.size}") if self.size else np.dtype(("S1", (0,)))
 
     def initialiser(self, value: Any) -> str:
-        return '"' + "".join(map(_c_character, value)) + '"'
+        return quoted(value)
 
 
 class ArrayCodec(Codec):
@@ -188,7 +188,12 @@ class ArrayCodec(Codec):
 
     def initialiser(self, value: Any) -> str:
         shown = [self.element.initialiser(each) for each in value[:SHOWN_ELEMENTS]]
-        return _braces(shown, len(value))
+        return braces(shown, len(value))
+
+
+def quoted(text: str) -> str:
+    """Text as C quotes it."""
+    return '"' + "".join(map(_c_character, text)) + '"'
 
 
 def _renamed(type_name: str, count: int) -> str:
@@ -197,7 +202,8 @@ def _renamed(type_name: str, count: int) -> str:
     return f"{element}[{count}{rest[rest.find(']') :]}"
 
 
-def _braces(shown: list[str], total: int) -> str:
+def braces(shown: list[str], total: int) -> str:
+    """Elements as C initialises an array of `total`, of which not all may be shown."""
     more = ["…"] if total > len(shown) else []
     return "{" + ", ".join(shown + more) + "}"
 

@@ -20,6 +20,7 @@ from osmia.values.enums import EnumCodec
 from osmia.values.fields import Bits, Field
 from osmia.values.scalars import (
     MAX_INTEGER_SIZE,
+    NETWORK_TYPES,
     BoolCodec,
     FloatCodec,
     IntCodec,
@@ -124,7 +125,19 @@ class _Build:
             return BoolCodec(name, order)
         if not 1 <= integer.size <= MAX_INTEGER_SIZE:
             raise self._error(f"{name} has {integer.size} bytes")
-        return int_codec(integer.size, integer.signed, name, order)
+        made = int_codec(integer.size, integer.signed, name, order)
+        if isinstance(made, IntCodec) and self._in_network_order(type_id):
+            made.network = True
+        return made
+
+    def _in_network_order(self, type_id: int) -> bool:
+        """Whether a typedef on the way to an integer, which ends, is __be32 or one of its like."""
+        while self.btf.kind_of(type_id) in types.MODIFIERS:
+            step: Any = self.btf.type(type_id)
+            if step.name in NETWORK_TYPES:
+                return True
+            type_id = step.target
+        return False
 
     def _enum(self, type_id: int, enum: types.Enum | types.Enum64) -> Codec:
         name = type_name(self.btf, type_id)

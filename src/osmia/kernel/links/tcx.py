@@ -92,6 +92,38 @@ def attached_tcx(interface: str | int, direction: str) -> Attached:
     return Attached(found.prog_ids, found.link_ids, found.revision)
 
 
+def attach_for_good(
+    program: Attachable, interface: str | int, direction: str, *, first: bool = False
+) -> None:
+    """Attach to tcx by no link: it stays until it is detached, or the interface is gone.
+
+    It runs last, or `first` of all.
+    """
+    words = interface_words(interface)
+    with needs("6.6", "tcx"):
+        syscall.prog_attach(
+            program.fileno(),
+            target=interface_index(interface),
+            attach_type=_TCX[direction],
+            flags=Place(first=first).flags,
+            what=f"attach program {program.name!r} to tcx {direction} of {words}",
+        )
+
+
+def detach_for_good(
+    interface: str | int, direction: str, program: Attachable | None = None
+) -> None:
+    """Take off a program that no link attached, or the last one; KernelError ENOENT for none."""
+    words = interface_words(interface)
+    with needs("6.6", "tcx"):
+        syscall.prog_detach(
+            program.fileno() if program is not None else 0,
+            target=interface_index(interface),
+            attach_type=_TCX[direction],
+            what=f"detach from tcx {direction} of {words}",
+        )
+
+
 def _choose(hooks: dict[str, AttachType], name: str, program: Attachable) -> AttachType:
     if name:
         if name not in hooks:
