@@ -13,7 +13,7 @@ from typing import IO, Any, Protocol
 import click
 
 from osmia.cli.event_columns import Column, EventColumns
-from osmia.cli.json_values import plain
+from osmia.cli.json_values import plain, typed
 from osmia.cli.output import note
 from osmia.errors import MissingPackageError
 from osmia.records import dataclass
@@ -28,8 +28,11 @@ from osmia.values import (
     StringCodec,
     StructCodec,
 )
+from osmia.values.meant import MeantCodec
 
 FORMATS = ("jsonl", "csv", "parquet")
+#: What stays a number, in the host's byte order.
+_NUMBERS = ("port", "be", "ktime", "plain")
 #: Rows of Parquet that are held until they are written.
 _ROWS = 10_000
 
@@ -123,16 +126,17 @@ class _Lines:
 
     def __init__(self, columns: list[Column], file: IO[Any]) -> None:
         self._paths = [each.path for each in columns]
+        self._codecs = [each.codec for each in columns]
         self._file = file
 
     def write(self, row: list[Any]) -> None:
         told: dict[str, Any] = {}
-        for path, value in zip(self._paths, row, strict=True):
+        for path, codec, value in zip(self._paths, self._codecs, row, strict=True):
             if value is not None:
                 place = told
                 for part in path[:-1]:
                     place = place.setdefault(part, {})
-                place[path[-1]] = plain(value)
+                place[path[-1]] = typed(codec, value)
         text = json.dumps(told, separators=(",", ":"), allow_nan=False)
         self._file.write(f"{text}\n")
         self._file.flush()
@@ -147,11 +151,14 @@ class _Csv:
     def __init__(self, columns: list[Column], file: IO[Any]) -> None:
         self._file = file
         self._writer = csv.writer(file, lineterminator="\n")
+        self._codecs = [each.codec for each in columns]
         self._writer.writerow([each.name for each in columns])
         file.flush()
 
     def write(self, row: list[Any]) -> None:
-        self._writer.writerow([_cell(value) for value in row])
+        self._writer.writerow(
+            [_cell(_told(codec, value)) for codec, value in zip(self._codecs, row, strict=True)]
+        )
         self._file.flush()
 
     def close(self) -> None:
@@ -228,6 +235,11 @@ class _Sink:
 _WRITERS: dict[str, type[_Writer]] = {"jsonl": _Lines, "csv": _Csv, "parquet": _Parquet}
 
 
+def _told(codec: Codec, value: Any) -> Any:
+    """A value in the notation of what it means: an address as text, a port as the number."""
+    return codec.json(value) if isinstance(codec, MeantCodec) and value is not None else value
+
+
 def _cell(value: Any) -> Any:
     match value:
         case None:
@@ -254,7 +266,9 @@ def _pyarrow() -> Any:
 
 def _arrow_type(arrow: Any, codec: Codec) -> Any:
     match codec:
-        case EnumCodec() | StringCodec():
+        case MeantCodec() if codec.kind in _NUMBERS:
+            return _arrow_type(arrow, codec.inner)
+        case MeantCodec() | EnumCodec() | StringCodec():
             return arrow.string()
         case BytesCodec():
             return arrow.binary()
@@ -276,6 +290,8 @@ def _arrow_value(codec: Codec, value: Any) -> Any:
     match codec:
         case _ if value is None:
             return None
+        case MeantCodec():
+            return codec.json(value)
         case EnumCodec() | StringCodec():
             return _cell(str(value))
         case ArrayCodec():

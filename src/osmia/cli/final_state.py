@@ -48,8 +48,9 @@ def print_final_state(output: Output, loaded: Any, formats: Formats) -> None:
         output.record({"maps": shown, "globals": values})
         return
     for name, each in maps.items():
-        if output.verbose or not _drew(output, name, each):
-            _print_map(output, name, each, _types(formats, name, each))
+        types = _types(formats, name, each)
+        if output.verbose or not _drew(output, name, each, types):
+            _print_map(output, name, each, types)
     _print_variables(output, loaded, variables, formats)
 
 
@@ -72,14 +73,14 @@ def _json_entries(each: Any, types: MapTypes) -> Iterator[dict[str, Any]]:
         yield {"key": typed(types.key, key), "value": shown}
 
 
-def _drew(output: Output, name: str, each: Any) -> bool:
+def _drew(output: Output, name: str, each: Any, types: MapTypes) -> bool:
     """Whether the map is a histogram, and was drawn."""
     from osmia.summaries.map_histograms import histogram_shape
 
     if histogram_shape(each) is None:
         return False
     from osmia.cli.summary_text import print_histogram
-    from osmia.summaries.keys import label_codecs
+    from osmia.summaries.keys import MapKeys
     from osmia.summaries.map_histograms import histograms
 
     try:
@@ -87,7 +88,7 @@ def _drew(output: Output, name: str, each: Any) -> bool:
     except OsmiaError:
         return False
     output.heading(f"map {name}")
-    codecs = label_codecs(each.key_codec)
+    codecs = MapKeys(each, types.key).codecs
     for index, (key, histogram) in enumerate(found[:_SHOWN_HISTOGRAMS]):
         if index:
             output.line()

@@ -163,7 +163,7 @@ def run_command(
             formats=formats,
             count=count,
         )
-        summaries = _summed_up(output, wanted, loaded, watcher)
+        summaries = _summed_up(output, wanted, loaded, watcher, formats)
         written = None if place is None else _written(place, stdout, loaded, watcher)
         if prometheus:
             _serve(loaded, prometheus, watching)
@@ -187,11 +187,13 @@ def run_command(
             raise ended_by
 
 
-def _summed_up(output: Output, wanted: Wanted, loaded: Any, watcher: Watcher) -> Summaries | None:
+def _summed_up(
+    output: Output, wanted: Wanted, loaded: Any, watcher: Watcher, formats: Formats
+) -> Summaries | None:
     """What `watcher` sums up; None where nothing is."""
     if not wanted.anything:
         return None
-    summaries = watcher.summaries = Summaries(output, wanted, loaded, watcher.codecs)
+    summaries = watcher.summaries = Summaries(output, wanted, loaded, watcher.codecs, formats)
     if summaries.asked_for:
         watcher.takers.append(summaries.take)
     return summaries
@@ -214,7 +216,7 @@ def _written(place: Place, stdout: IO[str], loaded: Any, watcher: Watcher) -> Ev
     if not maps:
         raise click.UsageError("--output: there is no ring or perf buffer that events come from")
     per_cpu = {name for name in maps if loaded.maps[name].type is MapType.PERF_EVENT_ARRAY}
-    codecs = {name: watcher.codecs.get(name) for name in maps}
+    codecs = {name: watcher.formats.meant(watcher.codecs.get(name), name) for name in maps}
     file = EventFile(place, stdout, codecs, per_cpu)
     watcher.takers.append(file.take)
     return file

@@ -17,7 +17,7 @@ from osmia.engine.maps import Map
 from osmia.named_tuples import NamedTuple
 from osmia.object import MapType
 from osmia.summaries.histogram import MOST_BUCKETS, Histogram
-from osmia.summaries.keys import Key, key_labels
+from osmia.summaries.keys import Key, MapKeys
 from osmia.values import ArrayCodec, Codec, EnumCodec, IntCodec, PointerCodec, StructCodec
 
 _MEMBERS = ("slots", "hist", "histogram", "buckets", "bins", "dist")
@@ -107,20 +107,20 @@ def variable_histogram(
 
 def _counts(source: Any, shape: Shape) -> Iterator[tuple[Key, int, Sequence[int]]]:
     """A histogram's key, the number of a slot, and the counts from that slot on."""
-    per_cpu = bool(source.cpus)
+    per_cpu, keys = bool(source.cpus), MapKeys(source)
     for key, value in source.items():
         match shape.where:
             case "entries":
                 yield (), key, (sum(value) if per_cpu else value,)
             case "key":
-                rest = key_labels(source.key_codec, key, without=shape.member)
+                rest = keys.key(key, without=shape.member)
                 yield rest, int(key[shape.member]), (sum(value) if per_cpu else value,)
             case "value":
                 parts = value if per_cpu else (value,)
                 slots = [part[shape.member] if shape.member else part for part in parts]
                 whole = source.type in _ARRAYS and source.max_entries == 1
                 totals = [sum(each) for each in zip(*slots, strict=True)]
-                yield () if whole else key_labels(source.key_codec, key), 0, totals
+                yield () if whole else keys.key(key), 0, totals
 
 
 def _slots_of(codec: Codec, named: bool) -> str | None:
