@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from osmia.arguments import names_wrong_arguments
 from osmia.object import MapType
 from osmia.summaries.names import name_of
 from osmia.values import Codec, Struct, StructCodec
@@ -52,7 +53,8 @@ def value_text(value: Any, codec: Codec | None = None, name: str = "") -> str:
     return str(value)
 
 
-def key_text(key: Key, codecs: Mapping[str, Codec] | None = None) -> str:
+@names_wrong_arguments
+def key_text(key: tuple[tuple[str, Any], ...], codecs: Mapping[str, Codec] | None = None) -> str:
     """ "disk = sda, sig = SIGKILL": whose histogram it is, as BCC heads its sections. With the
     types (`MapKeys.codecs`) numbers have names, and addresses look like some."""
     known = codecs or {}

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.maps import Map
 from osmia.named_tuples import NamedTuple
 from osmia.object import MapType
@@ -41,6 +42,7 @@ class Shape(NamedTuple):
     member: str = ""
 
 
+@names_wrong_arguments
 def histogram_shape(source: Map) -> Shape | None:
     """How a map holds histograms; None for a map that says nothing of the kind."""
     codec, named = source.value_codec, bool(_NAMES.fullmatch(source.name))
@@ -59,6 +61,7 @@ def histogram_shape(source: Map) -> Shape | None:
     return None
 
 
+@names_wrong_arguments
 def histograms(
     source: Map,
     *,
@@ -87,6 +90,7 @@ def histograms(
     return {key: each for key, each in found.items() if each.total}
 
 
+@names_wrong_arguments
 def variable_histogram(
     name: str,
     codec: Codec,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import OsmiaError
 from osmia.named_tuples import NamedTuple
@@ -114,6 +115,7 @@ def variable_samples(loaded: LoadedObject) -> Iterator[Sample]:
                 yield from _leaves(_Of(name, (), {}), "", codec, (loaded.data[name],))
 
 
+@names_wrong_arguments
 def samples(loaded: LoadedObject, *, most_entries: int = MOST_ENTRIES) -> Iterator[Sample]:
     """All numbers in a loaded object's maps and variables, as they are now."""
     for name, source in loaded.maps.items():
