@@ -200,6 +200,17 @@ def test_the_last_dump_shows_what_a_person_wants(on_packets: Cli) -> None:
 
 
 @ENGINES
+def test_of_the_cpus_those_are_shown_that_counted(osmia: Cli, compiled: Path, engine: str) -> None:
+    run = osmia("run", compiled, "--packet", "00" * 64, "--engine", engine)
+    part = run.out.partition("map by_cpu\n")[2].partition("\n\n")[0].splitlines()
+    key, cpu, value = part[1].split()
+    assert (key, value, part[2:]) == ("0", "1", ["… and 1 entry of zeros"])
+    whole = osmia("run", compiled, "--packet", "00" * 64, "--engine", engine, "-v")
+    rows = whole.out.partition("map by_cpu\n")[2].partition("\n\n")[0].splitlines()[1:]
+    assert len(rows) > 2 and int(cpu) < len(rows)
+
+
+@ENGINES
 def test_numbers_in_events_have_names(on_packets: Cli) -> None:
     events = [line for line in on_packets().lines if line.startswith("events: ")]
     assert events[0] == 'events: size=64 uid=root ret=2 side="even"'

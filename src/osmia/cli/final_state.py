@@ -26,8 +26,8 @@ _ARRAYS = (MapType.ARRAY, MapType.PERCPU_ARRAY)
 def print_final_state(output: Output, loaded: Any, formats: Formats) -> None:
     """The maps' entries and the global variables, but for what is none of the author's.
 
-    In text entries of arrays that are all zero are left out, and histograms are drawn; -v shows
-    all as it is.
+    In text entries of arrays that are all zero are left out, and CPUs that have only zeros;
+    histograms are drawn. -v shows all as it is.
     """
     maps = {
         name: each
@@ -110,6 +110,8 @@ def _print_map(output: Output, name: str, each: Any, types: MapTypes) -> None:
         for key, value in _entries(each):
             if skips and not any(map(is_set, value if each.cpus else (value,))):
                 zeros += 1
+            elif each.cpus and not output.verbose and any(map(is_set, value)):
+                yield key, [part if is_set(part) else None for part in value]
             else:
                 yield key, value
 
