@@ -199,6 +199,7 @@ def test_the_last_dump_shows_what_a_person_wants(on_packets: Cli) -> None:
     assert len(maps[2]["entries"]) == 64
 
 
+@pytest.mark.one_at_a_time("trace-pipe")  # the program prints
 @ENGINES
 def test_of_the_cpus_those_are_shown_that_counted(osmia: Cli, compiled: Path, engine: str) -> None:
     run = osmia("run", compiled, "--packet", "00" * 64, "--engine", engine)
