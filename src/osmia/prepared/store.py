@@ -11,10 +11,9 @@ import os
 import stat
 import struct
 import sys
-from _blake2 import blake2b
 
 from osmia import __version__, cache
-from osmia.prepared.record import LARGEST, Record, packed, unpacked
+from osmia.prepared.record import LARGEST, Record, blake2b, packed, unpacked
 
 _KIND = "prepared"
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib is dear
