@@ -45,7 +45,8 @@ def print_entries(
 ) -> None:
     """A table of map entries; small structs have a column for each field.
 
-    Values of per-CPU maps are lists: each CPU's gets a row. Cells are cut to `widest` columns.
+    Values of per-CPU maps are lists: each CPU's gets a row, None is left out. Cells are cut to
+    `widest` columns.
     """
     columns = [
         *headings(key_codec, "key"),
@@ -59,8 +60,9 @@ def print_entries(
             rows.append([*cells, *_cells(value_codec, value)])
             continue
         for cpu, part in enumerate(value):
-            shown = cells if cpu == 0 else [""] * len(cells)
-            rows.append([*shown, cpu, *_cells(value_codec, part)])
+            if part is not None:
+                rows.append([*cells, cpu, *_cells(value_codec, part)])
+                cells = [""] * len(cells)
     if widest is not None:
         rows = [[shortened(str(cell), widest) for cell in row] for row in rows]
     output.table(columns, rows)

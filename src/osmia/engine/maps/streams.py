@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from osmia.engine.maps.base import Map
 from osmia.engine.maps.errors import Operation, element_error
@@ -16,8 +16,13 @@ from osmia.values import Codec
 # Readers of events are imported when the first one is opened: not every program sends any.
 if TYPE_CHECKING:
     import numpy
+    import pandas
 
     from osmia.events import EventCodec, EventSource
+    from osmia.events.arrow_batches import ArrowBatches, BatchOptions
+    from osmia.events.record_source import RecordSource
+    from osmia.values.table import Table
+    from osmia.values.wall_time import TimeColumns
 
 
 class EventMap(Map):
@@ -102,6 +107,29 @@ class EventMap(Map):
     def drain(self, callback: Callable[[Any], object]) -> int:
         """Call `callback` with each event that is there now; how many there were."""
         return self.events.drain(callback)
+
+    def arrow_batches(self, **options: Unpack[BatchOptions]) -> ArrowBatches:
+        """The events as they come, in tables, for `for` and `async for`: see
+        `osmia.events.record_source.RecordSource.arrow_batches`."""
+        return self._records.arrow_batches(**options)
+
+    def to_arrow(self, *, times: TimeColumns = ()) -> Table:
+        """The events that are there now as a table, see `RecordSource.to_arrow`."""
+        return self._records.to_arrow(times=times)
+
+    def to_columns(self, *, times: TimeColumns = ()) -> dict[str, numpy.ndarray[Any, Any]]:
+        """The events that are there now as arrays by column, see `RecordSource.to_columns`."""
+        return self._records.to_columns(times=times)
+
+    def to_pandas(self, *, times: TimeColumns = ()) -> pandas.DataFrame:
+        """The events that are there now as a DataFrame, see `RecordSource.to_pandas`."""
+        return self._records.to_pandas(times=times)
+
+    @property
+    def _records(self) -> RecordSource[Any]:
+        reader: Any = self.events  # ring and perf buffers are
+        records: RecordSource[Any] = reader
+        return records
 
     def close(self) -> None:
         """Close the reader and let go of the map."""
