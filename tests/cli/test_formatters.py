@@ -19,10 +19,11 @@ from osmia.cli.notation import Json, Text
 from osmia.cli.output import printable
 from osmia.cli.typed_text import has_columns, inner_text, typed_text
 from osmia.object import Object
-from osmia.values import Codec, StructCodec
+from osmia.values import BytesCodec, Codec, IntCodec, StructCodec
 from osmia.values import codec as codec_of
+from osmia.values.fields import Field
 from osmia.values.meaning import Kind, fits
-from osmia.values.meant import meant_codec
+from osmia.values.meant import MeantCodec, meant_codec
 
 SOURCE = """
 #include <linux/types.h>
@@ -101,6 +102,36 @@ def expected_cells(of: Codec, value: Any) -> tuple[str, ...]:
     if isinstance(of, StructCodec) and has_columns(of):
         return tuple(printable(inner_text(each.codec, value[each.name])) for each in of.fields)
     return (printable(typed_text(of, value)),)
+
+
+U16, U32, U64 = (IntCodec(size, False, f"u{8 * size}", "little") for size in (2, 4, 8))
+MEANT: list[tuple[Kind, Codec]] = [
+    ("ipv4", U32),
+    ("ipv4", BytesCodec(4, "u8[4]", "little")),
+    ("ipv6", BytesCodec(16, "u8[16]", "little")),
+    ("network", BytesCodec(8, "u8[8]", "little")),
+    ("port", U16),
+    ("be", U64),
+    ("mac", BytesCodec(6, "u8[6]", "little")),
+    ("text", BytesCodec(16, "u8[16]", "little")),
+    ("ktime", U64),
+    ("ktime", IntCodec(8, True, "s64", "little")),
+    ("hex", U32),
+    ("hex", BytesCodec(5, "u8[5]", "little")),
+    ("plain", U32),
+]
+
+
+@pytest.mark.parametrize(("kind", "inner"), MEANT)
+def test_what_members_mean_is_written_so(kind: Kind, inner: Codec) -> None:
+    of = MeantCodec(inner, kind)
+    whole = StructCodec([Field("a", of, 0), Field("b", of, of.size)], 2 * of.size, "x", "little")
+    for each in (of, whole):
+        data = samples(each.size)
+        expected = [json.dumps(typed(each, each.decode(d), d), separators=(",", ":")) for d in data]
+        assert texts(each, Json())(b"".join(data)) == expected
+        rows = [tuple(map(str, row)) for row in cells(each, Text())(b"".join(data))]
+        assert rows == [expected_cells(each, each.decode(d)) for d in data]
 
 
 def test_values_may_have_gaps_between_them() -> None:
