@@ -17,6 +17,8 @@ _MOST_COLUMNS = 10
 def typed_text(codec: Codec | None, value: Any) -> str:
     """A value in a line. `codec` is None for bytes that mean nothing that is known."""
     match codec:
+        case MeantCodec(kind="plain"):
+            return typed_text(codec.inner, value)
         case MeantCodec() if not isinstance(value, bytes) or len(value) == codec.size:
             return codec.initialiser(value)
         case None:
