@@ -89,6 +89,7 @@ PACKAGES = (
     "osmia.object.editing",
     "osmia.elf",
     "osmia.captures.packets",
+    "osmia.summaries",
 )
 KERNEL_PACKAGES = ("osmia.kernel.links", "osmia.kernel.maps")
 #: What takes long, changes this machine or hands out what is no API: never called here.
