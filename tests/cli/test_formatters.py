@@ -164,7 +164,7 @@ class AllAs:
         return self.kind if not isinstance(of, StructCodec) and fits(self.kind, of) else None
 
 
-MEANT = """
+MEANT_SOURCE = """
 #include <linux/types.h>
 #include <linux/in6.h>
 typedef __s64 ktime_t;
@@ -180,7 +180,7 @@ char LICENSE[] __attribute__((section("license"))) = "GPL";
 @pytest.mark.parametrize("name", ["v_meant", "v_address"])
 @pytest.mark.parametrize("kind", [None, "hex", "plain", "be", "time", "text"])
 def test_what_means_something_is_written_as_value_by_value(name: str, kind: Kind | None) -> None:
-    slot = compile_source(MEANT).data.slot(name)
+    slot = compile_source(MEANT_SOURCE).data.slot(name)
     of = meant_codec(slot.codec, name, None if kind is None else AllAs(kind), name)
     each = samples(of.size)
     values = [of.decode(data) for data in each]
