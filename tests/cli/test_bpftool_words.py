@@ -293,8 +293,8 @@ GRAMMAR: dict[str, dict[str, str]] = {
         "s l n cubic": "struct_ops list name cubic",
     },
     "struct_ops dump [STRUCT_OPS_MAP]": {
-        "struct_ops dump": "!osmia struct_ops list",
-        "s d i 3": "map dump id 3",
+        "struct_ops dump": "struct_ops dump",
+        "s d i 3": "struct_ops dump id 3",
     },
     "struct_ops register OBJ [LINK_DIR]": {
         "s r a.o": "struct_ops register a.o",

@@ -245,35 +245,41 @@ def _report(error: Exception, output: Output) -> int:
             return 2
         case click.UsageError():
             path = error.ctx.command_path if error.ctx is not None else "osmia"
-            _complain(f"{error.format_message()} (see {path} --help)")
+            _complain(f"{error.format_message()} (see {path} --help)", output)
             return 2
         case click.ClickException():
-            _complain(error.format_message())
+            _complain(error.format_message(), output)
         case VerifierError():
-            _complain(str(error))
+            _complain(str(error), output)
             if output.verbose:
                 sys.stderr.write(f"{error.log.rstrip()}\n")
         case OsmiaError():
-            _complain(str(error))
+            _complain(str(error), output)
         case OSError() if error.filename is not None:
-            _complain(f"{os.fsdecode(error.filename)}: {error.strerror}")
+            _complain(f"{os.fsdecode(error.filename)}: {error.strerror}", output)
         case KeyError():
-            _complain(str(error.args[0]) if error.args else "no such key")
+            _complain(str(error.args[0]) if error.args else "no such key", output)
         case OSError() if error.strerror:
             # Nothing else is written to without a name in the error.
             of_output = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
-            _complain(f"standard output: {error.strerror}" if of_output else error.strerror)
+            _complain(f"standard output: {error.strerror}" if of_output else error.strerror, output)
         case OSError() | ValueError() | NotImplementedError() | ModuleNotFoundError():
-            _complain(str(error))
+            _complain(str(error), output)
         case _:
             if not output.verbose:
                 traceback.print_exception(error, file=sys.stderr)
-            _complain(f"this should not happen: {type(error).__name__}: {error}")
+            _complain(f"this should not happen: {type(error).__name__}: {error}", output)
     return 1
 
 
-def _complain(message: str) -> None:
-    """One line where the message is one; text is untrusted, so no control characters."""
+def _complain(message: str, output: Output) -> None:
+    """One line where the message is one, an object where JSON is printed; text is untrusted, so
+    no control characters."""
+    if output.json:
+        import json
+
+        sys.stderr.write(json.dumps({"error": message}) + "\n")
+        return
     lines = message.splitlines() or [""]
     shown = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in lines]
     sys.stderr.write("osmia: " + "\n".join(shown) + "\n")

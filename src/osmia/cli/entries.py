@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from osmia.cli.json_values import typed
 from osmia.cli.output import Output, hex_list
 from osmia.cli.typed_text import print_entries, typed_text
-from osmia.engine.maps import KeyedMap, ReferenceMap
+from osmia.engine.maps import KeyedMap, MapOfMaps, ReferenceMap
 from osmia.values import Codec
+
+if TYPE_CHECKING:
+    from osmia.cli.bpftool_values import Writer
 
 Pair = tuple[bytes, bytes]
 
@@ -39,13 +43,21 @@ class Entries:
         """All entries as JSON has them."""
         return (self.describe(key, value) for key, value in self)
 
+    @cached_property
+    def writers(self) -> tuple[Writer, Writer]:
+        """What writes typed keys and values as bpftool's JSON has them."""
+        from osmia.cli.map_json import writers  # of types, which tables do without
+
+        return writers(self.map, self.key_codec, self.value_codec)
+
     def describe(self, key: bytes, value: bytes) -> dict[str, Any]:
         """One entry as JSON has it: the bytes, and typed values under "formatted"."""
         entry = self._entry(key, value, hex_list, hex_list)
+        if isinstance(self.map, MapOfMaps):
+            entry["inner_map_id"] = int.from_bytes(value, sys.byteorder)
         if self.key_codec is None and self.value_codec is None:
             return entry
-        formatted = self._entry(key, value, _decoder(self.key_codec), _decoder(self.value_codec))
-        return {**entry, "formatted": formatted}
+        return {**entry, "formatted": self._entry(key, value, *self.writers)}
 
     def print(self, output: Output, pairs: Iterable[Pair] | None = None) -> None:
         """A table of all entries, or of `pairs`."""
@@ -87,10 +99,6 @@ class Entries:
         for cpu in range(self.map.cpus):
             start = cpu * self.map.slot_size
             yield value[start : start + self.map.value_size]
-
-
-def _decoder(codec: Codec | None) -> Callable[[bytes], Any]:
-    return hex_list if codec is None else lambda data: typed(codec, codec.decode(data), data)
 
 
 def _value(codec: Codec | None, data: bytes) -> Any:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
-from enum import IntEnum
-from typing import Any
 
 import click
 
+from osmia.cli.link_json import described_link
 from osmia.cli.listings import Description, show
-from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name
+from osmia.cli.options import Deed, Noun, Verb, pass_output
+from osmia.cli.output import Output
 from osmia.cli.targets import only_target, open_link, take_target
 from osmia.kernel.inventory import iterate
 from osmia.kernel.links import LinkInfo
 from osmia.kernel.sys import pins, syscall
-from osmia.object.uapi import LinkType
 
-#: What bpftool calls details that have another name here.
-_BPFTOOL_NAMES = {
-    "interface_index": "ifindex",
-    "netns_inode": "netns_ino",
-    "target_object_id": "target_obj_id",
-}
-_NAMES_BY_TYPE: dict[int, dict[str, str]] = {
-    LinkType.RAW_TRACEPOINT: {"name": "tp_name"},
-    LinkType.ITER: {"name": "target_name"},
-}
 _COLUMNS = {
     "id": "id",
     "type": "type",
@@ -48,7 +35,7 @@ def link_command() -> None:
 @pass_output
 def list_links(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all links; with LINK, show all about that one."""
-    things = [describe(info) for info in _infos(words)]
+    things = list(map(described_link, _infos(words)))
     if not output.json and not words:
         things = [{**thing, "where": _where(thing)} for thing in things]
     show(output, "link", things, _COLUMNS, only=bool(words), pins=pins)
@@ -64,38 +51,13 @@ def _infos(words: Sequence[str]) -> list[LinkInfo]:
         return [link.info]
 
 
-def describe(info: LinkInfo) -> Description:
-    """A link as bpftool's JSON has it."""
-    described: Description = {"id": info.id, "type": enum_name(info.type)}
-    if info.program_id:
-        described["prog_id"] = info.program_id
-    names = _BPFTOOL_NAMES | _NAMES_BY_TYPE.get(info.type, {})
-    for name, value in info.details.items():
-        described[names.get(name, name)] = _plain(value)
-        if name == "interface_index":
-            described["devname"] = _interface(value)
-    return described
-
-
-def _plain(value: Any) -> Any:
-    return enum_name(value) if isinstance(value, IntEnum) else value
-
-
-def _interface(index: int) -> str:
-    """The interface's name; "" when it is another namespace's or gone."""
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return ""
-
-
 def _where(thing: Description) -> str:
     """The details in one cell of a table."""
     shown = {k: v for k, v in thing.items() if k not in ("id", "type", "prog_id")}
     return " ".join(f"{name}={value}" for name, value in shown.items() if value not in ("", ()))
 
 
-@link_command.command("detach", cls=Verb)
+@link_command.command("detach", cls=Deed)
 @click.argument("words", nargs=-1, metavar="LINK")
 def detach(words: tuple[str, ...]) -> None:
     """Take a link's program off its hook, whoever holds the link (where the kernel can)."""
@@ -104,7 +66,7 @@ def detach(words: tuple[str, ...]) -> None:
         syscall.link_detach(link.fileno(), what=f"detach {link.what}")
 
 
-@link_command.command("pin", cls=Verb)
+@link_command.command("pin", cls=Deed)
 @click.argument("words", nargs=-1, metavar="LINK PATH")
 def pin_link(words: tuple[str, ...]) -> None:
     """Pin LINK to a PATH in a bpffs: it stays when nobody else holds it."""

@@ -10,10 +10,9 @@ from typing import Any
 import click
 
 from osmia.cli.entries import Entries
-from osmia.cli.json_values import typed
 from osmia.cli.listings import Description, show
 from osmia.cli.literals import parse_hex, parse_integer, parse_literal
-from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.options import Deed, Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_list, printable
 from osmia.cli.targets import (
     Target,
@@ -25,7 +24,7 @@ from osmia.cli.targets import (
 )
 from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap
 from osmia.engine.maps.info import MapInfo
-from osmia.errors import OsmiaError
+from osmia.errors import EmptyMapError, OsmiaError
 from osmia.kernel.programs.info import known_program_type
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.token import with_token
@@ -113,6 +112,12 @@ def describe(info: MapInfo) -> Description:
 def dump_map(output: Output, words: tuple[str, ...]) -> None:
     """Print all entries, typed where the map has BTF, else in hexadecimal."""
     with open_map(only_target(words)) as found:
+        if output.json:
+            from osmia.cli.map_json import is_readable, told_entries  # of types
+
+            if not is_readable(found):
+                output.document(list(told_entries(found)))
+                return
         entries = Entries(_keyed(found))
         if output.json:
             output.document(list(entries.described()))
@@ -131,6 +136,8 @@ def look_up(output: Output, words: tuple[str, ...]) -> None:
         key = keyed.encode_key(_data(rest, "key", keyed.key_codec))
         value = keyed.read_encoded(key)
         if value is None:
+            if output.json:
+                output.document(None)
             raise OsmiaError(f"map {found.name!r} has no such key")
         entries = Entries(keyed)
         if output.json:
@@ -152,12 +159,13 @@ def next_key(output: Output, words: tuple[str, ...]) -> None:
         if after is None:
             raise OsmiaError(f"map {found.name!r} has no further key")
         if output.json:
-            output.document({"next_key": hex_list(after)})
+            before = hex_list(key) if key is not None else None
+            output.document({"key": before, "next_key": hex_list(after)})
         else:
             output.line(Entries(keyed).key_text(after))
 
 
-@map_command.command("update", cls=Verb, context_settings=_WORDS)
+@map_command.command("update", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP key KEY value VALUE [any|exist|noexist]")
 def update(words: tuple[str, ...]) -> None:
     """Store VALUE under KEY; in per-CPU maps for all CPUs, unless it is a JSON array.
@@ -184,7 +192,7 @@ def update(words: tuple[str, ...]) -> None:
         keyed.update(_data(rest[:where], "key", keyed.key_codec), value, flags or 0)
 
 
-@map_command.command("delete", cls=Verb, context_settings=_WORDS)
+@map_command.command("delete", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP key KEY")
 def delete(words: tuple[str, ...]) -> None:
     """Delete the entry under KEY."""
@@ -194,7 +202,7 @@ def delete(words: tuple[str, ...]) -> None:
         keyed.delete(_data(rest, "key", keyed.key_codec))
 
 
-@map_command.command("push", cls=Verb, context_settings=_WORDS)
+@map_command.command("push", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP value VALUE")
 def push(words: tuple[str, ...]) -> None:
     """Add VALUE to a queue, a stack or a Bloom filter."""
@@ -214,7 +222,7 @@ def pop(output: Output, words: tuple[str, ...]) -> None:
     """Take the next value out of a queue or a stack, and print it."""
     with open_map(only_target(words)) as found:
         queue = _queue(found)
-        _print_value(output, queue.value_codec, queue.pop())
+        _print_next(output, queue, queue.pop)
 
 
 @map_command.command("peek", cls=Verb, json=True)
@@ -224,7 +232,7 @@ def peek(output: Output, words: tuple[str, ...]) -> None:
     """Print the next value of a queue or a stack; it stays."""
     with open_map(only_target(words)) as found:
         queue = _queue(found)
-        _print_value(output, queue.value_codec, queue.peek())
+        _print_next(output, queue, queue.peek)
 
 
 map_command.add_command(push, "enqueue")
@@ -249,7 +257,7 @@ def event_pipe(output: Output, words: tuple[str, ...]) -> None:
                 output.flush()
 
 
-@map_command.command("create", cls=Verb)
+@map_command.command("create", cls=Deed)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--type", "kind", required=True, help="The map's type: hash, array, lru_hash, …")
 @click.option("--key", "key_size", type=int, default=0, help="Bytes of a key.")
@@ -288,7 +296,7 @@ def create(
         held.enter_context(made).pin(path)
 
 
-@map_command.command("pin", cls=Verb)
+@map_command.command("pin", cls=Deed)
 @click.argument("words", nargs=-1, metavar="MAP PATH")
 def pin_map(words: tuple[str, ...]) -> None:
     """Pin MAP to a PATH in a bpffs; missing directories are made."""
@@ -299,7 +307,7 @@ def pin_map(words: tuple[str, ...]) -> None:
         found.pin(rest[0])
 
 
-@map_command.command("freeze", cls=Verb)
+@map_command.command("freeze", cls=Deed)
 @click.argument("words", nargs=-1, metavar="MAP")
 def freeze(words: tuple[str, ...]) -> None:
     """Make MAP read-only for user space, for ever."""
@@ -337,8 +345,18 @@ def _queue(found: Map) -> QueueMap:
     return found
 
 
-def _print_value(output: Output, codec: Codec | None, value: Any) -> None:
+def _print_next(output: Output, queue: QueueMap, take: Callable[[], Any]) -> None:
+    codec, queue.value_codec = queue.value_codec, None  # the bytes, of which nothing is lost
+    try:
+        data = take()
+    except EmptyMapError:
+        if output.json:
+            output.document(None)
+        raise
     if output.json:
-        output.document({"value": typed(codec, value)})
-    else:
-        output.line(printable(value.hex(" ") if isinstance(value, bytes) else str(value)))
+        from osmia.cli.map_json import told_value
+
+        output.document(told_value(queue, data, codec))
+        return
+    value = data if codec is None else codec.decode(data)
+    output.line(printable(value.hex(" ") if isinstance(value, bytes) else str(value)))

@@ -73,6 +73,21 @@ class Verb(click.Command):
         self.params += common_options(json, pretty="" if taken else "-p")
 
 
+class Deed(Verb):
+    """A command that does something and prints nothing: JSON of it is `null`, as bpftool's is."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, json=True, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do it; an error prints nothing."""
+        status = super().invoke(ctx)
+        output = ctx.ensure_object(Output)
+        if output.json:
+            output.document(None)
+        return status
+
+
 class Noun(click.Group):
     """A group of verbs about one kind of thing, which takes their common options too."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from osmia.cli.code import described_code, print_code
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
-from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.options import Deed, Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, printable, remarks_noted
 from osmia.cli.prog_load import load_programs
 from osmia.cli.prog_profile import profile_program
@@ -24,7 +25,7 @@ from osmia.cli.sources import (
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
 from osmia.errors import OsmiaError, VerifierError
 from osmia.files import write_whole
-from osmia.kernel.programs.info import ProgramInfo, native_addresses, native_lengths
+from osmia.kernel.programs.info import ProgramInfo, locked_memory, native_addresses, native_lengths
 from osmia.kernel.sys import pins
 
 _COLUMNS = {
@@ -56,7 +57,10 @@ def prog_command() -> None:
 def list_programs(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all programs; with PROG, show all about those that it names."""
     infos = program_infos(only_target(words) if words else None)
-    show(output, "program", list(map(describe, infos)), _COLUMNS, only=bool(words), pins=pins)
+    things = list(map(describe, infos))
+    if output.json or words:
+        things = [{**thing, **_memory(thing["id"])} for thing in things]
+    show(output, "program", things, _COLUMNS, only=bool(words), pins=pins)
 
 
 prog_command.add_command(list_programs, "show")
@@ -72,6 +76,7 @@ def describe(info: ProgramInfo) -> Description:
         "gpl_compatible": info.gpl_compatible,
         "loaded_at": wall_clock(info.load_time),
         "uid": info.uid,
+        "orphaned": False,  # who is tells nothing about itself
         "bytes_xlated": info.xlated_len,
         "jited": info.jited_len > 0,
         "bytes_jited": info.jited_len,
@@ -88,6 +93,18 @@ def describe(info: ProgramInfo) -> Description:
         "ifindex": info.ifindex,
     }
     return described | {name: value for name, value in optional.items() if value}
+
+
+def _memory(number: int) -> Description:
+    """What the kernel keeps a program in; nothing where it does not say."""
+    from osmia.kernel.programs.program import KernelProgram
+
+    try:
+        with KernelProgram.from_id(number) as program:
+            memory = locked_memory(program.fileno())
+    except OsmiaError:
+        return {}
+    return {"bytes_memlock": memory} if memory else {}
 
 
 @prog_command.group("dump", cls=Noun)
@@ -113,9 +130,9 @@ def dump_xlated(
         if file is not None:
             write_whole(file, program.xlated())
             return
-        instructions = list(listing(program))
+        instructions = list(listing(program, as_bpftool=output.json))
     if output.json:
-        output.document(described_code(instructions, opcodes=opcodes))
+        output.document(described_code(instructions, opcodes=opcodes, byteorder=sys.byteorder))
     else:
         print_code(output, instructions, opcodes=opcodes, places=linum)
 
@@ -150,7 +167,7 @@ def dump_jited(output: Output, words: tuple[str, ...], file: Path | None) -> Non
             output.line(f"{offset:6x}:  {hex_bytes(part[offset : offset + 16])}")
 
 
-@prog_command.command("pin", cls=Verb)
+@prog_command.command("pin", cls=Deed)
 @click.argument("words", nargs=-1, metavar="PROG PATH")
 def pin_program(words: tuple[str, ...]) -> None:
     """Pin PROG to a PATH in a bpffs; missing directories are made."""
@@ -192,7 +209,9 @@ def run_program(
     if output.json:
         told: Description = {"retval": result.retval, "duration": result.duration_ns}
         if result.data and data_out is None:
-            told["data_out"] = hex_list(result.data)
+            told["data_out"] = list(result.data)
+        if result.ctx_data and ctx_out is None:
+            told["ctx_out"] = list(result.ctx_data)
         output.document(told)
         return
     if result.data and data_out is None and result.data != given:

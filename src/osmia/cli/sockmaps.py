@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import click
 
-from osmia.cli.options import Verb
+from osmia.cli.options import Deed
 from osmia.cli.targets import only_target, open_map, open_program, take_target
 from osmia.kernel.sys import syscall
 from osmia.object import AttachType
@@ -21,7 +21,7 @@ _HOOKS = {hook.name.lower(): hook for hook in (*_SOCKMAP_HOOKS, AttachType.FLOW_
 _METAVAR = "PROG HOOK [MAP]"
 
 
-@click.command("attach", cls=Verb)
+@click.command("attach", cls=Deed)
 @click.argument("words", nargs=-1, metavar=_METAVAR)
 def attach_program(words: tuple[str, ...]) -> None:
     """Attach PROG to a HOOK: of the sockmap MAP, or `flow_dissector` of this network namespace.
@@ -33,7 +33,7 @@ def attach_program(words: tuple[str, ...]) -> None:
     _change(words, attach=True)
 
 
-@click.command("detach", cls=Verb)
+@click.command("detach", cls=Deed)
 @click.argument("words", nargs=-1, metavar=_METAVAR)
 def detach_program(words: tuple[str, ...]) -> None:
     """Take off what `attach` attached. What is attached by a link: `osmia link detach`."""
