@@ -28,7 +28,7 @@ check: $(VENV)/dev
 
 # The public API from its docstrings, as HTML in build/docs.
 docs: $(VENV)/dev
-	$(BIN)/python -m pdoc --output-directory build/docs osmia osmia.kernel.links osmia.values osmia.btf osmia.isa osmia.symbols
+	$(BIN)/python -m pdoc --output-directory build/docs osmia osmia.kernel.links osmia.values osmia.btf osmia.isa osmia.metrics osmia.summaries osmia.symbols
 
 bench: $(VENV)/dev packages
 	$(BIN)/python bench/run.py

@@ -181,7 +181,7 @@ class LeakCheck:
         self._before = Surroundings.now(self._bpffs)
 
     def _bpffs(self) -> list[Path]:
-        return [pins.BPFFS] if self._apart else pins.bpffs_mounts()
+        return [Path(pins.BPFFS)] if self._apart else pins.bpffs_mounts()
 
     def _left(self, all_counts: bool) -> list[str]:
         """What is here and was not before."""

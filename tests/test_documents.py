@@ -206,8 +206,12 @@ int ingress(struct xdp_md *ctx)
 
 def test_values() -> None:
     document = DOCS / "values.md"
-    decoding, structs, variables, _stubs = blocks(document, "python")
+    decoding, meaning, structs, variables, _stubs = blocks(document, "python")
     run(document, decoding, {"packet": PACKET})
+    with osmia.compile(Path(__file__).parent / "cli" / "meaning.bpf.c").load(engine="vm") as bpf:
+        routes, peers = bpf.maps["routes"], bpf.maps["peers"]
+        routes["10.0.0.0/8"] = 1
+        run(document, meaning, {"routes": routes, "peers": peers, "key": "10.0.0.9"})
     obj = osmia.compile(VALUES)
     with obj.load(engine="vm") as bpf:
         bpf.maps["flows"][1] = {"saddr": 1, "dport": 443, "bytes": 1500}
@@ -255,3 +259,10 @@ def test_observing(here: Path) -> None:
         run(document, block, names)
     assert (here / "flame.html").read_text().startswith("<!DOCTYPE html>")
     assert names["frame"].name
+
+
+@pytest.mark.kernel
+def test_tools() -> None:
+    document = DOCS / "tools.md"
+    for block in blocks(document, "python"):
+        run(document, block, {})

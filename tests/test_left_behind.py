@@ -29,7 +29,7 @@ kept = []
 def test_leaves():
     kept.append(syscall.map_create(2, key_size=4, value_size=4, max_entries=1, name="kept"))
     program = syscall.map_create(2, key_size=4, value_size=4, max_entries=1)
-    syscall.obj_pin(program, str(pins.BPFFS / "left"))
+    syscall.obj_pin(program, f"{pins.BPFFS}/left")
     subprocess.run(["ip", "link", "add", "left0", "type", "veth"], check=True)
     subprocess.run(["ip", "netns", "add", "left"], check=True)
 
@@ -114,7 +114,7 @@ def test_what_is_left_behind_is_named(run: Run, workers: list[str]) -> None:
 @pytest.mark.kernel
 def test_what_is_left_is_not_on_the_machine(run: Run) -> None:
     run(LEAVES)
-    assert not (pins.BPFFS / "left").exists()
+    assert not Path(pins.BPFFS, "left").exists()
     assert not Path("/run/netns/left").exists()
 
 

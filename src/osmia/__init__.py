@@ -52,7 +52,6 @@ if TYPE_CHECKING:
         TailCallError,
         VerifierError,
     )
-    from osmia.formats import open_object as open  # noqa: A004
     from osmia.kernel.finding import FoundFunction, find
     from osmia.kernel.libraries.library import Library, library
     from osmia.kernel.libraries.publishing import publish
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
         ProgramType,
     )
     from osmia.passes.target import Target
+    from osmia.prepared.opening import open_object as open  # noqa: A004
     from osmia.toolchain.objects import compile_object as compile  # noqa: A004
     from osmia.toolchain.objects import link_objects as link
     from osmia.vm.engine import Vm
@@ -145,7 +145,7 @@ _HOMES = {
     "find": ("osmia.kernel.finding", "find"),
     "library": ("osmia.kernel.libraries.library", "library"),
     "link": ("osmia.toolchain.objects", "link_objects"),
-    "open": ("osmia.formats", "open_object"),
+    "open": ("osmia.prepared.opening", "open_object"),
     "publish": ("osmia.kernel.libraries.publishing", "publish"),
 }
 _HOMES |= {

@@ -16,10 +16,11 @@ import os
 import sys
 from _thread import RLock
 from collections.abc import Iterator
-from enum import IntEnum
 from itertools import compress, repeat
 from typing import Any, Protocol
 from weakref import ref
+
+from osmia.enums import IntEnum
 
 PATIENCE = 5.0
 """Seconds that a fork waits for one lock. Holders call nothing that waits for other threads,

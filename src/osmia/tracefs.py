@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
-from pathlib import Path
 
 from osmia.errors import NotSupportedError
+from osmia.paths import Path
 
 #: Where it usually is; the second since 4.1 only as an automatic mount.
-PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 
@@ -40,7 +40,7 @@ def tracepoint_id(category: str, name: str) -> int:
 
 
 def _mounted() -> Path | None:
-    for place in PLACES:
+    for place in map(Path, PLACES):
         try:
             if (place / "events").is_dir():
                 return place
@@ -49,7 +49,7 @@ def _mounted() -> Path | None:
     return None
 
 
-def _mount(place: Path) -> None:
+def _mount(place: str) -> None:
     """Try; whether it worked is seen by looking."""
     libc = ctypes.CDLL(None, use_errno=True)
     flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)

@@ -10,6 +10,7 @@ from typing import Any
 
 import osmia
 from osmia.btf import BTF
+from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.target import kernel_target
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.programs import info as program_info
@@ -158,8 +159,13 @@ def see_osmia(
         (obj.set_autoload if name in obj.programs else obj.set_autocreate)(name, False)
     target = kernel_target(BTF(btf.read_bytes())) if btf else None
     with obj.load(pin_root=bpffs / "osmia", target=target) as bpf:
-        programs = {name: see_program(p.fileno()) for name, p in bpf.programs.items()}
-        own = [s for s in bpf._sections.values() if s.section.kind is not DataKind.ARENA]
-        sections = [section.fd.fileno() for section in own]
-        fds = [held.fileno() for held in bpf.maps.values()] + sections
-        return Seen(programs, sorted(map(see_map, fds), key=repr))
+        return see_loaded(bpf)
+
+
+def see_loaded(bpf: KernelObject) -> Seen:
+    """What a loaded object is in the kernel."""
+    programs = {name: see_program(p.fileno()) for name, p in bpf.programs.items()}
+    own = [s for s in bpf._sections.values() if s.section.kind is not DataKind.ARENA]
+    sections = [section.fd.fileno() for section in own]
+    fds = [held.fileno() for held in bpf.maps.values()] + sections
+    return Seen(programs, sorted(map(see_map, fds), key=repr))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from osmia.elf import ElfFile
 from osmia.values import Codec, codec
 
 SOURCE = Path(__file__).with_name("types.bpf.c")
+MEANING = Path(__file__).with_name("meaning.bpf.c")
 COMPILE = ["-O2", "-g", "-fno-sanitize=all", "-fno-stack-protector", "-fms-extensions", "-c"]
 
 
@@ -116,3 +118,16 @@ class RawBTF:
 @pytest.fixture
 def raw_btf() -> RawBTF:
     return RawBTF()
+
+
+@pytest.fixture(scope="session", params=["little", "big"])
+def types(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """`types("flow")` is the codec of struct flow, in either byte order."""
+    target = {"little": "bpfel", "big": "bpfeb"}[request.param]
+    output = tmp_path_factory.mktemp("meaning") / f"{target}.o"
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", f"{target}-freestanding"]
+    subprocess.run([*compiler, *COMPILE, str(MEANING), "-o", str(output)], check=True)
+    section = ElfFile.parse(output.read_bytes(), output.name).section(".BTF")
+    assert section is not None
+    btf = BTF(section.data, name=output.name)
+    return lambda name: codec(btf, btf.find(name))

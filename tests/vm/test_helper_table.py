@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +16,10 @@ from osmia.isa.helper_functions import HELPERS
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.engine import Vm
 from osmia.vm.errors import ProgramFault
-from osmia.vm.helpers import KFUNCS, supported
+from osmia.vm.helpers import KFUNCS, supported, table
 from osmia.vm.helpers.mocks import arguments_of
 from osmia.vm.helpers.table import Argument
+from osmia.vm.native import NATIVE
 
 NAMES = {helper.name.removeprefix("bpf_"): helper for helper in HELPERS.values()}
 TAIL_CALL = "tail_call"
@@ -24,6 +29,33 @@ CALL = "r1 = 0\nr2 = 0\nr3 = 0\nr4 = 0\nr5 = 0\ncall bpf_{name}\nexit"
 
 def test_the_table_has_no_name_that_the_kernel_lacks() -> None:
     assert supported().keys() - NAMES.keys() - KFUNCS == {"poison"}
+
+
+@pytest.mark.parametrize("module", [*table._MODULES, "jit.machine", "jit.translate"])
+def test_a_module_alone_brings_the_helpers_and_natives_that_it_names(module: str) -> None:
+    place = f"osmia.vm.{module}" if "." in module else f"osmia.vm.helpers.{module}"
+    code = (
+        f"import importlib; found = importlib.import_module({place!r})\n"
+        "from osmia.vm import native\nfrom osmia.vm.helpers import table\n"
+        "print(*table._TABLE, *native.NATIVE); print(found.__file__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names, _, file = done.stdout.strip().partition("\n")
+    for name in supported():
+        assert supported()[name].name == name  # all are there, in this process
+    parts = ("osmia.vm.helpers", "osmia.vm.maps")
+    natives = {each for each, native in NATIVE.items() if native.__module__.startswith(parts)}
+    written = natives.intersection(re.findall(r'"(\w+)"', Path(file).read_text()))
+    assert written | set(table._MODULES.get(module, "").split()) <= set(names.split())
+
+
+def test_no_module_has_a_helper_that_nobody_finds() -> None:
+    assert [supported()[name].name for name in supported()] == list(supported())
+    assert table._TABLE.keys() == supported().keys()
+    texts = {place.stem: place.read_text() for place in Path(table.__file__).parent.glob("*.py")}
+    uses = re.compile(r"^from osmia\.vm\.helpers\.table import .*\b(native_)?helper\b", re.M)
+    registering = {place for place, text in texts.items() if uses.search(text)} - {"__init__"}
+    assert registering <= table._MODULES.keys()
 
 
 def test_what_is_declared_of_a_helper_is_as_long_as_its_prototype() -> None:

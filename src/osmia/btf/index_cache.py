@@ -1,54 +1,57 @@
 """The index of the kernel's BTF, kept on disk: the next process need not walk 130,000 types.
 
-An index is where each type's record starts, the name offsets of all types in one column,
-and the strings that hold a flavour. It is found under the checksums and sizes of the types
-and strings that it was made of, whatever release or build id a kernel claims: an index of
-other types is never taken for theirs. The checksums take 2 ms, so a second file remembers
-them as long as the machine runs, under a name for what the kernel cannot change until then.
+An index is where each type's record starts, as far as somebody walked (see `partial_index`),
+where those of some kinds may be and the offsets of their names (see `record_search`), and the
+strings that hold a flavour. It is found under the sizes of the types and strings that it was
+made of and their identity: the kernel's build id, which its linker made of all that is in it.
+Without one the checksums take its place, in 2 ms.
 
 Reading is safe. The cache's directory belongs to this user, and nobody else can write there
 or above. A file that was cut off or damaged fails its length or its checksum and counts as
 missing. Even then the reader takes no record on trust: each must lie inside the types, have
-the length that its kind has, end where the next starts, and bear the name that the column
-says, or it is an ObjectFormatError and the file goes. What is left is a file that this very
-user forged to leave types out; who can do that can change this process too.
+the length that its kind has, and end where the next starts, or it is an ObjectFormatError and
+the file goes. What is left is a file that this very user forged to leave types out; who can do
+that can change this process too.
 
-Writers replace files whole. A file has at most 8 bytes a type and the flavoured strings, and
-those of the kernels used last are kept.
+Writers replace files whole. A file has at most 4 bytes a type, 8 for those of the kinds looked
+for, and the flavoured strings, and those of the kernels used last are kept.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import struct
+from array import array
 from functools import cached_property
 from io import RawIOBase
 from zlib import crc32
 
 from osmia import cache
-from osmia.btf.layout import RECORD_WORDS
+from osmia.btf.names import NameColumn
+from osmia.btf.record_search import KindColumn
 from osmia.btf.strings import StringSection
 from osmia.named_tuples import NamedTuple
 
 _INDEXES = "btf/indexes"
 _KEPT = 4
-#: From a BTF's identity to the name of its index.
-_IDENTITIES = "btf/identities"
-_IDENTITIES_KEPT = 32
 #: In the host's byte order, like all that follows it: another host's file is none.
 _MAGIC = 0x4F53_4D49
-_VERSION = 1
-#: Magic number, version, number of types, size of the flavoured strings, checksum of the rest.
-_HEADER = struct.Struct("=IIIII")
+_VERSION = 2
+#: Magic number, version, number of parts, checksum of the rest. The parts' numbers and sizes in
+#: bytes follow, then the parts.
+_HEADER = struct.Struct("=IIII")
+_PART = struct.Struct("=II")
+#: The parts: positions; flavoured strings; by kind, where its records may be, and their names.
+_POSITIONS, _FLAVOURED, _PLACES, _NAMES = 0, 1, 0x100, 0x200
+_MOST_PARTS = 64
 
 
 class KeptIndex(NamedTuple):
-    """An index as it was kept; `positions` in words, `column` 4 bytes a type in host order."""
+    """An index as it is kept, numbers in words; `flavoured` is None if nobody asked."""
 
-    positions: memoryview
-    column: bytes
-    flavoured: list[str]
+    positions: array[int]
+    flavoured: list[str] | None
+    columns: dict[int, KindColumn]
 
 
 class IndexFile:
@@ -65,27 +68,8 @@ class IndexFile:
     @cached_property
     def name(self) -> str:
         """The file's name, which only this content has."""
-        remembered = self._remembered_name()
-        if remembered:
-            return remembered
-        checksums = f"{crc32(self._words):08x}{crc32(self._strings.view()):08x}"
-        name = f"{checksums}-{self._sizes}"
-        if self._identity and cache.lasts():
-            with contextlib.suppress(OSError):
-                path = cache.write(_IDENTITIES, self._identity, name.encode(), durable=False)
-                cache.prune(path.parent, _IDENTITIES_KEPT)
-        return name
-
-    @property
-    def _sizes(self) -> str:
-        return f"{self._words.nbytes:x}-{len(self._strings):x}"
-
-    def _remembered_name(self) -> str:
-        if not self._identity or not cache.lasts():
-            return ""
-        name = (cache.read(_IDENTITIES, self._identity) or b"").decode("ascii", "replace")
-        whole = re.fullmatch(r"[0-9a-f]{16}-(.+)", name)
-        return name if whole is not None and whole[1] == self._sizes else ""
+        content = self._identity or f"{crc32(self._words):08x}{crc32(self._strings.view()):08x}"
+        return f"{content}-{self._words.nbytes:x}-{len(self._strings):x}"
 
     def load(self) -> KeptIndex | None:
         """The index that an earlier process kept; None when there is none that is whole."""
@@ -99,32 +83,35 @@ class IndexFile:
         return None
 
     def _read(self, file: RawIOBase) -> KeptIndex | None:
-        header = file.read(_HEADER.size)
-        if header is None or len(header) != _HEADER.size:
+        header = file.read(_HEADER.size) or b""
+        if len(header) != _HEADER.size:
             return None
-        magic, version, count, flavoured, checksum = _HEADER.unpack(header)
-        if (magic, version) != (_MAGIC, _VERSION):
+        magic, version, count, checksum = _HEADER.unpack(header)
+        if (magic, version) != (_MAGIC, _VERSION) or count > _MOST_PARTS:
             return None
-        if count > len(self._words) // RECORD_WORDS or flavoured > len(self._strings):
+        table = file.read(count * _PART.size) or b""
+        if len(table) != count * _PART.size:
             return None
-        # Each part is read into its own memory: 500 kB less to copy.
-        parts = [file.read(size) or b"" for size in (4 * count, 4 * count, flavoured + 1)]
-        positions, column, strings = parts
-        if (len(positions), len(column), len(strings)) != (4 * count, 4 * count, flavoured):
+        sizes = dict(_PART.iter_unpack(table))
+        if max(sizes.values(), default=0) > self._words.nbytes + len(self._strings):
             return None
-        if crc32(strings, crc32(column, crc32(positions))) != checksum:
+        parts = {number: file.read(size) or b"" for number, size in sizes.items()}
+        found = crc32(table)
+        for part in parts.values():
+            found = crc32(part, found)
+        whole = all(len(parts[number]) == size for number, size in sizes.items())
+        if found != checksum or not whole or file.read(1):
             return None
-        text = strings.decode("utf-8", "surrogateescape")
-        names = text.split("\0") if text else []
-        return KeptIndex(memoryview(positions).cast("I"), column, names)
+        return _unpacked(parts)
 
-    def keep(self, positions: memoryview, column: bytes, flavoured: list[str]) -> None:
+    def keep(self, index: KeptIndex) -> None:
         """Keep an index for later processes, where that is possible."""
         if not cache.lasts():
             return
-        strings = "\0".join(flavoured).encode("utf-8", "surrogateescape")
-        body = b"".join((positions, column, strings))
-        header = _HEADER.pack(_MAGIC, _VERSION, len(positions), len(strings), crc32(body))
+        parts = _packed(index)
+        table = b"".join(_PART.pack(number, len(part)) for number, part in parts.items())
+        body = b"".join((table, *parts.values()))
+        header = _HEADER.pack(_MAGIC, _VERSION, len(parts), crc32(body))
         with contextlib.suppress(OSError):
             path = cache.write(_INDEXES, self.name, header + body, durable=False)
             cache.prune(path.parent, _KEPT)
@@ -133,3 +120,32 @@ class IndexFile:
         """Remove the file, which does not fit what it is named for."""
         with contextlib.suppress(OSError):
             (cache.directory(_INDEXES) / self.name).unlink(missing_ok=True)
+
+
+def _packed(index: KeptIndex) -> dict[int, bytes]:
+    """The parts of a file."""
+    parts = {_POSITIONS: index.positions.tobytes()}
+    if index.flavoured is not None:
+        strings = "\0".join(index.flavoured)
+        parts[_FLAVOURED] = strings.encode("utf-8", "surrogateescape")
+    for kind, column in index.columns.items():
+        parts[_PLACES | kind] = column.places.tobytes()
+        parts[_NAMES | kind] = column.names.column
+    return parts
+
+
+def _unpacked(parts: dict[int, bytes]) -> KeptIndex | None:
+    """The index in a file's parts; None where they do not belong together."""
+    if any(len(part) % 4 for number, part in parts.items() if number != _FLAVOURED):
+        return None
+    text = parts.get(_FLAVOURED, b"").decode("utf-8", "surrogateescape")
+    columns = {}
+    for number, places in parts.items():
+        if number & _PLACES:
+            names = parts.get(number ^ _PLACES ^ _NAMES, b"")
+            if len(names) != len(places):
+                return None
+            columns[number ^ _PLACES] = KindColumn(array("I", places), NameColumn(names))
+    positions = array("I", parts.get(_POSITIONS, b""))
+    flavoured = text.split("\0") if text else []
+    return KeptIndex(positions, flavoured if _FLAVOURED in parts else None, columns)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
+import struct
 from functools import lru_cache
-from pathlib import Path
 
 from osmia.btf.reader import BTF
 from osmia.errors import NotSupportedError
+from osmia.paths import Path
 
-_DIRECTORY = Path("/sys/kernel/btf")
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_DIRECTORY = "/sys/kernel/btf"
+_NOTES = "/sys/kernel/notes"
+#: An ELF note: sizes of its name and content, its type. That of a build id.
+_NOTE = struct.Struct("=III")
+_BUILD_ID = 3
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -22,10 +27,10 @@ def kernel_btf() -> BTF:
     Raises NotSupportedError where the kernel shows none (before 5.4, or built without
     CONFIG_DEBUG_INFO_BTF).
     """
-    path = _DIRECTORY / "vmlinux"
+    path = f"{_DIRECTORY}/vmlinux"
     # pahole writes it through libbpf, which stores each string once and whole.
     data = _mapped(path) or _contents(path, "the kernel")
-    return BTF(data, name=str(path), unique_strings=True, keep_index=True, identity=_identity(path))
+    return BTF(data, name=path, unique_strings=True, keep_index=True, identity=_build_id())
 
 
 def module_btf(name: str) -> BTF:
@@ -35,11 +40,11 @@ def module_btf(name: str) -> BTF:
     a module that is not loaded or has no BTF.
     """
     file_name = name.replace("-", "_")
-    path = _DIRECTORY / file_name
+    path = f"{_DIRECTORY}/{file_name}"
     if file_name == "vmlinux" or not _MODULE_NAME.fullmatch(file_name):
         raise NotSupportedError(f"{name!r} is not the name of a kernel module")
     try:
-        inode = path.stat().st_ino
+        inode = Path(path).stat().st_ino
     except FileNotFoundError:
         raise NotSupportedError(f"module {name} is not loaded or has no BTF") from None
     return _module(file_name, inode)
@@ -48,46 +53,55 @@ def module_btf(name: str) -> BTF:
 @lru_cache(maxsize=256)
 def _module(name: str, _inode: int) -> BTF:
     """`_inode` changes when a module is loaded again, perhaps with other types."""
-    path = _DIRECTORY / name
-    return BTF(_contents(path, f"module {name}"), base=kernel_btf(), name=str(path))
+    path = f"{_DIRECTORY}/{name}"
+    return BTF(_contents(path, f"module {name}"), base=kernel_btf(), name=path)
 
 
 def module_names() -> list[str]:
     """The loaded modules that have BTF, by name."""
-    if not _DIRECTORY.is_dir():
+    directory = Path(_DIRECTORY)
+    if not directory.is_dir():
         return []
-    return sorted(path.name for path in _DIRECTORY.iterdir() if path.name != "vmlinux")
+    return sorted(path.name for path in directory.iterdir() if path.name != "vmlinux")
 
 
-def _contents(path: Path, owner: str) -> bytes:
+def _contents(path: str, owner: str) -> bytes:
     try:
-        return path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise NotSupportedError(f"{owner} has no BTF in {_DIRECTORY}", since="5.4") from None
 
 
-def _identity(path: Path) -> str:
-    """A name for what the file holds while this machine runs; "" where the boot has none.
-
-    A kernel's types do not change while it runs. Were another file mounted here, it would be
-    on another device, or of another time.
-    """
+def _build_id() -> str:
+    """The running kernel's, which its linker made of all that is in it; "" where it has none."""
     try:
-        boot = _BOOT_ID.read_text("ascii").strip()
+        notes = Path(_NOTES).read_bytes()
     except OSError:
         return ""
-    status = path.stat()
-    return f"{boot}-{status.st_dev:x}-{status.st_ino:x}-{status.st_mtime_ns:x}"
+    start = 0
+    while start + _NOTE.size <= len(notes):
+        name_size, size, kind = _NOTE.unpack_from(notes, start)
+        name = start + _NOTE.size
+        content = name + (name_size + 3 & ~3)
+        if kind == _BUILD_ID and notes[name : name + name_size] == b"GNU\0":
+            return notes[content : content + size].hex()
+        start = content + (size + 3 & ~3)
+    return ""
 
 
-def _mapped(path: Path) -> mmap.mmap | None:
+def _mapped(path: str) -> mmap.mmap | None:
     """The file's bytes where they are, None where it cannot be mapped (kernels before 6.16).
 
     Copying 5.5 MB into new memory would take 5 ms. Python keeps a descriptor of what is
     mapped: one, closed on exec, for as long as the process uses the kernel's types.
     """
     try:
-        with path.open("rb", buffering=0) as file:
-            return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     except (OSError, ValueError):
         return None
+    finally:
+        os.close(descriptor)

@@ -152,31 +152,28 @@ def index_types(words: memoryview, name: str, types_start: int, first_id: int) -
     """
     strides: dict[int, int] = {}
     sections: list[int] = []
-    positions = array("I", _starts(words[1:], strides, sections, name, types_start))
-    if positions:
-        last = positions[-1]
-        end = last + record_words(words[last + 1], name, types_start + 4 * last)
-    else:
-        last = end = 0
+    positions = array("I", record_starts(words[1:], strides, sections, name, types_start))
+    end = end_of_record(words, positions[-1], name, types_start) if positions else 0
     if end != len(words):
-        number = first_id + len(positions) - (end > len(words))
-        problem = f"type {number} reaches past the end of the types"
-        offset = types_start + 4 * (last if end > len(words) else end)
-        raise ObjectFormatError(problem, file=name, offset=offset)
+        raise cut_off(positions, end, len(words), name, types_start, first_id)
     infos = frozenset(strides).union(words[position + 1] for position in sections)
     return TypeIndex(memoryview(positions), sections, infos)
 
 
-def _starts(
-    infos: memoryview, strides: dict[int, int], sections: list[int], name: str, types_start: int
+def record_starts(
+    infos: memoryview,
+    strides: dict[int, int],
+    sections: list[int],
+    name: str,
+    types_start: int,
+    position: int = 0,
 ) -> Iterator[int]:
-    """Where records start; `infos` are the words from the first record's `info` on.
+    """Where records start, from `position` on; `infos` are the words from the first `info` on.
 
     This loop runs once for each of the kernel's 130,000 types: it has no test for the
     end and none for a new `info` word, both are exceptions, which cost nothing until
     they are raised. A data section, of which there are few, is new each time.
     """
-    position = 0
     while True:
         try:
             while True:
@@ -194,6 +191,21 @@ def _starts(
             position += stride
         except IndexError:
             return
+
+
+def end_of_record(words: memoryview, position: int, name: str, types_start: int) -> int:
+    """Where the record that starts at `position` ends, which may be behind the last word."""
+    return position + record_words(words[position + 1], name, types_start + 4 * position)
+
+
+def cut_off(
+    positions: array[int], end: int, size: int, name: str, types_start: int, first_id: int
+) -> ObjectFormatError:
+    """The error for records that do not end where the words do, at `size`."""
+    number = first_id + len(positions) - (end > size)
+    problem = f"type {number} reaches past the end of the types"
+    place = positions[-1] if end > size else end
+    return ObjectFormatError(problem, file=name, offset=types_start + 4 * place)
 
 
 def kind_in(info: int) -> int:

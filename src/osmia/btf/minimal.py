@@ -39,7 +39,7 @@ class Minimiser:
 
     def __init__(self, kernel: BTF) -> None:
         self.kernel = kernel
-        self._candidates = Candidates(kernel, {})
+        self._candidates = Candidates(kernel, dict)
         #: The types to keep, and whether what they point to is kept too.
         self._kept: dict[int, bool] = {}
         self._members: dict[int, set[int]] = {}

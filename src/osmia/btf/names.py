@@ -26,7 +26,7 @@ class NameColumn:
         self._used: frozenset[int] | None = None
 
     @classmethod
-    def gathered(cls, words: memoryview, positions: memoryview) -> NameColumn:
+    def gathered(cls, words: memoryview, positions: Iterable[int]) -> NameColumn:
         """The column of the records that start at `positions`."""
         return cls(array("I", [words[position] for position in positions]).tobytes())
 

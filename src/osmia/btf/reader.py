@@ -12,14 +12,12 @@ from osmia.arguments import explained, names_wrong_arguments
 from osmia.btf import sizes
 from osmia.btf.decode import decode_type
 from osmia.btf.layout import (
-    RECORD_WORDS,
     ByteOrder,
     TypeIndex,
     index_types,
     kind_in,
     native_words,
     parse_header,
-    record_words,
 )
 from osmia.btf.names import NameColumn
 from osmia.btf.strings import StringSection
@@ -27,10 +25,15 @@ from osmia.btf.types import MODIFIERS, Kind, Type, Void
 from osmia.errors import ObjectFormatError
 
 if TYPE_CHECKING:
-    from osmia.btf.index_cache import IndexFile, KeptIndex
+    from array import array
+
+    from osmia.btf.partial_index import PartialIndex
 
 #: As deep as libbpf follows typedefs, qualifiers and arrays; no compiler goes deeper.
 MAX_RESOLVE_DEPTH = 32
+
+#: So many places where a name may stand are searched one by one in a large BTF.
+_FEW_OFFSETS = 4
 
 #: What is most likely wrong where a BTF without base has names that are not in it.
 _SPLIT = "types on top of others (split BTF): name the base"
@@ -82,11 +85,10 @@ class BTF:
         )
         self._check_strings()
         self._words = native_words(view[header.types_start : header.types_end], header.byteorder)
-        self._names: NameColumn | None = None
         self._flavoured: list[str] | None = None
         self._keep_index = keep_index
         self._identity = identity
-        self._restored = False
+        self._unchecked = 0  # rows below were kept by another process
         self._types: dict[int, Type] = {}
         self._strings: dict[int, str] = {}
         self._layouts: dict[int, tuple[int, int]] = {}
@@ -125,41 +127,41 @@ class BTF:
         return self._first_id
 
     @cached_property
-    def _positions(self) -> memoryview:
-        kept = self._kept
-        return self._walked.positions if kept is None else kept.positions
+    def _positions(self) -> memoryview | array[int]:
+        """Where records start: of a partial index, as far as that is known."""
+        if not self._keep_index:
+            return self._walked.positions
+        self._unchecked = self._partial.restored
+        return self._partial.positions
+
+    @property
+    def _all_positions(self) -> memoryview | array[int]:
+        return self._partial.whole() if self._keep_index else self._positions
 
     @cached_property
-    def _kept(self) -> KeptIndex | None:
-        """What an earlier process kept; it brings the names and flavours with it."""
-        kept = self._index_file.load() if self._keep_index else None
-        if kept is not None:
-            self._flavoured, self._names = kept.flavoured, NameColumn(kept.column)
-            self._restored = True
-        return kept
+    def _partial(self) -> PartialIndex:
+        from osmia.btf.index_cache import IndexFile
+        from osmia.btf.partial_index import PartialIndex
+        from osmia.btf.record_search import RecordSearch
+
+        header, words, mapped = self._header, self._words, self._data.obj
+        data = mapped if isinstance(mapped, mmap.mmap) else self._data
+        places = header.types_start, header.types_end
+        search = RecordSearch(data, *places, words, header.byteorder)
+        file = IndexFile(words, self._text, self._identity)
+        return PartialIndex(words, search, file, self.name, places[0], self._first_id)
 
     @cached_property
     def _walked(self) -> TypeIndex:
         return index_types(self._words, self.name, self._header.types_start, self._first_id)
 
-    @property
-    def _column(self) -> NameColumn:
-        positions = self._positions  # restores the column too, where an index was kept
-        if self._names is None:
-            self._names = NameColumn.gathered(self._words, positions)
-            if self._keep_index:
-                self._index_file.keep(positions, self._names.column, self.flavoured_strings())
-        return self._names
-
     @cached_property
-    def _index_file(self) -> IndexFile:
-        from osmia.btf.index_cache import IndexFile
-
-        return IndexFile(self._words, self._text, self._identity)
+    def _names(self) -> NameColumn:
+        return NameColumn.gathered(self._words, self._all_positions)
 
     def __len__(self) -> int:
         """The number of types, `void` and those of the base included."""
-        return self._first_id + len(self._positions)
+        return self._first_id + len(self._all_positions)
 
     def __iter__(self) -> Iterator[int]:
         """All ids from 1 on, those of the base included."""
@@ -207,12 +209,13 @@ class BTF:
             other._types.pop(type_id, None)
             infos.add(other.words(type_id)[1])
         other._walked = walked._replace(infos=frozenset(infos))
+        other._positions, other._keep_index, other._unchecked = walked.positions, False, 0
         return other
 
     def check_complete(self) -> None:
         """See that names lie in the strings; ObjectFormatError for split BTF without its base."""
         size = self.string_size
-        if any(self._words[position] >= size for position in self._positions):
+        if any(self._words[position] >= size for position in self._all_positions):
             raise ObjectFormatError(f"these are {_SPLIT}", file=self.name)
 
     def string(self, offset: int) -> str:
@@ -258,10 +261,12 @@ class BTF:
 
     def flavoured_strings(self) -> list[str]:
         """The strings with "___" in them, which may be names with a flavour."""
-        if self._flavoured is None and self._kept is not None:
-            return self._kept.flavoured
+        if self._flavoured is None and self._keep_index:
+            self._flavoured = self._partial.flavoured
         if self._flavoured is None:  # no type is needed for that: nothing is walked
             self._flavoured = self.strings_containing(b"___")
+            if self._keep_index:
+                self._partial.note_flavoured(self._flavoured)
         return self._flavoured
 
     def type(self, type_id: int) -> Type:
@@ -285,7 +290,10 @@ class BTF:
             return self.base.words(type_id)
         start = self._position_of(type_id)
         positions, row = self._positions, type_id - self._first_id + 1
-        end = positions[row] if row < len(positions) else len(self._words)
+        if row < len(positions):
+            end = positions[row]
+        else:
+            end = self._partial.end if self._keep_index else len(self._words)
         return self._words[start:end].tolist()
 
     def records(self) -> tuple[memoryview, memoryview]:
@@ -293,45 +301,34 @@ class BTF:
 
         Without those of the base.
         """
-        return self._words, self._positions
+        return self._words, memoryview(self._all_positions)
 
     def _position_of(self, type_id: int) -> int:
         positions = self._positions
         try:
             row = type_id - self._first_id
-            position: int = positions[row] if 0 <= row < len(positions) else -1
+            position: int = positions[row] if 0 <= row < len(positions) else self._further(row)
         except TypeError as error:
             raise explained(error, BTF.type, type_id=type_id) from None
         if position < 0:
             problem = f"type {type_id} does not exist; there are {len(self)}"
             raise ObjectFormatError(problem, file=self.name)
-        if self._restored:
-            self._check_row(row)
+        if row < self._unchecked:
+            self._partial.check(row)
         return position
+
+    def _further(self, row: int) -> int:
+        """The position of a row that is not in the index yet; -1 when there is none."""
+        if row < 0 or not self._keep_index:
+            return -1
+        self._partial.reach(row)
+        return self._positions[row] if row < len(self._positions) else -1
 
     def _is_of_base(self, type_id: int) -> bool:
         try:
             return type_id < self._first_id
         except TypeError as error:
             raise explained(error, BTF.type, type_id=type_id) from None
-
-    def _check_row(self, row: int) -> None:
-        """See that a kept index says of one type what the data says."""
-        if not self._row_fits(row):
-            self._index_file.discard()
-            problem = f"the index kept in the cache ({self._index_file.name}) does not fit"
-            raise ObjectFormatError(problem, file=self.name)
-
-    def _row_fits(self, row: int) -> bool:
-        words, positions = self._words, self._positions
-        start = positions[row]
-        end = positions[row + 1] if row + 1 < len(positions) else len(words)
-        if start + RECORD_WORDS > len(words) or words[start] != self._column.offset_of(row):
-            return False
-        try:
-            return start + record_words(words[start + 1], self.name, start) == end
-        except ObjectFormatError:  # it points to what is no record
-            return False
 
     def record_offset(self, type_id: int) -> int:
         """Where the type's record starts in `to_bytes()`, in bytes; not for the base's types."""
@@ -382,7 +379,7 @@ class BTF:
             return
         if self.base is not None:
             yield from self.base._find(name, kinds)
-        if kinds == _DATA_SECTIONS and self._names is None and not self._keep_index:
+        if kinds == _DATA_SECTIONS and "_names" not in self.__dict__ and not self._keep_index:
             # The few that there are, before a column is made of all names.
             walked, words = self._walked, self._words
             for place in walked.data_sections:
@@ -392,7 +389,11 @@ class BTF:
         offsets = self._offsets_of(name)
         if not offsets:
             return
-        for row in self._column.rows(offsets):
+        if self._keep_index and len(offsets) <= _FEW_OFFSETS:
+            rows = self._partial.rows(offsets, kinds)
+        else:
+            rows = self._names.rows(offsets)
+        for row in rows:
             type_id = self._first_id + row
             kind = self.kind_of(type_id)
             if not kinds or kind in kinds:

@@ -10,9 +10,9 @@ kinds are never equal.
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
 from typing import TypeAlias
 
+from osmia.enums import IntEnum, IntFlag
 from osmia.named_tuples import NamedTuple
 
 

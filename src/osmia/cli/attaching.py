@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -14,6 +14,9 @@ from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.programs.program import KernelProgram
 from osmia.object import AttachType, MapType, ProgramType
 from osmia.records import dataclass
+
+if TYPE_CHECKING:
+    from osmia.cli.sampling import Sampling
 
 _CLASSIC_CLASSIFIERS = ("tc", "classifier")
 _CGROUP_TYPES = (
@@ -40,6 +43,7 @@ class Places:
     direction: Direction = ""
     cgroup: str = ""
     pid: int = 0
+    sampling: Sampling | None = None
 
 
 class MissingPlaceError(OsmiaError):
@@ -54,6 +58,9 @@ def attach_all(loaded: KernelObject, places: Places, undo: ExitStack) -> list[Li
     """
     links: list[Link] = []
     missing: list[str] = []
+    types = {program.type for program in loaded.programs.values()}
+    if places.sampling is not None and ProgramType.PERF_EVENT not in types:
+        raise click.UsageError("--perf-event: there is no program of perf events")
     for program in loaded.programs.values():
         if program.type is ProgramType.STRUCT_OPS:
             continue
@@ -86,6 +93,12 @@ def _attach(program: KernelProgram, places: Places) -> Link:
             return program.attach(interface, **_direction(program, places))
         case kind if kind in _CGROUP_TYPES or _is_cgroup_lsm(program):
             return program.attach(_place(program, places.cgroup, "--cgroup"))
+        case ProgramType.PERF_EVENT:
+            if places.sampling is None:
+                raise MissingPlaceError(
+                    f"program {program.name!r} (perf_event) needs --perf-event, such as cpu-clock"
+                )
+            return places.sampling.attach(program, places.pid)
         case ProgramType.SK_LOOKUP | ProgramType.FLOW_DISSECTOR:
             return program.attach()
     if program.definition is None or not program.definition.auto_attach:

@@ -16,6 +16,7 @@ from osmia import btf as types
 from osmia.btf import BTF
 from osmia.btf.function_words import function_signature
 from osmia.btf.types import IntEncoding
+from osmia.cli.json_values import plain
 from osmia.errors import ObjectFormatError
 
 #: From the bytes of a value to what JSON says.
@@ -23,8 +24,31 @@ Writer: TypeAlias = Callable[[bytes], Any]
 
 #: Types in each other, before something is wrong with them.
 _MAX_DEPTH = 64
+#: Of more the writers of `formatters` are not made.
+_MOST_MEMBERS = 64
 _SIGNED = {1: "b", 2: "h", 4: "i", 8: "q"}
 _QUALIFIERS = (types.Const, types.Volatile, types.Restrict, types.TypeTag)
+
+
+def is_regular(btf: BTF, type_id: int, depth: int = 0) -> bool:
+    """Whether nothing in the type is written otherwise than its codec says, but for text, bytes
+    and enumerators: no bit fields, no anonymous members, no data sections."""
+    match btf.type(btf.resolve(type_id)):
+        case types.Int() as integer:
+            return integer.bits == 8 * integer.size and not integer.is_char
+        case types.Ptr() | types.Enum() | types.Enum64():
+            return True
+        case types.Array() as array:
+            return depth < _MAX_DEPTH and is_regular(btf, array.element, depth + 1)
+        case types.Struct() | types.Union() as composite:
+            return len(composite.members) <= _MOST_MEMBERS and all(
+                each.name
+                and not each.bitfield_size
+                and depth < _MAX_DEPTH
+                and is_regular(btf, each.type_id, depth + 1)
+                for each in composite.members
+            )
+    return False
 
 
 class Writers:
@@ -71,7 +95,8 @@ class Writers:
             case types.DataSec() as section:
                 return self._section(section)
             case types.Float(size=4 | 8 as size):
-                return self._unpacked("f" if size == 4 else "d")
+                number = self._unpacked("f" if size == 4 else "d")
+                return lambda data: plain(number(data))
             case types.Float():
                 return list
         raise ObjectFormatError(f"type {type_id} has no values", file=self._btf.name or None)
@@ -186,9 +211,16 @@ class Writers:
 
 def _text_or(numbers: Writer) -> Writer:
     def write(data: bytes) -> Any:
-        text, end, _ = data.partition(b"\0")
-        if end and (not text or (text.isascii() and text.decode("ascii").isprintable())):
-            return text.decode("ascii")
-        return numbers(data)
+        text = text_in(data)
+        return numbers(data) if text is None else text
 
     return write
+
+
+def text_in(data: bytes) -> str | None:
+    """A `char` array's text, None where to bpftool it is none: without NUL, not printable ASCII."""
+    text, end, _ = data.partition(b"\0")
+    if not end or not text.isascii():
+        return None
+    shown = text.decode("ascii")
+    return shown if shown.isprintable() else None

@@ -1,27 +1,27 @@
-"""Map entries as tables and as bpftool's JSON: typed where there is BTF, else hexadecimal."""
+"""Entries of maps as tables and as bpftool's JSON: typed where there is BTF, else hexadecimal."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from osmia.cli.formats import Formats, says_more
+from osmia.cli.json_values import typed
 from osmia.cli.output import Output, hex_list
 from osmia.cli.typed_text import print_entries, typed_text
 from osmia.engine.maps import KeyedMap, MapOfMaps, ReferenceMap
 from osmia.values import Codec
 
 if TYPE_CHECKING:
-    from osmia.cli.bpftool_values import Writer
-
-Pair = tuple[bytes, bytes]
+    from osmia.cli.map_json import TypesOf
 
 
 class Entries:
-    """The entries of a map. Keys and values are taken as the kernel's bytes and shown both ways."""
+    """What the entries of a map are: keys and values as the kernel's bytes, shown both ways."""
 
-    def __init__(self, source: KeyedMap) -> None:
+    def __init__(self, source: KeyedMap, formats: Formats | None = None) -> None:
         self.map = source
         info = source.info
         typed_key = info.btf_id and info.btf_key_type_id
@@ -31,55 +31,56 @@ class Entries:
         self.value_codec = source.value_codec if typed_value else None
         if isinstance(source, ReferenceMap):
             self.value_codec = source.value_codec  # an id, whatever BTF says
-
-    def __iter__(self) -> Iterator[Pair]:
-        key_size, value_size = self.map.key_size, self.map.entry_value_size
-        for keys, values in ((bytes(k), bytes(v)) for k, v in self.map.raw.read()):
-            for index in range(len(keys) // key_size):
-                key = keys[index * key_size : (index + 1) * key_size]
-                yield key, values[index * value_size : (index + 1) * value_size]
-
-    def described(self) -> Iterator[dict[str, Any]]:
-        """All entries as JSON has them."""
-        return (self.describe(key, value) for key, value in self)
+        formats = formats or Formats()
+        #: The same with what they mean, or are asked to: what people see and give.
+        self.shown_key, self.shown_value = formats.map_types(
+            source, source.name, self.key_codec, self.value_codec
+        )
+        formats.check(f"map {source.name!r}")
+        #: Whether JSON shows what they mean beside the values.
+        self.says_more = says_more(self.shown_key, self.shown_value)
 
     @cached_property
-    def writers(self) -> tuple[Writer, Writer]:
+    def types(self) -> tuple[TypesOf, TypesOf]:
         """What writes typed keys and values as bpftool's JSON has them."""
-        from osmia.cli.map_json import writers  # of types, which tables do without
+        from osmia.cli.map_json import types_of  # much of types, which tables do without
 
-        return writers(self.map, self.key_codec, self.value_codec)
+        return types_of(self.map, self.key_codec, self.value_codec)
 
     def describe(self, key: bytes, value: bytes) -> dict[str, Any]:
-        """One entry as JSON has it: the bytes, and typed values under "formatted"."""
+        """One entry as JSON has it: the bytes, typed values under "formatted", as bpftool has them,
+        and under "shown" what these mean, if anything."""
         entry = self._entry(key, value, hex_list, hex_list)
         if isinstance(self.map, MapOfMaps):
             entry["inner_map_id"] = int.from_bytes(value, sys.byteorder)
-        if self.key_codec is None and self.value_codec is None:
-            return entry
-        return {**entry, "formatted": self._entry(key, value, *self.writers)}
+        if self.key_codec or self.value_codec:
+            entry["formatted"] = self._entry(key, value, *(each.writer for each in self.types))
+        if self.says_more:
+            entry["shown"] = self._typed(key, value, self.shown_key, self.shown_value)
+        return entry
 
-    def print(self, output: Output, pairs: Iterable[Pair] | None = None) -> None:
-        """A table of all entries, or of `pairs`."""
-        print_entries(
-            output,
-            self.key_codec,
-            self.value_codec,
-            (self._decoded(*pair) for pair in (self if pairs is None else pairs)),
-            per_cpu=bool(self.map.cpus),
-        )
+    def print(self, output: Output, key: bytes, value: bytes) -> None:
+        """A table of one entry."""
+        entries = [self._decoded(key, value)]
+        cpus = bool(self.map.cpus)
+        print_entries(output, self.shown_key, self.shown_value, entries, per_cpu=cpus)
 
     def key_text(self, key: bytes) -> str:
         """A key, typed or in hexadecimal."""
-        return typed_text(self.key_codec, _value(self.key_codec, key))
+        return typed_text(self.shown_key, _value(self.shown_key, key))
 
     def _decoded(self, key: bytes, value: bytes) -> tuple[Any, Any]:
-        codec = self.value_codec
+        codec = self.shown_value
         if self.map.cpus:
-            return _value(self.key_codec, key), [
+            return _value(self.shown_key, key), [
                 _value(codec, part) for part in self._by_cpu(value)
             ]
-        return _value(self.key_codec, key), _value(codec, value)
+        return _value(self.shown_key, key), _value(codec, value)
+
+    def _typed(
+        self, key: bytes, value: bytes, key_codec: Codec | None, value_codec: Codec | None
+    ) -> dict[str, Any]:
+        return self._entry(key, value, _decoder(key_codec), _decoder(value_codec))
 
     def _entry(
         self,
@@ -99,6 +100,10 @@ class Entries:
         for cpu in range(self.map.cpus):
             start = cpu * self.map.slot_size
             yield value[start : start + self.map.value_size]
+
+
+def _decoder(codec: Codec | None) -> Callable[[bytes], Any]:
+    return hex_list if codec is None else lambda data: typed(codec, codec.decode(data), data)
 
 
 def _value(codec: Codec | None, data: bytes) -> Any:

@@ -17,6 +17,7 @@ from osmia.cli.sources import open_source
 from osmia.cli.typed_text import typed_text
 from osmia.formats.listing import list_function
 from osmia.object import DataSection, Extern, Function, Linkage, Map, Object, Program
+from osmia.values.meant import meant_codec
 
 #: Characters of an initial value in a table; -v shows all.
 _VALUE_WIDTH = 60
@@ -166,7 +167,8 @@ def _globals(obj: Object) -> Any:
 
 
 def _value_text(obj: Object, name: str) -> str:
-    return typed_text(obj.data.slot(name).codec, obj.data[name])
+    codec = meant_codec(obj.data.slot(name).codec, name)
+    return typed_text(codec, obj.data[name])
 
 
 def _type(obj: Object, type_id: int) -> str | None:

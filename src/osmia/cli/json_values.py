@@ -8,7 +8,9 @@ from enum import IntEnum, IntFlag
 from typing import Any
 
 from osmia.values import ArrayCodec, Codec, EnumMember, StringCodec, Struct, StructCodec
+from osmia.values.meant import MeantCodec
 from osmia.values.scalars import WideIntCodec
+from osmia.values.struct_value import StructType
 
 #: More bits are text: most readers of JSON would round the number.
 _NUMBER_BITS = 64
@@ -57,6 +59,8 @@ def typed(codec: Codec | None, value: Any, raw: bytes | None = None) -> Any:
     whatever its value.
     """
     match codec:
+        case MeantCodec() if not isinstance(value, bytes) or len(value) == codec.size:
+            return plain(codec.json(value))
         case StringCodec() if isinstance(value, str) and not value.isprintable():
             return _characters(codec, value, raw)
         case WideIntCodec() if isinstance(value, int) and 8 * codec.size > _NUMBER_BITS:
@@ -69,15 +73,15 @@ def typed(codec: Codec | None, value: Any, raw: bytes | None = None) -> Any:
             parts = (raw[start : start + element.size] for start in starts)
             return [typed(element, *each) for each in zip(value, parts, strict=True)]
         case StructCodec() if isinstance(value, Struct):
-            return _struct(value)
+            return _struct(value, codec)
     return plain(value)
 
 
-def _struct(value: Struct) -> dict[str, Any]:
+def _struct(value: Struct, codec: StructType | None = None) -> dict[str, Any]:
     raw = bytes(value)
     return {
         _unicode(name): typed(codec, value[name], raw[offset : offset + (codec.size or len(raw))])
-        for name, codec, offset, *_ in value._codec.fields
+        for name, codec, offset, *_ in (codec or value._codec).fields
     }
 
 

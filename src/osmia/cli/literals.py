@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from osmia.values import Codec, StringCodec
+from osmia.values.meant import MeantCodec
 
 
 def parse_literal(text: str, codec: Codec | None = None) -> Any:
@@ -17,7 +18,7 @@ def parse_literal(text: str, codec: Codec | None = None) -> Any:
     whatever is none of them is text: an enumerator's name, or the contents of a char array.
     Where the type is text, everything is, but for JSON strings.
     """
-    if isinstance(codec, StringCodec) and not (text.startswith('"') and text.endswith('"')):
+    if _is_text(codec) and not (text.startswith('"') and text.endswith('"')):
         return text
     try:
         return parse_integer(text)
@@ -27,6 +28,12 @@ def parse_literal(text: str, codec: Codec | None = None) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _is_text(codec: Codec | None) -> bool:
+    return isinstance(codec, StringCodec) or (
+        isinstance(codec, MeantCodec) and codec.kind == "text"
+    )
 
 
 def parse_integer(text: str) -> int:

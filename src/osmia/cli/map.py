@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from osmia.cli.entries import Entries
+from osmia.cli.formats import Formats, says_more, taken, takes_formats
+from osmia.cli.json_values import typed
 from osmia.cli.listings import Description, show
 from osmia.cli.literals import parse_hex, parse_integer, parse_literal
 from osmia.cli.options import Deed, Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, hex_list, printable
+from osmia.cli.output import Output, enum_name, hex_list, note, printable
 from osmia.cli.targets import (
     Target,
     map_infos,
@@ -22,6 +24,7 @@ from osmia.cli.targets import (
     open_program,
     take_target,
 )
+from osmia.cli.typed_text import typed_text
 from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap
 from osmia.engine.maps.info import MapInfo
 from osmia.errors import EmptyMapError, OsmiaError
@@ -108,9 +111,12 @@ def describe(info: MapInfo) -> Description:
 
 @map_command.command("dump", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="MAP")
+@takes_formats
 @pass_output
-def dump_map(output: Output, words: tuple[str, ...]) -> None:
+def dump_map(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print all entries, typed where the map has BTF, else in hexadecimal."""
+    from osmia.cli.dump import dump  # the generators of code, for this verb alone
+
     with open_map(only_target(words)) as found:
         if output.json:
             from osmia.cli.map_json import is_readable, told_entries  # of types
@@ -118,43 +124,69 @@ def dump_map(output: Output, words: tuple[str, ...]) -> None:
             if not is_readable(found):
                 output.document(list(told_entries(found)))
                 return
-        entries = Entries(_keyed(found))
-        if output.json:
-            output.document(list(entries.described()))
-        else:
-            entries.print(output)
+        dump(Entries(_keyed(found), formats), output)
+
+
+@map_command.command("load", cls=Deed)
+@click.argument("words", nargs=-1, metavar="MAP FILE [any|exist|noexist]")
+@pass_output
+def load_map(output: Output, words: tuple[str, ...]) -> None:
+    """Store the entries of FILE, which `map dump -j` wrote; - is standard input.
+
+    The keys and values are taken from the bytes, or, where there are none, as typed values.
+    Entries with other keys stay. What cannot be stored ends it, and is said.
+    """
+    from osmia.cli.restore import restore  # for this verb alone
+
+    target, rest = take_target(words)
+    if len(rest) not in (1, 2) or (rest[1:] and rest[1] not in _UPDATE_FLAGS):
+        raise click.UsageError("give the map, one file, and any, exist or noexist if need be")
+    flags = _UPDATE_FLAGS[rest[1]] if rest[1:] else ElementFlag.ANY
+    with open_map(target) as found, click.open_file(rest[0], encoding="utf-8") as file:
+        name = "standard input" if rest[0] == "-" else rest[0]
+        stored = restore(_keyed(found), file, name, flags)
+    if output.verbose:
+        note(f"{stored:,} entries stored")
+
+
+map_command.add_command(load_map, "restore")
 
 
 @map_command.command("lookup", cls=Verb, json=True, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP key KEY")
+@takes_formats
 @pass_output
-def look_up(output: Output, words: tuple[str, ...]) -> None:
+def look_up(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print the entry under KEY."""
     target, rest = take_target(words)
     with open_map(target) as found:
         keyed = _keyed(found)
-        key = keyed.encode_key(_data(rest, "key", keyed.key_codec))
+        entries = Entries(keyed, formats)
+        key = keyed.encode_key(_data(rest, "key", keyed.key_codec, entries.shown_key))
         value = keyed.read_encoded(key)
         if value is None:
             if output.json:
                 output.document(None)
             raise OsmiaError(f"map {found.name!r} has no such key")
-        entries = Entries(keyed)
         if output.json:
             output.document(entries.describe(key, value))
         else:
-            entries.print(output, [(key, value)])
+            entries.print(output, key, value)
 
 
 @map_command.command("getnext", cls=Verb, json=True, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP [key KEY]")
+@takes_formats
 @pass_output
-def next_key(output: Output, words: tuple[str, ...]) -> None:
+def next_key(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print the key after KEY; the first one without it."""
     target, rest = take_target(words)
     with open_map(target) as found:
         keyed = _keyed(found)
-        key = keyed.encode_key(_data(rest, "key", keyed.key_codec)) if rest else None
+        entries = Entries(keyed, formats)
+        key = None
+        if rest:
+            key = keyed.encode_key(_data(rest, "key", keyed.key_codec, entries.shown_key))
         after = keyed.next_key(key)
         if after is None:
             raise OsmiaError(f"map {found.name!r} has no further key")
@@ -162,12 +194,13 @@ def next_key(output: Output, words: tuple[str, ...]) -> None:
             before = hex_list(key) if key is not None else None
             output.document({"key": before, "next_key": hex_list(after)})
         else:
-            output.line(Entries(keyed).key_text(after))
+            output.line(entries.key_text(after))
 
 
 @map_command.command("update", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP key KEY value VALUE [any|exist|noexist]")
-def update(words: tuple[str, ...]) -> None:
+@takes_formats
+def update(words: tuple[str, ...], formats: Formats) -> None:
     """Store VALUE under KEY; in per-CPU maps for all CPUs, unless it is a JSON array.
 
     The value of a map of maps is another map, that of a prog array a program: `value pinned
@@ -181,58 +214,68 @@ def update(words: tuple[str, ...]) -> None:
         rest = rest[:-1]
     with open_map(target) as found, ExitStack() as held:
         keyed = _keyed(found)
+        entries = Entries(keyed, formats)
         if keyed.type in _OPEN_VALUE:
             other = only_target(rest[where + 1 :])
             value = held.enter_context(_OPEN_VALUE[keyed.type](other))
         else:
             each_cpu = bool(keyed.cpus) and rest[-1].startswith("[")
-            value = _data(rest[where:], "value", None if each_cpu else keyed.value_codec)
-            if keyed.cpus and not isinstance(value, list):
-                value = [value] * keyed.cpus
-        keyed.update(_data(rest[:where], "key", keyed.key_codec), value, flags or 0)
+            shown = entries.shown_value
+            codec = None if each_cpu else keyed.value_codec
+            value = _data(rest[where:], "value", codec, None if each_cpu else shown)
+            if keyed.cpus:
+                each = value if isinstance(value, list) else [value] * keyed.cpus
+                value = [taken(shown, part) for part in each] if each_cpu else each
+        key = _data(rest[:where], "key", keyed.key_codec, entries.shown_key)
+        keyed.update(key, value, flags or 0)
 
 
 @map_command.command("delete", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP key KEY")
-def delete(words: tuple[str, ...]) -> None:
+@takes_formats
+def delete(words: tuple[str, ...], formats: Formats) -> None:
     """Delete the entry under KEY."""
     target, rest = take_target(words)
     with open_map(target) as found:
         keyed = _keyed(found)
-        keyed.delete(_data(rest, "key", keyed.key_codec))
+        shown = Entries(keyed, formats).shown_key
+        keyed.delete(_data(rest, "key", keyed.key_codec, shown))
 
 
 @map_command.command("push", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP value VALUE")
-def push(words: tuple[str, ...]) -> None:
+@takes_formats
+def push(words: tuple[str, ...], formats: Formats) -> None:
     """Add VALUE to a queue, a stack or a Bloom filter."""
     target, rest = take_target(words)
     with open_map(target) as found:
+        value = _data(rest, "value", found.value_codec, _shown_value(found, formats))
         if isinstance(found, BloomFilter):
-            found.add(_data(rest, "value", found.value_codec))
+            found.add(value)
         else:
-            queue = _queue(found)
-            queue.push(_data(rest, "value", queue.value_codec))
+            _queue(found).push(value)
 
 
 @map_command.command("pop", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="MAP")
+@takes_formats
 @pass_output
-def pop(output: Output, words: tuple[str, ...]) -> None:
+def pop(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Take the next value out of a queue or a stack, and print it."""
     with open_map(only_target(words)) as found:
         queue = _queue(found)
-        _print_next(output, queue, queue.pop)
+        _print_next(output, queue, queue.pop, _shown_value(queue, formats))
 
 
 @map_command.command("peek", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="MAP")
+@takes_formats
 @pass_output
-def peek(output: Output, words: tuple[str, ...]) -> None:
+def peek(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print the next value of a queue or a stack; it stays."""
     with open_map(only_target(words)) as found:
         queue = _queue(found)
-        _print_next(output, queue, queue.peek)
+        _print_next(output, queue, queue.peek, _shown_value(queue, formats))
 
 
 map_command.add_command(push, "enqueue")
@@ -315,8 +358,10 @@ def freeze(words: tuple[str, ...]) -> None:
         found.freeze()
 
 
-def _data(words: list[str], keyword: str, codec: Codec | None) -> Any:
-    """The key or value behind its keyword: one word of the type `codec`, or bytes."""
+def _data(words: list[str], keyword: str, codec: Codec | None, shown: Codec | None = None) -> Any:
+    """The key or value behind its keyword: one word of the type `codec`, or bytes.
+
+    `shown` is the type with what it means, whose notation is taken."""
     first, *rest = words or [""]
     if first != keyword:
         found = f"not {' '.join(words)!r}" if words else "and there is nothing"
@@ -326,7 +371,7 @@ def _data(words: list[str], keyword: str, codec: Codec | None) -> Any:
     if rest[0] == "hex" and rest[1:]:
         return parse_hex(" ".join(rest[1:]))
     if len(rest) == 1:
-        return parse_literal(rest[0], codec)
+        return taken(shown, parse_literal(rest[0], shown or codec))
     try:
         return bytes(map(parse_integer, rest))
     except ValueError:
@@ -345,7 +390,15 @@ def _queue(found: Map) -> QueueMap:
     return found
 
 
-def _print_next(output: Output, queue: QueueMap, take: Callable[[], Any]) -> None:
+def _shown_value(found: Map, formats: Formats) -> Codec | None:
+    shown = formats.meant(found.value_codec, f"{found.name}.value")
+    formats.check(f"map {found.name!r}")
+    return shown
+
+
+def _print_next(
+    output: Output, queue: QueueMap, take: Callable[[], Any], shown: Codec | None
+) -> None:
     codec, queue.value_codec = queue.value_codec, None  # the bytes, of which nothing is lost
     try:
         data = take()
@@ -353,10 +406,14 @@ def _print_next(output: Output, queue: QueueMap, take: Callable[[], Any]) -> Non
         if output.json:
             output.document(None)
         raise
+    means_more = shown is not None and says_more(shown)
+    value = data if codec is None else codec.decode(data)
     if output.json:
         from osmia.cli.map_json import told_value
 
-        output.document(told_value(queue, data, codec))
-        return
-    value = data if codec is None else codec.decode(data)
-    output.line(printable(value.hex(" ") if isinstance(value, bytes) else str(value)))
+        more = {"shown": typed(shown, value)} if means_more else {}
+        output.document({**told_value(queue, data, codec), **more})
+    elif means_more:
+        output.line(printable(typed_text(shown, value)))
+    else:
+        output.line(printable(value.hex(" ") if isinstance(value, bytes) else str(value)))

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from osmia.btf import BTF, kernel_btf
-from osmia.cli.bpftool_values import Writer, Writers
+from osmia.cli.bpftool_values import Writer, Writers, is_regular
 from osmia.cli.json_values import typed
 from osmia.cli.output import hex_list
 from osmia.engine.maps import KeyedMap, Map, ReferenceMap
-from osmia.engine.maps.info import MapInfo
 from osmia.kernel.sys.btf_objects import try_btf_from_id
+from osmia.named_tuples import NamedTuple
 from osmia.object import MapType
 from osmia.values import Codec
 
@@ -35,28 +35,39 @@ _UNREADABLE = frozenset(
 )
 
 
-def writers(source: Map, key: Codec | None, value: Codec | None) -> tuple[Writer, Writer]:
-    """What writes keys and values, given their codecs; bytes that have none are hexadecimal."""
+class TypesOf(NamedTuple):
+    """What keys or values of a map are: their codec and the type behind it, where both are known,
+    and what writes one of them."""
+
+    codec: Codec | None
+    types: BTF | None
+    type_id: int
+    writer: Writer
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether `bpftool_notation` writes such values, too."""
+        return self.types is None or is_regular(self.types, self.type_id)
+
+
+def types_of(source: Map, key: Codec | None, value: Codec | None) -> tuple[TypesOf, TypesOf]:
+    """Of keys and values, given their codecs; bytes that have none are written in hexadecimal."""
     info = source.info
     own = try_btf_from_id(info.btf_id) if info.btf_id else None
-    return (
-        _writer(own, info.btf_key_type_id, key),
-        _decoder(value) if isinstance(source, ReferenceMap) else _of_value(info, own, value),
-    )
-
-
-def _of_value(info: MapInfo, own: BTF | None, codec: Codec | None) -> Writer:
+    if isinstance(source, ReferenceMap):  # ids, whatever BTF says
+        return _types(own, info.btf_key_type_id, key), _types(None, 0, value)
     if not info.btf_vmlinux_value_type_id:
-        return _writer(own, info.btf_value_type_id, codec)
-    types = try_btf_from_id(info.btf_vmlinux_id) if info.btf_vmlinux_id else kernel_btf()
-    return _writer(types, info.btf_vmlinux_value_type_id, codec)
+        of_value = _types(own, info.btf_value_type_id, value)
+    else:
+        kernel = try_btf_from_id(info.btf_vmlinux_id) if info.btf_vmlinux_id else kernel_btf()
+        of_value = _types(kernel, info.btf_vmlinux_value_type_id, value)
+    return _types(own, info.btf_key_type_id, key), of_value
 
 
-def _writer(types: BTF | None, type_id: int, codec: Codec | None) -> Writer:
-    """The writer of a type, where its codec says that it fits the map."""
-    if types is None or codec is None:
-        return _decoder(codec)
-    return Writers(types).of(type_id)
+def _types(types: BTF | None, type_id: int, codec: Codec | None) -> TypesOf:
+    if types is None or codec is None or not type_id:
+        return TypesOf(codec, None, 0, _decoder(codec))
+    return TypesOf(codec, types, type_id, Writers(types).of(type_id))
 
 
 def _decoder(codec: Codec | None) -> Writer:
@@ -82,5 +93,5 @@ def told_value(source: Map, value: bytes, codec: Codec | None) -> dict[str, Any]
     """A value of a map without keys."""
     told: dict[str, Any] = {"key": [], "value": hex_list(value)}
     if source.info.btf_value_type_id:
-        told["formatted"] = {"value": writers(source, None, codec)[1](value)}
+        told["formatted"] = {"value": types_of(source, None, codec)[1].writer(value)}
     return told

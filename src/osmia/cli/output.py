@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,17 +60,36 @@ class Output:
         self.line()
         self.line(printable(text), "bold")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
-        """Rows under headings. Numbers stand to the right; None is an empty cell."""
-        cells = [[_cell(value) for value in row] for row in rows]
-        numeric = [
-            all(len(row) > i and _is_number(row[i]) for row in cells) and bool(cells)
-            for i in range(len(columns))
-        ]
-        if self.styled:
-            _styled_table(columns, cells, numeric)
-        else:
-            _plain_table(self, columns, cells, numeric)
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Row], *, optional: Sequence[str] = ()
+    ) -> None:
+        """Rows under headings. Numbers stand to the right; None is an empty cell.
+
+        On a terminal the table fits: `optional` are columns that may be left out for that, the
+        first to go first.
+        """
+        self.blocks(columns, [[[_cell(value) for value in row] for row in rows]], optional)
+
+    def blocks(
+        self,
+        columns: Sequence[str],
+        blocks: Iterable[Sequence[Row]],
+        optional: Sequence[str] = (),
+    ) -> None:
+        """A table that is printed block by block, as its rows come. Cells are integers, and text
+        without what would move the terminal's cursor."""
+        from osmia.cli.tables import Table
+
+        limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        style = _style if self.styled else None
+        names = list(map(printable, columns))
+        table = Table(names, limit=limit, optional=optional, style=style)
+        empty = True
+        for rows in blocks:
+            empty = False
+            sys.stdout.write("\n".join([*table.lines(rows), ""]))
+        if empty:
+            sys.stdout.write("\n".join([*table.lines(()), ""]))
 
     def fields(self, pairs: Mapping[str, object]) -> None:
         """Names and values below each other; what is None or empty is left out."""
@@ -147,43 +167,7 @@ def _cell(value: object) -> str:
     return printable(str(value))
 
 
-def _is_number(text: str) -> bool:
-    return not text or text.removeprefix("-").isdigit()
-
-
 def _style(text: str, style: str) -> str:
     if style in ("bold", "dim"):
         return click.style(text, bold=style == "bold", dim=style == "dim")
     return click.style(text, fg=style)
-
-
-def _plain_table(
-    output: Output, columns: Sequence[str], cells: list[list[str]], numeric: Sequence[bool]
-) -> None:
-    lines = [list(columns), *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    for line in lines:
-        aligned = (
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numeric, strict=True)
-        )
-        output.line("  ".join(aligned).rstrip())
-
-
-def _styled_table(columns: Sequence[str], cells: list[list[str]], numeric: Sequence[bool]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
-    for index, (column, right) in enumerate(zip(columns, numeric, strict=True)):
-        table.add_column(
-            column,
-            justify="right" if right else "left",
-            style="cyan" if index == 0 else None,
-            overflow="fold",
-        )
-    for row in cells:
-        table.add_row(*(Text(text) for text in row))
-    Console(file=sys.stdout, force_terminal=True, highlight=False).print(table)

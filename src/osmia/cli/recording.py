@@ -24,18 +24,23 @@ _SHOWN = 20
 #: Letters of a name; -v shows all.
 _WIDEST = 40
 _NS = 10**9
+_FILE_NAMES = ("-o", "--output-file")
+_FILE: dict[str, Any] = {
+    "type": click.Path(path_type=Path, dir_okay=False),
+    "help": "Write there, by the name's end: .html or .svg (flame graph), .folded or .txt"
+    " (folded text), .pb.gz (pprof), .json (speedscope).",
+}
+
+
+def output_file_option() -> click.Option:
+    """The option that says where the report goes."""
+    return click.Option(_FILE_NAMES, **_FILE)
 
 
 def takes_recording(command: F) -> F:
     """The options of `record`."""
     for option in (
-        click.option(
-            "-o",
-            "--output-file",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="Write there, by the name's end: .html or .svg (flame graph), .folded or .txt"
-            " (folded text), .pb.gz (pprof), .json (speedscope).",
-        ),
+        click.option(*_FILE_NAMES, **_FILE),
         click.option("-d", "--duration", type=click.FloatRange(0), help="Seconds; else to Ctrl-C."),
         click.option("--cpu", "cpus", type=click.IntRange(0), multiple=True, help="On this CPU."),
         click.option("--cgroup", default="", help="In this cgroup (v2 directory) or below it."),

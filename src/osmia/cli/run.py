@@ -15,11 +15,14 @@ import click
 from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.final_state import print_final_state
+from osmia.cli.formats import Formats, takes_formats
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, hex_bytes, note, printable
 from osmia.cli.passes import chosen_passes, takes_passes
+from osmia.cli.sampling import Sampling, takes_sampling
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -27,8 +30,9 @@ from osmia.cli.sources import (
     takes_target,
     target_of,
 )
+from osmia.cli.summaries import Summaries, Wanted, takes_summaries
 from osmia.cli.termination import Ended, ends_cleanly
-from osmia.cli.watching import Watcher, print_final_state
+from osmia.cli.watching import Watcher
 from osmia.engine import registry
 from osmia.errors import KernelError, OsmiaError
 from osmia.object import Object, ProgramType
@@ -59,7 +63,7 @@ _seconds = click.FloatRange(0)
 @click.option("--mode", type=click.Choice(["native", "generic"]), default=None, help="Of XDP.")
 @click.option("--direction", type=click.Choice(["ingress", "egress"]), help="Of tc programs.")
 @click.option("--cgroup", default="", help="The cgroup (v2 directory) for cgroup programs.")
-@click.option("--pid", type=int, default=0, help="The process for uprobes and task iterators.")
+@click.option("--pid", type=int, default=0, help="The process of uprobes, task iterators, …")
 @click.option("--pcap", type=_file, help="Run on the packets of this pcap or pcapng file.")
 @click.option("--packet", "packets", multiple=True, metavar="HEX", help="Run on this packet.")
 @click.option("--event", "types", multiple=True, metavar="[MAP=]TYPE", help="The events' type.")
@@ -73,6 +77,15 @@ _seconds = click.FloatRange(0)
     help="Where to load: kernel, vm (this process), or an engine that a package brings.",
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
+@takes_formats
+@click.option(
+    "--prometheus",
+    default="",
+    metavar="[HOST]:PORT",
+    help="Answer scrapes there: maps and globals as metrics. Without a host: this machine's only.",
+)
+@takes_sampling
+@takes_summaries
 @takes_passes
 @takes_imports
 @takes_bind
@@ -97,10 +110,14 @@ def run_command(
     count: int,
     engine: str,
     pin_root: Path,
+    formats: Formats,
     imports: tuple[str, ...],
     bind: str,
     target: Path | None,
     target_btf: Path | None,
+    prometheus: str,
+    wanted: Wanted,
+    sampling: Sampling | None,
     **compiler: Any,
 ) -> None:
     """Load FILE (C source or an object), attach what its sections say, print what it says.
@@ -108,14 +125,19 @@ def run_command(
     Events of ring and perf buffers are printed with their types, and what the programs print
     with bpf_printk, until Ctrl-C; then the maps and global variables. With --pcap or
     --packet the program is not attached but run on packets, and the verdicts are counted.
-    Nothing stays behind: all is detached, and pins that were made are removed.
+    With --top or --histogram events are summed up instead of printed. Nothing stays behind: all
+    is detached, and pins that were made are removed.
     """
     on_packets = pcap is not None or bool(packets)
     of_engine = registry.find(engine)
     if "attach" in of_engine.lacks and not on_packets:
         raise click.UsageError("programs are attached in the kernel; give --pcap or --packet")
+    if sampling is not None and on_packets:
+        raise click.UsageError("--perf-event is for programs that are attached, not for packets")
+    if prometheus and on_packets:
+        raise click.UsageError("--prometheus is for programs that are attached, not for packets")
     given_packets = _packets(pcap, packets)
-    places = Places(iface, mode or "", direction or "", cgroup, pid)
+    places = Places(iface, mode or "", direction or "", cgroup, pid, sampling)
     with ExitStack() as undo:
         interruptible = undo.enter_context(ends_cleanly())
         obj = select_programs(open_source(file, **given(compiler)), names)
@@ -140,8 +162,12 @@ def run_command(
             loaded,
             watching,
             types=_event_types(types),
+            formats=formats,
             count=count,
         )
+        summaries = _summed_up(output, wanted, loaded, watcher)
+        if prometheus:
+            _serve(loaded, prometheus, watching)
         ended_by: BaseException | None = None
         try:
             if on_packets:
@@ -151,10 +177,34 @@ def run_command(
         except Ended as ended:
             ended_by = ended
         interruptible()
-        print_final_state(output, loaded)
+        if summaries is None or not summaries.asked_for or output.verbose:
+            print_final_state(output, loaded, formats)
+        if summaries is not None:
+            summaries.report_whole()
         if ended_by is not None:
             output.flush()  # before what is said on stderr
             raise ended_by
+
+
+def _summed_up(output: Output, wanted: Wanted, loaded: Any, watcher: Watcher) -> Summaries | None:
+    """What `watcher` sums up; None where nothing is."""
+    if not wanted.anything:
+        return None
+    summaries = watcher.summaries = Summaries(output, wanted, loaded, watcher.codecs)
+    if summaries.asked_for:
+        watcher.take = summaries.take
+    return summaries
+
+
+def _serve(loaded: Any, address: str, undo: ExitStack) -> None:
+    """Answer scrapes until `undo`."""
+    from osmia.metrics import serve
+
+    try:
+        server = undo.enter_context(serve(loaded, address))
+    except ValueError as error:
+        raise click.UsageError(f"--prometheus {error}") from None
+    note(f"metrics at {server.url}")
 
 
 def _interruptible_vm(options: dict[str, Any]) -> AbstractContextManager[Any]:

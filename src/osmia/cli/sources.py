@@ -93,13 +93,16 @@ def is_source(path: Path) -> bool:
 
 def set_globals(obj: Object, assignments: Sequence[str]) -> None:
     """Apply `--set NAME=VALUE` to an object's global variables. UsageError for others."""
+    from osmia.cli.formats import taken
     from osmia.cli.literals import parse_literal
+    from osmia.values.meant import meant_codec
 
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise click.UsageError(f"--set takes NAME=VALUE, not {assignment!r}")
-        obj.data[name] = parse_literal(text, obj.data.slot(name).codec)
+        shown = meant_codec(obj.data.slot(name).codec, name)
+        obj.data[name] = taken(shown, parse_literal(text, shown))
 
 
 def select_programs(obj: Object, names: Sequence[str]) -> Object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from enum import IntEnum
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from osmia.cli.sources import open_source, set_globals
 from osmia.cli.targets import Target, map_infos, only_target, open_map
 from osmia.engine.maps import KeyedMap
 from osmia.engine.maps.info import MapInfo
+from osmia.enums import IntEnum
 from osmia.errors import OsmiaError
 from osmia.kernel.sys import pin_sets, pins
 from osmia.kernel.sys.btf_objects import try_btf_from_id

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from osmia.cli.output import Output, hex_bytes
+from osmia.cli.output import Output, hex_bytes, shortened
 from osmia.values import ArrayCodec, BytesCodec, Codec, StructCodec
+from osmia.values.fields import Field
+from osmia.values.meant import MeantCodec
 
 #: A struct of no more fields gets a column for each of them.
 _MOST_COLUMNS = 10
@@ -15,15 +17,16 @@ _MOST_COLUMNS = 10
 def typed_text(codec: Codec | None, value: Any) -> str:
     """A value in a line. `codec` is None for bytes that mean nothing that is known."""
     match codec:
+        case MeantCodec() if not isinstance(value, bytes) or len(value) == codec.size:
+            return codec.initialiser(value)
         case None:
             return hex_bytes(value) if isinstance(value, bytes) else str(value)
         case StructCodec() if not isinstance(value, bytes):
             return " ".join(
-                f"{field.name}={_inner_text(field.codec, value[field.name])}"
-                for field in codec.fields
+                f"{field.name}={_field_text(field, value[field.name])}" for field in codec.fields
             )
         case ArrayCodec() if not isinstance(value, bytes):
-            return f"[{', '.join(_inner_text(codec.element, each) for each in value)}]"
+            return f"[{', '.join(inner_text(codec.element, each) for each in value)}]"
         case BytesCodec() if isinstance(value, bytes):
             return value.hex()
     return hex_bytes(value) if isinstance(value, bytes) else codec.initialiser(value)
@@ -36,15 +39,16 @@ def print_entries(
     entries: Iterable[tuple[Any, Any]],
     *,
     per_cpu: bool = False,
+    widest: int | None = None,
 ) -> None:
     """A table of map entries; small structs have a column for each field.
 
-    Values of per-CPU maps are lists: each CPU's gets a row.
+    Values of per-CPU maps are lists: each CPU's gets a row. Cells are cut to `widest` columns.
     """
     columns = [
-        *_headings(key_codec, "key"),
+        *headings(key_codec, "key"),
         *(["cpu"] if per_cpu else []),
-        *_headings(value_codec, "value"),
+        *headings(value_codec, "value"),
     ]
     rows: list[list[object]] = []
     for key, value in entries:
@@ -55,25 +59,37 @@ def print_entries(
         for cpu, part in enumerate(value):
             shown = cells if cpu == 0 else [""] * len(cells)
             rows.append([*shown, cpu, *_cells(value_codec, part)])
+    if widest is not None:
+        rows = [[shortened(str(cell), widest) for cell in row] for row in rows]
     output.table(columns, rows)
 
 
-def _inner_text(codec: Codec, value: Any) -> str:
+def _field_text(field: Field, value: Any) -> str:
+    """A member: by its name where the number has one (`sig=SIGKILL`)."""
+    from osmia.summaries.names import name_of
+
+    return name_of(field.name, field.codec, value) or inner_text(field.codec, value)
+
+
+def inner_text(codec: Codec, value: Any) -> str:
+    """A value within another one: structs are in braces."""
     text = typed_text(codec, value)
     return f"{{{text}}}" if isinstance(codec, StructCodec) else text
 
 
-def _has_columns(codec: Codec | None) -> bool:
+def has_columns(codec: Codec | None) -> bool:
+    """Whether each member of the type gets a column: it is a small struct."""
     return isinstance(codec, StructCodec) and 0 < len(codec.fields) <= _MOST_COLUMNS
 
 
-def _headings(codec: Codec | None, role: str) -> list[str]:
-    if isinstance(codec, StructCodec) and _has_columns(codec):
+def headings(codec: Codec | None, role: str) -> list[str]:
+    """The columns for values of a type: its members, or the `role` of the whole."""
+    if isinstance(codec, StructCodec) and has_columns(codec):
         return [field.name for field in codec.fields]
     return [role]
 
 
 def _cells(codec: Codec | None, value: Any) -> list[str]:
-    if isinstance(codec, StructCodec) and _has_columns(codec):
-        return [_inner_text(field.codec, value[field.name]) for field in codec.fields]
+    if isinstance(codec, StructCodec) and has_columns(codec):
+        return [_field_text(field, value[field.name]) for field in codec.fields]
     return [typed_text(codec, value)]

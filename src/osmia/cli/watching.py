@@ -1,29 +1,32 @@
-"""What `osmia run` prints while programs run: events, bpf_printk, iterators; then the maps."""
+"""What `osmia run` prints while programs run: events, and what they print with bpf_printk."""
 
 from __future__ import annotations
 
 import errno
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from osmia.cli.formats import Formats
 from osmia.cli.json_values import typed
 from osmia.cli.output import Output, note, printable, remarks_noted
-from osmia.cli.typed_text import print_entries, typed_text
+from osmia.cli.typed_text import typed_text
 from osmia.errors import KernelError, OsmiaError
 from osmia.events import EventSource, TraceLine, TracePipe
 from osmia.events.merged import merged
 from osmia.events.record_types import PresumedCodec, presumed_record_codec
 from osmia.isa import walk
-from osmia.object import DataKind, Object
+from osmia.object import Object
 from osmia.values import Codec
 
-#: Entries of a map that are shown; -v and JSON show all.
-_SHOWN_ENTRIES = 20
+if TYPE_CHECKING:
+    from osmia.cli.summaries import Summaries
+
 #: Numbers of bpf_trace_printk and bpf_trace_vprintk.
 _PRINT_HELPERS = (6, 177)
 _PRINTK = ""
@@ -53,13 +56,19 @@ class Watcher:
         undo: ExitStack,
         *,
         types: Mapping[str, str],
+        formats: Formats,
         count: int = 0,
     ) -> None:
         self.output = output
+        self.formats = formats
         self.seen = 0
+        self.codecs: dict[str, Codec] = {}
+        """The types of the events that are known, by map."""
+        self.take: Callable[[str, Any], None] | None = None
+        """Where the events go that are not to be printed; a perf buffer's without the CPU."""
+        self.summaries: Summaries | None = None
         self._count = count
         self._sources: dict[str, EventSource[Any]] = {}
-        self._codecs: dict[str, Codec] = {}
         for name in types:
             if name and name not in loaded.maps:
                 raise click.UsageError(f"--event: there is no map {name!r}")
@@ -68,10 +77,11 @@ class Watcher:
                 presumed = _record_codec(loaded.object, name, types)
                 if presumed is not None:
                     each.event_codec = presumed
-                    self._codecs[name] = presumed.codec
+                    self.codecs[name] = presumed.codec
                 elif each.event_codec is not None:
-                    self._codecs[name] = each.event_codec
+                    self.codecs[name] = each.event_codec
                 self._sources[name] = undo.enter_context(each.events)
+        formats.check_loaded(loaded, self.codecs)
         # A vm keeps the lines itself.
         self._vm_lines: deque[str] | None = loaded.vm.trace if hasattr(loaded, "vm") else None
         if self._vm_lines is None and prints(loaded.object):
@@ -90,8 +100,20 @@ class Watcher:
         self._sources[_PRINTK] = pipe
 
     def watch(self, duration: float | None) -> None:
-        """Print events as they come, for `duration` seconds, or until `count` were there."""
-        self._print(merged(self._sources, timeout=duration))
+        """Print events as they come, for `duration` seconds, or until `count` were there; report
+        the summaries meanwhile."""
+        deadline = None if duration is None else time.monotonic() + duration
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            due = self.summaries.due_in() if self.summaries is not None else None
+            waits = [each for each in (left, due) if each is not None]
+            self._print(merged(self._sources, timeout=min(waits, default=None)))
+            if self.summaries is not None:
+                self.summaries.report_if_due()
+            if self._count and self.seen >= self._count:
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                return
 
     def drain(self) -> None:
         """Print the events that are there now."""
@@ -103,12 +125,16 @@ class Watcher:
                 self.output.record({"printk": {"message": line}})
             else:
                 self.output.line(printable(line))
+        if self.summaries is not None:
+            self.summaries.report_if_due()
 
     def _print(self, events: Iterator[tuple[str, Any]]) -> None:
         left = max(0, self._count - self.seen) if self._count else None
         for name, event in islice(events, left):
             if isinstance(event, TraceLine):
                 self._print_trace(event)
+            elif self.take is not None:
+                self.take(name, event[1] if isinstance(event, tuple) else event)
             else:
                 self._print_event(name, event)
             self.output.flush()
@@ -124,74 +150,15 @@ class Watcher:
         cpu = None
         if isinstance(event, tuple):  # perf buffers tell the CPU
             cpu, event = event
+        codec = self.formats.meant(self.codecs.get(name), name)
         if self.output.json:
             place = {} if cpu is None else {"cpu": cpu}
-            shown = typed(self._codecs.get(name), event)
+            shown = typed(codec, event)
             self.output.record({"event": {"map": name, **place, "value": shown}})
             return
         place_text = "" if cpu is None else f" [{cpu}]"
-        text = typed_text(self._codecs.get(name), event)
+        text = typed_text(codec, event)
         self.output.line(printable(f"{name}{place_text}: {text}"))
-
-
-def print_final_state(output: Output, loaded: Any) -> None:
-    """The maps' entries and the global variables, when all is over."""
-    maps = {
-        name: each
-        for name, each in loaded.maps.items()
-        if hasattr(each, "items") and not hasattr(each, "events")
-    }
-    # A dot is in the names of variables within functions: format strings, mostly.
-    hidden = {
-        key
-        for section in loaded.object.data_sections.values()
-        for key, variable in section.variables.items()
-        if section.kind in (DataKind.KCONFIG, DataKind.STRUCT_OPS) or "." in variable.name
-    }
-    variables = [name for name in loaded.data if name not in hidden]
-    if output.json:
-        shown = [{"map": name, "entries": list(_json_entries(each))} for name, each in maps.items()]
-        values = {
-            name: typed(loaded.data.slot(name).codec, loaded.data[name]) for name in variables
-        }
-        output.record({"maps": shown, "globals": values})
-        return
-    for name, each in maps.items():
-        _print_map(output, name, each)
-    if variables:
-        output.heading("globals")
-        rows = ((name, _variable_text(loaded, name)) for name in variables)
-        output.table(("name", "value"), rows)
-
-
-def _entries(each: Any) -> Iterator[tuple[Any, Any]]:
-    """The entries, none of maps that cannot be walked (storage of sockets, tasks, …)."""
-    try:
-        yield from each.items()
-    except OsmiaError:
-        return
-
-
-def _json_entries(each: Any) -> Iterator[dict[str, Any]]:
-    codec = each.value_codec
-    for key, value in _entries(each):
-        shown = [typed(codec, part) for part in value] if each.cpus else typed(codec, value)
-        yield {"key": typed(each.key_codec, key), "value": shown}
-
-
-def _print_map(output: Output, name: str, each: Any) -> None:
-    output.heading(f"map {name}")
-    limit = None if output.verbose else _SHOWN_ENTRIES
-    entries = _entries(each)
-    shown = islice(entries, limit)
-    print_entries(output, each.key_codec, each.value_codec, shown, per_cpu=bool(each.cpus))
-    more = sum(1 for _ in entries)
-    if more:
-        output.line(f"… and {more} more entries (-v shows all)", "dim")
-
-
-def _variable_text(loaded: Any, name: str) -> str:
-    return typed_text(loaded.data.slot(name).codec, loaded.data[name])
 
 
 def _record_codec(obj: Object, name: str, types: Mapping[str, str]) -> PresumedCodec | None:

@@ -5,10 +5,10 @@ BPF objects are ELF64; programs and libraries that probes hang on may be ELF32 t
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
 from functools import cache
 from struct import Struct
 
+from osmia.enums import IntEnum, IntFlag
 from osmia.records import dataclass
 
 MAGIC = b"\x7fELF"

@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 from weakref import WeakKeyDictionary
@@ -17,6 +16,7 @@ from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
 from osmia.errors import ClosedError, LinkError
 from osmia.object.model import DataKind, DataSection, Object, variables
+from osmia.paths import Path
 from osmia.values.names import PartsByName
 from osmia.values.variables import Store, Variables
 

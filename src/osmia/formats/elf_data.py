@@ -20,7 +20,9 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
     """Sizes and variable offsets of all sections, for `btf.patch.corrected`."""
     layouts = {}
     sections = table.elf.sections
-    for index, symbols in table.by_section.items():
+    # What initialises local variables has no symbol, and may be all that is in .rodata.
+    unnamed: dict[int, list[Symbol]] = {index: [] for index in table.data}
+    for index, symbols in (unnamed | table.by_section).items():
         if index < len(sections):
             section = sections[index]
             if section.size >> 32:

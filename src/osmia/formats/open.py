@@ -74,11 +74,18 @@ def read_elf(
     obj = read(data, path, name, dialect, program_type)
     kind = LegacyObjectWarning if obj.dialect == "iproute2" else OsmiaWarning
     for remark in obj.remarks:
-        # The caller of `open_object`, which is wrapped.
-        warnings.warn(f"{path or obj.name}: {remark}", kind, stacklevel=4)
+        warnings.warn(f"{path or obj.name}: {remark}", kind, stacklevel=_frames_of_ours())
     if strict_btf:
         check_types(obj)
     return obj
+
+
+def _frames_of_ours() -> int:
+    """How far up the caller of osmia is: warnings are about what it does."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("osmia."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _read(
@@ -112,8 +119,43 @@ def _further_tags() -> int:
     return 0 if tags is None else tags.further()
 
 
+def extended() -> bool:
+    """Whether a library has registered what objects may say beyond osmia's own."""
+    attributes = sys.modules.get("osmia.object.map_attributes")
+    return bool(_further_tags() or (attributes is not None and attributes.further()))
+
+
+class Remembered:
+    """An Object as it was read, of which copies were given out, and from what."""
+
+    __slots__ = ("data", "name", "object", "seen")
+
+    def __init__(self, obj: Object, data: bytes, name: str) -> None:
+        self.object = obj
+        self.data = data
+        self.name = name  # the one given, "" for that of the file
+        self.seen = False  # by who keeps loads
+
+
 #: What was read last, by all that was asked: known by its bytes, so never out of date.
-_remembered: dict[tuple[object, ...], Object] = {}
+_remembered: dict[tuple[object, ...], Remembered] = {}
+
+
+def remembers(data: bytes, path: str, name: str) -> bool:
+    """Whether a file that is opened without more options gives a copy of what was read before."""
+    return (data, path, name, None, None, _further_tags()) in _remembered
+
+
+def as_read(obj: Object) -> Remembered | None:
+    """From what `obj` was read, where it says what it said then; only of those read last and
+    without more options."""
+    first = next(iter(obj.functions.values()), None)
+    for (*_, dialect, program_type, _further), each in _remembered.items():
+        plain = dialect is None and program_type is None
+        # Copies have the same functions, which nobody can change: cheap, and mostly enough.
+        if plain and first is next(iter(each.object.functions.values()), None):
+            return each if each.object == obj else None
+    return None
 
 
 def _read_once(
@@ -128,14 +170,14 @@ def _read_once(
     key = (data, path, name, dialect, program_type, _further_tags())
     known = _remembered.get(key)
     if known is not None:
-        return known.copy()
+        return known.object.copy()
     found = _read(data, path, name, dialect, program_type)
     size = sum(len(section.contents) for section in found.data_sections.values())
     seen_each_time = any(each.attributes for each in found.maps.values()) or (
         _further_tags() and _has_tags(found)
     )
     if size <= _REMEMBERED_SIZE and not seen_each_time:
-        _remembered[key] = found.copy()
+        _remembered[key] = Remembered(found.copy(), data, name)
         for oldest in list(_remembered)[:-_REMEMBERED_OBJECTS]:
             _remembered.pop(oldest, None)
     return found

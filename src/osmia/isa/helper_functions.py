@@ -9,8 +9,8 @@ of Linus' tree that has the number; a distribution may have backported it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
 from typing import Final
 
 from osmia.arguments import names_wrong_arguments
@@ -531,30 +531,58 @@ def _declaration(text: str) -> tuple[str, str]:
     return text[:cut].rstrip(), text[cut:]
 
 
-def _parse(table: str) -> Iterator[HelperFunction]:
-    since = ""
-    lines = iter(table.strip().split("\n"))
-    for line in lines:
-        if line.startswith("since "):
-            since = line.removeprefix("since ")
-            continue
-        number, _, prototype = line.partition(" ")
-        name, returns, arguments = _prototype(prototype)
-        yield HelperFunction(
-            int(number), f"bpf_{name}", returns, arguments, since, next(lines).strip()
-        )
+class _Helpers(Mapping[int, HelperFunction]):
+    """The table's helpers by number; a line is read when its helper is asked for."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, HelperFunction] = {}
+
+    @cached_property
+    def _lines(self) -> dict[int, tuple[str, str, str]]:
+        """By number: prototype, since which kernel, what it does."""
+        found, since = {}, ""
+        lines = iter(_TABLE.strip().split("\n"))
+        for line in lines:
+            number, _, rest = line.partition(" ")
+            if number == "since":
+                since = rest
+            else:
+                found[int(number)] = rest, since, next(lines).strip()
+        return found
+
+    def __getitem__(self, number: int) -> HelperFunction:
+        held = self._read.get(number)
+        if held is None:
+            prototype, since, doc = self._lines[number]
+            name, returns, arguments = _prototype(prototype)
+            held = HelperFunction(number, f"bpf_{name}", returns, arguments, since, doc)
+            self._read[number] = held
+        return held
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} BPF helpers by number>"
 
 
-HELPERS: Final = MappingProxyType({helper.id: helper for helper in _parse(_TABLE)})
+HELPERS: Final[Mapping[int, HelperFunction]] = _Helpers()
 """All helpers by number."""
 
-_IDS: Final = {helper.name: helper.id for helper in HELPERS.values()}
+
+@cache
+def _ids() -> dict[str, int]:
+    return {helper.name: helper.id for helper in HELPERS.values()}
 
 
 @names_wrong_arguments
 def helper_id(name: str) -> int:
     """The number of a helper, named with or without "bpf_"; 0 when there is none of that name."""
-    return _IDS.get(name, 0) or _IDS.get(f"bpf_{name}", 0)
+    ids = _ids()
+    return ids.get(name, 0) or ids.get(f"bpf_{name}", 0)
 
 
 def helper_name(number: int) -> str | None:

@@ -7,7 +7,7 @@ and stores, the `Mode` (high three bits) and the `Size` (bits 3 and 4).
 
 from __future__ import annotations
 
-from enum import IntEnum
+from osmia.enums import IntEnum
 
 SLOT_SIZE = 8
 """Bytes of one instruction slot; ld_imm64 takes two slots."""

@@ -52,6 +52,8 @@ _ATTRIBUTES = {
     )
 }
 
+_OWN = len(_ATTRIBUTES)
+
 
 def find_attribute(name: str) -> MapAttribute | None:
     """The attribute of that name, None if nobody registered one."""
@@ -65,6 +67,11 @@ def register(attribute: MapAttribute) -> None:
     """
     if _ATTRIBUTES.setdefault(attribute.name, attribute) != attribute:
         raise ValueError(f"map attribute {attribute.name!r} is registered already")
+
+
+def further() -> int:
+    """How many attributes there are beside osmia's own."""
+    return len(_ATTRIBUTES) - _OWN
 
 
 def values_count(definition: Map) -> int:

@@ -11,13 +11,14 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from enum import Enum, IntEnum
+from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
+from osmia.enums import IntEnum
 from osmia.named_tuples import NamedTuple
 from osmia.object.jump_tables import JumpTable
 from osmia.object.keys import Named, find_key

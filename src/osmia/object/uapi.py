@@ -7,7 +7,7 @@ this table does not stays an `int` wherever one of these enums is expected.
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from osmia.enums import IntEnum, IntFlag
 
 #: As many instructions as the verifier ever accepts (BPF_COMPLEXITY_LIMIT_INSNS, since 5.2).
 MAX_INSTRUCTIONS = 1_000_000

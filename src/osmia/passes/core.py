@@ -162,7 +162,7 @@ class Relocator:
                     " against",
                     since="5.2",
                 )
-            self._candidates = Candidates(types, self.target.core_modules)
+            self._candidates = Candidates(types, lambda: self.target.core_modules)
         return self._candidates
 
     def _error(self, function: Function, record: CoreRelocation, message: str) -> RelocationError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from osmia.btf import BTF, relocate
 from osmia.elf import ElfFile
 from osmia.errors import ObjectFormatError, OsmiaError
+from osmia.paths import Path
 
 #: More than any kernel's configuration, unpacked, in bytes.
 _MAX_CONFIG = 16 << 20

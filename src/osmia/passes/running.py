@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 
 from osmia.btf import BTF, kernel_btf, module_btf
 from osmia.btf.kernel import module_names
 from osmia.errors import OsmiaError
 from osmia.passes.kernel_files import read_config, read_symbols, version_of
 from osmia.passes.target import Target
+from osmia.paths import text_of
 
 
 class RunningKernel(Target):
@@ -84,7 +84,7 @@ def running_version() -> int:
     """
     text = os.uname().release
     try:
-        text = Path("/proc/version_signature").read_text().split()[-1]
+        text = text_of("/proc/version_signature").split()[-1]
     except (OSError, IndexError):
         debian = re.search(r"Debian (\d+\.\d+\.\d+)", os.uname().version)
         if debian:

@@ -8,10 +8,10 @@ nothing to do is not even imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from enum import IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Unpack
 
+from osmia.enums import IntEnum
 from osmia.object.model import Object
 from osmia.object.uapi import MapType
 from osmia.passes.layout import ProgramLayout, lay_out_program

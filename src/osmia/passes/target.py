@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind
 from osmia.errors import RelocationError
+from osmia.paths import Path
 
 if TYPE_CHECKING:
     from osmia.passes.running import RunningKernel

@@ -27,7 +27,12 @@ _ESCAPES = {
 
 
 class BytesCodec(Codec):
-    """Bytes that are just bytes, such as u8[6]: `bytes`. Sequences of small ints are accepted."""
+    """Bytes that are just bytes, such as u8[6]: `bytes`. Sequences of small ints are accepted.
+
+    `signed`: whether the type's elements have a sign, as those of signed char[6].
+    """
+
+    signed = False
 
     def _compile_decoder(self) -> Decode:
         size = self.size
@@ -68,17 +73,18 @@ class BytesCodec(Codec):
         return np.dtype(("u1", (self.size,)))
 
     def initialiser(self, value: Any) -> str:
-        return _braces([f"{byte:#04x}" for byte in value[:SHOWN_ELEMENTS]], len(value))
+        return braces([f"{byte:#04x}" for byte in value[:SHOWN_ELEMENTS]], len(value))
 
 
 class StringCodec(BytesCodec):
     """char[N]: `str` up to the first NUL. Bytes that are no UTF-8 become surrogates.
 
     `str` and shorter `bytes` are filled up with NUL; text of exactly N bytes goes without
-    one, as in C.
+    one, as in C. `by_name`: the type calls its elements something else than char.
     """
 
     exact = False
+    by_name = False
 
     def _compile_decoder(self) -> Decode:
         size = self.size
@@ -116,7 +122,7 @@ class StringCodec(BytesCodec):
         return np.dtype(f"S{self.size}") if self.size else np.dtype(("S1", (0,)))
 
     def initialiser(self, value: Any) -> str:
-        return '"' + "".join(map(_c_character, value)) + '"'
+        return quoted(value)
 
 
 class ArrayCodec(Codec):
@@ -188,7 +194,12 @@ class ArrayCodec(Codec):
 
     def initialiser(self, value: Any) -> str:
         shown = [self.element.initialiser(each) for each in value[:SHOWN_ELEMENTS]]
-        return _braces(shown, len(value))
+        return braces(shown, len(value))
+
+
+def quoted(text: str) -> str:
+    """Text as C quotes it."""
+    return '"' + "".join(map(_c_character, text)) + '"'
 
 
 def _renamed(type_name: str, count: int) -> str:
@@ -197,7 +208,8 @@ def _renamed(type_name: str, count: int) -> str:
     return f"{element}[{count}{rest[rest.find(']') :]}"
 
 
-def _braces(shown: list[str], total: int) -> str:
+def braces(shown: list[str], total: int) -> str:
+    """Elements as C initialises an array of `total`, of which not all may be shown."""
     more = ["…"] if total > len(shown) else []
     return "{" + ", ".join(shown + more) + "}"
 

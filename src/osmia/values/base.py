@@ -68,11 +68,16 @@ class Codec(ABC):
     def encode(self, value: Any) -> bytes:
         """The `size` bytes of `value`, which may also be given as just these bytes.
 
-        Raises CodecError for what does not fit the type.
+        A type that means something (`osmia.values.meaning`) takes also what it means: text in
+        its notation ("10.0.0.1"), an address of `ipaddress`. Raises CodecError for what does
+        not fit the type.
         """
         if isinstance(value, RAW_BYTES):
             return self._exact_bytes(value)
-        return self._encode(value)
+        try:
+            return self._encode(value)
+        except CodecError as error:
+            return meant(self, value, error)
 
     @abstractmethod
     def _encode(self, value: Any) -> bytes: ...
@@ -114,3 +119,21 @@ class Codec(ABC):
 
     def _refuse(self, value: Any) -> CodecError:
         return CodecError(f"{type(value).__name__} is no value for {self.type_name}: {value!r:.80}")
+
+
+def encode_named(codec: Codec, value: Any, name: str) -> bytes:
+    """What `codec.encode` gives; under its name a value may mean something more. CodecError."""
+    try:
+        return codec.encode(value)
+    except CodecError as error:
+        return meant(codec, value, error, name)
+
+
+def meant(codec: Codec, value: Any, error: CodecError, name: str = "") -> bytes:
+    """The bytes of a value by what its type means under a name; `error` where it is none such."""
+    written = isinstance(value, str) or type(value).__module__ == "ipaddress"
+    if not written and not (name and isinstance(value, list | tuple)):
+        raise error
+    from osmia.values.readable import taken  # of what most values are not
+
+    return taken(codec, value, error, name)

@@ -20,6 +20,7 @@ from osmia.values.enums import EnumCodec
 from osmia.values.fields import Bits, Field
 from osmia.values.scalars import (
     MAX_INTEGER_SIZE,
+    NETWORK_TYPES,
     BoolCodec,
     FloatCodec,
     IntCodec,
@@ -39,6 +40,7 @@ MAX_MEMBERS = 1 << 18
 #: Values in one decoded value: for each byte (bitfields, overlapping members), and at all.
 _WEIGHT_PER_BYTE, _LEAST_WEIGHT = 64, 1 << 16
 
+_QUALIFIERS = (types.Const, types.Volatile, types.Restrict, types.TypeTag)
 _SCALAR_SIZES = (1, 2, 4, 8)
 
 # No codec refers to its BTF: the cache lives as long as that and no longer.
@@ -124,7 +126,19 @@ class _Build:
             return BoolCodec(name, order)
         if not 1 <= integer.size <= MAX_INTEGER_SIZE:
             raise self._error(f"{name} has {integer.size} bytes")
-        return int_codec(integer.size, integer.signed, name, order)
+        made = int_codec(integer.size, integer.signed, name, order)
+        if isinstance(made, IntCodec) and self._in_network_order(type_id):
+            made.network = True
+        return made
+
+    def _in_network_order(self, type_id: int) -> bool:
+        """Whether a typedef on the way to an integer, which ends, is __be32 or one of its like."""
+        while self.btf.kind_of(type_id) in types.MODIFIERS:
+            step: Any = self.btf.type(type_id)
+            if step.name in NETWORK_TYPES:
+                return True
+            type_id = step.target
+        return False
 
     def _enum(self, type_id: int, enum: types.Enum | types.Enum64) -> Codec:
         name = type_name(self.btf, type_id)
@@ -148,8 +162,18 @@ class _Build:
         if isinstance(element, types.Int) and element.size == 1 and not element.is_bool:
             # Compilers mark no characters: `char` is told from the other bytes by its name.
             kind = StringCodec if element.is_char or element.name == "char" else BytesCodec
-            return kind(array.count, name, order)
+            made = kind(array.count, name, order)
+            made.signed = element.signed
+            if isinstance(made, StringCodec):
+                made.by_name = btf.kind_of(self._unqualified(array.element)) is types.Kind.TYPEDEF
+            return made
         return ArrayCodec(_without_tail(self.build(array.element)), array.count, name, order)
+
+    def _unqualified(self, type_id: int) -> int:
+        """The type without const and its like; BTF that goes in circles is refused before."""
+        while isinstance(found := self.btf.type(type_id), _QUALIFIERS):
+            type_id = found.target
+        return type_id
 
     def _composite(self, type_id: int, composite: types.Struct | types.Union) -> Codec:
         name = type_name(self.btf, type_id)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _UNSIGNED_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _FLOAT_CODES = {2: "e", 4: "f", 8: "d"}
 
+#: Typedefs of integers in network byte order: the kernel's, and the C library's.
+NETWORK_TYPES = frozenset({"__be16", "__be32", "__be64", "in_addr_t", "in_port_t"})
+
 #: Up to __int128; BTF knows no larger integer.
 MAX_INTEGER_SIZE = 16
 
@@ -52,6 +55,10 @@ class ScalarCodec(Codec):
 
 class IntCodec(ScalarCodec):
     """An integer of 1, 2, 4 or 8 bytes: `int`."""
+
+    network = False
+    """Whether the type says that its bytes are in network order, as __be32 does. The value is the
+    number in the target's order all the same, as C has it without bpf_ntohl."""
 
     def __init__(self, size: int, signed: bool, type_name: str, byteorder: ByteOrder) -> None:
         code = _UNSIGNED_CODES[size]

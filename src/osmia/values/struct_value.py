@@ -64,6 +64,9 @@ class StructType(Protocol):
 class Struct:
     """A struct or union as a Python value: `flow.saddr`, `flow["saddr"]`, `dict(flow)`.
 
+    It prints as C would initialise it, but for members that mean something: an address in a
+    `__be32` is an `int` as in C, and printed as 10.0.0.1 (`osmia.values.meaning`).
+
     It is a read-only mapping of field names to values, in the order of declaration;
     members of anonymous structs and unions count as its own. Equal to any mapping with
     equal items. Padding, and what follows the NUL in text, is kept by `bytes(value)` and
@@ -101,8 +104,17 @@ class Struct:
         reader = self._readers.get(name) if isinstance(name, str) else None
         return default if reader is None else reader(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and lists all the way down; byte arrays stay `bytes`."""
+    def to_dict(self, *, meaning: bool = False) -> dict[str, Any]:
+        """Plain dictionaries and lists all the way down; byte arrays stay `bytes`.
+
+        With `meaning` members are what `osmia.values.meaning` says of their type and name:
+        addresses of `ipaddress`, ports and other numbers of network order as numbers, MAC
+        addresses and text as `str`.
+        """
+        if meaning:
+            from osmia.values.readable import meant_members
+
+            return meant_members(self._codec, self)
         return {name: _plain(value) for name, value in self.items()}
 
     def replace(self, **changes: Any) -> Struct:
@@ -156,7 +168,9 @@ class Struct:
         return hash(tuple(self.values()))
 
     def __repr__(self) -> str:
-        return self._codec.initialiser(self)
+        from osmia.values.readable import readable_members
+
+        return readable_members(self._codec, self)
 
 
 # By registration, not by inheritance: the mixin methods of Mapping are slower, and

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.errors import CodecError
 from osmia.values.arrays import ArrayCodec, BytesCodec
-from osmia.values.base import RAW_BYTES, Buffer, ByteOrder, Codec, Decode
+from osmia.values.base import RAW_BYTES, Buffer, ByteOrder, Codec, Decode, meant
 from osmia.values.fields import Field
 from osmia.values.names import unknown_name
 from osmia.values.scalars import IntCodec
@@ -70,7 +70,10 @@ class StructCodec(Codec):
             return made.bytes_of(value) if type(value) is made.type else self._encode_struct(value)
         if isinstance(value, RAW_BYTES):
             return self._exact_bytes(value)
-        return self._encode(value)
+        try:
+            return self._encode(value)
+        except CodecError as error:
+            return meant(self, value, error)
 
     def _encode_struct(self, value: Struct) -> bytes:
         codec = value._codec

@@ -13,8 +13,11 @@ from typing import Any, Protocol
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.errors import AmbiguousNameError, CodecError, ReadOnlyError
 from osmia.named_tuples import NamedTuple
-from osmia.values.base import Codec
+from osmia.values.base import Codec, encode_named
 from osmia.values.names import unknown_name
+
+#: Variables that a repr shows, and characters of each one's value.
+_SHOWN_VARIABLES, _SHOWN_TEXT = 16, 80
 
 
 class Store(Protocol):
@@ -124,7 +127,7 @@ class Variables(Mapping[str, Any]):
         if not slot.writable:
             raise ReadOnlyError(f"{name} cannot be assigned: {slot.why}")
         try:
-            encoded = slot.codec.encode(value)
+            encoded = encode_named(slot.codec, value, name.rpartition(":")[2])
         except CodecError as error:
             raise CodecError(error.message, path=name + error.path) from None
         if len(encoded) > slot.codec.size:
@@ -180,7 +183,17 @@ class Variables(Mapping[str, Any]):
         return [*super().__dir__(), *(name for name in self._slots if name.isidentifier())]
 
     def __repr__(self) -> str:
-        parts = [f"{name} = {self._slots[name].codec.initialiser(self[name])}" for name in self]
+        from osmia.values.readable import readable
+
+        parts: list[str] = []
+        for name in self:
+            if len(parts) == _SHOWN_VARIABLES:
+                parts.append(f"… and {len(self) - len(parts)} more")
+                break
+            text = readable(self._slots[name].codec, self[name], name.rpartition(":")[2])
+            parts.append(
+                f"{name} = {text if len(text) <= _SHOWN_TEXT else text[:_SHOWN_TEXT] + '…'}"
+            )
         return f"<{'; '.join(parts) or 'no variables'}>"
 
     @names_wrong_arguments

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, unique
+from enum import unique
 
+from osmia.enums import IntEnum
 from osmia.errors import OsmiaError
 
 

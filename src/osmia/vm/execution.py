@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import osmia.vm.helpers.skb  # noqa: F401  # packet_holds, packet_word
 from osmia.isa.instruction import Instruction
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout

@@ -18,7 +18,6 @@ from osmia.errors import (
     RelocationError,
 )
 from osmia.object import model
-from osmia.object.jump_targets import placed_targets
 from osmia.object.model import (
     Extern,
     ExternKind,
@@ -247,7 +246,13 @@ class _Loader:
         layout = self.prepared.layout(program.name)
         function = self.obj.functions[program.function]
         text = signature(self.obj.btf, function.btf_id)
-        jumps = placed_targets(self.obj, layout.functions)
+        jumps: dict[int, tuple[int, ...]] = {}
+        if self.obj.jump_tables:
+            from osmia.object.jump_targets import (
+                placed_targets,  # few objects wait for the analysis
+            )
+
+            jumps = placed_targets(self.obj, layout.functions)
         loaded = self.vm.load_program(
             self._code(layout, jumps),
             type=program.type,

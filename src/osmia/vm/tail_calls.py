@@ -10,7 +10,6 @@ from osmia.errors import VerifierError
 from osmia.object.uapi import MapType
 from osmia.vm import layout
 from osmia.vm.code import TAIL_CALL, Code
-from osmia.vm.jit.blocks import frame_is_private, function_flow, known_numbers
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
@@ -22,6 +21,9 @@ def check_tail_calls(vm: Vm, code: Code) -> None:
     tells which map it is, the run is checked."""
     if not code.has_tail_calls:
         return
+    # Programs without tail calls do not wait for the analysis.
+    from osmia.vm.jit.blocks import frame_is_private, function_flow, known_numbers
+
     for function in code.functions.values():
         private = frame_is_private(code, function)
         flow = function_flow(code, function)

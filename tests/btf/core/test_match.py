@@ -272,7 +272,7 @@ def kernel_and_module() -> tuple[BTF, BTF]:
 
 def test_candidates_have_the_name_and_kind_with_any_flavour() -> None:
     kernel, module = kernel_and_module()
-    candidates = Candidates(kernel, {"module": module})
+    candidates = Candidates(kernel, lambda: {"module": module})
     assert candidates.find("file", Kind.STRUCT) == [(kernel, 1), (kernel, 3)]
     assert candidates.find("file___mine", Kind.STRUCT) == [(kernel, 1), (kernel, 3)]
     assert candidates.find("file", Kind.UNION) == [(kernel, 2)]
@@ -283,6 +283,6 @@ def test_candidates_have_the_name_and_kind_with_any_flavour() -> None:
 
 def test_modules_are_asked_only_for_what_the_kernel_lacks() -> None:
     kernel, module = kernel_and_module()
-    candidates = Candidates(kernel, {"module": module})
+    candidates = Candidates(kernel, lambda: {"module": module})
     assert candidates.find("private", Kind.STRUCT) == [(module, 8), (module, 9)]
     assert candidates.find("file", Kind.STRUCT) == [(kernel, 1), (kernel, 3)]

@@ -16,7 +16,7 @@ from osmia.errors import KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.inventory import holders
 from osmia.kernel.links import KernelLink
 from osmia.kernel.programs.program import KernelProgram
-from osmia.kernel.sys import pin_sets, pins
+from osmia.kernel.sys import mounts, pin_sets, pins
 from osmia.object.uapi import MapType
 
 
@@ -135,7 +135,7 @@ def test_mount_points_with_spaces_are_understood(monkeypatch: pytest.MonkeyPatch
         "31 25 0:27 / /sys/fs/bpf rw shared:9 - bpf bpf rw\n"
         "32 25 0:28 / /mnt/my\\040bpf rw - bpf none rw\n"
     )
-    monkeypatch.setattr(Path, "read_bytes", lambda _path: table.encode())
+    monkeypatch.setattr(mounts, "text_of", lambda _path: table)
     assert pins.bpffs_mounts() == [Path("/sys/fs/bpf"), Path("/mnt/my bpf")]
 
 

@@ -9,7 +9,7 @@ not count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
 from osmia.btf.reader import BTF
@@ -225,9 +225,10 @@ def _too_deep(btf: BTF, type_id: int) -> ObjectFormatError:
 
 
 class Candidates:
-    """Types of a kernel and its modules by essential name."""
+    """Types of a kernel and its modules by essential name; the modules' are read when a name is
+    not among the kernel's."""
 
-    def __init__(self, kernel: BTF, modules: Mapping[str, BTF]) -> None:
+    def __init__(self, kernel: BTF, modules: Callable[[], Mapping[str, BTF]]) -> None:
         self.kernel = kernel
         self.modules = modules
 
@@ -238,9 +239,8 @@ class Candidates:
         found = self._find_in(self.kernel, wanted, kinds)
         if found:
             return found
-        return [
-            entry for btf in self.modules.values() for entry in self._find_in(btf, wanted, kinds)
-        ]
+        modules = self.modules().values()
+        return [entry for btf in modules for entry in self._find_in(btf, wanted, kinds)]
 
     def _find_in(self, btf: BTF, name: str, kinds: tuple[Kind, ...]) -> list[tuple[BTF, int]]:
         known = _FOUND.setdefault(btf, {})

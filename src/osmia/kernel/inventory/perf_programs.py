@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from enum import IntEnum
 from pathlib import Path
 
+from osmia.enums import IntEnum
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import syscall
 from osmia.named_tuples import NamedTuple

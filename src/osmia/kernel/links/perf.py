@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
-from enum import IntEnum
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
+from osmia.enums import IntEnum
 from osmia.errors import NotSupportedError
 from osmia.kernel.links.attachable import Attachable
 from osmia.kernel.links.info import LinkInfo

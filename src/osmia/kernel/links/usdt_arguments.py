@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import IntEnum
 
+from osmia.enums import IntEnum
 from osmia.errors import NotSupportedError
 from osmia.records import dataclass
 

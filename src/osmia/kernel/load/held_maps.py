@@ -106,6 +106,10 @@ class LoadedMaps(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._held
 
+    def held(self) -> dict[str, HeldMap]:
+        """What there is of each map before it is asked for; owned as before."""
+        return dict(self._held)
+
     def descriptors(self) -> dict[str, int]:
         """The descriptors' numbers by name; the maps go on owning them."""
         return {name: held.fileno() for name, held in self._held.items()}

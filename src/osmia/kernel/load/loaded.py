@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osmia.arguments import names_wrong_arguments
@@ -23,6 +22,7 @@ from osmia.kernel.sys.syscall import Command, error_of, map_element
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object
 from osmia.object.uapi import MapFlag
+from osmia.paths import Path
 from osmia.records import replace
 from osmia.values.variables import Store
 
@@ -83,6 +83,10 @@ class KernelObject(engine.LoadedObject):
             raise ClosedError(f"object {self.name!r} is closed")
         definition = replace(self.object.programs[self.programs[program].name], **changes)
         return self.load_clone(definition, target, log_level)
+
+    def held(self) -> tuple[dict[str, HeldMap], dict[str, LoadedSection]]:
+        """Its maps and data sections, by name; the object goes on owning them."""
+        return self.maps.held(), dict(self._sections)
 
     @cached_property
     def section_maps(self) -> LoadedMaps:

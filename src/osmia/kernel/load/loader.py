@@ -35,7 +35,7 @@ from osmia.object.uapi import ProgramType
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.options import PassOptions
 from osmia.passes.running import RunningKernel, running_version
-from osmia.passes.stages import prepare
+from osmia.passes.stages import Prepared, prepare
 from osmia.passes.target import Target
 
 if TYPE_CHECKING:
@@ -76,12 +76,18 @@ def load(
 
     for name, program in (attach_to or {}).items():
         attach_target.check_own(obj, name, program)
+    special = (target, maps, attach_to, log_level, token is not None, ifindex, imports, options)
+    plain = not any(special) and bind == "copy"
 
     def attempt(token_fd: int) -> KernelObject:
         loader = _Loader(obj, target or kernel_target(), attach_to or {}, log_level, token_fd)
         loader.ifindex = ifindex
         loaded = _linked(loader, imports, bind, pin_root, maps or {}, options)
         loaded.load_clone = partial(_clone, loader, token)
+        if plain and not token_fd:
+            from osmia.kernel.load.keeping import keep_load
+
+            keep_load(obj, loader.prepared, loader.target)
         return loaded
 
     return with_token(attempt, token, obj)
@@ -124,6 +130,21 @@ def _clone(
         return loader.clone(program, other)
 
     return with_token(attempt, token, loader.source)
+
+
+def clone_of(
+    loaded: KernelObject,
+    prepared: Prepared,
+    program: model.Program,
+    other: KernelProgram | None,
+    log_level: int,
+) -> KernelProgram:
+    """`_clone` where another process did the passes: `prepared` is what they gave it."""
+    loader = _Loader(loaded.source, kernel_target(), {}, log_level, 0)
+    loader.prepared, loader.obj = prepared, prepared.object
+    loader.maps = MapLoader(prepared, None, "", ExitStack(), loader.target)
+    loader.maps.user_maps, loader.maps.sections = loaded.held()
+    return _clone(loader, None, program, other, log_level)
 
 
 class _Loader:

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from osmia.engine.initial_values import initial_values
@@ -36,6 +35,7 @@ from osmia.object.model import DataKind, DataSection, Pinning
 from osmia.object.uapi import MapFlag, MapType
 from osmia.passes.stages import Prepared
 from osmia.passes.target import Target
+from osmia.paths import Path
 from osmia.records import replace
 
 

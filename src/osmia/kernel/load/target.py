@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from osmia.btf import BTF, Kind, kernel_btf
 from osmia.errors import KernelError, NotSupportedError, RelocationError
@@ -12,10 +11,11 @@ from osmia.kernel.sys.btf_objects import btf_info
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.passes.kernel_files import read_symbols
 from osmia.passes.running import RunningKernel
+from osmia.paths import Path
 from osmia.tracefs import tracefs
 
 _ENOENT = 2
-_KPROBE_EVENTS = Path("/sys/bus/event_source/devices/kprobe/type")
+_KPROBE_EVENTS = "/sys/bus/event_source/devices/kprobe/type"
 #: What the kernel's system calls are called, by machine, where they take struct pt_regs.
 _SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
@@ -23,8 +23,16 @@ _SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 class KernelTarget(RunningKernel):
     """The running kernel with its features, which are probed when asked for."""
 
+    _asked_for_features = False
+
+    def asked(self) -> set[str]:
+        """The parts that somebody has asked for: "btf", "modules", "features", …"""
+        parts = {"btf", "modules", "config", "symbols", "version"} & vars(self).keys()
+        return parts | {"features"} if self._asked_for_features else parts
+
     def feature(self, name: str) -> bool:
         """What is given of `LINUX_HAS_…`, else what the kernel shows; False for the rest."""
+        self._asked_for_features = True
         if name in self._features:
             return self._features[name]
         match name:
@@ -49,7 +57,7 @@ def kernel_target(btf: BTF | None = None, *, core_btf: BTF | None = None) -> Ker
 
 def _has_kprobes() -> bool:
     """Without them libbpf, which asks by making a probe, says that there are no wrappers."""
-    return _KPROBE_EVENTS.exists() or (tracefs() / "kprobe_events").exists()
+    return Path(_KPROBE_EVENTS).exists() or (tracefs() / "kprobe_events").exists()
 
 
 def _has_syscall_wrapper() -> bool:

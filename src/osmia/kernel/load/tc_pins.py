@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from osmia.errors import KernelError, OsmiaError, RelocationError
 from osmia.kernel.sys.pins import BPFFS, bpffs_mounts, is_on_bpffs, mount_bpffs, safe_name
 from osmia.object.model import Map, Pinning
+from osmia.paths import Path
 
 #: The environment variable that says which bpffs to use.
 MOUNT_VARIABLE = "TC_BPF_MNT"
 
 #: Where the namespaces of pins are named; later iproute2 keeps its own file elsewhere.
 NAMESPACE_FILES = (
-    Path("/etc/iproute2/bpf_pinning"),
-    Path("/usr/share/iproute2/bpf_pinning"),
-    Path("/usr/lib/iproute2/bpf_pinning"),
+    "/etc/iproute2/bpf_pinning",
+    "/usr/share/iproute2/bpf_pinning",
+    "/usr/lib/iproute2/bpf_pinning",
 )
 
-_SECOND_PLACE = Path("/bpf")
+_SECOND_PLACE = "/bpf"
 _TC = "tc"
 _GLOBALS = "globals"
 _LINKS = ("xdp", "ip")
@@ -46,11 +46,12 @@ def tc_root(environment: Mapping[str, str] = os.environ) -> Path:
         if not place.is_dir() or not is_on_bpffs(place):
             _mount(place)
         return place
-    for place in (BPFFS, _SECOND_PLACE, *mounts):
+    for place in (Path(BPFFS), Path(_SECOND_PLACE), *mounts):
         if place in mounts:
             return place
-    _mount(BPFFS)
-    return BPFFS
+    place = Path(BPFFS)
+    _mount(place)
+    return place
 
 
 def _mount(place: Path) -> None:
@@ -97,19 +98,19 @@ def root_for_names(maps: Iterable[Map]) -> Path:
         if definition.pinning == Pinning.BY_NAME and not definition.pin_path:
             name = safe_name(definition.name)
             other = tc_root() / _TC / _GLOBALS
-            if (other / name).exists() and not (BPFFS / name).exists():
+            if (other / name).exists() and not Path(BPFFS, name).exists():
                 raise OsmiaError(
                     f"map {definition.name!r} is pinned in '{other}' and not in '{BPFFS}'; say"
                     " which of them this is for (--pin-root)"
                 )
-    return BPFFS
+    return Path(BPFFS)
 
 
 def namespaces() -> dict[int, str]:
     """The subdirectories for pinning values from 3 on, as the first file that exists says."""
     for path in NAMESPACE_FILES:
         try:
-            with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            with Path(path).open(encoding="utf-8", errors="surrogateescape") as file:
                 return dict(_entries(file.read(_FILE_LIMIT)))
         except FileNotFoundError:
             continue

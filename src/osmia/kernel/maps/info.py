@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from osmia.arguments import names_wrong_arguments
 from osmia.engine.maps.info import MapInfo
 from osmia.kernel.sys import attributes, syscall
 from osmia.object.uapi import MapFlag, MapType
+from osmia.paths import text_of
 
 
 @names_wrong_arguments
@@ -52,7 +51,7 @@ def map_type(number: int) -> MapType | int:
 def _fdinfo(fd: int) -> dict[str, str]:
     """The "name: value" lines of the descriptor; {} without /proc."""
     try:
-        text = Path(f"/proc/self/fdinfo/{fd}").read_text("utf-8")
+        text = text_of(f"/proc/self/fdinfo/{fd}")
     except OSError:
         return {}
     pairs = (line.partition(":") for line in text.splitlines())

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import TypeVar
 
+from osmia.enums import IntEnum
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 
 _Names = TypeVar("_Names", bound=IntEnum)

@@ -7,12 +7,12 @@ import errno
 import mmap
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntFlag
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine.results import RunResult, as_packet
+from osmia.enums import IntFlag
 from osmia.errors import KernelError, NotSupportedError
 from osmia.kernel.sys import syscall
 from osmia.object.uapi import ProgramType

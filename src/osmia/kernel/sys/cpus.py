@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
-_CPUS = Path("/sys/devices/system/cpu")
+from osmia.paths import text_of
+
+_CPUS = "/sys/devices/system/cpu"
 
 
 @functools.cache
 def possible_cpus() -> int:
     """How many CPUs the kernel keeps per-CPU values for, in ascending order and without gaps."""
-    return len(cpus_in((_CPUS / "possible").read_text("utf-8")))
+    return len(cpus_in(text_of(f"{_CPUS}/possible")))
 
 
 def online_cpus() -> list[int]:
     """The CPUs that run now, ascending."""
-    return cpus_in((_CPUS / "online").read_text("utf-8"))
+    return cpus_in(text_of(f"{_CPUS}/online"))
 
 
 def cpus_in(text: str) -> list[int]:

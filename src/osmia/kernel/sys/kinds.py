@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.paths import Path
 
 _ANONYMOUS = "anon_inode:"
 _KINDS = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+
+from osmia.paths import Path, text_of
 
 
 def mounted(kind: str) -> Iterator[tuple[Path, str]]:
     """The mount points of one kind of file system ("bpf"), in the order of mounting, each with
     the options of its file system ("rw,mode=700")."""
-    text = Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "surrogateescape")
+    text = text_of("/proc/self/mountinfo")
     for line in text.split("\n"):  # not splitlines: a directory's name may hold what that splits at
         before, _, after = line.partition(" - ")
         found, _source, options = (*after.split(" "), "", "")[:3]

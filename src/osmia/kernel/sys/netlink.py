@@ -10,9 +10,9 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from enum import IntFlag
 from types import TracebackType
 
+from osmia.enums import IntFlag
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys.privileges import Capability, permission_hint
 

@@ -6,8 +6,8 @@ import ctypes
 import errno
 import fcntl
 from ctypes import CDLL, byref, c_long, c_void_p, sizeof
-from enum import IntEnum, IntFlag
 
+from osmia.enums import IntEnum, IntFlag
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import attributes as layout
 from osmia.kernel.sys.privileges import Capability, permission_hint

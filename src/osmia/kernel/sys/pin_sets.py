@@ -22,13 +22,15 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import pins, syscall
+from osmia.paths import Path
 
-#: What to pin: a descriptor, the path, what it is.
-Pin = tuple[int, Path, str]
+if TYPE_CHECKING:
+    #: What to pin: a descriptor, the path, what it is.
+    Pin = tuple[int, Path, str]
 
 _STAGED, _MOVING, _UNDONE = "osmia_staged_", "osmia_moving_", "osmia_undone_"
 #: How long others may hold the lock, in seconds, and how often to look.

@@ -7,15 +7,15 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.mounts import mounted
 from osmia.kernel.sys.privileges import Capability, permission_hint
+from osmia.paths import Path
 
 #: Where a bpffs is mounted by convention.
-BPFFS = Path("/sys/fs/bpf")
+BPFFS = "/sys/fs/bpf"
 
 #: Why the kernel refuses a name with EPERM.
 NO_DOTS = "names in a bpffs have no dots"
@@ -69,14 +69,15 @@ def find_bpffs(*, mount: bool = False) -> Path:
     NotSupportedError that says how to mount it.
     """
     mounts = bpffs_mounts()
-    if BPFFS in mounts:
-        return BPFFS
+    usual = Path(BPFFS)
+    if usual in mounts:
+        return usual
     if mounts:
         return mounts[0]
     if not mount:
         raise NotSupportedError(f"no bpffs is mounted: mount -t bpf bpf {BPFFS}")
-    mount_bpffs(BPFFS)
-    return BPFFS
+    mount_bpffs(usual)
+    return usual
 
 
 def mount_bpffs(path: str | os.PathLike[str]) -> None:

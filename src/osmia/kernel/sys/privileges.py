@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import resource
-from enum import IntEnum
-from pathlib import Path
 
+from osmia.enums import IntEnum
 from osmia.object.uapi import ProgramType
+from osmia.paths import text_of
 
 
 class Capability(IntEnum):
@@ -156,6 +156,6 @@ def _status_field(name: str) -> str:
 def _read(path: str) -> str:
     """The text of a small kernel file, "" where it cannot be read."""
     try:
-        return Path(path).read_bytes().decode("utf-8", "replace").strip()
+        return text_of(path).strip()
     except OSError:
         return ""

@@ -17,10 +17,10 @@ import functools
 import os
 import struct
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_long, c_void_p, sizeof
-from enum import IntEnum
 from functools import partial
 from typing import Any
 
+from osmia.enums import IntEnum
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel.sys import attributes as layout
 from osmia.kernel.sys.privileges import Capability, permission_hint

@@ -13,7 +13,6 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TypeVar
 
 from osmia.errors import BpfPermissionError, KernelError
@@ -22,6 +21,7 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.named_tuples import NamedTuple
 from osmia.object.model import Object
 from osmia.object.uapi import AttachType, MapType
+from osmia.paths import Path
 
 #: libbpf's environment variable for the bpffs whose token all loads must have.
 TOKEN_PATH_VARIABLE = "LIBBPF_BPF_TOKEN_PATH"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 
+import osmia.vm.helpers.skb_fields  # helper_set_hash_invalid
+import osmia.vm.maps.ring  # noqa: F401  # ring_reserve, ring_commit
 from osmia.object.uapi import MapType
 from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.maps.constants import E_2BIG, E_INVAL, M32

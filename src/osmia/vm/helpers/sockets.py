@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+import osmia.vm.helpers.redirects  # noqa: F401  # record_redirect
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers.table import Argument, Invocation, helper

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from pathlib import Path
 
+from osmia.paths import Path
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
 from osmia.vm.layout import STATE_CPU, STATE_RANDOM, STATE_TIME, TASK_HANDLE

@@ -1,13 +1,13 @@
 """The table of helpers: each one's arguments, and the native or Python function behind it.
 
-The modules of this package register what they have when they are imported; `supported`
-imports them.
+The modules of this package register what they have when they are imported, which is when a
+program that is loaded calls one of them.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -181,29 +181,47 @@ class Helper:
 
 _TABLE: dict[str, Helper] = {}
 _VARIANTS: dict[tuple[str, ProgramType], Helper] = {}
-_MODULES = (
-    "map_access",
-    "system",
-    "skb",
-    "skb_fields",
-    "skb_room",
-    "skb_vlan",
-    "xdp",
-    "redirects",
-    "tunnels",
-    "sockets",
-    "storage",
-    "groups",
-    "stacks",
-    "tracing",
-    "checksums",
-    "text",
-    "probe_reads",
-    "events",
-    "loops",
-    "dynptr",
-    "kfuncs",
-)
+#: The modules of this package, and the helpers that each registers when it is imported.
+_MODULES = {
+    "map_access": "map_lookup_elem map_update_elem map_delete_elem map_lookup_percpu_elem "
+    "map_push_elem map_pop_elem map_peek_elem get_local_storage spin_lock spin_unlock",
+    "system": "poison ktime_get_ns ktime_get_boot_ns ktime_get_coarse_ns ktime_get_tai_ns "
+    "jiffies64 get_prandom_u32 get_smp_processor_id get_numa_node_id get_current_pid_tgid "
+    "get_current_uid_gid get_current_comm get_current_cgroup_id get_current_task "
+    "get_current_task_btf get_ns_current_pid_tgid get_attach_cookie",
+    "skb": "skb_load_bytes skb_load_bytes_relative skb_store_bytes skb_pull_data",
+    "skb_fields": "skb_change_type get_hash_recalc set_hash_invalid set_hash skb_ecn_set_ce "
+    "skb_set_tstamp get_cgroup_classid get_route_realm",
+    "skb_room": "skb_change_tail skb_change_head skb_change_proto skb_adjust_room",
+    "skb_vlan": "skb_vlan_push skb_vlan_pop",
+    "xdp": "xdp_adjust_head xdp_adjust_meta xdp_adjust_tail xdp_load_bytes xdp_store_bytes "
+    "xdp_get_buff_len",
+    "redirects": "redirect redirect_peer redirect_neigh clone_redirect redirect_map",
+    "tunnels": "skb_set_tunnel_key skb_get_tunnel_key skb_set_tunnel_opt skb_get_tunnel_opt",
+    "sockets": "get_socket_cookie get_netns_cookie get_socket_uid sk_release "
+    "sock_ops_cb_flags_set sock_map_update sock_hash_update msg_redirect_map sk_redirect_map "
+    "msg_redirect_hash sk_redirect_hash sk_select_reuseport",
+    "storage": "sk_storage_get sk_storage_delete inode_storage_get inode_storage_delete "
+    "task_storage_get task_storage_delete cgrp_storage_get cgrp_storage_delete",
+    "groups": "skb_under_cgroup current_task_under_cgroup skb_cgroup_id sk_cgroup_id "
+    "skb_ancestor_cgroup_id sk_ancestor_cgroup_id get_current_ancestor_cgroup_id "
+    "skb_cgroup_classid",
+    "stacks": "get_stackid",
+    "tracing": "override_return",
+    "checksums": "csum_diff l3_csum_replace l4_csum_replace csum_update csum_level",
+    "text": "trace_printk trace_vprintk snprintf strtol strtoul strncmp",
+    "probe_reads": "probe_read_kernel probe_read_kernel_str probe_read_user "
+    "probe_read_user_str probe_read probe_read_str",
+    "events": "ringbuf_reserve ringbuf_submit ringbuf_discard ringbuf_output ringbuf_query "
+    "perf_event_output skb_output xdp_output",
+    "loops": "loop for_each_map_elem user_ringbuf_drain",
+    "dynptr": "dynptr_from_mem ringbuf_reserve_dynptr ringbuf_submit_dynptr "
+    "ringbuf_discard_dynptr dynptr_read dynptr_write dynptr_data",
+    "kfuncs": "iter_num_new iter_num_next iter_num_destroy rcu_read_lock rcu_read_unlock "
+    "preempt_disable preempt_enable dynptr_from_xdp dynptr_from_skb dynptr_slice "
+    "dynptr_slice_rdwr dynptr_size dynptr_adjust dynptr_is_null dynptr_is_rdonly",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -241,11 +259,31 @@ def native_variant(name: str, program_type: ProgramType, function: str) -> None:
 
 def variant(name: str, program_type: ProgramType | None) -> Helper | None:
     """What a helper is for a program type, where that differs from the rest."""
-    return None if program_type is None else _VARIANTS.get((name, program_type))
+    if program_type is None or supported().get(name) is None:
+        return None
+    return _VARIANTS.get((name, program_type))
+
+
+class _Supported(Mapping[str, Helper]):
+    """The table; a helper's module is imported when somebody asks for it."""
+
+    def __getitem__(self, name: str) -> Helper:
+        held = _TABLE.get(name)
+        if held is None:
+            importlib.import_module(f"osmia.vm.helpers.{_HOMES[name]}")
+            held = _TABLE[name]
+        return held
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HOMES)
+
+    def __len__(self) -> int:
+        return len(_HOMES)
+
+
+_SUPPORTED = _Supported()
 
 
 def supported() -> Mapping[str, Helper]:
     """Every helper that the vm has, by name without the `bpf_` prefix."""
-    for module in _MODULES:
-        importlib.import_module(f"osmia.vm.helpers.{module}")
-    return _TABLE
+    return _SUPPORTED

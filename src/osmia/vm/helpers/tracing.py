@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from platform import machine
-
 from osmia.object.uapi import ProgramType
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers.table import Argument, Invocation, helper
@@ -11,6 +9,13 @@ from osmia.vm.maps.constants import M64
 
 RESULT = {"x86_64": 80, "AMD64": 80, "aarch64": 0, "arm64": 0}
 """Where struct pt_regs has the register of a function's result: rax, x0."""
+
+
+def machine() -> str:
+    """This one's name, as `platform` has it, which few programs need and all would wait for."""
+    import platform
+
+    return platform.machine()
 
 
 @helper("override_return", Argument.CONTEXT, Argument.ANY, types=frozenset({ProgramType.KPROBE}))

@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+import osmia.vm.helpers.events  # natives below
+import osmia.vm.helpers.map_access
+import osmia.vm.maps.lpm
+import osmia.vm.maps.slots  # noqa: F401
 from osmia.errors import NotSupportedError
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout

@@ -7,6 +7,7 @@ call is a jump. Loops pay for their instructions at the jump back.
 
 from __future__ import annotations
 
+import osmia.vm.helpers.skb  # noqa: F401  # packet_holds, packet_word
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M64
 from osmia.isa.cfg import BasicBlock

@@ -1,0 +1,124 @@
+"""Finding records by name among a million words, before anybody knows where records start.
+
+A record starts with its name's offset and a word whose highest byte is its kind. Searching
+four bytes in the bytes of all words is slow, since zeros abound. So one byte of each word is
+put in a row (a plane), where `find` runs at the speed of memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from array import array
+from collections.abc import Iterator
+from functools import cached_property
+from operator import itemgetter
+
+from osmia.btf.layout import KIND_FLAG, KIND_SHIFT, ByteOrder, kind_in
+from osmia.btf.names import NameColumn
+from osmia.btf.types import Kind
+from osmia.named_tuples import NamedTuple
+
+#: Kinds with names of which a kernel has some thousands: all of one are put in a column.
+_FEW = frozenset(
+    {Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.FWD, Kind.TYPEDEF}
+    | {Kind.VAR, Kind.DATASEC, Kind.FLOAT, Kind.ENUM64}
+)
+_ANY = tuple(Kind)[1:]
+#: One byte in so many is counted to see which plane has fewest of the wanted one.
+_SAMPLED = 61
+#: Where a sample has more of it than one in so many, the next plane is asked too.
+_RARE = 100
+
+
+class KindColumn(NamedTuple):
+    """Where the records of one kind may start, in words, and their names, row by row."""
+
+    places: array[int]
+    names: NameColumn
+
+
+class RecordSearch:
+    """Searches the 32-bit words in `data[start:end]`; `words` has them in the host's order."""
+
+    def __init__(
+        self,
+        data: memoryview | mmap.mmap,
+        start: int,
+        end: int,
+        words: memoryview,
+        byteorder: ByteOrder,
+    ) -> None:
+        self._data = data
+        self._start = start
+        self._end = end
+        self._words = words
+        self._order = range(4) if byteorder == "little" else range(3, -1, -1)
+        self._planes: dict[int, bytes] = {}
+        #: What was made for the kinds that were asked for; later processes may have it from here.
+        self.columns: dict[int, KindColumn] = {}
+
+    def places(self, offset: int, kinds: tuple[Kind, ...]) -> list[int] | Iterator[int]:
+        """Where `offset` stands with a kind of `kinds` (or any) behind it, in order.
+
+        All records with this name are there; so may be what only looks like one.
+        """
+        if kinds and _FEW.issuperset(kinds):
+            found = (self._places_of_kind(offset, kind) for kind in set(kinds))
+            return sorted(place for places in found for place in places)
+        return self._places(offset, kinds or _ANY)
+
+    def _places_of_kind(self, offset: int, kind: int) -> Iterator[int]:
+        column = self.columns.get(kind)
+        if column is None:
+            column = self.columns[kind] = self._column(kind)
+        places, words = column.places, self._words
+        for row in column.names.rows([offset]):
+            # Another process may have made the column.
+            if places[row] + 1 < len(words) and words[places[row]] == offset:
+                yield places[row]
+
+    def _column(self, kind: int) -> KindColumn:
+        plane = self._plane(3)
+        places = []
+        for top in (kind, kind | KIND_FLAG >> KIND_SHIFT):
+            # For one byte alone `re` is as fast as memchr.
+            top_byte = re.compile(re.escape(bytes((top,))))
+            places += [found.start() - 1 for found in top_byte.finditer(plane, 1)]
+        places.sort()
+        names = itemgetter(*places, 0, 0)(self._words)[:-2]  # two more: a tuple, however few
+        return KindColumn(array("I", places), NameColumn(array("I", names).tobytes()))
+
+    def _places(self, offset: int, kinds: tuple[Kind, ...]) -> Iterator[int]:
+        words, last = self._words, len(self._words) - 1
+        plane, byte = self._rarest(offset)
+        place = plane.find(byte)
+        while 0 <= place < last:
+            if words[place] == offset and kind_in(words[place + 1]) in kinds:
+                yield place
+            place = plane.find(byte, place + 1)
+
+    def _rarest(self, offset: int) -> tuple[bytes, bytes]:
+        """A plane that has few of the byte of `offset` in it, and that byte."""
+        found = []
+        for number in range(3):
+            plane, byte = self._plane(number), bytes((offset >> 8 * number & 0xFF,))
+            sample = plane[::_SAMPLED]
+            count = sample.count(byte)
+            found.append((count, plane, byte))
+            if _RARE * count < len(sample):
+                break
+        return min(found, key=lambda each: each[0])[1:]
+
+    @cached_property
+    def _source(self) -> bytes | mmap.mmap:
+        """What can be sliced with a step fast."""
+        return self._data if isinstance(self._data, mmap.mmap) else bytes(self._data)
+
+    def _plane(self, number: int) -> bytes:
+        """Of each word, the byte that is worth 256 ** `number`."""
+        plane = self._planes.get(number)
+        if plane is None:
+            first = self._start + self._order[number]
+            plane = self._planes[number] = self._source[first : self._end : 4]
+        return plane

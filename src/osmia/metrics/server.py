@@ -1,0 +1,98 @@
+"""`serve`: a port that answers scrapes of a loaded object's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import TracebackType
+from typing import Any, Self
+
+from osmia.engine.loaded import LoadedObject
+from osmia.errors import MissingPackageError, OsmiaError
+from osmia.metrics.collector import Metrics
+from osmia.summaries.readings import MOST_ENTRIES
+
+try:
+    from prometheus_client import CollectorRegistry, start_http_server
+except ImportError as error:
+    raise MissingPackageError("prometheus_client", extra="metrics") from error
+
+_LOOPBACK = "127.0.0.1"
+#: A client that says nothing for so many seconds is not waited for.
+_TIMEOUT = 10
+
+
+class Server:
+    """Answers scrapes of a loaded object's metrics, until it is closed."""
+
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        self._metrics = metrics
+        registry = CollectorRegistry()
+        registry.register(metrics)
+        try:
+            self._server, self._thread = start_http_server(port, host, registry)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OsmiaError(f"cannot listen on {_shown(host, port)}: {reason}") from None
+        handler: Any = self._server.RequestHandlerClass
+        self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _TIMEOUT})
+        self.host = host
+        self.port: int = self._server.server_port
+        """The port that it listens on, also where 0 was asked for."""
+
+    @property
+    def url(self) -> str:
+        """Where to scrape: "http://127.0.0.1:9435/metrics"."""
+        return f"http://{_shown(self.host, self.port)}/metrics"
+
+    def close(self) -> None:
+        """Answer no more; waits for a reading of the object, not for slow clients."""
+        self._metrics.close()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def serve(
+    loaded: LoadedObject,
+    address: str = ":9435",
+    *,
+    prefix: str = "bpf",
+    gauges: Collection[str] = (),
+    most_entries: int = MOST_ENTRIES,
+) -> Server:
+    """Answer scrapes of a loaded object's `Metrics` in a thread, at "[HOST]:PORT".
+
+    Without a host that is this machine alone (127.0.0.1): there is no encryption and no password;
+    "0.0.0.0:9435" is for all. Port 0: any that is free. ValueError for what is no address,
+    OsmiaError where it cannot be listened on. Close it before the object.
+    """
+    host, port = parse_address(address)
+    metrics = Metrics(loaded, prefix=prefix, gauges=gauges, most_entries=most_entries)
+    return Server(metrics, host, port)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """ "[HOST]:PORT" as host and port; an IPv6 address is in brackets."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address has brackets around it: [::1]:9435")
+    if not port.isascii() or not port.isdigit() or int(port) >= 1 << 16:
+        raise ValueError(f"{text!r} is no address: [HOST]:PORT, such as :9435")
+    return host or _LOOPBACK, int(port)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

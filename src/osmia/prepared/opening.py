@@ -1,0 +1,78 @@
+"""`osmia.open`: a file whose load is kept is not read before something else is asked of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from osmia.prepared import store
+from osmia.prepared.unread import Held, unread
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from osmia.object.model import Object
+    from osmia.object.uapi import ProgramType
+
+#: Importing it takes longer than a kept load.
+_READER = "osmia.formats.open"
+
+
+def open_object(
+    source: str | os.PathLike[str] | bytes | bytearray,
+    *,
+    name: str = "",
+    dialect: str | None = None,
+    program_type: ProgramType | None = None,
+    strict_btf: bool = False,
+) -> Object:
+    """Read a compiled BPF object: a path, or the bytes of an ELF file.
+
+    `name` names internal maps (default: the file's name up to its first dot). `dialect` is
+    "libbpf" (maps in `.maps`) or "iproute2" (maps in `maps`); None finds out. In iproute2's
+    a program has the type of what it is attached to: `program_type` says it for all whose
+    section does not tell. With `strict_btf` maps without key and value types and functions
+    without type information are errors.
+
+    Needs no kernel and no privileges. Raises ObjectFormatError for a file that is no BPF
+    object or contradicts itself, OSError for one that cannot be read. A file that this user has
+    loaded before is only read when more than `load` is asked of the Object (`osmia.prepared`).
+    """
+    plain = dialect is None and program_type is None and not strict_btf and isinstance(name, str)
+    if not plain or not isinstance(source, str | os.PathLike | bytes):
+        read: Object = _reader().open_object(
+            source, name=name, dialect=dialect, program_type=program_type, strict_btf=strict_btf
+        )
+        return read
+    if isinstance(source, bytes):
+        data, path, name = source, "", name or "object"
+    else:
+        path = os.fspath(source)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half of what Path takes
+            data = file.read()
+    record = store.find(data, name or _file_name(path)) if _may_be_kept(data, path, name) else None
+    made: Object
+    if record is not None:
+        made = unread(Held(data, path, name, record))
+    else:
+        made = _reader().read_elf(data, path, name)
+    return made
+
+
+def _may_be_kept(data: bytes, path: str, name: str) -> bool:
+    """Whether it is worth looking: this process has not read the file just now, and no library
+    has registered what objects may say beyond osmia's own, which would have to be seen."""
+    reader = sys.modules.get(_READER)
+    return reader is None or not (reader.extended() or reader.remembers(data, path, name))
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _reader() -> Any:
+    return sys.modules.get(_READER) or importlib.import_module(_READER)
