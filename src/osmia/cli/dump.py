@@ -7,17 +7,18 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, cycle
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from osmia.cli import formatters
-from osmia.cli.bpftool_notation import BpftoolJson
 from osmia.cli.entries import Entries
-from osmia.cli.map_json import TypesOf
 from osmia.cli.notation import Json, Text, dumps
 from osmia.cli.output import Output
 from osmia.cli.typed_text import headings
 from osmia.engine.maps import KeyedMap, MapOfMaps
 from osmia.values import Codec
+
+if TYPE_CHECKING:
+    from osmia.cli.map_json import TypesOf
 
 #: Entries that are written at a time, and how many bytes of keys and values they may have.
 _BLOCK_ENTRIES, _BLOCK_BYTES = 2048, 256 << 10
@@ -117,6 +118,8 @@ def _json_of(kind: TypesOf, size: int, stride: int = 0) -> formatters.Texts | No
         return None
     if kind.types is None:
         return _json_typed(kind.codec, stride or size)
+    from osmia.cli.bpftool_notation import BpftoolJson  # tables do without
+
     if kind.is_regular and kind.codec.weight <= formatters.HEAVIEST:
         return formatters.texts(kind.codec, BpftoolJson(), stride or size)
 
