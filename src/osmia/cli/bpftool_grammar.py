@@ -113,8 +113,8 @@ def prog_dump(noun: str, verb: str, words: Words) -> list[str]:
     if not kind:
         raise Unknown
     takes = {"file": ("--file", True), "opcodes": ("--opcodes", False), "linum": ("--linum", False)}
-    if kind == "jited":
-        takes = {"file": takes["file"]}
+    if kind == "xlated":
+        takes["visual"] = ("--visual", False)
     for target, rest in targets(words[1:]):
         try:
             return [noun, verb, kind, *target, *options(rest, takes)]

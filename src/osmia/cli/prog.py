@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from osmia.cli.code import described_code, print_code
 from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Deed, Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, printable, remarks_noted
+from osmia.cli.output import Output, enum_name, hex_bytes, printable, remarks_noted
+from osmia.cli.prog_dump import dump
 from osmia.cli.prog_load import load_programs
 from osmia.cli.prog_profile import profile_program
 from osmia.cli.sockmaps import attach_program, detach_program
@@ -25,7 +24,7 @@ from osmia.cli.sources import (
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
 from osmia.errors import OsmiaError, VerifierError
 from osmia.files import write_whole
-from osmia.kernel.programs.info import ProgramInfo, locked_memory, native_addresses, native_lengths
+from osmia.kernel.programs.info import ProgramInfo, locked_memory
 from osmia.kernel.sys import pins
 
 _COLUMNS = {
@@ -105,66 +104,6 @@ def _memory(number: int) -> Description:
     except OsmiaError:
         return {}
     return {"bytes_memlock": memory} if memory else {}
-
-
-@prog_command.group("dump", cls=Noun)
-def dump() -> None:
-    """Dump a program's code: `xlated` as the verifier left it, `jited` machine code."""
-
-
-@dump.command("xlated", cls=Verb, json=True)
-@click.argument("words", nargs=-1, metavar="PROG")
-@click.option("-o", "--file", type=_file, help="Write the raw instructions there instead.")
-@click.option("--opcodes", is_flag=True, help="Show the instructions' bytes, too.")
-@click.option("--linum", is_flag=True, help="Show source files and line numbers, too.")
-@pass_output
-def dump_xlated(
-    output: Output, words: tuple[str, ...], file: Path | None, opcodes: bool, linum: bool
-) -> None:
-    """Dump the instructions with their source lines."""
-    from osmia.kernel.inventory.code_listing import (
-        listing,  # much to import, which other verbs do without
-    )
-
-    with open_program(only_target(words)) as program:
-        if file is not None:
-            write_whole(file, program.xlated())
-            return
-        instructions = list(listing(program, as_bpftool=output.json))
-    if output.json:
-        output.document(described_code(instructions, opcodes=opcodes, byteorder=sys.byteorder))
-    else:
-        print_code(output, instructions, opcodes=opcodes, places=linum)
-
-
-@dump.command("jited", cls=Verb, json=True)
-@click.argument("words", nargs=-1, metavar="PROG")
-@click.option("-o", "--file", type=_file, help="Write the raw machine code there instead.")
-@pass_output
-def dump_jited(output: Output, words: tuple[str, ...], file: Path | None) -> None:
-    """Dump the machine code, in hexadecimal, function by function.
-
-    `objdump -D -b binary -m i386:x86-64 FILE` disassembles what --file writes.
-    """
-    with open_program(only_target(words)) as program:
-        code = program.jited()
-        lengths, addresses = native_lengths(program.fileno()), native_addresses(program.fileno())
-    if not code:
-        raise OsmiaError("the program was not compiled: the kernel interprets it")
-    if file is not None:
-        write_whole(file, code)
-        return
-    start, functions = 0, []
-    for length, address in zip(lengths, addresses, strict=True):
-        functions.append((address, code[start : start + length]))
-        start += length
-    if output.json:
-        output.document([{"address": hex(a), "code": hex_list(c)} for a, c in functions])
-        return
-    for address, part in functions:
-        output.line(f"{address:#x}: {len(part)} bytes", "bold")
-        for offset in range(0, len(part), 16):
-            output.line(f"{offset:6x}:  {hex_bytes(part[offset : offset + 16])}")
 
 
 @prog_command.command("pin", cls=Deed)
@@ -297,6 +236,7 @@ def trace_log(output: Output, words: tuple[str, ...]) -> None:
                 output.flush()
 
 
+prog_command.add_command(dump)
 prog_command.add_command(load_programs)
 prog_command.add_command(attach_program)
 prog_command.add_command(detach_program)

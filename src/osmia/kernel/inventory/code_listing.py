@@ -58,6 +58,13 @@ def function_names(program: KernelProgram) -> dict[int, str]:
     return {slot: name for slot, (name, _) in found.items()}
 
 
+def program_functions(program: KernelProgram, *, as_bpftool: bool = False) -> dict[int, str]:
+    """The declarations of its functions, by first slot; empty without BTF."""
+    declared = function_signature if as_bpftool else _declaration
+    found = _functions(program, program.btf(), declared)
+    return {slot: declaration for slot, (_, declaration) in found.items()}
+
+
 def _declaration(btf: BTF, type_id: int) -> str:
     return declaration(btf, type_id, "")
 
