@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from osmia.cli.options import common_options
 from osmia.cli.output import Output
 from osmia.cli.termination import Ended
 from osmia.errors import CompileError, OsmiaError, VerifierError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Each verb's module and what the list of commands says about it. The module has a command
 #: of the verb's name, with "_command" behind it; it is imported when the verb is used.
@@ -112,6 +116,14 @@ class Application(click.Group):
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Not click's own, for the same reason as below.
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in VERBS if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=VERBS[name]) for name in names), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # Not click's own, which imports every command for its help.

@@ -10,10 +10,6 @@ from osmia.cli.listings import Description, show, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Deed, Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_bytes, printable, remarks_noted
-from osmia.cli.prog_dump import dump
-from osmia.cli.prog_load import load_programs
-from osmia.cli.prog_profile import profile_program
-from osmia.cli.sockmaps import attach_program, detach_program
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -41,7 +37,16 @@ _COLUMNS = {
 _file = click.Path(path_type=Path)
 
 
-@click.group("prog", cls=Noun)
+_ELSEWHERE = {
+    "dump": "osmia.cli.prog_dump:dump",
+    "load": "osmia.cli.prog_load:load_programs",
+    "attach": "osmia.cli.sockmaps:attach_program",
+    "detach": "osmia.cli.sockmaps:detach_program",
+    "profile": "osmia.cli.prog_profile:profile_program",
+}
+
+
+@click.group("prog", cls=Noun, elsewhere=_ELSEWHERE)
 def prog_command() -> None:
     """Programs in the kernel.
 
@@ -234,10 +239,3 @@ def trace_log(output: Output, words: tuple[str, ...]) -> None:
                     printable(f"{line.timestamp:.6f} {line.task}-{line.pid}: {line.message}")
                 )
                 output.flush()
-
-
-prog_command.add_command(dump)
-prog_command.add_command(load_programs)
-prog_command.add_command(attach_program)
-prog_command.add_command(detach_program)
-prog_command.add_command(profile_program)

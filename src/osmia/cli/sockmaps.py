@@ -17,7 +17,7 @@ _SOCKMAP_HOOKS = (
     AttachType.SK_SKB_STREAM_VERDICT,
     AttachType.SK_SKB_STREAM_PARSER,
 )
-_HOOKS = {hook.name.lower(): hook for hook in (*_SOCKMAP_HOOKS, AttachType.FLOW_DISSECTOR)}
+HOOKS = {hook.name.lower(): hook for hook in (*_SOCKMAP_HOOKS, AttachType.FLOW_DISSECTOR)}
 _METAVAR = "PROG HOOK [MAP]"
 
 
@@ -42,9 +42,9 @@ def detach_program(words: tuple[str, ...]) -> None:
 
 def _change(words: tuple[str, ...], *, attach: bool) -> None:
     target, rest = take_target(words)
-    if not rest or rest[0] not in _HOOKS:
-        raise click.UsageError(f"give a hook behind the program: {', '.join(_HOOKS)}")
-    hook, where = _HOOKS[rest[0]], rest[1:]
+    if not rest or rest[0] not in HOOKS:
+        raise click.UsageError(f"give a hook behind the program: {', '.join(HOOKS)}")
+    hook, where = HOOKS[rest[0]], rest[1:]
     if bool(where) != (hook in _SOCKMAP_HOOKS):
         raise click.UsageError(f"{rest[0]} takes {'no' if where else 'a'} map")
     with ExitStack() as opened:
