@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def list_btf(output: Output, words: tuple[str, ...]) -> None:
         }
         for info in infos
     ]
-    show(output, "btf", things, _COLUMNS, only=bool(words))
+    show(output, "btf", things, _COLUMNS, only=bool(words), optional=("size",))
 
 
 btf_command.add_command(list_btf, "show")
@@ -107,8 +108,12 @@ def dump_btf(
         ids = [_find(types, name) for name in names]
     if as_c:
         meant = [each for each in ids if each] if ids is not None else None
-        for text in dump_c(types, meant, header=ids is None):
-            click.echo(text, nl=False)
+        gc.disable()  # half a million tuples, none of which is garbage
+        try:
+            for piece in btf_bulk.joined(dump_c(types, meant, header=ids is None)):
+                click.echo(piece, nl=False)
+        finally:
+            gc.enable()
         return
     if ids is None and not output.json:
         for piece in btf_bulk.text(types):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import Any
@@ -44,14 +43,14 @@ _RETURN = 1
 
 
 def described_link(info: LinkInfo) -> dict[str, Any]:
-    """A link under bpftool's names, with what else is known."""
+    """A link under bpftool's names, with what else is known; without the interface's name."""
     described: dict[str, Any] = {"id": info.id, "type": enum_name(info.type)}
     described["prog_id"] = info.program_id
     names = _NAMES | _NAMES_BY_TYPE.get(info.type, {})
     for name, value in info.details.items():
         described[names.get(name, name)] = enum_name(value) if isinstance(value, IntEnum) else value
         if name == "interface_index":
-            described["devname"] = _interface(value)
+            described["devname"] = ""
     told = _of_probe(info.details) if info.type == LinkType.PERF_EVENT else {}
     if info.type == LinkType.UPROBE_MULTI:
         told = _of_several(info.details, list(_uprobes(info.details)))
@@ -113,11 +112,3 @@ def _of_tracing(program_id: int) -> dict[str, Any]:
             return {"prog_type": enum_name(program.info.type)}
     except KernelError:
         return {}
-
-
-def _interface(index: int) -> str:
-    """The interface's name; "" when it is another namespace's or gone."""
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return ""

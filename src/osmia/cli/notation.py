@@ -16,6 +16,7 @@ from osmia.cli.json_values import plain, typed
 from osmia.cli.output import printable
 from osmia.cli.typed_text import inner_text, typed_text
 from osmia.values import BytesCodec, Codec, EnumCodec, IntCodec, PointerCodec, StringCodec
+from osmia.values.meant import MeantCodec
 from osmia.values.scalars import BoolCodec, FloatCodec
 
 #: How many texts are remembered: `comm` has few different ones.
@@ -91,6 +92,14 @@ class Json(Notation):
             return _json_bytes
         if type(codec) is StringCodec:
             return Remembered(lambda data: dumps(typed(codec, decode(data), data))).__getitem__
+        if isinstance(codec, MeantCodec):
+            if codec.kind in ("port", "be"):
+                return codec.text_of_bytes
+            if codec.kind == "ktime":
+                return lambda data: str(decode(data))
+            if codec.json_is_quoted_text:
+                text = codec.text_of_bytes
+                return lambda data: f'"{text(data)}"'
         return lambda data: dumps(typed(codec, decode(data), data))
 
     def of_value(self, codec: Codec) -> Callable[[Any], str]:
@@ -122,6 +131,8 @@ class Text(Notation):
             return bytes.hex
         if type(codec) is StringCodec:
             return Remembered(lambda data: printable(inner_text(codec, decode(data)))).__getitem__
+        if isinstance(codec, MeantCodec) and codec.kind != "plain":
+            return codec.text_of_bytes
         text = typed_text if outermost else inner_text
         return lambda data: printable(text(codec, decode(data)))
 

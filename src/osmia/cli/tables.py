@@ -83,7 +83,8 @@ class Table:
             widths = [self._widths[column] for column in shown]
             if _total(widths) <= self._limit:
                 return _Plan(shown, tuple(widths), several=False)
-            narrow = [least[column] for column in shown]
+            # What may be left out is not broken instead.
+            narrow = [self._widths[c] if c in self._optional else least[c] for c in shown]
             if _total(narrow) <= self._limit:
                 return _Plan(shown, _grown(narrow, widths, self._limit), several=True)
         return None
