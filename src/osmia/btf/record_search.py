@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
-from operator import itemgetter
 
 from osmia.btf.layout import KIND_FLAG, KIND_SHIFT, ByteOrder, kind_in
 from osmia.btf.names import NameColumn
@@ -80,7 +78,7 @@ class RecordSearch:
     def _make_columns(self, kinds: tuple[Kind, ...]) -> None:
         """Find all records of these kinds, chunk by chunk: new memory takes longer to get than
         to fill."""
-        made: dict[int, list[int]] = {kind: [] for kind in kinds if kind not in self.columns}
+        made = {kind: array("I") for kind in kinds if kind not in self.columns}
         tops = [
             (top, places)
             for kind, places in made.items()
@@ -89,16 +87,13 @@ class RecordSearch:
         for first in range(0, len(self._words) if made else 0, _CHUNK):
             find, before = self._part(3, first, first + _CHUNK).find, first - 1
             for top, places in tops:
-                at = find(top)
+                at = find(top, 0 if first else 1)  # the first word of all is no kind
                 while at >= 0:
                     places.append(before + at)
                     at = find(top, at + 1)
         for kind, places in made.items():
-            places.sort()
-            del places[: bisect_left(places, 0)]  # the first word is no kind
-            names = itemgetter(*places, 0, 0)(self._words)[:-2]  # two more: always a tuple
-            columns = array("I", places), NameColumn(array("I", names).tobytes())
-            self.columns[kind] = KindColumn(*columns)
+            names = array("I", map(self._words.__getitem__, places))
+            self.columns[kind] = KindColumn(places, NameColumn(names.tobytes()))
 
     def _places(self, offset: int, kinds: tuple[Kind, ...]) -> Iterator[int]:
         words, last = self._words, len(self._words) - 1
