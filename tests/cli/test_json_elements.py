@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from osmia.cli import json_elements
@@ -31,6 +31,7 @@ class Pieces(io.StringIO):
         return super().read(self._size)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VALUES), st.integers(1, 9), st.sampled_from([None, 2]))
 def test_all_elements_come_in_order(values: list[Any], size: int, indent: int | None) -> None:
     text = f" {json.dumps(values, indent=indent)}\n"

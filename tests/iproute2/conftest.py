@@ -23,6 +23,7 @@ from osmia.elf import (
     SymbolHandle,
     SymbolType,
 )
+from osmia.kernel.rtnetlink import qdisc_marks
 from osmia.kernel.sys import pins
 
 CODE = SectionFlag.ALLOC | SectionFlag.EXECINSTR
@@ -180,3 +181,9 @@ def header() -> str:
 @pytest.fixture
 def pins_under() -> Callable[[Path], list[str]]:
     return pinned
+
+
+@pytest.fixture(autouse=True)
+def marks_of_qdiscs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of qdiscs is remembered for the test alone."""
+    monkeypatch.setattr(qdisc_marks, "DIRECTORY", str(tmp_path / "qdiscs"))

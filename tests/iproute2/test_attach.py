@@ -18,7 +18,7 @@ from osmia.cli.application import run
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
 from osmia.formats.elf_writer import write_object
 from osmia.kernel.load.graft import graft, pinned_map_path
-from osmia.kernel.rtnetlink import lwt, tc_filters
+from osmia.kernel.rtnetlink import lwt, qdisc_marks, tc_filters
 from osmia.kernel.rtnetlink import xdp as xdp_netlink
 from osmia.object import ProgramType
 from osmia.passes.attachment import for_attachment
@@ -140,6 +140,68 @@ def test_a_filter_that_fails_leaves_no_qdisc(veth: str, counting: Path, tc_mount
     with obj.load() as loaded, pytest.raises(KernelError):
         tc_filters.add_filter(loaded.programs[name], veth, "ingress")
     assert not [q for q in shown("tc", "qdisc", "show", "dev", veth) if q["kind"] == "clsact"]
+
+
+def has_qdisc(device: str) -> bool:
+    return any(q["kind"] == "clsact" for q in shown("tc", "qdisc", "show", "dev", device))
+
+
+def test_the_qdisc_that_attaching_made_goes_with_the_last_filter(
+    veth: str, counting: Path, tc_mount: Path
+) -> None:
+    for direction in ("ingress", "egress", "egress"):
+        assert run(["tc", "attach", veth, direction, str(counting)]) == 0
+    assert run(["tc", "detach", veth, "egress", "--all"]) == 0
+    assert has_qdisc(veth)
+    assert run(["tc", "detach", veth, "ingress"]) == 0
+    assert not has_qdisc(veth)
+    assert {path.name for path in Path(qdisc_marks.DIRECTORY).iterdir()} == {"lock"}
+
+
+def test_a_qdisc_of_somebody_elses_stays(veth: str, counting: Path, tc_mount: Path) -> None:
+    add = ["tc", "qdisc", "add", "dev", veth, "clsact"]
+    subprocess.run(add, check=True)
+    assert run(["tc", "attach", veth, "ingress", str(counting)]) == 0
+    assert run(["tc", "detach", veth, "ingress"]) == 0
+    assert has_qdisc(veth)
+    # One that was made here, taken away and made anew by somebody else is that one's.
+    subprocess.run(["tc", "qdisc", "del", "dev", veth, "clsact"], check=True)
+    assert run(["tc", "attach", veth, "ingress", str(counting)]) == 0
+    subprocess.run(["tc", "qdisc", "del", "dev", veth, "clsact"], check=True)
+    subprocess.run(add, check=True)
+    assert run(["tc", "attach", veth, "ingress", str(counting)]) == 0
+    assert run(["tc", "detach", veth, "ingress"]) == 0
+    assert has_qdisc(veth)
+
+
+def test_a_qdisc_with_somebody_elses_filter_stays(
+    veth: str, counting: Path, tc_mount: Path
+) -> None:
+    assert run(["tc", "attach", veth, "ingress", str(counting)]) == 0
+    classic = ["bpf", "bytecode", "1,6 0 0 4294967295,"]
+    subprocess.run(["tc", "filter", "add", "dev", veth, "egress", *classic], check=True)
+    assert run(["tc", "detach", veth, "ingress"]) == 0
+    assert has_qdisc(veth)
+
+
+@pytest.mark.parametrize("content", ["", "another boot\n"])
+def test_what_is_no_mark_of_this_boot_says_nothing(
+    veth: str, counting: Path, tc_mount: Path, content: str
+) -> None:
+    assert run(["tc", "attach", veth, "ingress", str(counting)]) == 0
+    (mark,) = (p for p in Path(qdisc_marks.DIRECTORY).iterdir() if p.name != "lock")
+    mark.write_text(content)
+    assert run(["tc", "detach", veth, "ingress"]) == 0
+    assert has_qdisc(veth)
+
+
+def test_where_no_mark_can_be_written_the_qdisc_stays(
+    veth: str, counting: Path, tc_mount: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qdisc_marks, "DIRECTORY", "/proc/nowhere")
+    assert run(["tc", "attach", veth, "ingress", str(counting)]) == 0
+    assert run(["tc", "detach", veth, "ingress"]) == 0
+    assert has_qdisc(veth)
 
 
 def test_tcx_links_are_pinned(

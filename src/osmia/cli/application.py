@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 
 import click
 
@@ -39,7 +39,7 @@ VERBS = {
     "tool": "Ready tools: opensnoop, execsnoop, tcplife and others, with no compiler.",
     "perf": "Programs on perf events and raw tracepoints: list.",
     "btf": "Types in the kernel or in a file: list, dump as C, minimise, vmlinux.h.",
-    "token": "BPF tokens: what is delegated to processes without privileges.",
+    "token": "BPF tokens: list and create what is delegated to user namespaces.",
     "features": "What this kernel can do, and which version brought it.",
     "selftest": "Check that osmia works on this kernel; prints TAP if asked.",
     "gen": "Make one object of several, or C that loads one: gen object, gen skeleton.",
@@ -52,8 +52,10 @@ VERBS = {
     "prune": "Leave out of an object what cannot run with its settings.",
     "explain": "Say what rewriting passes would change in an object, and save.",
     "graft": "Replace one program of a running datapath's prog array.",
+    "prepare": "Keep what loads of objects need, for faster starts.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
     "check": "Read objects and say what is wrong with them.",
+    "batch": "Run many commands in one process: from a file, or standard input.",
     "completion": "Print a shell's completion script.",
 }
 
@@ -161,6 +163,23 @@ def run(arguments: Sequence[str]) -> int:
                 broken = isinstance(error, BrokenPipeError)
                 status = BROKEN_PIPE if broken else _report(error, output)
     return status
+
+
+def attempt(arguments: Sequence[str], output: Output) -> tuple[int, str]:
+    """Run one of many command lines: its exit status, and what is to be said on stderr. Signals,
+    and a reader of the output that goes away, end all of them: they are raised."""
+    try:
+        status = _invoke(arguments, output)
+    except click.exceptions.Exit as done:
+        return done.exit_code, ""
+    except (BrokenPipeError, click.Abort):
+        raise
+    except Exception as error:
+        of_text = Output()
+        of_text.verbose = output.verbose
+        with redirect_stderr(io.StringIO()) as told:
+            return _report(error, of_text), told.getvalue()
+    return (status if isinstance(status, int) else 0), ""
 
 
 def _invoke(arguments: Sequence[str], output: Output) -> object:

@@ -69,7 +69,7 @@ def list_btf(output: Output, words: tuple[str, ...]) -> None:
         }
         for info in infos
     ]
-    show(output, "btf", things, _COLUMNS, only=bool(words))
+    show(output, "btf", things, _COLUMNS, only=bool(words), optional=("size",))
 
 
 btf_command.add_command(list_btf, "show")

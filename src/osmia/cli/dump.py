@@ -10,10 +10,12 @@ from typing import Any, TypeAlias
 
 from osmia.cli import formatters
 from osmia.cli.entries import Entries
+from osmia.cli.listings import told_program
 from osmia.cli.notation import Json, Text
 from osmia.cli.output import Output
 from osmia.cli.typed_text import headings
 from osmia.engine.maps import KeyedMap
+from osmia.object import MapType
 from osmia.values import Codec
 
 #: Entries that are written at a time, and how many bytes of keys and values they may have.
@@ -38,6 +40,8 @@ def dump(entries: Entries, output: Output) -> None:
         *headings(entries.shown_value, "value"),
     ]
     rows = _table_rows(entries)
+    if info.type == MapType.PROG_ARRAY:
+        columns, rows = [*columns, "program"], _named(rows)
     output.blocks(columns, (rows(*block) for block in _blocks(info)))
 
 
@@ -159,6 +163,15 @@ def _table_rows(entries: Entries) -> _Rows:
         return [key + cpu + value for key, cpu, value in numbered]
 
     return each_cpu
+
+
+def _named(rows: _Rows) -> _Rows:
+    """The rows of a prog array, with the names of its programs."""
+
+    def named(keys: bytes, values: bytes) -> list[Any]:
+        return [(*row, told_program(int(row[-1]))["name"] or "") for row in rows(keys, values)]
+
+    return named
 
 
 def _cells(codec: Codec | None, size: int, stride: int) -> formatters.Cells:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
 import click
 
-from osmia.cli.listings import Description, show
+from osmia.cli.listings import Description, show, takes_pins, told_program
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name
 from osmia.cli.targets import only_target, open_link, take_target
@@ -28,10 +27,13 @@ _NAMES_BY_TYPE: dict[int, dict[str, str]] = {
     LinkType.RAW_TRACEPOINT: {"name": "tp_name"},
     LinkType.ITER: {"name": "target_name"},
 }
+#: What has a column of its own.
+_ELSEWHERE = ("id", "type", "prog_id", "prog_name")
 _COLUMNS = {
     "id": "id",
     "type": "type",
     "prog": "prog_id",
+    "name": "prog_name",
     "attached to": "where",
     "held by": "pids",
 }
@@ -44,11 +46,11 @@ def link_command() -> None:
 
 @link_command.command("list", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="[LINK]")
-@click.option("-f", "--pins", is_flag=True, help="Look for pins, too.")
+@takes_pins
 @pass_output
 def list_links(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all links; with LINK, show all about that one."""
-    things = [describe(info) for info in _infos(words)]
+    things = described(_infos(words))
     if not output.json and not words:
         things = [{**thing, "where": _where(thing)} for thing in things]
     show(output, "link", things, _COLUMNS, only=bool(words), pins=pins)
@@ -64,8 +66,33 @@ def _infos(words: Sequence[str]) -> list[LinkInfo]:
         return [link.info]
 
 
-def describe(info: LinkInfo) -> Description:
-    """A link as bpftool's JSON has it."""
+def described(infos: Sequence[LinkInfo]) -> list[Description]:
+    """Links as bpftool's JSON has them; and the names of programs, cgroups and networks."""
+    numbers = {info.details["cgroup_id"] for info in infos if "cgroup_id" in info.details}
+    on_interfaces = [info for info in infos if info.details.get("interface_index")]
+    if numbers or on_interfaces:
+        from osmia.kernel.inventory import link_places  # for those that have such places
+
+        cgroups, found = link_places.cgroup_paths(numbers), link_places.interfaces(on_interfaces)
+    else:
+        cgroups, found = {}, {}
+    things = []
+    for info in infos:
+        thing = _described(info)
+        if info.program_id:
+            thing["prog_name"] = told_program(info.program_id)["name"]
+        if path := cgroups.get(info.details.get("cgroup_id", 0)):
+            thing["cgroup"] = str(path)
+        if "ifindex" in thing:
+            interface = found.get(info.id)
+            thing["devname"] = interface.name if interface else ""
+            if interface and interface.namespace:
+                thing["netns"] = interface.namespace
+        things.append(thing)
+    return things
+
+
+def _described(info: LinkInfo) -> Description:
     described: Description = {"id": info.id, "type": enum_name(info.type)}
     if info.program_id:
         described["prog_id"] = info.program_id
@@ -73,7 +100,7 @@ def describe(info: LinkInfo) -> Description:
     for name, value in info.details.items():
         described[names.get(name, name)] = _plain(value)
         if name == "interface_index":
-            described["devname"] = _interface(value)
+            described["devname"] = ""
     return described
 
 
@@ -81,17 +108,9 @@ def _plain(value: Any) -> Any:
     return enum_name(value) if isinstance(value, IntEnum) else value
 
 
-def _interface(index: int) -> str:
-    """The interface's name; "" when it is another namespace's or gone."""
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return ""
-
-
 def _where(thing: Description) -> str:
     """The details in one cell of a table."""
-    shown = {k: v for k, v in thing.items() if k not in ("id", "type", "prog_id")}
+    shown = {k: v for k, v in thing.items() if k not in _ELSEWHERE}
     return " ".join(f"{name}={value}" for name, value in shown.items() if value not in ("", ()))
 
 

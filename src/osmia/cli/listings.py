@@ -10,12 +10,26 @@ import errno
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from osmia.cli.output import Output, printable
 from osmia.kernel.inventory import holders
 
+if TYPE_CHECKING:
+    from osmia.kernel.inventory.references import Reference
+
 Description = dict[str, Any]
+
+#: Holders of a kind that a list names; it counts more than these.
+_MOST_NAMED = 3
+#: A list reads prog arrays of no more slots: each is a system call.
+_MOST_SLOTS = 1024
+
+takes_pins = click.option(
+    "-f", "--pins", is_flag=True, help="Look for pins for JSON, too; tables always have them."
+)
 
 
 def show(
@@ -26,28 +40,32 @@ def show(
     *,
     only: bool,
     pins: bool = False,
+    optional: Sequence[str] = (),
 ) -> None:
-    """Print `things`, with who holds them; `columns` has headings and keys of the table.
+    """Print `things`, with who holds them; `columns` has headings and keys of the table, of which
+    `optional` are left out first on a narrow terminal.
 
-    `only`: they are what the user asked for by name, and all about them is shown.
+    `only`: they are what the user asked for by name, and all about them is shown. Pins are in all
+    that people read; JSON has them with `pins`, or `only`.
     """
-    described = _with_holders(kind, things, pins or only)
+    described = _with_holders(kind, things, pins or only or not output.json, thorough=only)
     if output.json:
         output.document(described[0] if only and len(described) == 1 else described)
     elif only:
         for thing in described:
             _show_one(output, thing)
     else:
-        keys = columns if not pins else {**columns, "pinned": "pinned"}
-        rows = ([_text(key, thing.get(key)) for key in keys.values()] for thing in described)
-        output.table(list(keys), rows)
+        held = [{**thing, "pids": _held_by(thing)} for thing in described]
+        rows = ([_text(key, thing.get(key)) for key in columns.values()] for thing in held)
+        output.table(list(columns), rows, optional=optional)
 
 
 def _with_holders(
-    kind: holders.Kind, things: Sequence[Description], pins: bool
+    kind: holders.Kind, things: Sequence[Description], pins: bool, *, thorough: bool
 ) -> list[Description]:
     processes = holders.processes()
     pinned = holders.pinned() if pins else {}
+    referring = _references(kind, thorough=thorough)
     described = []
     for thing in things:
         key = (kind, thing["id"])
@@ -56,8 +74,38 @@ def _with_holders(
             held["pinned"] = list(map(str, pinned[key]))
         if key in processes:
             held["pids"] = [{"pid": each.pid, "comm": each.name} for each in processes[key]]
+        if references := referring.get(thing["id"]):
+            held["held_by"] = {
+                f"{kind}s": [each.id for each in references if each.kind == kind]
+                for kind in dict.fromkeys(each.kind for each in references)
+            }
         described.append({**thing, **held})
     return described
+
+
+def _references(kind: holders.Kind, *, thorough: bool) -> Mapping[int, Sequence[Reference]]:
+    """What in the kernel holds the things of a kind; a list does not read large prog arrays."""
+    from osmia.kernel.inventory import references
+
+    if kind == "program":
+        return references.holders_of_programs(None if thorough else _MOST_SLOTS)
+    return references.holders_of_maps() if kind == "map" else {}
+
+
+def _held_by(thing: Description) -> list[str]:
+    """Who holds a thing, in words: processes, what is in the kernel, pins. Of many of a kind their
+    number is enough in a list."""
+    held = thing.get("held_by", {})
+    named = {
+        "processes": list(map(_process, thing.get("pids", ()))),
+        **{kind: [f"{kind.removesuffix('s')}:{each}" for each in held[kind]] for kind in held},
+        "pins": thing.get("pinned", []),
+    }
+    return [
+        word
+        for kind, words in named.items()
+        for word in (words if len(words) <= _MOST_NAMED else [f"{len(words)} {kind}"])
+    ]
 
 
 def _show_one(output: Output, thing: Description) -> None:
@@ -70,12 +118,20 @@ def _show_one(output: Output, thing: Description) -> None:
 def _text(key: str, value: Any) -> object:
     match key:
         case "pids":
-            return [f"{each['comm']}({each['pid']})" for each in value or ()]
+            return [each if isinstance(each, str) else _process(each) for each in value or ()]
+        case "programs":
+            return [f"{each['key']}={each['id']} {each['name'] or ''}".rstrip() for each in value]
+        case "held_by":
+            return [f"{kind}: {','.join(map(str, value[kind]))}" for kind in value]
         case "loaded_at":
             return datetime.fromtimestamp(value).isoformat(" ", "seconds")
         case "flags":
             return f"{value:#x}" if value else None
     return value
+
+
+def _process(held: Description) -> str:
+    return f"{held['comm']}({held['pid']})"
 
 
 def wall_clock(boot_time_ns: int) -> int:
@@ -88,11 +144,15 @@ def told_program(number: int) -> Description:
     """A program's name, id and tag; the id alone where this process may not open it by its id,
     as with a token, or it is gone since it was listed."""
     from osmia.errors import KernelError
-    from osmia.kernel.programs.program import KernelProgram
+    from osmia.kernel.inventory.full_names import program_name
+    from osmia.kernel.programs.info import program_info
+    from osmia.kernel.sys import syscall
+    from osmia.kernel.sys.fd import FileDescriptor
 
     try:
-        with KernelProgram.from_id(number) as program:
-            return {"name": program.info.name, "id": number, "tag": program.info.tag}
+        with FileDescriptor(syscall.prog_get_fd_by_id(number), f"program {number}") as fd:
+            info = program_info(fd.fileno())
+        return {"name": program_name(info), "id": number, "tag": info.tag}
     except KernelError as error:
         if error.errno not in (errno.EPERM, errno.ENOENT):
             raise

@@ -12,7 +12,7 @@ import click
 from osmia.cli.entries import Entries
 from osmia.cli.formats import Formats, says_more, taken, takes_formats
 from osmia.cli.json_values import typed
-from osmia.cli.listings import Description, show
+from osmia.cli.listings import Description, show, takes_pins, told_program
 from osmia.cli.literals import parse_hex, parse_integer, parse_literal
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_list, note, printable
@@ -28,6 +28,7 @@ from osmia.cli.typed_text import typed_text
 from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap
 from osmia.engine.maps.info import MapInfo
 from osmia.errors import OsmiaError
+from osmia.kernel.inventory.full_names import map_name
 from osmia.kernel.programs.info import known_program_type
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.token import with_token
@@ -47,6 +48,8 @@ _COLUMNS = {
     "memory": "bytes_memlock",
     "held by": "pids",
 }
+#: What a narrow terminal does without.
+_OPTIONAL = ("memory", "flags", "key", "value", "entries")
 #: Maps whose values are other things in the kernel, and how those are opened.
 _OPEN_VALUE: Mapping[int, Callable[[Target], Map | KernelProgram]] = {
     MapType.ARRAY_OF_MAPS: open_map,
@@ -74,19 +77,34 @@ def map_command() -> None:
 
 @map_command.command("list", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="[MAP]")
-@click.option("-f", "--pins", is_flag=True, help="Look for pins, too.")
+@takes_pins
 @pass_output
 def list_maps(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all maps; with MAP, show all about those that it names."""
     infos = map_infos(only_target(words) if words else None)
-    show(output, "map", list(map(describe, infos)), _COLUMNS, only=bool(words), pins=pins)
+    things = list(map(describe, infos))
+    if not output.json:
+        things = [each | {"name": each.pop("full_name", each["name"])} for each in things]
+    if words:
+        things = [each | _slots(info) for each, info in zip(things, infos, strict=True)]
+    show(output, "map", things, _COLUMNS, only=bool(words), pins=pins, optional=_OPTIONAL)
 
 
 map_command.add_command(list_maps, "show")
 
 
+def _slots(info: MapInfo) -> Description:
+    """What a prog array holds."""
+    if info.type != MapType.PROG_ARRAY:
+        return {}
+    from osmia.kernel.inventory.references import programs_in
+
+    held = [(key, number, told_program(number)["name"]) for key, number in programs_in(info)]
+    return {"programs": [{"key": key, "id": number, "name": name} for key, number, name in held]}
+
+
 def describe(info: MapInfo) -> Description:
-    """A map as bpftool's JSON has it."""
+    """A map as bpftool's JSON has it; and its whole name."""
     described: Description = {
         "id": info.id,
         "type": enum_name(info.type),
@@ -98,8 +116,9 @@ def describe(info: MapInfo) -> Description:
         "bytes_memlock": info.memlock,
         "frozen": int(info.frozen),
     }
-    owner = info.owner_prog_type
+    owner, name = info.owner_prog_type, map_name(info)
     optional = {
+        "full_name": name if name != info.name else "",
         "map_extra": info.map_extra,
         "ifindex": info.ifindex,
         "btf_id": info.btf_id,
@@ -283,6 +302,7 @@ def event_pipe(output: Output, words: tuple[str, ...]) -> None:
     with open_map(only_target(words)) as found:
         if not isinstance(found, EventMap):
             raise OsmiaError(f"{enum_name(found.type)} maps have no events")
+        found.event_codec = None
         for event in found:
             place, data = event if isinstance(event, tuple) else (None, event)
             if output.json:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from osmia.cli.code import described_code, print_code
-from osmia.cli.listings import Description, show, wall_clock
+from osmia.cli.listings import Description, show, takes_pins, wall_clock
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, printable, remarks_noted
@@ -24,6 +24,7 @@ from osmia.cli.sources import (
 from osmia.cli.targets import only_target, open_program, program_infos, take_target
 from osmia.errors import OsmiaError, VerifierError
 from osmia.files import write_whole
+from osmia.kernel.inventory.full_names import program_name
 from osmia.kernel.programs.info import ProgramInfo, native_addresses, native_lengths
 from osmia.kernel.sys import pins
 
@@ -38,6 +39,8 @@ _COLUMNS = {
     "loaded": "loaded_at",
     "held by": "pids",
 }
+#: What a narrow terminal does without.
+_OPTIONAL = ("xlated", "jited", "loaded", "maps")
 _file = click.Path(path_type=Path)
 
 
@@ -51,12 +54,13 @@ def prog_command() -> None:
 
 @prog_command.command("list", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="[PROG]")
-@click.option("-f", "--pins", is_flag=True, help="Look for pins, too.")
+@takes_pins
 @pass_output
 def list_programs(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all programs; with PROG, show all about those that it names."""
     infos = program_infos(only_target(words) if words else None)
-    show(output, "program", list(map(describe, infos)), _COLUMNS, only=bool(words), pins=pins)
+    things = list(map(describe, infos))
+    show(output, "program", things, _COLUMNS, only=bool(words), pins=pins, optional=_OPTIONAL)
 
 
 prog_command.add_command(list_programs, "show")
@@ -67,7 +71,7 @@ def describe(info: ProgramInfo) -> Description:
     described: Description = {
         "id": info.id,
         "type": enum_name(info.type),
-        "name": info.name,
+        "name": program_name(info),
         "tag": info.tag,
         "gpl_compatible": info.gpl_compatible,
         "loaded_at": wall_clock(info.load_time),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import click
@@ -10,12 +12,15 @@ import click
 from osmia.cli.legacy import load_attachable, open_legacy, program_type, takes_pin_root, takes_type
 from osmia.cli.listings import told_program
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output
+from osmia.cli.output import Output, note
 from osmia.errors import OsmiaError
 from osmia.object import ProgramType
 
 _file = click.Path(path_type=Path)
 _direction = click.Choice(["ingress", "egress"])
+
+#: What a narrow terminal does without.
+_OPTIONAL = ("handle", "how", "prio", "direction")
 
 
 @click.group("tc", cls=Noun)
@@ -90,12 +95,14 @@ def attach(
 def list_filters(output: Output, device: str) -> None:
     """List the filters, and tcx programs, of DEVICE or of all devices."""
     devices = [device] if device else [name for _, name in socket.if_nameindex()]
-    rows = [row for each in devices for row in _rows(each)]
+    rows = [row for each in devices for row in _filter_rows(each)] + _tcx_rows(devices)
+    rows.sort(key=lambda row: devices.index(str(row["device"])))
     if output.json:
         output.document(rows)
         return
     columns = ("device", "direction", "how", "prio", "handle", "name", "id", "tag")
-    output.table(columns, [[row.get(column) for column in columns] for row in rows])
+    cells = [[row.get(column) for column in columns] for row in rows]
+    output.table(columns, cells, optional=_OPTIONAL)
 
 
 tc_command.add_command(list_filters, "show")
@@ -126,12 +133,10 @@ def detach(
         tc_filters.remove_filter(each)
 
 
-def _rows(device: str) -> list[dict[str, object]]:
-    from osmia.errors import NotSupportedError
-    from osmia.kernel.links import attached_tcx
+def _filter_rows(device: str) -> list[dict[str, object]]:
     from osmia.kernel.rtnetlink import tc_filters
 
-    rows: list[dict[str, object]] = [
+    return [
         {
             "device": device,
             "direction": each.direction,
@@ -144,12 +149,21 @@ def _rows(device: str) -> list[dict[str, object]]:
         }
         for each in tc_filters.filters(device)
     ]
-    for direction in ("ingress", "egress"):
-        try:
-            ids = attached_tcx(device, direction).program_ids
-        except NotSupportedError:
-            break
-        for number in ids:
-            told = told_program(number)
-            rows.append({"device": device, "direction": direction, "how": "tcx", **told})
+
+
+def _tcx_rows(devices: Sequence[str]) -> list[dict[str, object]]:
+    """Those of tcx; none before 6.6, and for who may not ask: that is said."""
+    from osmia.errors import BpfPermissionError, NotSupportedError
+    from osmia.kernel.links import attached_tcx
+
+    rows: list[dict[str, object]] = []
+    try:
+        for device, direction in product(devices, ("ingress", "egress")):
+            for number in attached_tcx(device, direction).program_ids:
+                told = told_program(number)
+                rows.append({"device": device, "direction": direction, "how": "tcx", **told})
+    except NotSupportedError:
+        pass
+    except BpfPermissionError as error:
+        note(f"osmia: warning: programs of tcx are left out: {error}")
     return rows

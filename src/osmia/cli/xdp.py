@@ -15,6 +15,9 @@ from osmia.object import ProgramType
 _file = click.Path(path_type=Path)
 _mode = click.Choice(["native", "generic", "offload"])
 
+#: What a narrow terminal does without.
+_OPTIONAL = ("mode",)
+
 
 @click.group("xdp", cls=Noun)
 def xdp_command() -> None:
@@ -70,7 +73,7 @@ def list_programs(output: Output, device: str) -> None:
         output.document(rows)
         return
     columns = ("device", "mode", "name", "id", "tag")
-    output.table(columns, [[row[column] for column in columns] for row in rows])
+    output.table(columns, [[row[column] for column in columns] for row in rows], optional=_OPTIONAL)
 
 
 xdp_command.add_command(list_programs, "show")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from osmia.errors import KernelError
 from osmia.kernel.rtnetlink.interfaces import interface_index, interface_words
+from osmia.kernel.rtnetlink.qdisc_marks import mark_of
 from osmia.kernel.rtnetlink.tc_messages import (
     BPF_CLASS_ID,
     BPF_FD,
@@ -91,13 +92,18 @@ def add_filter(
     body = filter_message(index, PARENTS[direction], priority, handle) + attributes(
         [(TCA_KIND, b"bpf\0"), (TCA_OPTIONS | NESTED, attributes(options))]
     )
-    with RouteSocket() as route:
+    with RouteSocket() as route, mark_of(index) as mark:
         made = make_qdisc(route, index, direction, what)
+        if made:
+            mark.set()
+        elif mark.is_set and _is_empty(route, index):
+            mark.remove()  # not the one that was made here: that went with its last filter
         try:
             answers = route.request(NEW_FILTER, flags | NetlinkFlag.ECHO, body, f"add {what}")
         except KernelError:
             if made:
                 remove_qdisc(route, index)
+                mark.remove()
             raise
     return next(found for answer in answers if (found := _filter(answer, direction)))
 
@@ -117,13 +123,25 @@ def filters(interface: str | int, direction: str = "") -> list[TcFilter]:
 
 
 def remove_filter(found: TcFilter) -> None:
-    """Remove a filter; the qdisc stays."""
+    """Remove a filter; and, with the last one of both directions, the clsact qdisc, if
+    `add_filter` made it (on this machine, in any process)."""
     parent = PARENTS[found.direction]
     body = filter_message(found.interface, parent, found.priority, found.handle, found.protocol)
     what = f"remove filter {found.name!r} of {interface_words(found.interface)}"
-    with RouteSocket() as route:
+    with RouteSocket() as route, mark_of(found.interface) as mark:
         body += attributes([(TCA_KIND, b"bpf\0")])
         route.request(DELETE_FILTER, NetlinkFlag(0), body, what)
+        if mark.is_set and _is_empty(route, found.interface):
+            remove_qdisc(route, found.interface)
+            mark.remove()
+
+
+def _is_empty(route: RouteSocket, index: int) -> bool:
+    """Whether no filter of any kind is on an interface's clsact qdisc."""
+    bodies = (TC_MESSAGE.pack(0, index, 0, parent, 0) for parent in PARENTS.values())
+    return not any(
+        route.request(GET_FILTER, NetlinkFlag.DUMP, body, "list filters") for body in bodies
+    )
 
 
 def _filter(answer: bytes, direction: str) -> TcFilter | None:
