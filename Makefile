@@ -26,9 +26,9 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The public API from its docstrings, as HTML in build/docs.
+# The site: guides, recipes, the public API from its docstrings; HTML in build/docs.
 docs: $(VENV)/dev
-	$(BIN)/python -m pdoc --output-directory build/docs osmia osmia.kernel.links osmia.values osmia.btf osmia.isa osmia.metrics osmia.summaries osmia.symbols
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(VENV)/dev packages
 	$(BIN)/python bench/run.py

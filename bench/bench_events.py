@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
 
@@ -104,6 +105,13 @@ def _summed(source: RingBuffer) -> int:
     return len(array)
 
 
+@contextmanager
+def ring_filler(fd: int, count: int) -> Iterator[Callable[[], object]]:
+    """A function that puts `count` records of 16 bytes into the ring buffer map `fd`."""
+    with _load(_FILL + _TO_RING + _EXIT, map=fd, size=16) as program:
+        yield lambda: program.run(bytes(64), repeat=count)
+
+
 _WAYS: list[tuple[str, StructCodec | None, Callable[[RingBuffer], int]]] = [
     ("for, typed, three fields read", EVENT, _with_access),
     ("for, typed", EVENT, _one_by_one),
@@ -120,12 +128,12 @@ def bench_ring(size: int) -> None:
     fd = syscall.map_create(MapType.RINGBUF, key_size=0, value_size=0, max_entries=size)
     count = size // 24
     with (
+        ring_filler(fd, count) as fill,
         _load(_FILL + _TO_RING + _EXIT, map=fd, size=16) as program,
         _load(_FILL + _TO_RING * 2 + _EXIT, map=fd, size=12) as two_sizes,
     ):
         for what, codec, drain in _WAYS:
             with RingBuffer(fd, size, codec=codec) as ring:
-                fill = lambda: program.run(bytes(64), repeat=count)  # noqa: E731
                 _print(f"ring buffer: {what}", _best(fill, lambda: drain(ring)))  # noqa: B023
         with RingBuffer(fd, size) as ring:
 

@@ -89,6 +89,7 @@ PACKAGES = (
     "osmia.object.editing",
     "osmia.elf",
     "osmia.captures.packets",
+    "osmia.summaries",
 )
 KERNEL_PACKAGES = ("osmia.kernel.links", "osmia.kernel.maps")
 #: What takes long, changes this machine or hands out what is no API: never called here.
@@ -410,15 +411,19 @@ WORDS = (
 
 def command_line(seed: int) -> list[str]:
     """The words of a command that cannot be right."""
+    import click
+
     from osmia.cli.application import VERBS
 
     r = random.Random(seed)
     verb = r.choice([each for each in VERBS if each not in CHANGING])
     command: Any = getattr(importlib.import_module(f"osmia.cli.{verb}"), f"{verb}_command")
     words = [verb]
-    if commands := getattr(command, "commands", None):
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        commands = command.list_commands(context)
         name = r.choice([each for each in commands if each not in ("tracelog", "event_pipe")])
-        command = commands[name]
+        command = command.get_command(context, name)
         words.append(name)
     options = [o for each in command.params for o in each.opts if o.startswith("-")]
     for _ in range(r.randrange(6)):

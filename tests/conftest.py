@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from osmia.kernel.sys import pins, syscall
 from osmia.object.uapi import MapType
 
 from .left_behind import IN_CI, LeakCheck
+
+_CLONE_NEWNET = 0x4000_0000
 
 
 def why_no_bpf() -> str:
@@ -94,3 +97,26 @@ def bpffs() -> Iterator[Path]:
         if mounted:
             ctypes.CDLL(None).umount(os.fsencode(mounted))
             mounted.rmdir()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def interface() -> Iterator[str]:
+    """`veth0` in a network namespace that this thread is in."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        assert libc.unshare(_CLONE_NEWNET) == 0
+        try:
+            for command in ("add veth0 type veth peer name veth1", "set veth0 up", "set lo up"):
+                subprocess.run(["ip", "link", *command.split()], check=True)
+            yield "veth0"
+        finally:
+            assert libc.setns(home, _CLONE_NEWNET) == 0
+    finally:
+        os.close(home)

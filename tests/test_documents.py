@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import ctypes
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tokenize
-from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,86 +18,10 @@ import osmia
 from osmia.engine.attaching import AttachOptions
 from osmia.kernel.links.kinds import KINDS
 
+from .documents import DOCS, blocks, run, write_programs
+
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-CLONE_NEWNET = 0x4000_0000
 PACKET = bytes(12) + b"\x08\0" + b"\x45" + bytes(11) + bytes([10, 0, 0, 1]) + bytes(30)
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    """The fenced blocks of a language, each with its line numbers in the document."""
-    text = document.read_text()
-    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return ["\n" * text.count("\n", 0, each.start(1)) + each[1] for each in found]
-
-
-def write_programs(document: Path, directory: Path) -> None:
-    """The document's C programs under the names in their first comments."""
-    for source in blocks(document, "c"):
-        name = re.match(r"\s*/\* ([\w.]+) \*/", source)
-        assert name is not None
-        (directory / name[1]).write_text(source.lstrip())
-
-
-def results(block: str) -> dict[int, Any]:
-    """What comments behind a line say that its expression gives: a literal, up to "; " or ": "."""
-    told = {}
-    for token in tokenize.generate_tokens(StringIO(block).readline):
-        if token.type == tokenize.COMMENT:
-            text = re.split(r"[;:] ", token.string.lstrip("# "), maxsplit=1)[0]
-            try:
-                told[token.start[0]] = ast.literal_eval(text)
-            except (ValueError, SyntaxError):
-                continue
-    return told
-
-
-class Checked(ast.NodeTransformer):
-    """Wraps expressions of which a comment tells the result in a comparison with it."""
-
-    def __init__(self, told: dict[int, Any]) -> None:
-        self.told = told
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
-        if node.end_lineno not in self.told:
-            return node
-        told = ast.parse(repr(self.told[node.end_lineno]), mode="eval").body
-        node.value = ast.Call(ast.Name("equal", ast.Load()), [node.value, told], [])
-        return node
-
-
-def equal(value: object, told: object) -> None:
-    assert value == told
-
-
-def run(document: Path, block: str, names: dict[str, Any]) -> None:
-    tree = Checked(results(block)).visit(ast.parse(block))
-    code = compile(ast.fix_missing_locations(tree), str(document), "exec")
-    names["equal"] = equal
-    exec(code, names)
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def interface() -> Iterator[str]:
-    """`veth0` in a network namespace that this thread is in."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        assert libc.unshare(CLONE_NEWNET) == 0
-        try:
-            for command in ("add veth0 type veth peer name veth1", "set veth0 up"):
-                subprocess.run(["ip", "link", *command.split()], check=True)
-            yield "veth0"
-        finally:
-            assert libc.setns(home, CLONE_NEWNET) == 0
-    finally:
-        os.close(home)
 
 
 def test_comments_are_compared() -> None:
@@ -114,7 +33,7 @@ def test_comments_are_compared() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *DOCS.glob("*.md")):
+    for document in (ROOT / "README.md", *DOCS.rglob("*.md")):
         text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
         for path, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", text):
             target = document.parent / path if path else document
@@ -218,6 +137,18 @@ def test_values() -> None:
         run(document, structs, {"flow": bpf.maps["flows"][1]})
         run(document, variables, {"obj": obj, "bpf": bpf})
         assert bpf.data.config.limit == 3
+
+
+def test_data(here: Path) -> None:
+    document = DOCS / "data.md"
+    write_programs(document, here)
+    names: dict[str, Any] = {}
+    try:
+        for block in blocks(document, "python"):
+            run(document, block, names)
+    finally:
+        if "bpf" in names:
+            names["bpf"].close()
 
 
 def test_vm() -> None:

@@ -69,6 +69,9 @@ with osmia.open(path).load(engine=engine) as bpf:
     refused(lambda: flows.to_numpy(take=True))
     refused(events.to_numpy)
     refused(lambda: events.to_numpy("u8"))
+    for make in (flows.to_columns, flows.to_arrow, events.to_columns, events.arrow_batches):
+        refused(make)
+    refused(lambda: flows.to_arrow(take=True))
     refused(flows.value_codec.dtype)
     refused(bpf.object.codec("flow").dtype)
     if engine == "kernel":
@@ -110,10 +113,11 @@ def test_the_error_is_an_import_error_that_says_what_to_install() -> None:
     assert str(error) == "this needs numpy: pip install 'osmia[numpy]'"
 
 
-def test_numpy_is_imported_in_one_place() -> None:
+@pytest.mark.parametrize("package", ["numpy", "pandas"])
+def test_what_is_an_extra_is_imported_in_one_place(package: str) -> None:
     """Anywhere else it would be a ModuleNotFoundError that says nothing."""
-    paths = [path for path in SOURCES.rglob("*.py") if path.name != "numpy_extra.py"]
-    assert {p: _run_time_imports(ast.parse(p.read_text()), "numpy") for p in paths} == {
+    paths = [path for path in SOURCES.rglob("*.py") if path.name != f"{package}_extra.py"]
+    assert {p: _run_time_imports(ast.parse(p.read_text()), package) for p in paths} == {
         path: [] for path in paths
     }
 

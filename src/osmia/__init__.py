@@ -14,11 +14,15 @@ Names are imported when they are first used: `import osmia` itself costs next to
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.engine.dispatching import Dispatch, dispatch
     from osmia.engine.link import Link
     from osmia.engine.loaded import LoadedObject

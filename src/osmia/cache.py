@@ -9,15 +9,19 @@ the process ends. So it does with OSMIA_CACHE=off in the environment.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import stat
 import time
-from functools import lru_cache
 from io import FileIO
-from pathlib import Path
 
 from osmia.files import write_whole
+
+# The name that type checkers know; `typing` is dear, as are `pathlib` and `contextlib`, which
+# functions import that a start does not come by.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Entries a kind; the ones used longest ago go first.
 _KEPT = 256
@@ -25,10 +29,12 @@ _KEPT = 256
 _LEFT_SECONDS = 3600
 
 
-def touch(path: Path) -> None:
+def touch(path: Path | str) -> None:
     """Say that an entry was used."""
-    with contextlib.suppress(OSError):
+    try:
         os.utime(path)
+    except OSError:
+        return
 
 
 def read(kind: str, name: str) -> bytes | None:
@@ -71,18 +77,23 @@ def _write(folder: Path, name: str, content: bytes, durable: bool) -> Path:
     return folder / name
 
 
-def write_if_possible(kind: str, name: str, content: bytes) -> None:
-    """Store what is only a help: a full disk is no reason to fail."""
-    with contextlib.suppress(OSError):
-        _write(directory(kind), name, content, True)
+def write_if_possible(kind: str, name: str, content: bytes, *, durable: bool = True) -> None:
+    """Store what is only a help: a full disk is no reason to fail. `durable` as of `write`."""
+    try:
+        _write(directory(kind), name, content, durable)
+    except OSError:
+        return
 
 
 def directory(kind: str) -> Path:
     """The directory for one kind of content ("objects", "vmlinux/…"), made when missing."""
-    root = _private_root(*_places())
-    if root is not None:
-        with contextlib.suppress(OSError):  # a full disk
-            return _made(root / kind)
+    from contextlib import suppress
+    from pathlib import Path
+
+    place = root()
+    if place is not None:
+        with suppress(OSError):  # a full disk
+            return _made(Path(place, kind))
     return _made(_temporary() / kind)
 
 
@@ -93,12 +104,21 @@ def _made(folder: Path) -> Path:
 
 def lasts() -> bool:
     """Whether a later process will find what this one stores."""
-    return _private_root(*_places()) is not None
+    return root() is not None
+
+
+def root() -> str | None:
+    """The directory that later processes find what is stored in; None where there is none that
+    is safe."""
+    return _private_root(*_places())
 
 
 def prune(folder: Path, keep: int) -> None:
     """Leave the `keep` entries used last; other processes may be doing the same."""
-    with contextlib.suppress(OSError):
+    from contextlib import suppress
+    from pathlib import Path
+
+    with suppress(OSError):
         found = list(os.scandir(folder))
         entries = [entry for entry in found if not entry.name.startswith(".")]
         for entry in found:
@@ -122,32 +142,50 @@ def _places() -> tuple[str, str]:
     return os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
 
 
-@lru_cache(maxsize=4)
-def _private_root(xdg_cache_home: str, home: str) -> Path | None:
+#: By values of the environment variables.
+_private_roots: dict[tuple[str, str], str | None] = {}
+
+
+def _private_root(xdg_cache_home: str, home: str) -> str | None:
     """osmia's cache directory for these values of the environment variables, if it is safe."""
-    if Path(xdg_cache_home).is_absolute():
-        base = Path(xdg_cache_home)
-    elif Path(home).is_absolute() and Path(home).is_dir():
-        base = Path(home) / ".cache"
+    asked = (xdg_cache_home, home)
+    if asked not in _private_roots:
+        _private_roots[asked] = _checked_root(xdg_cache_home, home)
+    return _private_roots[asked]
+
+
+def _checked_root(xdg_cache_home: str, home: str) -> str | None:
+    if xdg_cache_home.startswith("/"):
+        place = f"{xdg_cache_home}/osmia"
+    elif home.startswith("/") and os.path.isdir(home):  # noqa: PTH112
+        place = f"{home}/.cache/osmia"
     else:
         return None
-    root = base / "osmia"
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        usable = is_private(root) and os.access(root, os.W_OK)
+        if not os.path.isdir(place):  # noqa: PTH112
+            from pathlib import Path
+
+            Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
+        usable = is_private(place) and os.access(place, os.W_OK)
     except OSError:
         usable = False
-    return root if usable else None
+    return place if usable else None
 
 
-@lru_cache(maxsize=1)
+_made_temporary: list[Path] = []
+
+
 def _temporary() -> Path:
     """A directory of this process alone, removed when it ends."""
+    if _made_temporary:
+        return _made_temporary[0]
     import tempfile
+    from pathlib import Path
 
     folder = tempfile.mkdtemp(prefix="osmia-")
     atexit.register(_remove, folder, os.getpid())
-    return Path(folder)
+    _made_temporary.append(Path(folder))
+    return _made_temporary[0]
 
 
 def _remove(folder: str, owner: int) -> None:
@@ -158,16 +196,18 @@ def _remove(folder: str, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def is_private(folder: Path) -> bool:
+def is_private(folder: Path | str) -> bool:
     """Whether only this user and root can change what `folder` or a parent of it names."""
-    trusted = {0, os.geteuid()}
-    resolved = folder.resolve(strict=True)
-    if resolved.stat().st_uid != os.geteuid():
+    user = os.geteuid()
+    place = resolved = os.path.realpath(folder, strict=True)
+    if os.stat(resolved).st_uid != user:  # noqa: PTH116
         return False
-    for place in (resolved, *resolved.parents):
-        status = place.stat()
+    while True:
+        status = os.stat(place)  # noqa: PTH116
         writable_by_others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         sticky = status.st_mode & stat.S_ISVTX and place != resolved
-        if status.st_uid not in trusted or (writable_by_others and not sticky):
+        if status.st_uid not in (0, user) or (writable_by_others and not sticky):
             return False
-    return True
+        if place == "/":
+            return True
+        place = os.path.dirname(place)  # noqa: PTH120

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno as _errno
 import os
-from collections.abc import Sequence
+
+# The name that type checkers know; `collections` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class OsmiaError(Exception):

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+# The name that type checkers know; `pathlib` is dear, and only who calls this has it already.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o666, durable: bool = True) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     def _tuplegetter(at: int, doc: str, /) -> Any: ...
 else:
-    from collections import _tuplegetter  # what makes reading a field as fast as an attribute
+    from _collections import _tuplegetter  # what makes reading a field as fast as an attribute
 
     class _Declaring(type):
         """Makes of a class statement a tuple with names; `NamedTuple` alone is its instance."""

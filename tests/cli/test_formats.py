@@ -150,6 +150,32 @@ def test_formats_are_asked_for(osmia: Cli, maps: Any) -> None:
 
 
 @kernel
+@pytest.mark.parametrize("text", ["bash", '"quoted"', "a\x01b", "é\n", "443", "\\"])
+def test_text_is_taken_as_it_is_shown(osmia: Cli, text: str) -> None:
+    source = """
+    #include <linux/bpf.h>
+    #include <bpf/bpf_helpers.h>
+    struct task { __u8 comm[16]; char name[16]; };
+    typedef __u8 comm_t[16];
+    struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __type(key, comm_t);
+             __type(value, struct task); } tasks SEC(".maps");
+    SEC("xdp") int p(void *c) { return 2; }
+    char L[] SEC("license") = "GPL";
+    """
+    with compile_source(source).load() as bpf:
+        tasks = bpf.maps["tasks"]
+        key = text.encode().ljust(16, b"\0")
+        tasks[key] = {"comm": text, "name": text}
+        dumped = osmia("map", "dump", "id", tasks.id).lines[1]
+        shown = dumped.split("  ")[0]
+        (entry,) = osmia("map", "dump", "id", tasks.id, "-j").json
+        assert entry["shown"]["key"] == entry["shown"]["value"]["comm"] == text
+        del tasks[key]
+        update(osmia, tasks, "key", shown, "value", json.dumps({"comm": text, "name": text}))
+        assert dict(tasks)[key].comm == key and dict(tasks)[key].name == text
+
+
+@kernel
 def test_the_members_of_a_network_can_be_asked_for(osmia: Cli, maps: Any) -> None:
     update(osmia, maps["routes"], "key", "10.0.0.0/8", "value", 7)
     dumped = osmia("map", "dump", "id", maps["routes"].id, "--format", "addr=hex")

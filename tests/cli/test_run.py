@@ -264,6 +264,18 @@ def test_signals_report_detach_and_leave_nothing(
     assert not list(bpffs.iterdir())
 
 
+@pytest.mark.usefixtures("own_network")
+def test_what_was_sent_before_a_signal_is_shown(compiled: Path) -> None:
+    with running(compiled, "--iface", "lo", "--mode", "generic") as command:
+        command.send_signal(signal.SIGSTOP)
+        send_datagrams(2)
+        command.send_signal(signal.SIGTERM)
+        command.send_signal(signal.SIGCONT)
+        out, _ = command.communicate(timeout=20)
+    assert command.returncode == 143
+    assert out.count("events: size=") >= 2
+
+
 def test_a_signal_reports_the_packets_that_were_run(compiled: Path, tmp_path: Path) -> None:
     capture = tmp_path / "endless.pcap"
     os.mkfifo(capture)

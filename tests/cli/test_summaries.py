@@ -199,6 +199,18 @@ def test_the_last_dump_shows_what_a_person_wants(on_packets: Cli) -> None:
     assert len(maps[2]["entries"]) == 64
 
 
+@pytest.mark.one_at_a_time("trace-pipe")  # the program prints
+@ENGINES
+def test_of_the_cpus_those_are_shown_that_counted(osmia: Cli, compiled: Path, engine: str) -> None:
+    run = osmia("run", compiled, "--packet", "00" * 64, "--engine", engine)
+    part = run.out.partition("map by_cpu\n")[2].partition("\n\n")[0].splitlines()
+    key, cpu, value = part[1].split()
+    assert (key, value, part[2:]) == ("0", "1", ["… and 1 entry of zeros"])
+    whole = osmia("run", compiled, "--packet", "00" * 64, "--engine", engine, "-v")
+    rows = whole.out.partition("map by_cpu\n")[2].partition("\n\n")[0].splitlines()[1:]
+    assert len(rows) > 2 and int(cpu) < len(rows)
+
+
 @ENGINES
 def test_numbers_in_events_have_names(on_packets: Cli) -> None:
     events = [line for line in on_packets().lines if line.startswith("events: ")]
@@ -224,3 +236,39 @@ def test_sparklines_are_ascii_where_the_locale_is(traffic: Path) -> None:
     assert command.returncode == 0
     assert re.search(rb"^packets +3 +3 +\d+\.\d +#$", out, re.MULTILINE), out
     assert out.isascii()
+
+
+@ENGINES
+def test_addresses_and_what_format_says_are_told_so(
+    osmia: Cli, tmp_path: Path, engine: str
+) -> None:
+    source = HERE.parent / "summaries/addresses.bpf.c"
+    start = ("run", source, "--packet", "00" * 64, "--engine", engine, "--format", "origin=ip")
+    summed = ("--top", "peer.saddr,peer.dport,origin", "--top", "networks")
+    out = osmia(*start, *summed, "--histogram", "delta_ns", "--by", "peer.mac")
+    assert out.status == 0, out.err
+    rows = [line.split()[:4] for line in out.lines]
+    assert ["10.0.0.1", "443", "192.0.2.1", "1"] in rows
+    assert ["10.0.0.0/8", "3", "100.0%"] in [row[:3] for row in rows]
+    assert "peer.mac = 02:00:00:00:00:09" in out.lines
+    (report,) = [each["summary"] for each in osmia(*start, *summed, "-j").records[1:]]
+    key = {"peer.saddr": "10.0.0.1", "peer.dport": 443, "origin": "192.0.2.1"}
+    assert report["reports"][0]["rows"] == [{"key": key, "events": 1}]
+    table = osmia(*start, "-o", "csv")
+    assert table.lines == [
+        "peer.saddr,peer.dport,peer.mac,origin,delta_ns",
+        "10.0.0.1,443,02:00:00:00:00:09,192.0.2.1,700",
+    ]
+    peer = {"saddr": "10.0.0.1", "dport": 443, "mac": "02:00:00:00:00:09"}
+    assert osmia(*start, "-o", "jsonl").records == [
+        {"peer": peer, "delta_ns": 700, "origin": "192.0.2.1"}
+    ]
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    assert osmia(*start, "-o", tmp_path / "a.parquet").status == 0
+    assert pyarrow.read_table(tmp_path / "a.parquet").to_pylist()[0] == {
+        "peer.saddr": "10.0.0.1",
+        "peer.dport": 443,
+        "peer.mac": "02:00:00:00:00:09",
+        "delta_ns": 700,
+        "origin": "192.0.2.1",
+    }

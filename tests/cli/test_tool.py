@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from osmia.cli.tool_reports import heading
 from osmia.tools import TOOLS
 
 from .conftest import OSMIA, Result
@@ -41,6 +44,13 @@ def test_other_names_are_refused_with_the_nearest(osmia: Osmia) -> None:
     assert "there is no tool 'opensnop'; did you mean 'opensnoop'?" in result.err
 
 
+@pytest.mark.parametrize("name", ["opensnoop", "execsnoop", "tcpconnect", "tcplife", "xdp_filter"])
+def test_rows_fit_80_columns_with_room_for_what_is_last(name: str) -> None:
+    line = import_module(f"osmia.tools.{name}").LINE
+    assert len(heading(line)) <= 80
+    assert heading(line).split() == re.findall(r"{(\w+)", line)
+
+
 @pytest.mark.kernel
 def test_rows_stand_under_their_names(osmia: Osmia, tmp_path: Path) -> None:
     path = tmp_path / "new"
@@ -48,6 +58,7 @@ def test_rows_stand_under_their_names(osmia: Osmia, tmp_path: Path) -> None:
         try:
             result = osmia("tool", "opensnoop", "-p", shell.pid, "-d", 1)
             records = osmia("tool", "opensnoop", "-p", shell.pid, "-d", 1, "-j").records
+            timed = osmia("tool", "opensnoop", "-p", shell.pid, "-d", 0.5, "-t")
         finally:
             shell.kill()
     heading, *rows = result.lines
@@ -55,6 +66,8 @@ def test_rows_stand_under_their_names(osmia: Osmia, tmp_path: Path) -> None:
     row = next(each for each in rows if str(path) in each)
     assert row.index(str(path)) == heading.index("path")
     assert row.index("sh") == heading.index("process")
+    assert timed.lines[0] == f"time     {heading}"
+    assert re.match(r"\d\d:\d\d:\d\d  +\d", timed.lines[1])
     assert {"pid": shell.pid, "process": "sh", "error": "", "path": str(path)}.items() <= next(
         each for each in records if each["path"] == str(path)
     ).items()

@@ -43,11 +43,12 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> str:
         "    keys_: int",
         "class verdict(EnumMember):",
         "    PASS: ClassVar[verdict]",
-        "        'flows': MutableMapping[endpoint, flow],",
-        "        'counts': MutableMapping[int, list[int]],",
-        "        'events': Any,",
-        "class Data(Protocol):",
-        "    last: flow",
+        "        'flows': TypedMap[endpoint, flow, endpoint | StructIn, flow | StructIn],",
+        "        'counts': TypedMap[int, list[int], IntegerIn, Sequence[IntegerIn]],",
+        "        'events': TypedRingBuffer[Any],",
+        "class Data(TypedData, Protocol):",
+        "    def last(self) -> flow: ...",
+        "    def last(self, value: flow | StructIn, /) -> None: ...",
         "    limit: int",
         "    bytes: str",
     ],
@@ -160,4 +161,82 @@ def test_hostile_names_write_no_code(name: str) -> None:
 
 def test_an_object_without_types_has_stubs_too() -> None:
     obj = Object("plain", maps={"m": Map("m", MapType.HASH, 4, 5, 1)})
-    assert "        'm': MutableMapping[int, bytes]," in stub_text(obj).splitlines()
+    line = "        'm': TypedMap[int, bytes, IntegerIn, BytesIn],"
+    assert line in stub_text(obj).splitlines()
+
+
+WRITES = """
+from ipaddress import IPv4Address, IPv4Network
+from meant_types import Data, Maps
+
+def use(maps: Maps, data: Data) -> None:
+    peers, routes = maps["peers"], maps["routes"]
+    peers["10.0.0.1"] = {"addr": "10.0.0.1", "port": 443}
+    peers[IPv4Address("10.0.0.1")] = b"\\0" * 40
+    peers[1] = peers[1].replace(bytes=0)
+    peers.update(1, {"addr": 1})
+    peers.update_many({1: {"addr": 1}})
+    peers.setdefault(1, {"bytes": 1}).bytes
+    routes["10.0.0.0/8"] = 1
+    routes[IPv4Network("10.0.0.0/8")] = 1
+    routes[{"prefixlen": 8, "addr": 10}] = routes["10.1.2.3"]
+    maps["routes6"]["::/0"] = "fe80::1"
+    maps["by_port"]["443"] = ["10.0.0.1", 5]
+    data.gateway = "10.0.0.1"
+    data.gateway = data.gateway + 1
+    data.gateway_mac = "02:00:00:00:00:01"
+    data.gateway_mac = bytes(6)
+    data["gateway"] = 1
+    peers.name, peers.to_numpy(), peers.pin("x"), maps["events"].to_numpy()
+"""
+
+READS = {
+    "peers[1].addr": "int",
+    "peers.get(1)": "meant_types.peer | None",
+    "peers.get(1, 5)": "meant_types.peer | int",
+    "peers.pop(1)": "meant_types.peer",
+    "[key for key in peers]": "list[int]",
+    "list(peers.items())": "list[tuple[int, meant_types.peer]]",
+    "peers.take_all()": "list[tuple[int, meant_types.peer]]",
+    "peers[1].replace(bytes=0)": "meant_types.peer",
+    "next(routes.networks())[1]": "int",
+    "maps['by_port'][1]": "list[int]",
+    "maps['events'].read()": "list[meant_types.peer]",
+    "[each for each in maps['events']]": "list[meant_types.peer]",
+    "maps['events'].events.read()": "list[meant_types.peer]",
+    "data.gateway": "int",
+}
+
+MISTAKES = {
+    'peers["10.0.0.1"] = 5': "Incompatible types in assignment",
+    "peers[1.5]": "Invalid index type",
+    'routes["10.0.0.0/8"] = "one"': "Incompatible types in assignment",
+    "data.gateway_mac = 5": "Incompatible types in assignment",
+    "maps['events'].reads()": 'has no attribute "reads"',
+}
+
+
+@pytest.mark.slow
+def test_what_is_documented_is_accepted_and_mistakes_are_not(tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "cli" / "meaning.bpf.c"
+    (tmp_path / "meant_types.pyi").write_text(stub_text(compile_object(source)))
+    reveals = [f"    reveal_type({each})" for each in READS]
+    used = "\n".join([WRITES, *reveals, *(f"    {each}" for each in MISTAKES)])
+    (tmp_path / "use.py").write_text(used)
+    options = ["--strict", "--cache-dir", str(tmp_path / "cache")]
+    output, problems, _ = mypy.run([*options, str(tmp_path / "use.py")])
+    assert not problems
+    told = [line.split('"')[1] for line in output.splitlines() if "Revealed" in line]
+    assert told == list(READS.values()), output
+    errors = [line for line in output.splitlines() if ": error:" in line]
+    assert len(errors) == len(MISTAKES), output
+    for error, message in zip(errors, MISTAKES.values(), strict=True):
+        assert message in error
+
+
+@pytest.mark.slow
+def test_a_stub_may_be_a_module(tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "cli" / "meaning.bpf.c"
+    namespace: dict[str, Any] = {"__name__": "stubs"}
+    exec(compile(stub_text(compile_object(source)), "stubs.py", "exec"), namespace)
+    assert namespace["Maps"].__annotations__.keys() >= {"peers", "routes", "by_port", "events"}

@@ -85,6 +85,20 @@ def test_unsigned_numbers_are_counters_unless_told(numbers: osmia.LoadedObject) 
         Metrics(numbers, gauges=["flow"])
 
 
+def test_addresses_are_labels_and_moments_gauges(engine: str) -> None:
+    with osmia.compile(SUMMARIES / "addresses.bpf.c").load(engine) as loaded:
+        loaded.programs["watch"].run(bytes(64))
+        found, told = scraped(Metrics(loaded)), kinds(Metrics(loaded))
+    peer = {"saddr": "10.0.0.1", "dport": "443", "mac": "02:00:00:00:00:09"}
+    assert found["bpf_peers_packets_total", labels(**peer)] == 1
+    assert found["bpf_networks_total", labels(key="10.0.0.0/8")] == 3
+    assert told == {
+        "bpf_peers_packets": "counter",
+        "bpf_peers_last_seen_ns": "gauge",
+        "bpf_networks": "counter",
+    }
+
+
 def test_histograms_are_histograms(sizes: osmia.LoadedObject) -> None:
     found = scraped(Metrics(sizes))
     name = "bpf_size_hist_bucket"

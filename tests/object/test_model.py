@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,34 @@ def test_an_object_is_shown_in_one_short_line(joined: Path) -> None:
     assert repr(obj) == f"<Object {obj.name!r}: 2 programs, 5 variables, libbpf>"
     assert "code" not in repr(obj.functions["first"])
     assert "contents" not in repr(obj.data_sections[".data"])
+
+
+OPERATIONS = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct ops { int (*init)(void); int (*update)(void); };
+SEC("struct_ops/init") int init_it(void *ctx) { return 0; }
+SEC(".struct_ops") struct ops table = {.init = (void *)init_it};
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, int);
+         __type(value, long); } counts SEC(".maps");
+SEC("xdp") int look(void *ctx) { return 0; }
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
+def test_setters_say_which_names_are_near() -> None:
+    obj = osmia.compile(OPERATIONS)
+    attempts: list[tuple[str, Callable[[], object]]] = [
+        ("has no 'cuonts'; did you mean 'counts'", lambda: obj.set_autocreate("cuonts")),
+        ("has no 'tabel'; did you mean 'table'", lambda: obj.set_autocreate("tabel")),
+        ("has no program 'loook'; did you mean 'look'", lambda: obj.set_autoload("loook")),
+        ("did you mean 'table'", lambda: obj.set_callback("tabel", "init", None)),
+        ("table has no member 'inti'; did", lambda: obj.set_callback("table", "inti", None)),
+        ("no program 'init_i'; did", lambda: obj.set_callback("table", "init", "init_i")),
+        ("has no type 'opps'; did you mean 'ops'", lambda: obj.codec("struct opps")),
+    ]
+    for message, attempt in attempts:
+        with pytest.raises(KeyError) as refused:
+            attempt()
+        assert message in str(refused.value.args[0])
+    assert obj.maps["counts"].autocreate

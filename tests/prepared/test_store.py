@@ -261,7 +261,7 @@ def test_a_directory_that_others_could_write_to_is_not_read(
     assert not is_unread(again())
     kept.chmod(0o700)
     kept.parent.chmod(0o777)
-    cache._private_root.cache_clear()
+    cache._private_roots.clear()
     assert not is_unread(again())
 
 
@@ -295,3 +295,25 @@ def test_processes_that_load_at_once_keep_one(small: Path, kept: Path) -> None:
     assert [process.wait() for process in running] == [0, 0, 0]
     assert len([*kept.iterdir()]) == 1
     assert is_unread(osmia.open(small))
+
+
+def test_types_that_are_mounted_over_the_kernel_s_are_not_its_build_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vmlinux").write_bytes(b"other types")
+    monkeypatch.setattr(store, "_TYPES", str(tmp_path / "vmlinux"))
+    assert store.kernel_identity() == ""
+    monkeypatch.setattr(store, "_known", {})
+    monkeypatch.setattr(store, "_TYPES", str(tmp_path / "nothing"))
+    assert store.kernel_identity() == ""
+
+
+def test_a_file_whose_name_is_no_text_is_kept_too(small: Path, forget: Forget) -> None:
+    odd = os.fsencode(small.parent) + b"/caf\xe9.bpf.o"
+    path = os.fsdecode(odd)
+    Path(path).write_bytes(small.read_bytes())
+    osmia.open(path).load().close()
+    forget()
+    with osmia.open(path).load() as bpf:
+        assert type(bpf) is not KernelObject
+        assert bpf.name == os.fsdecode(b"caf\xe9")

@@ -48,3 +48,15 @@ def test_variables_that_are_numbers_and_no_constants(read: dict[str, Sample]) ->
     assert (read["seen"].value, read["ready"].value) == (10, 1)
     assert not read.keys() & {"limit", "label", "somewhere", "LICENSE"}
     assert not any(name.startswith(("calls", ".")) for name in read)
+
+
+@pytest.mark.parametrize("engine", [pytest.param("kernel", marks=pytest.mark.kernel), "vm"])
+def test_addresses_are_told_as_such_and_are_no_numbers(engine: str) -> None:
+    with osmia.compile(SOURCE.parent / "addresses.bpf.c").load(engine) as loaded:
+        loaded.programs["watch"].run(bytes(64))
+        names = {each.name: each.value for each in samples(loaded)}
+    assert names == {
+        "peers[10.0.0.1, 443, 02:00:00:00:00:09].packets": 1,
+        "peers[10.0.0.1, 443, 02:00:00:00:00:09].last_seen_ns": 5_000_000_000,
+        "networks[10.0.0.0/8]": 3,
+    }

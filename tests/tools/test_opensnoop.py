@@ -37,6 +37,16 @@ def test_others_are_left_out_and_so_is_what_was_not_refused(tmp_path: Path) -> N
     assert rows[-1].path == f"{tmp_path}/last"
 
 
+def test_what_there_was_no_room_for_is_counted(tmp_path: Path) -> None:
+    opens = 5000  # more than the ring buffer holds
+    script = f"i=0; while [ $i -lt {opens} ]; do true < {tmp_path}/missing; i=$((i+1)); done"
+    with waiting(script) as shell, opensnoop(pid=shell.pid) as files:
+        say_go(shell)
+        rows = list(files.rows(0))
+        assert 0 < len(rows) < opens
+        assert len(rows) + files.lost == opens
+
+
 def test_a_path_may_be_as_long_as_fits_and_is_cut_behind_that(tmp_path: Path) -> None:
     path = f"{tmp_path}/{'x' * 250}"
     with waiting(f": < {path}") as shell, opensnoop(pid=shell.pid) as files:

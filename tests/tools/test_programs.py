@@ -18,6 +18,8 @@ from osmia.tools.programs import compile_program, open_program, program_names, s
 
 ROOT = Path(__file__).resolve().parents[2]
 
+DOCUMENT = ROOT / "docs" / "tools.md"
+
 #: Lines of C and Python that a tool may have.
 LINES = 120
 
@@ -25,6 +27,7 @@ LINES = 120
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a wheel and a source distribution."""
+    pytest.importorskip("hatchling")
     directory = tmp_path_factory.mktemp("built")
     _build(ROOT, directory)
     return directory
@@ -99,9 +102,29 @@ def test_each_compiler_makes_the_same_programs_and_maps(name: str) -> None:
     assert shape(theirs) == shape(open_program(name))
 
 
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
 @pytest.mark.parametrize("name", TOOLS)
-def test_tools_are_small(name: str) -> None:
-    python = source_of(name.replace("-", "_")).with_name(f"{name.replace('-', '_')}.py")
-    files = [each for each in (python, source_of(python.stem)) if each.exists()]
-    assert sum(len(each.read_text().splitlines()) for each in files) < LINES
-    assert not any("vmlinux.h" in each.read_text() for each in files)
+def test_tools_are_as_small_as_their_document_says(name: str) -> None:
+    c = source_of(name.replace("-", "_"))
+    python = c.with_name(f"{name.replace('-', '_')}.py")
+    assert lines(c) + lines(python) < LINES
+    cells = [lines(c) or "", lines(python), lines(c) + lines(python)]
+    assert f"| {name} | {' | '.join(map(str, cells))} |" in DOCUMENT.read_text()
+
+
+def test_what_tools_share_is_as_large_as_their_document_says() -> None:
+    directory = source_of("opensnoop").parent
+    headers = sum(lines(each) for each in directory.glob("*.bpf.h"))
+    own = {f"{name.replace('-', '_')}.py" for name in TOOLS}
+    frame = sum(lines(each) for each in directory.glob("*.py") if each.name not in own)
+    text = " ".join(DOCUMENT.read_text().split())
+    assert f"headers of {headers} lines" in text
+    assert f"and {frame} lines of Python" in text
+
+
+def test_no_program_needs_the_types_of_one_kernel() -> None:
+    for each in source_of("opensnoop").parent.glob("*.bpf.*"):
+        assert "vmlinux.h" not in each.read_text()

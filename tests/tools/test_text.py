@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_address
 
 import pytest
 
-from osmia.tools.text import Bytes, address_text, errno_name
+from osmia.tools.text import Bytes, address_text, process_name
 
 
 @pytest.mark.parametrize(
@@ -22,12 +23,13 @@ def test_the_largest_amount_has_a_text() -> None:
     assert f"{Bytes(2**64 - 1)}" == "16E"
 
 
-def test_errors_have_names_and_what_has_none_its_number() -> None:
-    assert [errno_name(each) for each in (3, 0, -2, -512)] == ["", "", "ENOENT", "512"]
-
-
 @pytest.mark.parametrize("text", ["10.0.0.1", "::1", "2001:db8::7"])
 def test_addresses_are_of_their_own_kind(text: str) -> None:
     address = ip_address(text)
     mapped = address if address.version == 6 else ip_address(f"::ffff:{text}")
     assert address_text(mapped.packed) == text
+
+
+def test_processes_have_names_while_they_are_there() -> None:
+    assert process_name(os.getpid()).startswith(f"{os.getpid()} ")
+    assert process_name(0) == "0"

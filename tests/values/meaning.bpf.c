@@ -158,6 +158,17 @@ struct union_key {
 	};
 };
 
+struct tail {
+	__u32 count;
+	__be32 hops[];
+};
+
+struct text_tail {
+	__u32 count;
+	char rest[];
+};
+
 #define USE(type) struct type a_##type
 USE(ipv4); USE(ipv6); USE(port); USE(be); USE(mac); USE(text); USE(ktime); USE(nothing); USE(flow);
 USE(v4_key); USE(v6_key); USE(host_key); USE(name_key); USE(two_key); USE(union_key);
+USE(tail); USE(text_tail);

@@ -16,6 +16,7 @@ from osmia.errors import CodecError
 from osmia.values import ArrayCodec, BytesCodec, Codec, IntCodec, StructCodec, codec
 from osmia.values.fields import Field
 from osmia.values.meaning import Kind, fits, meaning
+from osmia.values.meant import MeantCodec, meanings, meant_codec
 from osmia.values.moments import moment, ns_at, ns_of_seconds, seconds
 from osmia.values.readable import parse, python_value, readable, unquoted, writer
 
@@ -275,3 +276,50 @@ def test_every_notation_is_exact(kind: Kind, data: st.DataObject) -> None:
     if kind == "text":
         raw = raw.partition(b"\0")[0].ljust(of.size, b"\0")
     assert parse(kind, of, writer(kind, of)(raw)) == raw
+
+
+class Everything:
+    """Asks for all to be hexadecimal."""
+
+    def kind_of(self, path: str, codec: Codec) -> Kind | None:
+        return None if isinstance(codec, StructCodec) else "hex"
+
+
+def test_flexible_arrays_keep_their_length(types: Any) -> None:
+    tail = types("tail")
+    value = tail.decode(tail.encode({"count": 2, "hops": ["10.0.0.1", "10.0.0.2"]}))
+    assert repr(value) == "{.count = 2, .hops = {10.0.0.1, 10.0.0.2}}"
+    meant = meant_codec(tail)
+    assert meant.encode({"count": 2, "hops": ["10.0.0.1", "10.0.0.2"]}) == bytes(value)
+    assert meant.decode(bytes(value)) == value
+    asked = meant_codec(tail, asked=Everything())
+    assert asked.decode(bytes(value)) == value
+    text = types("text_tail")
+    assert meant_codec(text, asked=Everything()).decode(b"\0\0\0\0abc").rest == "abc"
+
+
+def test_the_meant_type_of_what_means_nothing_is_itself(types: Any) -> None:
+    assert meant_codec(types("two_key")) is types("two_key")
+    assert list(meanings(meant_codec(types("flow")))) == [
+        "ipv4", "port", "mac", "ipv6", "ipv4", "ktime", "ipv4",
+    ]  # fmt: skip
+
+
+@given(struct_types(), st.data())
+def test_the_meant_type_takes_what_it_shows_as_json(made: StructCodec, data: st.DataObject) -> None:
+    raw = data.draw(st.binary(min_size=made.size, max_size=made.size))
+    meant = meant_codec(made)
+    value = meant.decode(raw)
+    again = meant.decode(meant.encode(_as_json(meant, value)))
+    assert _as_json(meant, again) == _as_json(meant, value)
+
+
+def _as_json(of: Codec, value: Any) -> Any:
+    match of:
+        case MeantCodec():
+            return of.json(value)
+        case StructCodec():
+            return {each.name: _as_json(each.codec, value[each.name]) for each in of.fields}
+        case ArrayCodec():
+            return [_as_json(of.element, each) for each in value]
+    return value

@@ -109,9 +109,10 @@ class BTFExt:
         found: dict[str, array[int]] = {}
         for section, size, records in self._chunks("lines", 4):
             stored = native_words(records, self._btf.byteorder)
-            words = array("I", bytes(LINE_SIZE * (len(stored) // size)))
-            for field in range(4):
-                words[field::4] = array("I", stored[field::size].tolist())
+            words = array("I", bytes(stored))
+            if size > 4:  # a later version's records, with more behind these four
+                for field in range(size - 1, 3, -1):
+                    del words[field :: field + 1]
             found.setdefault(section, array("I")).extend(words)
         return found
 

@@ -40,7 +40,7 @@ def corrected(
     without them. `layouts` is by section name; `static_functions` are ids of FUNCs.
     """
     order = struct_order(btf.byteorder)
-    data = bytearray(btf.to_bytes())
+    data = bytearray(btf.view())
     changed = list(static_functions)
     for function in changed:
         _set_linkage(btf, data, order, function, FuncLinkage.STATIC)
@@ -63,21 +63,21 @@ def corrected(
                     changed.append(variable)
             entries.append((variable, offset, size))
         _write_section(data, order, btf.record_offset(section), layout.size, entries)
-    return btf.with_words(bytes(data), changed) if changed else btf
+    return btf.with_words(data, changed) if changed else btf
 
 
 def visible(btf: BTF, functions: Iterable[int], variables: Iterable[int]) -> BTF:
     """`btf` with these FUNCs and VARs global, which `corrected` made static because they are
     hidden: other objects may define or declare them, too."""
     order = struct_order(btf.byteorder)
-    data = bytearray(btf.to_bytes())
+    data = bytearray(btf.view())
     changed = [*functions, *variables]
     for type_id in changed:
         if btf.kind_of(type_id) == Kind.VAR:
             _set_allocated(btf, data, order, type_id)
         else:
             _set_linkage(btf, data, order, type_id, FuncLinkage.GLOBAL)
-    return btf.with_words(bytes(data), changed) if changed else btf
+    return btf.with_words(data, changed) if changed else btf
 
 
 def _set_linkage(btf: BTF, data: bytearray, order: str, function: int, linkage: int) -> None:
@@ -108,7 +108,7 @@ def as_defined(btf: BTF, ids: Iterable[int]) -> BTF:
         return btf
     order = struct_order(btf.byteorder)
     added = Additions(btf)
-    data = bytearray(btf.to_bytes())
+    data = bytearray(btf.view())
     name = 0
     for type_id in chosen:
         declared = btf.type(type_id)
@@ -154,7 +154,7 @@ def without_externs(btf: BTF, config: SectionLayout | None = None) -> BTF:
         return btf
     order = struct_order(btf.byteorder)
     added = Additions(btf)
-    data = bytearray(btf.to_bytes())
+    data = bytearray(btf.view())
     if isinstance(values, DataSec) and config is not None:
         _allocate(btf, data, order, values, config)
     if isinstance(symbols, DataSec):

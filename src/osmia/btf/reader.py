@@ -20,7 +20,7 @@ from osmia.btf.layout import (
     parse_header,
 )
 from osmia.btf.names import NameColumn
-from osmia.btf.strings import StringSection
+from osmia.btf.strings import SPLIT, StringSection, StringsRead
 from osmia.btf.types import MODIFIERS, Kind, Type, Void
 from osmia.errors import ObjectFormatError
 
@@ -34,9 +34,6 @@ MAX_RESOLVE_DEPTH = 32
 
 #: So many places where a name may stand are searched one by one in a large BTF.
 _FEW_OFFSETS = 4
-
-#: What is most likely wrong where a BTF without base has names that are not in it.
-_SPLIT = "types on top of others (split BTF): name the base"
 
 _VOID = Void()
 _DATA_SECTIONS = (Kind.DATASEC,)
@@ -90,7 +87,7 @@ class BTF:
         self._identity = identity
         self._unchecked = 0  # rows below were kept by another process
         self._types: dict[int, Type] = {}
-        self._strings: dict[int, str] = {}
+        self._strings = StringsRead(self._text, base, name)
         self._layouts: dict[int, tuple[int, int]] = {}
         self._pointer_size = 0
 
@@ -100,10 +97,10 @@ class BTF:
         start, end = self._header.strings_start, self._header.strings_end
         if not self._text.is_terminated():
             problem = "BTF strings do not end in NUL"
-            problem += "" if len(self._text) else f", unless these are {_SPLIT}"
+            problem += "" if len(self._text) else f", unless these are {SPLIT}"
             raise ObjectFormatError(problem, file=self.name, offset=end)
         if self.base is None and not self._text.startswith(b"\0"):
-            problem = f"BTF strings do not start with NUL, unless these are {_SPLIT}"
+            problem = f"BTF strings do not start with NUL, unless these are {SPLIT}"
             raise ObjectFormatError(problem, file=self.name, offset=start)
 
     @property
@@ -138,6 +135,15 @@ class BTF:
     def _all_positions(self) -> memoryview | array[int]:
         return self._partial.whole() if self._keep_index else self._positions
 
+    @property
+    def _checked_positions(self) -> memoryview | array[int]:
+        """All of them, for who is going to read all types."""
+        if not self._keep_index:
+            return self._positions
+        found = self._partial.checked()
+        self._unchecked = 0
+        return found
+
     @cached_property
     def _partial(self) -> PartialIndex:
         from osmia.btf.index_cache import IndexFile
@@ -165,7 +171,7 @@ class BTF:
 
     def __iter__(self) -> Iterator[int]:
         """All ids from 1 on, those of the base included."""
-        return iter(range(1, len(self)))
+        return iter(range(1, self._first_id + len(self._checked_positions)))
 
     def __bool__(self) -> bool:
         """True, also when there are no types."""
@@ -177,6 +183,10 @@ class BTF:
     def to_bytes(self) -> bytes:
         """The bytes that this was read from (without those of the base)."""
         return bytes(self._data)
+
+    def view(self) -> memoryview:
+        """The same bytes, not copied."""
+        return self._data
 
     def string_bytes(self) -> bytes:
         """All strings, each with a NUL behind it, as they are stored; not those of the base."""
@@ -191,9 +201,10 @@ class BTF:
         return self  # nothing of it ever changes
 
     @names_wrong_arguments
-    def with_words(self, data: bytes, changed: Iterable[int]) -> BTF:
+    def with_words(self, data: bytes | bytearray, changed: Iterable[int]) -> BTF:
         """The same BTF but for words in the records of the types `changed`, as `data` has them.
 
+        `data` is kept and must not change.
         Records and strings stay where they are, so what is known of the others is kept.
         """
         if len(data) != len(self._data):
@@ -216,30 +227,14 @@ class BTF:
         """See that names lie in the strings; ObjectFormatError for split BTF without its base."""
         size = self.string_size
         if any(self._words[position] >= size for position in self._all_positions):
-            raise ObjectFormatError(f"these are {_SPLIT}", file=self.name)
+            raise ObjectFormatError(f"these are {SPLIT}", file=self.name)
 
     def string(self, offset: int) -> str:
         """The string at `offset`; bytes that are no UTF-8 become surrogates."""
         try:
-            text = self._strings.get(offset)
-            if text is None:
-                text = self._strings[offset] = self._read_string(offset)
-            return text
+            return self._strings[offset]
         except TypeError as error:
             raise explained(error, BTF.string, offset=offset) from None
-
-    def _read_string(self, offset: int) -> str:
-        if offset < self._first_string and self.base is not None:
-            return self.base.string(offset)
-        start = offset - self._first_string
-        if not 0 <= start < len(self._text):
-            problem = f"string offset {offset} lies outside the strings"
-            problem += f", unless these are {_SPLIT}" if self.base is None else ""
-            raise ObjectFormatError(problem, file=self.name)
-        try:
-            return self._text.at(start)
-        except OverflowError as error:
-            raise ObjectFormatError(f"BTF: {error}", file=self.name) from None
 
     @names_wrong_arguments
     def string_offset(self, text: str) -> int | None:
@@ -279,7 +274,8 @@ class BTF:
                 if 0 < type_id < self._first_id and self.base is not None:
                     return self.base.type(type_id)
                 words = self.words(type_id)
-                found = self._types[type_id] = decode_type(self.string, type_id, words)
+                found = decode_type(self._strings.__getitem__, type_id, words)
+                self._types[type_id] = found
         except TypeError as error:
             raise explained(error, BTF.type, type_id=type_id) from None
         return found
@@ -296,12 +292,21 @@ class BTF:
             end = self._partial.end if self._keep_index else len(self._words)
         return self._words[start:end].tolist()
 
+    def head(self, type_id: int) -> tuple[int, int, int]:
+        """The first three of those words: where the name is, `info`, and the size or a type."""
+        if type_id == 0:
+            return 0, 0, 0
+        if self.base is not None and self._is_of_base(type_id):
+            return self.base.head(type_id)
+        start, words = self._position_of(type_id), self._words
+        return words[start], words[start + 1], words[start + 2]
+
     def records(self) -> tuple[memoryview, memoryview]:
         """The words of all types, in the host's order, and where each type's record starts there.
 
         Without those of the base.
         """
-        return self._words, memoryview(self._all_positions)
+        return self._words, memoryview(self._checked_positions)
 
     def _position_of(self, type_id: int) -> int:
         positions = self._positions
@@ -412,10 +417,16 @@ class BTF:
     @names_wrong_arguments
     def resolve(self, type_id: int) -> int:
         """The id without typedefs, qualifiers and type tags."""
+        words = self._words
         for _ in range(MAX_RESOLVE_DEPTH):
-            if self.kind_of(type_id) not in MODIFIERS:
+            if type_id == 0:
+                return 0
+            if self.base is not None and self._is_of_base(type_id):
+                return self.base.resolve(type_id)
+            position = self._position_of(type_id)
+            if kind_in(words[position + 1]) not in MODIFIERS:
                 return type_id
-            type_id = self.type(type_id).target  # type: ignore[union-attr]
+            type_id = words[position + 2]
         raise ObjectFormatError(f"type {type_id} is a chain of typedefs too long", file=self.name)
 
     @names_wrong_arguments

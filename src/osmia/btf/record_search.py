@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 from operator import itemgetter
@@ -25,6 +26,8 @@ _FEW = frozenset(
     | {Kind.VAR, Kind.DATASEC, Kind.FLOAT, Kind.ENUM64}
 )
 _ANY = tuple(Kind)[1:]
+#: So many words are searched for kinds at a time.
+_CHUNK = 1 << 16
 #: One byte in so many is counted to see which plane has fewest of the wanted one.
 _SAMPLED = 61
 #: Where a sample has more of it than one in so many, the next plane is asked too.
@@ -64,30 +67,37 @@ class RecordSearch:
         All records with this name are there; so may be what only looks like one.
         """
         if kinds and _FEW.issuperset(kinds):
-            found = (self._places_of_kind(offset, kind) for kind in set(kinds))
-            return sorted(place for places in found for place in places)
+            self._make_columns(kinds)
+            return sorted(place for kind in set(kinds) for place in self._of_kind(offset, kind))
         return self._places(offset, kinds or _ANY)
 
-    def _places_of_kind(self, offset: int, kind: int) -> Iterator[int]:
-        column = self.columns.get(kind)
-        if column is None:
-            column = self.columns[kind] = self._column(kind)
-        places, words = column.places, self._words
-        for row in column.names.rows([offset]):
+    def _of_kind(self, offset: int, kind: int) -> Iterator[int]:
+        words, (places, names) = self._words, self.columns[kind]
+        for row in names.rows([offset]):
             # Another process may have made the column.
             if places[row] + 1 < len(words) and words[places[row]] == offset:
                 yield places[row]
 
-    def _column(self, kind: int) -> KindColumn:
-        plane = self._plane(3)
-        places = []
-        for top in (kind, kind | KIND_FLAG >> KIND_SHIFT):
-            # For one byte alone `re` is as fast as memchr.
-            top_byte = re.compile(re.escape(bytes((top,))))
-            places += [found.start() - 1 for found in top_byte.finditer(plane, 1)]
-        places.sort()
-        names = itemgetter(*places, 0, 0)(self._words)[:-2]  # two more: a tuple, however few
-        return KindColumn(array("I", places), NameColumn(array("I", names).tobytes()))
+    def _make_columns(self, kinds: tuple[Kind, ...]) -> None:
+        """Find all records of these kinds, chunk by chunk: new memory takes longer to get than
+        to fill."""
+        made: dict[int, list[int]] = {kind: [] for kind in kinds if kind not in self.columns}
+        # For one byte alone `re` is as fast as memchr.
+        tops = [
+            (re.compile(re.escape(bytes((top,)))), places)
+            for kind, places in made.items()
+            for top in (kind, kind | KIND_FLAG >> KIND_SHIFT)
+        ]
+        for first in range(0, len(self._words) if made else 0, _CHUNK):
+            plane = self._part(3, first, first + _CHUNK)
+            for top_byte, places in tops:
+                places += [first - 1 + found.start() for found in top_byte.finditer(plane)]
+        for kind, places in made.items():
+            places.sort()
+            del places[: bisect_left(places, 0)]  # the first word is no kind
+            names = itemgetter(*places, 0, 0)(self._words)[:-2]  # two more: always a tuple
+            columns = array("I", places), NameColumn(array("I", names).tobytes())
+            self.columns[kind] = KindColumn(*columns)
 
     def _places(self, offset: int, kinds: tuple[Kind, ...]) -> Iterator[int]:
         words, last = self._words, len(self._words) - 1
@@ -116,9 +126,12 @@ class RecordSearch:
         return self._data if isinstance(self._data, mmap.mmap) else bytes(self._data)
 
     def _plane(self, number: int) -> bytes:
-        """Of each word, the byte that is worth 256 ** `number`."""
         plane = self._planes.get(number)
         if plane is None:
-            first = self._start + self._order[number]
-            plane = self._planes[number] = self._source[first : self._end : 4]
+            plane = self._planes[number] = self._part(number, 0, len(self._words))
         return plane
+
+    def _part(self, number: int, first: int, last: int) -> bytes:
+        """Of each word in [first, last), the byte that is worth 256 ** `number`."""
+        start = self._start + self._order[number]
+        return self._source[start + 4 * first : min(start + 4 * last, self._end) : 4]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from osmia.btf.layout import kind_in
 from osmia.btf.types import (
+    COMPOSITES,
+    ENUMS,
+    MODIFIERS,
     Array,
     Const,
-    DataSec,
     Enum,
     Enum64,
     Float,
@@ -31,6 +34,10 @@ MAX_SIZE = (1 << 32) - 1
 #: Typedefs, qualifiers, arrays and nested structs on the way to one type's size.
 MAX_DEPTH = 64
 
+#: Kinds whose record says a size, and those whose size is that of the type that it names.
+_SIZED = COMPOSITES | ENUMS | {Kind.INT, Kind.FLOAT, Kind.DATASEC}
+_REFERRING = MODIFIERS | {Kind.VAR}
+
 LONG_NAMES = ("long unsigned int", "long int", "unsigned long", "long")
 
 
@@ -47,6 +54,12 @@ class Types(Protocol):
 
     def type(self, type_id: int) -> Type:
         """The type with this id."""
+
+    def head(self, type_id: int) -> tuple[int, int, int]:
+        """The first three words of the type's record: name, `info`, size or type."""
+
+    def words(self, type_id: int) -> list[int]:
+        """All words of the type's record."""
 
     def find(self, name: str, *kinds: Kind) -> int:
         """The lowest id of a type with this name and of one of these kinds; 0 when none is."""
@@ -65,22 +78,22 @@ def size_of(btf: Types, type_id: int) -> int:
     """The size in bytes; see `BTF.size_of`."""
     count, current = 1, type_id
     for _ in range(MAX_DEPTH):
-        match btf.type(current):
-            case Int() | Enum() | Enum64() | Float() | Struct() | Union() | DataSec() as sized:
-                return _checked(btf, type_id, count * sized.size)
-            case Ptr():
-                return _checked(btf, type_id, count * btf.pointer_size)
-            case Array() as array:
-                # A zero must not hide what the elements are, only make the whole empty.
-                count = _checked(btf, type_id, count * array.count)
-                current = array.element
-            case Typedef() | Volatile() | Const() | Restrict() | TypeTag() as modifier:
-                current = modifier.target
-            case Var() as variable:
-                current = variable.type_id
-            case other:
-                what = f"{other.kind.name} {other.name}".strip()
-                raise ObjectFormatError(f"type {type_id} has no size: {what}", file=btf.name)
+        _, info, word = btf.head(current)
+        kind = kind_in(info)
+        if kind in _SIZED:
+            return _checked(btf, type_id, count * word)
+        if kind in _REFERRING:
+            current = word
+        elif kind == Kind.PTR:
+            return _checked(btf, type_id, count * btf.pointer_size)
+        elif kind == Kind.ARRAY:
+            _, _, _, current, _, elements = btf.words(current)
+            # A zero must not hide what the elements are, only make the whole empty.
+            count = _checked(btf, type_id, count * elements)
+        else:
+            found = btf.type(current)
+            what = f"{found.kind.name} {found.name}".strip()
+            raise ObjectFormatError(f"type {type_id} has no size: {what}", file=btf.name)
     raise ObjectFormatError(f"type {type_id} is nested too deeply", file=btf.name)
 
 

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from osmia.errors import ObjectFormatError
+
+if TYPE_CHECKING:
+    from osmia.btf.reader import BTF
+
+#: What is most likely wrong where a BTF without base has names that are not in it.
+SPLIT = "types on top of others (split BTF): name the base"
 
 # Names may share bytes: "int" is the end of "print". Writers do that a little; a hostile one
 # lets each name be another end of one huge string, which is quadratic in memory. So the bytes
@@ -36,12 +45,14 @@ class StringSection:
         return self._end - self._start
 
     def at(self, offset: int) -> str:
-        """The string at `offset`, which is inside; bytes that are no UTF-8 become surrogates.
+        """The string at `offset`; bytes that are no UTF-8 become surrogates.
 
         Callers keep what they get: OverflowError when strings overlap so much that all of
-        them together are many times as long as the section.
+        them together are many times as long as the section. IndexError for one outside.
         """
         start = self._start + offset
+        if not self._start <= start < self._end:
+            raise IndexError(f"{offset} lies outside the strings")
         end = self._source.find(b"\0", start, self._end)
         self._budget -= end - start
         if self._budget < 0:
@@ -94,3 +105,36 @@ class StringSection:
     def view(self) -> memoryview:
         """The section's bytes, not copied."""
         return memoryview(self._source)[self._start : self._end]
+
+
+class StringsRead(dict[int, str]):
+    """Strings by their offsets in a BTF called `name`, read when they are first asked for.
+
+    Those of `base` come before the section's. ObjectFormatError for one outside.
+    """
+
+    __slots__ = ("_at", "_base", "_first", "_name")
+
+    def __init__(self, section: StringSection, base: BTF | None, name: str) -> None:
+        super().__init__()
+        self._at = section.at
+        self._base = base
+        self._first = base.string_size if base is not None else 0
+        self._name = name
+
+    def __missing__(self, offset: int) -> str:
+        try:
+            text = self._at(offset - self._first)
+        except IndexError:
+            text = self._of_base(offset)
+        except OverflowError as error:
+            raise ObjectFormatError(f"BTF: {error}", file=self._name) from None
+        self[offset] = text
+        return text
+
+    def _of_base(self, offset: int) -> str:
+        if offset < self._first and self._base is not None:
+            return self._base.string(offset)
+        problem = f"string offset {offset} lies outside the strings"
+        problem += f", unless these are {SPLIT}" if self._base is None else ""
+        raise ObjectFormatError(problem, file=self._name)

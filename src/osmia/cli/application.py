@@ -52,6 +52,7 @@ VERBS = {
     "prune": "Leave out of an object what cannot run with its settings.",
     "explain": "Say what rewriting passes would change in an object, and save.",
     "graft": "Replace one program of a running datapath's prog array.",
+    "prepare": "Keep what loads of objects need, for faster starts.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
     "check": "Read objects and say what is wrong with them.",
     "batch": "Run many commands in one process: from a file, or standard input.",

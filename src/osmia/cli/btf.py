@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from pathlib import Path
 
@@ -100,8 +101,12 @@ def dump_btf(
     if names:
         ids = [_find(types, name) for name in names]
     if as_c:
-        for text in dump_c(types, ids, header=ids is None):
-            click.echo(text, nl=False)
+        gc.disable()  # half a million tuples, none of which is garbage
+        try:
+            for piece in btf_bulk.joined(dump_c(types, ids, header=ids is None)):
+                click.echo(piece, nl=False)
+        finally:
+            gc.enable()
         return
     if ids is None and not output.json:
         for piece in btf_bulk.text(types):

@@ -6,7 +6,8 @@ through `btf_text`. Both give the same text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from osmia.btf import BTF, Kind
 from osmia.btf.layout import KIND_FLAG, KIND_MASK, KIND_SHIFT, VLEN_MASK
@@ -45,6 +46,13 @@ def text(btf: BTF) -> Iterator[str]:
             lines.clear()
     if lines:
         yield "\n".join(lines) + "\n"
+
+
+def joined(texts: Iterable[str]) -> Iterator[str]:
+    """The same text in fewer pieces."""
+    rest = iter(texts)
+    while piece := "".join(islice(rest, _PIECE)):
+        yield piece
 
 
 def line_text(line: str) -> str:

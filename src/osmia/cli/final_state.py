@@ -26,8 +26,8 @@ _ARRAYS = (MapType.ARRAY, MapType.PERCPU_ARRAY)
 def print_final_state(output: Output, loaded: Any, formats: Formats) -> None:
     """The maps' entries and the global variables, but for what is none of the author's.
 
-    In text entries of arrays that are all zero are left out, and histograms are drawn; -v shows
-    all as it is.
+    In text entries of arrays that are all zero are left out, and CPUs that have only zeros;
+    histograms are drawn. -v shows all as it is.
     """
     maps = {
         name: each
@@ -48,8 +48,9 @@ def print_final_state(output: Output, loaded: Any, formats: Formats) -> None:
         output.record({"maps": shown, "globals": values})
         return
     for name, each in maps.items():
-        if output.verbose or not _drew(output, name, each):
-            _print_map(output, name, each, _types(formats, name, each))
+        types = _types(formats, name, each)
+        if output.verbose or not _drew(output, name, each, types):
+            _print_map(output, name, each, types)
     _print_variables(output, loaded, variables, formats)
 
 
@@ -72,14 +73,14 @@ def _json_entries(each: Any, types: MapTypes) -> Iterator[dict[str, Any]]:
         yield {"key": typed(types.key, key), "value": shown}
 
 
-def _drew(output: Output, name: str, each: Any) -> bool:
+def _drew(output: Output, name: str, each: Any, types: MapTypes) -> bool:
     """Whether the map is a histogram, and was drawn."""
     from osmia.summaries.map_histograms import histogram_shape
 
     if histogram_shape(each) is None:
         return False
     from osmia.cli.summary_text import print_histogram
-    from osmia.summaries.keys import label_codecs
+    from osmia.summaries.keys import MapKeys
     from osmia.summaries.map_histograms import histograms
 
     try:
@@ -87,7 +88,7 @@ def _drew(output: Output, name: str, each: Any) -> bool:
     except OsmiaError:
         return False
     output.heading(f"map {name}")
-    codecs = label_codecs(each.key_codec)
+    codecs = MapKeys(each, types.key).codecs
     for index, (key, histogram) in enumerate(found[:_SHOWN_HISTOGRAMS]):
         if index:
             output.line()
@@ -109,6 +110,8 @@ def _print_map(output: Output, name: str, each: Any, types: MapTypes) -> None:
         for key, value in _entries(each):
             if skips and not any(map(is_set, value if each.cpus else (value,))):
                 zeros += 1
+            elif each.cpus and not output.verbose and any(map(is_set, value)):
+                yield key, [part if is_set(part) else None for part in value]
             else:
                 yield key, value
 

@@ -59,6 +59,8 @@ def typed(codec: Codec | None, value: Any, raw: bytes | None = None) -> Any:
     whatever its value.
     """
     match codec:
+        case MeantCodec(kind="plain"):
+            return typed(codec.inner, value, raw)
         case MeantCodec() if not isinstance(value, bytes) or len(value) == codec.size:
             return plain(codec.json(value))
         case StringCodec() if isinstance(value, str) and not value.isprintable():

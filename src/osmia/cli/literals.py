@@ -16,10 +16,12 @@ def parse_literal(text: str, codec: Codec | None = None) -> Any:
 
     Numbers (10, 0x0a, 012, 0b1010, 1.5), true and false, JSON arrays and objects, JSON strings;
     whatever is none of them is text: an enumerator's name, or the contents of a char array.
-    Where the type is text, everything is, but for JSON strings.
+    Where the type is text, everything is, but for what JSON or C quotes, as tables show text.
     """
-    if _is_text(codec) and not (text.startswith('"') and text.endswith('"')):
-        return text
+    if _is_text(codec):
+        from osmia.values.readable import unquoted
+
+        return unquoted(text)
     try:
         return parse_integer(text)
     except ValueError:

@@ -302,6 +302,7 @@ def event_pipe(output: Output, words: tuple[str, ...]) -> None:
     with open_map(only_target(words)) as found:
         if not isinstance(found, EventMap):
             raise OsmiaError(f"{enum_name(found.type)} maps have no events")
+        found.event_codec = None
         for event in found:
             place, data = event if isinstance(event, tuple) else (None, event)
             if output.json:

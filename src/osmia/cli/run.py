@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import errno
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from osmia.captures.packets import read_packets, run_packets, verdict_name
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
 from osmia.cli.final_state import print_final_state
 from osmia.cli.formats import Formats, takes_formats
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
-from osmia.cli.literals import parse_hex
 from osmia.cli.options import EngineName, Verb, pass_output
-from osmia.cli.output import Output, hex_bytes, note, printable
+from osmia.cli.output import Output, note, printable
+from osmia.cli.packet_runs import packets_of, run_on_packets
 from osmia.cli.passes import chosen_passes, takes_passes
 from osmia.cli.sampling import Sampling, takes_sampling
 from osmia.cli.sources import (
@@ -34,23 +31,11 @@ from osmia.cli.summaries import Summaries, Wanted, takes_summaries
 from osmia.cli.termination import Ended, ends_cleanly
 from osmia.cli.watching import Watcher
 from osmia.engine import registry
-from osmia.errors import KernelError, OsmiaError
-from osmia.object import Object, ProgramType
+from osmia.object import MapType, Object
 
-#: How many packets to run before looking for events: no ring buffer should overflow.
-_PACKETS_A_TURN = 64
-_PACKET_TYPES = (
-    ProgramType.XDP,
-    ProgramType.SCHED_CLS,
-    ProgramType.SCHED_ACT,
-    ProgramType.SOCKET_FILTER,
-    ProgramType.CGROUP_SKB,
-    ProgramType.LWT_IN,
-    ProgramType.LWT_OUT,
-    ProgramType.LWT_XMIT,
-    ProgramType.SK_SKB,
-    ProgramType.NETFILTER,
-)
+if TYPE_CHECKING:
+    from osmia.cli.event_files import EventFile, Place
+
 _file = click.Path(path_type=Path)
 _seconds = click.FloatRange(0)
 
@@ -78,6 +63,14 @@ _seconds = click.FloatRange(0)
 )
 @click.option("--pin-root", type=_file, default=Path("/sys/fs/bpf"), help="Where maps are pinned.")
 @takes_formats
+@click.option(
+    "-o",
+    "--output",
+    "events_to",
+    default="",
+    metavar="FORMAT|FILE",
+    help="Write events as jsonl, csv or parquet: to stdout (all else to stderr), or to a file.",
+)
 @click.option(
     "--prometheus",
     default="",
@@ -115,6 +108,7 @@ def run_command(
     bind: str,
     target: Path | None,
     target_btf: Path | None,
+    events_to: str,
     prometheus: str,
     wanted: Wanted,
     sampling: Sampling | None,
@@ -136,9 +130,13 @@ def run_command(
         raise click.UsageError("--perf-event is for programs that are attached, not for packets")
     if prometheus and on_packets:
         raise click.UsageError("--prometheus is for programs that are attached, not for packets")
-    given_packets = _packets(pcap, packets)
+    given_packets = packets_of(pcap, packets)
     places = Places(iface, mode or "", direction or "", cgroup, pid, sampling)
+    place = _place(events_to)
     with ExitStack() as undo:
+        stdout = sys.stdout
+        if place is not None and place.path is None:
+            undo.enter_context(redirect_stdout(sys.stderr))
         interruptible = undo.enter_context(ends_cleanly())
         obj = select_programs(open_source(file, **given(compiler)), names)
         set_globals(obj, assignments)
@@ -165,17 +163,20 @@ def run_command(
             formats=formats,
             count=count,
         )
-        summaries = _summed_up(output, wanted, loaded, watcher)
+        summaries = _summed_up(output, wanted, loaded, watcher, formats)
+        written = None if place is None else _written(place, stdout, loaded, watcher)
         if prometheus:
             _serve(loaded, prometheus, watching)
         ended_by: BaseException | None = None
         try:
             if on_packets:
-                ended_by = _run_on_packets(output, loaded, watcher, given_packets)
+                ended_by = run_on_packets(output, loaded, watcher, given_packets)
             else:
                 _run_attached(output, loaded, watcher, places, duration)
         except Ended as ended:
             ended_by = ended
+        if written is not None:
+            written.finish()
         interruptible()
         if summaries is None or not summaries.asked_for or output.verbose:
             print_final_state(output, loaded, formats)
@@ -186,14 +187,39 @@ def run_command(
             raise ended_by
 
 
-def _summed_up(output: Output, wanted: Wanted, loaded: Any, watcher: Watcher) -> Summaries | None:
+def _summed_up(
+    output: Output, wanted: Wanted, loaded: Any, watcher: Watcher, formats: Formats
+) -> Summaries | None:
     """What `watcher` sums up; None where nothing is."""
     if not wanted.anything:
         return None
-    summaries = watcher.summaries = Summaries(output, wanted, loaded, watcher.codecs)
+    summaries = watcher.summaries = Summaries(output, wanted, loaded, watcher.codecs, formats)
     if summaries.asked_for:
-        watcher.take = summaries.take
+        watcher.takers.append(summaries.take)
     return summaries
+
+
+def _place(text: str) -> Place | None:
+    """Where the events are to be written."""
+    if not text:
+        return None
+    from osmia.cli.event_files import place_of
+
+    return place_of(text)
+
+
+def _written(place: Place, stdout: IO[str], loaded: Any, watcher: Watcher) -> EventFile:
+    """The file that takes what `watcher` sees."""
+    from osmia.cli.event_files import EventFile
+
+    maps = watcher.event_maps
+    if not maps:
+        raise click.UsageError("--output: there is no ring or perf buffer that events come from")
+    per_cpu = {name for name in maps if loaded.maps[name].type is MapType.PERF_EVENT_ARRAY}
+    codecs = {name: watcher.formats.meant(watcher.codecs.get(name), name) for name in maps}
+    file = EventFile(place, stdout, codecs, per_cpu)
+    watcher.takers.append(file.take)
+    return file
 
 
 def _serve(loaded: Any, address: str, undo: ExitStack) -> None:
@@ -217,7 +243,9 @@ def _interruptible_vm(options: dict[str, Any]) -> AbstractContextManager[Any]:
 def _run_attached(
     output: Output, loaded: Any, watcher: Watcher, places: Places, duration: float | None
 ) -> None:
-    """Attach; print until the end. However that comes, all is detached when this returns."""
+    """Attach; print until the end. However that comes, all is detached when this returns, and what
+    was sent until then is printed."""
+    ended_by: Ended | None = None
     with ExitStack() as attached:
         links = attach_all(loaded, places, attached)
         readable = iterators(links)
@@ -233,125 +261,13 @@ def _run_attached(
             note(f"attached {link.what}")
         if duration is None:
             note("Ctrl-C ends")
-        watcher.watch(duration)
-    watcher.drain()
-
-
-def _run_on_packets(
-    output: Output, loaded: Any, watcher: Watcher, packets: Iterable[tuple[float, bytes]]
-) -> BaseException | None:
-    """Run; report what was run, also where an error or a signal ends it early, and give that.
-
-    Raised is an error before the first packet, when there is nothing to report.
-    """
-    program = _packet_program(loaded)
-    verdicts: Counter[int] = Counter()
-    refusals: list[str] = []
-    duration_ns = 0
-    ended_by: BaseException | None = None
-    started = time.perf_counter()
-    try:
-        for data, result in _run_each(program, packets, refusals):
-            verdicts[result.retval] += 1
-            duration_ns += result.duration_ns
-            if output.verbose:
-                _print_packet(output, program, verdicts.total(), data, result)
-            if verdicts.total() % _PACKETS_A_TURN == 0:
-                watcher.drain()
-    except BrokenPipeError:
-        raise
-    except (OsmiaError, OSError, Ended) as error:
-        if not verdicts:
-            raise
-        ended_by = error
-    elapsed = time.perf_counter() - started
-    watcher.drain()
-    _print_verdicts(output, program, verdicts, duration_ns, elapsed)
-    if refusals:
-        note(f"{_number(len(refusals), 'packet')} not run; the first: {refusals[0]}")
-    return ended_by
-
-
-def _run_each(
-    program: Any, packets: Iterable[tuple[float, bytes]], refusals: list[str]
-) -> Iterator[tuple[bytes, Any]]:
-    """Run on each packet. What the kernel says of those that it runs no program of the type on
-    (too short, of a protocol that it does not know) goes to `refusals`.
-
-    Raised is what it says of the last where it refuses all.
-    """
-    refused: KernelError | None = None
-    ran = False
-    for number, packet in enumerate(packets, 1):
         try:
-            for pair in run_packets(program, [packet]):
-                ran = True
-                yield pair
-        except KernelError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            refused = error
-            refusals.append(f"number {number}, {_number(len(packet[1]), 'byte')}: {error}")
-    if refused is not None and not ran:
-        raise refused
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _print_packet(output: Output, program: Any, number: int, data: bytes, result: Any) -> None:
-    verdict = verdict_name(program.type, result.retval)
-    changed = result.data if result.data != data else b""
-    if output.json:
-        told = {"number": number, "size": len(data), "retval": result.retval, "verdict": verdict}
-        output.record({"packet": told | ({"changed": changed.hex()} if changed else {})})
-        return
-    output.line(f"packet {number}: {len(data)} bytes, {verdict}")
-    if changed:
-        output.line(f"  now {hex_bytes(changed)}", "dim")
-
-
-def _print_verdicts(
-    output: Output, program: Any, verdicts: Counter[int], duration_ns: int, elapsed: float
-) -> None:
-    total = verdicts.total()
-    mean_ns = duration_ns // total if total else 0
-    rate = round(total / elapsed) if elapsed else 0
-    named = [(verdict_name(program.type, value), n) for value, n in verdicts.most_common()]
-    if output.json:
-        told = {"program": program.name, "total": total, "verdicts": dict(named)}
-        output.record({"packets": told | {"mean_ns": mean_ns, "packets_per_second": rate}})
-        return
-    output.heading(f"program {program.name}")
-    output.table(
-        ("verdict", "packets", "share"), ((name, n, f"{n / total:.1%}") for name, n in named)
-    )
-    if total == 1:  # no rate, and no mean: of code and data that no cache had
-        output.line(f"1 packet in {elapsed:.3f} s: {mean_ns} ns in the program, a first run")
-        return
-    output.line(
-        f"{total} packets in {elapsed:.3f} s: {rate} packets/s, {mean_ns} ns each in the program"
-    )
-
-
-def _packets(pcap: Path | None, packets: tuple[str, ...]) -> Iterator[tuple[float, bytes]]:
-    given_packets = [(0.0, parse_hex(text)) for text in packets]
-    if pcap is not None:
-        yield from read_packets(pcap)
-    yield from given_packets
-
-
-def _packet_program(loaded: Any) -> Any:
-    found = [each for each in loaded.programs.values() if each.type in _PACKET_TYPES]
-    if len(found) != 1:
-        names = ", ".join(each.name for each in found)
-        raise click.UsageError(
-            f"say with --prog which program gets the packets: {names}"
-            if found
-            else "there is no program that takes packets"
-        )
-    return found[0]
+            watcher.watch(duration)
+        except Ended as ended:
+            ended_by = ended
+    watcher.drain()
+    if ended_by is not None:
+        raise ended_by
 
 
 def _event_types(given_types: tuple[str, ...]) -> dict[str, str]:

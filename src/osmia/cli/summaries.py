@@ -14,7 +14,9 @@ from osmia.records import dataclass
 from osmia.values import Codec
 
 if TYPE_CHECKING:
+    from osmia.cli.formats import Formats
     from osmia.cli.summed import CountedHistogram, Counters, EventHistogram, EventTop, MapTop
+    from osmia.summaries.keys import MapKeys
 
 
 @dataclass(frozen=True)
@@ -98,20 +100,31 @@ class Summaries:
     """
 
     def __init__(
-        self, output: Output, wanted: Wanted, loaded: Any, codecs: Mapping[str, Codec]
+        self,
+        output: Output,
+        wanted: Wanted,
+        loaded: Any,
+        codecs: Mapping[str, Codec],
+        formats: Formats,
     ) -> None:
         self._output, self._wanted = output, wanted
         self._events: list[EventTop | EventHistogram] = []
         self._maps: list[MapTop | CountedHistogram | Counters] = []
-        self._choose(wanted, loaded, codecs)
+        meant = {name: formats.meant(codec, name) or codec for name, codec in codecs.items()}
+        self._choose(wanted, loaded, meant, formats)
         self._started = self._reported = time.monotonic()
         self.asked_for = bool(wanted.tops or wanted.histograms)
         """Whether something was to be summed up by name, instead of printing events."""
 
     def take(self, name: str, event: Any) -> None:
-        """Sum up an event of a map."""
+        """Sum up an event of a map; a perf buffer's has the CPU before it."""
+        event = event[1] if isinstance(event, tuple) else event
         for each in self._events:
             each.take(name, event)
+
+    def begin(self) -> None:
+        """Time begins now: what is to be watched is there."""
+        self._started = self._reported = time.monotonic()
 
     def due_in(self) -> float | None:
         """Seconds until the next report; None: there is none before the end."""
@@ -129,25 +142,28 @@ class Summaries:
         if self.asked_for:
             self._report(whole=True)
 
-    def _choose(self, wanted: Wanted, loaded: Any, codecs: Mapping[str, Codec]) -> None:
-        from osmia.cli.summed import CountedHistogram, Counters, MapTop, counted_histograms
+    def _choose(
+        self, wanted: Wanted, loaded: Any, codecs: Mapping[str, Codec], formats: Formats
+    ) -> None:
+        from osmia.cli.summed import Counters, MapTop, counted_histograms
 
         for text in wanted.tops:
             if text in loaded.maps and not hasattr(loaded.maps[text], "events"):
-                self._maps.append(MapTop(text, loaded.maps[text], wanted.summed))
+                keys = _keys(loaded.maps[text], text, formats)
+                self._maps.append(MapTop(text, loaded.maps[text], wanted.summed, keys))
             else:
                 self._events.append(_event_top(text, wanted, codecs))
         for text in wanted.histograms:
             counted = text in loaded.maps and not hasattr(loaded.maps[text], "events")
             if counted or (text not in loaded.maps and text in set(loaded.data)):
-                self._maps.append(CountedHistogram(loaded, text, wanted.step))
+                self._maps.append(_counted(loaded, text, wanted.step, formats))
             else:
                 self._events.append(_event_histogram(text, wanted, codecs))
         if wanted.by and not any(type(each).__name__ == "EventHistogram" for each in self._events):
             raise click.UsageError("--by is for histograms of events; maps have their keys")
         if not self._events and not self._maps:
             drawn = counted_histograms(loaded)
-            self._maps += [CountedHistogram(loaded, name, None) for name in drawn]
+            self._maps += [_counted(loaded, name, None, formats) for name in drawn]
             self._maps.append(Counters(loaded, set(drawn)))
 
     def _report(self, whole: bool) -> None:
@@ -176,6 +192,21 @@ class Summaries:
         self._output.flush()
 
 
+def _keys(source: Any, name: str, formats: Formats) -> MapKeys:
+    from osmia.summaries.keys import MapKeys
+
+    types = formats.map_types(source, name, source.key_codec, source.value_codec)
+    return MapKeys(source, types.key)
+
+
+def _counted(loaded: Any, name: str, step: int | None, formats: Formats) -> CountedHistogram:
+    from osmia.cli.summed import CountedHistogram
+
+    source = loaded.maps.get(name)
+    codecs = {} if source is None else _keys(source, name, formats).codecs
+    return CountedHistogram(loaded, name, step, codecs)
+
+
 def _event_top(text: str, wanted: Wanted, codecs: Mapping[str, Codec]) -> EventTop:
     from osmia.cli.event_fields import find_fields
     from osmia.cli.summed import EventTop
@@ -202,10 +233,12 @@ def _event_histogram(text: str, wanted: Wanted, codecs: Mapping[str, Codec]) -> 
 
 def _check_numbers(option: str, found: Mapping[str, Any]) -> None:
     from osmia.summaries.readings import number_fields
+    from osmia.values.meant import MeantCodec
 
     for each in found.values():
         if len(each.names) > 1:
             raise click.UsageError(f"{option} {','.join(each.names)}: give one field")
-        if "" not in number_fields(each.codecs[0]):
-            kind = each.codecs[0].type_name
+        codec = each.codecs[0]
+        if "" not in number_fields(codec.inner if isinstance(codec, MeantCodec) else codec):
+            kind = codec.type_name
             raise click.UsageError(f"{option} {each.names[0]}: {kind} is no number")

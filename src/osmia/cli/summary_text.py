@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from osmia.cli.json_values import typed
 from osmia.cli.output import Output, printable, shortened
 from osmia.cli.summed import HistogramReport, RateReport, Report, TopReport
 from osmia.summaries.histogram import Histogram
@@ -36,7 +37,10 @@ def report_json(report: Report) -> dict[str, Any]:
     """A report as JSON."""
     match report:
         case TopReport():
-            rows = [{"key": dict(key), report.amount: amount} for key, amount in report.rows]
+            rows = [
+                {"key": _key_json(key, report.codecs), report.amount: amount}
+                for key, amount in report.rows
+            ]
             return {
                 "top": report.title,
                 "rows": rows,
@@ -46,7 +50,7 @@ def report_json(report: Report) -> dict[str, Any]:
         case HistogramReport():
             drawn = [
                 {
-                    "key": dict(key),
+                    "key": _key_json(key, report.codecs),
                     "unit": each.unit,
                     "buckets": [
                         {"low": b.low, "high": b.high, "count": b.count} for b in each.buckets
@@ -67,6 +71,10 @@ def report_json(report: Report) -> dict[str, Any]:
                 for each in report.rates
             ]
             return {"counters": counters}
+
+
+def _key_json(key: Key, codecs: Mapping[str, Codec]) -> dict[str, Any]:
+    return {name: typed(codecs.get(name), value) for name, value in key}
 
 
 def print_histogram(

@@ -13,7 +13,7 @@ import click
 from osmia.cli.event_fields import EventFields
 from osmia.records import dataclass
 from osmia.summaries.histogram import Histogram
-from osmia.summaries.keys import Key, label_codecs
+from osmia.summaries.keys import Key, MapKeys
 from osmia.summaries.map_histograms import (
     Shape,
     histogram_shape,
@@ -157,8 +157,8 @@ class EventHistogram:
 class MapTop:
     """The entries of a map, ranked by a number in their values."""
 
-    def __init__(self, name: str, source: Any, field: str) -> None:
-        self._name, self._source = name, source
+    def __init__(self, name: str, source: Any, field: str, keys: MapKeys) -> None:
+        self._name, self._source, self._keys = name, source, keys
         codec = source.value_codec
         present = number_fields(codec) if codec is not None else {}
         if not present or not hasattr(source, "items"):
@@ -170,7 +170,6 @@ class MapTop:
             names = ", ".join(present)
             raise click.UsageError(f"--top {name}: say with --sum which number: {names}")
         self._field = field or next(iter(present))
-        self._codecs = label_codecs(source.key_codec)
         self._before = self._latest = self._read()
 
     def restart(self) -> None:
@@ -187,11 +186,14 @@ class MapTop:
         found: list[tuple[Any, float]] = list(top.rows(rows))
         columns = tuple(name for name, _ in found[0][0]) if found else ("key",)
         amount = self._field or "value"
-        return TopReport(self._name, columns, amount, found, self._codecs, top.total, top.dropped)
+        return TopReport(
+            self._name, columns, amount, found, self._keys.codecs, top.total, top.dropped
+        )
 
     def _read(self) -> dict[Key, float]:
         read: dict[Key, float] = {}
-        for each in map_samples(self._name, self._source, most_entries=_MOST_RANKED):
+        samples = map_samples(self._name, self._source, most_entries=_MOST_RANKED, keys=self._keys)
+        for each in samples:
             if each.field == self._field:
                 read[each.key] = read.get(each.key, 0) + each.value
         return read
@@ -200,13 +202,15 @@ class MapTop:
 class CountedHistogram:
     """The histograms that programs count in a map or a variable."""
 
-    def __init__(self, loaded: Any, name: str, step: int | None) -> None:
+    def __init__(
+        self, loaded: Any, name: str, step: int | None, codecs: Mapping[str, Codec]
+    ) -> None:
         self._loaded, self._name, self._step = loaded, name, step
         source = loaded.maps.get(name)
         self._shape = histogram_shape(source) if source is not None else None
         if source is not None and self._shape is None:
             self._shape = _shape_if_told(source, name)
-        self._codecs = label_codecs(source.key_codec) if source is not None else {}
+        self._codecs = codecs
         self._before = self._latest = self._read()
 
     def restart(self) -> None:

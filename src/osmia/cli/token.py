@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, note
+from osmia.cli.output import Output, note
 from osmia.kernel.sys.token import delegations
 from osmia.values.names import unknown_name
 
@@ -76,11 +76,16 @@ def create(
 
 def _names(option: str, text: str) -> str:
     """Names, or numbers of bits, as the kernel takes them: between colons."""
-    from osmia.kernel.sys.syscall import Command
+    from osmia.kernel.sys.commands import COMMANDS
     from osmia.object.uapi import AttachType, MapType, ProgramType
 
-    kinds = {"cmds": Command, "maps": MapType, "progs": ProgramType, "attachs": AttachType}
-    known = ["any", *map(enum_name, kinds[option])]
+    names = {
+        "cmds": [each.name for each in COMMANDS],
+        "maps": [each.name for each in MapType],
+        "progs": [each.name for each in ProgramType],
+        "attachs": [each.name for each in AttachType],
+    }
+    known = ["any", *map(str.lower, names[option])]
     words = text.replace(":", ",").lower().split(",") if text else []
     for word in words:
         if word not in known and not word[:1].isdigit():

@@ -81,7 +81,8 @@ def _command(name: str) -> click.Command:
     (gives,) = get_args(hints["return"]) or (hints["return"],)
     if get_origin(gives) is Stream:
         show: Callable[..., None] = show_stream
-    elif gives is Summary:
+        params.append(click.Option(["-t", "--time"], is_flag=True, help="With the time of day."))
+    elif get_origin(gives) is Summary:
         show = show_summary
         params.append(_seconds("-i", "--interval", text="Report every so many seconds."))
     else:

@@ -17,6 +17,8 @@ _MOST_COLUMNS = 10
 def typed_text(codec: Codec | None, value: Any) -> str:
     """A value in a line. `codec` is None for bytes that mean nothing that is known."""
     match codec:
+        case MeantCodec(kind="plain"):
+            return typed_text(codec.inner, value)
         case MeantCodec() if not isinstance(value, bytes) or len(value) == codec.size:
             return codec.initialiser(value)
         case None:
@@ -43,7 +45,8 @@ def print_entries(
 ) -> None:
     """A table of map entries; small structs have a column for each field.
 
-    Values of per-CPU maps are lists: each CPU's gets a row. Cells are cut to `widest` columns.
+    Values of per-CPU maps are lists: each CPU's gets a row, None is left out. Cells are cut to
+    `widest` columns.
     """
     columns = [
         *headings(key_codec, "key"),
@@ -57,8 +60,9 @@ def print_entries(
             rows.append([*cells, *_cells(value_codec, value)])
             continue
         for cpu, part in enumerate(value):
-            shown = cells if cpu == 0 else [""] * len(cells)
-            rows.append([*shown, cpu, *_cells(value_codec, part)])
+            if part is not None:
+                rows.append([*cells, cpu, *_cells(value_codec, part)])
+                cells = [""] * len(cells)
     if widest is not None:
         rows = [[shortened(str(cell), widest) for cell in row] for row in rows]
     output.table(columns, rows)

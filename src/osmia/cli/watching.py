@@ -64,8 +64,8 @@ class Watcher:
         self.seen = 0
         self.codecs: dict[str, Codec] = {}
         """The types of the events that are known, by map."""
-        self.take: Callable[[str, Any], None] | None = None
-        """Where the events go that are not to be printed; a perf buffer's without the CPU."""
+        self.takers: list[Callable[[str, Any], None]] = []
+        """Where the events go that are not to be printed; a perf buffer's with the CPU."""
         self.summaries: Summaries | None = None
         self._count = count
         self._sources: dict[str, EventSource[Any]] = {}
@@ -87,6 +87,11 @@ class Watcher:
         if self._vm_lines is None and prints(loaded.object):
             self._watch_trace_pipe(undo)
 
+    @property
+    def event_maps(self) -> list[str]:
+        """The maps whose events are watched."""
+        return [name for name in self._sources if name != _PRINTK]
+
     def _watch_trace_pipe(self, undo: ExitStack) -> None:
         try:
             with remarks_noted():
@@ -103,6 +108,8 @@ class Watcher:
         """Print events as they come, for `duration` seconds, or until `count` were there; report
         the summaries meanwhile."""
         deadline = None if duration is None else time.monotonic() + duration
+        if self.summaries is not None:
+            self.summaries.begin()
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             due = self.summaries.due_in() if self.summaries is not None else None
@@ -133,8 +140,9 @@ class Watcher:
         for name, event in islice(events, left):
             if isinstance(event, TraceLine):
                 self._print_trace(event)
-            elif self.take is not None:
-                self.take(name, event[1] if isinstance(event, tuple) else event)
+            elif self.takers:
+                for take in self.takers:
+                    take(name, event)
             else:
                 self._print_event(name, event)
             self.output.flush()

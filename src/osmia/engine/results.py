@@ -7,6 +7,9 @@ from typing import Any
 
 from osmia.records import dataclass, field
 
+#: Bytes that a repr writes out.
+_SHOWN_BYTES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -28,12 +31,22 @@ class RunResult:
     redirect: tuple[int, int | None, int] | None = None
     _read_ctx: Callable[[bytes], Any] | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        sizes = f"data={_size(self.data)}, ctx_data={_size(self.ctx_data)}"
+        rest = f"duration_ns={self.duration_ns}, redirect={self.redirect}"
+        return f"RunResult(retval={self.retval}, {sizes}, {rest})"
+
     @property
     def ctx(self) -> Any:
         """The context with its fields, where the engine knows its type; else bytes."""
         if not self.ctx_data or self._read_ctx is None:
             return self.ctx_data
         return self._read_ctx(self.ctx_data)
+
+
+def _size(data: bytes) -> str:
+    """Bytes for a repr: these, where they are few."""
+    return repr(data) if len(data) <= _SHOWN_BYTES else f"<{len(data)} bytes>"
 
 
 def as_packet(data: object) -> bytes:

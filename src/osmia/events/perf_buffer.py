@@ -14,19 +14,17 @@ import select
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import lru_cache
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from struct import Struct
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from osmia.errors import KernelError, OsmiaError
 from osmia.events.closable import unmap
 from osmia.events.ordering import barrier
-from osmia.events.source import Batch, EventCodec, EventSource, RecordType
+from osmia.events.samples import SampleSource
+from osmia.events.source import EventCodec
 from osmia.named_tuples import NamedTuple
-
-if TYPE_CHECKING:
-    import numpy
 
 #: Data pages a CPU when nothing is said; libbpf's tools use as many.
 DEFAULT_PAGES = 64
@@ -119,7 +117,7 @@ class _CpuRing:
 os.register_at_fork(after_in_child=_CpuRing.fill_holes)
 
 
-class PerfBuffer(EventSource[tuple[int, Any]]):
+class PerfBuffer(SampleSource):
     """Reads the rings of several CPUs: events are pairs of the CPU and the value.
 
     `fds` has the perf event of each CPU, opened by the caller as PERF_COUNT_SW_BPF_OUTPUT
@@ -155,15 +153,11 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
             for fd in fds.values():
                 epoll.register(fd, select.EPOLLIN)
             undo.pop_all()
-        super().__init__(f"perf buffer {name!r}" if name else "perf buffer", close)
+        super().__init__(f"perf buffer {name!r}" if name else "perf buffer", codec, close)
         self._process = os.getpid()
         self._rings = rings
         self._epoll = epoll
-        self._codec = codec
-        self._record_type = RecordType(codec, "perf buffer")
         self._turn = 0
-        self._cpus: Iterator[int] = iter(())
-        self._records: Iterator[bytes] = iter(())
 
     def _check_open(self) -> None:
         super()._check_open()
@@ -201,48 +195,6 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
         self._check_open()
         return self._epoll.fileno()
 
-    def to_numpy(
-        self, dtype: Any = None
-    ) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
-        """What is there now as arrays of CPUs (u32) and of records; empty when nothing is.
-
-        `dtype` is that of the codec unless given; what a sample has after it is cut off. The
-        arrays end before the first sample that is shorter; when that is the very next one,
-        ValueError says its length and it stays for `read`. TypeError without a dtype.
-        Imports numpy.
-        """
-        self._check_open()
-        from osmia.numpy_extra import numpy
-
-        dtype = self._record_type.resolve(dtype)
-        size = dtype.itemsize
-
-        def take() -> tuple[list[int], list[bytes], int]:
-            cpus, records = self._take_all()
-            count = next((i for i, raw in enumerate(records) if len(raw) < size), len(records))
-            left = iter(records[count:])
-            self._serve(iter(cpus[count:]), left, left)
-            return cpus, records, count
-
-        cpus, records, count = self._while_open(take)
-        if records and not count:
-            raise ValueError(f"a sample of {len(records[0])} bytes, less than the dtype's {size}")
-        data = bytearray().join(raw[:size] for raw in records[:count])
-        return numpy.array(cpus[:count], numpy.uint32), numpy.frombuffer(data, dtype)
-
-    def _take_all(self) -> tuple[list[int], list[bytes]]:
-        """All samples that are there, with their CPUs."""
-        cpus: list[int] = []
-        records: list[bytes] = []
-        backlog = self._backlog()
-        while True:
-            found = list(self._records)
-            records += found
-            cpus += islice(self._cpus, len(found))
-            if backlog <= 0 or not (taken := self._refill()):
-                return cpus, records
-            backlog -= taken
-
     def _refill(self) -> int:
         """The next CPU that has something: each gets its turn."""
         count = len(self._rings)
@@ -255,14 +207,6 @@ class PerfBuffer(EventSource[tuple[int, Any]]):
                 self._serve(repeat(ring.cpu), samples, counter)
                 return len(block)
         return 0
-
-    def _serve(self, cpus: Iterator[int], records: Iterator[bytes], counter: Iterator[Any]) -> None:
-        self._cpus, self._records = cpus, records
-        values: Iterator[Any] = records
-        if self._codec is not None:
-            values = map(self._codec.decode, records)
-        # The CPU may repeat for ever; the values end.
-        self._batch = Batch(zip(cpus, values, strict=False), counter)
 
     def _backlog(self) -> int:
         return sum(ring.pending for ring in self._rings)

@@ -22,16 +22,19 @@ _SHORT = 32
 
 
 def take_array(
-    ring: Ring, dtype: numpy.dtype[Any], before: Sequence[bytes]
+    ring: Ring, dtype: numpy.dtype[Any], before: Sequence[bytes], most: int | None = None
 ) -> tuple[Array, list[bytes]]:
-    """The records that are in the ring now, and `before` them some that were taken already.
+    """The records that are in the ring now, and `before` them some that were taken already;
+    `most` of them at most.
 
     Also gives what was taken and does not belong into the array: from the first record of
-    another size than `dtype`'s on.
+    another size than `dtype`'s on, and what is too much.
     """
     size, stride = dtype.itemsize, record_stride(dtype.itemsize)
-    fitting, rest = _split(before, size)
+    fitting, rest = _split(before, size, most)
     end = ring.produced
+    if most is not None:
+        end = min(end, ring.position + (most - len(fitting)) * stride)
     # As void, records are copied as bytes whatever their fields; faster than by field.
     void = numpy.dtype(("V", size))
     array = numpy.empty(len(fitting) + (end - ring.position) // stride + 1, void)
@@ -45,15 +48,17 @@ def take_array(
         run = ring.take()
         if run is None:
             break
-        fitting, rest = _split(list(run.records), size)
+        fitting, rest = _split(list(run.records), size, most and most - count)
         array = _with_room(array, count, len(fitting))
         count = _append(array, count, fitting, size)
     return array[:count].view(dtype), rest
 
 
-def _split(records: Sequence[bytes], size: int) -> tuple[Sequence[bytes], list[bytes]]:
+def _split(
+    records: Sequence[bytes], size: int, most: int | None
+) -> tuple[Sequence[bytes], list[bytes]]:
     for index, record in enumerate(records):
-        if len(record) != size:
+        if len(record) != size or index == most:
             return records[:index], list(records[index:])
     return records, []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
+from osmia.events.record_source import RecordSource, Rows
 from osmia.events.ring import Ring
 from osmia.events.source import Batch, EventCodec, EventSource, RecordType
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import numpy
 
 
-class RingBuffer(EventSource[Any]):
+class RingBuffer(RecordSource[Any]):
     """Reads a ring buffer: values of `codec`, or `bytes` without one.
 
     `fd` is the map's descriptor and `size` its max_entries, in bytes. The descriptor stays
@@ -108,12 +109,13 @@ class RingBuffer(EventSource[Any]):
         Imports numpy.
         """
         self._check_open()
+        return self._take(self._record_type.resolve(dtype)).records
+
+    def _take(self, dtype: numpy.dtype[Any], most: int | None = None) -> Rows:
         from osmia.events.ring_arrays import take_array
 
-        dtype = self._record_type.resolve(dtype)
-
         def take() -> tuple[numpy.ndarray[Any, Any], list[bytes]]:
-            array, rest = take_array(self._ring, dtype, list(self._records))
+            array, rest = take_array(self._ring, dtype, list(self._records), most)
             left = iter(rest)
             self._serve(left, left)
             return array, rest
@@ -121,7 +123,7 @@ class RingBuffer(EventSource[Any]):
         array, rest = self._while_open(take)
         if rest and not len(array):
             raise ValueError(f"a record of {len(rest[0])} bytes, not the dtype's {dtype.itemsize}")
-        return array
+        return Rows(array)
 
     def _refill(self) -> int:
         run = self._ring.take()

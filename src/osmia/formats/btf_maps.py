@@ -12,18 +12,20 @@ from collections.abc import Callable, Collection
 
 from osmia.btf import (
     BTF,
+    MODIFIERS,
     Array,
     DataSec,
     Enum,
     Enum64,
     FuncProto,
     Kind,
-    Member,
     Ptr,
     Struct,
     Var,
     VarLinkage,
 )
+from osmia.btf.layout import KIND_FLAG, kind_in
+from osmia.btf.sizes import size_of
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
@@ -37,6 +39,10 @@ MAPS_SECTION = ".maps"
 POINTER_SIZE = 8
 #: Bytes of the keys that an index of `values` can be.
 INDEX_SIZE = 4
+#: Which word of an ARRAY's record is the number of its elements.
+_ARRAY_COUNT = 5
+#: The bits of a member's offset that are one where the struct has bitfields.
+_OFFSET = 0xFF_FFFF
 _TYPES = {int(kind): kind for kind in MapType}
 #: Attributes that the kernel takes as 32-bit numbers.
 _WORDS = frozenset({"type", "key_size", "value_size", "max_entries", "map_flags"})
@@ -67,58 +73,69 @@ class DeclarationReader:
         draft = self._draft(variable)
         return self._make(draft), draft.values_offset
 
+    # What declarations say is read from the types' words: a map has half a dozen attributes of
+    # three types each, and nobody asks for these again.
+
     def _draft(self, variable: Var) -> _Draft:
-        definition = self.btf.type(self.btf.resolve(variable.type_id))
-        if not isinstance(definition, Struct):
+        definition = self.btf.resolve(variable.type_id)
+        if self.btf.kind_of(definition) is not Kind.STRUCT:
             raise self._error(f"map {variable.name!r} is no struct")
         return self._read_struct(definition, _Draft(variable.name, f"map {variable.name!r}"))
 
-    def _read_struct(self, definition: Struct, draft: _Draft) -> _Draft:
-        for position, member in enumerate(definition.members):
-            if member.name == "values":
-                if position != len(definition.members) - 1:
+    def _read_struct(self, definition: int, draft: _Draft) -> _Draft:
+        string = self.btf.string
+        _, info, _, *members = self.btf.words(definition)
+        last = len(members) - 3
+        for at in range(0, len(members), 3):
+            name, type_id = string(members[at]), members[at + 1]
+            if name == "values":
+                if at != last:
                     raise self._error(f"{draft.where}: `values` must be the last attribute")
-                self._read_values(member, draft)
+                bits = members[at + 2]
+                self._read_values(type_id, bits & _OFFSET if info & KIND_FLAG else bits, draft)
             else:
-                self._read_attribute(member, draft)
+                self._read_attribute(name, type_id, draft)
         return draft
 
-    def _read_attribute(self, member: Member, draft: _Draft) -> None:
-        attribute = find_attribute(member.name)
+    def _read_attribute(self, name: str, type_id: int, draft: _Draft) -> None:
+        attribute = find_attribute(name)
         if attribute is None:
-            raise self._error(f"{draft.where}: attribute {member.name!r} is not known")
+            raise self._error(f"{draft.where}: attribute {name!r} is not known")
         if attribute.is_type:
-            pointer = self.btf.type(member.type_id)
-            if not isinstance(pointer, Ptr):
-                raise self._error(f"{draft.where}: attribute {member.name!r} is no __type()")
-            draft.types[member.name] = (pointer.target, self.btf.size_of(pointer.target))
+            _, info, target = self.btf.head(type_id)
+            if kind_in(info) != Kind.PTR:
+                raise self._error(f"{draft.where}: attribute {name!r} is no __type()")
+            draft.types[name] = (target, size_of(self.btf, target))
             return
-        number = self._number(member.type_id)
+        number = self._number(type_id)
         if number is None:
-            raise self._error(
-                f"{draft.where}: attribute {member.name!r} is no __uint() or __ulong()"
-            )
-        if number >> 32 and member.name in _WORDS:
-            raise self._error(f"{draft.where}: {member.name} cannot be {number:,}")
-        draft.numbers[member.name] = number
+            raise self._error(f"{draft.where}: attribute {name!r} is no __uint() or __ulong()")
+        if number >> 32 and name in _WORDS:
+            raise self._error(f"{draft.where}: {name} cannot be {number:,}")
+        draft.numbers[name] = number
 
     def _number(self, type_id: int) -> int | None:
         """What __uint() or __ulong() says; None for another type."""
-        kind = self.btf.type(self.btf.resolve(type_id))
-        if isinstance(kind, Ptr):
-            array = self.btf.type(kind.target)
-            return array.count if isinstance(array, Array) else None
+        btf = self.btf
+        _, info, target = btf.head(type_id)
+        if kind_in(info) in MODIFIERS:
+            type_id = btf.resolve(type_id)
+            _, info, target = btf.head(type_id)
+        if kind_in(info) == Kind.PTR:
+            is_array = btf.kind_of(target) is Kind.ARRAY
+            return btf.words(target)[_ARRAY_COUNT] if is_array else None
+        kind = btf.type(type_id)
         if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
             return kind.values[0].value
         return None
 
-    def _read_values(self, member: Member, draft: _Draft) -> None:
+    def _read_values(self, type_id: int, bit_offset: int, draft: _Draft) -> None:
         where = f"{draft.where}: `values`"
-        array = self.btf.type(member.type_id)
+        array = self.btf.type(type_id)
         pointer = self.btf.type(array.element) if isinstance(array, Array) else None
         if not isinstance(pointer, Ptr):
             raise self._error(f"{where} is no array of pointers")
-        draft.values_offset = member.bit_offset // 8
+        draft.values_offset = bit_offset // 8
         target = self.btf.type(self.btf.resolve(pointer.target))
         if isinstance(target, FuncProto):
             return
@@ -128,7 +145,7 @@ class DeclarationReader:
             raise self._error(f"{draft.where}: maps in maps nest only once")
         where = f"the inner map of {draft.where}"
         inner = _Draft(f"{draft.name}.inner", where, inner_allowed=False)
-        self._read_struct(target, inner)
+        self._read_struct(target.id, inner)
         draft.inner = self._make(inner)
 
     def _make(

@@ -6,7 +6,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from operator import itemgetter
 
 from osmia.btf import BTF, BTFExt
@@ -78,7 +78,7 @@ def _place(numbered: tuple[int, CoreInfo]) -> int:
 def _sorted_lines(words: array[int]) -> tuple[Sequence[int], array[int]]:
     """The offsets and the records of a section's lines, in order of the offsets."""
     offsets = words[0::4].tolist()
-    if all(a <= b for a, b in pairwise(offsets)):
+    if offsets == sorted(offsets):
         return offsets, words
     records = sorted(zip(offsets, words[1::4], words[2::4], words[3::4], strict=True), key=_first)
     return [record[0] for record in records], array("I", chain.from_iterable(records))

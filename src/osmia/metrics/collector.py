@@ -11,7 +11,7 @@ from osmia.engine.loaded import LoadedObject
 from osmia.engine.maps import Map
 from osmia.errors import OsmiaError
 from osmia.metrics.families import Families, identifier
-from osmia.summaries.keys import Key, label_codecs
+from osmia.summaries.keys import Key, MapKeys
 from osmia.summaries.map_histograms import histogram_shape, histograms, variable_histogram
 from osmia.summaries.readings import (
     MOST_ENTRIES,
@@ -22,6 +22,7 @@ from osmia.summaries.readings import (
     variable_samples,
 )
 from osmia.values import ArrayCodec, Codec, IntCodec, StructCodec
+from osmia.values.meaning import meaning
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -33,11 +34,12 @@ class Metrics:
 
     Of a map `flows` with members `packets` and `bytes` in its values there are
     `bpf_flows_packets_total` and `bpf_flows_bytes_total`, with a label for each member of its key;
-    of a variable `depth` there is `bpf_depth`. Unsigned integers are counters, other numbers
-    gauges; `gauges` names the maps, variables and `map.member`s that are gauges all the same.
-    Histograms (see `osmia.summaries.histograms`) are histograms, without a sum, which programs
-    do not keep. Values of per-CPU maps are added up; constants are no metrics. Of a map
-    `most_entries` entries are told at most, and `bpf_truncated{map="flows"}` where it has more.
+    of a variable `depth` there is `bpf_depth`. Unsigned integers are counters; other numbers, and
+    moments (`last_seen_ns`), are gauges, and so are the maps, variables and `map.member`s that
+    `gauges` names. Histograms (see `osmia.summaries.histograms`) are histograms, without a sum,
+    which programs do not keep. Values of per-CPU maps are added up; constants, addresses and
+    ports are no metrics. Of a map `most_entries` entries are told at most, and
+    `bpf_truncated{map="flows"}` where it has more.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Metrics:
             families = Families(self._prefix)
             drawn = set(self._collect_histograms(families))
             for sample in self._samples(families, drawn):
-                families.add(sample, self._is_counter(sample), self._label_codecs(sample.source))
+                families.add(sample, self._is_counter(sample))
             return families.metrics()
 
     def close(self) -> None:
@@ -113,10 +115,8 @@ class Metrics:
     def _is_counter(self, sample: Sample) -> bool:
         named = {sample.source, f"{sample.source}.{sample.field}"}
         unsigned = isinstance(sample.codec, IntCodec) and not sample.codec.signed
-        return unsigned and not named & self._gauges
-
-    def _label_codecs(self, source: str) -> dict[str, Codec]:
-        return label_codecs(getattr(self._loaded.maps.get(source), "key_codec", None))
+        moment = meaning(sample.codec, sample.field.rpartition(".")[2] or sample.source) == "ktime"
+        return unsigned and not moment and not named & self._gauges
 
     def _collect_histograms(self, families: Families) -> Iterator[str]:
         """The names of what is a histogram, and was added."""
@@ -132,8 +132,9 @@ class Metrics:
                 "entries": source.max_entries,
                 "value": _slot_count(source.value_codec, shape.member),
             }.get(shape.where, 0)
+            codecs = MapKeys(source).codecs
             for key, each in found.items():
-                families.add_histogram(name, key, each, slots, self._label_codecs(name))
+                families.add_histogram(name, key, each, slots, codecs)
             yield name
         present = set(self._loaded.data)
         for name in variable_names(self._loaded.object, constants=False):

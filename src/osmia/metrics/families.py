@@ -38,13 +38,14 @@ class Families:
         self._histograms: dict[str, HistogramMetricFamily] = {}
         self._truncated: list[str] = []
 
-    def add(self, sample: Sample, is_counter: bool, codecs: dict[str, Codec]) -> None:
+    def add(self, sample: Sample, is_counter: bool) -> None:
         """A number of a counter or gauge."""
         source = (sample.source, sample.field)
         if source not in self._kinds:
             names = [name for name, _ in sample.key] + ["element"] * len(sample.indices)
             self._kinds[source] = (self._name(source), is_counter, _label_names(names))
             self._numbers[source] = {}
+        codecs = sample.key_codecs
         key = (_text(value, codecs.get(name), name) for name, value in sample.key)
         values = (*key, *map(str, sample.indices))
         numbers = self._numbers[source]

@@ -19,6 +19,7 @@ from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTF, Kind, Struct
 from osmia.btf.core.kinds import CoreKind as CoreKind
 from osmia.enums import IntEnum
+from osmia.errors import AmbiguousNameError
 from osmia.named_tuples import NamedTuple
 from osmia.object.jump_tables import JumpTable
 from osmia.object.keys import Named, find_key
@@ -273,6 +274,10 @@ class DataSection:
     relocations: tuple[Relocation, ...] = ()
     alignment: int = 8
 
+    def __repr__(self) -> str:
+        size, count = len(self.contents), len(self.variables)
+        return f"<DataSection {self.name!r}: {self.kind.value}, {size} bytes, {count} variables>"
+
     def copy(self) -> DataSection:
         """A copy whose contents and variables can be changed on their own."""
         made = DataSection(*_section_fields(self))
@@ -445,7 +450,15 @@ class Object:
         if name in self.maps:
             self.maps[name] = replace(self.maps[name], autocreate=create)
             return
-        section, key = self._struct_ops(name)
+        try:
+            section, key = self._struct_ops(name)
+        except AmbiguousNameError:
+            raise
+        except KeyError:
+            message = unknown_name(
+                self.path or self.name, name, [*self.maps, *self._struct_ops_names()]
+            )
+            raise KeyError(f"{message}: no map and no struct_ops") from None
         section.variables[key] = replace(section.variables[key], autocreate=create)
 
     @names_wrong_arguments
@@ -475,7 +488,14 @@ class Object:
         for section in self.data_sections.values():
             if section.kind is DataKind.STRUCT_OPS and key in section.variables:
                 return section, key
-        raise KeyError(f"{self.path or self.name}: {name!r} is no map and no struct_ops")
+        known = self._struct_ops_names()
+        raise KeyError(unknown_name(self.path or self.name, name, known, kind="struct_ops "))
+
+    def _struct_ops_names(self) -> list[str]:
+        sections = self.data_sections.values()
+        return [
+            key for each in sections if each.kind is DataKind.STRUCT_OPS for key in each.variables
+        ]
 
     @names_wrong_arguments
     def find_variable(self, word: str) -> str:
@@ -507,10 +527,12 @@ class Object:
     def _member_offset(self, variable: Variable, name: str) -> int:
         """Of a member of the variable's struct, in bytes."""
         kind = self.btf.type(self.btf.resolve(variable.type_id)) if self.btf is not None else None
-        for member in kind.members if isinstance(kind, Struct) else ():
+        members = kind.members if isinstance(kind, Struct) else ()
+        for member in members:
             if member.name == name:
                 return member.bit_offset // 8
-        raise KeyError(f"{variable.name} has no member {name!r}")
+        known = [each.name for each in members if each.name]
+        raise KeyError(unknown_name(variable.name, name, known, kind="member "))
 
     @property
     def data(self) -> Variables:
@@ -541,8 +563,15 @@ class Object:
         name = type_name.removeprefix("struct ").removeprefix("union ").removeprefix("enum ")
         type_id = self.btf.find(name, *VALUE_KINDS) if self.btf is not None else 0
         if self.btf is None or not type_id:
-            raise KeyError(f"{self.name} has no type {type_name!r}")
+            message = unknown_name(self.path or self.name, name, self._type_names(), kind="type ")
+            raise KeyError(message)
         return codec(self.btf, type_id)
+
+    def _type_names(self) -> set[str]:
+        btf = self.btf
+        return (
+            set() if btf is None else {btf.name_of(i) for i in btf if btf.kind_of(i) in VALUE_KINDS}
+        )
 
     @names_wrong_arguments
     def variable_codec(self, variable: Variable) -> Codec:

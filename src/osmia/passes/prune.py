@@ -17,6 +17,7 @@ from osmia.object.model import DataKind, Linkage, Map, Object, RelocationKind
 from osmia.object.uapi import MapType
 from osmia.passes.tail_call_sites import TailCallSite, tail_call_sites, tail_calling_blocks
 from osmia.records import dataclass, replace
+from osmia.values.names import unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ def prune(
     """
     for name in keep:
         if name not in obj.programs:
-            raise KeyError(f"{obj.name} has no program {name!r} to keep")
+            message = unknown_name(obj.name, name, obj.programs, kind="program ")
+            raise KeyError(f"{message} to keep")
     reached = _Reached(obj, keep, variable, filled or {})
     return _without(obj, reached)
 

@@ -43,24 +43,34 @@ def open_object(
     loaded before is only read when more than `load` is asked of the Object (`osmia.prepared`).
     """
     plain = dialect is None and program_type is None and not strict_btf and isinstance(name, str)
-    if not plain or not isinstance(source, str | os.PathLike | bytes):
-        read: Object = _reader().open_object(
+    given = _given(source, name) if plain else None
+    made: Object
+    if given is None:
+        made = _reader().open_object(
             source, name=name, dialect=dialect, program_type=program_type, strict_btf=strict_btf
         )
-        return read
-    if isinstance(source, bytes):
-        data, path, name = source, "", name or "object"
-    else:
-        path = os.fspath(source)
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half of what Path takes
-            data = file.read()
+        return made
+    data, path, name = given
     record = store.find(data, name or _file_name(path)) if _may_be_kept(data, path, name) else None
-    made: Object
     if record is not None:
         made = unread(Held(data, path, name, record))
     else:
         made = _reader().read_elf(data, path, name)
     return made
+
+
+def _given(source: Any, name: str) -> tuple[bytes, str, str] | None:
+    """The bytes, path and name that `read_elf` takes; None for what its caller shall refuse."""
+    if isinstance(source, bytes):
+        return source, "", name or "object"
+    try:
+        path = os.fspath(source)
+        if not isinstance(path, str):
+            return None
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half of what Path takes
+            return file.read(), path, name
+    except (TypeError, ValueError):  # no path, or none that there can be
+        return None
 
 
 def _may_be_kept(data: bytes, path: str, name: str) -> bool:

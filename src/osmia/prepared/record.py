@@ -101,8 +101,8 @@ def packed(record: Record, key: str) -> bytes:
     head = (
         len(record.maps),
         len(record.programs),
-        record.name.encode(),
-        record.license.encode(),
+        encoded(record.name),
+        encoded(record.license),
         record.btf,
         record.slots,
     )
@@ -128,15 +128,15 @@ def unpacked(data: bytes, key: str) -> Record:
     if not (0 <= maps <= _MOST and 0 <= programs <= _MOST):
         raise BrokenRecordError("too many rows")
     record = Record(
-        name.decode(),
-        license_text.decode(),
+        text(name),
+        text(license_text),
         btf,
         slots,
         tuple(MapRow(*rows.take(_MAP_NUMBERS, _MAP_STRINGS)) for _ in range(maps)),
         tuple(ProgramRow(*rows.take(_PROGRAM_NUMBERS, _PROGRAM_STRINGS)) for _ in range(programs)),
     )
     rows.end()
-    _check(record)
+    check(record)
     return record
 
 
@@ -180,8 +180,19 @@ class _Rows:
             raise BrokenRecordError("more than a record")
 
 
-def _check(record: Record) -> None:
-    """See that what refers to maps and programs finds them, and all numbers fit their fields."""
+def encoded(name: str) -> bytes:
+    """A name as rows have it; file names may hold bytes that are no text."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+def text(name: bytes) -> str:
+    """A name of a row."""
+    return name.decode("utf-8", "surrogatepass")
+
+
+def check(record: Record) -> None:
+    """See that what refers to maps and programs finds them, and all numbers fit their fields.
+    BrokenRecordError where not."""
     maps, programs = len(record.maps), len(record.programs)
     for number, row in enumerate(record.maps):
         _demand(-1 <= row.inner < number)

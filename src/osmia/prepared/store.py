@@ -12,7 +12,6 @@ import stat
 import struct
 import sys
 from _blake2 import blake2b
-from contextlib import suppress
 
 from osmia import __version__, cache
 from osmia.prepared.record import LARGEST, Record, packed, unpacked
@@ -39,9 +38,9 @@ def find(data: bytes, name: str) -> Record | None:
 
 def has(data: bytes, name: str) -> bool:
     """Whether there is a file for it, as cheaply as that can be told."""
-    folder, key = cache.directory(_KIND), _key(data, name)
-    names = (key, f"{key}-{kernel_identity()}")
-    return any(os.path.exists(folder / each) for each in names)  # noqa: PTH110
+    key = _key(data, name)
+    places = (_place(key), _place(f"{key}-{kernel_identity()}"))
+    return any(map(os.path.exists, places))
 
 
 def keep(data: bytes, name: str, record: Record, *, of_kernel: bool) -> bool:
@@ -53,27 +52,37 @@ def keep(data: bytes, name: str, record: Record, *, of_kernel: bool) -> bool:
     content = packed(record, key)
     if len(content) > LARGEST:
         return False
-    cache.write_if_possible(_KIND, key, content)
+    cache.write_if_possible(_KIND, key, content, durable=False)  # it has a checksum
     return True
 
 
 def _read(key: str) -> Record | None:
     """What is kept under a key. A broken file goes, so that the next load replaces it."""
-    path = cache.directory(_KIND) / key
+    path = _place(key)
     data = _contents(path)
     if data is None:
         return None
     try:
         record = unpacked(data, key)
-    except ValueError:  # BrokenRecordError, and names that are no UTF-8
-        with suppress(OSError):
-            path.unlink()
+    except ValueError:  # a BrokenRecordError, and names that are no text
+        _remove(path)
         return None
     cache.touch(path)
     return record
 
 
-def _contents(path: os.PathLike[str]) -> bytes | None:
+def _place(key: str) -> str:
+    return f"{cache.root()}/{_KIND}/{key}"
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108
+    except OSError:
+        return
+
+
+def _contents(path: str) -> bytes | None:
     """The bytes of a file that only this user can change, in a folder that only they can."""
     try:
         if not _is_own(os.stat(os.path.dirname(path))):  # noqa: PTH116, PTH120
@@ -137,9 +146,13 @@ def _sources() -> str:
 
 def kernel_identity() -> str:
     """The running kernel's build id in hexadecimal, which its types are part of; "" where it has
-    none, or no types."""
+    none, or no types, or other types than its own are mounted in their place."""
     if "kernel" not in _known:
-        _known["kernel"] = _build_id() if os.path.exists(_TYPES) else ""  # noqa: PTH110
+        try:
+            own = os.stat(_TYPES).st_dev == os.stat(_NOTES).st_dev  # noqa: PTH116
+        except OSError:
+            own = False
+        _known["kernel"] = _build_id() if own else ""
     return _known["kernel"]
 
 

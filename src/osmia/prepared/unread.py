@@ -140,9 +140,13 @@ def _plain(options: dict[str, Any]) -> bool:
     """Whether a load with these options is what one without would be. Where to pin is, since
     objects with maps to pin are not kept."""
     return all(
-        name == "pin_root" or (name in _CHANGING_LOADS and not value)
+        name == "pin_root" or (name in _CHANGING_LOADS and _says_nothing(value))
         for name, value in options.items()
     )
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or (type(value) in (dict, list, tuple, int) and not value)
 
 
 def _module(name: str) -> Any:

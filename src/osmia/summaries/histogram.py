@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from osmia.arguments import names_wrong_arguments
 from osmia.records import dataclass
 
 #: Different buckets that are counted one by one; a step too small for its values fills no memory.
@@ -47,6 +48,7 @@ class Histogram:
     `one + other` both.
     """
 
+    @names_wrong_arguments
     def __init__(self, *, step: int | None = None, unit: str = "value") -> None:
         if step is not None and step < 1:
             raise ValueError(f"a bucket is at least 1 wide, not {step}")
@@ -57,6 +59,7 @@ class Histogram:
         self._counts: dict[int, int] = {}
 
     @classmethod
+    @names_wrong_arguments
     def of(
         cls, values: Iterable[float], *, step: int | None = None, unit: str = "value"
     ) -> Histogram:
@@ -67,6 +70,7 @@ class Histogram:
         return made
 
     @classmethod
+    @names_wrong_arguments
     def from_slots(
         cls,
         slots: Iterable[int],
@@ -92,6 +96,8 @@ class Histogram:
         except (ValueError, OverflowError):  # not a number, infinity
             self.beyond += count
             return
+        except TypeError:
+            raise TypeError(f"{type(value).__name__} is no number: {value!r:.80}") from None
         if self.step is not None:
             self.add_slot(number // self.step, count)
         else:
@@ -117,6 +123,7 @@ class Histogram:
         """The buckets with a count, the lowest first."""
         return [self._bucket(slot, self._counts[slot]) for slot in sorted(self._counts)]
 
+    @names_wrong_arguments
     def lines(self, width: int = 80) -> list[str]:
         """The drawing: a heading, and a line for each bucket, in `width` columns if that can be.
 

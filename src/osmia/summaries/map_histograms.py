@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.maps import Map
 from osmia.named_tuples import NamedTuple
 from osmia.object import MapType
 from osmia.summaries.histogram import MOST_BUCKETS, Histogram
-from osmia.summaries.keys import Key, key_labels
+from osmia.summaries.keys import Key, MapKeys
 from osmia.values import ArrayCodec, Codec, EnumCodec, IntCodec, PointerCodec, StructCodec
 
 _MEMBERS = ("slots", "hist", "histogram", "buckets", "bins", "dist")
@@ -41,6 +42,7 @@ class Shape(NamedTuple):
     member: str = ""
 
 
+@names_wrong_arguments
 def histogram_shape(source: Map) -> Shape | None:
     """How a map holds histograms; None for a map that says nothing of the kind."""
     codec, named = source.value_codec, bool(_NAMES.fullmatch(source.name))
@@ -59,6 +61,7 @@ def histogram_shape(source: Map) -> Shape | None:
     return None
 
 
+@names_wrong_arguments
 def histograms(
     source: Map,
     *,
@@ -87,6 +90,7 @@ def histograms(
     return {key: each for key, each in found.items() if each.total}
 
 
+@names_wrong_arguments
 def variable_histogram(
     name: str,
     codec: Codec,
@@ -107,20 +111,20 @@ def variable_histogram(
 
 def _counts(source: Any, shape: Shape) -> Iterator[tuple[Key, int, Sequence[int]]]:
     """A histogram's key, the number of a slot, and the counts from that slot on."""
-    per_cpu = bool(source.cpus)
+    per_cpu, keys = bool(source.cpus), MapKeys(source)
     for key, value in source.items():
         match shape.where:
             case "entries":
                 yield (), key, (sum(value) if per_cpu else value,)
             case "key":
-                rest = key_labels(source.key_codec, key, without=shape.member)
+                rest = keys.key(key, without=shape.member)
                 yield rest, int(key[shape.member]), (sum(value) if per_cpu else value,)
             case "value":
                 parts = value if per_cpu else (value,)
                 slots = [part[shape.member] if shape.member else part for part in parts]
                 whole = source.type in _ARRAYS and source.max_entries == 1
                 totals = [sum(each) for each in zip(*slots, strict=True)]
-                yield () if whole else key_labels(source.key_codec, key), 0, totals
+                yield () if whole else keys.key(key), 0, totals
 
 
 def _slots_of(codec: Codec, named: bool) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.summaries.syscalls import syscalls
 from osmia.values import Codec, EnumCodec, IntCodec, PointerCodec
 
@@ -34,12 +35,14 @@ _USERS = {"uid", "euid", "suid", "fsuid", "loginuid"}
 _GROUPS = {"gid", "egid", "sgid", "fsgid"}
 
 
+@names_wrong_arguments
 def syscall_name(number: int) -> str | None:
     """A system call of this machine: "openat"."""
     return syscalls().get(number)
 
 
 @lru_cache(maxsize=128)
+@names_wrong_arguments
 def signal_name(number: int) -> str | None:
     """ "SIGKILL" for 9, "SIGRTMIN+1" for 35."""
     import signal
@@ -53,6 +56,7 @@ def signal_name(number: int) -> str | None:
         return None
 
 
+@names_wrong_arguments
 def errno_name(number: int) -> str | None:
     """ "ENOENT" for 2 and "-ENOENT" for -2, as kernel functions return it."""
     import errno
@@ -61,6 +65,7 @@ def errno_name(number: int) -> str | None:
     return f"-{name}" if name and number < 0 else name
 
 
+@names_wrong_arguments
 def interface_name(index: int) -> str | None:
     """A network interface of this process's network namespace: "eth0"."""
     import socket
@@ -71,6 +76,7 @@ def interface_name(index: int) -> str | None:
         return None
 
 
+@names_wrong_arguments
 def device_name(number: int) -> str | None:
     """A block device by the kernel's dev_t, 20 bits of which are the minor number: "vda1"."""
     major, minor = number >> _MINOR_BITS, number & (1 << _MINOR_BITS) - 1
@@ -81,6 +87,7 @@ def device_name(number: int) -> str | None:
 
 
 @lru_cache(maxsize=4096)
+@names_wrong_arguments
 def user_name(number: int) -> str | None:
     """ "root" for 0."""
     import pwd
@@ -92,6 +99,7 @@ def user_name(number: int) -> str | None:
 
 
 @lru_cache(maxsize=4096)
+@names_wrong_arguments
 def group_name(number: int) -> str | None:
     """ "root" for 0."""
     import grp
@@ -103,6 +111,7 @@ def group_name(number: int) -> str | None:
 
 
 @lru_cache(maxsize=4096)
+@names_wrong_arguments
 def cgroup_path(identifier: int) -> str | None:
     """A control group of v2 by what bpf_get_current_cgroup_id gives: "/system.slice/cron.service".
 
@@ -146,6 +155,7 @@ def name_kind(field: str, codec: Codec) -> Naming | None:
     return None
 
 
+@names_wrong_arguments
 def name_of(field: str, codec: Codec | None, value: Any) -> str | None:
     """The name that a field's value has: "SIGKILL" for 9 in `sig`; None for one without."""
     if type(value) is not int or codec is None:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from osmia.arguments import names_wrong_arguments
 from osmia.records import dataclass
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -31,6 +32,7 @@ class Rates:
     0; one that is gone is forgotten. `history` readings are remembered of each.
     """
 
+    @names_wrong_arguments
     def __init__(self, counters: Mapping[str, float] = {}, *, history: int = 30) -> None:
         self._values = dict(counters)
         self._recent: dict[str, deque[float]] = {}
@@ -38,6 +40,7 @@ class Rates:
         self._readings = 0
         self._read_at = time.monotonic()
 
+    @names_wrong_arguments
     def update(self, counters: Mapping[str, float], *, seconds: float | None = None) -> list[Rate]:
         """The rates of all counters, in their order, over the `seconds` since the last reading
         (None: by the clock)."""
@@ -60,6 +63,7 @@ class Rates:
         return Rate(name, value, change, per_second, tuple(recent))
 
 
+@names_wrong_arguments
 def sparkline(values: Iterable[float], *, ascii: bool = False) -> str:  # noqa: A002
     """A letter for each value, from 0 to the greatest: "▁▃█"; "_:#" in ASCII."""
     numbers = [max(0.0, value) for value in values]

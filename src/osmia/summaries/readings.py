@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import OsmiaError
 from osmia.named_tuples import NamedTuple
 from osmia.object import DataKind, MapType, Object
-from osmia.summaries.keys import Key, key_labels, value_text
+from osmia.summaries.keys import Key, MapKeys, value_text
 from osmia.values import (
     ArrayCodec,
     BoolCodec,
@@ -53,11 +54,14 @@ class Sample(NamedTuple):
     indices: tuple[int, ...]
     value: float
     codec: Codec
+    key_codecs: Mapping[str, Codec]
+    """The types of the values in `key`, by name."""
 
     @property
     def name(self) -> str:
         """ "flows[10.0.0.1, 443].packets": how a person would write it."""
-        key = ", ".join([*(value_text(value) for _, value in self.key), *map(str, self.indices)])
+        of = (value_text(value, self.key_codecs.get(name), name) for name, value in self.key)
+        key = ", ".join([*of, *map(str, self.indices)])
         return self.source + (f"[{key}]" if key else "") + (f".{self.field}" if self.field else "")
 
 
@@ -80,7 +84,9 @@ def variable_names(obj: Object, *, constants: bool = True) -> list[str]:
     ]
 
 
-def map_samples(name: str, source: Any, *, most_entries: int = MOST_ENTRIES) -> Iterator[Sample]:
+def map_samples(
+    name: str, source: Any, *, most_entries: int = MOST_ENTRIES, keys: MapKeys | None = None
+) -> Iterator[Sample]:
     """The numbers in a map of counters, of `most_entries` entries at most; those of per-CPU maps
     added up. None of maps of other things: programs, sockets, queues."""
     codec = source.value_codec
@@ -89,12 +95,14 @@ def map_samples(name: str, source: Any, *, most_entries: int = MOST_ENTRIES) -> 
     indexed = source.type in _ARRAYS
     sparse = indexed and source.max_entries > _SMALL_ARRAY
     entries = _present(source) if not sparse else _not_zero(source)
+    keys = keys or MapKeys(source)
+    codecs: dict[str, Codec] = {} if indexed else keys.codecs
     for key, value in islice(entries, most_entries):
-        labels: Key = (("index", key),) if indexed else key_labels(source.key_codec, key)
+        told: Key = (("index", key),) if indexed else keys.key(key)
         if indexed and source.max_entries == 1:
-            labels = ()
+            told = ()
         parts = value if source.cpus else (value,)
-        yield from _leaves(name, labels, "", codec, parts)
+        yield from _leaves(_Of(name, told, codecs), "", codec, parts)
 
 
 def variable_samples(loaded: LoadedObject) -> Iterator[Sample]:
@@ -104,9 +112,10 @@ def variable_samples(loaded: LoadedObject) -> Iterator[Sample]:
         if name in present:
             codec = loaded.data.slot(name).codec
             if _has_numbers(codec):
-                yield from _leaves(name, (), "", codec, (loaded.data[name],))
+                yield from _leaves(_Of(name, (), {}), "", codec, (loaded.data[name],))
 
 
+@names_wrong_arguments
 def samples(loaded: LoadedObject, *, most_entries: int = MOST_ENTRIES) -> Iterator[Sample]:
     """All numbers in a loaded object's maps and variables, as they are now."""
     for name, source in loaded.maps.items():
@@ -128,8 +137,16 @@ def number_fields(codec: Codec) -> dict[str, Codec]:
     return {"": codec} if _has_numbers(codec) else {}
 
 
+class _Of(NamedTuple):
+    """What numbers are of."""
+
+    source: str
+    key: Key
+    codecs: Mapping[str, Codec]
+
+
 def _leaves(
-    source: str, key: Key, field: str, codec: Codec, values: Any, at: tuple[int, ...] = ()
+    of: _Of, field: str, codec: Codec, values: Any, at: tuple[int, ...] = ()
 ) -> Iterator[Sample]:
     """The numbers of a value; of several values, one a CPU, the sums."""
     if isinstance(codec, StructCodec):
@@ -137,15 +154,15 @@ def _leaves(
             inner = f"{field}.{each.name}" if field else each.name
             if _has_numbers(each.codec):
                 members = [value[each.name] for value in values]
-                yield from _leaves(source, key, inner, each.codec, members, at)
+                yield from _leaves(of, inner, each.codec, members, at)
     elif isinstance(codec, ArrayCodec):
         sparse = codec.count > _SMALL_ARRAY
         for index, element in enumerate(zip(*values, strict=True)):
             if sparse and not any(map(is_set, element)):
                 continue
-            yield from _leaves(source, key, field, codec.element, element, (*at, index))
+            yield from _leaves(of, field, codec.element, element, (*at, index))
     elif _has_numbers(codec):
-        yield Sample(source, key, field, at, sum(values), codec)
+        yield Sample(of.source, of.key, field, at, sum(values), codec, of.codecs)
 
 
 def _has_numbers(codec: Codec) -> bool:
@@ -156,9 +173,10 @@ def _has_numbers(codec: Codec) -> bool:
         )
     if isinstance(codec, ArrayCodec):
         return _has_numbers(codec.element)
-    return isinstance(codec, IntCodec | BoolCodec | FloatCodec) and not isinstance(
-        codec, PointerCodec | EnumCodec
-    )
+    if isinstance(codec, IntCodec):
+        # Addresses and ports, and what has names, are none.
+        return not codec.network and not isinstance(codec, PointerCodec | EnumCodec)
+    return isinstance(codec, BoolCodec | FloatCodec)
 
 
 def _present(source: Any) -> Iterator[tuple[Any, Any]]:

@@ -6,6 +6,8 @@ from collections.abc import Hashable
 from heapq import nlargest
 from operator import itemgetter
 
+from osmia.arguments import names_wrong_arguments
+
 #: Keys that are counted at one time.
 MOST_KEYS = 10_000
 
@@ -17,6 +19,7 @@ class Top:
     `dropped` is what these had in sum: no row is short of more than that.
     """
 
+    @names_wrong_arguments
     def __init__(self, *, most_keys: int = MOST_KEYS) -> None:
         if most_keys < 1:
             raise ValueError(f"no key can be counted with most_keys={most_keys}")
@@ -33,6 +36,7 @@ class Top:
             self._forget()
         self._sums[key] = amount if known is None else known + amount
 
+    @names_wrong_arguments
     def rows(self, count: int | None = 20) -> list[tuple[Hashable, float]]:
         """The `count` greatest sums (None: all) with their keys; equal ones as they came."""
         items = self._sums.items()

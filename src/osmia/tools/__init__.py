@@ -13,10 +13,13 @@ counted (`osmia.tools.running`). Wheels carry the programs compiled (`osmia.tool
 
 #: Each tool and what it is for. Its module and its function have the name, with "_" for "-".
 TOOLS = {
+    "biolatency": "How long disks take, as histograms.",
     "execsnoop": "Programs that are executed, with their arguments.",
     "opensnoop": "Files that are opened, and what was refused.",
     "offcputime": "Where threads wait, and for how long, by stack.",
     "profile": "What runs on the CPUs, by stack.",
+    "runqlat": "How long threads wait for a CPU, as histograms.",
+    "syscount": "System calls: which are made, how many fail, how long they take.",
     "tcpconnect": "TCP connections that are opened: by whom, where to.",
     "tcplife": "TCP connections when they end: how long, how many bytes.",
     "xdp-filter": "Drop packets of some addresses or to some ports, and count them.",

@@ -29,8 +29,8 @@ def execsnoop(
     uid: Annotated[int | None, "Of this user, by number."] = None,
 ) -> AbstractContextManager[Stream[Executed]]:
     """Show the programs that are executed, with their arguments."""
-    user = NO_USER if uid is None else uid
-    return streaming("execsnoop", LINE, _row, only_parent=parent, only_uid=user)
+    settings = {"only_parent": parent, "only_uid": NO_USER if uid is None else uid}
+    return streaming("execsnoop", LINE, _row, settings)
 
 
 def _row(event: Any) -> Executed:

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 from osmia.named_tuples import NamedTuple
+from osmia.summaries.names import errno_name
 from osmia.tools.running import Stream, streaming
-from osmia.tools.text import errno_name
 
 LINE = "{pid:>7} {process:<15} {fd:>5} {error:<8} {path}"
 OPTIONAL = ("enter_open", "exit_open", "enter_openat2", "exit_openat2")
@@ -30,9 +30,11 @@ def opensnoop(
 ) -> AbstractContextManager[Stream[Opened]]:
     """Show the files that are opened, by whom, and what was refused."""
     settings = {"only_pid": pid, "only_failed": failed}
-    return streaming("opensnoop", LINE, _row, optional=OPTIONAL, **settings)
+    return streaming("opensnoop", LINE, _row, settings, optional=OPTIONAL)
 
 
 def _row(event: Any) -> Opened:
-    error = errno_name(event.result)
-    return Opened(event.pid, event.process, -1 if error else event.result, error, event.path)
+    fd, error = event.result, ""
+    if fd < 0:
+        fd, error = -1, errno_name(-fd) or str(-fd)
+    return Opened(event.pid, event.process, fd, error, event.path)

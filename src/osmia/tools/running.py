@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,21 +17,28 @@ if TYPE_CHECKING:
     from osmia.events import EventSource
 
 Row = TypeVar("Row")
-Counts = dict[str, Any]
+Count = TypeVar("Count")
 
 
 @contextmanager
 def attached(
-    name: str, *, optional: Collection[str] = (), **settings: object
+    name: str,
+    settings: Mapping[str, object],
+    *,
+    without: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> Iterator[LoadedObject]:
-    """Load a tool's programs with these values of their constants, and attach them meanwhile.
+    """Load a tool's programs with values of their constants, and attach them meanwhile.
 
-    Programs named in `optional` are left out where this kernel has not what they attach to.
+    Programs named in `without` are left out, those in `optional` where this kernel has not what
+    they attach to.
     Raises NotSupportedError where it lacks what others need, BpfPermissionError.
     """
     obj = open_program(name)
     for variable, value in settings.items():
         obj.data[variable] = value
+    for program_name in without:
+        obj.set_autoload(program_name, False)
     with obj.load() as loaded, ExitStack() as links:
         for program in loaded.programs.values():
             try:
@@ -55,18 +63,23 @@ class Stream(Generic[Row]):
         self._loaded = loaded
         self._events = events
         self._row = row
+        self._taken: deque[Any] = deque()
 
     def __iter__(self) -> Iterator[Row]:
         return self.rows()
 
     def rows(self, duration: float | None = None) -> Iterator[Row]:
-        """Rows as they come, for so many seconds."""
+        """Rows as they come, for so many seconds, and those that are there then."""
         end = inf if duration is None else time.monotonic() + duration
-        while self._events.poll(None if end == inf else max(0.0, end - time.monotonic())):
-            for event in self._events.iterate(0):
-                yield self._row(event)
-                if time.monotonic() > end:
-                    return
+        over = False
+        while True:
+            while self._taken:
+                yield self._row(self._taken.popleft())
+            left = None if duration is None else max(0.0, end - time.monotonic())
+            if over or not self._events.poll(left):
+                return
+            over = time.monotonic() >= end
+            self._taken.extend(self._events.read())
 
     @property
     def lost(self) -> int:
@@ -79,42 +92,48 @@ def streaming(
     name: str,
     line: str,
     row: Callable[[Any], Row],
+    settings: Mapping[str, object],
     *,
     optional: Collection[str] = (),
-    **settings: object,
 ) -> Iterator[Stream[Row]]:
     """The events of a tool's programs as rows; see `attached` and `Stream`."""
     with (
-        attached(name, optional=optional, **settings) as loaded,
+        attached(name, settings, optional=optional) as loaded,
         loaded.maps["events"].events as events,
     ):
         yield Stream(loaded, events, line, row)
 
 
-class Summary:
+class Summary(Generic[Count]):
     """What is counted while it is open, by what it is counted for: `key` names that.
 
     Counts are numbers by name, or histograms. `line` is how numbers are shown, a format for `key`
     and their names. Of many, `top` are reported, those with most of the first number; 0: all.
     """
 
-    def __init__(self, key: str, line: str, counts: Callable[[], Counts], top: int = 0) -> None:
+    def __init__(
+        self, key: str, line: str, counts: Callable[[], dict[str, Count]], top: int = 0
+    ) -> None:
         self.key = key
         self.line = line
         self._top = top
         self._counts = counts
-        self._before: Counts = {}
+        self._before: dict[str, Count] = {}
 
-    def report(self) -> Counts:
+    def report(self) -> dict[str, Count]:
         """What was counted since the last report."""
         now, before = self._counts(), self._before
         self._before = now
         since = {key: _since(count, before.get(key)) for key, count in now.items()}
         if not self._top:
             return since
-        first = {key: next(iter(count.values())) for key, count in since.items()}
+        first = {key: _first(count) for key, count in since.items()}
         most = sorted((key for key in first if first[key]), key=lambda key: -first[key])
         return {key: since[key] for key in most[: self._top]}
+
+
+def _first(count: Any) -> float:
+    return float(next(iter(count.values())))
 
 
 def _since(now: Any, before: Any) -> Any:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /* Sockets' states as they change, which the tracepoint sock:inet_sock_set_state tells since 4.16. */
 #include "stream.bpf.h"
+#include <bpf/bpf_core_read.h>
 
 /* What is needed of its record; addresses of IPv4 are mapped into IPv6. */
 struct trace_event_raw_inet_sock_set_state {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* Who connects sends a SYN: the socket's state says so while the caller's system call runs. */
 #include "tcp_states.bpf.h"
-#include <bpf/bpf_core_read.h>
 
 struct connecting {
 	__u32 pid;

@@ -29,7 +29,7 @@ def tcpconnect(
     port: Annotated[int, "To this port."] = 0,
 ) -> AbstractContextManager[Stream[Connecting]]:
     """Show who opens TCP connections, and where to."""
-    return streaming("tcpconnect", LINE, _row, only_pid=pid, only_port=port)
+    return streaming("tcpconnect", LINE, _row, {"only_pid": pid, "only_port": port})
 
 
 def _row(event: Any) -> Connecting:

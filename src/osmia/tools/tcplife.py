@@ -9,10 +9,8 @@ from osmia.named_tuples import NamedTuple
 from osmia.tools.running import Stream, streaming
 from osmia.tools.text import Bytes, address_text
 
-LINE = (
-    "{pid:>7} {process:<10.10} {local:<15} {port:>5} {remote:<15} {to:>5} {sent:>5} {got:>5}"
-    " {ms:>5.0f}"
-)
+LINE = "{pid:>7} {process:<10.10} {local:<15} {port:>5} {remote:<15} {to:>5}"
+LINE += " {sent:>5} {got:>5} {ms:>5.0f}"
 
 
 class Life(NamedTuple):
@@ -39,18 +37,11 @@ def tcplife(
     port: Annotated[int, "With this port on one of the sides."] = 0,
 ) -> AbstractContextManager[Stream[Life]]:
     """Show TCP connections when they end: whose, how long they were, how much they carried."""
-    return streaming("tcplife", LINE, _row, only_pid=pid, only_port=port)
+    return streaming("tcplife", LINE, _row, {"only_pid": pid, "only_port": port})
 
 
 def _row(event: Any) -> Life:
-    return Life(
-        event.life.pid,
-        event.life.process,
-        address_text(event.local),
-        event.local_port,
-        address_text(event.remote),
-        event.remote_port,
-        Bytes(event.sent),
-        Bytes(event.received),
-        event.duration / 1e6,
-    )
+    local, remote = address_text(event.local), address_text(event.remote)
+    sent, got = Bytes(event.sent), Bytes(event.got)
+    whose, ms = (event.pid, event.process), event.duration / 1e6
+    return Life(*whose, local, event.port, remote, event.to, sent, got, ms)

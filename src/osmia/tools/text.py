@@ -1,8 +1,8 @@
-"""How tools show what the kernel has as numbers: errors, addresses, amounts of bytes."""
+"""How tools show what the kernel has as numbers: addresses, amounts of bytes, processes."""
 
 from __future__ import annotations
 
-import errno
+from pathlib import Path
 
 
 class Bytes(int):
@@ -17,14 +17,18 @@ class Bytes(int):
         return format(f"{amount:.{int(bool(unit) and amount < 10)}f}{unit}", spec)
 
 
-def errno_name(result: int) -> str:
-    """ "ENOENT" for a system call's -2; nothing for one that was no error."""
-    return errno.errorcode.get(-result, str(-result)) if result < 0 else ""
-
-
 def address_text(address: bytes) -> str:
     """An IPv6 address; one of IPv4 that is mapped into it as what it is."""
     from ipaddress import IPv6Address
 
     whole = IPv6Address(address)
     return str(whole.ipv4_mapped or whole)
+
+
+def process_name(pid: int) -> str:
+    """A process's number and name, as long as it is there; of one that ended its number."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        return str(pid)
+    return f"{pid} {name}"

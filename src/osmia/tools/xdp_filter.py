@@ -19,7 +19,7 @@ def xdp_filter(
     interface: str,
     *,
     deny: Annotated[tuple[str, ...], "A source (10.0.0.0/8, fe80::1) or a port (udp/53)."] = (),
-) -> Iterator[Summary]:
+) -> Iterator[Summary[dict[str, int]]]:
     """Drop what comes from denied addresses or goes to denied ports, and count it.
 
     VLANs and headers behind IPv6's own are not looked into: such packets pass.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from osmia.values.struct_value import Struct
     from osmia.values.structs import StructCodec
+    from osmia.values.table import Table
     from osmia.values.variables import MemoryStore, Slot, Store, Variables, WholeValueStore
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "StringCodec",
     "Struct",
     "StructCodec",
+    "Table",
     "Variables",
     "WholeValueStore",
     "WideIntCodec",
@@ -64,6 +66,7 @@ if not TYPE_CHECKING:  # or every name would be one, to type checkers
             ".scalars": "BoolCodec FloatCodec IntCodec PointerCodec ScalarCodec WideIntCodec",
             ".struct_value": "Struct",
             ".structs": "StructCodec",
+            ".table": "Table",
             ".variables": "MemoryStore Slot Store Variables WholeValueStore",
         },
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from osmia.errors import CodecError
 from osmia.named_tuples import NamedTuple
-from osmia.values.base import ByteOrder, Codec, encode_named
+from osmia.values.base import ByteOrder, Codec, meant
 from osmia.values.enums import EnumCodec
 from osmia.values.scalars import BoolCodec, integer_out_of_range
 
@@ -84,7 +84,10 @@ class Field(NamedTuple):
             if self.bits is not None:
                 self._write_bits(self.bits, buffer, value)
             else:
-                encoded = encode_named(self.codec, value, self.name)
+                try:
+                    encoded = self.codec.encode(value)
+                except CodecError as error:
+                    encoded = meant(self.codec, value, error, self.name)
                 buffer[self.offset : self.offset + len(encoded)] = encoded
         except CodecError as error:
             raise CodecError(error.message, path=f".{self.name}{error.path}") from None

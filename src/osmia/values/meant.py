@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from osmia.errors import CodecError
-from osmia.values.arrays import ArrayCodec, StringCodec
+from osmia.values.arrays import ArrayCodec, BytesCodec, StringCodec
 from osmia.values.base import Codec, Decode
 from osmia.values.fields import Field
 from osmia.values.structs import StructCodec
@@ -47,6 +47,8 @@ class MeantCodec(Codec):
         return writer(self.kind, self.inner)
 
     def _compile_decoder(self) -> Decode:
+        if self.kind == "hex" and isinstance(self.inner, StringCodec):  # what follows the NUL, too
+            return BytesCodec(self.size, self.type_name, self.byteorder).decode
         return self.inner.decode
 
     def _encode(self, value: Any) -> bytes:
@@ -55,6 +57,8 @@ class MeantCodec(Codec):
         match self.kind:
             case "plain":
                 return self.inner.encode(value)
+            case "text" if isinstance(value, str):
+                return StringCodec(self.size, self.type_name, self.byteorder).encode(value)
             case "port" | "be" if isinstance(value, int):
                 return parse(self.kind, self.inner, str(int(value)))
             case "ipv4" if isinstance(value, int) and value:
@@ -72,13 +76,25 @@ class MeantCodec(Codec):
         """`value` in the notation of its kind."""
         return self._write(value)
 
+    @cached_property
+    def text_of_bytes(self) -> Callable[[bytes], str]:
+        """The notation of a value by its bytes: for many values, one after the other."""
+        from osmia.values.readable import writer_of_bytes
+
+        return writer_of_bytes(self.kind, self.inner)
+
+    @property
+    def json_is_quoted_text(self) -> bool:
+        """Whether `json` gives what `text_of_bytes` does, without characters to escape."""
+        return self.kind not in ("plain", "port", "be", "text", "ktime")
+
     def json(self, value: Any) -> Any:
         """`value` as JSON has it: numbers of network order and nanoseconds are numbers, all else is
-        text in its notation."""
+        text in its notation. For "plain" it is the command's to say."""
         from osmia.values.readable import python_value
 
         match self.kind:
-            case "plain" | "port" | "be" | "text" | "ktime":
+            case "port" | "be" | "text" | "ktime":
                 return python_value(self.inner, value, kind=self.kind)
         return self._write(value)
 
@@ -94,16 +110,20 @@ def meant_codec(codec: Codec, name: str = "", asked: Asked | None = None, path: 
     if kind is not None:
         return MeantCodec(codec, kind)
     if isinstance(codec, ArrayCodec):
-        element = meant_codec(codec.element, name, asked, path)
-        if element is codec.element:
-            return codec
-        return ArrayCodec(element, codec.count, codec.type_name, codec.byteorder)
+        return _meant_array(codec, name, asked, path)
     if not isinstance(codec, StructCodec):
         return codec
     fields = [_meant_field(field, asked, f"{path}.{field.name}") for field in codec.fields]
     if all(new is old for new, old in zip(fields, codec.fields, strict=True)):
         return codec
     return StructCodec(fields, codec.size, codec.type_name, codec.byteorder)
+
+
+def _meant_array(codec: ArrayCodec, name: str, asked: Asked | None, path: str) -> Codec:
+    element = meant_codec(codec.element, name, asked, path)
+    if element is codec.element:
+        return codec
+    return ArrayCodec(element, codec.count, codec.type_name, codec.byteorder)
 
 
 def meanings(codec: Codec) -> Iterator[Kind]:
@@ -121,5 +141,9 @@ def meanings(codec: Codec) -> Iterator[Kind]:
 def _meant_field(field: Field, asked: Asked | None, path: str) -> Field:
     if field.bits is not None:
         return field
-    made = meant_codec(field.codec, field.name, asked, path)
+    made = field.codec
+    if not field.flexible:
+        made = meant_codec(made, field.name, asked, path)
+    elif isinstance(made, ArrayCodec):  # whose length is the value's to say
+        made = _meant_array(made, field.name, asked, path)
     return field if made is field.codec else field._replace(codec=made)

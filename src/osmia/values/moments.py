@@ -35,7 +35,11 @@ def ns_of_seconds(text: str) -> int:
 @cache
 def clock_offset(clock: Clock) -> int:
     """What to add to the clock to have the time: read once, or text would not be taken back."""
-    number = CLOCK_BOOTTIME if clock == "boottime" else CLOCK_MONOTONIC
+    return offset_now(CLOCK_BOOTTIME if clock == "boottime" else CLOCK_MONOTONIC)
+
+
+def offset_now(number: int) -> int:
+    """What to add to ns of one of the system's clocks to have those since 1970, by both now."""
     # Between two readings of the one clock, so that what interrupts shows.
     readings = []
     for _ in range(3):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import islice
 from keyword import iskeyword
 from typing import NoReturn, TypeVar
 
 Part = TypeVar("Part")
+
+#: Names that a repr shows.
+_LISTED = 12
 
 
 class PartsByName(dict[str, Part]):
@@ -19,6 +23,16 @@ class PartsByName(dict[str, Part]):
 
     def __missing__(self, name: object) -> NoReturn:
         raise KeyError(unknown_name(self._owner, name, self, kind=f"{self._kind} "))
+
+    def __repr__(self) -> str:
+        return f"<{self._kind}s of {self._owner}: {listed(self)}>"
+
+
+def listed(names: Sequence[str] | Mapping[str, object]) -> str:
+    """Names for a repr: the first ones, and how many more there are; "none"."""
+    first = ", ".join(islice(names, _LISTED)) or "none"
+    more = len(names) - _LISTED
+    return f"{first}, … and {more} more" if more > 0 else first
 
 
 def attribute_names(names: Iterable[str], reserved: Container[str]) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from osmia.errors import CodecError
 from osmia.values.arrays import SHOWN_ELEMENTS, ArrayCodec, BytesCodec, StringCodec, braces, quoted
@@ -28,13 +29,13 @@ def writer(kind: Kind, codec: Codec) -> Callable[[Any], str]:
     """
     if kind == "plain":
         return codec.initialiser
-    write = _of_bytes(kind, codec)
+    write = writer_of_bytes(kind, codec)
     pack = codec.packer.pack if isinstance(codec, ScalarCodec) else codec.encode
 
     def text(value: Any) -> str:
-        if isinstance(value, str):  # text as it is decoded, of a flexible array too
+        if kind == "text" and isinstance(value, str):  # as decoded, of a flexible array too
             return quoted(value)
-        return write(value if isinstance(value, RAW_BYTES) else pack(value))
+        return write(bytes(value) if isinstance(value, RAW_BYTES) else pack(value))
 
     return text
 
@@ -185,37 +186,40 @@ def _taken_elements(codec: Codec, values: Any, error: CodecError, name: str) -> 
     return b"".join(parts)
 
 
-def _of_bytes(kind: Kind, codec: Codec) -> Callable[[Any], str]:
+def writer_of_bytes(kind: Kind, codec: Codec) -> Callable[[bytes], str]:
+    """The same for bytes of the type's size alone: for many values, one after the other."""
+    order: Literal["little", "big"] = codec.byteorder
     signed = bool(getattr(codec, "signed", False))
-    order = codec.byteorder
-
-    def number(data: Any) -> int:
-        return int.from_bytes(data, order, signed=signed)
-
     match kind:
         case "ipv4":
-            return lambda data: ".".join(map(str, bytes(data)))
+            import socket
+
+            return socket.inet_ntoa
         case "ipv6":
-            return _ip
+            import socket
+
+            return partial(socket.inet_ntop, socket.AF_INET6)
         case "network":
             return lambda data: _network(data, codec)
         case "port" | "be":
             return lambda data: str(int.from_bytes(data, "big"))
         case "mac":
-            return lambda data: bytes(data).hex(":")
+            return lambda data: data.hex(":")
         case "text":
-            return lambda data: quoted(_text(bytes(data)))
+            return lambda data: quoted(_text(data))
         case "ktime":
             from osmia.values.moments import seconds
 
-            return lambda data: seconds(number(data))
+            return lambda data: seconds(int.from_bytes(data, order, signed=signed))
         case "time" | "boottime":
             from osmia.values.moments import moment
 
-            return lambda data: moment(kind, number(data))
+            return lambda data: moment(kind, int.from_bytes(data, order, signed=signed))
         case "hex" if isinstance(codec, ScalarCodec):
             return lambda data: f"{int.from_bytes(data, order):#x}"
-    return lambda data: bytes(data).hex(" ")
+        case "plain":
+            return lambda data: codec.initialiser(codec.decode(data))
+    return lambda data: data.hex(" ")
 
 
 def _parsed(kind: Kind, codec: Codec, text: str) -> bytes:

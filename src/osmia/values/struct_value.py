@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
 
 from osmia.errors import CodecError
 from osmia.values.arrays import StringCodec
@@ -45,7 +45,7 @@ class StructType(Protocol):
     def construct(self, args: tuple[Any, ...], fields: Mapping[str, Any]) -> Struct:
         """A value of positions and names."""
 
-    def replace(self, value: Struct, changes: Mapping[str, Any]) -> Struct:
+    def replace(self, value: Struct, changes: Mapping[str, Any]) -> Any:
         """A copy with some fields changed."""
 
     def bytes_of(self, value: Struct) -> bytes:
@@ -117,9 +117,9 @@ class Struct:
             return meant_members(self._codec, self)
         return {name: _plain(value) for name, value in self.items()}
 
-    def replace(self, **changes: Any) -> Struct:
+    def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed; all other bytes stay. Raises CodecError."""
-        changed: Struct = self._codec.replace(self, changes)
+        changed: Self = self._codec.replace(self, changes)
         return changed
 
     __replace__ = replace
@@ -168,9 +168,10 @@ class Struct:
         return hash(tuple(self.values()))
 
     def __repr__(self) -> str:
-        from osmia.values.readable import readable_members
+        from osmia.values.readable import readable
 
-        return readable_members(self._codec, self)
+        codec: Any = self._codec
+        return readable(codec, self)
 
 
 # By registration, not by inheritance: the mixin methods of Mapping are slower, and

@@ -17,7 +17,7 @@ from osmia.values.base import Codec, encode_named
 from osmia.values.names import unknown_name
 
 #: Variables that a repr shows, and characters of each one's value.
-_SHOWN_VARIABLES, _SHOWN_TEXT = 16, 80
+_SHOWN_VARIABLES, _SHOWN_TEXT = 8, 40
 
 
 class Store(Protocol):

@@ -17,6 +17,7 @@ from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap, Us
 from osmia.errors import KernelError, OsmiaError
 from osmia.kernel.probes import features
 from osmia.object.uapi import ElementFlag, MapFlag, MapType, ProgramType
+from osmia.values import Table
 
 from .conftest import BENCHES, Bench
 
@@ -219,6 +220,9 @@ KEYED: Mapping[str, list[Operation]] = {
     "clear": [lambda c: c.held.clear()],
     "to_numpy": [lambda c: c.held.to_numpy(), lambda c: c.held.to_numpy(take=True)],
     "to_arrays": [lambda c: c.held.to_arrays(), lambda c: c.held.to_arrays(take=True)],
+    "to_arrow": [lambda c: _rows(c.held.to_arrow()), lambda c: _rows(c.held.to_arrow(take=True))],
+    "to_columns": [lambda c: sorted(c.held.to_columns(per_cpu="sum"))],
+    "to_pandas": [lambda c: list(c.held.to_pandas().columns)],
     "memory": [lambda c: bytes(c.held.memory()), lambda c: bytes(c.held.memory(writable=False))],
     "networks": [lambda c: dict(c.held.networks())],
     "network_of": [lambda c: c.held.network_of(c.held.encode_key(c.key))],
@@ -249,6 +253,10 @@ EVENTS: Mapping[str, list[Operation]] = {
     "iterate": [lambda c: list(c.held.iterate(0))],
     "event_codec": [lambda c: c.held.event_codec],
     "events": [lambda c: (c.held.events.closed, c.held.events.what)],
+    "arrow_batches": [lambda c: c.held.arrow_batches()],
+    "to_arrow": [lambda c: c.held.to_arrow()],
+    "to_columns": [lambda c: c.held.to_columns()],
+    "to_pandas": [lambda c: c.held.to_pandas()],
     "lost": [lambda c: c.held.lost],
     "pages": [lambda c: c.held.pages],
     "__delitem__": [lambda c: c.held.__delitem__(0)],
@@ -304,6 +312,11 @@ def _opened(case: Case) -> str:
 def _encoded(case: Case) -> bytes | None:
     found: bytes | None = case.held.read_encoded(case.held.encode_key(case.key))
     return found
+
+
+def _rows(table: Table) -> list[tuple[Any, ...]]:
+    columns = table.to_columns().values()
+    return sorted(zip(*(column.tolist() for column in columns), strict=True), key=repr)
 
 
 def _store_arrays(case: Case) -> None:

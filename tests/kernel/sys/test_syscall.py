@@ -12,6 +12,7 @@ import pytest
 from osmia.btf import BTF, Struct, Union, kernel_btf
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import attributes, privileges, syscall
+from osmia.kernel.sys.commands import COMMANDS
 from osmia.kernel.sys.syscall import Command
 from osmia.object.uapi import MapType
 
@@ -109,7 +110,7 @@ def test_layouts_are_those_of_the_running_kernel(layout: type[ctypes.Structure])
 def test_commands_are_numbered_as_in_the_running_kernel() -> None:
     btf = kernel_btf()
     numbers = {value.name: value.value for value in btf.type(btf.find("bpf_cmd")).values}  # type: ignore[union-attr]
-    shared = {f"BPF_{command.name}": command for command in Command}
+    shared = {f"BPF_{command.name}": command for command in COMMANDS}
     for name, command in shared.items():
         assert numbers.get(name, command) == command
 

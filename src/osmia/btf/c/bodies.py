@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from osmia.btf import sizes
 from osmia.btf.c.names import identifier
 from osmia.btf.c.spelling import Spelling
 from osmia.btf.reader import BTF
@@ -41,6 +42,8 @@ class Bodies:
         #: Anonymous enumerations that stand within other definitions.
         self.inlined_enums: set[int] = set()
         self._fillers = 0
+        self._layouts: dict[int, tuple[int, int]] = {}
+        self._plain: dict[int, tuple[int, int, int]] = {}
 
     def definition(self, found: Struct | Union | Enum | Enum64) -> str:
         """The definition of a type at the top level, without the semicolon."""
@@ -67,7 +70,7 @@ class Bodies:
         try:
             lines, packed = lines_of(found, level + 1)
         except _NotExpressibleError:
-            alignment = self._btf.alignment_of(found.id)
+            _, alignment = sizes.layout_of(self._btf, found.id, self._layouts)
             lines = [self._padding(found.size)]
             attribute = f" __attribute__((aligned({alignment})))"
         else:
@@ -83,15 +86,16 @@ class Bodies:
         lines: list[str] = []
         end = 0  # in bits, like everything here
         for member in found.members:
+            at = member.bit_offset
             bits, size, unit = self._member_layout(member, packed)
-            if _natural(end, bits, size, unit, packed) != member.bit_offset:
-                if member.bit_offset < end:
+            if _natural(end, bits, size, unit, packed) != at:
+                if at < end:
                     raise _NotExpressibleError
-                lines += self._gap(end, member.bit_offset)
-                if _natural(member.bit_offset, bits, size, unit, packed) != member.bit_offset:
+                lines += self._gap(end, at)
+                if _natural(at, bits, size, unit, packed) != at:
                     raise _NotExpressibleError
             lines.append(self._member(member, bits, level))
-            end = member.bit_offset + (bits or size)
+            end = at + (bits or size)
         whole = 8 * found.size
         if end > whole:
             raise _NotExpressibleError
@@ -118,28 +122,40 @@ class Bodies:
 
     def _packing(self, found: Struct | Union) -> tuple[bool, int]:
         """Whether the members' alignment is to be ignored, and the type's alignment in bytes."""
-        alignment = self._btf.alignment_of(found.id)
-        layout_of = self._btf.layout_of
-        packed = alignment == 1 and any(layout_of(m.type_id)[1] > 1 for m in found.members)
+        layout_of, known = sizes.layout_of, self._layouts
+        _, alignment = layout_of(self._btf, found.id, known)
+        packed = alignment == 1 and any(
+            layout_of(self._btf, m.type_id, known)[1] > 1 for m in found.members
+        )
         return packed, alignment
 
     def _member_layout(self, member: Member, packed: bool) -> tuple[int, int, int]:
         """A member's bitfield size, its type's size, and its type's alignment, in bits."""
-        size, alignment = self._btf.layout_of(member.type_id)
-        bits = member.bitfield_size
-        if not bits and self._btf.kind_of(member.type_id) is Kind.INT:
+        plain = self._plain.get(member.type_id)
+        if plain is None:
+            plain = self._plain[member.type_id] = self._plain_layout(member.type_id)
+        if not packed and not member.bitfield_size:
+            return plain
+        bits, size, unit = plain
+        bits = member.bitfield_size or bits
+        if bits > size:
+            raise _NotExpressibleError
+        return bits, size, 8 if packed else unit
+
+    def _plain_layout(self, type_id: int) -> tuple[int, int, int]:
+        """The same for a member of this type that is no bitfield by itself."""
+        size, alignment = sizes.layout_of(self._btf, type_id, self._layouts)
+        bits = 0
+        if self._btf.kind_of(type_id) is Kind.INT:
             # Before 5.0, a bitfield's size was that of an integer type of its own.
-            found = self._btf.type(member.type_id)
+            found = self._btf.type(type_id)
             if isinstance(found, Int) and 0 < found.bits < 8 * found.size:
                 bits = found.bits
-        if bits > 8 * size:
-            raise _NotExpressibleError
-        return bits, 8 * size, 8 if packed else 8 * alignment
+        return bits, 8 * size, 8 * alignment
 
     def _member(self, member: Member, bits: int, level: int) -> str:
-        declare = self.spelling.declare
         if member.name:
-            text = declare(member.type_id, identifier(member.name), level)
+            text = self.spelling.declare(member.type_id, identifier(member.name), level)
         else:
             text = self._unnamed(member.type_id, bits, level)
         return self.spelling.charge(f"{text}: {bits};" if bits else f"{text};")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from osmia.btf.c.bodies import Bodies
-from osmia.btf.c.order import Order, Step
+from osmia.btf.c.order import WHOLE, Order, Step
+from osmia.btf.layout import kind_in
 from osmia.btf.reader import BTF
 from osmia.btf.types import (
     COMPOSITES,
@@ -61,7 +62,7 @@ _C23_KEYWORDS = frozenset({"bool", "true", "false"})
 #: A typedef that the compiler has built in, and differently: BPF's is a pointer.
 _BUILTIN = "__builtin_va_list"
 
-_DUMPED = (*COMPOSITES, *ENUMS, Kind.TYPEDEF, Kind.FWD)
+_DUMPED = COMPOSITES | ENUMS | {Kind.TYPEDEF, Kind.FWD}
 
 
 def dump_c(btf: BTF, ids: Iterable[int] | None = None, *, header: bool = True) -> Iterator[str]:
@@ -96,7 +97,7 @@ class _Dump:
 
     def text(self, ids: Iterable[int] | None) -> Iterator[str]:
         kind_of = self._btf.kind_of
-        wanted = ids if ids is not None else self._all_ids()
+        wanted = ids if ids is not None else _all_ids(self._btf)
         anonymous_enums = []
         for type_id in wanted:
             if kind_of(type_id) in ENUMS and not self._btf.name_of(type_id):
@@ -124,24 +125,17 @@ class _Dump:
                         lines.append(f"extern {declared} __weak __ksym;\n")
         return _KFUNCS.format("".join(lines)) if lines else ""
 
-    def _all_ids(self) -> Iterator[int]:
-        """What stands on its own; anonymous structs stand where they are used."""
-        for type_id in self._btf:
-            kind = self._btf.kind_of(type_id)
-            if kind in _DUMPED and (kind not in COMPOSITES or self._btf.name_of(type_id)):
-                yield type_id
-
     def _write(self, step: Step) -> Iterator[str]:
-        found = self._btf.type(step.type_id)
+        found = self._btf.type(step >> 1)
         match found:
-            case Struct() | Union() if step.whole:
+            case Struct() | Union() if step & WHOLE:
                 self._declared.add(self._spelling.name_of(found))
                 yield self._bodies.definition(found) + ";\n\n"
             case Struct() | Union() | Fwd():
                 yield from self._declare(self._spelling.name_of(found))
             case Enum() | Enum64():
                 yield self._enum(found)
-            case Typedef() if not step.whole:
+            case Typedef() if not step & WHOLE:
                 yield from self._typedef(found)
             case Func() | Var():
                 name = self._spelling.name_of(found)
@@ -161,3 +155,14 @@ class _Dump:
         name = self._spelling.name_of(found)
         text = f"typedef {self._spelling.declare(found.target, name)};\n"
         yield _BEFORE_C23.format(text) if name in _C23_KEYWORDS else text + "\n"
+
+
+def _all_ids(btf: BTF) -> Iterator[int]:
+    """What stands on its own; anonymous structs stand where they are used."""
+    if btf.base is not None:
+        yield from _all_ids(btf.base)
+    words, starts = btf.records()
+    for type_id, start in enumerate(starts, btf.first_id):
+        kind = kind_in(words[start + 1])
+        if kind in _DUMPED and (kind not in COMPOSITES or btf.string(words[start])):
+            yield type_id

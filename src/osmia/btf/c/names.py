@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 
-_KEYWORDS = re.compile(
-    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
-    "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
-    "union|unsigned|void|volatile|while|asm|typeof|_Alignas|_Alignof|_Atomic|_Bool|_Complex|"
-    "_Generic|_Imaginary|_Noreturn|_Static_assert|_Thread_local"
+_KEYWORDS = frozenset(
+    (
+        *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else"),
+        *("enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register"),
+        *("restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch"),
+        *("typedef", "union", "unsigned", "void", "volatile", "while", "asm", "typeof"),
+        *("_Alignas", "_Alignof", "_Atomic", "_Bool", "_Complex", "_Generic", "_Imaginary"),
+        *("_Noreturn", "_Static_assert", "_Thread_local"),
+    )
 )
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 
@@ -21,7 +25,7 @@ _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 def identifier(name: str) -> str:
     """`name`, or what can stand for it when it is no C identifier; never code."""
     if name.isidentifier() and name.isascii():
-        return name + "_" if _KEYWORDS.fullmatch(name) else name
+        return name + "_" if name in _KEYWORDS else name
     cleaned = _NOT_A_NAME.sub("_", name)
     return f"_{cleaned}" if not cleaned or cleaned[0].isdigit() else cleaned
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+#: Keys or values of no entry.
+NOTHING: Array = np.empty(0, np.uint8)
+
 
 def separate(source: KeyedMap, *, take: bool = False) -> tuple[Array, Array]:
     """All keys and all values, in the same order; with `take` they leave the map."""
@@ -35,6 +38,21 @@ def structured(source: KeyedMap, *, take: bool = False) -> Array:
         rows["key"] = keys
         rows["value"] = values
     return entries.array(np.empty(0, dtype))
+
+
+def entries(source: KeyedMap, *, take: bool = False) -> tuple[int, Array, Array]:
+    """How many entries there are, and their undecoded keys and values; `take` as for `separate`."""
+    if not source.key_size or not source.entry_value_size:
+        _typed(source, b"", b"")  # which says what it lacks
+    sizes = source.key_size, source.entry_value_size
+    # As void they are copied as bytes, whatever their fields.
+    key_type, value_type = (np.dtype(f"V{size}") for size in sizes)
+    keys, values = _Growing(source.max_entries), _Growing(source.max_entries)
+    for some_keys, some_values in source.raw.read(take=take):
+        keys.append(np.frombuffer(some_keys, key_type))
+        values.append(np.frombuffer(some_values, value_type))
+    found = keys.array(np.empty(0, key_type))
+    return len(found), found, values.array(np.empty(0, value_type))
 
 
 def packed(target: KeyedMap, keys: Any, values: Any) -> tuple[bytes, bytes]:

@@ -267,12 +267,16 @@ class Map:
         self.close()
 
     def __repr__(self) -> str:
-        kind = self.type.name if isinstance(self.type, MapType) else f"type {self.type}"
         key = f"{self.key_codec.type_name} → " if self.key_codec else ""
         value = self.value_codec.type_name if self.value_codec else f"{self.value_size} bytes"
+        return self._described(f"{key}{value}")
+
+    def _described(self, contents: str) -> str:
+        """A repr: the map and what is in it."""
+        kind = self.type.name if isinstance(self.type, MapType) else f"type {self.type}"
         state = "closed" if self.closed else f"id {self.id}"
         engine = "" if self.raw.engine == "kernel" else f", {self.raw.engine}"
-        return f"<map {self.name!r}: {kind}, {key}{value}, {state}{engine}>"
+        return f"<map {self.name!r}: {kind}, {contents}, {state}{engine}>"
 
     def _fitting(self, codec: Codec | None, size: int, role: str) -> Codec | None:
         if codec is None:

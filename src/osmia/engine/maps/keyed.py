@@ -15,7 +15,7 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, Unpack
 
 from osmia.arguments import explained, names_wrong_arguments, raised_on_purpose
 from osmia.engine.maps.base import Map
@@ -27,6 +27,11 @@ from osmia.values import Codec, IntCodec, PointerCodec
 
 if TYPE_CHECKING:
     import numpy
+    import pandas
+
+    from osmia.engine.maps.tables import TableOptions
+    from osmia.values.table import PerCpu, Table
+    from osmia.values.wall_time import TimeColumns
 
 MISSING: Any = object()
 """No value is given."""
@@ -360,6 +365,36 @@ class KeyedMap(
         from osmia.engine.maps import arrays
 
         return arrays.separate(self, take=take)
+
+    @names_wrong_arguments
+    def to_arrow(
+        self, *, times: TimeColumns = (), per_cpu: PerCpu = "list", take: bool = False
+    ) -> Table:
+        """All entries as a table: pyarrow, polars, duckdb and nanoarrow take it as it is.
+
+        Columns are "key" and "value", or where these are structs their members under dotted names
+        ("key.saddr", "value.peer.port"). `times` names columns of ns that are moments ("start_ns",
+        or "value.start_ns"; KeyError for others), with their clock where it is not CLOCK_MONOTONIC
+        (`{"start_ns": "boottime"}`). Per-CPU values are lists, one value per possible CPU, or with
+        `per_cpu="sum"` added up, where they are numbers. `take` as for `to_numpy`.
+        Imports numpy; see `osmia.values.Table`.
+        """
+        from osmia.engine.maps.tables import table
+
+        return table(self, times=times, per_cpu=per_cpu, take=take)
+
+    def to_columns(self, **options: Unpack[TableOptions]) -> dict[str, numpy.ndarray]:
+        """All entries as arrays by column, see `to_arrow` and `osmia.values.Table.to_columns`."""
+        return self.to_arrow(**options).to_columns()
+
+    def to_pandas(self, **options: Unpack[TableOptions]) -> pandas.DataFrame:
+        """All entries as a DataFrame, see `to_arrow` and `osmia.values.Table.to_pandas`.
+
+        MissingPackageError without pandas: `pip install 'osmia[pandas]'`.
+        """
+        import osmia.pandas_extra  # noqa: F401  before entries are taken
+
+        return self.to_arrow(**options).to_pandas()
 
     @names_wrong_arguments
     def decode_values(self, data: bytes) -> Iterator[Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from osmia.kernel.sys.fd import NamedDescriptor
 from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from osmia.btf import BTF
+else:
+    Protocol = object  # as in `kernel.sys.fd`, whose protocol one of these extends
 
 
 class StaticProbeSpecs(Protocol):

@@ -20,7 +20,7 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.pins import pin
 from osmia.object import model
 from osmia.values import Codec, codec
-from osmia.values.names import unknown_name
+from osmia.values.names import listed, unknown_name
 
 
 class HeldMap:
@@ -115,7 +115,7 @@ class LoadedMaps(Mapping[str, Any]):
         return {name: held.fileno() for name, held in self._held.items()}
 
     def __repr__(self) -> str:
-        return f"<maps of {self._owner}: {', '.join(self._held) or 'none'}>"
+        return f"<maps of {self._owner}: {listed(self._held)}>"
 
     def close(self) -> None:
         """Give all of them up."""

@@ -6,24 +6,26 @@ the kernel's build: see `osmia.prepared`. `NotKeptError` says what is in the way
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from osmia import cache
 from osmia.btf.patch import without_externs
 from osmia.engine.reuse import effective
 from osmia.errors import OsmiaError
-from osmia.formats.open import as_read
+from osmia.formats.open import as_read, read_elf
 from osmia.kernel.load import attach_target, image
 from osmia.kernel.load.definitions import section_map
-from osmia.kernel.load.target import KernelTarget
+from osmia.kernel.load.target import KernelTarget, kernel_target
 from osmia.kernel.maps.opening import TYPES_WITHOUT_BTF
 from osmia.named_tuples import NamedTuple
 from osmia.object.model import DataKind, DataSection, Map, Object, Pinning, Program, RelocationKind
 from osmia.object.uapi import MapType, ProgramType
 from osmia.passes.layout import ProgramLayout
 from osmia.passes.running import running_version
-from osmia.passes.stages import Prepared
+from osmia.passes.stages import Prepared, prepare
 from osmia.passes.target import Target
 from osmia.prepared import store
 from osmia.prepared.record import (
@@ -36,9 +38,12 @@ from osmia.prepared.record import (
     TEMPLATE,
     WRITTEN,
     ZEROED,
+    BrokenRecordError,
     MapRow,
     ProgramRow,
     Record,
+    check,
+    encoded,
 )
 
 #: Of a kernel: what its build id tells.
@@ -76,6 +81,24 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
     store.keep(known.data, name, kept.record, of_kernel=kept.of_kernel)
 
 
+def prepare_file(path: str | os.PathLike[str]) -> Kept:
+    """Keep what a load of the file on this kernel will be, without loading it: no privileges are
+    needed. What the kernel refuses then is loaded in the ordinary way.
+
+    Raises NotKeptError with the reason why it cannot be kept, OSError for a file that cannot be
+    read, and what opening and resolving it raise.
+    """
+    if not cache.lasts():
+        raise NotKeptError("there is no cache that lasts (OSMIA_CACHE, XDG_CACHE_HOME, HOME)")
+    place = os.fspath(path)
+    data = Path(place).read_bytes()
+    source, target = read_elf(data, place, ""), kernel_target()
+    kept = recorded(source, prepare(source, target), target)
+    if not store.keep(data, place.rpartition("/")[2], kept.record, of_kernel=kept.of_kernel):
+        raise NotKeptError("this kernel has no build id, or the record is too large")
+    return kept
+
+
 def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
     """The record of a load of `source`, which its passes made `prepared` of.
 
@@ -100,6 +123,10 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
         tuple(maps.rows),
         tuple(programs),
     )
+    try:
+        check(record)
+    except BrokenRecordError as error:
+        raise NotKeptError(f"it has numbers that the kernel has no room for ({error})") from None
     versioned = any(each.kernel_version for each in programs) and not obj.kernel_version
     return Kept(record, bool(asked) or versioned)
 
@@ -107,8 +134,11 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
 def _check(obj: Object) -> None:
     """Refuse what no record has a place for."""
     for map_ in obj.maps.values():
-        if map_.type is MapType.ARENA or map_.exclusive_to or map_.attributes:
-            raise NotKeptError(f"map {map_.name!r} is an arena, exclusive, or has attributes")
+        if map_.type is MapType.ARENA:
+            raise NotKeptError(f"map {map_.name!r} is an arena: its address is its first mapping's")
+        if map_.exclusive_to or map_.attributes:
+            why = "is exclusive to a program" if map_.exclusive_to else "has further attributes"
+            raise NotKeptError(f"map {map_.name!r} {why}")
         if map_.pinning != Pinning.NONE or map_.pin_path:
             raise NotKeptError(f"map {map_.name!r} is pinned: what is there already is used")
         if not map_.autocreate:
@@ -190,12 +220,10 @@ class _MapRows:
             inner,
             role,
             becomes,
-            sized.name.encode(),
-            (key or sized.name).encode(),
+            encoded(sized.name),
+            encoded(key or sized.name),
             contents,
         )
-        if any(each >> 32 for each in row[:8]):
-            raise NotKeptError(f"map {sized.name!r} has numbers that no map can have")
         self.rows.append(row)
         return len(self.rows) - 1
 
@@ -211,6 +239,9 @@ def _program_row(
     for relocation in layout.relocations:
         if relocation.kind in _TO_TYPES and relocation.target != image.VMLINUX:
             raise NotKeptError(f"program {program.name!r} uses module {relocation.target!r}")
+        if relocation.kind is RelocationKind.KERNEL_SYMBOL:
+            what = f"the address of {relocation.target!r}, which changes with each boot"
+            raise NotKeptError(f"program {program.name!r} uses {what}")
         if relocation.kind not in (*_TO_MAPS, *_TO_TYPES):
             raise NotKeptError(f"program {program.name!r} uses {relocation.target!r}")
     nothing = image.Numbers(dict.fromkeys(maps.numbers, 0), dict.fromkeys(maps.sections, 0))
@@ -225,7 +256,7 @@ def _program_row(
         int(program.flags),
         version,
         _attach_type_id(program, target),
-        program.name.encode(),
+        encoded(program.name),
         code,
         layout.function_info if typed else b"",
         layout.line_info if typed else b"",
@@ -263,5 +294,9 @@ def _slots(obj: Object, numbers: dict[str, int], programs: list[str]) -> Iterato
         for index, target in definition.slots:
             if is_array and target not in programs:
                 raise NotKeptError(f"prog array {definition.name!r} is for {target!r}, not loaded")
+            if not is_array and target not in numbers:
+                raise NotKeptError(f"map {definition.name!r} is for {target!r}, which is no map")
+            if index >> 32:
+                raise NotKeptError(f"map {definition.name!r} has no slot {index}")
             number = programs.index(target) if is_array else numbers[target]
             yield SLOT.pack(numbers[definition.name], index, is_array, number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import syscall
@@ -24,6 +23,7 @@ from osmia.prepared.record import (
     MapRow,
     ProgramRow,
     Record,
+    text,
 )
 from osmia.prepared.unread import Held
 
@@ -96,17 +96,17 @@ class _Replay:
         if record.btf:
             self._load_btf(record.btf)
         for row in record.maps:
-            fd = FileDescriptor(self._create(row), f"map {row.key.decode()!r}")
+            fd = FileDescriptor(self._create(row), f"map {text(row.key)!r}")
             group = made.sections if row.role == SECTION else made.maps
             if row.role == TEMPLATE:
                 made.others.append(fd)
             else:
-                group[row.key.decode()] = fd
+                group[text(row.key)] = fd
             self._maps.append(fd.fileno())
             if row.role == SECTION:
                 self._fill(fd, row)
         for program in record.programs:
-            name = program.name.decode()
+            name = text(program.name)
             made.programs[name] = fd = FileDescriptor(self._load(program), f"program {name!r}")
             self._programs.append(fd.fileno())
             self._bind(fd, program)
@@ -129,7 +129,7 @@ class _Replay:
             "value_size": row.value_size,
             "max_entries": row.max_entries,
             "flags": row.flags,
-            "name": row.name.decode(),
+            "name": text(row.name),
             "inner_map_fd": self._maps[row.inner] if row.inner >= 0 else 0,
             "numa_node": row.numa_node,
             "map_extra": row.map_extra,
@@ -139,14 +139,15 @@ class _Replay:
 
             options["max_entries"] = possible_cpus()
         if self._btf and (row.key_type_id or row.value_type_id):
-            with suppress(KernelError):  # as in `create_descriptor`: it may do without types
-                return syscall.map_create(
-                    row.type,
-                    btf_fd=self._btf,
-                    btf_key_type_id=row.key_type_id,
-                    btf_value_type_id=row.value_type_id,
-                    **options,
-                )
+            types: dict[str, Any] = {
+                "btf_fd": self._btf,
+                "btf_key_type_id": row.key_type_id,
+                "btf_value_type_id": row.value_type_id,
+            }
+            try:
+                return syscall.map_create(row.type, **types, **options)
+            except KernelError:
+                pass  # as in `create_descriptor`: it may do without types
         return syscall.map_create(row.type, **options)
 
     def _fill(self, fd: FileDescriptor, row: MapRow) -> None:
@@ -163,7 +164,7 @@ class _Replay:
             program.type,
             bytes(code),
             license=self._record.license,
-            name=program.name.decode(),
+            name=text(program.name),
             flags=program.flags,
             kern_version=program.kernel_version,
             expected_attach_type=program.expected_attach_type,
@@ -175,7 +176,7 @@ class _Replay:
             attach_btf_id=program.attach_btf_id,
         )
         if result < 0:
-            raise KernelError(-result, f"load program {program.name.decode()!r}")
+            raise KernelError(-result, f"load program {text(program.name)!r}")
         return result
 
     def _bind(self, fd: FileDescriptor, program: ProgramRow) -> None:

@@ -55,17 +55,21 @@ class ReplayedObject:
 
     @property
     def name(self) -> str:
-        held: Held = vars(self)["_held"]
-        return held.record.name
+        held: Held | None = vars(self).get("_held")
+        return held.record.name if held is not None else _whole(self).name
 
     @property
     def closed(self) -> bool:
         """See `LoadedObject.closed`, as what follows."""
-        made: Descriptors = vars(self)["_made"]
-        return made.closed
+        made: Descriptors | None = vars(self).get("_made")
+        return made.closed if made is not None else _whole(self).closed
 
     def close(self) -> None:
-        vars(self)["_made"].close()
+        made: Descriptors | None = vars(self).get("_made")
+        if made is not None:
+            made.close()
+        else:  # a thread has just asked for more
+            _whole(self).close()
 
     def __enter__(self) -> Self:
         if self.closed:

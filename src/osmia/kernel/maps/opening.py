@@ -126,10 +126,13 @@ def map_from_id(
 ) -> Map:
     """Open a map by its id (since 4.13, CAP_SYS_ADMIN); KernelError ENOENT: there is none.
 
-    Codecs given replace those of the map's BTF. `flags`: MapFlag.RDONLY or WRONLY.
+    Codecs given replace those of the map's BTF; the records of ring buffers have the type
+    `value_codec`, or what the loaded programs that use the map declare. `flags`:
+    MapFlag.RDONLY or WRONLY.
     """
     fd = FileDescriptor(syscall.map_get_fd_by_id(identifier, flags=flags), f"map {identifier}")
-    return _wrap(fd, name, key_codec, value_codec)
+    opened: Map = _opened(_wrap(fd, name, key_codec, value_codec))
+    return opened
 
 
 @names_wrong_arguments
@@ -143,9 +146,12 @@ def map_from_pin(
 ) -> Map:
     """Open a pinned map (since 4.4). KernelError when nothing, or no map, is pinned there.
 
-    Codecs given replace those of the map's BTF. `flags`: MapFlag.RDONLY or WRONLY.
+    Codecs given replace those of the map's BTF; the records of ring buffers have the type
+    `value_codec`, or what the loaded programs that use the map declare. `flags`:
+    MapFlag.RDONLY or WRONLY.
     """
-    return _wrap(open_pin(path, "map", flags=flags), name, key_codec, value_codec)
+    opened: Map = _opened(_wrap(open_pin(path, "map", flags=flags), name, key_codec, value_codec))
+    return opened
 
 
 def create_descriptor(map_type: MapType | int, types: MapTypes, **options: Any) -> int:
@@ -196,6 +202,22 @@ def _wrap(fd: FileDescriptor, name: str, key_codec: Codec | None, value_codec: C
     except BaseException:
         fd.close()
         raise
+
+
+def _opened(found: Any) -> Any:  # a Map, of the class for its type
+    """A map that others made: a buffer's records get their type, which programs tell."""
+    if found.type in (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY):
+        if found.event_codec is None:
+            found.set_record_type(_record_codec(found))
+    elif found.type == MapType.USER_RINGBUF and found.record_codec is None:
+        found.record_codec = _record_codec(found)
+    return found
+
+
+def _record_codec(found: Map) -> Codec | None:
+    from osmia.kernel.maps.record_types import record_codec  # reads programs
+
+    return record_codec(found.info)
 
 
 def _codecs_of(info: MapInfo) -> tuple[Codec | None, Codec | None]:

@@ -21,6 +21,7 @@ from osmia.kernel.probes import ability_probes, attach_probes, feature_probes, s
 from osmia.kernel.sys.token import current_token
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 from osmia.records import dataclass
+from osmia.values.names import unknown_name
 
 T = TypeVar("T")
 
@@ -81,11 +82,12 @@ def has_helper(program_type: ProgramType, helper: str | int) -> bool:
     NotSupportedError when the type itself does not load here. KeyError for a name that
     no helper has.
     """
-    from osmia.isa.helper_functions import helper_id  # a long table that few need
+    from osmia.isa.helper_functions import HELPERS, helper_id  # a long table that few need
 
     number = helper if isinstance(helper, int) else helper_id(helper)
     if not number:
-        raise KeyError(f"no helper is called {helper!r}")
+        names = [each.name for each in HELPERS.values()]
+        raise KeyError(unknown_name("the kernel", helper, names, kind="helper "))
     if not has_program_type(program_type):
         raise missing(f"{program_type.name} programs", since.PROGRAM_TYPES.get(program_type))
     return feature_probes.helper(program_type, number)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from types import TracebackType
-from typing import NoReturn, Protocol
 
 from osmia.errors import ClosedError
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import NoReturn, Protocol
+else:
+    Protocol = object
 
 #: Whether to remember where each descriptor is made, for the leak warning; costs a stack walk.
 #: Read once: looking a variable up takes longer than anything else that is done here.

@@ -64,6 +64,36 @@ _TRACING = frozenset(
     }
 )
 
+_ADMIN = (Capability.CAP_SYS_ADMIN,)
+#: By command of bpf(2); others ask for CAP_BPF.
+_COMMANDS: dict[str, tuple[Capability, ...]] = {
+    "PROG_GET_NEXT_ID": _ADMIN,
+    "MAP_GET_NEXT_ID": _ADMIN,
+    "BTF_GET_NEXT_ID": _ADMIN,
+    "LINK_GET_NEXT_ID": _ADMIN,
+    "PROG_GET_FD_BY_ID": _ADMIN,
+    "MAP_GET_FD_BY_ID": _ADMIN,
+    "LINK_GET_FD_BY_ID": _ADMIN,
+    "BTF_GET_FD_BY_ID": _ADMIN,
+    "ENABLE_STATS": _ADMIN,
+    "TASK_FD_QUERY": _ADMIN,
+    "PROG_ATTACH": (Capability.CAP_NET_ADMIN,),
+    "PROG_DETACH": (Capability.CAP_NET_ADMIN,),
+    "PROG_QUERY": (Capability.CAP_NET_ADMIN,),
+    "RAW_TRACEPOINT_OPEN": (Capability.CAP_PERFMON,),
+    # These ask for what the program and the hook ask for, or for access to the file.
+    "LINK_CREATE": (),
+    "LINK_UPDATE": (),
+    "LINK_DETACH": (),
+    "OBJ_PIN": (),
+    "OBJ_GET": (),
+}
+
+
+def needed_to_call(command: str) -> tuple[Capability, ...]:
+    """What this command of bpf(2) asks for."""
+    return _COMMANDS.get(command, (Capability.CAP_BPF,))
+
 
 def needed_to_load(program_type: ProgramType | int) -> tuple[Capability, ...]:
     """What loading a program of this type asks for; CAP_SYS_ADMIN does in place of all."""

@@ -13,69 +13,30 @@ from __future__ import annotations
 
 import ctypes
 import errno as _errno
-import functools
 import os
 import struct
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_long, c_void_p, sizeof
-from functools import partial
-from typing import Any
 
-from osmia.enums import IntEnum
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
 from osmia.kernel.sys import attributes as layout
-from osmia.kernel.sys.privileges import Capability, permission_hint
+from osmia.kernel.sys.commands import Command as Command
 from osmia.named_tuples import NamedTuple
 
-Buffer = bytes | bytearray | memoryview | ctypes.Array[Any] | Structure | int
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from functools import partial
+    from typing import Any, TypeAlias
+
+    Buffer: TypeAlias = bytes | bytearray | memoryview | ctypes.Array[Any] | Structure | int
+else:
+    from _functools import partial  # functools brings collections along
 
 #: BPF_F_TOKEN_FD of maps, programs and BTF objects, since 6.9: there is a token_fd.
 _TOKEN_FD = 1 << 16
 #: bytes of a kernel object's name, the final NUL excluded (BPF_OBJ_NAME_LEN - 1).
 NAME_LENGTH = 15
-
-
-class Command(IntEnum):
-    """enum bpf_cmd, include/uapi/linux/bpf.h as of Linux 7.2."""
-
-    MAP_CREATE = 0
-    MAP_LOOKUP_ELEM = 1
-    MAP_UPDATE_ELEM = 2
-    MAP_DELETE_ELEM = 3
-    MAP_GET_NEXT_KEY = 4
-    PROG_LOAD = 5
-    OBJ_PIN = 6
-    OBJ_GET = 7
-    PROG_ATTACH = 8
-    PROG_DETACH = 9
-    PROG_TEST_RUN = 10
-    PROG_GET_NEXT_ID = 11
-    MAP_GET_NEXT_ID = 12
-    PROG_GET_FD_BY_ID = 13
-    MAP_GET_FD_BY_ID = 14
-    OBJ_GET_INFO_BY_FD = 15
-    PROG_QUERY = 16
-    RAW_TRACEPOINT_OPEN = 17
-    BTF_LOAD = 18
-    BTF_GET_FD_BY_ID = 19
-    TASK_FD_QUERY = 20
-    MAP_LOOKUP_AND_DELETE_ELEM = 21
-    MAP_FREEZE = 22
-    BTF_GET_NEXT_ID = 23
-    MAP_LOOKUP_BATCH = 24
-    MAP_LOOKUP_AND_DELETE_BATCH = 25
-    MAP_UPDATE_BATCH = 26
-    MAP_DELETE_BATCH = 27
-    LINK_CREATE = 28
-    LINK_UPDATE = 29
-    LINK_GET_FD_BY_ID = 30
-    LINK_GET_NEXT_ID = 31
-    ENABLE_STATS = 32
-    ITER_CREATE = 33
-    LINK_DETACH = 34
-    PROG_BIND_MAP = 35
-    TOKEN_CREATE = 36
-    PROG_STREAM_READ_BY_FD = 37
-    PROG_ASSOC_STRUCT_OPS = 38
 
 
 #: The numbers of bpf(2) and perf_event_open(2), by machine.
@@ -86,38 +47,20 @@ _libc_syscall.restype = c_long
 _libc_syscall.argtypes = (c_long, c_long, c_void_p, c_long)
 
 
-@functools.cache
+_numbers: list[tuple[int, int]] = []
+
+
 def numbers() -> tuple[int, int]:
     """The numbers of bpf(2) and perf_event_open(2) on this machine."""
+    if _numbers:
+        return _numbers[0]
     machine = os.uname().machine
     if machine not in _MACHINES or struct.calcsize("P") != 8:
         raise NotSupportedError(f"the kernel engine does not know this machine ({machine})")
-    return _MACHINES[machine]
+    _numbers.append(_MACHINES[machine])
+    return _numbers[0]
 
 
-_ADMIN = (Capability.CAP_SYS_ADMIN,)
-_CAPABILITIES: dict[Command, tuple[Capability, ...]] = {
-    Command.PROG_GET_NEXT_ID: _ADMIN,
-    Command.MAP_GET_NEXT_ID: _ADMIN,
-    Command.BTF_GET_NEXT_ID: _ADMIN,
-    Command.LINK_GET_NEXT_ID: _ADMIN,
-    Command.PROG_GET_FD_BY_ID: _ADMIN,
-    Command.MAP_GET_FD_BY_ID: _ADMIN,
-    Command.LINK_GET_FD_BY_ID: _ADMIN,
-    Command.BTF_GET_FD_BY_ID: _ADMIN,
-    Command.ENABLE_STATS: _ADMIN,
-    Command.TASK_FD_QUERY: _ADMIN,
-    Command.PROG_ATTACH: (Capability.CAP_NET_ADMIN,),
-    Command.PROG_DETACH: (Capability.CAP_NET_ADMIN,),
-    Command.PROG_QUERY: (Capability.CAP_NET_ADMIN,),
-    Command.RAW_TRACEPOINT_OPEN: (Capability.CAP_PERFMON,),
-    # These ask for what the program and the hook ask for, or for access to the file.
-    Command.LINK_CREATE: (),
-    Command.LINK_UPDATE: (),
-    Command.LINK_DETACH: (),
-    Command.OBJ_PIN: (),
-    Command.OBJ_GET: (),
-}
 #: How often BPF_PROG_LOAD is repeated on EAGAIN: the verifier gives up for a pending signal.
 _LOAD_ATTEMPTS = 5
 #: How often a batch is repeated that was interrupted before it did anything.
@@ -162,8 +105,9 @@ def bpf(command: Command, attribute: Structure, what: str) -> int:
 def error_of(command: Command, error: int, what: str) -> KernelError:
     """The exception for an errno that `command` returned."""
     if error in (_errno.EPERM, _errno.EACCES):
-        needed = _CAPABILITIES.get(command, (Capability.CAP_BPF,))
-        return BpfPermissionError(error, what, hint=permission_hint(needed))
+        from osmia.kernel.sys.privileges import needed_to_call, permission_hint
+
+        return BpfPermissionError(error, what, hint=permission_hint(needed_to_call(command.name)))
     if error == _errno.ENOSYS:
         return KernelError(error, what, hint="this kernel was built without bpf(2)")
     return KernelError(error, what)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from osmia.events import EventSource
-from osmia.events.source import Batch, EventCodec
+from osmia.events.samples import SampleSource
+from osmia.events.source import EventCodec
 from osmia.vm.maps.events import EventQueue
 
 
-class PerfEvents(EventSource[tuple[int, object]]):
+class PerfEvents(SampleSource):
     """What programs sent through a perf event array: (CPU, event)."""
 
     def __init__(self, queue: EventQueue, codec: EventCodec | None, name: str) -> None:
-        super().__init__(f"perf buffer {name!r}")
+        super().__init__(f"perf buffer {name!r}", codec)
         self._queue = queue
-        self._codec = codec
         queue.opened(self)
 
     @property
@@ -26,15 +25,13 @@ class PerfEvents(EventSource[tuple[int, object]]):
         return -1
 
     def _refill(self) -> int:
-        decode = None if self._codec is None else self._codec.decode
         taken = self._queue.take()
-        counter = iter(taken)
-        events = ((cpu, data if decode is None else decode(data)) for cpu, data in counter)
-        self._batch = Batch(events, counter)
-        return len(taken)
+        records = iter([data for _, data in taken])
+        self._serve(iter([cpu for cpu, _ in taken]), records, records)
+        return sum(len(data) + 1 for _, data in taken)  # those without a byte count too
 
     def _backlog(self) -> int:
-        return len(self._queue.events)
+        return self._queue.waiting + len(self._queue.events)
 
     def _release(self) -> None:
         self._queue.closed(self)

@@ -1,0 +1,1 @@
+"""The Arrow C data interface: `structures` of it, and `exports`, their copies for others."""
