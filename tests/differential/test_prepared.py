@@ -22,12 +22,8 @@ LOADABLE = [case for case in CASES if case not in REFUSED_BY_THE_KERNEL]
 NOT_KEPT = {
     "arena": "an arena has the address that its first mapping gives it",
     "context_arguments": "kernels before 6.8 get its types in other words",
-    "core_enums": "a type that is not among the kernel's may be a module's",
-    "core_poison": "a type that is not among the kernel's may be a module's",
-    "core_type_exists": "a type that is not among the kernel's may be a module's",
     "kconfig_linux": "features are probed",
     "kconfig_types": "the configuration is asked",
-    "kfuncs_weak": "a function that is not among the kernel's may be a module's",
     "ksyms_untyped": "addresses change with each boot",
     "maps_pinned": "what is pinned may be there already",
     "sections_newer": "what static probes are linked by is probed",

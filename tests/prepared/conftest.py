@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from osmia.formats import open as reader
-from osmia.prepared import store
+from osmia.prepared import identities
 from osmia.prepared.unread import UnreadObject
 from osmia.toolchain import compile as compile_source
 
@@ -62,7 +62,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("OSMIA_CACHE", raising=False)
     monkeypatch.delenv("LIBBPF_BPF_TOKEN_PATH", raising=False)
     monkeypatch.setattr(reader, "_remembered", {})
-    monkeypatch.setattr(store, "_known", {})
+    monkeypatch.setattr(identities, "_known", {})
     return place / "osmia" / "prepared"
 
 
@@ -72,6 +72,6 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> Forget:
 
     def again() -> None:
         monkeypatch.setattr(reader, "_remembered", {})
-        monkeypatch.setattr(store, "_known", {})
+        monkeypatch.setattr(identities, "_known", {})
 
     return again

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.replayed import ReplayedObject
 from osmia.object import declaration_tags, map_attributes
 from osmia.object.model import Object
-from osmia.prepared import store
+from osmia.prepared import identities, store
 from osmia.records import replace
 from osmia.toolchain import compile as compile_source
 
@@ -163,26 +164,26 @@ def test_osmia_itself(
     part: str, again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = "9.9" if part == "__version__" else (lambda: "other files")
-    monkeypatch.setattr(store, part, changed)
+    monkeypatch.setattr(identities, part, changed)
     assert not is_replayed(again())
 
 
 def test_sources_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "osmia"
-    for folder in store._SOURCES:
+    for folder in identities._SOURCES:
         (package / folder).mkdir(parents=True)
     source = package / "passes" / "core.py"
     source.write_text("before")
-    monkeypatch.setattr(store, "_PACKAGE", str(package))
-    before = store._sources()
+    monkeypatch.setattr(identities, "_PACKAGE", str(package))
+    before = identities._sources()
     source.write_text("and after")
-    assert store._sources() != before
+    assert identities._sources() != before
     listed = tmp_path / f"osmia-{osmia.__version__}.dist-info"
     listed.mkdir()
     (listed / "RECORD").write_text("osmia/passes/core.py,sha256=…,6")
-    installed = store._sources()
+    installed = identities._sources()
     source.write_text("the installer's list is what counts")
-    assert store._sources() == installed != before
+    assert identities._sources() == installed != before
 
 
 def test_a_machine_of_another_page_size(
@@ -214,14 +215,76 @@ def test_another_kernel_counts_where_its_types_were_asked(
     forget()
     assert is_unread(osmia.open(path))
     forget()
-    monkeypatch.setattr(store, "_build_id", lambda: "another")
+    monkeypatch.setattr(identities, "_build_id", lambda: "another")
     assert not is_unread(osmia.open(path))
+
+
+MODULE_SOURCE = KERNEL_SOURCE.replace(
+    'SEC("kprobe',
+    'struct nobody_has_this { int a; } __attribute__((preserve_access_index));\nSEC("kprobe',
+).replace("return ", "if (bpf_core_type_exists(struct nobody_has_this)) return 1; return ")
+
+
+@pytest.mark.slow
+def test_other_modules_count_where_modules_were_searched(
+    tmp_path: Path, forget: Forget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "core.bpf.o"
+    path.write_bytes(compile_source(MODULE_SOURCE).data)
+    osmia.open(path).load().close()
+    forget()
+    assert is_unread(osmia.open(path))
+    forget()
+    monkeypatch.setattr(store, "modules_identity", lambda: "others")
+    assert not is_unread(osmia.open(path))
+
+
+@pytest.mark.slow
+def test_a_module_that_comes_during_a_load_leaves_it_unkept(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "core.bpf.o"
+    path.write_bytes(compile_source(MODULE_SOURCE).data)
+    monkeypatch.setattr(store, "modules_identity", lambda: "others")
+    osmia.open(path).load().close()
+    assert not [*kept.glob("*")]
+
+
+def _replace(path: Path) -> None:
+    """Another file of that name, as when a module is loaded again."""
+    other = path.with_name("other")
+    other.touch()
+    other.rename(path)
+
+
+def test_modules_are_told_by_name_inode_and_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identities, "kernel_identity", lambda: "kernel")
+    boot, types = tmp_path / "boot", tmp_path / "types"
+    boot.write_text("one")
+    types.mkdir()
+    (types / "vmlinux").touch()
+    monkeypatch.setattr(identities, "_BOOT", str(boot))
+    monkeypatch.setattr(identities, "_TYPES", str(types))
+    seen = [identities.modules_identity()]
+    for change in (
+        (types / "nf_nat").touch,
+        partial(_replace, types / "nf_nat"),
+        partial(boot.write_text, "two"),
+    ):
+        assert identities.modules_identity() == seen[-1]
+        change()
+        seen.append(identities.modules_identity())
+    assert len(set(seen)) == 4
+    monkeypatch.setattr(identities, "_BOOT", "/nowhere")
+    assert identities.modules_identity() == ""
 
 
 def test_another_kernel_does_not_count_where_nothing_was_asked(
     again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_build_id", lambda: "another")
+    monkeypatch.setattr(identities, "_build_id", lambda: "another")
     assert is_replayed(again())
 
 
@@ -301,11 +364,11 @@ def test_types_that_are_mounted_over_the_kernel_s_are_not_its_build_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "vmlinux").write_bytes(b"other types")
-    monkeypatch.setattr(store, "_TYPES", str(tmp_path / "vmlinux"))
-    assert store.kernel_identity() == ""
-    monkeypatch.setattr(store, "_known", {})
-    monkeypatch.setattr(store, "_TYPES", str(tmp_path / "nothing"))
-    assert store.kernel_identity() == ""
+    monkeypatch.setattr(identities, "_TYPES", str(tmp_path))
+    assert identities.kernel_identity() == ""
+    monkeypatch.setattr(identities, "_known", {})
+    monkeypatch.setattr(identities, "_TYPES", str(tmp_path / "nothing"))
+    assert identities.kernel_identity() == ""
 
 
 def test_a_file_whose_name_is_no_text_is_kept_too(small: Path, forget: Forget) -> None:

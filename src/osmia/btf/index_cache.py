@@ -109,11 +109,14 @@ class IndexFile:
         if not cache.lasts():
             return
         parts = _packed(index)
-        table = b"".join(_PART.pack(number, len(part)) for number, part in parts.items())
-        body = b"".join((table, *parts.values()))
-        header = _HEADER.pack(_MAGIC, _VERSION, len(parts), crc32(body))
+        table = b"".join(_PART.pack(number, part.nbytes) for number, part in parts.items())
+        checksum = crc32(table)
+        for part in parts.values():
+            checksum = crc32(part, checksum)
+        header = _HEADER.pack(_MAGIC, _VERSION, len(parts), checksum)
+        content = b"".join((header, table, *parts.values()))
         with contextlib.suppress(OSError):
-            path = cache.write(_INDEXES, self.name, header + body, durable=False)
+            path = cache.write(_INDEXES, self.name, content, durable=False)
             cache.prune(path.parent, _KEPT)
 
     def discard(self) -> None:
@@ -122,15 +125,15 @@ class IndexFile:
             (cache.directory(_INDEXES) / self.name).unlink(missing_ok=True)
 
 
-def _packed(index: KeptIndex) -> dict[int, bytes]:
-    """The parts of a file."""
-    parts = {_POSITIONS: index.positions.tobytes()}
+def _packed(index: KeptIndex) -> dict[int, memoryview]:
+    """The parts of a file. Of what grows a copy: it could not while there is a view of it."""
+    parts = {_POSITIONS: memoryview(index.positions.tobytes())}
     if index.flavoured is not None:
         strings = "\0".join(index.flavoured)
-        parts[_FLAVOURED] = strings.encode("utf-8", "surrogateescape")
+        parts[_FLAVOURED] = memoryview(strings.encode("utf-8", "surrogateescape"))
     for kind, column in index.columns.items():
-        parts[_PLACES | kind] = column.places.tobytes()
-        parts[_NAMES | kind] = column.names.column
+        parts[_PLACES | kind] = memoryview(column.places)
+        parts[_NAMES | kind] = memoryview(column.names.column)
     return parts
 
 

@@ -32,7 +32,7 @@ def prepare_command(output: Output, files: tuple[Path, ...]) -> int:
             failed = True
             _tell(output, path, "", str(error))
         else:
-            _tell(output, path, "this kernel" if kept.of_kernel else "any kernel", "")
+            _tell(output, path, kept.holds_for, "")
     return int(failed)
 
 

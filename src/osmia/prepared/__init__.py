@@ -9,9 +9,10 @@ makes system calls (`osmia.kernel.load.replay`). Whoever asks it anything else, 
 makes an ordinary Object of it first.
 
 That is right because a record is found only where everything is as it was: the bytes and the
-name, osmia itself, the machine; and, for objects that asked for the kernel's types, the kernel,
-by its build id. Nothing is in it that a boot or a module changes: objects that need addresses of
-symbols, modules, configuration or features are not prepared, and neither are loads with options.
+name, osmia itself, the machine; for objects that asked for the kernel's types, the kernel, by its
+build id; for those that asked whether modules have a type, the boot and what is loaded
+(`identities`). No address, descriptor or number of a module's type is in it: objects that need
+them, configuration or features are not prepared, and neither are loads with options.
 `osmia.kernel.load.keeping` has the list. What a kernel refuses is loaded again in the ordinary
 way, whose error it is then.
 """

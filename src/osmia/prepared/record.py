@@ -11,7 +11,6 @@ file under another name is none.
 from __future__ import annotations
 
 import struct
-from _blake2 import blake2b  # hashlib brings OpenSSL along, 3 ms
 
 from osmia.named_tuples import NamedTuple
 
@@ -19,7 +18,13 @@ from osmia.named_tuples import NamedTuple
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from hashlib import blake2b as blake2b
     from typing import Any
+else:
+    try:
+        from _blake2 import blake2b  # hashlib brings OpenSSL along, 3 ms
+    except ImportError:  # a Python that was built without its own
+        from hashlib import blake2b as blake2b
 
 _MAGIC = b"osmP"
 _VERSION = 1

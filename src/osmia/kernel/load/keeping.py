@@ -46,8 +46,8 @@ from osmia.prepared.record import (
     encoded,
 )
 
-#: Of a kernel: what its build id tells.
-_PARTS_OF_A_BUILD = {"btf", "version"}
+#: Of a kernel: what keys of records tell.
+_PARTS_IN_KEYS = {"btf", "version", "modules"}
 _PLAIN_SECTIONS = (DataKind.DATA, DataKind.RODATA, DataKind.BSS)
 _TO_MAPS = (RelocationKind.MAP, RelocationKind.DATA)
 _TO_TYPES = (RelocationKind.KERNEL_FUNCTION, RelocationKind.KERNEL_VARIABLE)
@@ -58,10 +58,11 @@ class NotKeptError(OsmiaError):
 
 
 class Kept(NamedTuple):
-    """A record, and whether it is for this kernel alone."""
+    """A record, what it holds for (as in `prepared.store`), and the modules that were loaded."""
 
     record: Record
-    of_kernel: bool
+    holds_for: str
+    modules: str
 
 
 def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
@@ -78,7 +79,7 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
         kept = recorded(source, prepared, target)
     except NotKeptError:
         return
-    store.keep(known.data, name, kept.record, of_kernel=kept.of_kernel)
+    store.keep(known.data, name, *kept)
 
 
 def prepare_file(path: str | os.PathLike[str]) -> Kept:
@@ -94,7 +95,7 @@ def prepare_file(path: str | os.PathLike[str]) -> Kept:
     data = Path(place).read_bytes()
     source, target = read_elf(data, place, ""), kernel_target()
     kept = recorded(source, prepare(source, target), target)
-    if not store.keep(data, place.rpartition("/")[2], kept.record, of_kernel=kept.of_kernel):
+    if not store.keep(data, place.rpartition("/")[2], *kept):
         raise NotKeptError("this kernel has no build id, or the record is too large")
     return kept
 
@@ -113,7 +114,7 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
     if btf is not None and btf.string_offset("arg:ctx") is not None:
         raise NotKeptError("its tags of context arguments are read in another way by some kernels")
     asked = target.asked()
-    if further := asked - _PARTS_OF_A_BUILD:
+    if further := asked - _PARTS_IN_KEYS:
         raise NotKeptError(f"it asks for the kernel's {', '.join(sorted(further))}")
     record = Record(
         obj.name,
@@ -128,7 +129,8 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
     except BrokenRecordError as error:
         raise NotKeptError(f"it has numbers that the kernel has no room for ({error})") from None
     versioned = any(each.kernel_version for each in programs) and not obj.kernel_version
-    return Kept(record, bool(asked) or versioned)
+    scope = store.THIS_KERNEL if asked or versioned else store.ANY_KERNEL
+    return Kept(record, store.THIS_BOOT if "modules" in asked else scope, target.modules_then)
 
 
 def _check(obj: Object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import cached_property
 
 from osmia.btf import BTF, Kind, kernel_btf
 from osmia.errors import KernelError, NotSupportedError, RelocationError
@@ -12,6 +14,7 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.passes.kernel_files import read_symbols
 from osmia.passes.running import RunningKernel
 from osmia.paths import Path
+from osmia.prepared.identities import modules_identity
 from osmia.tracefs import tracefs
 
 _ENOENT = 2
@@ -24,6 +27,14 @@ class KernelTarget(RunningKernel):
     """The running kernel with its features, which are probed when asked for."""
 
     _asked_for_features = False
+    #: What was loaded when modules were asked for; see `prepared.identities`.
+    modules_then = ""
+
+    @cached_property
+    def modules(self) -> Mapping[str, BTF]:
+        """See `RunningKernel.modules`."""
+        self.modules_then = modules_identity()
+        return super().modules
 
     def asked(self) -> set[str]:
         """The parts that somebody has asked for: "btf", "modules", "features", …"""
