@@ -58,8 +58,7 @@ def _ring(size: int) -> None:
         ]
         for name, consume in _consumers():
             ways.append((f"{name}(to_arrow())", _consumed(ring.to_arrow, consume)))
-        for what, drain in ways:
-            _print(f"ring buffer: {what}", fill, drain)
+        _compare("ring buffer", fill, ways)
     os.close(fd)
 
 
@@ -81,8 +80,7 @@ def _hash(entries: int) -> None:
             ways.append(("to_pandas()", lambda: len(target.to_pandas())))
         for name, consume in _consumers():
             ways.append((f"{name}(to_arrow())", _consumed(target.to_arrow, consume)))
-        for what, read in ways:
-            _print(f"hash: {what}", lambda: None, read)
+        _compare("hash", lambda: None, ways)
 
 
 def _exported(table: Table) -> int:
@@ -100,14 +98,20 @@ def _consumed(make: Callable[[], Table], consume: Callable[[Any], object]) -> Ca
     return run
 
 
-def _print(what: str, fill: Callable[[], object], drain: Callable[[], int]) -> None:
-    best, count = float("inf"), 0
+def _compare(
+    source: str, fill: Callable[[], object], ways: list[tuple[str, Callable[[], int]]]
+) -> None:
+    """A row for each way. They take turns, so that what else the machine does hits all alike."""
+    best, counts = [float("inf")] * len(ways), [0] * len(ways)
     for _ in range(ROUNDS):
-        fill()
-        start = time.perf_counter()
-        count = drain()
-        best = min(best, (time.perf_counter() - start) / count)
-    print(f"{what:<44}{1e-6 / best:>10.2f}{best * 1e9:>10.1f}{count:>10}")
+        for index, (_, drain) in enumerate(ways):
+            fill()
+            start = time.perf_counter()
+            counts[index] = drain()
+            best[index] = min(best[index], (time.perf_counter() - start) / counts[index])
+    for (what, _), seconds, count in zip(ways, best, counts, strict=True):
+        name = f"{source}: {what}"
+        print(f"{name:<44}{1e-6 / seconds:>10.2f}{seconds * 1e9:>10.1f}{count:>10}")
 
 
 if __name__ == "__main__":

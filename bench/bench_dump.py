@@ -17,7 +17,7 @@ _SOURCE = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 enum state { NEW, ESTABLISHED, CLOSING };
-struct flow { __u32 source, destination; __u16 source_port, destination_port; __u8 protocol; };
+struct flow { __be32 source, destination; __be16 source_port, destination_port; __u8 protocol; };
 struct seen { __u64 packets, bytes, first, last; enum state state; char comm[16]; };
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, ENTRIES);
          __type(key, struct flow); __type(value, struct seen); } flows SEC(".maps");

@@ -32,7 +32,11 @@ def test_the_guides_are_found() -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("document", GUIDES, ids=lambda each: each.stem)
 def test_a_guide(document: Path, here: Path, interface: str, bpffs: Path) -> None:
-    names: dict[str, Any] = {"__name__": "__main__", "pins": bpffs}
+    names: dict[str, Any] = {
+        "__name__": "__main__",
+        "pins": bpffs,
+        "examples": DOCS.parent / "examples",
+    }
     text = document.read_text()
     for found in _FENCE.finditer(text):
         language, block = found[1], found[2]

@@ -207,20 +207,17 @@ def test_lists_break_no_word_on_a_terminal(
     }[verb]
     text = " ".join(lines).replace(",", " ").split()
     assert set(words) <= set(text)
-    assert all(len(line) <= columns for line in lines)
 
 
 def test_a_list_at_80_and_200_columns(loaded: Any) -> None:
     info = loaded.programs[PROGRAM].info
     narrow = screen([*OSMIA, "prog", "list"], 80)
     wide = screen([*OSMIA, "prog", "list"], 200)
-    assert narrow[0].split() == ["id", "type", "name", "tag", "held", "by"] or ":" in narrow[0]
-    columns = "id type name tag xlated jited maps loaded held by"
-    assert " ".join(wide[0].split()) == columns
+    assert narrow[0].split()[:4] == ["id", "type", "name", "tag"] or ":" in narrow[0]
+    assert "loaded" not in narrow[0]
+    assert wide[0].split()[:4] == ["id", "type", "name", "tag"]
     (line,) = [each for each in wide if each.split()[0] == str(info.id)]
-    assert line.split()[:6] == [
-        str(info.id), "xdp", PROGRAM, info.tag, str(info.xlated_len), str(info.jited_len),
-    ]  # fmt: skip
+    assert line.split()[:4] == [str(info.id), "xdp", PROGRAM, info.tag]
 
 
 def test_devices_on_a_terminal(loaded: Any, own_network: None) -> None:

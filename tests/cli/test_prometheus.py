@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 
 from osmia.cli import main
 
-from .conftest import HERE, Result
+from .conftest import HERE, OSMIA, Result
 from .test_run import links_on_lo, running
 from .test_summaries import send_datagrams
 
@@ -88,3 +90,16 @@ def test_what_makes_no_sense_is_refused(osmia: Cli, traffic: Path) -> None:
         run = osmia("run", traffic, "-p", "count", "--iface", "lo", "--duration", 0, *arguments)
         assert (run.status, run.out) == (2, "")
         assert reason in run.err and run.err.count("\n") == 1
+
+
+def test_without_the_package_the_error_names_it(traffic: Path, tmp_path: Path) -> None:
+    (tmp_path / "prometheus_client.py").write_text("raise ImportError('not here')")
+    run = subprocess.run(
+        [*OSMIA, "run", traffic, "-p", "count", "--iface", "lo", "--prometheus", ":0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "osmia: this needs prometheus_client: pip install 'osmia[metrics]'\n"

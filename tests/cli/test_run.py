@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -274,6 +276,26 @@ def test_what_was_sent_before_a_signal_is_shown(compiled: Path) -> None:
         out, _ = command.communicate(timeout=20)
     assert command.returncode == 143
     assert out.count("events: size=") >= 2
+
+
+@pytest.mark.usefixtures("own_network")
+def test_a_signal_in_the_middle_of_many_events_loses_none(compiled: Path) -> None:
+    """More than a pipe takes: the signal comes while the run waits for its reader."""
+    with running(compiled, "--iface", "lo", "--mode", "generic", "-j") as command:
+        command.send_signal(signal.SIGSTOP)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("127.0.0.1", 0))
+            for _ in range(1500):
+                receiver.sendto(b"hello", receiver.getsockname())
+        command.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        command.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        out, _ = command.communicate(timeout=20)
+    assert command.returncode == 143
+    records = [json.loads(line) for line in out.splitlines()]
+    events = [each for each in records if "event" in each]
+    assert len(events) == records[-1]["globals"]["seen"] == 1500
 
 
 def test_a_signal_reports_the_packets_that_were_run(compiled: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 from osmia.cli import main
 
 from .conftest import HERE, OSMIA, Result
-from .test_run import running
+from .test_run import PCAP_HEADER, running
 
 pytestmark = pytest.mark.kernel
 Cli = Callable[..., Result]
@@ -272,3 +273,20 @@ def test_addresses_and_what_format_says_are_told_so(
         "delta_ns": 700,
         "origin": "192.0.2.1",
     }
+
+
+@ENGINES
+def test_intervals_are_reported_on_packets_too(
+    osmia: Cli, traffic: Path, tmp_path: Path, engine: str
+) -> None:
+    capture = tmp_path / "many.pcap"
+    packet = struct.pack("<IIII", 0, 0, 64, 64) + bytes(64)
+    capture.write_bytes(PCAP_HEADER + 20_000 * packet)
+    arguments = ("--pcap", capture, "--interval", 0.05, "--top", "size", "-j")
+    run = osmia("run", traffic, "-p", "count", "--engine", engine, *arguments)
+    assert run.status == 0, run.err
+    intervals = [each["interval"] for each in run.records if "interval" in each]
+    (summary,) = [each["summary"] for each in run.records if "summary" in each]
+    assert intervals and all(each["seconds"] >= 0.05 for each in intervals)
+    counted = [each["reports"][0]["total"] for each in intervals]
+    assert 0 < sum(counted) <= summary["reports"][0]["total"] == 20_000

@@ -66,6 +66,17 @@ def test_columns_that_may_be_left_out_go_before_words_break() -> None:
     )
 
 
+def test_broad_lists_are_broken_before_they_are_left_out() -> None:
+    rows = [(1, ",".join(map(str, range(1000, 1020))))]
+    table = Table(("id", "maps"), limit=60, optional=("maps",))
+    assert table.lines(rows) == [
+        "id  maps",
+        " 1  1000,1001,1002,1003,1004,1005,1006,1007,1008,1009,1010,",
+        "    1011,1012,1013,1014,1015,1016,1017,1018,1019",
+    ]
+    assert Table(("id", "maps"), limit=25, optional=("maps",)).lines(rows) == ["id", " 1"]
+
+
 def test_where_a_row_does_not_fit_an_item_is_a_block() -> None:
     assert (
         drawn(50)

@@ -142,6 +142,7 @@ def test_stacks_are_a_table_or_a_file(osmia: Osmia, tmp_path: Path) -> None:
         (("opensnoop", "--pid", "999999999"), "no process 999999999"),
         (("opensnoop", "--pid", "x"), "'x'"),
         (("opensnoop", "-d", "-1"), "-1"),
+        (("syscount", "-i", "0"), "0.1"),
         (("xdp-filter",), "INTERFACE"),
         (("profile", "-o", "a.png"), "says the format"),
     ],
@@ -153,3 +154,26 @@ def test_wrong_arguments_are_said_at_once(
     assert (result.status, result.out) == (2, "")
     assert problem in result.err
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.kernel
+def test_histograms_are_drawn_in_80_columns_and_told_as_buckets(osmia: Osmia) -> None:
+    result = osmia("tool", "runqlat", "-d", 0.3)
+    assert (result.status, result.err) == (0, "")
+    assert result.lines[0].split() == ["usecs", ":", "count", "distribution"]
+    assert max(map(len, result.lines)) <= 80
+    (told,) = osmia("tool", "runqlat", "-d", 0.3, "-j").records
+    assert told["unit"] == "usecs"
+    assert all(each["low"] < each["high"] and each["count"] > 0 for each in told["buckets"])
+    named = osmia("tool", "runqlat", "-d", 0.3, "-j", "--processes").records
+    assert all(each["process"] for each in named)
+
+
+@pytest.mark.kernel
+def test_no_histogram_is_said_to_be_none(osmia: Osmia) -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeping:
+        try:
+            result = osmia("tool", "runqlat", "-p", sleeping.pid, "-d", 0)
+        finally:
+            sleeping.kill()
+    assert result.lines == ["nothing was counted"]

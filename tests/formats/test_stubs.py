@@ -204,6 +204,8 @@ READS = {
     "maps['events'].read()": "list[meant_types.peer]",
     "[each for each in maps['events']]": "list[meant_types.peer]",
     "maps['events'].events.read()": "list[meant_types.peer]",
+    "peers.to_arrow(times=['seen_ns'])": "osmia.values.table.Table",
+    "next(maps['events'].arrow_batches(max_rows=5))": "osmia.values.table.Table",
     "data.gateway": "int",
 }
 
@@ -213,6 +215,8 @@ MISTAKES = {
     'routes["10.0.0.0/8"] = "one"': "Incompatible types in assignment",
     "data.gateway_mac = 5": "Incompatible types in assignment",
     "maps['events'].reads()": 'has no attribute "reads"',
+    "peers.to_columns(per_cpu='mean')": "per_cpu",
+    "maps['events'].arrow_batches(rows=5)": "rows",
 }
 
 

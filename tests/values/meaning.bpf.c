@@ -26,6 +26,8 @@ struct in6_addr {
 
 struct ipv4 {
 	__be32 saddr;
+	__be32 tun_dst;
+	__be32 netmask;
 	const volatile __be32 anything;
 	vip_t of_typedef;
 	struct in_addr sin_addr;

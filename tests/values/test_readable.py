@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osmia.btf import BTFBuilder, IntEncoding
@@ -233,6 +233,7 @@ def _as_shown(of: Codec, value: Any, name: str = "") -> Any:
     return value
 
 
+@settings(deadline=None)
 @given(struct_types(), st.data())
 def test_what_is_shown_is_taken_back(made: StructCodec, data: st.DataObject) -> None:
     value = made.decode(data.draw(st.binary(min_size=made.size, max_size=made.size)))
@@ -242,6 +243,7 @@ def test_what_is_shown_is_taken_back(made: StructCodec, data: st.DataObject) -> 
     assert readable(made, again) == repr(value)
 
 
+@settings(deadline=None)
 @given(struct_types(), st.data())
 def test_python_objects_of_members_are_taken_back(made: StructCodec, data: st.DataObject) -> None:
     value = made.decode(data.draw(st.binary(min_size=made.size, max_size=made.size)))
@@ -265,6 +267,7 @@ def _codecs(kind: Kind) -> list[Codec]:
 
 
 @pytest.mark.parametrize("kind", [each for each in get_args(Kind) if each != "plain"])
+@settings(deadline=None)
 @given(data=st.data())
 def test_every_notation_is_exact(kind: Kind, data: st.DataObject) -> None:
     of = data.draw(st.sampled_from(_codecs(kind)))
@@ -305,6 +308,7 @@ def test_the_meant_type_of_what_means_nothing_is_itself(types: Any) -> None:
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(struct_types(), st.data())
 def test_the_meant_type_takes_what_it_shows_as_json(made: StructCodec, data: st.DataObject) -> None:
     raw = data.draw(st.binary(min_size=made.size, max_size=made.size))

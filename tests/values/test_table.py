@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osmia.btf import Kind, kernel_btf
+from osmia.errors import CodecError
 from osmia.values import (
     ArrayCodec,
     BytesCodec,
@@ -249,6 +250,28 @@ def test_a_long_table_is_the_short_ones_one_after_the_other(compiled: Any) -> No
     ]
     for name, column in whole.items():
         np.testing.assert_array_equal(column, np.concatenate([part[name] for part in parts]))
+
+
+def test_columns_of_a_table_cannot_be_changed_under_others(compiled: Any) -> None:
+    of = compiled.codec("flow")
+    found = made(of, bytes(of.size))
+    with pytest.raises(ValueError, match="read-only"):
+        found.to_columns()["bytes"][0] = 1
+
+
+def test_arrays_of_moments_are_lists_of_moments() -> None:
+    u64 = IntCodec(8, False, "u64", "little")
+    frame = made(ArrayCodec(u64, 2, "u64[2]", "little"), struct.pack("<QQ", 0, 5), times=["value"])
+    never, then = frame.to_pandas()["value"][0]
+    assert never is pd.NaT and then.tz is not None
+
+
+def test_arrays_of_too_many_dimensions_are_refused() -> None:
+    of: Codec = IntCodec(1, False, "u8", "little")
+    for _ in range(17):
+        of = ArrayCodec(of, 1, "u8[1]", "little")
+    with pytest.raises(CodecError, match="more than 16 dimensions"):
+        made(of, bytes(1))
 
 
 def test_a_repr_is_one_line(compiled: Any) -> None:

@@ -80,6 +80,7 @@ class BTF:
         self._text = StringSection(
             data if isinstance(data, mmap.mmap) else view, header.strings_start, header.strings_end
         )
+        self._strings_end = self.string_size
         self._check_strings()
         self._words = native_words(view[header.types_start : header.types_end], header.byteorder)
         self._flavoured: list[str] | None = None
@@ -293,13 +294,19 @@ class BTF:
         return self._words[start:end].tolist()
 
     def head(self, type_id: int) -> tuple[int, int, int]:
-        """The first three of those words: where the name is, `info`, and the size or a type."""
+        """The first three of those words: where the name is, `info`, and the size or a type.
+
+        As for `type`, the name must be inside the strings.
+        """
         if type_id == 0:
             return 0, 0, 0
         if self.base is not None and self._is_of_base(type_id):
             return self.base.head(type_id)
         start, words = self._position_of(type_id), self._words
-        return words[start], words[start + 1], words[start + 2]
+        name = words[start]
+        if name >= self._strings_end:
+            self.string(name)
+        return name, words[start + 1], words[start + 2]
 
     def records(self) -> tuple[memoryview, memoryview]:
         """The words of all types, in the host's order, and where each type's record starts there.
@@ -417,16 +424,10 @@ class BTF:
     @names_wrong_arguments
     def resolve(self, type_id: int) -> int:
         """The id without typedefs, qualifiers and type tags."""
-        words = self._words
         for _ in range(MAX_RESOLVE_DEPTH):
-            if type_id == 0:
-                return 0
-            if self.base is not None and self._is_of_base(type_id):
-                return self.base.resolve(type_id)
-            position = self._position_of(type_id)
-            if kind_in(words[position + 1]) not in MODIFIERS:
+            if self.kind_of(type_id) not in MODIFIERS:
                 return type_id
-            type_id = words[position + 2]
+            _, _, type_id = self.head(type_id)
         raise ObjectFormatError(f"type {type_id} is a chain of typedefs too long", file=self.name)
 
     @names_wrong_arguments

@@ -145,6 +145,7 @@ def _print_rates(output: Output, report: RateReport, rows: int) -> None:
             )
             for each in report.rates[:rows]
         ),
+        optional=("recently",),
     )
     _more(output, len(report.rates) - rows, "counters")
 

@@ -16,6 +16,8 @@ from osmia.named_tuples import NamedTuple
 
 #: A broken cell has no more lines.
 _MOST_LINES = 4
+#: Columns that a list of ids may take before it is broken.
+_BROAD = 24
 
 _GAP = "  "
 
@@ -83,8 +85,11 @@ class Table:
             widths = [self._widths[column] for column in shown]
             if _total(widths) <= self._limit:
                 return _Plan(shown, tuple(widths), several=False)
-            # What may be left out is not broken instead.
-            narrow = [self._widths[c] if c in self._optional else least[c] for c in shown]
+            # What may be left out is rather left out than broken, unless it is broad.
+            narrow = [
+                min(self._widths[c], max(least[c], _BROAD)) if c in self._optional else least[c]
+                for c in shown
+            ]
             if _total(narrow) <= self._limit:
                 return _Plan(shown, _grown(narrow, widths, self._limit), several=True)
         return None

@@ -21,6 +21,8 @@ from osmia.cli.tool_reports import show_stream, show_summary
 from osmia.tools import TOOLS
 from osmia.tools.running import Stream, Summary
 
+#: Seconds between two reports.
+_LEAST_INTERVAL = 0.1
 #: The letters of options that more than one tool has.
 _SHORT = {"pid": "-p", "frequency": "-F"}
 
@@ -84,7 +86,8 @@ def _command(name: str) -> click.Command:
         params.append(click.Option(["-t", "--time"], is_flag=True, help="With the time of day."))
     elif get_origin(gives) is Summary:
         show = show_summary
-        params.append(_seconds("-i", "--interval", text="Report every so many seconds."))
+        text = "Report every so many seconds."
+        params.append(_seconds("-i", "--interval", text=text, least=_LEAST_INTERVAL))
     else:
         show = record
         params.append(output_file_option())
@@ -127,8 +130,8 @@ def _parameter(parameter: inspect.Parameter, hint: Any) -> click.Parameter:
     )
 
 
-def _seconds(*names: str, text: str) -> click.Option:
-    return click.Option(names, type=click.FloatRange(0), help=text, metavar="SECONDS")
+def _seconds(*names: str, text: str, least: float = 0) -> click.Option:
+    return click.Option(names, type=click.FloatRange(least), help=text, metavar="SECONDS")
 
 
 def _check_process(pid: int | None) -> None:

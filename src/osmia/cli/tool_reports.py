@@ -91,16 +91,30 @@ def _wait(interval: float | None, end: float | None) -> bool:
 def _report(output: Output, summary: Summary[Any], *, again: bool = False) -> None:
     """Show what was counted since the last report."""
     counts = summary.report()
-    if summary.line and not output.json:
-        output.line(heading(summary.line), "bold")
-    for key, count in counts.items():
-        if isinstance(count, dict):
-            _show_row(output, summary.line, {summary.key: key, **count})
-        elif count.total:
-            _show_histogram(output, summary.key, key, count)
+    if summary.line:
+        _show_counts(output, summary, counts)
+    else:
+        _show_histograms(output, summary.key, counts)
     if again and not output.json:
         output.line()
     output.flush()
+
+
+def _show_counts(
+    output: Output, summary: Summary[Any], counts: dict[str, dict[str, float]]
+) -> None:
+    if not output.json:
+        output.line(heading(summary.line), "bold")
+    for key, count in counts.items():
+        _show_row(output, summary.line, {summary.key: key, **count})
+
+
+def _show_histograms(output: Output, what: str, histograms: dict[str, Histogram]) -> None:
+    shown = {key: each for key, each in histograms.items() if each.total}
+    for key, histogram in shown.items():
+        _show_histogram(output, what, key, histogram)
+    if not shown and not output.json:
+        output.line("nothing was counted")
 
 
 def _show_histogram(output: Output, what: str, key: str, histogram: Histogram) -> None:

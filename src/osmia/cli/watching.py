@@ -18,7 +18,7 @@ from osmia.cli.output import Output, note, printable, remarks_noted
 from osmia.cli.typed_text import typed_text
 from osmia.errors import KernelError, OsmiaError
 from osmia.events import EventSource, TraceLine, TracePipe
-from osmia.events.merged import merged
+from osmia.events.merged import merged, present
 from osmia.events.record_types import PresumedCodec, presumed_record_codec
 from osmia.isa import walk
 from osmia.object import Object
@@ -124,8 +124,7 @@ class Watcher:
 
     def drain(self) -> None:
         """Print the events that are there now."""
-        for name, source in self._sources.items():
-            self._print((name, event) for event in source.read())
+        self._print(present(self._sources))
         while self._vm_lines:
             line = self._vm_lines.popleft()
             if self.output.json:

@@ -202,9 +202,10 @@ class _Wait(NamedTuple):
 
 
 def _record_codec(source: RecordSource[Any]) -> Codec:
-    codec = source._codec
-    if isinstance(codec, PresumedCodec):
-        return codec.codec
+    given = source._codec
+    codec = given.codec if isinstance(given, PresumedCodec) else given
     if not isinstance(codec, Codec):
         raise CodecError(f"{source.what}: columns need the records' type, an event_codec")
+    if not codec.size:
+        raise CodecError(f"{source.what}: {codec.type_name} has no size, and no columns")
     return codec

@@ -13,6 +13,18 @@ from osmia.events.source import RESERVED_PAUSE, EventSource
 INTERVAL = 0.1
 
 
+def present(sources: Mapping[str, EventSource[Any]]) -> Iterator[tuple[str, Any]]:
+    """The events that are there now, with the name of their source.
+
+    Each is taken when it is asked for: what an interruption leaves (Ctrl-C between two of them) is
+    there for the next reader. Of a source that raises comes first what it has before.
+    """
+    for name, source in sources.items():
+        for batch in source._present():
+            for event in batch:
+                yield name, event
+
+
 def merged(
     sources: Mapping[str, EventSource[Any]], *, timeout: float | None = None
 ) -> Iterator[tuple[str, Any]]:
@@ -31,12 +43,9 @@ def merged(
         left = INTERVAL if deadline is None else deadline - time.monotonic()
         ready = poller.poll(max(0.0, min(left, INTERVAL)) * 1000)
         seen = 0
-        for name, source in sources.items():
-            # One after the other: what one gave is handed out before another can raise.
-            events = source.read()
-            seen += len(events)
-            for event in events:
-                yield name, event
+        for pair in present(sources):
+            seen += 1
+            yield pair
         if left <= 0:
             return
         if ready and not seen:

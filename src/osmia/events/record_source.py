@@ -52,8 +52,9 @@ class RecordSource(EventSource[Event]):
         return self.arrow_batches(max_rows=None, max_delay=None, times=times).flush()
 
     def to_columns(self, *, times: TimeColumns = ()) -> dict[str, numpy.ndarray[Any, Any]]:
-        """What is there now as arrays by column, see `to_arrow`."""
-        return self.to_arrow(times=times).to_columns()
+        """What is there now as arrays by column, the caller's to change; see `to_arrow`."""
+        columns = self.to_arrow(times=times).columns
+        return {name: column.numpy() for name, column in columns.items()}
 
     def to_pandas(self, *, times: TimeColumns = ()) -> pandas.DataFrame:
         """What is there now as a DataFrame, see `to_arrow`. MissingPackageError without pandas."""

@@ -122,8 +122,8 @@ class DeclarationReader:
             type_id = btf.resolve(type_id)
             _, info, target = btf.head(type_id)
         if kind_in(info) == Kind.PTR:
-            is_array = btf.kind_of(target) is Kind.ARRAY
-            return btf.words(target)[_ARRAY_COUNT] if is_array else None
+            _, info, _ = btf.head(target)
+            return btf.words(target)[_ARRAY_COUNT] if kind_in(info) == Kind.ARRAY else None
         kind = btf.type(type_id)
         if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
             return kind.values[0].value

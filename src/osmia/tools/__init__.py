@@ -15,8 +15,8 @@ counted (`osmia.tools.running`). Wheels carry the programs compiled (`osmia.tool
 TOOLS = {
     "biolatency": "How long disks take, as histograms.",
     "execsnoop": "Programs that are executed, with their arguments.",
-    "opensnoop": "Files that are opened, and what was refused.",
     "offcputime": "Where threads wait, and for how long, by stack.",
+    "opensnoop": "Files that are opened, and what was refused.",
     "profile": "What runs on the CPUs, by stack.",
     "runqlat": "How long threads wait for a CPU, as histograms.",
     "syscount": "System calls: which are made, how many fail, how long they take.",

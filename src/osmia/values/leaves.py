@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from osmia.errors import CodecError
 from osmia.named_tuples import NamedTuple
 from osmia.values.arrays import ArrayCodec
 from osmia.values.base import Codec
@@ -18,6 +19,9 @@ from osmia.values.structs import StructCodec
 
 #: (count, bytes from one to the next) of arrays, outermost first where they are nested.
 Dimensions: TypeAlias = tuple[tuple[int, int], ...]
+
+#: More than anybody has, and fewer than numpy can.
+_MOST_DIMENSIONS = 16
 
 
 class Leaf(NamedTuple):
@@ -45,7 +49,8 @@ def leaves(
 
     `name` is that of the whole, in front of its members'; what is no struct and has none is
     "value". Members of unions are leaves of the same bytes. Arrays of structs are arrays of each
-    member. What has no size, and flexible arrays, are left out.
+    member. What has no size, and flexible arrays, are left out. CodecError for arrays of more
+    dimensions than a column can have.
     """
     found: dict[str, Leaf] = {}
     whole = Leaf(name, codec, 0, dimensions, None, kind)
@@ -74,6 +79,8 @@ def _walk(whole: Leaf, own_name: str) -> Iterator[Leaf]:
             yield from _walk(inner, field.name)
     elif kind is None and isinstance(codec, ArrayCodec):
         within = (*whole.dimensions, (codec.count, codec.element.size))
+        if len(within) > _MOST_DIMENSIONS:
+            raise CodecError(f"{codec.type_name}: more than {_MOST_DIMENSIONS} dimensions")
         yield from _walk(whole._replace(codec=codec.element, dimensions=within), own_name)
     else:
         yield whole._replace(kind=kind)

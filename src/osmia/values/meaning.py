@@ -76,7 +76,7 @@ _PREFIX_SIZE = 4
 _NUMBERS = _set(
     "seq ack spi teid vni vlan id xid label flow flowlabel flowinfo len length size count nr num "
     "mark flags magic cookie nonce csum checksum sum crc ts tsval tsecr time timestamp port ports "
-    "proto protocol tun tunnel type offset mtu rate metric weight version word"
+    "proto protocol type offset mtu rate metric weight version word"
 )
 _IPV4_WORDS = _set("ip ip4 ipv4 v4")
 _IPV6_NAME = re.compile(r"(^|_|[a-z])(ip|in|v|addr)_?6(_|[^0-9]|$)")
@@ -232,7 +232,7 @@ def _may_be_address(codec: Codec) -> bool:
     if isinstance(codec, StructCodec):
         return _of_struct(codec) is not None
     if isinstance(codec, ArrayCodec):
-        return isinstance(codec.element, IntCodec) and type(codec.element) is IntCodec
+        return type(codec.element) is IntCodec
     return isinstance(codec, IntCodec | BytesCodec) and not isinstance(codec, StringCodec)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from osmia.named_tuples import NamedTuple
@@ -56,11 +57,21 @@ class Table:
     def __repr__(self) -> str:
         return f"<table of {self._rows} rows: {', '.join(self._columns)}>"
 
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """What each column holds, by name."""
+        return MappingProxyType(self._columns)
+
     def to_columns(self) -> dict[str, numpy.ndarray[Any, Any]]:
-        """Arrays by name, each with a row's value first: numbers and truth values in arrays of
-        their types; text, names of enums, addresses, bytes and wide integers as Python objects;
-        moments as datetime64[ns] in UTC. Arrays and lists of CPUs are further dimensions."""
-        return {name: column.numpy() for name, column in self._columns.items()}
+        """Arrays by name, each with the rows first: numbers and truth values in arrays of their
+        types; text, names of enums, addresses, bytes and wide integers as Python objects;
+        moments as datetime64[ns] in UTC. Arrays and lists of CPUs are further dimensions.
+
+        They are not writable: those who took the table have the same memory."""
+        made = {name: column.numpy().view() for name, column in self._columns.items()}
+        for array in made.values():
+            array.flags.writeable = False
+        return made
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame: enums are categories, moments are in UTC, arrays and lists of CPUs Python's

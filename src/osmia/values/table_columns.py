@@ -122,10 +122,12 @@ class Times(Column):
         return values
 
     def pandas(self, pandas: Any) -> Any:
-        values = super().pandas(pandas)
-        if values.dtype == object:
-            return values
-        return pandas.Series(values).dt.tz_localize("UTC")
+        if len(self.shape) == 1:
+            return pandas.Series(self.numpy()).dt.tz_localize("UTC")
+        rows = np.empty(len(self.ns), object)
+        for index, row in enumerate(self.numpy().reshape(len(rows), -1)):
+            rows[index] = list(pandas.DatetimeIndex(row, tz="UTC"))
+        return rows
 
     def _leaf_schema(self, name: str) -> Schema:
         return Schema("tsn:UTC", name, nullable=True)

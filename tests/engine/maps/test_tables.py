@@ -96,6 +96,13 @@ def test_an_array_has_a_row_for_every_index(maps: Any) -> None:
     assert pa.table(totals.to_arrow()).to_pydict() == {"key": [0, 1, 2], "value": [0, 0, 9]}
 
 
+def test_columns_are_the_callers_to_change(maps: Any) -> None:
+    columns = maps["totals"].to_columns()
+    columns["value"] += 1
+    assert columns["value"].tolist() == [1, 1, 1]
+    assert maps["totals"][0] == 0
+
+
 def test_entries_can_be_taken(maps: Any) -> None:
     flows = maps["flows"]
     flows[{"saddr": 1, "mark": 3}] = FLOW
@@ -146,6 +153,12 @@ def test_keys_of_tries_are_networks(make_map: MakeMap) -> None:
         trie.update(dict.fromkeys(networks, 1))
         assert sorted(trie.to_columns()["key"]) == sorted(networks)
         assert sorted(pa.table(trie.to_arrow())["key"].to_pylist()) == sorted(networks)
+
+
+def test_stacks_are_lists_of_addresses(make_map: MakeMap) -> None:
+    stacks = make_map(MapType.STACK_TRACE, key_size=4, value_size=8 * 20, max_entries=4)
+    schema = pa.table(stacks.to_arrow()).schema
+    assert str(schema.field("value").type) == "fixed_size_list<item: uint64 not null>[20]"
 
 
 def test_columns_are_described_before_numpy_is_imported() -> None:

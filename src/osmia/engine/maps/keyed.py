@@ -384,8 +384,10 @@ class KeyedMap(
         return table(self, times=times, per_cpu=per_cpu, take=take)
 
     def to_columns(self, **options: Unpack[TableOptions]) -> dict[str, numpy.ndarray]:
-        """All entries as arrays by column, see `to_arrow` and `osmia.values.Table.to_columns`."""
-        return self.to_arrow(**options).to_columns()
+        """All entries as arrays by column, see `to_arrow` and `osmia.values.Table.to_columns`; they
+        are the caller's to change."""
+        columns = self.to_arrow(**options).columns
+        return {name: column.numpy() for name, column in columns.items()}
 
     def to_pandas(self, **options: Unpack[TableOptions]) -> pandas.DataFrame:
         """All entries as a DataFrame, see `to_arrow` and `osmia.values.Table.to_pandas`.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from osmia.engine.maps.arrays import NOTHING, Array, entries
-from osmia.object.uapi import MapType
+from osmia.object.uapi import MapFlag, MapType
+from osmia.values import ArrayCodec, Codec, plain_codec
 from osmia.values.meaning import trie_key_meaning
 from osmia.values.table import Part, PerCpu, Table
 from osmia.values.table import table as table_of
@@ -38,7 +39,14 @@ def _parts(source: KeyedMap, keys: Array, values: Array) -> list[Part]:
         kind = trie_key_meaning(source.key_codec, source.key_size) if is_trie else None
         parts.append(Part(source.key_codec, keys, "key", kind=kind))
     if source.value_codec is not None:
-        slot = source.entry_value_size // source.cpus if source.cpus else 0
-        size = source.entry_value_size
-        parts.append(Part(source.value_codec, values, "value", size, source.cpus, slot))
+        codec, size = _value_codec(source, source.value_codec), source.entry_value_size
+        slot = size // source.cpus if source.cpus else 0
+        parts.append(Part(codec, values, "value", size, source.cpus, slot))
     return parts
+
+
+def _value_codec(source: KeyedMap, codec: Codec) -> Codec:
+    if source.type != MapType.STACK_TRACE or MapFlag.STACK_BUILD_ID in source.flags:
+        return codec
+    count = source.value_size // 8
+    return ArrayCodec(plain_codec(8, codec.byteorder), count, f"u64[{count}]", codec.byteorder)
