@@ -235,7 +235,9 @@ def test_a_closed_stdout_is_one_line_on_stderr(words: list[str], compiled: Path)
         ["sh", "-c", 'exec "$@" >&-', "sh", *OSMIA, *given], stderr=subprocess.PIPE, text=True
     )
     assert run.returncode == 1
-    assert run.stderr == "osmia: standard output: Bad file descriptor\n"
+    said = "standard output: Bad file descriptor"
+    told = f'{{"error": "{said}"}}' if "-j" in words else f"osmia: {said}"
+    assert run.stderr == f"{told}\n"
     silent = subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *OSMIA, *given])
     assert silent.returncode == 1
 

@@ -47,10 +47,12 @@ GRAMMAR: dict[str, dict[str, str]] = {
         "prog dump xlated tag 0a1b2c3d4e5f6071 opcodes linum": (
             "prog dump xlated tag 0a1b2c3d4e5f6071 --opcodes --linum"
         ),
+        "prog dump xlated pinned /x visual": "prog dump xlated pinned /x --visual",
         "p d x flows o l": "prog dump xlated flows --opcodes --linum",
     },
     "prog dump jited PROG [{ file FILE | [opcodes] [linum] }]": {
         "prog dump jited id 12": "prog dump jited id 12",
+        "prog dump jited name flows opcodes linum": "prog dump jited name flows --opcodes --linum",
         "p d j i 12 f out": "prog dump jited id 12 --file out",
     },
     "prog pin PROG FILE": {
@@ -293,8 +295,8 @@ GRAMMAR: dict[str, dict[str, str]] = {
         "s l n cubic": "struct_ops list name cubic",
     },
     "struct_ops dump [STRUCT_OPS_MAP]": {
-        "struct_ops dump": "!osmia struct_ops list",
-        "s d i 3": "map dump id 3",
+        "struct_ops dump": "struct_ops dump",
+        "s d i 3": "struct_ops dump id 3",
     },
     "struct_ops register OBJ [LINK_DIR]": {
         "s r a.o": "struct_ops register a.o",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from osmia import cache
 from osmia.kernel.sys import syscall
 from osmia.toolchain import compile as compile_source
 
@@ -83,3 +84,15 @@ def test_no_privileges_are_needed(
 
     monkeypatch.setattr(syscall, "invoke", refuse)
     assert osmia("prepare", plain).status == 0
+
+
+def test_a_full_disk_is_no_success(
+    osmia: Callable[..., Result], plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "write_whole", full)
+    result = osmia("prepare", plain)
+    assert result.status == 1
+    assert "no room for the record" in result.out

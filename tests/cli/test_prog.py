@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,11 +106,17 @@ def test_xlated_has_lines_functions_and_helpers(osmia: Cli, program: Path) -> No
     assert "counter.bpf.c:" in osmia("prog", "dump", "xlated", program, "--linum").out
 
 
+def _packed(opcodes: dict[str, Any]) -> bytes:
+    registers = int(opcodes["src_reg"], 16) << 4 | int(opcodes["dst_reg"], 16)
+    behind = [int(byte, 16) for byte in (*opcodes["off"], *opcodes["imm"])]
+    return bytes([int(opcodes["code"], 16), registers, *behind])
+
+
 def test_xlated_as_json_and_raw(osmia: Cli, program: Path, tmp_path: Path) -> None:
     told = osmia("prog", "dump", "xlated", program, "-j", "--opcodes").json
     assert osmia("prog", "dump", "xlated", program, "-o", tmp_path / "raw").status == 0
     raw = (tmp_path / "raw").read_bytes()
-    assert bytes(int(byte, 16) for each in told for byte in each["opcodes"]) == raw
+    assert b"".join(_packed(each["opcodes"]) for each in told) == raw
     assert told[0]["proto"].startswith("int count(")
 
 
@@ -116,7 +125,45 @@ def test_jited_has_a_part_for_each_function(osmia: Cli, program: Path, tmp_path:
     assert len(told) == 2
     osmia("prog", "dump", "jited", program, "-o", tmp_path / "raw")
     assert sum(len(each["code"]) for each in told) == (tmp_path / "raw").stat().st_size
-    assert osmia("prog", "dump", "jited", program).lines[0].startswith("0x")
+    assert osmia("prog", "dump", "jited", program, "--hex").lines[0].startswith("0x")
+    only_bytes = osmia("prog", "dump", "jited", program, "--hex", "-j").json
+    assert only_bytes == [{k: v for k, v in each.items() if k != "insns"} for each in told]
+
+
+def test_jited_is_disassembled_with_source_lines(osmia: Cli, program: Path) -> None:
+    pytest.importorskip("capstone")
+    shown = osmia("prog", "dump", "jited", program, "opcodes", "linum")
+    assert shown.status == 0, shown.err
+    assert shown.lines[0] == "int count(struct xdp_md *ctx):"
+    assert re.fullmatch("bpf_prog_[0-9a-f]{16}_count:", shown.lines[1])
+    assert any(re.search(r"^; .*counter\.bpf\.c:\d+\]$", line) for line in shown.lines)
+    assert any(re.fullmatch("      [0-9a-f ]+", line) for line in shown.lines)
+    first, second = osmia("-j", "prog", "dump", "jited", program, "opcodes", "linum").json
+    assert first["insns"][0]["pc"] == "0x0"
+    assert [each["operation"] for each in second["insns"]]
+    raw = [byte for each in first["insns"] for byte in each["opcodes"]]
+    assert raw == first["code"]
+
+
+def test_jited_without_capstone_names_the_extra(
+    osmia: Cli, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "capstone", None)
+    shown = osmia("prog", "dump", "jited", program)
+    assert (shown.status, shown.out) == (1, "")
+    assert "pip install 'osmia[disassembly]'" in shown.err
+
+
+def test_control_flow_is_drawn(osmia: Cli, program: Path, tmp_path: Path) -> None:
+    text = osmia("prog", "dump", "xlated", "pinned", program, "visual")
+    assert text.out.startswith('digraph "control flow" {')
+    assert osmia("prog", "dump", "visual", program).out == text.out
+    picture = tmp_path / "flow.svg"
+    assert osmia("prog", "dump", "visual", program, "-o", picture).status == 0
+    assert picture.read_text().startswith("<svg ")
+    assert "int count(struct xdp_md *ctx)" in picture.read_text()
+    wrong = osmia("prog", "dump", "visual", program, "-o", tmp_path / "flow.png")
+    assert (wrong.status, "pictures are .svg or .dot" in wrong.err) == (2, True)
 
 
 def test_run_gives_the_verdict(osmia: Cli, program: Path, tmp_path: Path) -> None:

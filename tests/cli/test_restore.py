@@ -55,7 +55,9 @@ def round_trip(osmia: Cli, source: KeyedMap, path: Path) -> None:
     assert dump.status == 0, dump.err
     assert dump.json
     path.write_text(dump.out)
-    for key in [each["key"] for each in dump.json]:
+    # Of arrays of devices the keys without one are told, too.
+    there = [each for each in dump.json if "error" not in each.get("value", ())]
+    for key in [each["key"] for each in there]:
         data = bytes(int(byte, 16) for byte in key)
         if source.type in (MapType.ARRAY, MapType.PERCPU_ARRAY):
             source.update(data, [bytes(source.value_size)] * source.cpus
@@ -64,7 +66,7 @@ def round_trip(osmia: Cli, source: KeyedMap, path: Path) -> None:
             source.delete(data)
     assert osmia("map", "dump", "id", source.id, "-j").out != dump.out
     stored = osmia("map", "load", "id", source.id, path, "-v")
-    assert (stored.status, stored.err) == (0, f"{len(dump.json):,} entries stored\n")
+    assert (stored.status, stored.err) == (0, f"{len(there):,} entries stored\n")
     again = osmia("map", "dump", "id", source.id, "-j").json
     assert sorted(map(json.dumps, again)) == sorted(map(json.dumps, dump.json))
 

@@ -217,3 +217,9 @@ def test_setters_say_which_names_are_near() -> None:
             attempt()
         assert message in str(refused.value.args[0])
     assert obj.maps["counts"].autocreate
+
+
+def test_a_copy_refuses_parts_that_are_no_dictionary() -> None:
+    obj = osmia.compile(OPERATIONS)
+    with pytest.raises(TypeError, match="an Object's data sections are a dict by name, not 5"):
+        obj.copy(data_sections=5)

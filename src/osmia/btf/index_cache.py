@@ -95,14 +95,15 @@ class IndexFile:
         sizes = dict(_PART.iter_unpack(table))
         if max(sizes.values(), default=0) > self._words.nbytes + len(self._strings):
             return None
-        parts = {number: file.read(size) or b"" for number, size in sizes.items()}
+        parts = {}
         found = crc32(table)
-        for part in parts.values():
+        for number, size in sizes.items():
+            part = _read_part(file, number, size)
+            if part is None:
+                return None
+            parts[number] = part
             found = crc32(part, found)
-        whole = all(len(parts[number]) == size for number, size in sizes.items())
-        if found != checksum or not whole or file.read(1):
-            return None
-        return _unpacked(parts)
+        return None if found != checksum or file.read(1) else _unpacked(parts)
 
     def keep(self, index: KeptIndex) -> None:
         """Keep an index for later processes, where that is possible."""
@@ -137,18 +138,29 @@ def _packed(index: KeptIndex) -> dict[int, memoryview]:
     return parts
 
 
-def _unpacked(parts: dict[int, bytes]) -> KeptIndex | None:
+def _read_part(file: RawIOBase, number: int, size: int) -> bytes | array[int] | None:
+    """The next part; None where it is cut off. Numbers are read to where they stay."""
+    if number == _POSITIONS or number & _PLACES:
+        numbers = array("I", [0]) * (size // 4)
+        return numbers if size % 4 == 0 and file.readinto(numbers) == size else None
+    part = file.read(size) or b""
+    return part if len(part) == size else None
+
+
+def _unpacked(parts: dict[int, bytes | array[int]]) -> KeptIndex | None:
     """The index in a file's parts; None where they do not belong together."""
-    if any(len(part) % 4 for number, part in parts.items() if number != _FLAVOURED):
-        return None
-    text = parts.get(_FLAVOURED, b"").decode("utf-8", "surrogateescape")
+    positions, flavoured = parts.get(_POSITIONS), parts.get(_FLAVOURED)
     columns = {}
     for number, places in parts.items():
-        if number & _PLACES:
-            names = parts.get(number ^ _PLACES ^ _NAMES, b"")
-            if len(names) != len(places):
+        if number & _PLACES and isinstance(places, array):
+            names = parts.get(number ^ _PLACES ^ _NAMES)
+            if not isinstance(names, bytes) or len(names) != 4 * len(places):
                 return None
-            columns[number ^ _PLACES] = KindColumn(array("I", places), NameColumn(names))
-    positions = array("I", parts.get(_POSITIONS, b""))
-    flavoured = text.split("\0") if text else []
-    return KeptIndex(positions, flavoured if _FLAVOURED in parts else None, columns)
+            columns[number ^ _PLACES] = KindColumn(places, NameColumn(names))
+    if not isinstance(positions, array):
+        return None
+    names_with = None
+    if isinstance(flavoured, bytes):
+        text = flavoured.decode("utf-8", "surrogateescape")
+        names_with = text.split("\0") if text else []
+    return KeptIndex(positions, names_with, columns)

@@ -31,7 +31,7 @@ from osmia.errors import ObjectFormatError
 _STEP = 8192
 #: The names of so many types are looked at before others are searched.
 _FIRST = 256
-#: What grew by so many records and by a quarter is kept anew.
+#: What grew by so many records is kept anew.
 _WORTH_KEEPING = 8192
 
 
@@ -181,8 +181,8 @@ class PartialIndex:
 
     def _keep_if_worth(self) -> None:
         grown = len(self.positions) - self._kept
-        far = grown >= max(_WORTH_KEEPING, self._kept // 4)
-        if far or len(self._search.columns) > self._kept_columns or (grown and self._is_whole()):
+        more = grown and (grown >= _WORTH_KEEPING or self._is_whole())
+        if more or len(self._search.columns) > self._kept_columns:
             self._keep()
 
     def _is_whole(self) -> bool:

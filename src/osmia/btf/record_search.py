@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 from operator import itemgetter
@@ -25,7 +24,7 @@ _FEW = frozenset(
     | {Kind.VAR, Kind.DATASEC, Kind.FLOAT, Kind.ENUM64}
 )
 _ANY = tuple(Kind)[1:]
-#: So many words are searched for kinds at a time.
+#: So many words are searched at a time: new memory takes longer to get than to fill.
 _CHUNK = 1 << 16
 #: One byte in so many is counted to see which plane has fewest of the wanted one.
 _SAMPLED = 61
@@ -56,7 +55,6 @@ class RecordSearch:
         self._end = end
         self._words = words
         self._order = range(4) if byteorder == "little" else range(3, -1, -1)
-        self._planes: dict[int, bytes] = {}
         #: What was made for the kinds that were asked for; later processes may have it from here.
         self.columns: dict[int, KindColumn] = {}
 
@@ -78,9 +76,8 @@ class RecordSearch:
                 yield places[row]
 
     def _make_columns(self, kinds: tuple[Kind, ...]) -> None:
-        """Find all records of these kinds, chunk by chunk: new memory takes longer to get than
-        to fill."""
-        made: dict[int, list[int]] = {kind: [] for kind in kinds if kind not in self.columns}
+        """Find all records of these kinds."""
+        made = {kind: array("I") for kind in kinds if kind not in self.columns}
         tops = [
             (top, places)
             for kind, places in made.items()
@@ -89,48 +86,41 @@ class RecordSearch:
         for first in range(0, len(self._words) if made else 0, _CHUNK):
             find, before = self._part(3, first, first + _CHUNK).find, first - 1
             for top, places in tops:
-                at = find(top)
+                at = find(top, 0 if first else 1)  # the first word of all is no kind
                 while at >= 0:
                     places.append(before + at)
                     at = find(top, at + 1)
         for kind, places in made.items():
-            places.sort()
-            del places[: bisect_left(places, 0)]  # the first word is no kind
-            names = itemgetter(*places, 0, 0)(self._words)[:-2]  # two more: always a tuple
-            columns = array("I", places), NameColumn(array("I", names).tobytes())
-            self.columns[kind] = KindColumn(*columns)
+            names = array("I", map(self._words.__getitem__, places))
+            self.columns[kind] = KindColumn(places, NameColumn(names.tobytes()))
 
     def _places(self, offset: int, kinds: tuple[Kind, ...]) -> Iterator[int]:
         words, last = self._words, len(self._words) - 1
-        plane, byte = self._rarest(offset)
-        place = plane.find(byte)
-        while 0 <= place < last:
-            if words[place] == offset and kind_in(words[place + 1]) in kinds:
-                yield place
-            place = plane.find(byte, place + 1)
+        for first in range(0, last, _CHUNK):
+            plane, byte = self._rarest(offset, first)
+            at = plane.find(byte)
+            while at >= 0:
+                place = first + at
+                if words[place] == offset and place < last and kind_in(words[place + 1]) in kinds:
+                    yield place
+                at = plane.find(byte, at + 1)
 
-    def _rarest(self, offset: int) -> tuple[bytes, bytes]:
-        """A plane that has few of the byte of `offset` in it, and that byte."""
+    def _rarest(self, offset: int, first: int) -> tuple[bytes, int]:
+        """Of a chunk, a plane that has few of the byte of `offset` in it, and that byte."""
         found = []
         for number in range(3):
-            plane, byte = self._plane(number), bytes((offset >> 8 * number & 0xFF,))
+            plane, byte = self._part(number, first, first + _CHUNK), offset >> 8 * number & 0xFF
             sample = plane[::_SAMPLED]
             count = sample.count(byte)
             found.append((count, plane, byte))
             if _RARE * count < len(sample):
                 break
-        return min(found, key=lambda each: each[0])[1:]
+        return min(found, key=itemgetter(0))[1:]
 
     @cached_property
     def _source(self) -> bytes | mmap.mmap:
         """What can be sliced with a step fast."""
         return self._data if isinstance(self._data, mmap.mmap) else bytes(self._data)
-
-    def _plane(self, number: int) -> bytes:
-        plane = self._planes.get(number)
-        if plane is None:
-            plane = self._planes[number] = self._part(number, 0, len(self._words))
-        return plane
 
     def _part(self, number: int, first: int, last: int) -> bytes:
         """Of each word in [first, last), the byte that is worth 256 ** `number`."""

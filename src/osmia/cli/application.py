@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from osmia.cli.options import common_options
 from osmia.cli.output import Output
 from osmia.cli.termination import Ended
 from osmia.errors import CompileError, OsmiaError, VerifierError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Each verb's module and what the list of commands says about it. The module has a command
 #: of the verb's name, with "_command" behind it; it is imported when the verb is used.
@@ -114,6 +118,14 @@ class Application(click.Group):
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Not click's own, for the same reason as below.
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in VERBS if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=VERBS[name]) for name in names), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # Not click's own, which imports every command for its help.
@@ -265,35 +277,41 @@ def _report(error: Exception, output: Output) -> int:
             return 2
         case click.UsageError():
             path = error.ctx.command_path if error.ctx is not None else "osmia"
-            _complain(f"{error.format_message()} (see {path} --help)")
+            _complain(f"{error.format_message()} (see {path} --help)", output)
             return 2
         case click.ClickException():
-            _complain(error.format_message())
+            _complain(error.format_message(), output)
         case VerifierError():
-            _complain(str(error))
+            _complain(str(error), output)
             if output.verbose:
                 sys.stderr.write(f"{error.log.rstrip()}\n")
         case OsmiaError():
-            _complain(str(error))
+            _complain(str(error), output)
         case OSError() if error.filename is not None:
-            _complain(f"{os.fsdecode(error.filename)}: {error.strerror}")
+            _complain(f"{os.fsdecode(error.filename)}: {error.strerror}", output)
         case KeyError():
-            _complain(str(error.args[0]) if error.args else "no such key")
+            _complain(str(error.args[0]) if error.args else "no such key", output)
         case OSError() if error.strerror:
             # Nothing else is written to without a name in the error.
             of_output = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
-            _complain(f"standard output: {error.strerror}" if of_output else error.strerror)
+            _complain(f"standard output: {error.strerror}" if of_output else error.strerror, output)
         case OSError() | ValueError() | NotImplementedError() | ModuleNotFoundError():
-            _complain(str(error))
+            _complain(str(error), output)
         case _:
             if not output.verbose:
                 traceback.print_exception(error, file=sys.stderr)
-            _complain(f"this should not happen: {type(error).__name__}: {error}")
+            _complain(f"this should not happen: {type(error).__name__}: {error}", output)
     return 1
 
 
-def _complain(message: str) -> None:
-    """One line where the message is one; text is untrusted, so no control characters."""
+def _complain(message: str, output: Output) -> None:
+    """One line where the message is one, an object where JSON is printed; text is untrusted, so
+    no control characters."""
+    if output.json:
+        import json
+
+        sys.stderr.write(json.dumps({"error": message}) + "\n")
+        return
     lines = message.splitlines() or [""]
     shown = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in lines]
     sys.stderr.write("osmia: " + "\n".join(shown) + "\n")

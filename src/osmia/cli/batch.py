@@ -94,8 +94,7 @@ class _Running:
             printed.seek(0)
             before = "," if self._done else ""
             if problem:
-                told = problem.rpartition("osmia: ")[2].rstrip("\n")
-                pieces = iter([json.dumps({"error": told, "line": line.number})])
+                pieces = iter([json.dumps({"error": _message(problem), "line": line.number})])
             else:
                 pieces = as_document(target)
             opening = f'{{"command":{json.dumps(line.words)},"output":'
@@ -155,7 +154,7 @@ def as_document(printed: IO[str]) -> Iterator[str]:
     second = printed.readline()
     if not first:
         yield "null"
-    elif not first.startswith(("{", "[", '"')) or not _is_json(first):
+    elif not first.startswith(("{", "[", '"', "null\n")) or not _is_json(first):
         yield json.dumps(first + second + printed.read())
     elif not second:
         yield first.rstrip("\n")
@@ -167,6 +166,14 @@ def as_document(printed: IO[str]) -> Iterator[str]:
             yield second.rstrip("\n")
             second = printed.readline()
         yield "]"
+
+
+def _message(problem: str) -> str:
+    """What an error says: the last line where it is an object, as of a command that prints JSON."""
+    last = problem.rstrip("\n").rpartition("\n")[2]
+    if last.startswith('{"error":') and _is_json(last):
+        return str(json.loads(last)["error"])
+    return problem.rpartition("osmia: ")[2].rstrip("\n")
 
 
 def _is_json(line: str) -> bool:

@@ -113,8 +113,8 @@ def prog_dump(noun: str, verb: str, words: Words) -> list[str]:
     if not kind:
         raise Unknown
     takes = {"file": ("--file", True), "opcodes": ("--opcodes", False), "linum": ("--linum", False)}
-    if kind == "jited":
-        takes = {"file": takes["file"]}
+    if kind == "xlated":
+        takes["visual"] = ("--visual", False)
     for target, rest in targets(words[1:]):
         try:
             return [noun, verb, kind, *target, *options(rest, takes)]
@@ -208,13 +208,6 @@ def tracelog(noun: str, verb: str, words: Words) -> list[str]:
     if not stream:
         raise Unknown
     return [noun, verb, stream, *no_more("", "", words[1:])[2:]]
-
-
-def struct_ops_dump(noun: str, verb: str, words: Words) -> list[str]:
-    """dump [STRUCT_OPS]"""
-    if not words:
-        raise click.UsageError("`osmia map dump` shows one: osmia struct_ops list says which are")
-    return no_more("map", "dump", words)
 
 
 def prog_profile(noun: str, verb: str, words: Words) -> list[str]:
@@ -444,7 +437,7 @@ def batch(noun: str, verb: str, words: Words) -> list[str]:
 REWRITERS: dict[tuple[str, str], Rewriter] = {
     **{(noun, verb): no_more for noun in ("prog", "map", "link") for verb in ("show", "list")},
     **{("map", verb): no_more for verb in ("dump", "peek", "pop", "dequeue", "freeze")},
-    **{("struct_ops", verb): no_more for verb in ("show", "list", "unregister")},
+    **{("struct_ops", verb): no_more for verb in ("show", "list", "unregister", "dump")},
     **{(noun, "pin"): pin for noun in ("prog", "map", "link")},
     **{
         ("map", verb): map_entry
@@ -462,7 +455,6 @@ REWRITERS: dict[tuple[str, str], Rewriter] = {
     ("prog", "detach"): prog_attach,
     ("prog", "profile"): prog_profile,
     ("prog", "tracelog"): tracelog,
-    ("struct_ops", "dump"): struct_ops_dump,
     ("map", "create"): map_create,
     ("map", "event_pipe"): event_pipe,
     ("btf", "dump"): btf_dump,

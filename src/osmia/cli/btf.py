@@ -78,7 +78,13 @@ btf_command.add_command(list_btf, "show")
 @btf_command.command("dump", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="BTF")
 @click.option("--c", "as_c", is_flag=True, help="As C that compiles to the same layout.")
-@click.option("-t", "--type", "names", multiple=True, help="This type only, with what it needs.")
+@click.option(
+    "-t",
+    "--type",
+    "names",
+    multiple=True,
+    help="Only this type (name or id), with what it needs.",
+)
 @click.option(
     "-B",
     "--base-btf",
@@ -101,9 +107,10 @@ def dump_btf(
     if names:
         ids = [_find(types, name) for name in names]
     if as_c:
+        meant = [each for each in ids if each] if ids is not None else None
         gc.disable()  # half a million tuples, none of which is garbage
         try:
-            for piece in btf_bulk.joined(dump_c(types, ids, header=ids is None)):
+            for piece in btf_bulk.joined(dump_c(types, meant, header=ids is None)):
                 click.echo(piece, nl=False)
         finally:
             gc.enable()
@@ -112,8 +119,7 @@ def dump_btf(
         for piece in btf_bulk.text(types):
             click.echo(piece, nl=False)
         return
-    wanted = None if ids is None else set(ids)
-    chosen = (each for each in btf_text.records(types) if wanted is None or each["id"] in wanted)
+    chosen = btf_text.records(types) if ids is None else btf_text.chosen(types, ids)
     if output.json:
         output.document({"types": list(chosen)})
         return
@@ -190,11 +196,13 @@ def _of_map(target: Target, which: str) -> tuple[BTF, list[int] | None]:
     if which == "all":
         return types, None
     ids = {"key": info.btf_key_type_id, "value": info.btf_value_type_id}
-    chosen = [type_id for name, type_id in ids.items() if which in (name, "kv") and type_id]
-    return types, chosen
+    return types, [type_id for name, type_id in ids.items() if which in (name, "kv")]
 
 
 def _find(types: BTF, name: str) -> int:
+    if name.isdigit():
+        types.type(int(name))  # raises for one that is not there
+        return int(name)
     kinds = (*COMPOSITES, *ENUMS, Kind.TYPEDEF, Kind.INT, Kind.FUNC)
     found = types.find(name, *kinds)
     if not found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from osmia import btf as t
@@ -19,6 +19,12 @@ def records(btf: BTF) -> Iterator[Record]:
     """The types of `btf` (of a split BTF its own ones) in order, under bpftool's names."""
     for type_id in range(btf.first_id, len(btf)):
         yield record_of(btf, type_id)
+
+
+def chosen(btf: BTF, ids: Iterable[int]) -> Iterator[Record]:
+    """These types, in the order given; 0, which no map names, is of an unknown kind."""
+    for type_id in ids:
+        yield {**record_of(btf, type_id), **({} if type_id else {"kind": "UNKNOWN"})}
 
 
 def record_of(btf: BTF, type_id: int) -> Record:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from osmia.cli.listings import Description
-from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.options import Deed, Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name
 from osmia.cli.targets import only_target, open_program, take_target
 from osmia.kernel.inventory.cgroup_programs import (
@@ -74,14 +74,26 @@ def tree(output: Output, root: Path | None, effective: bool) -> None:
 def _described(attached: CgroupProgram) -> Description:
     """A program as bpftool's JSON has it."""
     with KernelProgram.from_id(attached.program_id) as program:
-        name = program.name
+        name, info = program.name, program.info
     described: Description = {"id": attached.program_id, "attach_type": enum_name(attached.hook)}
     if attached.sharing:
         described["attach_flags"] = "" if attached.sharing == "exclusive" else attached.sharing
-    return described | {"name": name}
+    function = ""
+    if info.attach_btf_id:
+        from osmia.kernel.sys.btf_objects import try_btf_from_id
+
+        types = try_btf_from_id(info.attach_btf_obj_id)
+        function = types.name_of(info.attach_btf_id) if types is not None else ""
+    return {
+        **described,
+        "name": name,
+        "attach_btf_name": function,
+        "attach_btf_obj_id": info.attach_btf_obj_id,
+        "attach_btf_id": info.attach_btf_id,
+    }
 
 
-@cgroup_command.command("attach", cls=Verb)
+@cgroup_command.command("attach", cls=Deed)
 @click.argument("cgroup", type=_directory)
 @click.argument("hook", type=_hook, metavar="HOOK")
 @click.argument("words", nargs=-1, metavar="PROG [multi|override]")
@@ -108,7 +120,7 @@ def attach(cgroup: Path, hook: str, words: tuple[str, ...], pin: Path | None) ->
             link.pin(pin)
 
 
-@cgroup_command.command("detach", cls=Verb)
+@cgroup_command.command("detach", cls=Deed)
 @click.argument("cgroup", type=_directory)
 @click.argument("hook", type=_hook, metavar="HOOK")
 @click.argument("words", nargs=-1, metavar="PROG")

@@ -33,13 +33,13 @@ def print_code(
 
 
 def described_code(
-    instructions: Iterable[ListedInstruction], *, opcodes: bool = False
+    instructions: Iterable[ListedInstruction], *, opcodes: bool = False, byteorder: str = "little"
 ) -> list[dict[str, Any]]:
     """Code as JSON has it."""
-    return [_described(each, opcodes) for each in instructions]
+    return [_described(each, byteorder if opcodes else "") for each in instructions]
 
 
-def _described(each: ListedInstruction, opcodes: bool) -> dict[str, Any]:
+def _described(each: ListedInstruction, opcodes: str) -> dict[str, Any]:
     described: dict[str, Any] = {}
     if each.function:
         described["proto"] = each.function
@@ -49,4 +49,17 @@ def _described(each: ListedInstruction, opcodes: bool) -> dict[str, Any]:
         described["line_num"] = each.line.line
         described["line_col"] = each.line.column
     described |= {"pc": each.slot, "disasm": f"({each.code[0]:02x}) {each.text}"}
-    return described | ({"opcodes": hex_list(each.code)} if opcodes else {})
+    return described | ({"opcodes": _opcodes(each.code, opcodes)} if opcodes else {})
+
+
+def _opcodes(code: bytes, byteorder: str) -> dict[str, Any]:
+    """An instruction's parts; both immediates of a long one, and what is between them."""
+    registers = [code[1] >> 4, code[1] & 0xF]
+    source, destination = registers if byteorder == "little" else reversed(registers)
+    return {
+        "code": f"{code[0]:#04x}",
+        "src_reg": hex(source),
+        "dst_reg": hex(destination),
+        "off": hex_list(code[2:4]),
+        "imm": hex_list(code[4:]),
+    }

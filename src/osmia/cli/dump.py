@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, cycle
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from osmia.cli import formatters
 from osmia.cli.entries import Entries
 from osmia.cli.listings import told_program
-from osmia.cli.notation import Json, Text
+from osmia.cli.notation import Json, Text, dumps
 from osmia.cli.output import Output
 from osmia.cli.typed_text import headings
-from osmia.engine.maps import KeyedMap
+from osmia.engine.maps import KeyedMap, MapOfMaps
 from osmia.object import MapType
 from osmia.values import Codec
+
+if TYPE_CHECKING:
+    from osmia.cli.map_json import TypesOf
 
 #: Entries that are written at a time, and how many bytes of keys and values they may have.
 _BLOCK_ENTRIES, _BLOCK_BYTES = 2048, 256 << 10
@@ -87,19 +91,47 @@ def _json_rows(entries: Entries) -> _Rows:
     slot = source.slot_size if source.cpus else source.value_size
     values_text = _json_bytes(source.value_size, slot)
     members = [_json_entries(source.cpus, keys_text, values_text)]
-    shown = [("formatted", entries.key_codec, entries.value_codec)]
-    shown += [("shown", entries.shown_key, entries.shown_value)] if entries.says_more else []
-    for name, key, value in shown:
-        if key is not None or value is not None:
-            typed_keys = _json_typed(key, source.key_size) or keys_text
-            typed_values = _json_typed(value, slot) or values_text
-            members.append(_json_entries(source.cpus, typed_keys, typed_values, f',"{name}":', "}"))
+    if isinstance(source, MapOfMaps):
+        members.append(_inner_maps)
+    shown = []
+    if entries.key_codec is not None or entries.value_codec is not None:
+        key, value = entries.types
+        as_bpftool = _json_of(key, source.key_size), _json_of(value, source.value_size, slot)
+        shown.append(("formatted", *as_bpftool))
+    if entries.says_more:
+        meant = _json_typed(entries.shown_key, source.key_size)
+        shown.append(("shown", meant, _json_typed(entries.shown_value, slot)))
+    for name, typed_keys, typed_values in shown:
+        texts = typed_keys or keys_text, typed_values or values_text
+        members.append(_json_entries(source.cpus, *texts, f',"{name}":', "}"))
 
     def rows(keys: bytes, values: bytes) -> list[str]:
         written = [each(keys, values) for each in members]
         return [f"{''.join(row)}}}" for row in zip(*written, strict=True)]
 
     return rows
+
+
+def _inner_maps(_keys: bytes, values: bytes) -> list[str]:
+    return [f',"inner_map_id":{number}' for (number,) in struct.iter_unpack("=I", values)]
+
+
+def _json_of(kind: TypesOf, size: int, stride: int = 0) -> formatters.Texts | None:
+    """What writes values as bpftool's JSON has them, one by one where their type asks for it."""
+    if kind.codec is None:
+        return None
+    if kind.types is None:
+        return _json_typed(kind.codec, stride or size)
+    from osmia.cli.bpftool_notation import BpftoolJson  # tables do without
+
+    if kind.is_regular and kind.codec.weight <= formatters.HEAVIEST:
+        return formatters.texts(kind.codec, BpftoolJson(), stride or size)
+
+    def write(data: Any) -> list[str]:
+        starts = range(0, len(data), stride or size)
+        return [dumps(kind.writer(bytes(data[at : at + size]))) for at in starts]
+
+    return write
 
 
 def _json_entries(

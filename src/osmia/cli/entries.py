@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from osmia.cli.formats import Formats, says_more
 from osmia.cli.json_values import typed
 from osmia.cli.output import Output, hex_list
 from osmia.cli.typed_text import print_entries, typed_text
-from osmia.engine.maps import KeyedMap, ReferenceMap
+from osmia.engine.maps import KeyedMap, MapOfMaps, ReferenceMap
 from osmia.values import Codec
+
+if TYPE_CHECKING:
+    from osmia.cli.map_json import TypesOf
 
 
 class Entries:
@@ -35,12 +40,21 @@ class Entries:
         #: Whether JSON shows what they mean beside the values.
         self.says_more = says_more(self.shown_key, self.shown_value)
 
+    @cached_property
+    def types(self) -> tuple[TypesOf, TypesOf]:
+        """What writes typed keys and values as bpftool's JSON has them."""
+        from osmia.cli.map_json import types_of  # much of types, which tables do without
+
+        return types_of(self.map, self.key_codec, self.value_codec)
+
     def describe(self, key: bytes, value: bytes) -> dict[str, Any]:
         """One entry as JSON has it: the bytes, typed values under "formatted", as bpftool has them,
         and under "shown" what these mean, if anything."""
         entry = self._entry(key, value, hex_list, hex_list)
-        formatted = self._typed(key, value, self.key_codec, self.value_codec)
-        entry |= {"formatted": formatted} if self.key_codec or self.value_codec else {}
+        if isinstance(self.map, MapOfMaps):
+            entry["inner_map_id"] = int.from_bytes(value, sys.byteorder)
+        if self.key_codec or self.value_codec:
+            entry["formatted"] = self._entry(key, value, *(each.writer for each in self.types))
         if self.says_more:
             entry["shown"] = self._typed(key, value, self.shown_key, self.shown_value)
         return entry

@@ -26,7 +26,7 @@ Texts: TypeAlias = Callable[[Buffer], list[str]]
 Cells: TypeAlias = Callable[[Buffer], list[tuple[Any, ...]]]
 
 #: Arrays of no more numbers are written out; types of more values are decoded one by one.
-_MOST_WRITTEN_OUT, _HEAVIEST = 8, 600
+_MOST_WRITTEN_OUT, HEAVIEST = 8, 600
 
 _INTEGER_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -92,7 +92,7 @@ class _Writer:
         """The text of the value at `offset`."""
         if not codec.size:
             return [self._notation.of_bytes(codec)(b"")]
-        if type(codec) is StructCodec and codec.weight <= _HEAVIEST:
+        if type(codec) is StructCodec and codec.weight <= HEAVIEST:
             return self._struct(codec, offset, outermost)
         if type(codec) is ArrayCodec:
             return self._array(codec, offset)

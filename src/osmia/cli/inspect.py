@@ -51,7 +51,9 @@ def inspect_command(
     if output.json:
         if functions:
             described["code"] = {
-                name: described_code(list_function(obj, name), opcodes=opcodes)
+                name: described_code(
+                    list_function(obj, name), opcodes=opcodes, byteorder=obj.byteorder
+                )
                 for name in functions
             }
         output.document(described)

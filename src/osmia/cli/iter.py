@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.options import Noun, Verb
+from osmia.cli.options import Deed, Noun
 from osmia.cli.sources import open_source, select_programs, set_globals
 from osmia.cli.targets import only_target, open_map
 from osmia.errors import OsmiaError
@@ -21,7 +21,7 @@ def iter_command() -> None:
     """Iterators: programs that print something of each task, map, socket, …"""
 
 
-@iter_command.command("pin", cls=Verb)
+@iter_command.command("pin", cls=Deed)
 @click.argument("file", type=_path)
 @click.argument("path", type=_path)
 @click.argument("words", nargs=-1, metavar="[map MAP]")

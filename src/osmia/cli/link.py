@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
-from typing import Any
 
 import click
 
+from osmia.cli.link_json import described_link
 from osmia.cli.listings import Description, show, takes_pins, told_program
-from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name
+from osmia.cli.options import Deed, Noun, Verb, pass_output
+from osmia.cli.output import Output
 from osmia.cli.targets import only_target, open_link, take_target
 from osmia.kernel.inventory import iterate
 from osmia.kernel.links import LinkInfo
 from osmia.kernel.sys import pins, syscall
-from osmia.object.uapi import LinkType
 
-#: What bpftool calls details that have another name here.
-_BPFTOOL_NAMES = {
-    "interface_index": "ifindex",
-    "netns_inode": "netns_ino",
-    "target_object_id": "target_obj_id",
-}
-_NAMES_BY_TYPE: dict[int, dict[str, str]] = {
-    LinkType.RAW_TRACEPOINT: {"name": "tp_name"},
-    LinkType.ITER: {"name": "target_name"},
-}
 #: What has a column of its own.
 _ELSEWHERE = ("id", "type", "prog_id", "prog_name")
 _COLUMNS = {
@@ -78,7 +66,7 @@ def described(infos: Sequence[LinkInfo]) -> list[Description]:
         cgroups, found = {}, {}
     things = []
     for info in infos:
-        thing = _described(info)
+        thing = described_link(info)
         if info.program_id:
             thing["prog_name"] = told_program(info.program_id)["name"]
         if path := cgroups.get(info.details.get("cgroup_id", 0)):
@@ -92,29 +80,13 @@ def described(infos: Sequence[LinkInfo]) -> list[Description]:
     return things
 
 
-def _described(info: LinkInfo) -> Description:
-    described: Description = {"id": info.id, "type": enum_name(info.type)}
-    if info.program_id:
-        described["prog_id"] = info.program_id
-    names = _BPFTOOL_NAMES | _NAMES_BY_TYPE.get(info.type, {})
-    for name, value in info.details.items():
-        described[names.get(name, name)] = _plain(value)
-        if name == "interface_index":
-            described["devname"] = ""
-    return described
-
-
-def _plain(value: Any) -> Any:
-    return enum_name(value) if isinstance(value, IntEnum) else value
-
-
 def _where(thing: Description) -> str:
     """The details in one cell of a table."""
     shown = {k: v for k, v in thing.items() if k not in _ELSEWHERE}
     return " ".join(f"{name}={value}" for name, value in shown.items() if value not in ("", ()))
 
 
-@link_command.command("detach", cls=Verb)
+@link_command.command("detach", cls=Deed)
 @click.argument("words", nargs=-1, metavar="LINK")
 def detach(words: tuple[str, ...]) -> None:
     """Take a link's program off its hook, whoever holds the link (where the kernel can)."""
@@ -123,7 +95,7 @@ def detach(words: tuple[str, ...]) -> None:
         syscall.link_detach(link.fileno(), what=f"detach {link.what}")
 
 
-@link_command.command("pin", cls=Verb)
+@link_command.command("pin", cls=Deed)
 @click.argument("words", nargs=-1, metavar="LINK PATH")
 def pin_link(words: tuple[str, ...]) -> None:
     """Pin LINK to a PATH in a bpffs: it stays when nobody else holds it."""

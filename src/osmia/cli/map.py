@@ -14,7 +14,7 @@ from osmia.cli.formats import Formats, says_more, taken, takes_formats
 from osmia.cli.json_values import typed
 from osmia.cli.listings import Description, show, takes_pins, told_program
 from osmia.cli.literals import parse_hex, parse_integer, parse_literal
-from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.options import Deed, Noun, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_list, note, printable
 from osmia.cli.targets import (
     Target,
@@ -27,7 +27,7 @@ from osmia.cli.targets import (
 from osmia.cli.typed_text import typed_text
 from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap
 from osmia.engine.maps.info import MapInfo
-from osmia.errors import OsmiaError
+from osmia.errors import EmptyMapError, OsmiaError
 from osmia.kernel.inventory.full_names import map_name
 from osmia.kernel.programs.info import known_program_type
 from osmia.kernel.programs.program import KernelProgram
@@ -137,10 +137,16 @@ def dump_map(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     from osmia.cli.dump import dump  # the generators of code, for this verb alone
 
     with open_map(only_target(words)) as found:
+        if output.json:
+            from osmia.cli.map_json import is_readable, told_entries  # of types
+
+            if not is_readable(found):
+                output.document(list(told_entries(found)))
+                return
         dump(Entries(_keyed(found), formats), output)
 
 
-@map_command.command("load", cls=Verb)
+@map_command.command("load", cls=Deed)
 @click.argument("words", nargs=-1, metavar="MAP FILE [any|exist|noexist]")
 @pass_output
 def load_map(output: Output, words: tuple[str, ...]) -> None:
@@ -178,6 +184,8 @@ def look_up(output: Output, words: tuple[str, ...], formats: Formats) -> None:
         key = keyed.encode_key(_data(rest, "key", keyed.key_codec, entries.shown_key))
         value = keyed.read_encoded(key)
         if value is None:
+            if output.json:
+                output.document(None)
             raise OsmiaError(f"map {found.name!r} has no such key")
         if output.json:
             output.document(entries.describe(key, value))
@@ -202,12 +210,13 @@ def next_key(output: Output, words: tuple[str, ...], formats: Formats) -> None:
         if after is None:
             raise OsmiaError(f"map {found.name!r} has no further key")
         if output.json:
-            output.document({"next_key": hex_list(after)})
+            before = hex_list(key) if key is not None else None
+            output.document({"key": before, "next_key": hex_list(after)})
         else:
             output.line(entries.key_text(after))
 
 
-@map_command.command("update", cls=Verb, context_settings=_WORDS)
+@map_command.command("update", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP key KEY value VALUE [any|exist|noexist]")
 @takes_formats
 def update(words: tuple[str, ...], formats: Formats) -> None:
@@ -240,7 +249,7 @@ def update(words: tuple[str, ...], formats: Formats) -> None:
         keyed.update(key, value, flags or 0)
 
 
-@map_command.command("delete", cls=Verb, context_settings=_WORDS)
+@map_command.command("delete", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP key KEY")
 @takes_formats
 def delete(words: tuple[str, ...], formats: Formats) -> None:
@@ -252,7 +261,7 @@ def delete(words: tuple[str, ...], formats: Formats) -> None:
         keyed.delete(_data(rest, "key", keyed.key_codec, shown))
 
 
-@map_command.command("push", cls=Verb, context_settings=_WORDS)
+@map_command.command("push", cls=Deed, context_settings=_WORDS)
 @click.argument("words", nargs=-1, metavar="MAP value VALUE")
 @takes_formats
 def push(words: tuple[str, ...], formats: Formats) -> None:
@@ -274,8 +283,7 @@ def pop(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Take the next value out of a queue or a stack, and print it."""
     with open_map(only_target(words)) as found:
         queue = _queue(found)
-        shown = _shown_value(queue, formats)
-        _print_value(output, queue.value_codec, shown, queue.pop())
+        _print_next(output, queue, queue.pop, _shown_value(queue, formats))
 
 
 @map_command.command("peek", cls=Verb, json=True)
@@ -286,8 +294,7 @@ def peek(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print the next value of a queue or a stack; it stays."""
     with open_map(only_target(words)) as found:
         queue = _queue(found)
-        shown = _shown_value(queue, formats)
-        _print_value(output, queue.value_codec, shown, queue.peek())
+        _print_next(output, queue, queue.peek, _shown_value(queue, formats))
 
 
 map_command.add_command(push, "enqueue")
@@ -313,7 +320,7 @@ def event_pipe(output: Output, words: tuple[str, ...]) -> None:
                 output.flush()
 
 
-@map_command.command("create", cls=Verb)
+@map_command.command("create", cls=Deed)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--type", "kind", required=True, help="The map's type: hash, array, lru_hash, …")
 @click.option("--key", "key_size", type=int, default=0, help="Bytes of a key.")
@@ -352,7 +359,7 @@ def create(
         held.enter_context(made).pin(path)
 
 
-@map_command.command("pin", cls=Verb)
+@map_command.command("pin", cls=Deed)
 @click.argument("words", nargs=-1, metavar="MAP PATH")
 def pin_map(words: tuple[str, ...]) -> None:
     """Pin MAP to a PATH in a bpffs; missing directories are made."""
@@ -363,7 +370,7 @@ def pin_map(words: tuple[str, ...]) -> None:
         found.pin(rest[0])
 
 
-@map_command.command("freeze", cls=Verb)
+@map_command.command("freeze", cls=Deed)
 @click.argument("words", nargs=-1, metavar="MAP")
 def freeze(words: tuple[str, ...]) -> None:
     """Make MAP read-only for user space, for ever."""
@@ -409,11 +416,24 @@ def _shown_value(found: Map, formats: Formats) -> Codec | None:
     return shown
 
 
-def _print_value(output: Output, codec: Codec | None, shown: Codec | None, value: Any) -> None:
+def _print_next(
+    output: Output, queue: QueueMap, take: Callable[[], Any], shown: Codec | None
+) -> None:
+    codec, queue.value_codec = queue.value_codec, None  # the bytes, of which nothing is lost
+    try:
+        data = take()
+    except EmptyMapError:
+        if output.json:
+            output.document(None)
+        raise
+    means_more = shown is not None and says_more(shown)
+    value = data if codec is None else codec.decode(data)
     if output.json:
-        more = {"shown": typed(shown, value)} if says_more(shown) else {}
-        output.document({"value": typed(codec, value), **more})
-    elif shown is not None and says_more(shown):
+        from osmia.cli.map_json import told_value
+
+        more = {"shown": typed(shown, value)} if means_more else {}
+        output.document({**told_value(queue, data, codec), **more})
+    elif means_more:
         output.line(printable(typed_text(shown, value)))
     else:
         output.line(printable(value.hex(" ") if isinstance(value, bytes) else str(value)))

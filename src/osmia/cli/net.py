@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from osmia.cli.listings import Description, told_program
-from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.options import Deed, Noun, Verb, pass_output
 from osmia.cli.output import Output
 from osmia.cli.targets import only_target, open_program
 from osmia.errors import OsmiaError
@@ -40,7 +40,10 @@ def list_programs(output: Output, device: str) -> None:
     ]
     traffic = [_described(each) for each in found.traffic_programs(device)]
     dissectors = [{"id": number} for number in found.flow_dissectors()]
-    netfilter = [{"prog_id": number, **place} for number, place in found.netfilter_programs()]
+    netfilter = [
+        {"pf": place["family"], "prio": place["priority"], "id": number, **place}
+        for number, place in found.netfilter_programs()
+    ]
     if output.json:
         output.document(
             [
@@ -85,7 +88,7 @@ def _described(each: object) -> Description:
     return {**described, "prog_id": each.program_id, **flags}
 
 
-@net_command.command("attach", cls=Verb)
+@net_command.command("attach", cls=Deed)
 @click.argument("hook", type=_hook, metavar="HOOK")
 @click.argument("device")
 @click.argument("words", nargs=-1, metavar="PROG")
@@ -108,7 +111,7 @@ def attach(hook: str, device: str, words: tuple[str, ...], overwrite: bool, prep
             attach_for_good(program, device, hook.removeprefix("tcx_"), first=prepend)
 
 
-@net_command.command("detach", cls=Verb)
+@net_command.command("detach", cls=Deed)
 @click.argument("hook", type=_hook, metavar="HOOK")
 @click.argument("device")
 @click.argument("words", nargs=-1, metavar="[PROG]")

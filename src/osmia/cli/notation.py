@@ -90,8 +90,6 @@ class Json(Notation):
         decode = codec.decode
         if type(codec) is BytesCodec:
             return _json_bytes
-        if type(codec) is MeantCodec and (write := _json_meant(codec)):
-            return write
         if type(codec) is StringCodec:
             return Remembered(lambda data: dumps(typed(codec, decode(data), data))).__getitem__
         if isinstance(codec, MeantCodec):
@@ -131,8 +129,6 @@ class Text(Notation):
         decode = codec.decode
         if type(codec) is BytesCodec:
             return bytes.hex
-        if type(codec) is MeantCodec and codec.kind != "plain":
-            return _often(codec, codec.initialiser)
         if type(codec) is StringCodec:
             return Remembered(lambda data: printable(inner_text(codec, decode(data)))).__getitem__
         if isinstance(codec, MeantCodec) and codec.kind != "plain":
@@ -165,26 +161,6 @@ def dumps(value: Any) -> str:
 
 def _json_float(value: float) -> str:
     return repr(value) if math.isfinite(value) else dumps(plain(value))
-
-
-def _json_meant(codec: MeantCodec) -> FromBytes | None:
-    """What `MeantCodec.json` gives, by bytes; None where that needs the value."""
-    match codec.kind:
-        case "plain" | "text":
-            return None
-        case "port" | "be":
-            return codec.initialiser
-        case "ktime":
-            decode = codec.decode
-            return lambda data: str(decode(data))
-    return _often(codec, lambda data: f'"{codec.initialiser(data)}"')
-
-
-def _often(codec: MeantCodec, write: FromBytes) -> FromBytes:
-    """`write`, whose texts are remembered where a map has the same ones often."""
-    if codec.kind in ("ipv4", "ipv6", "network", "mac", "text"):
-        return Remembered(write).__getitem__
-    return write
 
 
 def _json_bytes(data: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,23 +66,72 @@ class EngineName(click.ParamType):  # type: ignore[type-arg]  # generic since 8.
         return [CompletionItem(each) for each in names]
 
 
+class Text(click.types.StringParamType):
+    """Text of a command line: what a shell may offer for it, `completing` says."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The words that may stand here."""
+        from osmia.cli.completing import offered
+
+        return offered(ctx, param, incomplete)
+
+
+_TEXT = Text()
+
+
 class Verb(click.Command):
     """A command with the common options; `json` for one that can print JSON."""
 
     def __init__(self, *args: Any, json: bool = False, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        for each in self.params:
+            if each.type is click.STRING:
+                each.type = _TEXT
         taken = any("-p" in each.opts for each in self.params)
         self.params += common_options(json, pretty="" if taken else "-p")
 
 
+class Deed(Verb):
+    """A command that does something and prints nothing: JSON of it is `null`, as bpftool's is."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, json=True, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do it; an error prints nothing."""
+        status = super().invoke(ctx)
+        output = ctx.ensure_object(Output)
+        if output.json:
+            output.document(None)
+        return status
+
+
 class Noun(click.Group):
-    """A group of verbs about one kind of thing, which takes their common options too."""
+    """A group of verbs about one kind of thing, which takes their common options too.
+
+    `elsewhere`: verbs that are imported when they are used, as "module:command".
+    """
 
     command_class = Verb
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(
+        self, *args: Any, elsewhere: Mapping[str, str] | None = None, **settings: Any
+    ) -> None:
         super().__init__(*args, **settings)
         self.params += common_options(json=True)
+        self._elsewhere = elsewhere or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*self.commands, *self._elsewhere])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._elsewhere:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = self._elsewhere[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
 
 
 def _setting(names: list[str], attribute: str, text: str, also: str = "") -> click.Option:

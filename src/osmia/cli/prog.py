@@ -6,14 +6,10 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.code import described_code, print_code
 from osmia.cli.listings import Description, show, takes_pins, wall_clock
 from osmia.cli.literals import parse_hex
-from osmia.cli.options import Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, hex_bytes, hex_list, printable, remarks_noted
-from osmia.cli.prog_load import load_programs
-from osmia.cli.prog_profile import profile_program
-from osmia.cli.sockmaps import attach_program, detach_program
+from osmia.cli.options import Deed, Noun, Verb, pass_output
+from osmia.cli.output import Output, enum_name, hex_bytes, printable, remarks_noted
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -25,7 +21,7 @@ from osmia.cli.targets import only_target, open_program, program_infos, take_tar
 from osmia.errors import OsmiaError, VerifierError
 from osmia.files import write_whole
 from osmia.kernel.inventory.full_names import program_name
-from osmia.kernel.programs.info import ProgramInfo, native_addresses, native_lengths
+from osmia.kernel.programs.info import ProgramInfo, locked_memory
 from osmia.kernel.sys import pins
 
 _COLUMNS = {
@@ -44,7 +40,16 @@ _OPTIONAL = ("xlated", "jited", "loaded", "maps")
 _file = click.Path(path_type=Path)
 
 
-@click.group("prog", cls=Noun)
+_ELSEWHERE = {
+    "dump": "osmia.cli.prog_dump:dump",
+    "load": "osmia.cli.prog_load:load_programs",
+    "attach": "osmia.cli.sockmaps:attach_program",
+    "detach": "osmia.cli.sockmaps:detach_program",
+    "profile": "osmia.cli.prog_profile:profile_program",
+}
+
+
+@click.group("prog", cls=Noun, elsewhere=_ELSEWHERE)
 def prog_command() -> None:
     """Programs in the kernel.
 
@@ -60,6 +65,8 @@ def list_programs(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all programs; with PROG, show all about those that it names."""
     infos = program_infos(only_target(words) if words else None)
     things = list(map(describe, infos))
+    if output.json or words:
+        things = [{**thing, **_memory(thing["id"])} for thing in things]
     show(output, "program", things, _COLUMNS, only=bool(words), pins=pins, optional=_OPTIONAL)
 
 
@@ -76,6 +83,7 @@ def describe(info: ProgramInfo) -> Description:
         "gpl_compatible": info.gpl_compatible,
         "loaded_at": wall_clock(info.load_time),
         "uid": info.uid,
+        "orphaned": False,  # who is tells nothing about itself
         "bytes_xlated": info.xlated_len,
         "jited": info.jited_len > 0,
         "bytes_jited": info.jited_len,
@@ -94,67 +102,19 @@ def describe(info: ProgramInfo) -> Description:
     return described | {name: value for name, value in optional.items() if value}
 
 
-@prog_command.group("dump", cls=Noun)
-def dump() -> None:
-    """Dump a program's code: `xlated` as the verifier left it, `jited` machine code."""
+def _memory(number: int) -> Description:
+    """What the kernel keeps a program in; nothing where it does not say."""
+    from osmia.kernel.programs.program import KernelProgram
+
+    try:
+        with KernelProgram.from_id(number) as program:
+            memory = locked_memory(program.fileno())
+    except OsmiaError:
+        return {}
+    return {"bytes_memlock": memory} if memory else {}
 
 
-@dump.command("xlated", cls=Verb, json=True)
-@click.argument("words", nargs=-1, metavar="PROG")
-@click.option("-o", "--file", type=_file, help="Write the raw instructions there instead.")
-@click.option("--opcodes", is_flag=True, help="Show the instructions' bytes, too.")
-@click.option("--linum", is_flag=True, help="Show source files and line numbers, too.")
-@pass_output
-def dump_xlated(
-    output: Output, words: tuple[str, ...], file: Path | None, opcodes: bool, linum: bool
-) -> None:
-    """Dump the instructions with their source lines."""
-    from osmia.kernel.inventory.code_listing import (
-        listing,  # much to import, which other verbs do without
-    )
-
-    with open_program(only_target(words)) as program:
-        if file is not None:
-            write_whole(file, program.xlated())
-            return
-        instructions = list(listing(program))
-    if output.json:
-        output.document(described_code(instructions, opcodes=opcodes))
-    else:
-        print_code(output, instructions, opcodes=opcodes, places=linum)
-
-
-@dump.command("jited", cls=Verb, json=True)
-@click.argument("words", nargs=-1, metavar="PROG")
-@click.option("-o", "--file", type=_file, help="Write the raw machine code there instead.")
-@pass_output
-def dump_jited(output: Output, words: tuple[str, ...], file: Path | None) -> None:
-    """Dump the machine code, in hexadecimal, function by function.
-
-    `objdump -D -b binary -m i386:x86-64 FILE` disassembles what --file writes.
-    """
-    with open_program(only_target(words)) as program:
-        code = program.jited()
-        lengths, addresses = native_lengths(program.fileno()), native_addresses(program.fileno())
-    if not code:
-        raise OsmiaError("the program was not compiled: the kernel interprets it")
-    if file is not None:
-        write_whole(file, code)
-        return
-    start, functions = 0, []
-    for length, address in zip(lengths, addresses, strict=True):
-        functions.append((address, code[start : start + length]))
-        start += length
-    if output.json:
-        output.document([{"address": hex(a), "code": hex_list(c)} for a, c in functions])
-        return
-    for address, part in functions:
-        output.line(f"{address:#x}: {len(part)} bytes", "bold")
-        for offset in range(0, len(part), 16):
-            output.line(f"{offset:6x}:  {hex_bytes(part[offset : offset + 16])}")
-
-
-@prog_command.command("pin", cls=Verb)
+@prog_command.command("pin", cls=Deed)
 @click.argument("words", nargs=-1, metavar="PROG PATH")
 def pin_program(words: tuple[str, ...]) -> None:
     """Pin PROG to a PATH in a bpffs; missing directories are made."""
@@ -196,7 +156,9 @@ def run_program(
     if output.json:
         told: Description = {"retval": result.retval, "duration": result.duration_ns}
         if result.data and data_out is None:
-            told["data_out"] = hex_list(result.data)
+            told["data_out"] = list(result.data)
+        if result.ctx_data and ctx_out is None:
+            told["ctx_out"] = list(result.ctx_data)
         output.document(told)
         return
     if result.data and data_out is None and result.data != given:
@@ -280,9 +242,3 @@ def trace_log(output: Output, words: tuple[str, ...]) -> None:
                     printable(f"{line.timestamp:.6f} {line.task}-{line.pid}: {line.message}")
                 )
                 output.flush()
-
-
-prog_command.add_command(load_programs)
-prog_command.add_command(attach_program)
-prog_command.add_command(detach_program)
-prog_command.add_command(profile_program)

@@ -12,7 +12,7 @@ import click
 
 from osmia.cli.importing import open_imports, takes_imports
 from osmia.cli.legacy import takes_pin_root
-from osmia.cli.options import Verb, pass_output
+from osmia.cli.options import Deed, pass_output
 from osmia.cli.output import Output, note
 from osmia.cli.passes import chosen_passes, takes_passes
 from osmia.cli.sources import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _file = click.Path(path_type=Path)
 
 
-@click.command("load", cls=Verb)
+@click.command("load", cls=Deed)
 @click.argument("file", type=_file)
 @click.argument("path", type=_file)
 @click.option("-p", "--prog", "names", multiple=True, help="Load this program only.")

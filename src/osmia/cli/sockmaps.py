@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import click
 
-from osmia.cli.options import Verb
+from osmia.cli.options import Deed
 from osmia.cli.targets import only_target, open_map, open_program, take_target
 from osmia.kernel.sys import syscall
 from osmia.object import AttachType
@@ -17,11 +17,11 @@ _SOCKMAP_HOOKS = (
     AttachType.SK_SKB_STREAM_VERDICT,
     AttachType.SK_SKB_STREAM_PARSER,
 )
-_HOOKS = {hook.name.lower(): hook for hook in (*_SOCKMAP_HOOKS, AttachType.FLOW_DISSECTOR)}
+HOOKS = {hook.name.lower(): hook for hook in (*_SOCKMAP_HOOKS, AttachType.FLOW_DISSECTOR)}
 _METAVAR = "PROG HOOK [MAP]"
 
 
-@click.command("attach", cls=Verb)
+@click.command("attach", cls=Deed)
 @click.argument("words", nargs=-1, metavar=_METAVAR)
 def attach_program(words: tuple[str, ...]) -> None:
     """Attach PROG to a HOOK: of the sockmap MAP, or `flow_dissector` of this network namespace.
@@ -33,7 +33,7 @@ def attach_program(words: tuple[str, ...]) -> None:
     _change(words, attach=True)
 
 
-@click.command("detach", cls=Verb)
+@click.command("detach", cls=Deed)
 @click.argument("words", nargs=-1, metavar=_METAVAR)
 def detach_program(words: tuple[str, ...]) -> None:
     """Take off what `attach` attached. What is attached by a link: `osmia link detach`."""
@@ -42,9 +42,9 @@ def detach_program(words: tuple[str, ...]) -> None:
 
 def _change(words: tuple[str, ...], *, attach: bool) -> None:
     target, rest = take_target(words)
-    if not rest or rest[0] not in _HOOKS:
-        raise click.UsageError(f"give a hook behind the program: {', '.join(_HOOKS)}")
-    hook, where = _HOOKS[rest[0]], rest[1:]
+    if not rest or rest[0] not in HOOKS:
+        raise click.UsageError(f"give a hook behind the program: {', '.join(HOOKS)}")
+    hook, where = HOOKS[rest[0]], rest[1:]
     if bool(where) != (hook in _SOCKMAP_HOOKS):
         raise click.UsageError(f"{rest[0]} takes {'no' if where else 'a'} map")
     with ExitStack() as opened:

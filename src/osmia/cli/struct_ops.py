@@ -9,7 +9,7 @@ import click
 
 from osmia.btf import BTF, kernel_btf
 from osmia.cli.listings import Description, show
-from osmia.cli.options import Noun, Verb, pass_output
+from osmia.cli.options import Deed, Noun, Verb, pass_output
 from osmia.cli.output import Output, note
 from osmia.cli.sources import open_source, set_globals
 from osmia.cli.targets import Target, map_infos, only_target, open_map
@@ -56,10 +56,32 @@ def struct_ops_command() -> None:
 def list_struct_ops(output: Output, words: tuple[str, ...]) -> None:
     """List all struct_ops that are loaded, or STRUCT_OPS; `osmia map dump` shows the values."""
     infos = _infos(only_target(words) if words else None)
-    show(output, "map", list(map(_described, infos)), _COLUMNS, only=bool(words))
+    # bpftool's is a list, however few they are.
+    only = bool(words) and not output.json
+    show(output, "map", list(map(_described, infos)), _COLUMNS, only=only)
 
 
 struct_ops_command.add_command(list_struct_ops, "show")
+
+
+@struct_ops_command.command("dump", cls=Verb, json=True)
+@click.argument("words", nargs=-1, metavar="[STRUCT_OPS]")
+@pass_output
+def dump(output: Output, words: tuple[str, ...]) -> None:
+    """Print the structs of all that are loaded, or of STRUCT_OPS, with the programs in them."""
+    from osmia.cli.struct_ops_json import told_struct_ops
+
+    told = []
+    for info in _infos(only_target(words) if words else None):
+        with open_map(Target("id", str(info.id))) as ops:
+            told += told_struct_ops(ops) if isinstance(ops, KeyedMap) else []
+    if output.json:
+        output.document(told)
+        return
+    for each in told[1::2]:
+        ((name, value),) = each.items()
+        output.heading(name)
+        output.fields(value["data"])
 
 
 def _infos(target: Target | None) -> list[MapInfo]:
@@ -89,7 +111,7 @@ def _state(ops: KeyedMap) -> State | None:
     return State(number) if number in State._value2member_map_ else None
 
 
-@struct_ops_command.command("register", cls=Verb)
+@struct_ops_command.command("register", cls=Deed)
 @click.argument("file", type=_path)
 @click.argument("directory", type=_path, required=False)
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
@@ -131,7 +153,7 @@ def register(
         note(f"registered {', '.join(wanted)}")
 
 
-@struct_ops_command.command("unregister", cls=Verb)
+@struct_ops_command.command("unregister", cls=Deed)
 @click.argument("words", nargs=-1, metavar="STRUCT_OPS")
 def unregister(words: tuple[str, ...]) -> None:
     """Unregister what was registered without a link; `osmia link detach` is for the others."""

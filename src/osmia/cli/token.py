@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 import click
 
 from osmia.cli.options import Noun, Verb, pass_output
@@ -82,13 +79,13 @@ def _names(option: str, text: str) -> str:
     from osmia.kernel.sys.commands import COMMANDS
     from osmia.object.uapi import AttachType, MapType, ProgramType
 
-    kinds: Mapping[str, Iterable[Any]] = {
-        "cmds": COMMANDS,
-        "maps": MapType,
-        "progs": ProgramType,
-        "attachs": AttachType,
+    names = {
+        "cmds": [each.name for each in COMMANDS],
+        "maps": [each.name for each in MapType],
+        "progs": [each.name for each in ProgramType],
+        "attachs": [each.name for each in AttachType],
     }
-    known = ["any", *(each.name.lower() for each in kinds[option])]
+    known = ["any", *map(str.lower, names[option])]
     words = text.replace(":", ",").lower().split(",") if text else []
     for word in words:
         if word not in known and not word[:1].isdigit():

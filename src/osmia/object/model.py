@@ -378,6 +378,8 @@ class Object:
         for name, value in changes.items():
             if name not in Object.__match_args__:
                 raise TypeError(unknown_name("an Object", name, Object.__match_args__))
+            if name in _BY_NAME and not isinstance(value, dict):
+                raise _no_dict(name, value)
             setattr(made, name, value)
         return made
 
@@ -619,8 +621,17 @@ def variables(
 
 def _named(owner: str, kind: str, parts: dict[str, _Part]) -> PartsByName[_Part]:
     if not isinstance(parts, dict):
-        raise TypeError(f"an Object's {kind}s are a dict by name, not {parts!r:.80}")
+        raise _no_dict(f"{kind}s", parts)
     return PartsByName(owner, kind, parts)
+
+
+#: The fields of an Object that are dictionaries of parts.
+_BY_NAME = frozenset({"functions", "programs", "maps", "externs", "data_sections"})
+
+
+def _no_dict(parts: str, value: object) -> TypeError:
+    words = parts.replace("_", " ")
+    return TypeError(f"an Object's {words} are a dict by name, not {value!r:.80}")
 
 
 # Every open of a file that was read before makes copies: `replace` takes twice as long.

@@ -59,7 +59,7 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
     if len(content) > LARGEST:
         return False
     cache.write_if_possible(_KIND, key, content, durable=False)  # it has a checksum
-    return True
+    return os.path.exists(_place(key))  # noqa: PTH110
 
 
 def _keys(data: bytes, name: str) -> Iterator[str]:

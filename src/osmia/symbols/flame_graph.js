@@ -82,6 +82,7 @@
   }
   part("reset").addEventListener("click", () => zoom(boxes[0]));
   part("search").addEventListener("click", ask);
+  window.addEventListener("load", () => window.scrollTo(0, document.documentElement.scrollHeight));
   window.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && event.key === "f") {
       event.preventDefault();

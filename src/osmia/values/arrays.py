@@ -27,7 +27,12 @@ _ESCAPES = {
 
 
 class BytesCodec(Codec):
-    """Bytes that are just bytes, such as u8[6]: `bytes`. Sequences of small ints are accepted."""
+    """Bytes that are just bytes, such as u8[6]: `bytes`. Sequences of small ints are accepted.
+
+    `signed`: whether the type's elements have a sign, as those of signed char[6].
+    """
+
+    signed = False
 
     def _compile_decoder(self) -> Decode:
         size = self.size
@@ -75,10 +80,11 @@ class StringCodec(BytesCodec):
     """char[N]: `str` up to the first NUL. Bytes that are no UTF-8 become surrogates.
 
     `str` and shorter `bytes` are filled up with NUL; text of exactly N bytes goes without
-    one, as in C.
+    one, as in C. `by_name`: the type calls its elements something else than char.
     """
 
     exact = False
+    by_name = False
 
     def _compile_decoder(self) -> Decode:
         size = self.size

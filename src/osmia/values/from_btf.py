@@ -40,6 +40,7 @@ MAX_MEMBERS = 1 << 18
 #: Values in one decoded value: for each byte (bitfields, overlapping members), and at all.
 _WEIGHT_PER_BYTE, _LEAST_WEIGHT = 64, 1 << 16
 
+_QUALIFIERS = (types.Const, types.Volatile, types.Restrict, types.TypeTag)
 _SCALAR_SIZES = (1, 2, 4, 8)
 
 # No codec refers to its BTF: the cache lives as long as that and no longer.
@@ -161,8 +162,18 @@ class _Build:
         if isinstance(element, types.Int) and element.size == 1 and not element.is_bool:
             # Compilers mark no characters: `char` is told from the other bytes by its name.
             kind = StringCodec if element.is_char or element.name == "char" else BytesCodec
-            return kind(array.count, name, order)
+            made = kind(array.count, name, order)
+            made.signed = element.signed
+            if isinstance(made, StringCodec):
+                made.by_name = btf.kind_of(self._unqualified(array.element)) is types.Kind.TYPEDEF
+            return made
         return ArrayCodec(_without_tail(self.build(array.element)), array.count, name, order)
+
+    def _unqualified(self, type_id: int) -> int:
+        """The type without const and its like; BTF that goes in circles is refused before."""
+        while isinstance(found := self.btf.type(type_id), _QUALIFIERS):
+            type_id = found.target
+        return type_id
 
     def _composite(self, type_id: int, composite: types.Struct | types.Union) -> Codec:
         name = type_name(self.btf, type_id)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
+from osmia.arguments import names_wrong_arguments
 from osmia.engine import loaded as engine
 from osmia.engine.maps import Map
 from osmia.errors import ClosedError
@@ -102,6 +103,7 @@ class VmObject(engine.LoadedObject):
     def section_maps(self) -> Mapping[str, Any]:
         return {name: Map.over(section) for name, section in self._sections.items()}
 
+    @names_wrong_arguments
     def rebind(self, name: str, provider: Any) -> None:
         rebinder = self.rebinders.get(name)
         if self._closed or rebinder is None:

@@ -54,7 +54,7 @@ class EventMap(Map):
         self._event_codec = codec
         self._asked_for_type = False
 
-    def set_record_type(self, codec: Codec | None) -> None:
+    def _set_record_type(self, codec: Codec | None) -> None:
         """The type that programs tell; where they tell none, readers are told where to give it."""
         self._event_codec = codec
         self._asked_for_type = codec is None

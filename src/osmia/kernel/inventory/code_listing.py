@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from osmia.btf import BTF, declaration
+from osmia.btf.function_words import function_signature
 from osmia.formats.listing import ListedInstruction, Symbol, list_code
 from osmia.isa import Instruction, walk
 from osmia.isa.opcodes import CallKind, LoadKind
@@ -19,20 +20,23 @@ from osmia.object.model import SourceLine
 _CALL_BASE = "__bpf_call_base"
 
 
-def listing(program: KernelProgram) -> Iterator[ListedInstruction]:
+def listing(program: KernelProgram, *, as_bpftool: bool = False) -> Iterator[ListedInstruction]:
     """The instructions after the verifier's rewriting, named as far as the kernel tells.
 
     Names of helpers come from /proc/kallsyms: who may not see addresses there gets numbers.
+    `as_bpftool`: functions and calls of them in its words, "pc+3#bpf_prog_0a1b…_count".
     """
     code = program.xlated()
     btf = program.btf()
-    functions = _functions(program, btf)
+    functions = _functions(program, btf, function_signature if as_bpftool else _declaration)
+    names = {slot: name for slot, (name, _) in functions.items()}
+    symbol = _symbols(code, names)
     return list_code(
         code,
         sys.byteorder,
         functions={slot: declared for slot, (_, declared) in functions.items()},
         lines={line.slot: line for line in source_lines(program, btf)},
-        symbol=_symbols(code, {slot: name for slot, (name, _) in functions.items()}),
+        symbol=_compiled(program, symbol) if as_bpftool else symbol,
     )
 
 
@@ -48,13 +52,32 @@ def source_lines(program: KernelProgram, btf: BTF | None = None) -> list[SourceL
     ]
 
 
-def _functions(program: KernelProgram, btf: BTF | None) -> dict[int, tuple[str, str]]:
+def function_names(program: KernelProgram) -> dict[int, str]:
+    """The names of its functions in full, by first slot; empty without BTF."""
+    found = _functions(program, program.btf(), _declaration)
+    return {slot: name for slot, (name, _) in found.items()}
+
+
+def program_functions(program: KernelProgram, *, as_bpftool: bool = False) -> dict[int, str]:
+    """The declarations of its functions, by first slot; empty without BTF."""
+    declared = function_signature if as_bpftool else _declaration
+    found = _functions(program, program.btf(), declared)
+    return {slot: declaration for slot, (_, declaration) in found.items()}
+
+
+def _declaration(btf: BTF, type_id: int) -> str:
+    return declaration(btf, type_id, "")
+
+
+def _functions(
+    program: KernelProgram, btf: BTF | None, declared: Callable[[BTF, int], str]
+) -> dict[int, tuple[str, str]]:
     """By first slot: name and declaration of each function."""
     records, size = info.function_records(program.fileno())
     if btf is None or not size:
         return {}
     return {
-        slot: (btf.name_of(type_id), declaration(btf, type_id, ""))
+        slot: (btf.name_of(type_id), declared(btf, type_id))
         for slot, type_id in _records(records, size, "=II")
     }
 
@@ -84,6 +107,23 @@ def _symbols(code: bytes, functions: dict[int, str]) -> Symbol:
     return symbol
 
 
+def _compiled(program: KernelProgram, symbol: Symbol) -> Symbol:
+    """Calls of subprograms by distance and the name that the kernel gave their machine code."""
+    addresses = info.native_addresses(program.fileno())
+    wanted = set(addresses)
+    names = {address: name for address, name in _kernel_symbols() if address in wanted}
+
+    def named(offset: int, insn: Instruction) -> str | None:
+        if not insn.is_subprogram_call:
+            return symbol(offset, insn)
+        if not 0 <= insn.imm < len(addresses):
+            return f"pc{insn.offset or insn.imm:+d}"
+        address = addresses[insn.imm]
+        return f"pc{insn.offset:+d}#{names.get(address, hex(address))}"
+
+    return named
+
+
 def _map_name(insn: Instruction) -> str | None:
     """Maps stand in the kernel's dumps by id, whatever the instruction says."""
     if insn.src == LoadKind.MAP_FD:
@@ -108,6 +148,18 @@ def _helpers(distances: set[int]) -> dict[int, str]:
 
 def _address_of(symbol: str) -> int:
     return next((address for address, name in _kernel_symbols() if name == symbol), 0)
+
+
+def kernel_names(addresses: Iterable[int]) -> dict[int, tuple[str, str | None]]:
+    """The functions at these addresses of the kernel: each's name and module, if in one."""
+    wanted = set(addresses)
+    found: dict[int, tuple[str, str | None]] = {}
+    with Path("/proc/kallsyms").open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            address, _, name, *module = line.split()
+            if int(address, 16) in wanted:
+                found.setdefault(int(address, 16), (name, module[0][1:-1] if module else None))
+    return found
 
 
 def _kernel_symbols() -> Iterator[tuple[int, str]]:

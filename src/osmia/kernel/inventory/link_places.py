@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +56,7 @@ def cgroup_paths(numbers: Collection[int]) -> dict[int, Path]:
 def interfaces(links: Iterable[LinkInfo]) -> dict[int, Interface]:
     """By link, the interface that it is on, for those that are found on one."""
     left = {link.id: link for link in links if link.details.get("interface_index")}
+    alike = Counter(map(_xdp_place, left.values()))
     found: dict[int, list[Interface]] = {}
     for namespace, path in _namespaces():
         if not left:
@@ -62,10 +64,14 @@ def interfaces(links: Iterable[LinkInfo]) -> dict[int, Interface]:
         here = _inside(namespace, lambda: _on_interfaces(left.values()))
         for link, name in here.items():
             found.setdefault(link, []).append(Interface(name, path))
-            # By the link's own number, or in the own namespace, nothing more is to be found out.
-            if not path or left[link].type != LinkType.XDP:
+            # Of XDP only the program is told, which may be on such an index in several networks.
+            if left[link].type != LinkType.XDP or (not path and alike[_xdp_place(left[link])] == 1):
                 del left[link]
     return {link: _agreed(several) for link, several in found.items() if _one_name(several)}
+
+
+def _xdp_place(link: LinkInfo) -> tuple[int, int]:
+    return link.details["interface_index"], link.program_id
 
 
 def _one_name(several: list[Interface]) -> bool:
@@ -82,7 +88,7 @@ def _on_interfaces(links: Iterable[LinkInfo]) -> dict[int, str]:
     xdp = _xdp_programs()
     for link in links:
         index = link.details["interface_index"]
-        has = (index, link.program_id) in xdp if link.type == LinkType.XDP else _has(link, index)
+        has = _xdp_place(link) in xdp if link.type == LinkType.XDP else _has(link, index)
         with suppress(OSError):  # gone meanwhile
             if has:
                 found[link.id] = socket.if_indextoname(index)

@@ -31,6 +31,7 @@ class LinkInfo:
     `program_id` is 0 for struct_ops links. `details` depend on the type; the keys are
     `interface_index`, `attach_type`, `cgroup_id`, `netns_inode`, `map_id`, `name`,
     `path`, `function`, `functions`, `offsets`, `address`, `cookie`, `cookies`, `order`,
+    `reference_counter`, `reference_counters`,
     `pid`, `tid`, `family`, `hook`, `priority`, `flags`, `target_object_id`,
     `target_btf_id`, `missed`, `count`, `kind`: those that say something.
     """
@@ -155,16 +156,19 @@ def _uprobe_multi(fd: int, details: bytes) -> dict[str, Any]:
     count, flags, pid = struct.unpack_from("=III", details, 36)
     path = ctypes.create_string_buffer(_PATH_BYTES)
     room = min(count, _MOST_FUNCTIONS)
-    offsets, cookies = (ctypes.c_uint64 * room)(), (ctypes.c_uint64 * room)()
-    addresses = map(ctypes.addressof, (path, offsets, cookies))
-    first, second, last = addresses
+    offsets, counters, cookies = ((ctypes.c_uint64 * room)() for _ in range(3))
+    addresses = map(ctypes.addressof, (path, offsets, counters, cookies))
     try:
-        _read_with(fd, "=QQQQII", first, second, 0, last, _PATH_BYTES, room)
+        _read_with(fd, "=QQQQII", *addresses, _PATH_BYTES, room)
     except KernelError as error:
         if error.errno != errno.ENOSPC:
             raise
     told = {"path": _text(path), "count": count, "flags": flags, "offsets": tuple(offsets)}
-    return told | _if_set(pid=pid, cookies=tuple(cookies) if any(cookies) else ())
+    return told | _if_set(
+        pid=pid,
+        reference_counters=tuple(counters) if any(counters) else (),
+        cookies=tuple(cookies) if any(cookies) else (),
+    )
 
 
 def _perf_event(fd: int, details: bytes) -> dict[str, Any]:
@@ -177,8 +181,10 @@ def _perf_event(fd: int, details: bytes) -> dict[str, Any]:
             return {}
         case "uprobe" | "uretprobe":
             told = _read_with(fd, "=I4xQI", 0, *asked)
-            offset, cookie = struct.unpack_from("=IQ", told, 20)
-            return {"kind": name, "path": _text(text), "offset": offset} | _if_set(cookie=cookie)
+            offset, cookie, counter = struct.unpack_from("=IQQ", told, 20)
+            return {"kind": name, "path": _text(text), "offset": offset} | _if_set(
+                cookie=cookie, reference_counter=counter
+            )
         case "kprobe" | "kretprobe":
             told = _read_with(fd, "=I4xQI", 0, *asked)
             offset, address, missed, cookie = struct.unpack_from("=IQQQ", told, 20)

@@ -69,7 +69,7 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
     """Keep a load without options that went well, once a process for each file; what cannot be
     kept is not."""
     known = as_read(source)
-    if known is None or known.seen or not isinstance(target, KernelTarget):
+    if known is None or not isinstance(target, KernelTarget):
         return
     known.seen = True
     name = known.name or source.path.rpartition("/")[2]
@@ -96,7 +96,7 @@ def prepare_file(path: str | os.PathLike[str]) -> Kept:
     source, target = read_elf(data, place, ""), kernel_target()
     kept = recorded(source, prepare(source, target), target)
     if not store.keep(data, place.rpartition("/")[2], *kept):
-        raise NotKeptError("this kernel has no build id, or the record is too large")
+        raise NotKeptError("this kernel has no build id, or there is no room for the record")
     return kept
 
 

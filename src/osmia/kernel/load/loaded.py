@@ -62,6 +62,7 @@ class KernelObject(engine.LoadedObject):
             for program in programs.values():
                 program.usdt_specs = specs
 
+    @names_wrong_arguments
     def clone(
         self,
         program: str,

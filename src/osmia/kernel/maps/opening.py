@@ -208,7 +208,7 @@ def _opened(found: Any) -> Any:  # a Map, of the class for its type
     """A map that others made: a buffer's records get their type, which programs tell."""
     if found.type in (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY):
         if found.event_codec is None:
-            found.set_record_type(_record_codec(found))
+            found._set_record_type(_record_codec(found))
     elif found.type == MapType.USER_RINGBUF and found.record_codec is None:
         found.record_codec = _record_codec(found)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from pathlib import Path
 
 from osmia.errors import BpfPermissionError
 from osmia.kernel.sys import syscall
@@ -94,6 +95,17 @@ def translated_code(fd: int) -> bytes:
 def native_code(fd: int) -> bytes:
     """The machine code of the program and its subprograms, one after the other."""
     return _dump(fd, "jited_prog_insns", "jited_prog_len", 1)
+
+
+def locked_memory(fd: int) -> int:
+    """Bytes of kernel memory that the program's instructions take (since 4.10); 0 where the
+    kernel does not say."""
+    try:
+        with Path(f"/proc/self/fdinfo/{fd}").open(encoding="ascii") as lines:
+            told = next((line for line in lines if line.startswith("memlock:")), "memlock: 0")
+    except OSError:
+        return 0
+    return int(told.partition(":")[2])
 
 
 def native_lengths(fd: int) -> tuple[int, ...]:
