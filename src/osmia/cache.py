@@ -3,7 +3,8 @@
 It is used only when nobody else could have put something there: the directory and those
 above it belong to this user or root, and no one else may write to them. Otherwise (sudo
 with another user's HOME, a read-only home) a temporary directory takes its place until
-the process ends. So it does with OSMIA_CACHE=off in the environment.
+the process ends. OSMIA_CACHE in the environment names another directory; `off`, or nothing at all,
+keeps nothing for later processes.
 """
 
 from __future__ import annotations
@@ -137,26 +138,31 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def _places() -> tuple[str, str]:
-    if os.environ.get("OSMIA_CACHE") == "off":
-        return "", ""
-    return os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    """The directory that is for osmia alone and the one with it in it; "" where there is none."""
+    named = os.environ.get("OSMIA_CACHE")
+    if named is not None:
+        return "" if named == "off" else named, ""
+    base, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    if base.startswith("/"):
+        return f"{base}/osmia", ""
+    return "", home
 
 
-#: By values of the environment variables.
+#: By what the environment variables say.
 _private_roots: dict[tuple[str, str], str | None] = {}
 
 
-def _private_root(xdg_cache_home: str, home: str) -> str | None:
-    """osmia's cache directory for these values of the environment variables, if it is safe."""
-    asked = (xdg_cache_home, home)
+def _private_root(named: str, home: str) -> str | None:
+    """osmia's cache directory, if it is safe: the one that is named, or that in `home`."""
+    asked = (named, home)
     if asked not in _private_roots:
-        _private_roots[asked] = _checked_root(xdg_cache_home, home)
+        _private_roots[asked] = _checked_root(named, home)
     return _private_roots[asked]
 
 
-def _checked_root(xdg_cache_home: str, home: str) -> str | None:
-    if xdg_cache_home.startswith("/"):
-        place = f"{xdg_cache_home}/osmia"
+def _checked_root(named: str, home: str) -> str | None:
+    if named.startswith("/"):
+        place = named
     elif home.startswith("/") and os.path.isdir(home):  # noqa: PTH112
         place = f"{home}/.cache/osmia"
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import osmia
-from osmia import cache
+from osmia import build_ids, cache
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.replayed import ReplayedObject
 from osmia.object import declaration_tags, map_attributes
@@ -215,7 +215,7 @@ def test_another_kernel_counts_where_its_types_were_asked(
     forget()
     assert is_unread(osmia.open(path))
     forget()
-    monkeypatch.setattr(identities, "_build_id", lambda: "another")
+    monkeypatch.setitem(build_ids._known, "kernel", "another")
     assert not is_unread(osmia.open(path))
 
 
@@ -260,7 +260,7 @@ def _replace(path: Path) -> None:
 def test_modules_are_told_by_name_inode_and_boot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identities, "kernel_identity", lambda: "kernel")
+    monkeypatch.setitem(build_ids._known, "kernel", "kernel")
     boot, types = tmp_path / "boot", tmp_path / "types"
     boot.write_text("one")
     types.mkdir()
@@ -284,7 +284,7 @@ def test_modules_are_told_by_name_inode_and_boot(
 def test_another_kernel_does_not_count_where_nothing_was_asked(
     again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identities, "_build_id", lambda: "another")
+    monkeypatch.setitem(build_ids._known, "kernel", "another")
     assert is_replayed(again())
 
 
@@ -364,11 +364,10 @@ def test_types_that_are_mounted_over_the_kernel_s_are_not_its_build_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "vmlinux").write_bytes(b"other types")
-    monkeypatch.setattr(identities, "_TYPES", str(tmp_path))
-    assert identities.kernel_identity() == ""
-    monkeypatch.setattr(identities, "_known", {})
-    monkeypatch.setattr(identities, "_TYPES", str(tmp_path / "nothing"))
-    assert identities.kernel_identity() == ""
+    for types in (tmp_path / "vmlinux", tmp_path / "nothing"):
+        monkeypatch.setattr(build_ids, "_known", {})
+        monkeypatch.setattr(build_ids, "_TYPES", str(types))
+        assert build_ids.kernel_build_id() == ""
 
 
 def test_a_file_whose_name_is_no_text_is_kept_too(small: Path, forget: Forget) -> None:

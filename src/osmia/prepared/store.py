@@ -12,7 +12,8 @@ import os
 import stat
 
 from osmia import cache
-from osmia.prepared.identities import kernel_identity, modules_identity, own_identity
+from osmia.build_ids import kernel_build_id
+from osmia.prepared.identities import modules_identity, own_identity
 from osmia.prepared.record import LARGEST, Record, blake2b, packed, unpacked
 
 # The name that type checkers know; `typing` is dear.
@@ -46,7 +47,7 @@ def has(data: bytes, name: str) -> bool:
 def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = "") -> bool:
     """Keep the record for what it holds for; whether that can be done. `modules` is the
     identity that they had when they were asked."""
-    key, kernel = _key(data, name), kernel_identity()
+    key, kernel = _key(data, name), kernel_build_id()
     if not cache.lasts() or (holds_for != ANY_KERNEL and not kernel):
         return False
     if holds_for == THIS_KERNEL:
@@ -66,7 +67,7 @@ def _keys(data: bytes, name: str) -> Iterator[str]:
     """All that a record may be kept under, made as they are asked for."""
     key = _key(data, name)
     yield key
-    if kernel := kernel_identity():
+    if kernel := kernel_build_id():
         yield f"{key}-{kernel}"
     if modules := modules_identity():
         yield f"{key}-{modules}"
