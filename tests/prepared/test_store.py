@@ -68,6 +68,18 @@ def test_another_name(again: Callable[[], Object], small: Path, forget: Forget) 
         assert bpf.name == "other"
 
 
+def test_the_file_s_own_name_that_is_given(
+    again: Callable[[], Object], small: Path, forget: Forget
+) -> None:
+    """An Object has the file's name up to its first dot, and all of a name that is given."""
+    again()
+    for source in (small, small.read_bytes()):
+        forget()
+        with osmia.open(source, name=small.name).load() as bpf:
+            assert bpf.name == small.name
+    assert is_replayed(again())
+
+
 def test_an_edit_of_data(again: Callable[[], Object]) -> None:
     obj = again()
     obj.data["limit"] = 3

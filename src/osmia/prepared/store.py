@@ -26,9 +26,15 @@ _KIND = "prepared"
 ANY_KERNEL, THIS_KERNEL, THIS_BOOT = "any kernel", "this kernel", "this boot and its modules"
 
 
+def called(name: str, path: str) -> str:
+    """How keys tell by which name a file is opened: one that is given, or the file's own, of
+    which the Object's is only the beginning."""
+    return f"given {name}" if name else f"file {path.rpartition('/')[2]}"
+
+
 def find(data: bytes, name: str) -> Record | None:
-    """The record of loads of the file with these bytes, opened by this name; None: there is none
-    that holds here."""
+    """The record of loads of the file with these bytes, opened by this name (see `called`);
+    None: there is none that holds here."""
     if not cache.lasts():
         return None
     for each in _keys(data, name):

@@ -72,7 +72,7 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
     if known is None or not isinstance(target, KernelTarget):
         return
     known.seen = True
-    name = known.name or source.path.rpartition("/")[2]
+    name = store.called(known.name, source.path)
     if not cache.lasts() or store.has(known.data, name):
         return
     try:
@@ -95,7 +95,7 @@ def prepare_file(path: str | os.PathLike[str]) -> Kept:
     data = Path(place).read_bytes()
     source, target = read_elf(data, place, ""), kernel_target()
     kept = recorded(source, prepare(source, target), target)
-    if not store.keep(data, place.rpartition("/")[2], *kept):
+    if not store.keep(data, store.called("", place), *kept):
         raise NotKeptError("this kernel has no build id, or there is no room for the record")
     return kept
 
