@@ -14,6 +14,7 @@ import pytest
 
 import osmia
 from osmia import cache
+from osmia.kernel.load.keeping import NotKeptError, prepare_file
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.replayed import ReplayedObject
 from osmia.object import declaration_tags, map_attributes
@@ -352,6 +353,40 @@ def test_a_link_is_not_followed(again: Callable[[], Object], kept: Path, tmp_pat
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     assert not is_unread(again())
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/nothing")])
+def test_what_is_no_file_is_not_waited_for_and_replaced_if_it_can_be(
+    put: Callable[[Path], None], again: Callable[[], Object], kept: Path
+) -> None:
+    (path,) = kept.iterdir()
+    path.unlink()
+    put(path)
+    assert not is_replayed(again())
+    assert is_replayed(again()) == (not path.is_dir())
+    assert [*kept.iterdir()] == [path]
+
+
+def test_a_link_s_file_is_not_written_to(
+    again: Callable[[], Object], kept: Path, tmp_path: Path
+) -> None:
+    (path,) = kept.iterdir()
+    path.unlink()
+    other = tmp_path / "precious"
+    other.write_bytes(b"mine")
+    path.symlink_to(other)
+    assert not is_replayed(again())
+    assert is_replayed(again())
+    assert other.read_bytes() == b"mine"
+
+
+def test_nothing_is_kept_where_others_can_write(small: Path, forget: Forget, kept: Path) -> None:
+    kept.mkdir(parents=True)
+    kept.chmod(0o777)
+    osmia.open(small).load().close()
+    with pytest.raises(NotKeptError):
+        prepare_file(small)
+    assert not [*kept.iterdir()]
 
 
 def test_nothing_is_kept_without_a_cache(

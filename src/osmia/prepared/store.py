@@ -46,7 +46,7 @@ def find(data: bytes, name: str) -> Record | None:
 
 def has(data: bytes, name: str) -> bool:
     """Whether there is a file for it, as cheaply as that can be told."""
-    return any(os.path.exists(_place(each)) for each in _keys(data, name))  # noqa: PTH110
+    return any(_is_taken(_place(each)) for each in _keys(data, name))
 
 
 def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = "") -> bool:
@@ -64,8 +64,13 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
     content = packed(record, key)
     if len(content) > LARGEST:
         return False
+    path = _place(key)
+    if not _is_taken(path):
+        if os.path.isdir(os.path.dirname(path)) and not _is_private(path):  # noqa: PTH112, PTH120
+            return False
+        _remove(path)  # a link would be followed, a pipe waited for
     cache.write_if_possible(_KIND, key, content, durable=False)  # it has a checksum
-    return os.path.exists(_place(key))  # noqa: PTH110
+    return _is_taken(path)
 
 
 def _keys(data: bytes, name: str) -> Iterator[str]:
@@ -104,23 +109,41 @@ def _remove(path: str) -> None:
         return
 
 
+def _is_taken(path: str) -> bool:
+    """Whether what has this name is what loads would read, as far as its looks tell."""
+    try:
+        return _is_private(path) and _is_own_file(os.lstat(path))
+    except OSError:
+        return False
+
+
+def _is_private(path: str) -> bool:
+    """Whether only this user can change what is in the file's folder."""
+    return _is_own(os.stat(os.path.dirname(path)))  # noqa: PTH116, PTH120
+
+
 def _contents(path: str) -> bytes | None:
     """The bytes of a file that only this user can change, in a folder that only they can."""
     try:
-        if not _is_own(os.stat(os.path.dirname(path))):  # noqa: PTH116, PTH120
+        if not _is_private(path):
             return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # A pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or not _is_own(status) or status.st_size > LARGEST:
+        if not _is_own_file(status):
             return None
         return _read_all(descriptor, status.st_size)
     except OSError:
         return None
     finally:
         os.close(descriptor)
+
+
+def _is_own_file(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and _is_own(status) and status.st_size <= LARGEST
 
 
 def _is_own(status: os.stat_result) -> bool:
