@@ -66,7 +66,7 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
         return False
     path = _place(key)
     if not _is_taken(path):
-        if os.path.isdir(os.path.dirname(path)) and not _is_private(path):  # noqa: PTH112, PTH120
+        if not _may_be_private(path):
             return False
         _remove(path)  # a link would be followed, a pipe waited for
     cache.write_if_possible(_KIND, key, content, durable=False)  # it has a checksum
@@ -120,6 +120,16 @@ def _is_taken(path: str) -> bool:
 def _is_private(path: str) -> bool:
     """Whether only this user can change what is in the file's folder."""
     return _is_own(os.stat(os.path.dirname(path)))  # noqa: PTH116, PTH120
+
+
+def _may_be_private(path: str) -> bool:
+    """The same, of a folder that need not be there yet."""
+    try:
+        return _is_private(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _contents(path: str) -> bytes | None:

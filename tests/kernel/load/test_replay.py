@@ -14,7 +14,7 @@ import pytest
 import osmia
 from osmia.errors import ClosedError, VerifierError
 from osmia.formats import open as reader
-from osmia.kernel.load import replay
+from osmia.kernel.load import keeping, replay
 from osmia.kernel.load.adopting import AdoptedObject
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.replayed import ReplayedObject
@@ -174,6 +174,22 @@ def vars_of(obj: Any) -> Any:
     held = held_by(obj)
     assert held is not None
     return held
+
+
+def test_an_interrupt_while_a_load_is_kept_leaves_nothing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(reader, "_remembered", {})
+    monkeypatch.setattr(keeping, "recorded", interrupted)
+    obj, before = osmia.open(path), descriptors()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        obj.load()
+    assert raised.traceback  # whose frames hold what was loaded
+    assert descriptors() == before
 
 
 def test_a_refusal_is_explained_as_ever(

