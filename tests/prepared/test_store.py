@@ -399,6 +399,17 @@ def test_nothing_is_kept_without_a_cache(
     assert not [*kept.glob("*")]
 
 
+def test_what_an_image_has_is_taken_where_nothing_can_be_written(
+    again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with a read-only root, whose image was prepared."""
+    again()
+    monkeypatch.setattr(cache, "_private_roots", {})
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    assert cache.root() is None
+    assert is_replayed(again())
+
+
 def test_processes_that_load_at_once_keep_one(small: Path, kept: Path) -> None:
     code = f"import osmia; osmia.open({str(small)!r}).load().close()"
     running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]

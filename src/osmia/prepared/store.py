@@ -35,7 +35,7 @@ def called(name: str, path: str) -> str:
 def find(data: bytes, name: str) -> Record | None:
     """The record of loads of the file with these bytes, opened by this name (see `called`);
     None: there is none that holds here."""
-    if not cache.lasts():
+    if cache.readable_root() is None:
         return None
     for each in _keys(data, name):
         record = _read(each)
@@ -99,7 +99,7 @@ def _read(key: str) -> Record | None:
 
 
 def _place(key: str) -> str:
-    return f"{cache.root()}/{_KIND}/{key}"
+    return f"{cache.readable_root()}/{_KIND}/{key}"
 
 
 def _remove(path: str) -> None:
