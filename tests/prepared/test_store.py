@@ -199,6 +199,19 @@ def test_sources_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert identities._sources() == installed != before
 
 
+def test_nothing_is_kept_where_osmia_has_no_files(
+    small: Path, forget: Forget, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is imported from an archive, or frozen into a program."""
+    monkeypatch.setattr(identities, "_PACKAGE", "/nothing/osmia.zip/osmia")
+    for _ in range(2):
+        forget()
+        assert not is_replayed(osmia.open(small))
+    with pytest.raises(NotKeptError, match="archive"):
+        prepare_file(small)
+    assert not [*kept.glob("*")]
+
+
 def test_a_machine_of_another_page_size(
     again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ def called(name: str, path: str) -> str:
 def find(data: bytes, name: str) -> Record | None:
     """The record of loads of the file with these bytes, opened by this name (see `called`);
     None: there is none that holds here."""
-    if cache.readable_root() is None:
+    if cache.readable_root() is None or not own_identity():
         return None
     for each in _keys(data, name):
         record = _read(each)
@@ -53,7 +53,7 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
     """Keep the record for what it holds for; whether that can be done. `modules` is the
     identity that they had when they were asked."""
     key, kernel = _key(data, name), kernel_identity()
-    if not cache.lasts() or (holds_for != ANY_KERNEL and not kernel):
+    if not (cache.lasts() and own_identity()) or (holds_for != ANY_KERNEL and not kernel):
         return False
     if holds_for == THIS_KERNEL:
         key = f"{key}-{kernel}"

@@ -53,6 +53,11 @@ _TO_MAPS = (RelocationKind.MAP, RelocationKind.DATA)
 _TO_TYPES = (RelocationKind.KERNEL_FUNCTION, RelocationKind.KERNEL_VARIABLE)
 
 
+_NO_PLACE = (
+    "this kernel has no build id, osmia runs from an archive, or there is no room for the record"
+)
+
+
 class NotKeptError(OsmiaError):
     """A load depends on what is not in a record's key, or does more than records say."""
 
@@ -96,7 +101,7 @@ def prepare_file(path: str | os.PathLike[str]) -> Kept:
     source, target = read_elf(data, place, ""), kernel_target()
     kept = recorded(source, prepare(source, target), target)
     if not store.keep(data, store.called("", place), *kept):
-        raise NotKeptError("this kernel has no build id, or there is no room for the record")
+        raise NotKeptError(_NO_PLACE)
     return kept
 
 
