@@ -266,6 +266,24 @@ def test_other_modules_count_where_modules_were_searched(
 
 
 @pytest.mark.slow
+def test_a_module_that_comes_between_open_and_load_counts(
+    tmp_path: Path, forget: Forget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "core.bpf.o"
+    path.write_bytes(compile_source(MODULE_SOURCE).data)
+    osmia.open(path).load().close()
+    forget()
+    obj = osmia.open(path)
+    with obj.load() as bpf:
+        kind: type = type(bpf)
+        assert kind is ReplayedObject
+    assert is_unread(obj)
+    monkeypatch.setattr(identities, "_BOOT", "/proc/version")
+    with obj.load() as bpf:
+        assert type(bpf) is KernelObject
+
+
+@pytest.mark.slow
 def test_a_module_that_comes_during_a_load_leaves_it_unkept(
     tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,9 +51,9 @@ def open_object(
         )
         return made
     data, path, name = given
-    record = store.find(data, store.called(name, path)) if _may_be_kept(data, path, name) else None
-    if record is not None:
-        made = unread(Held(data, path, name, record))
+    found = store.find(data, store.called(name, path)) if _may_be_kept(data, path, name) else None
+    if found is not None:
+        made = unread(Held(data, path, name, *found))
     else:
         made = _reader().read_elf(data, path, name)
     return made

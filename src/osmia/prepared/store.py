@@ -32,21 +32,21 @@ def called(name: str, path: str) -> str:
     return f"given {name}" if name else f"file {path.rpartition('/')[2]}"
 
 
-def find(data: bytes, name: str) -> Record | None:
-    """The record of loads of the file with these bytes, opened by this name (see `called`);
-    None: there is none that holds here."""
+def find(data: bytes, name: str) -> tuple[Record, str] | None:
+    """The record of loads of the file with these bytes, opened by this name (see `called`), and
+    the identity of the modules with which alone it holds, or "". None: there is none here."""
     if cache.readable_root() is None or not own_identity():
         return None
-    for each in _keys(data, name):
+    for each, modules in _keys(data, name):
         record = _read(each)
         if record is not None:
-            return record
+            return record, modules
     return None
 
 
 def has(data: bytes, name: str) -> bool:
     """Whether there is a file for it, as cheaply as that can be told."""
-    return any(_is_taken(_place(each)) for each in _keys(data, name))
+    return any(_is_taken(_place(each)) for each, _ in _keys(data, name))
 
 
 def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = "") -> bool:
@@ -73,14 +73,15 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
     return _is_taken(path)
 
 
-def _keys(data: bytes, name: str) -> Iterator[str]:
-    """All that a record may be kept under, made as they are asked for."""
+def _keys(data: bytes, name: str) -> Iterator[tuple[str, str]]:
+    """All that a record may be kept under, made as they are asked for, and the identity of modules
+    that is in it."""
     key = _key(data, name)
-    yield key
+    yield key, ""
     if kernel := kernel_identity():
-        yield f"{key}-{kernel}"
+        yield f"{key}-{kernel}", ""
     if modules := modules_identity():
-        yield f"{key}-{modules}"
+        yield f"{key}-{modules}", modules
 
 
 def _read(key: str) -> Record | None:
