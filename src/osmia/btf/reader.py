@@ -145,8 +145,15 @@ class BTF:
         self._unchecked = 0
         return found
 
-    @cached_property
+    @property
     def _partial(self) -> PartialIndex:
+        # One for all threads: `_positions` are its own, and grow with it.
+        known: PartialIndex | None = self.__dict__.get("_index")
+        if known is None:
+            known = self.__dict__.setdefault("_index", self._make_index())
+        return known
+
+    def _make_index(self) -> PartialIndex:
         from osmia.btf.index_cache import IndexFile
         from osmia.btf.partial_index import PartialIndex
         from osmia.btf.record_search import RecordSearch

@@ -7,7 +7,6 @@ import importlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from typing import TYPE_CHECKING
@@ -270,7 +269,7 @@ def _forget_output() -> None:
 def _report(error: Exception, output: Output) -> int:
     """Say on stderr what went wrong, in a line; the exit status."""
     if output.verbose and not isinstance(error, _TOLD_WHOLE):
-        traceback.print_exception(error, file=sys.stderr)
+        _print_traceback(error)
     match error:
         case click.exceptions.NoArgsIsHelpError():
             error.show()
@@ -299,9 +298,15 @@ def _report(error: Exception, output: Output) -> int:
             _complain(str(error), output)
         case _:
             if not output.verbose:
-                traceback.print_exception(error, file=sys.stderr)
+                _print_traceback(error)
             _complain(f"this should not happen: {type(error).__name__}: {error}", output)
     return 1
+
+
+def _print_traceback(error: Exception) -> None:
+    import traceback  # which few commands need
+
+    traceback.print_exception(error, file=sys.stderr)
 
 
 def _complain(message: str, output: Output) -> None:

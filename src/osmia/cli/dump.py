@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 #: Entries that are written at a time, and how many bytes of keys and values they may have.
 _BLOCK_ENTRIES, _BLOCK_BYTES = 2048, 256 << 10
 
-#: Characters of a byte in bpftool's JSON ("0x1f",), and in a table (1f and a blank).
-_JSON_BYTE, _HEX_BYTE = 7, 3
+#: A byte in bpftool's JSON, where its digits are in that, and its width in a table ("1f ").
+_JSON_BYTE, _FIRST_DIGIT, _HEX_BYTE = b'"0x00",', 3, 3
 
 #: Of packed keys and values: what to print.
 _Rows: TypeAlias = Callable[[bytes, bytes], list[Any]]
@@ -164,12 +164,16 @@ def _json_typed(codec: Codec | None, stride: int) -> formatters.Texts | None:
 
 def _json_bytes(size: int, stride: int = 0) -> formatters.Texts:
     """What writes values as bpftool does: ["0x0a","0xff"]."""
-    step, length = _JSON_BYTE * (stride or size), _JSON_BYTE * size - len('","0x')
+    step, length = len(_JSON_BYTE) * (stride or size), len(_JSON_BYTE) * size - 1
 
     def write(data: Any) -> list[str]:
-        text = data.hex("_").replace("_", '","0x')
-        starts = range(0, len(data) * _JSON_BYTE, step)
-        return [f'["0x{text[at : at + length]}"]' for at in starts]
+        # All bytes at once: the digits are put between what is the same for every byte.
+        digits = data.hex().encode()
+        written = bytearray(_JSON_BYTE * len(data))
+        written[_FIRST_DIGIT :: len(_JSON_BYTE)] = digits[::2]
+        written[_FIRST_DIGIT + 1 :: len(_JSON_BYTE)] = digits[1::2]
+        text = written.decode()
+        return [f"[{text[at : at + length]}]" for at in range(0, len(text), step)]
 
     return write
 

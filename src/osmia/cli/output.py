@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,7 +78,7 @@ class Output:
         without what would move the terminal's cursor."""
         from osmia.cli.tables import Table
 
-        limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        limit = _columns() if sys.stdout.isatty() else None
         style = _style if self.styled else None
         names = list(map(printable, columns))
         table = Table(names, limit=limit, optional=optional, style=style)
@@ -143,7 +141,16 @@ def enum_name(value: object) -> str:
     return value.name.lower() if isinstance(value, IntEnum) else str(value)
 
 
+def _columns() -> int:
+    """Of the terminal."""
+    import shutil  # with what compresses archives
+
+    return shutil.get_terminal_size().columns
+
+
 def _json(value: object, *, pretty: bool = False) -> str:
+    import json
+
     from osmia.cli.json_values import plain  # of the values' types, which text does without
 
     indent, separators = (4, None) if pretty else (None, (",", ":"))

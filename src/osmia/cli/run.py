@@ -35,6 +35,7 @@ from osmia.object import MapType, Object
 
 if TYPE_CHECKING:
     from osmia.cli.event_files import EventFile, Place
+    from osmia.engine.link import Link
 
 _file = click.Path(path_type=Path)
 _seconds = click.FloatRange(0)
@@ -248,26 +249,33 @@ def _run_attached(
     ended_by: Ended | None = None
     with ExitStack() as attached:
         links = attach_all(loaded, places, attached)
-        readable = iterators(links)
-        for iterator in readable:
-            for line in iterator:
-                if output.json:
-                    output.record({"line": line})
-                else:
-                    output.line(printable(line.expandtabs()))
-        if len(readable) == len(links):
-            return
-        for link in links:
-            note(f"attached {link.what}")
-        if duration is None:
-            note("Ctrl-C ends")
         try:
-            watcher.watch(duration)
+            _watch_attached(output, links, watcher, duration)
         except Ended as ended:
             ended_by = ended
     watcher.drain()
     if ended_by is not None:
         raise ended_by
+
+
+def _watch_attached(
+    output: Output, links: list[Link], watcher: Watcher, duration: float | None
+) -> None:
+    """Print what iterators have; then, where other programs are attached, what these say."""
+    readable = iterators(links)
+    for iterator in readable:
+        for line in iterator:
+            if output.json:
+                output.record({"line": line})
+            else:
+                output.line(printable(line.expandtabs()))
+    if len(readable) == len(links):
+        return
+    for link in links:
+        note(f"attached {link.what}")
+    if duration is None:
+        note("Ctrl-C ends")
+    watcher.watch(duration)
 
 
 def _event_types(given_types: tuple[str, ...]) -> dict[str, str]:

@@ -284,6 +284,7 @@ ELSEWHERE = {
     "fileno": "what the vm lacks: test_lacks.py",
     "pin": "what the vm lacks: test_lacks.py",
     "unpin": "what the vm lacks: test_lacks.py",
+    "set_record_type": "of maps that the kernel opens: test_record_types.py",
     "to_numpy": "of events: test_streams.py",
 }
 

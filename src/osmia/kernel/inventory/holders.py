@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Literal
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.paths import Path, text_of
 from osmia.records import dataclass
 
 Kind = Literal["program", "map", "link", "btf"]
@@ -40,11 +40,11 @@ def processes() -> dict[tuple[Kind, int], list[Process]]:
     One walk through /proc: ids are in fdinfo since 4.13 (programs, maps) and 5.8 (links).
     """
     found: dict[tuple[Kind, int], list[Process]] = defaultdict(list)
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdigit():
-            held = set(_held_by(directory))
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if name.isdigit():
+            held = set(_held_by(f"/proc/{name}"))
             if held:
-                process = Process(int(directory.name), _name_of(directory))
+                process = Process(int(name), _name_of(f"/proc/{name}"))
                 for thing in held:
                     found[thing].append(process)
     return dict(found)
@@ -66,29 +66,29 @@ def pinned() -> dict[tuple[Kind, int], list[Path]]:
 def _pinned_at(path: Path) -> tuple[Kind, int] | None:
     try:
         with FileDescriptor(syscall.obj_get(os.fspath(path)), f"pin '{path}'") as fd:
-            return _identify(Path("/proc/self"), str(fd.fileno()))
+            return _identify("/proc/self", str(fd.fileno()))
     except KernelError:  # removed meanwhile, or of no kind that is pinned: maps.debug
         return None
 
 
-def _held_by(process: Path) -> Iterator[tuple[Kind, int]]:
+def _held_by(process: str) -> Iterator[tuple[Kind, int]]:
     try:
-        descriptors = list((process / "fd").iterdir())
+        descriptors = os.listdir(f"{process}/fd")  # noqa: PTH208
     except OSError:  # ended meanwhile, or somebody else's
         return
     for descriptor in descriptors:
-        thing = _identify(process, descriptor.name)
+        thing = _identify(process, descriptor)
         if thing is not None:
             yield thing
 
 
-def _identify(process: Path, descriptor: str) -> tuple[Kind, int] | None:
+def _identify(process: str, descriptor: str) -> tuple[Kind, int] | None:
     try:
-        known = _KINDS.get(str((process / "fd" / descriptor).readlink()))
+        known = _KINDS.get(os.readlink(f"{process}/fd/{descriptor}"))  # noqa: PTH115
         if known is None:
             return None
         kind, field = known
-        for line in (process / "fdinfo" / descriptor).read_text("utf-8").splitlines():
+        for line in text_of(f"{process}/fdinfo/{descriptor}").splitlines():
             name, _, value = line.partition(":")
             if name == field:
                 return kind, int(value)
@@ -97,8 +97,9 @@ def _identify(process: Path, descriptor: str) -> tuple[Kind, int] | None:
     return None
 
 
-def _name_of(process: Path) -> str:
+def _name_of(process: str) -> str:
     try:
-        return (process / "comm").read_text("utf-8", "replace").rstrip("\n")
+        name = text_of(f"{process}/comm").rstrip("\n")
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     except OSError:
         return ""
