@@ -111,6 +111,13 @@ def lasts() -> bool:
 def root() -> str | None:
     """The directory that later processes find what is stored in; None where there is none that
     is safe."""
+    place = readable_root()
+    return place if place in _writable else None
+
+
+def readable_root() -> str | None:
+    """The same, or the one that an earlier process has filled, where nothing more can be stored:
+    in a container whose image is read-only."""
     return _private_root(*_places())
 
 
@@ -150,6 +157,8 @@ def _places() -> tuple[str, str]:
 
 #: By what the environment variables say.
 _private_roots: dict[tuple[str, str], str | None] = {}
+#: Those of them that something can be stored in.
+_writable: set[str | None] = set()
 
 
 def _private_root(named: str, home: str) -> str | None:
@@ -172,10 +181,16 @@ def _checked_root(named: str, home: str) -> str | None:
             from pathlib import Path
 
             Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
-        usable = is_private(place) and os.access(place, os.W_OK)
+        usable = is_private(place)
     except OSError:
         usable = False
-    return place if usable else None
+    if not usable:
+        return None
+    if os.access(place, os.W_OK):
+        _writable.add(place)
+    else:
+        _writable.discard(place)
+    return place
 
 
 _made_temporary: list[Path] = []

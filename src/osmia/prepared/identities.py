@@ -22,28 +22,33 @@ _known: dict[str, str] = {}
 
 
 def own_identity() -> str:
-    """Of osmia and the machine, in this process."""
+    """Of osmia and the machine, in this process; "" where osmia's files are in an archive, or
+    frozen into a program, and nobody lists them."""
     if "identity" not in _known:
         machine = f"{sys.byteorder} {os.uname().machine} {os.sysconf('SC_PAGE_SIZE')}"
-        _known["identity"] = f"{__version__} {_sources()} {machine}"
+        sources = _sources()
+        _known["identity"] = f"{__version__} {sources} {machine}" if sources else ""
     return _known["identity"]
 
 
 def _sources() -> str:
     """A digest of osmia's code: of the installer's list, which has the contents' digests, or of
-    the sizes and times of the files that make records."""
+    the sizes and times of the files that make records; "" without files."""
     try:
         with open(f"{_PACKAGE}-{__version__}.dist-info/RECORD", "rb", buffering=0) as file:  # noqa: PTH123
             return blake2b(file.read(), digest_size=16).hexdigest()
     except OSError:
         pass
     seen = []
-    for folder in _SOURCES:
-        with os.scandir(f"{_PACKAGE}/{folder}") as entries:
-            for each in entries:
-                if each.name.endswith(".py"):
-                    status = each.stat()
-                    seen.append(f"{folder}/{each.name} {status.st_size} {int(status.st_mtime)}")
+    try:
+        for folder in _SOURCES:
+            with os.scandir(f"{_PACKAGE}/{folder}") as entries:
+                for each in entries:
+                    if each.name.endswith((".py", ".pyc")):
+                        status = each.stat()
+                        seen.append(f"{folder}/{each.name} {status.st_size} {int(status.st_mtime)}")
+    except OSError:
+        return ""
     return blake2b("\n".join(sorted(seen)).encode(), digest_size=16).hexdigest()
 
 
