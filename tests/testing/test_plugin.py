@@ -208,6 +208,19 @@ def test_fresh(bpf, turn):
     done.assert_outcomes(passed=16)
 
 
+def test_pytest_imports_osmia_as_everybody_does(run_tests: RunTests) -> None:
+    run_tests(
+        """
+import osmia.vm.engine
+
+def test_loaders():
+    ours = [each for name, each in sys.modules.items() if name.startswith("osmia.")]
+    rewritten = {each.__name__ for each in ours if "Rewrit" in type(each.__loader__).__name__}
+    assert rewritten <= {"osmia.testing", "osmia.testing.plugin"} and len(ours) > 20
+""".replace("import osmia", "import sys, osmia")
+    ).assert_outcomes(passed=1)
+
+
 def test_the_module_is_light() -> None:
     code = (
         "import pytest, sys; before = set(sys.modules); import osmia.testing.plugin;"

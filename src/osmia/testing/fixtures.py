@@ -14,6 +14,8 @@ from osmia.engine.loaded import LoadedObject
 from osmia.errors import OsmiaError
 from osmia.object import Object
 from osmia.testing.loading import Session
+from osmia.testing.recording import Recording
+from osmia.testing.report import report
 from osmia.testing.wanted import Wanted, wanted_by
 
 _SESSION = pytest.StashKey[Session]()
@@ -74,10 +76,24 @@ def loading(request: pytest.FixtureRequest, wanted: Wanted) -> Iterator[LoadedOb
         problem = f"{type(error).__name__}: {error}"
     if problem:  # outside of the handler: what was raised before is no cause to show
         pytest.fail(problem, pytrace=False)
+    recording = session.recordings[id(bpf)] = Recording(bpf)
+    recording.record()
     try:
         yield bpf
     finally:
+        del session.recordings[id(bpf)]
         context.__exit__(None, None, None)
+
+
+def reports(item: pytest.Function) -> list[tuple[str, str]]:
+    """What there is to say of the objects that a test has: titles and texts."""
+    recordings = item.config.stash.setdefault(_SESSION, Session()).recordings
+    found = []
+    for name, value in item.funcargs.items():
+        recording = recordings.get(id(value))
+        if recording is not None and (text := report(recording)):
+            found.append((f"BPF: {name}, object {recording.bpf.name!r}", text))
+    return found
 
 
 def _directories(request: pytest.FixtureRequest) -> list[Path]:

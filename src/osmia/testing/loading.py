@@ -14,6 +14,7 @@ import osmia
 from osmia.engine.loaded import LoadedObject
 from osmia.object import Object
 from osmia.object.model import Pinning
+from osmia.testing.recording import Recording
 from osmia.testing.wanted import Wanted, WrongMark
 
 
@@ -26,6 +27,8 @@ class Session:
 
     def __init__(self) -> None:
         self._objects: dict[tuple[str, str], Object] = {}
+        self.recordings: dict[int, Recording] = {}
+        """What the objects that are loaded now did, by their identity."""
 
     def object(self, wanted: Wanted, directories: list[Path]) -> Object:
         """A copy, for who changes it, of the Object that is wanted, with its data set.

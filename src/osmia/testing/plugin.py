@@ -6,7 +6,8 @@ nothing of osmia before a test is collected that asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +25,8 @@ _MARKERS = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    _leave_assertions(pluginmanager)
     parser.getgroup("osmia", "BPF programs").addoption(
         "--bpf-engine",
         default="all",
@@ -69,6 +71,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"engine {mark.args[0]!r}: {reason}"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test's report tells of its programs' last runs."""
+    report = yield
+    if report.failed and call.when == "call" and isinstance(item, pytest.Function):
+        fixtures = sys.modules.get("osmia.testing.fixtures")  # no test was given anything without
+        if fixtures is not None:
+            report.sections += fixtures.reports(item)
+    return report
+
+
 @pytest.fixture
 def bpf(request: pytest.FixtureRequest) -> Iterator[LoadedObject]:
     """What the test's `bpf` marker names, loaded; closed and unpinned afterwards."""
@@ -87,6 +102,19 @@ def bpf_pins() -> Iterator[Path]:
 
     with pin_directory() as directory:
         yield directory
+
+
+def _leave_assertions(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let osmia be imported as it is everywhere else.
+
+    pytest parses each module of a package that brings a plugin, to explain its assertions. That
+    takes more time than importing them, and CPython 3.11 fails where two threads parse
+    ("recursion depth mismatch"), as the vm's compiler does beside its user. There is no public
+    way to decline; should the names be others one day, modules are parsed again.
+    """
+    hook = pluginmanager.rewrite_hook
+    getattr(hook, "_must_rewrite", set()).discard("osmia")
+    getattr(hook, "_marked_for_rewrite_cache", {}).clear()
 
 
 def _in_engines(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Mark]]:
