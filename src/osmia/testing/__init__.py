@@ -11,8 +11,9 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.testing.fixtures import bpf_fixture as bpf_fixture
+    from osmia.testing.machine import Machine as Machine
 
-__all__ = ["bpf_fixture"]
+__all__ = ["Machine", "bpf_fixture"]
 
 if not TYPE_CHECKING:  # or every name would be one, to type checkers
 
@@ -21,4 +22,8 @@ if not TYPE_CHECKING:  # or every name would be one, to type checkers
             from osmia.testing.fixtures import bpf_fixture
 
             return bpf_fixture
+        if name == "Machine":
+            from osmia.testing.machine import Machine
+
+            return Machine
         raise AttributeError(f"module 'osmia.testing' has no attribute {name!r}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osmia.engine.loaded import LoadedObject
+    from osmia.testing.machine import Machine
     from osmia.testing.wanted import Wanted
 
 _MARKERS = (
@@ -93,6 +94,19 @@ def bpf(request: pytest.FixtureRequest) -> Iterator[LoadedObject]:
 
     with loading(request, _wanted(request.node)) as loaded:
         yield loaded
+
+
+@pytest.fixture
+def bpf_machine(bpf: LoadedObject) -> Machine:
+    """Time, random numbers and the CPU's number as `bpf` sees them, to be set; in a vm alone: on
+    other engines the test is skipped."""
+    from osmia.errors import NotSupportedError
+    from osmia.testing.machine import Machine
+
+    try:
+        return Machine(bpf)
+    except NotSupportedError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
