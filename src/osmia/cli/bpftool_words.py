@@ -16,7 +16,8 @@ from contextlib import suppress
 import click
 
 from osmia.cli.application import VERBS
-from osmia.cli.bpftool_grammar import REWRITERS, Unknown
+from osmia.cli.bpftool_grammar import REWRITERS
+from osmia.cli.bpftool_reading import Unknown
 
 #: bpftool's objects and their commands, in the order in which it looks for abbreviations.
 OBJECTS: dict[str, tuple[str, ...]] = {
