@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from osmia.coverage.cobertura import cobertura
 from osmia.coverage.lcov import lcov
 from osmia.coverage.model import CoverageData
 from osmia.coverage.writing import write
@@ -46,3 +48,25 @@ def test_the_name_says_the_format(data: CoverageData, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format='gcov': one of"):
         write(data, tmp_path / "all.bin", "gcov")
     assert not (tmp_path / "all.bin").exists()
+
+
+def test_cobertura_has_the_branches_of_a_line(data: CoverageData) -> None:
+    root = ElementTree.fromstring(cobertura(data))
+    lines = {int(line.get("number", "")): line for line in root.iter("line")}
+    seven, nine = lines[line_of("== 7")], lines[line_of("== 9")]
+    assert (seven.get("hits"), seven.get("condition-coverage")) == ("4", "50% (1/2)")
+    assert nine.get("condition-coverage") == "100% (2/2)"
+    assert line_of("never in these") not in lines
+    there, taken = data.totals().branches
+    assert (root.get("branches-valid"), root.get("branches-covered")) == (str(there), str(taken))
+    (file,) = root.iter("class")
+    source = next(iter(data.lines()))
+    assert f"/{file.get('filename')}" == source
+
+
+def test_names_in_cobertura_are_escaped(data: CoverageData) -> None:
+    (function,) = (each for each in data.functions.values() if each.name == "weigh")
+    odd = function.copy()
+    odd.lines = {slot: line._replace(file='/a&"<b.c') for slot, line in odd.lines.items()}
+    root = ElementTree.fromstring(cobertura(CoverageData({odd.key: odd})))
+    assert [each.get("filename") for each in root.iter("class")] == ['a&"<b.c']

@@ -83,7 +83,7 @@ _seconds = click.FloatRange(0)
     "--cover",
     type=_file,
     metavar="FILE",
-    help="Write what the packets reached, in the format of the name: .info (lcov), .txt.",
+    help="Write what packets reached; the name says how: .info, .xml (Cobertura), .txt, …",
 )
 @takes_sampling
 @takes_summaries

@@ -16,14 +16,24 @@ def _lcov(data: CoverageData) -> str:
     return lcov(data)
 
 
+def _cobertura(data: CoverageData) -> str:
+    from osmia.coverage.cobertura import cobertura
+
+    return cobertura(data)
+
+
 def _text(data: CoverageData) -> str:
     from osmia.coverage.text import report
 
     return report(data)
 
 
-FORMATS: dict[str, Callable[[CoverageData], str]] = {"lcov": _lcov, "text": _text}
-_SUFFIXES = {".info": "lcov", ".lcov": "lcov", ".txt": "text"}
+FORMATS: dict[str, Callable[[CoverageData], str]] = {
+    "lcov": _lcov,
+    "cobertura": _cobertura,
+    "text": _text,
+}
+_SUFFIXES = {".info": "lcov", ".lcov": "lcov", ".xml": "cobertura", ".txt": "text"}
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -41,8 +51,9 @@ def write(
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002
 ) -> None:
-    """Write coverage to a file, whole or not at all. `format` is "lcov" or "text"; None: by the
-    name's end, .info, .lcov or .txt. Raises ValueError for other formats, OSError."""
+    """Write coverage to a file, whole or not at all. `format` is "lcov", "cobertura" or
+    "text"; None: by the name's end, .info, .lcov, .xml or .txt. Raises ValueError for others,
+    OSError."""
     chosen = format_of(path) if format is None else format
     if chosen not in FORMATS:
         raise ValueError(f"format={chosen!r}: one of {', '.join(FORMATS)}")
