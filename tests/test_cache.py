@@ -154,6 +154,23 @@ def test_off_means_that_nothing_is_read_or_kept(
     assert cache.read("off", "not kept") is None
 
 
+def test_the_environment_names_another_directory_for_all_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from osmia.vm.jit import cache as compiled
+
+    other = tmp_path / "other"
+    monkeypatch.setenv("OSMIA_CACHE", str(other))
+    assert cache.write("objects", "a", b"content") == other / "objects" / "a"
+    assert compiled.directory() == other / "jit"
+    other.chmod(0o777)
+    cache._private_roots.clear()
+    assert not cache.lasts() and compiled.directory() is None
+    for nothing in ("off", "", "relative/path"):
+        monkeypatch.setenv("OSMIA_CACHE", nothing)
+        assert not cache.lasts() and compiled.directory() is None
+
+
 @needs_root
 def test_a_full_cache_is_no_reason_to_fail(
     fresh_cache: Path, monkeypatch: pytest.MonkeyPatch

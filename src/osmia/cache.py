@@ -3,7 +3,8 @@
 It is used only when nobody else could have put something there: the directory and those
 above it belong to this user or root, and no one else may write to them. Otherwise (sudo
 with another user's HOME, a read-only home) a temporary directory takes its place until
-the process ends. So it does with OSMIA_CACHE=off in the environment.
+the process ends. OSMIA_CACHE in the environment names another directory; `off`, or nothing at all,
+keeps nothing for later processes.
 """
 
 from __future__ import annotations
@@ -110,6 +111,13 @@ def lasts() -> bool:
 def root() -> str | None:
     """The directory that later processes find what is stored in; None where there is none that
     is safe."""
+    place = readable_root()
+    return place if place in _writable else None
+
+
+def readable_root() -> str | None:
+    """The same, or the one that an earlier process has filled, where nothing more can be stored:
+    in a container whose image is read-only."""
     return _private_root(*_places())
 
 
@@ -137,26 +145,33 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def _places() -> tuple[str, str]:
-    if os.environ.get("OSMIA_CACHE") == "off":
-        return "", ""
-    return os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    """The directory that is for osmia alone and the one with it in it; "" where there is none."""
+    named = os.environ.get("OSMIA_CACHE")
+    if named is not None:
+        return "" if named == "off" else named, ""
+    base, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    if base.startswith("/"):
+        return f"{base}/osmia", ""
+    return "", home
 
 
-#: By values of the environment variables.
+#: By what the environment variables say.
 _private_roots: dict[tuple[str, str], str | None] = {}
+#: Those of them that something can be stored in.
+_writable: set[str | None] = set()
 
 
-def _private_root(xdg_cache_home: str, home: str) -> str | None:
-    """osmia's cache directory for these values of the environment variables, if it is safe."""
-    asked = (xdg_cache_home, home)
+def _private_root(named: str, home: str) -> str | None:
+    """osmia's cache directory, if it is safe: the one that is named, or that in `home`."""
+    asked = (named, home)
     if asked not in _private_roots:
-        _private_roots[asked] = _checked_root(xdg_cache_home, home)
+        _private_roots[asked] = _checked_root(named, home)
     return _private_roots[asked]
 
 
-def _checked_root(xdg_cache_home: str, home: str) -> str | None:
-    if xdg_cache_home.startswith("/"):
-        place = f"{xdg_cache_home}/osmia"
+def _checked_root(named: str, home: str) -> str | None:
+    if named.startswith("/"):
+        place = named
     elif home.startswith("/") and os.path.isdir(home):  # noqa: PTH112
         place = f"{home}/.cache/osmia"
     else:
@@ -166,10 +181,16 @@ def _checked_root(xdg_cache_home: str, home: str) -> str | None:
             from pathlib import Path
 
             Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
-        usable = is_private(place) and os.access(place, os.W_OK)
+        usable = is_private(place)
     except OSError:
         usable = False
-    return place if usable else None
+    if not usable:
+        return None
+    if os.access(place, os.W_OK):
+        _writable.add(place)
+    else:
+        _writable.discard(place)
+    return place
 
 
 _made_temporary: list[Path] = []

@@ -67,6 +67,18 @@ def test_it_says_what_it_cannot_keep_and_goes_on(
     assert third == {"file": str(plain), "prepared_for": "any kernel", "reason": None}
 
 
+def test_a_file_that_cannot_be_read_does_not_keep_it_from_the_others(
+    osmia: Callable[..., Result], plain: Path, tmp_path: Path
+) -> None:
+    result = osmia("prepare", tmp_path / "missing.bpf.o", tmp_path, plain)
+    assert result.status == 1
+    assert [line.partition(": ")[2] for line in result.out.splitlines()] == [
+        "not prepared: No such file or directory",
+        "not prepared: Is a directory",
+        "prepared for any kernel",
+    ]
+
+
 def test_without_a_cache_there_is_nothing_to_prepare(
     osmia: Callable[..., Result], plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import osmia
 from osmia.elf import ElfFile
+from osmia.formats import open as reader
 from osmia.formats.open import open_object
 from osmia.object import DataSection, Map, Object, map_attributes
 from osmia.toolchain import compile as compile_source
@@ -74,6 +75,25 @@ def test_attributes_of_ones_own_see_every_opening(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(map_attributes, "_ATTRIBUTES", dict(map_attributes._ATTRIBUTES))
     map_attributes.register(map_attributes.MapAttribute("limit", apply=apply))
     assert [osmia.open(limited).maps["flows"].max_entries for _ in range(2)] == [10, 20]
+
+
+def test_an_object_is_found_again_while_others_open_files(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OpensAnother(reader.Remembered):
+        @property
+        def seen(self) -> bool:  # type: ignore[override]  # asked of each that is looked at
+            return bool(remembered.setdefault((*range(4), "one more"), self))
+
+    obj = osmia.open(data)
+    other = OpensAnother.__new__(OpensAnother)
+    remembered: dict[tuple[object, ...], reader.Remembered] = {
+        ("another", "", "", None, None, 0): other
+    }
+    remembered |= reader._remembered
+    monkeypatch.setattr(reader, "_remembered", remembered)
+    found = reader.as_read(obj)
+    assert found is not None and found.object == obj
 
 
 def test_remarks_are_made_every_time(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

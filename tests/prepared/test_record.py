@@ -17,6 +17,7 @@ from osmia.prepared.record import (
     MapRow,
     ProgramRow,
     Record,
+    check,
     packed,
     unpacked,
 )
@@ -37,6 +38,16 @@ def test_what_is_written_is_read() -> None:
 def test_a_record_under_another_key_is_none() -> None:
     with pytest.raises(BrokenRecordError):
         unpacked(packed(RECORD, "key"), "other")
+
+
+def test_all_of_a_key_counts() -> None:
+    """That of the file, the kernel's build id, and what is loaded, as a store joins them."""
+    key = f"{'1' * 40}-{'2' * 40}-{'3' * 32}"
+    whole = packed(RECORD, key)
+    assert unpacked(whole, key) == RECORD
+    for other in (f"{key[:-1]}4", key[:-33], f"{'1' * 40}-{'2' * 39}4-{'3' * 32}"):
+        with pytest.raises(BrokenRecordError):
+            unpacked(whole, other)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -83,3 +94,9 @@ def test_parts_that_do_not_fit_each_other_are_refused_whatever_the_checksum_says
 ) -> None:
     with pytest.raises(BrokenRecordError):
         unpacked(packed(record, "key"), "key")
+
+
+@pytest.mark.parametrize("extra", [1 << 63, (1 << 64) - 1])
+def test_a_number_that_rows_have_no_room_for_is_refused_before_it_is_written(extra: int) -> None:
+    with pytest.raises(BrokenRecordError):
+        check(RECORD._replace(maps=(FLOWS._replace(map_extra=extra), RODATA)))

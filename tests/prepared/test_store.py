@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import osmia
-from osmia import cache
+from osmia import build_ids, cache
+from osmia.kernel.load.keeping import NotKeptError, prepare_file
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.replayed import ReplayedObject
 from osmia.object import declaration_tags, map_attributes
@@ -66,6 +67,18 @@ def test_another_name(again: Callable[[], Object], small: Path, forget: Forget) 
     with osmia.open(small, name="other").load() as bpf:
         assert type(bpf) is KernelObject
         assert bpf.name == "other"
+
+
+def test_the_file_s_own_name_that_is_given(
+    again: Callable[[], Object], small: Path, forget: Forget
+) -> None:
+    """An Object has the file's name up to its first dot, and all of a name that is given."""
+    again()
+    for source in (small, small.read_bytes()):
+        forget()
+        with osmia.open(source, name=small.name).load() as bpf:
+            assert bpf.name == small.name
+    assert is_replayed(again())
 
 
 def test_an_edit_of_data(again: Callable[[], Object]) -> None:
@@ -186,6 +199,19 @@ def test_sources_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert identities._sources() == installed != before
 
 
+def test_nothing_is_kept_where_osmia_has_no_files(
+    small: Path, forget: Forget, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is imported from an archive, or frozen into a program."""
+    monkeypatch.setattr(identities, "_PACKAGE", "/nothing/osmia.zip/osmia")
+    for _ in range(2):
+        forget()
+        assert not is_replayed(osmia.open(small))
+    with pytest.raises(NotKeptError, match="archive"):
+        prepare_file(small)
+    assert not [*kept.glob("*")]
+
+
 def test_a_machine_of_another_page_size(
     again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +241,7 @@ def test_another_kernel_counts_where_its_types_were_asked(
     forget()
     assert is_unread(osmia.open(path))
     forget()
-    monkeypatch.setattr(identities, "_build_id", lambda: "another")
+    monkeypatch.setitem(build_ids._known, "kernel", "another")
     assert not is_unread(osmia.open(path))
 
 
@@ -240,6 +266,24 @@ def test_other_modules_count_where_modules_were_searched(
 
 
 @pytest.mark.slow
+def test_a_module_that_comes_between_open_and_load_counts(
+    tmp_path: Path, forget: Forget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "core.bpf.o"
+    path.write_bytes(compile_source(MODULE_SOURCE).data)
+    osmia.open(path).load().close()
+    forget()
+    obj = osmia.open(path)
+    with obj.load() as bpf:
+        kind: type = type(bpf)
+        assert kind is ReplayedObject
+    assert is_unread(obj)
+    monkeypatch.setattr(identities, "_BOOT", "/proc/version")
+    with obj.load() as bpf:
+        assert type(bpf) is KernelObject
+
+
+@pytest.mark.slow
 def test_a_module_that_comes_during_a_load_leaves_it_unkept(
     tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,7 +304,7 @@ def _replace(path: Path) -> None:
 def test_modules_are_told_by_name_inode_and_boot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identities, "kernel_identity", lambda: "kernel")
+    monkeypatch.setitem(build_ids._known, "kernel", "kernel")
     boot, types = tmp_path / "boot", tmp_path / "types"
     boot.write_text("one")
     types.mkdir()
@@ -284,7 +328,7 @@ def test_modules_are_told_by_name_inode_and_boot(
 def test_another_kernel_does_not_count_where_nothing_was_asked(
     again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identities, "_build_id", lambda: "another")
+    monkeypatch.setitem(build_ids._known, "kernel", "another")
     assert is_replayed(again())
 
 
@@ -342,6 +386,40 @@ def test_a_link_is_not_followed(again: Callable[[], Object], kept: Path, tmp_pat
     assert not is_unread(again())
 
 
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/nothing")])
+def test_what_is_no_file_is_not_waited_for_and_replaced_if_it_can_be(
+    put: Callable[[Path], None], again: Callable[[], Object], kept: Path
+) -> None:
+    (path,) = kept.iterdir()
+    path.unlink()
+    put(path)
+    assert not is_replayed(again())
+    assert is_replayed(again()) == (not path.is_dir())
+    assert [*kept.iterdir()] == [path]
+
+
+def test_a_link_s_file_is_not_written_to(
+    again: Callable[[], Object], kept: Path, tmp_path: Path
+) -> None:
+    (path,) = kept.iterdir()
+    path.unlink()
+    other = tmp_path / "precious"
+    other.write_bytes(b"mine")
+    path.symlink_to(other)
+    assert not is_replayed(again())
+    assert is_replayed(again())
+    assert other.read_bytes() == b"mine"
+
+
+def test_nothing_is_kept_where_others_can_write(small: Path, forget: Forget, kept: Path) -> None:
+    kept.mkdir(parents=True)
+    kept.chmod(0o777)
+    osmia.open(small).load().close()
+    with pytest.raises(NotKeptError):
+        prepare_file(small)
+    assert not [*kept.iterdir()]
+
+
 def test_nothing_is_kept_without_a_cache(
     small: Path, forget: Forget, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +428,17 @@ def test_nothing_is_kept_without_a_cache(
     forget()
     assert not is_unread(osmia.open(small))
     assert not [*kept.glob("*")]
+
+
+def test_what_an_image_has_is_taken_where_nothing_can_be_written(
+    again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with a read-only root, whose image was prepared."""
+    again()
+    monkeypatch.setattr(cache, "_private_roots", {})
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    assert cache.root() is None
+    assert is_replayed(again())
 
 
 def test_processes_that_load_at_once_keep_one(small: Path, kept: Path) -> None:
@@ -364,11 +453,10 @@ def test_types_that_are_mounted_over_the_kernel_s_are_not_its_build_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "vmlinux").write_bytes(b"other types")
-    monkeypatch.setattr(identities, "_TYPES", str(tmp_path))
-    assert identities.kernel_identity() == ""
-    monkeypatch.setattr(identities, "_known", {})
-    monkeypatch.setattr(identities, "_TYPES", str(tmp_path / "nothing"))
-    assert identities.kernel_identity() == ""
+    for types in (tmp_path / "vmlinux", tmp_path / "nothing"):
+        monkeypatch.setattr(build_ids, "_known", {})
+        monkeypatch.setattr(build_ids, "_TYPES", str(types))
+        assert build_ids.kernel_build_id() == ""
 
 
 def test_a_file_whose_name_is_no_text_is_kept_too(small: Path, forget: Forget) -> None:

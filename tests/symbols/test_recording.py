@@ -97,6 +97,7 @@ def test_other_processes_and_cpus_are_left_out(spinner: Path) -> None:
             assert recording.profile().total > 0
 
 
+@pytest.mark.alone  # a recorder that has no CPU cannot look at a process before it ends
 def test_processes_that_end_meanwhile_have_names(spinner: Path) -> None:
     with record_cpu(499) as recording:
         with running(spinner, "a", "few") as pid:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import struct
 from functools import lru_cache
 
 from osmia.btf.reader import BTF
+from osmia.build_ids import kernel_build_id
 from osmia.errors import NotSupportedError
 from osmia.paths import Path
 
 _DIRECTORY = "/sys/kernel/btf"
-_NOTES = "/sys/kernel/notes"
-#: An ELF note: sizes of its name and content, its type. That of a build id.
-_NOTE = struct.Struct("=III")
-_BUILD_ID = 3
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -30,7 +26,7 @@ def kernel_btf() -> BTF:
     path = f"{_DIRECTORY}/vmlinux"
     # pahole writes it through libbpf, which stores each string once and whole.
     data = _mapped(path) or _contents(path, "the kernel")
-    return BTF(data, name=path, unique_strings=True, keep_index=True, identity=_build_id())
+    return BTF(data, name=path, unique_strings=True, keep_index=True, identity=kernel_build_id())
 
 
 def module_btf(name: str) -> BTF:
@@ -70,23 +66,6 @@ def _contents(path: str, owner: str) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise NotSupportedError(f"{owner} has no BTF in {_DIRECTORY}", since="5.4") from None
-
-
-def _build_id() -> str:
-    """The running kernel's, which its linker made of all that is in it; "" where it has none."""
-    try:
-        notes = Path(_NOTES).read_bytes()
-    except OSError:
-        return ""
-    start = 0
-    while start + _NOTE.size <= len(notes):
-        name_size, size, kind = _NOTE.unpack_from(notes, start)
-        name = start + _NOTE.size
-        content = name + (name_size + 3 & ~3)
-        if kind == _BUILD_ID and notes[name : name + name_size] == b"GNU\0":
-            return notes[content : content + size].hex()
-        start = content + (size + 3 & ~3)
-    return ""
 
 
 def _mapped(path: str) -> mmap.mmap | None:

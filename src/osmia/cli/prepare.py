@@ -31,6 +31,9 @@ def prepare_command(output: Output, files: tuple[Path, ...]) -> int:
         except OsmiaError as error:
             failed = True
             _tell(output, path, "", str(error))
+        except OSError as error:
+            failed = True
+            _tell(output, path, "", error.strerror or str(error))
         else:
             _tell(output, path, kept.holds_for, "")
     return int(failed)

@@ -150,7 +150,8 @@ def as_read(obj: Object) -> Remembered | None:
     """From what `obj` was read, where it says what it said then; only of those read last,
     without more options, and not `seen` yet."""
     first = next(iter(obj.functions.values()), None)
-    for (*_, dialect, program_type, _further), each in _remembered.items():
+    # A list: other threads open files meanwhile.
+    for (*_, dialect, program_type, _further), each in list(_remembered.items()):
         plain = dialect is None and program_type is None
         # Copies have the same functions, which nobody can change: cheap, and mostly enough.
         if plain and not each.seen and first is next(iter(each.object.functions.values()), None):

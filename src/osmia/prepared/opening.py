@@ -51,9 +51,9 @@ def open_object(
         )
         return made
     data, path, name = given
-    record = store.find(data, name or _file_name(path)) if _may_be_kept(data, path, name) else None
-    if record is not None:
-        made = unread(Held(data, path, name, record))
+    found = store.find(data, store.called(name, path)) if _may_be_kept(data, path, name) else None
+    if found is not None:
+        made = unread(Held(data, path, name, *found))
     else:
         made = _reader().read_elf(data, path, name)
     return made
@@ -78,10 +78,6 @@ def _may_be_kept(data: bytes, path: str, name: str) -> bool:
     has registered what objects may say beyond osmia's own, which would have to be seen."""
     reader = sys.modules.get(_READER)
     return reader is None or not (reader.extended() or reader.remembers(data, path, name))
-
-
-def _file_name(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _reader() -> Any:

@@ -146,7 +146,8 @@ def unpacked(data: bytes, key: str) -> Record:
 
 
 def _checksum(key: str, body: bytes) -> bytes:
-    return blake2b(body, digest_size=16, key=key.encode()[:64]).digest()
+    whole = blake2b(key.encode()).digest()  # BLAKE2 takes 64 bytes of a key, and they are longer
+    return blake2b(body, digest_size=16, key=whole).digest()
 
 
 def _row(values: tuple[int | bytes, ...], numbers: int) -> bytes:
@@ -203,6 +204,7 @@ def check(record: Record) -> None:
         _demand(-1 <= row.inner < number)
         _demand(row.inner < 0 or record.maps[row.inner].role == TEMPLATE)
         _demand(not any(each >> 32 for each in (*row[:8], row.role, row.contents_are)))
+        _demand(not row.map_extra >> 63)
         _demand(row.role != SECTION or len(row.contents) == row.value_size)
     for program in record.programs:
         _demand(not any(each >> 32 for each in program[:5]) and not len(program.code) % 8)

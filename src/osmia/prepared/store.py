@@ -12,7 +12,8 @@ import os
 import stat
 
 from osmia import cache
-from osmia.prepared.identities import kernel_identity, modules_identity, own_identity
+from osmia.build_ids import kernel_build_id
+from osmia.prepared.identities import modules_identity, own_identity
 from osmia.prepared.record import LARGEST, Record, blake2b, packed, unpacked
 
 # The name that type checkers know; `typing` is dear.
@@ -26,28 +27,34 @@ _KIND = "prepared"
 ANY_KERNEL, THIS_KERNEL, THIS_BOOT = "any kernel", "this kernel", "this boot and its modules"
 
 
-def find(data: bytes, name: str) -> Record | None:
-    """The record of loads of the file with these bytes, opened by this name; None: there is none
-    that holds here."""
-    if not cache.lasts():
+def called(name: str, path: str) -> str:
+    """How keys tell by which name a file is opened: one that is given, or the file's own, of
+    which the Object's is only the beginning."""
+    return f"given {name}" if name else f"file {path.rpartition('/')[2]}"
+
+
+def find(data: bytes, name: str) -> tuple[Record, str] | None:
+    """The record of loads of the file with these bytes, opened by this name (see `called`), and
+    the identity of the modules with which alone it holds, or "". None: there is none here."""
+    if cache.readable_root() is None or not own_identity():
         return None
-    for each in _keys(data, name):
+    for each, modules in _keys(data, name):
         record = _read(each)
         if record is not None:
-            return record
+            return record, modules
     return None
 
 
 def has(data: bytes, name: str) -> bool:
     """Whether there is a file for it, as cheaply as that can be told."""
-    return any(os.path.exists(_place(each)) for each in _keys(data, name))  # noqa: PTH110
+    return any(_is_taken(_place(each)) for each, _ in _keys(data, name))
 
 
 def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = "") -> bool:
     """Keep the record for what it holds for; whether that can be done. `modules` is the
     identity that they had when they were asked."""
-    key, kernel = _key(data, name), kernel_identity()
-    if not cache.lasts() or (holds_for != ANY_KERNEL and not kernel):
+    key, kernel = _key(data, name), kernel_build_id()
+    if not (cache.lasts() and own_identity()) or (holds_for != ANY_KERNEL and not kernel):
         return False
     if holds_for == THIS_KERNEL:
         key = f"{key}-{kernel}"
@@ -58,18 +65,24 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
     content = packed(record, key)
     if len(content) > LARGEST:
         return False
+    path = _place(key)
+    if not _is_taken(path):
+        if not _may_be_private(path):
+            return False
+        _remove(path)  # a link would be followed, a pipe waited for
     cache.write_if_possible(_KIND, key, content, durable=False)  # it has a checksum
-    return os.path.exists(_place(key))  # noqa: PTH110
+    return _is_taken(path)
 
 
-def _keys(data: bytes, name: str) -> Iterator[str]:
-    """All that a record may be kept under, made as they are asked for."""
+def _keys(data: bytes, name: str) -> Iterator[tuple[str, str]]:
+    """All that a record may be kept under, made as they are asked for, and the identity of modules
+    that is in it."""
     key = _key(data, name)
-    yield key
-    if kernel := kernel_identity():
-        yield f"{key}-{kernel}"
+    yield key, ""
+    if kernel := kernel_build_id():
+        yield f"{key}-{kernel}", ""
     if modules := modules_identity():
-        yield f"{key}-{modules}"
+        yield f"{key}-{modules}", modules
 
 
 def _read(key: str) -> Record | None:
@@ -88,7 +101,7 @@ def _read(key: str) -> Record | None:
 
 
 def _place(key: str) -> str:
-    return f"{cache.root()}/{_KIND}/{key}"
+    return f"{cache.readable_root()}/{_KIND}/{key}"
 
 
 def _remove(path: str) -> None:
@@ -98,23 +111,51 @@ def _remove(path: str) -> None:
         return
 
 
+def _is_taken(path: str) -> bool:
+    """Whether what has this name is what loads would read, as far as its looks tell."""
+    try:
+        return _is_private(path) and _is_own_file(os.lstat(path))
+    except OSError:
+        return False
+
+
+def _is_private(path: str) -> bool:
+    """Whether only this user can change what is in the file's folder."""
+    return _is_own(os.stat(os.path.dirname(path)))  # noqa: PTH116, PTH120
+
+
+def _may_be_private(path: str) -> bool:
+    """The same, of a folder that need not be there yet."""
+    try:
+        return _is_private(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def _contents(path: str) -> bytes | None:
     """The bytes of a file that only this user can change, in a folder that only they can."""
     try:
-        if not _is_own(os.stat(os.path.dirname(path))):  # noqa: PTH116, PTH120
+        if not _is_private(path):
             return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # A pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or not _is_own(status) or status.st_size > LARGEST:
+        if not _is_own_file(status):
             return None
         return _read_all(descriptor, status.st_size)
     except OSError:
         return None
     finally:
         os.close(descriptor)
+
+
+def _is_own_file(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and _is_own(status) and status.st_size <= LARGEST
 
 
 def _is_own(status: os.stat_result) -> bool:

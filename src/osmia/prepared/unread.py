@@ -30,12 +30,14 @@ _CHANGING_LOADS = ("target", "maps", "attach_to", "log_level", "imports")
 
 
 class Held(NamedTuple):
-    """What an unread Object has: what `read_elf` takes, and the record."""
+    """What an unread Object has: what `read_elf` takes, and the record; it holds as long as
+    `modules` is their identity, where that is not ""."""
 
     data: bytes
     path: str
     name: str
     record: Record
+    modules: str = ""
 
 
 class _LikeObject(type):

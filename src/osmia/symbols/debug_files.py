@@ -11,32 +11,19 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 
+from osmia.build_ids import build_id_of
 from osmia.elf import ElfFile, SectionType
 from osmia.symbols.foreign_files import open_regular
 
 _DEBUG_ROOT = "/usr/lib/debug"
-_NT_GNU_BUILD_ID = 3
-_LONGEST_BUILD_ID = 64
 _MOST_CHECKED = 2 << 30  # bytes of a file whose checksum is wanted
 
 
 def build_id(elf: ElfFile) -> str:
     """The build id in hexadecimal, "" of a file without."""
     order = "<" if elf.byteorder == "little" else ">"
-    header = struct.Struct(order + "III")
-    for section in elf.sections:
-        if section.type != SectionType.NOTE:
-            continue
-        place, data = 0, section.data
-        while place + header.size <= len(data):
-            name_size, size, kind = header.unpack_from(data, place)
-            name = place + header.size
-            start = name + (name_size + 3 & ~3)
-            place = start + (size + 3 & ~3)
-            if kind == _NT_GNU_BUILD_ID and bytes(data[name : name + name_size]) == b"GNU\0":
-                identifier = bytes(data[start : start + size])
-                return identifier.hex() if 2 < len(identifier) <= _LONGEST_BUILD_ID else ""
-    return ""
+    notes = (section.data for section in elf.sections if section.type == SectionType.NOTE)
+    return next(filter(None, (build_id_of(each, order) for each in notes)), "")
 
 
 def debug_file_candidates(

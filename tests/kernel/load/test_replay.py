@@ -14,7 +14,7 @@ import pytest
 import osmia
 from osmia.errors import ClosedError, VerifierError
 from osmia.formats import open as reader
-from osmia.kernel.load import replay
+from osmia.kernel.load import adopting, keeping, replay
 from osmia.kernel.load.adopting import AdoptedObject
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.load.replayed import ReplayedObject
@@ -120,6 +120,42 @@ def test_it_is_closed_once(opened: Callable[[], Any], before: str) -> None:
     assert bpf.closed
 
 
+def test_it_may_be_closed_while_it_is_asked_for_more(
+    opened: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another thread, or a signal's handler."""
+    bpf, before = opened().load(), len(descriptors())
+    change_class = adopting._change_class
+
+    def close_before(*given: Any) -> None:
+        bpf.close()
+        change_class(*given)
+
+    monkeypatch.setattr(adopting, "_change_class", close_before)
+    _ = bpf.maps
+    assert bpf.closed
+    assert len(descriptors()) < before
+    with pytest.raises(ClosedError):
+        _ = bpf.data["packets"]
+
+
+def test_a_handler_may_ask_for_what_is_being_asked_for(
+    opened: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened().load() as bpf:
+        maps, read = [], vars(adopting)["read_elf"]
+
+        def with_signal(*given: Any) -> Any:
+            monkeypatch.setattr(adopting, "read_elf", read)
+            maps.append(bpf.maps)
+            return read(*given)
+
+        monkeypatch.setattr(adopting, "read_elf", with_signal)
+        assert bpf.maps is maps[0]
+        bpf.data["packets"] = 5
+        assert bpf.data["packets"] == 5
+
+
 def test_one_that_is_dropped_warns_as_ever(opened: Callable[[], Any]) -> None:
     bpf = opened().load()
     assert type(bpf) is ReplayedObject
@@ -174,6 +210,22 @@ def vars_of(obj: Any) -> Any:
     held = held_by(obj)
     assert held is not None
     return held
+
+
+def test_an_interrupt_while_a_load_is_kept_leaves_nothing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(reader, "_remembered", {})
+    monkeypatch.setattr(keeping, "recorded", interrupted)
+    obj, before = osmia.open(path), descriptors()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        obj.load()
+    assert raised.traceback  # whose frames hold what was loaded
+    assert descriptors() == before
 
 
 def test_a_refusal_is_explained_as_ever(

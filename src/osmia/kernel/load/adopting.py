@@ -85,9 +85,14 @@ def adopt(loaded: Any) -> None:
         held: Held = vars(loaded)["_held"]
         made: Descriptors = vars(loaded)["_made"]
         whole = AdoptedObject(read_elf(held.data, held.path, held.name), made)
+        if type(loaded) is not ReplayedObject:  # by a signal's handler, which has the lock, too
+            return
         vars(loaded).update(vars(whole))
         _change_class(loaded, AdoptedObject)
-        del vars(loaded)["_held"], vars(loaded)["_made"]
+        vars(loaded).pop("_held", None)
+        vars(loaded).pop("_made", None)
+    if made.closed:  # perhaps meanwhile, by who did not see the new class; twice does no harm
+        loaded.close()
 
 
 def _program(source: Object, definition: model.Program, fd: FileDescriptor) -> KernelProgram:

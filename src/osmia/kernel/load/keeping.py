@@ -53,6 +53,11 @@ _TO_MAPS = (RelocationKind.MAP, RelocationKind.DATA)
 _TO_TYPES = (RelocationKind.KERNEL_FUNCTION, RelocationKind.KERNEL_VARIABLE)
 
 
+_NO_PLACE = (
+    "this kernel has no build id, osmia runs from an archive, or there is no room for the record"
+)
+
+
 class NotKeptError(OsmiaError):
     """A load depends on what is not in a record's key, or does more than records say."""
 
@@ -72,12 +77,12 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
     if known is None or not isinstance(target, KernelTarget):
         return
     known.seen = True
-    name = known.name or source.path.rpartition("/")[2]
+    name = store.called(known.name, source.path)
     if not cache.lasts() or store.has(known.data, name):
         return
     try:
         kept = recorded(source, prepared, target)
-    except NotKeptError:
+    except OsmiaError:  # the load went well, and that is what counts
         return
     store.keep(known.data, name, *kept)
 
@@ -95,8 +100,8 @@ def prepare_file(path: str | os.PathLike[str]) -> Kept:
     data = Path(place).read_bytes()
     source, target = read_elf(data, place, ""), kernel_target()
     kept = recorded(source, prepare(source, target), target)
-    if not store.keep(data, place.rpartition("/")[2], *kept):
-        raise NotKeptError("this kernel has no build id, or there is no room for the record")
+    if not store.keep(data, store.called("", place), *kept):
+        raise NotKeptError(_NO_PLACE)
     return kept
 
 

@@ -87,7 +87,11 @@ def load(
         if plain and not token_fd:
             from osmia.kernel.load.keeping import keep_load
 
-            keep_load(obj, loader.prepared, loader.target)
+            try:
+                keep_load(obj, loader.prepared, loader.target)
+            except BaseException:  # Ctrl-C, no memory
+                loaded.close()
+                raise
         return loaded
 
     return with_token(attempt, token, obj)

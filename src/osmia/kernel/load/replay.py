@@ -12,6 +12,7 @@ import sys
 from osmia.errors import KernelError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.prepared.identities import modules_identity
 from osmia.prepared.record import (
     BOUND,
     FIXUP,
@@ -42,6 +43,8 @@ def replay(held: Held) -> Any:
     """The loaded object (see `kernel.load.replayed`), or None where the ordinary load has to
     do it. What was made until then is closed."""
     if os.environ.get(_TOKEN_PATH):
+        return None
+    if held.modules and held.modules != modules_identity():  # one came or went after the open
         return None
     made = Descriptors()
     try:

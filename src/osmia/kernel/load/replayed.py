@@ -68,7 +68,7 @@ class ReplayedObject:
         made: Descriptors | None = vars(self).get("_made")
         if made is not None:
             made.close()
-        else:  # a thread has just asked for more
+        if type(self) is not ReplayedObject:  # a thread has just asked for more
             _whole(self).close()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 The key is a hash of everything that decides the code (`osmia.vm.jit.kept`). Entries are machine
 code, so the directory and the file must be the user's own and closed to others; where they are
-not, there is no cache. OSMIA_CACHE names another directory; empty, it turns the cache off.
+not, there is no cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from osmia.cache import is_private
+from osmia.cache import is_private, root
 
 MAX_ENTRIES = 512
 LARGEST = 1 << 28
@@ -24,16 +24,8 @@ _DIGEST = 32
 
 def directory() -> Path | None:
     """Where compiled code is kept; None where nothing is."""
-    named = os.environ.get("OSMIA_CACHE")
-    if named == "":
-        return None
-    if named is not None:
-        return Path(named) / "jit"
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "osmia" / "jit"
-    except RuntimeError:
-        return None
+    place = root()
+    return None if place is None else Path(place) / "jit"
 
 
 def key(*parts: str) -> str:
