@@ -83,7 +83,7 @@ _seconds = click.FloatRange(0)
     "--cover",
     type=_file,
     metavar="FILE",
-    help="Write what packets reached; the name says how: .info, .xml (Cobertura), .txt, …",
+    help="Write what packets reached; the name says how: .info (lcov), .xml, .html, .txt, …",
 )
 @takes_sampling
 @takes_summaries

@@ -22,6 +22,12 @@ def _cobertura(data: CoverageData) -> str:
     return cobertura(data)
 
 
+def _page(data: CoverageData) -> str:
+    from osmia.coverage.page import page
+
+    return page(data)
+
+
 def _json(data: CoverageData) -> str:
     from osmia.coverage.kept import to_json
 
@@ -37,10 +43,18 @@ def _text(data: CoverageData) -> str:
 FORMATS: dict[str, Callable[[CoverageData], str]] = {
     "lcov": _lcov,
     "cobertura": _cobertura,
+    "html": _page,
     "json": _json,
     "text": _text,
 }
-_SUFFIXES = {".info": "lcov", ".lcov": "lcov", ".xml": "cobertura", ".json": "json", ".txt": "text"}
+_SUFFIXES = {
+    ".info": "lcov",
+    ".lcov": "lcov",
+    ".xml": "cobertura",
+    ".html": "html",
+    ".json": "json",
+    ".txt": "text",
+}
 PYTHON = "coverage.py"
 
 
@@ -63,9 +77,10 @@ def write(
 ) -> None:
     """Write coverage to a file, whole or not at all.
 
-    `format` is "lcov", "cobertura", "json" (`osmia.coverage.kept.read_coverage` reads it), "text"
-    or "coverage.py" (added to what the file has); None: by the name, .info, .lcov, .xml, .json,
-    .txt or `.coverage`. Raises ValueError for others, OSError, MissingPackageError.
+    `format` is "lcov", "cobertura", "html", "json" (which `osmia.coverage.kept.read_coverage`
+    reads), "text" or "coverage.py" (added to what the file has); None: by the name, .info, .lcov,
+    .xml, .html, .json, .txt or `.coverage`. Raises ValueError for others, OSError,
+    MissingPackageError.
     """
     chosen = format_of(path) if format is None else format
     if chosen == PYTHON:
