@@ -124,6 +124,30 @@ def test_threads_that_ask_at_once_see_one_object(unread: Callable[[], Any]) -> N
         assert len(set(seen)) == 1 and len(seen) == 4
 
 
+def test_the_first_to_ask_may_be_threads(small: Path) -> None:
+    """What they ask for is imported then, and one must not have what another has half imported."""
+    code = f"""
+import threading
+import osmia
+obj = osmia.open({str(small)!r})
+bpf = obj.load()
+begin, done = threading.Barrier(6), []
+def ask(what):
+    begin.wait()
+    done.append(what())
+path = {str(small)!r}
+asked = [lambda: bpf.maps, lambda: obj.programs, lambda: osmia.open(path).maps]
+threads = [threading.Thread(target=ask, args=(each,)) for each in asked * 2]
+[each.start() for each in threads]
+[each.join() for each in threads]
+bpf.close()
+print(len(done))
+"""
+    for _ in range(3):  # the first keeps the load
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("6\n", "")
+
+
 def test_a_file_that_went_away_is_still_read(unread: Callable[[], Any], small: Path) -> None:
     obj = unread()
     small.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
@@ -115,14 +116,20 @@ def _has_tags(obj: Object) -> bool:
 
 def _further_tags() -> int:
     """How many declaration tags libraries have registered: what they do is seen each time."""
-    tags = sys.modules.get("osmia.object.declaration_tags")
-    return 0 if tags is None else tags.further()
+    return _further("osmia.object.declaration_tags")
 
 
 def extended() -> bool:
     """Whether a library has registered what objects may say beyond osmia's own."""
-    attributes = sys.modules.get("osmia.object.map_attributes")
-    return bool(_further_tags() or (attributes is not None and attributes.further()))
+    return bool(_further_tags() or _further("osmia.object.map_attributes"))
+
+
+def _further(registry: str) -> int:
+    """How much libraries have added to what a module has; nothing where nobody imported it."""
+    if registry not in sys.modules:
+        return 0
+    added: int = importlib.import_module(registry).further()  # another thread may be importing it
+    return added
 
 
 class Remembered:

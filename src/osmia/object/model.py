@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import struct
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
 from operator import attrgetter
@@ -433,7 +432,7 @@ class Object:
         Raises ValueError for an engine that is not there, TypeError for an option that nobody
         has, NotSupportedError for one that another engine has.
         """
-        registry = sys.modules.get(ENGINES) or importlib.import_module(ENGINES)
+        registry = importlib.import_module(ENGINES)  # waits for a thread that is just importing it
         loaded: LoadedObject = registry.load(self, engine, options)
         return loaded
 

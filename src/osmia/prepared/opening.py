@@ -76,9 +76,11 @@ def _given(source: Any, name: str) -> tuple[bytes, str, str] | None:
 def _may_be_kept(data: bytes, path: str, name: str) -> bool:
     """Whether it is worth looking: this process has not read the file just now, and no library
     has registered what objects may say beyond osmia's own, which would have to be seen."""
-    reader = sys.modules.get(_READER)
-    return reader is None or not (reader.extended() or reader.remembers(data, path, name))
+    if _READER not in sys.modules:
+        return True
+    reader = _reader()
+    return not (reader.extended() or reader.remembers(data, path, name))
 
 
 def _reader() -> Any:
-    return sys.modules.get(_READER) or importlib.import_module(_READER)
+    return importlib.import_module(_READER)  # waits for a thread that is just importing it

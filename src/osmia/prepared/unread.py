@@ -10,7 +10,6 @@ The layout is written out, since importing the model takes longer than a load; a
 from __future__ import annotations
 
 import importlib
-import sys
 
 from osmia.named_tuples import NamedTuple
 from osmia.prepared.record import Record
@@ -152,4 +151,4 @@ def _says_nothing(value: Any) -> bool:
 
 
 def _module(name: str) -> Any:
-    return sys.modules.get(name) or importlib.import_module(name)
+    return importlib.import_module(name)  # waits for a thread that is just importing it

@@ -7,7 +7,6 @@ place, for which the file is read.
 from __future__ import annotations
 
 import importlib
-import sys
 
 from osmia.errors import ClosedError
 from osmia.prepared.unread import Held
@@ -92,4 +91,4 @@ def _whole(loaded: ReplayedObject) -> Any:
 
 
 def _adopting() -> Any:
-    return sys.modules.get(_ADOPTING) or importlib.import_module(_ADOPTING)
+    return importlib.import_module(_ADOPTING)  # waits for a thread that is just importing it
