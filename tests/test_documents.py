@@ -153,13 +153,13 @@ def test_data(here: Path) -> None:
 
 def test_vm() -> None:
     document = DOCS / "vm.md"
-    dispatcher, coverage = blocks(document, "python")
+    dispatcher, lines = blocks(document, "python")
     with osmia.compile(VALUES).load(engine="vm") as bpf:
         program = bpf.programs["ingress"]
         bpf.programs["other"] = program
         run(document, dispatcher, {"bpf": bpf, "packets": [PACKET]})
         names: dict[str, Any] = {"program": program, "packets": [PACKET]}
-        run(document, coverage, names)
+        run(document, lines, names)
         assert names["never"] == set()
 
 

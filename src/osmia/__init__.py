@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from typing import Any
 
+    from osmia.coverage.collecting import Coverage, cover
     from osmia.engine.dispatching import Dispatch, dispatch
     from osmia.engine.link import Link
     from osmia.engine.loaded import LoadedObject
@@ -84,6 +85,7 @@ __all__ = [
     "ClosedError",
     "CodecError",
     "CompileError",
+    "Coverage",
     "Dispatch",
     "EditError",
     "ElementFlag",
@@ -122,6 +124,7 @@ __all__ = [
     "Vm",
     "__version__",
     "compile",
+    "cover",
     "dispatch",
     "find",
     "library",
@@ -143,7 +146,9 @@ _HOMES = {
     "RunResult": ("osmia.engine.results", "RunResult"),
     "Target": ("osmia.passes.target", "Target"),
     "Vm": ("osmia.vm.engine", "Vm"),
+    "Coverage": ("osmia.coverage.collecting", "Coverage"),
     "compile": ("osmia.toolchain.objects", "compile_object"),
+    "cover": ("osmia.coverage.collecting", "cover"),
     "Dispatch": ("osmia.engine.dispatching", "Dispatch"),
     "dispatch": ("osmia.engine.dispatching", "dispatch"),
     "find": ("osmia.kernel.finding", "find"),

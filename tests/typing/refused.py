@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import osmia
-from osmia.vm.hooks import Coverage
+from osmia.vm.hooks import current_line
 
 PACKET = bytes(60)
 obj = osmia.open("flows.bpf.o")
@@ -32,7 +32,7 @@ def options_of_load() -> None:
 
 def options_of_run() -> None:
     program.run(PACKET, repeet=3)  # refused: Unexpected keyword argument "repeet"
-    kernel.programs["ingress"].run(PACKET, hook=Coverage())  # refused: expected "Never"
+    kernel.programs["ingress"].run(PACKET, hook=current_line)  # refused: expected "Never"
     vm.programs["ingress"].run(PACKET, flags=1)  # refused: expected "Never"
     vm.programs["ingress"].run(PACKET, executor="jitt")  # refused: "Literal['jitt']"; expected
 

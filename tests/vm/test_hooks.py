@@ -1,4 +1,4 @@
-"""Hooks: source lines, breakpoints and coverage of interpreted runs."""
+"""Hooks: source lines and breakpoints of interpreted runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from osmia.errors import VerifierError
 from osmia.isa import assemble
 from osmia.object.model import Object, SourceLine
 from osmia.vm.check import check
-from osmia.vm.hooks import Coverage, breakpoints, current_line, on_lines
+from osmia.vm.hooks import breakpoints, current_line, on_lines
 from osmia.vm.interpreter import Interpreter
 
 SOURCE = """#include <linux/bpf.h>
@@ -34,18 +34,6 @@ def choose(tmp_path_factory: pytest.TempPathFactory) -> Object:
     path: Path = tmp_path_factory.mktemp("hooks") / "choose.bpf.c"
     path.write_text(SOURCE)
     return osmia.compile(path)
-
-
-def test_coverage_tells_the_lines_that_ran(choose: Object) -> None:
-    with choose.load(engine="vm") as loaded:
-        short = Coverage()
-        assert loaded.programs["choose"].run(bytes(64), hook=short).retval == 2000
-        both = Coverage()
-        for size in (64, 128):
-            loaded.programs["choose"].run(bytes(size), hook=both)
-    assert {7, 9} & {number for _, number in short.lines} == {9}
-    assert {7, 9} <= {number for _, number in both.lines}
-    assert max(both.slots.values()) == 2
 
 
 def test_line_hooks_see_the_lines_in_order(choose: Object) -> None:

@@ -12,6 +12,7 @@ import click
 
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
+from osmia.cli.covering import check_cover, covered
 from osmia.cli.final_state import print_final_state
 from osmia.cli.formats import Formats, takes_formats
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
@@ -78,6 +79,12 @@ _seconds = click.FloatRange(0)
     metavar="[HOST]:PORT",
     help="Answer scrapes there: maps and globals as metrics. Without a host: this machine's only.",
 )
+@click.option(
+    "--cover",
+    type=_file,
+    metavar="FILE",
+    help="Write what packets reached; the name says how: .info (lcov), .xml, .html, .txt, …",
+)
 @takes_sampling
 @takes_summaries
 @takes_passes
@@ -111,6 +118,7 @@ def run_command(
     target_btf: Path | None,
     events_to: str,
     prometheus: str,
+    cover: Path | None,
     wanted: Wanted,
     sampling: Sampling | None,
     **compiler: Any,
@@ -131,6 +139,7 @@ def run_command(
         raise click.UsageError("--perf-event is for programs that are attached, not for packets")
     if prometheus and on_packets:
         raise click.UsageError("--prometheus is for programs that are attached, not for packets")
+    check_cover(cover, engine, on_packets=on_packets)
     given_packets = packets_of(pcap, packets)
     places = Places(iface, mode or "", direction or "", cgroup, pid, sampling)
     place = _place(events_to)
@@ -171,7 +180,8 @@ def run_command(
         ended_by: BaseException | None = None
         try:
             if on_packets:
-                ended_by = run_on_packets(output, loaded, watcher, given_packets)
+                with covered(loaded, cover):
+                    ended_by = run_on_packets(output, loaded, watcher, given_packets)
             else:
                 _run_attached(output, loaded, watcher, places, duration)
         except Ended as ended:

@@ -48,6 +48,7 @@ from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 
 if TYPE_CHECKING:
     from osmia.values import Codec
+    from osmia.vm.counting import Counting
     from osmia.vm.jit.machine import Jit
 
 assert _operations  # imported for the native functions it registers
@@ -108,12 +109,14 @@ class Vm:
         self.dispatchers: dict[int, Dispatcher] = {}
         self._handles = itertools.count(1)
         self.unresolved = UnresolvedCalls()
-        self.helpers = Mocks(self._recompile)
+        self.helpers = Mocks(self.recompile)
         self._functions = [f"bpf_{name}" for name in sorted(KFUNCS)]
         self.trace: deque[str] = deque(maxlen=10_000)
         self.lock = make_lock(Order.ENGINE)
         self.tiers = Tiers(self)
         self._supported = supported()
+        self.counting: Counting | None = None
+        """What counts its programs' runs, from the first time that something asked for it on."""
 
     @property
     def jit(self) -> Jit | None:
@@ -448,7 +451,16 @@ class Vm:
             if self._jit is not None:
                 self._jit.forget()
 
-    def _recompile(self) -> None:
+    def need_counting(self) -> Counting:
+        """What counts its programs' runs."""
+        from osmia.vm.counting import Counting
+
+        with self.lock:
+            if self.counting is None:
+                self.counting = Counting(self)
+            return self.counting
+
+    def recompile(self) -> None:
         """Have every program compiled and generated anew when it is next needed."""
         with self.lock:
             self.helper_changes += 1

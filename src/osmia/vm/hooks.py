@@ -1,4 +1,4 @@
-"""Hooks for interpreted runs: source lines, breakpoints, coverage.
+"""Hooks for interpreted runs: source lines, breakpoints.
 
 A hook is called before each instruction with the interpreter: `Program.run(…, hook=hook)`.
 Those here know source lines, which an object has when it was compiled with -g.
@@ -6,7 +6,6 @@ Those here know source lines, which an object has when it was compiled with -g.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection
 
 from osmia.object.model import SourceLine
@@ -51,21 +50,3 @@ def breakpoints(
             callback(interpreter)
 
     return hook
-
-
-class Coverage:
-    """A hook that counts what runs: use one for as many runs and programs as wanted.
-
-    `slots` counts instructions by (program's number, slot), `lines` source lines by place.
-    """
-
-    def __init__(self) -> None:
-        self.slots: Counter[tuple[int, int]] = Counter()
-        self.lines: Counter[Place] = Counter()
-
-    def __call__(self, interpreter: Interpreter) -> None:
-        frame = interpreter.frame
-        self.slots[frame.program, frame.slot] += 1
-        line = frame.code.lines.get(frame.slot)
-        if line is not None:
-            self.lines[line.file, line.line] += 1

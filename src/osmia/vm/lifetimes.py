@@ -76,6 +76,8 @@ class Lifetimes:
 
     def _drop_program(self, program: VmProgram) -> None:
         self._vm.programs.remove(program)
+        if self._vm.counting is not None:
+            self._vm.counting.drop(program.number)
         if self._vm.jit_in_use is not None:
             self._vm.jit_in_use.drop(program)
 

@@ -27,6 +27,7 @@ from osmia.vm.runs import Input
 if TYPE_CHECKING:
     from osmia.engine.results import RunResult
     from osmia.vm.batch import Batch
+    from osmia.vm.counting import CountedRun, Counters
     from osmia.vm.cpu import Cpu, Lease
     from osmia.vm.engine import Vm
     from osmia.vm.generated.program import GeneratedProgram
@@ -298,7 +299,27 @@ class VmProgram(engine.Program):
         execution = Execution(self.vm, given.cpu, given, self.type)
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         lease.running = interpreter
-        return interpreter.run(self.number, self.code, *given.arguments)
+        counted = self._counted(interpreter)
+        try:
+            return interpreter.run(self.number, self.code, *given.arguments)
+        except BaseException:
+            if counted is not None:
+                counted.end()
+            raise
+
+    def _counted(self, interpreter: Interpreter) -> CountedRun | None:
+        """Have a run counted, if any program is."""
+        counting = self.vm.counting
+        if counting is None or not counting.active:
+            return None
+        interpreter.hook = counted = counting.hook(interpreter.hook)
+        return counted
+
+    @property
+    def counters(self) -> Counters | None:
+        """Where its runs are counted; None where they are not."""
+        counting = self.vm.counting
+        return None if counting is None else counting.active.get(self.number)
 
     def _generate(
         self, given: Input, lease: Lease, budget: int, repeat: int, switches: bool

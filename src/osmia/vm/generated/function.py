@@ -9,6 +9,7 @@ nothing of the object but numbers: names in it are these modules' own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M32, M64
@@ -29,6 +30,9 @@ from osmia.vm.generated.structure import (
 )
 from osmia.vm.jit.blocks import function_flow, instructions
 
+if TYPE_CHECKING:
+    from osmia.vm.counting import Counters
+
 SPLIT = 256
 """Straight code pays after as many slots, as compiled code does."""
 PARAMETERS = "run, r10, r1=0, r2=0, r3=0, r4=0, r5=0"
@@ -44,12 +48,15 @@ class FunctionSource:
         mask: int,
         immediate: Callable[[Instruction, int], int],
         arity: Callable[[Instruction], int],
+        counters: Counters | None = None,
     ) -> None:
         self.code = code
         self.this = this
         self.mask = mask
         self.immediate = immediate
         self.arity = arity
+        self.starts = counters.starts if counters is not None else {}
+        self.ways = counters.ways if counters is not None else {}
         self.blocks: dict[int, BasicBlock] = {b.start: b for b in function_flow(code, this).blocks}
         self.order = reverse_postorder(this.start, self.successors)
         self.costs = self._costs()
@@ -123,8 +130,31 @@ class FunctionSource:
             self.pay(self.costs[block], into)
         for slot, i, form in instructions(self.code, block, self.end):
             self.slot = slot
+            if slot in self.starts:
+                self.count(self.starts[slot])
             getattr(self, f"_{form.name.lower()}")(i)
         return self.branches
+
+    def count(self, address: int) -> None:
+        """Add to what counts how often the code got here."""
+        self.lines.add(f"words64[{address + layout.GUARD >> 3}] += 1")
+
+    def way(self, target: int) -> None:
+        """The same for a way of the jump in this slot."""
+        if (self.slot, target) in self.ways:
+            self.count(self.ways[self.slot, target])
+
+    def counted(self, test: str, taken: int, following: int) -> str:
+        """Count which way a jump goes by a condition; the condition by which it then goes."""
+        if not self.ways:
+            return test
+        self.lines.add(f"taken = {test}")
+        for head, target in (("if taken:", taken), ("else:", following)):
+            self.lines.add(head)
+            self.lines.depth += 1
+            self.way(target)
+            self.lines.depth -= 1
+        return "taken"
 
     def onward(self) -> Sequence[Branch]:
         """How a block goes on that does not jump."""
@@ -268,6 +298,7 @@ class FunctionSource:
         if taken == following:
             return
         test = condition(i, self.read(i.dst), self.operand(i))
+        test = self.counted(test, taken, following)
         ways = Branch(test, self.slot, taken), Branch("", self.slot, following)
         self.branches = ways
 
@@ -288,6 +319,12 @@ class FunctionSource:
         self.lines.depth += 1
         self.lines.add(f"run.wrong_jump(here, {self.slot}, {value})")
         self.lines.depth -= 1
+        if self.ways:
+            for way in ways:
+                self.lines.add(f"if {way.condition}:")
+                self.lines.depth += 1
+                self.way(way.target)
+                self.lines.depth -= 1
         ways[-1] = Branch("", self.slot, ways[-1].target)
         self.branches = ways
 
@@ -296,7 +333,8 @@ class FunctionSource:
         if taken == following:
             return
         self.lines.add("may_goto -= 1")
-        ways = Branch("may_goto < 0", self.slot, taken), Branch("", self.slot, following)
+        test = self.counted("may_goto < 0", taken, following)
+        ways = Branch(test, self.slot, taken), Branch("", self.slot, following)
         self.branches = ways
 
     def leave(self, value: str) -> None:

@@ -54,6 +54,7 @@ class GeneratedProgram:
         self.number = program.number
         self._vm = vm
         self._type = program.type
+        self._counters = program.counters
         self._functions: dict[int, Function] = {}
         views = vm.memory.views()
         self._globals = _FIXED | views | {"here": self}
@@ -97,7 +98,9 @@ class GeneratedProgram:
         def arity(i: Any) -> int:
             return len(resolved(i, self._type).arguments)
 
-        return FunctionSource(self.code, this, vm.memory.mask, vm.immediate, arity).text()
+        return FunctionSource(
+            self.code, this, vm.memory.mask, vm.immediate, arity, self._counters
+        ).text()
 
     def _add_calls(self, start: int) -> None:
         """What the slots of a function call, for its globals."""

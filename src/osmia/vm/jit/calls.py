@@ -8,7 +8,7 @@ from the slot.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from osmia.isa.instruction import Instruction
 from osmia.records import dataclass
@@ -20,6 +20,9 @@ from osmia.vm.jit import stubs
 from osmia.vm.jit.emitter import Emitter, Value, VmLayout, text
 from osmia.vm.jit.native_code import NativeCode
 from osmia.vm.maps import slots
+
+if TYPE_CHECKING:
+    from osmia.vm.counting import Counters
 
 ARGUMENTS = range(1, 6)
 ROOM = layout.FRAME_STRIDE + layout.CHAIN_ROOM + layout.TAIL_CALL_LIMIT * layout.TAIL_CALL_ROOM
@@ -36,6 +39,7 @@ class Context:
     resolve: Callable[[Instruction], Helper]
     top: int  # offset of a program's frame in its CPU's block
     typed: bool  # whether the program has a type, and with it one argument: the context
+    counters: Counters | None = None  # where what runs is counted
 
 
 class Caller(Protocol):

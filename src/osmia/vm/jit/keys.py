@@ -14,14 +14,15 @@ from osmia.vm import layout
 from osmia.vm.code import TAIL_CALL
 
 if TYPE_CHECKING:
+    from osmia.vm.counting import Counters
     from osmia.vm.engine import Vm
     from osmia.vm.programs import VmProgram
 
 _RESOLVED = (op.CallKind.HELPER, op.CallKind.KFUNC)
 
 
-def of_program(vm: Vm, program: VmProgram) -> tuple[object, ...]:
-    """What decides a program's code."""
+def of_program(vm: Vm, program: VmProgram, counters: Counters | None = None) -> tuple[object, ...]:
+    """What decides a program's code, which may count what runs."""
     code = program.code
     calls: dict[tuple[int, int], tuple[object, ...]] = {}
     immediates: dict[int, int] = {}
@@ -47,6 +48,7 @@ def of_program(vm: Vm, program: VmProgram) -> tuple[object, ...]:
         immediates,
         calls,
         [_constants(vm, number) for number in sorted(code.map_numbers)],
+        *(() if counters is None else ("counted", counters.base)),
     )
 
 

@@ -24,6 +24,7 @@ from osmia.vm.jit.emitter import VmLayout
 from osmia.vm.jit.forks import Forks
 
 if TYPE_CHECKING:
+    from osmia.vm.counting import Counters
     from osmia.vm.cpu import Cpu
     from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.engine import Vm
@@ -146,12 +147,13 @@ class Jit:
 
     def prepare(self, program: VmProgram) -> None:
         """Compile a program without keeping others from the vm; `program` then takes that."""
-        decides, level = keys.of_program(self.vm, program), self.level
+        counters, level = program.counters, self.level
+        decides = keys.of_program(self.vm, program, counters)
         name = self._name_of(decides, level)
         if name is None or program.number in self._compiled or name in self._ready:
             return
         if kept.find(name, self.vm.memory) is None:
-            translate = partial(self._translate, program)
+            translate = partial(self._translate, program, counters)
             retpoline = self.vm.retpoline
             self._ready[name] = kept.make(name, translate, retpoline=retpoline, level=level)
 
@@ -187,14 +189,16 @@ class Jit:
                 self.attach(dispatcher, dispatcher.program)
 
     def _compile(self, program: VmProgram) -> CompiledProgram:
-        decides = keys.of_program(self.vm, program)
-        translate = partial(self._translate, program)
+        counters = program.counters
+        decides = keys.of_program(self.vm, program, counters)
+        translate = partial(self._translate, program, counters)
         return CompiledProgram(self._made(decides, translate, self.level))
 
-    def _translate(self, program: VmProgram) -> kept.Translation:
+    def _translate(self, program: VmProgram, counters: Counters | None) -> kept.Translation:
         from osmia.vm.jit.module import module_text
 
         context = self.context(program.type, program.code)
+        context.counters = counters
         text = module_text(context, program.code)
         natives = context.natives
         return kept.Translation(text, natives.stubs.symbols, natives.memory.reads)

@@ -71,6 +71,9 @@ class FunctionTranslation:
         self.state = ""
         self.counts = self._counts()
         self.calls = Calls(self)
+        counters = context.counters
+        self.starts = counters.starts if counters is not None else {}
+        self.ways = counters.ways if counters is not None else {}
 
     def _counts(self) -> bool:
         """Whether the function must count instructions: it has loops, or calls something
@@ -187,9 +190,20 @@ class FunctionTranslation:
 
     def go(self, slot: int, destination: int) -> str:
         """The label to jump to; a jump back pays first."""
-        if destination > slot:
-            return f"L{destination}"
-        return self.paying(slot, destination)
+        label = f"L{destination}" if destination > slot else self.paying(slot, destination)
+        address = self.ways.get((slot, destination))
+        if address is None:
+            return label
+        counting = self.body.label("way")
+        self.counted.append((counting, label, address))
+        return counting
+
+    counted: list[tuple[str, str, int]]
+
+    def count(self, address: int) -> None:
+        """Add to what counts how often the code got here."""
+        place = self.body.pointer(address)
+        self.body.store(place, 8, self.body.binary("add", self.body.load(place, 8), 1))
 
     def paying(self, slot: int, destination: int) -> str:
         """The label of a block, put aside, that pays for a loop and jumps back."""
@@ -202,8 +216,15 @@ class FunctionTranslation:
     def instruction(self, slot: int, i: Instruction, form: Form) -> None:
         """One instruction."""
         self.pending = []
+        self.counted = []
         self.slot = slot
+        if slot in self.starts:
+            self.count(self.starts[slot])
         getattr(self, f"_{form.name.lower()}")(i)
+        for label, onward, address in self.counted:
+            self.body.block(label)
+            self.count(address)
+            self.body.jump(onward)
         for label, cost, destination in self.pending:
             self.body.block(label)
             self.pay(cost, f"L{destination}")
@@ -380,7 +401,7 @@ class FunctionTranslation:
         else:
             condition = body.value(f"icmp {CONDITIONS[op.JmpOp(i.operation)]} i{bits} {a}, {b}")
         taken = self.go_on(i)
-        body.branch(condition, taken, f"L{self.slot + 1}")
+        body.branch(condition, taken, self.go(self.slot, self.slot + 1))
 
     def _goto(self, i: Instruction) -> None:
         self.body.jump(self.go_on(i))
@@ -408,7 +429,7 @@ class FunctionTranslation:
         body.line(f"store i64 {body.binary('sub', left, 1)}, ptr {self.may_goto}")
         over = body.value(f"icmp sle i64 {left}, 0")
         taken = self.go_on(i)
-        body.branch(over, taken, f"L{self.slot + 1}")
+        body.branch(over, taken, self.go(self.slot, self.slot + 1))
 
     def leave(self, value: Value) -> None:
         """Return from the function."""

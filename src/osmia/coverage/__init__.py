@@ -1,0 +1,1 @@
+"""Coverage of programs: lines, branches, functions and instructions that runs reached."""

@@ -1,0 +1,60 @@
+"""`osmia run --cover`: what the packets reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SOURCE = """#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("xdp") int gate(struct xdp_md *ctx)
+{
+	if (ctx->data_end - ctx->data > 20)
+		bpf_printk("long");
+	return XDP_PASS;
+}
+char _license[] SEC("license") = "GPL";
+"""
+SHORT, LONG = "00" * 16, "00" * 64
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "gate.bpf.c"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_a_branch_not_taken_is_written(osmia: Callable[..., Any], source: Path) -> None:
+    report = source.with_name("reached.info")
+    run = osmia("run", source, "--engine", "vm", "--packet", SHORT, "--cover", report)
+    assert run.status == 0
+    assert f"{report}: " in run.err and "50% of branches" in run.err
+    branches = [r for r in report.read_text().splitlines() if r.startswith("BRDA:5,")]
+    assert sorted(r[-1] for r in branches) == ["0", "1"]
+
+
+def test_packets_for_both_ways_cover_it(osmia: Callable[..., Any], source: Path) -> None:
+    report = source.with_name("reached.txt")
+    packets = ("--packet", SHORT, "--packet", LONG)
+    assert osmia("run", source, "--engine", "vm", *packets, "--cover", report).status == 0
+    assert "branches:       100%  (2 of 2)" in report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--engine", "vm", "--packet", SHORT, "--cover", "x.gcov"), "does not say a format"),
+        (("--packet", SHORT, "--cover", "x.info"), "--cover is for packets in this process"),
+        (("--iface", "lo", "--cover", "x.info"), "--cover is for packets in this process"),
+    ],
+)
+def test_what_cannot_be_counted_is_said_first(
+    osmia: Callable[..., Any], source: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    run = osmia("run", source, *arguments)
+    assert run.status == 2
+    assert words in run.err
