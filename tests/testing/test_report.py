@@ -88,6 +88,22 @@ def test_hot(bpf):
     )
 
 
+def test_another_reference_outlives_the_object_and_is_recorded(run_tests: RunTests) -> None:
+    run_tests(
+        """
+from osmia.vm.programs import VmProgram
+
+@pytest.mark.bpf("limit.bpf.c", vm={"vm": osmia.Vm()}, engines="vm")
+def test_reference(bpf):
+    first = bpf.programs["ingress"]
+    with first.another() as other:
+        assert type(other) is type(first) and isinstance(other, VmProgram)
+        first.close()
+        assert other.run(PACKET).verdict == "XDP_PASS" and other.recording.count == 1
+"""
+    ).assert_outcomes(passed=1)
+
+
 def test_tests_that_pass_or_have_no_program_say_nothing(run_tests: RunTests) -> None:
     done = run_tests(
         """

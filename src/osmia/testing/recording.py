@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from osmia.engine.loaded import LoadedObject
@@ -56,23 +57,35 @@ class Recording:
     count: int = field(default=0)
 
     def record(self) -> None:
-        """Keep each run from now on: `run` of the programs that the object has is looked at."""
+        """Keep each run from now on, of the programs that the object has and of further
+        references to them."""
         for program in self.bpf.programs.values():
-            self._record(program)
+            recorded: Any = program
+            recorded.__class__ = _recorded(type(program))
+            recorded.recording = self
 
-    def _record(self, program: Program) -> None:
-        run = program.run
+    def run(
+        self, program: Program, kind: type[Program], data: Any, ctx: Any, options: dict[str, Any]
+    ) -> RunResult:
+        """Run a program as its class does, and keep what there is to tell of it."""
+        self.count += 1
+        path = Path() if _is_interpreted(program, options) else None
+        self.last = kept = Run(program, data, self.count, path)
+        if path is not None:
+            options["hook"] = path
+        kept.result = kind.run(program, data, ctx, **options)
+        return kept.result
 
-        def recorded(data: Any = b"", ctx: Any = None, **options: Any) -> RunResult:
-            self.count += 1
-            path = Path() if _is_interpreted(program, options) else None
-            self.last = kept = Run(program, data, self.count, path)
-            if path is not None:
-                options = {**options, "hook": path}
-            kept.result = run(data, ctx, **options)
-            return kept.result
 
-        program.run = recorded  # type: ignore[method-assign]
+@cache
+def _recorded(kind: type[Program]) -> type[Program]:
+    """The class of an engine's programs, but that a `recording` knows of their runs."""
+
+    def run(self: Any, data: Any = b"", ctx: Any = None, **options: Any) -> RunResult:
+        recording: Recording = self.recording
+        return recording.run(self, kind, data, ctx, options)
+
+    return type(kind.__name__, (kind,), {"run": run, "__module__": kind.__module__})
 
 
 def _is_interpreted(program: Program, options: dict[str, Any]) -> bool:
