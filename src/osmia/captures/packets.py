@@ -8,7 +8,7 @@ ends within a packet for a whole one, and its last release is of 2022.)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Protocol, TypeVar
@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from osmia.arguments import names_wrong_arguments
 from osmia.errors import ObjectFormatError
 from osmia.named_tuples import NamedTuple
-from osmia.object.uapi import ProgramType
+from osmia.object.verdicts import verdict
 
 #: LINKTYPE_ETHERNET: packets begin with an Ethernet header, as test runs want them.
 ETHERNET = 1
@@ -40,26 +40,6 @@ _INTERFACE, _OBSOLETE_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
 _SECTION_MAGIC = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDER_MAGIC = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _RESOLUTION, _OFFSET = 9, 14
-
-_XDP = ("XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT")
-_TRAFFIC_CONTROL = (
-    "TC_ACT_OK",
-    "TC_ACT_RECLASSIFY",
-    "TC_ACT_SHOT",
-    "TC_ACT_PIPE",
-    "TC_ACT_STOLEN",
-    "TC_ACT_QUEUED",
-    "TC_ACT_REPEAT",
-    "TC_ACT_REDIRECT",
-    "TC_ACT_TRAP",
-)
-_NETFILTER = ("NF_DROP", "NF_ACCEPT")
-_VERDICTS: Mapping[int, tuple[str, ...]] = {
-    ProgramType.XDP: _XDP,
-    ProgramType.SCHED_CLS: _TRAFFIC_CONTROL,
-    ProgramType.SCHED_ACT: _TRAFFIC_CONTROL,
-    ProgramType.NETFILTER: _NETFILTER,
-}
 
 
 class RunOutcome(Protocol):
@@ -275,11 +255,5 @@ def _known(source: _Source, interfaces: list[_Interface], index: int, link_type:
 @names_wrong_arguments
 def verdict_name(program_type: int, retval: int) -> str:
     """What a packet program's return value is called: "XDP_DROP"; else the number.
-
-    Names are those of enum xdp_action (linux/bpf.h), TC_ACT_* (linux/pkt_cls.h) and NF_*
-    (linux/netfilter.h).
-    """
-    names = _VERDICTS.get(program_type, ())
-    if retval == 0xFFFF_FFFF and names is _TRAFFIC_CONTROL:
-        return "TC_ACT_UNSPEC"
-    return names[retval] if 0 <= retval < len(names) else str(retval)
+    `osmia.object.verdicts` has the names."""
+    return str(verdict(program_type, retval))

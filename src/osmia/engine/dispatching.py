@@ -24,6 +24,7 @@ from osmia.isa import encode, parse_assembly
 from osmia.object import model
 from osmia.object.model import Extern, ExternKind, Function, Object, Relocation, RelocationKind
 from osmia.object.uapi import ProgramFlag, ProgramType
+from osmia.object.verdicts import TcAction, XdpAction
 from osmia.passes.layout import NO_LINE
 
 #: What is dispatched to: a program of a loaded object, or an object that has but one.
@@ -31,25 +32,9 @@ Part: TypeAlias = "LoadedObject | tuple[LoadedObject, str]"
 
 #: By program type: the context's struct, what goes on unless somebody says otherwise, and what
 #: a dispatcher without programs gives.
-_XDP: Final = {
-    name: n
-    for n, name in enumerate(("XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT"))
-}
-_TC: Final = {"TC_ACT_UNSPEC": -1} | {
-    name: n
-    for n, name in enumerate(
-        (
-            "TC_ACT_OK",
-            "TC_ACT_RECLASSIFY",
-            "TC_ACT_SHOT",
-            "TC_ACT_PIPE",
-            "TC_ACT_STOLEN",
-            "TC_ACT_QUEUED",
-            "TC_ACT_REPEAT",
-            "TC_ACT_REDIRECT",
-        )
-    )
-}
+_XDP: Final = {each.value: each.number for each in XdpAction}
+# As signed numbers: that is how code compares them.
+_TC: Final = {each.value: each.number if each.number < 1 << 31 else -1 for each in TcAction}
 _KINDS: Final[Mapping[ProgramType, tuple[str, Mapping[str, int], tuple[str, ...], int]]] = {
     ProgramType.XDP: ("xdp_md", _XDP, ("XDP_PASS",), _XDP["XDP_PASS"]),
     ProgramType.SCHED_CLS: ("__sk_buff", _TC, ("TC_ACT_UNSPEC", "TC_ACT_PIPE"), -1),

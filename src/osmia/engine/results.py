@@ -30,11 +30,20 @@ class RunResult:
     duration_ns: int = 0
     redirect: tuple[int, int | None, int] | None = None
     _read_ctx: Callable[[bytes], Any] | None = field(default=None, repr=False, compare=False)
+    _program_type: int | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         sizes = f"data={_size(self.data)}, ctx_data={_size(self.ctx_data)}"
         rest = f"duration_ns={self.duration_ns}, redirect={self.redirect}"
         return f"RunResult(retval={self.retval}, {sizes}, {rest})"
+
+    @property
+    def verdict(self) -> str:
+        """What `retval` is called: "XDP_DROP", a member of the enumeration that
+        `osmia.object.verdicts` has for the program's type. The digits of what has no name."""
+        from osmia.object.verdicts import verdict
+
+        return verdict(self._program_type, self.retval)
 
     @property
     def ctx(self) -> Any:

@@ -183,10 +183,11 @@ class Input:
         retval &= 0xFFFF_FFFF
         if not self.layout.packet:
             raw = self.memory.read(self.cpu.context, self._given)
-            return RunResult(retval, b"", raw, duration_ns, self._redirect())
+            return RunResult(retval, b"", raw, duration_ns, self._redirect(), None, self.type)
         read = self._of_xdp if self.type is ProgramType.XDP else self._of_skb
         packet, context = read()
-        return RunResult(retval, packet, context, duration_ns, self._redirect(), self.layout.decode)
+        redirect, decode = self._redirect(), self.layout.decode
+        return RunResult(retval, packet, context, duration_ns, redirect, decode, self.type)
 
     def _bounds(self) -> tuple[int, int, int]:
         """data_meta, data and data_end, kept inside the packet's room."""

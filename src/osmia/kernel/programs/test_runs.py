@@ -131,6 +131,7 @@ def run(
         ctx_data=left,
         duration_ns=result.duration,
         _read_ctx=_context_reader(kind.context),
+        _program_type=program_type,
     )
 
 

@@ -1,0 +1,29 @@
+"""Testing BPF programs with pytest: docs/testing.md.
+
+The plugin is found by pytest itself (`osmia.testing.plugin`); what tests may name beside the
+marker and the fixtures is here, and imported when it is first used.
+"""
+
+from __future__ import annotations
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from osmia.testing.fixtures import bpf_fixture as bpf_fixture
+    from osmia.testing.machine import Machine as Machine
+
+__all__ = ["Machine", "bpf_fixture"]
+
+if not TYPE_CHECKING:  # or every name would be one, to type checkers
+
+    def __getattr__(name: str) -> object:
+        if name == "bpf_fixture":
+            from osmia.testing.fixtures import bpf_fixture
+
+            return bpf_fixture
+        if name == "Machine":
+            from osmia.testing.machine import Machine
+
+            return Machine
+        raise AttributeError(f"module 'osmia.testing' has no attribute {name!r}")

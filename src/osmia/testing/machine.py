@@ -1,0 +1,74 @@
+"""What a program in a vm sees of the machine: time, random numbers, the CPU's number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from osmia.errors import NotSupportedError
+
+if TYPE_CHECKING:
+    from osmia.engine.loaded import LoadedObject
+
+_CLOCKS = ("ktime_get_ns", "ktime_get_boot_ns", "ktime_get_coarse_ns", "ktime_get_tai_ns")
+_JIFFY = 4_000_000  # ns
+
+#: An hour after boot: programs take 0 for "never".
+START = 3600 * 10**9
+
+
+class Machine:
+    """The machine as a test says that it is; helpers of the object's vm are replaced for it.
+
+    >>> machine = Machine(bpf)
+    >>> machine.advance(1.5); machine.cpu = 3; machine.random = [7, 8]
+
+    The clock stands, at an hour after boot, until the test moves it; all clocks show the same
+    `time` in ns. Random numbers are the same in each test. `cpu` is what the helper tells:
+    per-CPU maps and perf buffers go by the vm's own. Raises NotSupportedError for objects in
+    another engine.
+    """
+
+    def __init__(self, bpf: LoadedObject) -> None:
+        if bpf.engine != "vm":
+            raise NotSupportedError(f"engine {bpf.engine!r}: time and CPU are the machine's own")
+        vm: Any = bpf.vm  # type: ignore[attr-defined]
+        self.helpers: Any = vm.helpers
+        """Further helpers: names to callables that stand in for them."""
+        self.time = START
+        self.cpu = 0
+        self._random: Iterator[int] = iter(())
+        self.random = _seeded()
+        for clock in _CLOCKS:
+            self.helpers[clock] = lambda: self.time
+        self.helpers["jiffies64"] = lambda: self.time // _JIFFY
+        self.helpers["get_prandom_u32"] = self._next
+        self.helpers["get_smp_processor_id"] = lambda: self.cpu
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by. ValueError for less than none: these clocks never go back."""
+        if seconds < 0:
+            raise ValueError(f"time goes by, not back: {seconds} seconds")
+        self.time += round(seconds * 10**9)
+
+    @property
+    def random(self) -> Iterator[int]:
+        """The random numbers to come; set to one number for ever, or to several in turn."""
+        return self._random
+
+    @random.setter
+    def random(self, numbers: int | Iterable[int]) -> None:
+        self._random = repeat(numbers) if isinstance(numbers, int) else iter(numbers)
+
+    def _next(self) -> int:
+        for number in self._random:
+            return number & 0xFFFF_FFFF
+        raise ValueError("the test has given no more random numbers")
+
+
+def _seeded() -> Iterator[int]:
+    source = Random(0)
+    while True:
+        yield source.getrandbits(32)
