@@ -117,6 +117,16 @@ def test_data_of_several_runs_are_merged(gate: Object) -> None:
     assert whole.totals().branches[1] > max(part.totals().branches[1] for part in parts)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_an_object_ran_until_it_was_closed_is_counted(gate: Object, shared: bool) -> None:
+    with osmia.Vm() as vm:
+        bpf = gate.load("vm", vm=vm) if shared else gate.load("vm")
+        with osmia.cover(bpf) as coverage:
+            bpf.programs["gate"].run(PLAIN)
+            bpf.close()
+        assert {each.entered for each in coverage.data.functions.values()} == {1}
+
+
 def test_an_object_that_is_closed_is_refused(gate: Object) -> None:
     bpf = gate.load("vm")
     bpf.close()

@@ -15,6 +15,7 @@ from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.counting import pieces
 from osmia.vm.engine import Vm
 from osmia.vm.errors import BudgetExceededError, ProgramFault
+from osmia.vm.jit import keys
 from osmia.vm.programs import Executor, VmProgram
 
 EXECUTORS: tuple[Executor, ...] = ("interpreter", "generated", "jit")
@@ -157,3 +158,14 @@ def test_an_endless_loop_is_counted_until_its_budget_ends(executor: Executor) ->
             program.run(bytes(8), executor=executor, strict=False, budget=100_000)
         slots, _ = counters.read()
         assert slots[0] == 1 and 10_000 < slots[1] < 200_000 and slots[3] == 0
+
+
+def test_kept_code_that_counts_has_a_name_of_its_own() -> None:
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        program = vm.load_program(assemble("r0 = 0\nif r1 == 0 goto pc+1\nr0 = 1\nexit"))
+        plain = keys.of_program(vm, program, program.counters)
+        counting = vm.need_counting()
+        counters = counting.begin([program])
+        assert repr(keys.of_program(vm, program, program.counters)) != repr(plain)
+        counting.end(counters)
+        assert keys.of_program(vm, program, program.counters) == plain

@@ -28,8 +28,7 @@ def cover(*loaded: LoadedObject) -> Coverage:
         print(coverage.text())
 
     Counted are runs by every executor of the userspace engine, batches, tail calls and programs
-    that others call too. Objects may be closed before the end only after `stop`. Raises
-    NotSupportedError for objects of an engine that does not count.
+    that others call too. Raises NotSupportedError for objects of an engine that does not count.
     """
     return Coverage(*loaded)
 
@@ -63,11 +62,9 @@ class Coverage:
 
     @property
     def data(self) -> CoverageData:
-        """What was counted until now. Of an object that was closed meanwhile: ClosedError."""
+        """What was counted until now; of an object that is closed, until then."""
         made = CoverageData().merge(self._data)
-        for loaded, parts in self._counted:
-            if loaded.closed:
-                raise ClosedError(f"object {loaded.name!r} was closed before its coverage was")
+        for _, parts in self._counted:
             for code, counters, before in parts:
                 for function in _functions(code, counters.read(), before):
                     made.add(function)
@@ -75,14 +72,10 @@ class Coverage:
 
     def stop(self) -> CoverageData:
         """Count no longer; gives what was counted. A further time changes nothing."""
-        counted = self._counted
-        try:
-            self._data = self.data
-        finally:
-            self._counted = []
-            for loaded, parts in counted:
-                if not loaded.closed:
-                    loaded.vm.counting.end([counters for _, counters, _ in parts])
+        for loaded, parts in self._counted:
+            if not loaded.vm.closed:
+                loaded.vm.counting.end([counters for _, counters, _ in parts])
+        self._data, self._counted = self.data, []
         return self._data
 
     def text(self) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -17,6 +17,9 @@ from osmia.testing.loading import Session
 from osmia.testing.recording import Recording
 from osmia.testing.report import report
 from osmia.testing.wanted import Wanted, wanted_by
+
+if TYPE_CHECKING:
+    from osmia.testing.covering import Covering
 
 _SESSION = pytest.StashKey[Session]()
 
@@ -78,8 +81,10 @@ def loading(request: pytest.FixtureRequest, wanted: Wanted) -> Iterator[LoadedOb
         pytest.fail(problem, pytrace=False)
     recording = session.recordings[id(bpf)] = Recording(bpf)
     recording.record()
+    covering = _covering(request)
     try:
-        yield bpf
+        with covering.covered(bpf) if covering is not None else nullcontext():
+            yield bpf
     finally:
         del session.recordings[id(bpf)]
         context.__exit__(None, None, None)
@@ -94,6 +99,15 @@ def reports(item: pytest.Function) -> list[tuple[str, str]]:
         if recording is not None and (text := report(recording)):
             found.append((f"BPF: {name}, object {recording.bpf.name!r}", text))
     return found
+
+
+def _covering(request: pytest.FixtureRequest) -> Covering | None:
+    """What counts, where `--bpf-cov` asks for it."""
+    if not request.config.pluginmanager.has_plugin("osmia-coverage"):
+        return None
+    from osmia.testing.covering import COVERING
+
+    return request.config.stash[COVERING]
 
 
 def _directories(request: pytest.FixtureRequest) -> list[Path]:

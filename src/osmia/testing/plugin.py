@@ -28,7 +28,21 @@ _MARKERS = (
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     _leave_assertions(pluginmanager)
-    parser.getgroup("osmia", "BPF programs").addoption(
+    group = parser.getgroup("osmia", "BPF programs")
+    group.addoption(
+        "--bpf-cov",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write what tests reach: .info (lcov), .xml, .html, .txt, .coverage; -: print it",
+    )
+    group.addoption(
+        "--bpf-cov-fail-under",
+        type=float,
+        metavar="PERCENT",
+        help="fail if less of the branches is taken",
+    )
+    group.addoption(
         "--bpf-engine",
         default="all",
         metavar="ENGINE",
@@ -39,6 +53,16 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
+    files, least = config.getoption("bpf_cov"), config.getoption("bpf_cov_fail_under")
+    if files or least is not None:
+        from osmia.testing.covering import COVERING, Covering
+
+        try:
+            covering = Covering(config, files, least)
+        except ValueError as error:
+            raise pytest.UsageError(f"--bpf-cov: {error}") from None
+        config.stash[COVERING] = covering
+        config.pluginmanager.register(covering, "osmia-coverage")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -69,9 +69,13 @@ class Counters:
         self.ends: Counter[int] = Counter()
         """How many interpreted runs ended right behind a slot in the middle of a piece."""
         self.users = 0
+        self._last: tuple[Mapping[int, int], Mapping[Way, int]] | None = None
 
     def read(self) -> tuple[Mapping[int, int], Mapping[Way, int]]:
-        """How often each slot ran until now, and each way was taken."""
+        """How often each slot ran until now, and each way was taken; also of a program that is no
+        more."""
+        if self._last is not None:
+            return self._last
         load = self._memory.load64
         slots: dict[int, int] = {}
         for start, end in self.pieces.items():
@@ -82,7 +86,8 @@ class Counters:
         return slots, {way: load(address) for way, address in self.ways.items()}
 
     def free(self) -> None:
-        """Give the memory back; nothing that counts may run any more."""
+        """Give the memory back; nothing that counts may run any more. What was counted stays."""
+        self._last = self.read()
         self._memory.control.free(self.base)
 
 
@@ -122,6 +127,11 @@ class Counting:
         counters = self._kept.pop(number, None)
         if counters is not None:
             counters.free()
+
+    def close(self) -> None:
+        """The vm is no more."""
+        for number in list(self._kept):
+            self.drop(number)
 
     def hook(self, hook: Hook | None) -> CountedRun:
         """What counts one interpreted run, and calls its own hook."""

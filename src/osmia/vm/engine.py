@@ -164,6 +164,8 @@ class Vm:
             for each in self.lifetimes.maps.values():
                 held.enter_context(each.lock)
                 each.let_go()
+            if self.counting is not None and not self.closed:
+                self.counting.close()
             self.memory.close()
 
     @property

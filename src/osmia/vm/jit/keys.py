@@ -48,7 +48,7 @@ def of_program(vm: Vm, program: VmProgram, counters: Counters | None = None) -> 
         immediates,
         calls,
         [_constants(vm, number) for number in sorted(code.map_numbers)],
-        *(() if counters is None else ("counted", counters.base)),
+        *(() if counters is None else (counters.starts, counters.ways)),
     )
 
 
