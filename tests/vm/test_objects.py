@@ -177,7 +177,7 @@ def configure(path: str, maps: Any) -> list[bytes]:
         prefix = TCP_PACKET[26:29]
         maps["sources4"][struct.pack("=I", 24) + prefix + b"\0"] = struct.pack("=2I", 3, 1)
         maps["ports"][struct.unpack(">H", TCP_PACKET[36:38])[0]] = struct.pack("=2I", 9, 1)
-    if "services" in maps:
+    if "first_ring" in maps:
         service = TCP_PACKET[30:34] + TCP_PACKET[36:38] + bytes([6, 0])
         for place in range(maps["first_ring"].max_entries):
             maps["first_ring"][place] = place % 2
