@@ -9,11 +9,11 @@ dispatcher and putting it in the link's place at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf import BTFBuilder, FuncLinkage, IntEncoding
+from osmia.closing import ClosedByWith
 from osmia.engine.importing import LoadedProvider
 from osmia.engine.link import Link
 from osmia.engine.loaded import LoadedObject
@@ -68,7 +68,7 @@ def dispatch(
     return Dispatch(parts, proceed_on, name)
 
 
-class Dispatch:
+class Dispatch(ClosedByWith):
     """Programs that run as one; made by `osmia.dispatch`. A context manager.
 
     `parts` are those that it has, `program` is the program that runs them. Both change when
@@ -164,17 +164,6 @@ class Dispatch:
             link.close()
         self._links.clear()
         self._loaded.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         names = ", ".join(f"{loaded.name}:{name}" for loaded, name in self._parts)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import ReferenceType, ref
 
+from osmia.closing import ClosedByWith
 from osmia.errors import ClosedError, NotSupportedError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AnyLink = TypeVar("AnyLink", bound="Link")
 
 
-class Link(ABC):
+class Link(ClosedByWith, ABC):
     """A program's attachment, as a context manager: leaving the block closes it.
 
     `what` says in words what hangs where: "program 'drop' on interface eth0". Links that a
@@ -100,14 +100,6 @@ class Link(ABC):
         if self.closed:
             raise ClosedError(f"the link of {self.what} is closed")
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self.what}{', closed' if self.closed else ''}>"

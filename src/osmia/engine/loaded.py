@@ -6,11 +6,11 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 from weakref import WeakKeyDictionary
 
 from osmia.arguments import names_wrong_arguments
+from osmia.closing import ClosedByWith
 from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from osmia.engine.tail_call_returns import TailCallReturns
 
 
-class LoadedObject:
+class LoadedObject(ClosedByWith):
     """What `Object.load` gives: `.programs["name"]`, `.maps["name"]`, `.data["variable"]`.
 
     Owns its programs and maps, and the links that it or its programs made; `close` (or leaving
@@ -230,14 +230,6 @@ class LoadedObject:
         if self._closed:
             raise ClosedError(f"object {self.name!r} is closed")
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         counts = f"{len(self.programs)} programs, {len(self.maps)} maps"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from types import TracebackType
 from typing import Self, TypeVar
 
+from osmia.closing import ClosedByWith
 from osmia.errors import ClosedError
 from osmia.locks import make_lock
 
@@ -21,7 +21,7 @@ def unmap(views: Iterable[memoryview], maps: Iterable[mmap.mmap]) -> None:
             give_back()
 
 
-class Closable:
+class Closable(ClosedByWith):
     """Something with a name that `close` ends; whoever uses it afterwards gets ClosedError."""
 
     def __init__(self, what: str) -> None:
@@ -56,11 +56,3 @@ class Closable:
     def __enter__(self) -> Self:
         self._check_open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

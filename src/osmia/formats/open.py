@@ -32,17 +32,8 @@ def open_object(
     program_type: ProgramType | None = None,
     strict_btf: bool = False,
 ) -> Object:
-    """Read a compiled BPF object: a path, or the bytes of an ELF file.
-
-    `name` names internal maps (default: the file's name up to its first dot). `dialect` is
-    "libbpf" (maps in `.maps`) or "iproute2" (maps in `maps`); None finds out. In iproute2's
-    a program has the type of what it is attached to: `program_type` says it for all whose
-    section does not tell. With `strict_btf` maps without key and value types and functions
-    without type information are errors.
-
-    Needs no kernel and no privileges. Raises ObjectFormatError for a file that is no BPF
-    object or contradicts itself, OSError for one that cannot be read.
-    """
+    """`osmia.open`, whose docstring says what the arguments are, for who wants the file read now:
+    no kept load takes its place."""
     if isinstance(source, bytes | bytearray):
         data, path, name = bytes(source), "", name or "object"
     else:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from osmia.closing import ClosedByWith
 from osmia.engine.loaded import LoadedObject
 from osmia.engine.maps import Map
 from osmia.errors import OsmiaError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 
-class Metrics:
+class Metrics(ClosedByWith):
     """A collector for `prometheus_client` of a loaded object's numbers; `close` it before the
     object, or use it in a `with` block.
 
@@ -80,17 +80,6 @@ class Metrics:
         """Read nothing any more; waits for a scrape that is being answered."""
         with self._lock:
             self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _samples(self, families: Families, without: Collection[str]) -> Iterator[Sample]:
         for name, source in self._loaded.maps.items():

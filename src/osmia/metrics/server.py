@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from osmia.closing import ClosedByWith
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.metrics.collector import Metrics
@@ -21,7 +21,7 @@ _LOOPBACK = "127.0.0.1"
 _TIMEOUT = 10
 
 
-class Server:
+class Server(ClosedByWith):
     """Answers scrapes of a loaded object's metrics, until it is closed."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
@@ -50,17 +50,6 @@ class Server:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def serve(

@@ -13,9 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import Self
 
+from osmia.closing import ClosedByWith
 from osmia.engine.link import Link
 from osmia.isa import assemble
 from osmia.kernel.links.perf import SoftwareEvent, attach_perf_event
@@ -56,7 +55,7 @@ class _Key(NamedTuple):
     lost: bool
 
 
-class Recording:
+class Recording(ClosedByWith):
     """Stacks that are being counted, until it is closed; use it in a `with` block. Made by
     `record_cpu`, `record_off_cpu`, `record_probe`."""
 
@@ -172,17 +171,6 @@ class Recording:
         if self._lost:
             notes.append(f"{self._lost} events were not counted: too many different stacks")
         return notes
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class StartMap:

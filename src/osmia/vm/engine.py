@@ -8,10 +8,10 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from osmia.arguments import names_wrong_arguments
+from osmia.closing import ClosedByWith
 from osmia.engine.maps import Map
 from osmia.errors import ClosedError, CodecError, KernelError, NotSupportedError
 from osmia.isa import opcodes as op
@@ -57,7 +57,7 @@ TailCalls = Literal["subprogram", "program"]
 _MAP_LOADS = (op.LoadKind.MAP_FD, op.LoadKind.MAP_VALUE)
 
 
-class Vm:
+class Vm(ClosedByWith):
     """A userspace BPF machine.
 
     `memory` is the region's size in bytes (a power of two, 8 MiB to 4 GiB): all maps,
@@ -172,17 +172,6 @@ class Vm:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self.memory.closed
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # Maps.
 

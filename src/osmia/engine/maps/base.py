@@ -6,10 +6,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict, Unpack, overload
 
 from osmia.arguments import names_wrong_arguments
+from osmia.closing import ClosedByWith
 from osmia.engine.raw_map import RawMap
 from osmia.errors import CodecError
 from osmia.object.uapi import MapType
@@ -73,7 +73,7 @@ _HOMES: dict[int, str] = {
 }
 
 
-class Map:
+class Map(ClosedByWith):
     """A map with typed keys and values. Close it, or use it in a `with` block.
 
     `Map.create`, `Map.from_id` and `Map.from_pin` make and open maps in the kernel, and give
@@ -257,14 +257,6 @@ class Map:
     def __enter__(self) -> Self:
         self.raw.check_open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         key = f"{self.key_codec.type_name} → " if self.key_codec else ""

@@ -10,9 +10,8 @@ import errno
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
+from osmia.closing import ClosedByWith
 from osmia.errors import KernelError, NotSupportedError, OsmiaError
 from osmia.isa import assemble
 from osmia.kernel.links import attach_tracing
@@ -59,7 +58,7 @@ class Counted(NamedTuple):
         return f"{self.running_ns / self.enabled_ns:.0%}" if self.enabled_ns else "-"
 
 
-class Profile:
+class Profile(ClosedByWith):
     """Counters around the runs of a program, until it is closed. Use it in a `with` block.
 
     Raises NotSupportedError for what this machine does not count and on kernels without fentry,
@@ -131,17 +130,6 @@ class Profile:
     def close(self) -> None:
         """Take the tracing programs off again."""
         self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _check(result: int) -> None:

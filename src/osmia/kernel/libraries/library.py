@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from osmia.arguments import names_wrong_arguments
+from osmia.closing import ClosedByWith
 from osmia.engine.reuse import check_reuse, effective
 from osmia.errors import ClosedError, KernelError, OsmiaError
 from osmia.formats import open_object
@@ -31,7 +31,7 @@ from osmia.values.variables import Store, Variables
 _TRIES = 16
 
 
-class Library:
+class Library(ClosedByWith):
     """An object that somebody published on this machine: `osmia.library("conntrack")`.
 
     `object` is what was published, `maps` are its living maps by name, those of data sections
@@ -112,14 +112,6 @@ class Library:
         if self._closed:
             raise ClosedError(f"library {self.name!r} is closed")
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         maps = f"{len(self._held)} maps"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 
+from osmia.closing import ClosedByWith
 from osmia.errors import ClosedError
 from osmia.prepared.unread import Held
 
@@ -15,7 +16,6 @@ from osmia.prepared.unread import Held
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Any, Self
 
     from osmia.kernel.load.replay import Descriptors
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ADOPTING = "osmia.kernel.load.adopting"
 
 
-class ReplayedObject:
+class ReplayedObject(ClosedByWith):
     """See above."""
 
     def __init__(self, held: Held, made: Descriptors) -> None:
@@ -74,14 +74,6 @@ class ReplayedObject:
         if self.closed:
             raise ClosedError(f"object {self.name!r} is closed")
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _whole(loaded: ReplayedObject) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 
+from osmia.closing import ClosedByWith
 from osmia.errors import ClosedError
 
 # The name that type checkers know; `typing` is dear.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import NoReturn, Protocol
 else:
     Protocol = object
@@ -36,7 +36,7 @@ class NamedDescriptor(HasFileno, Protocol):
         """What it is called in messages, and by who lists it."""
 
 
-class FileDescriptor:
+class FileDescriptor(ClosedByWith):
     """Owns the descriptor `fd`: closes it once, and refuses to be used afterwards.
 
     `what` names the thing in errors and warnings: "map 'flows'". One that is collected
@@ -85,14 +85,6 @@ class FileDescriptor:
     def __enter__(self) -> FileDescriptor:
         self.fileno()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"fd {self._fd}"

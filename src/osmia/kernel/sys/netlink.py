@@ -10,8 +10,8 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
 
+from osmia.closing import ClosedByWith
 from osmia.enums import IntFlag
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys.privileges import Capability, permission_hint
@@ -41,7 +41,7 @@ _BUFFER = 1 << 16
 _TIMEOUT_SECONDS = 10.0
 
 
-class RouteSocket:
+class RouteSocket(ClosedByWith):
     """A NETLINK_ROUTE socket in the network namespace that it was made in."""
 
     def __init__(self) -> None:
@@ -89,17 +89,6 @@ class RouteSocket:
     def close(self) -> None:
         """Close the socket; nothing happens the second time."""
         self._socket.close()
-
-    def __enter__(self) -> RouteSocket:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def attributes(values: Iterable[tuple[int, bytes]]) -> bytes:
