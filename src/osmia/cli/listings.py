@@ -9,10 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from osmia.cli.output import Output, printable
 from osmia.kernel.inventory import holders
@@ -26,10 +23,6 @@ Description = dict[str, Any]
 _MOST_NAMED = 3
 #: A list reads prog arrays of no more slots: each is a system call.
 _MOST_SLOTS = 1024
-
-takes_pins = click.option(
-    "-f", "--pins", is_flag=True, help="Look for pins for JSON, too; tables always have them."
-)
 
 
 def show(
@@ -124,7 +117,7 @@ def _text(key: str, value: Any) -> object:
         case "held_by":
             return [f"{kind}: {','.join(map(str, value[kind]))}" for kind in value]
         case "loaded_at":
-            return datetime.fromtimestamp(value).isoformat(" ", "seconds")
+            return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
         case "flags":
             return f"{value:#x}" if value else None
     return value

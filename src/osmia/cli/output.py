@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 
-import click
-
 from osmia.errors import OsmiaWarning
 
 Row = Sequence[object]
@@ -175,6 +173,8 @@ def _cell(value: object) -> str:
 
 
 def _style(text: str, style: str) -> str:
+    import click  # for those that look at it
+
     if style in ("bold", "dim"):
         return click.style(text, bold=style == "bold", dim=style == "dim")
     return click.style(text, fg=style)
