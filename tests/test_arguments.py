@@ -16,7 +16,8 @@ import pytest
 
 import osmia
 from osmia import isa
-from osmia.arguments import names_wrong_arguments, raised_on_purpose
+from osmia.argument_faults import raised_on_purpose
+from osmia.arguments import names_wrong_arguments
 from osmia.cli import running
 
 ADD = """

@@ -160,6 +160,11 @@ def _visible(letter: str) -> str:
 
 
 def _cell(value: object) -> str:
+    kind = type(value)  # of nearly all cells, by a quicker way than the match
+    if kind is str:
+        return printable(value)  # type: ignore[arg-type]
+    if kind is int:
+        return str(value)
     match value:
         case None:
             return ""

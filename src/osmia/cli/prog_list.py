@@ -10,6 +10,8 @@ from osmia.cli.targets import only_target, program_infos
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory.full_names import program_name
 from osmia.kernel.programs.info import ProgramInfo, locked_memory
+from osmia.kernel.sys import syscall
+from osmia.kernel.sys.fd import FileDescriptor
 
 _COLUMNS = {
     "id": "id",
@@ -67,11 +69,9 @@ def describe(info: ProgramInfo) -> Description:
 
 def _memory(number: int) -> Description:
     """What the kernel keeps a program in; nothing where it does not say."""
-    from osmia.kernel.programs.program import KernelProgram
-
     try:
-        with KernelProgram.from_id(number) as program:
-            memory = locked_memory(program.fileno())
+        with FileDescriptor(syscall.prog_get_fd_by_id(number), f"program {number}") as fd:
+            memory = locked_memory(fd.fileno())
     except OsmiaError:
         return {}
     return {"bytes_memlock": memory} if memory else {}

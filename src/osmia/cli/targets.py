@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
 
 from osmia.cli.usage import usage_error
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory import iterate
 from osmia.named_tuples import NamedTuple
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from osmia.engine.maps import Map
     from osmia.engine.maps.info import MapInfo
     from osmia.kernel.links import KernelLink
     from osmia.kernel.programs.info import ProgramInfo
     from osmia.kernel.programs.program import KernelProgram
 
+    _Info = TypeVar("_Info", "ProgramInfo", "MapInfo")
+
 #: Characters of a name that the kernel keeps.
 _NAME_LENGTH = 15
-
-_Info = TypeVar("_Info", "ProgramInfo", "MapInfo")
 
 
 class Target(NamedTuple):
