@@ -55,6 +55,8 @@ VERBS = {
     "prune": "Leave out of an object what cannot run with its settings.",
     "explain": "Say what rewriting passes would change in an object, and save.",
     "graft": "Replace one program of a running datapath's prog array.",
+    "image": "Objects as OCI images: build, push, pull, inspect, verify.",
+    "sign": "Sign objects with a key of yours, or check who signed them.",
     "prepare": "Keep what loads of objects need, for faster starts.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
     "check": "Read objects and say what is wrong with them.",
