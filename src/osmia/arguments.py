@@ -11,16 +11,21 @@ no argument explains: they are faults of osmia's, and hiding them would help nob
 from __future__ import annotations
 
 import os
-import re
 import struct
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from itertools import islice
 from types import CodeType, TracebackType, UnionType
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
-P = ParamSpec("P")
-R = TypeVar("R")
+# The name that type checkers know; `typing` is dear, as is `re`.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any, ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 _GENERATOR, _TAKES_ALL_KEYWORDS = 0x20, 0x08  # inspect.CO_…; inspect takes 20 ms to import
 _PACKAGE = __file__.rpartition("/")[0]
@@ -177,7 +182,7 @@ def _is_odd(value: object) -> bool:
 # What fits an annotation. Annotations are text here, and name types that are imported for type
 # checkers alone: a class fits by its name, so nothing needs to be imported to tell.
 
-_WORD = re.compile(r"[\w.]+|\[|\]|\||,|\"[^\"]*\"|'[^']*'")
+_WORD = r"[\w.]+|\[|\]|\||,|\"[^\"]*\"|'[^']*'"
 _PLAIN: dict[str, Callable[[Any], bool]] = {
     "None": lambda value: value is None,
     "int": lambda value: hasattr(type(value), "__index__"),
@@ -204,7 +209,9 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
 
 def _fits(value: Any, annotation: str, names: Mapping[str, Any]) -> bool:
     """Whether a value may be what the annotation says; True where that cannot be told."""
-    return _fits_words(value, _WORD.findall(annotation), names)
+    import re
+
+    return _fits_words(value, re.findall(_WORD, annotation), names)
 
 
 def _fits_words(value: Any, words: list[str], names: Mapping[str, Any]) -> bool:
@@ -250,7 +257,9 @@ def _fits_class(value: Any, name: str, names: Mapping[str, Any]) -> bool:
     last = name.rpartition(".")[2]
     if name in ("Any", "object", "Self") or any(c.__name__ == last for c in type(value).__mro__):
         return True
-    meant = names.get(name)
+    from typing import Literal, get_args, get_origin
+
+    meant = _meant(name, names)
     if get_origin(meant) is Literal:
         return isinstance(value, str) and value in get_args(meant)
     if isinstance(meant, UnionType):
@@ -265,6 +274,12 @@ def _fits_class(value: Any, name: str, names: Mapping[str, Any]) -> bool:
         return callable(value)
     ours = type(value).__module__.startswith(("builtins", "osmia.", "pathlib"))
     return meant is not None or last in _ALIASES or not ours
+
+
+def _meant(name: str, names: Mapping[str, Any]) -> Any:
+    """What a name is in a function's module, which may make it when it is asked for."""
+    module = sys.modules.get(names.get("__name__", ""))
+    return names.get(name) or getattr(module, name, None)
 
 
 #: What only type checkers import and no class has in its name: aliases and protocols.
