@@ -15,9 +15,13 @@ import importlib
 import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.engine.loaded import LoadedObject
     from osmia.engine.protocol import Engine
     from osmia.object import Object

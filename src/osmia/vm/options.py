@@ -10,8 +10,9 @@ from osmia.passes.options import ObjectOptions, PassOptions
 if TYPE_CHECKING:
     from osmia.engine.maps import Map
     from osmia.vm.dispatcher import Dispatcher
-    from osmia.vm.engine import TailCalls, Vm
+    from osmia.vm.engine import Vm
     from osmia.vm.programs import VmProgram
+    from osmia.vm.words import TailCalls
 
 
 class MachineOptions(TypedDict, total=False):
