@@ -45,6 +45,9 @@ class PassOptions(TypedDict, total=False):
     prog array holds are kept, and those in `keep`, which may be attached, or put into slots
     that the object does not fill.
 
+    `cover` lets `osmia.cover` count what runs, which engines without counts of their own need
+    counters in the code for: the kernel. The userspace engine counts in any case.
+
     RewriteError for what these cannot do: the message has the calls and the numbers.
     """
 
@@ -54,6 +57,7 @@ class PassOptions(TypedDict, total=False):
     direct_tail_calls: bool | Literal["count"] | Mapping[str, Sequence[int]]
     prune: bool
     keep: Collection[str]
+    cover: bool
 
 
 class CommonOptions(PassOptions, total=False):
