@@ -27,7 +27,9 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Never, NoReturn
+    from weakref import ref
 
+    from osmia.debugger.session import Session
     from osmia.engine.results import RunResult
     from osmia.object import model
     from osmia.vm.batch import Batch
@@ -36,12 +38,16 @@ if TYPE_CHECKING:
     from osmia.vm.engine import Vm
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
+    from osmia.vm.loaded import VmObject
     from osmia.vm.words import Executor as Executor
     from osmia.vm.words import Tier
 else:
     __getattr__ = on_demand(__name__, {"osmia.vm.words": "Executor"})
 
 _EXECUTORS = ("auto", "interpreter", "generated", "jit")
+
+#: What steps through runs. It is above this layer, so it is found by name.
+DEBUGGER = "osmia.debugger"
 _OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
 
@@ -75,6 +81,8 @@ class VmProgram(engine.Program):
         self.expected_attach_type = expected_attach_type
         self.signature = signature
         self.definition: model.Program | None = None
+        self.loaded: ref[VmObject] | None = None
+        """The loaded object that it is a program of."""
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
@@ -330,6 +338,24 @@ class VmProgram(engine.Program):
             return None
         interpreter.hook = counted = counting.hook(interpreter.hook)
         return counted
+
+    @names_wrong_arguments
+    def session(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+    ) -> Session:
+        """Begin a run that stands still before its first instruction, to be stepped through: see
+        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        import importlib
+
+        made: Session = importlib.import_module(DEBUGGER).Session(
+            self, data, ctx, strict=strict, budget=budget
+        )
+        return made
 
     @property
     def counters(self) -> Counters | None:
