@@ -1,0 +1,1 @@
+"""A debugger of BPF programs in the userspace engine: what runs, where, with which values."""
