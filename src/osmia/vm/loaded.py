@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, ClassVar, Self
+from weakref import ref
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import loaded as engine
@@ -88,6 +89,8 @@ class VmObject(engine.LoadedObject):
         held = PartsByName(f"object {obj.name!r}", "map", maps)
         super().__init__(obj, programs, held, source=source, linked=linked)
         self.vm = vm
+        for program in programs.values():
+            program.loaded = ref(self)
         self._sections = dict(sections)
         self._jump_tables = tuple(jump_tables)
         self.owners = owners

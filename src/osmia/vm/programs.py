@@ -7,7 +7,7 @@ import errno
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
@@ -25,6 +25,7 @@ from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input
 
 if TYPE_CHECKING:
+    from osmia.debugger.session import Session
     from osmia.engine.results import RunResult
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
     from osmia.vm.engine import Vm
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
+    from osmia.vm.loaded import VmObject
     from osmia.vm.tiers import Tier
 
 Executor = Literal["auto", "interpreter", "generated", "jit"]
 _EXECUTORS = get_args(Executor)
+
+#: What steps through runs. It is above this layer, so it is found by name.
+DEBUGGER = "osmia.debugger"
 _OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
 
@@ -69,6 +74,8 @@ class VmProgram(engine.Program):
         self.expected_attach_type = expected_attach_type
         self.signature = signature
         self.definition: model.Program | None = None
+        self.loaded: ref[VmObject] | None = None
+        """The loaded object that it is a program of."""
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
@@ -314,6 +321,24 @@ class VmProgram(engine.Program):
             return None
         interpreter.hook = counted = counting.hook(interpreter.hook)
         return counted
+
+    @names_wrong_arguments
+    def session(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+    ) -> Session:
+        """Begin a run that stands still before its first instruction, to be stepped through: see
+        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        import importlib
+
+        made: Session = importlib.import_module(DEBUGGER).Session(
+            self, data, ctx, strict=strict, budget=budget
+        )
+        return made
 
     @property
     def counters(self) -> Counters | None:

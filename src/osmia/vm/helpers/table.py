@@ -7,13 +7,14 @@ program that is loaded calls one of them.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osmia.object.uapi import ProgramType
 from osmia.records import dataclass
 from osmia.vm import layout
+from osmia.vm.errors import ProgramFault, describe_call
 
 if TYPE_CHECKING:
     from osmia.vm.access import Access
@@ -163,6 +164,9 @@ GROUPS = frozenset(t for t in ProgramType if t.name.startswith("CGROUP_"))
 """Program types that have helpers in common."""
 
 PythonHelper = Callable[..., int]
+Calls = Generator[tuple[int, ...], int, int]
+"""What a helper calls back, one after the other: a function's handle and its arguments; it is sent
+what each returned, and returns the helper's own value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +174,15 @@ class Helper:
     """One helper. `native` names the native function: it takes the frame, then as many
     arguments as `arguments` has. `python` takes an Invocation instead of the frame; where
     both are there, `python` is for interpreted programs only. `types` are the program types
-    that may call it; none: all. Raw programs may call everything."""
+    that may call it; none: all. Raw programs may call everything. `calls` is there for helpers
+    that call back: what `python` does, for who makes the calls itself."""
 
     name: str
     arguments: tuple[Argument, ...]
     native: str = ""
     python: PythonHelper | None = None
     types: frozenset[ProgramType] = frozenset()
+    calls: Callable[..., Calls] | None = None
 
 
 _TABLE: dict[str, Helper] = {}
@@ -239,6 +245,37 @@ def helper(
         return function
 
     return register
+
+
+def calling_helper(
+    name: str, *arguments: Argument, native: str
+) -> Callable[[Callable[..., Calls]], Callable[..., Calls]]:
+    """Register the generator that follows as a helper that calls functions of the program."""
+
+    def register(function: Callable[..., Calls]) -> Callable[..., Calls]:
+        def python(call: Invocation, *values: int) -> int:
+            return _made(call, function(call, *values))
+
+        _TABLE[name] = Helper(name, arguments, native, python, calls=function)
+        return function
+
+    return register
+
+
+def _made(call: Invocation, calls: Calls) -> int:
+    """What a helper gives whose calls are made as it asks for them."""
+    caller = call.interpreter
+    assert caller is not None
+    try:
+        callback, *arguments = next(calls)
+        while True:
+            slot = caller.frame.code.function_of(callback)
+            if slot is None:
+                raise ProgramFault(describe_call(callback))
+            callback, *arguments = calls.send(caller.call_function(slot, *arguments))
+    except StopIteration as end:
+        value: int = end.value
+        return value
 
 
 def native_helper(
