@@ -57,6 +57,7 @@ VERBS = {
     "graft": "Replace one program of a running datapath's prog array.",
     "prepare": "Keep what loads of objects need, for faster starts.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
+    "verify": "Say what the kernel's verifier did with programs, and why: cost, path, values.",
     "check": "Read objects and say what is wrong with them.",
     "batch": "Run many commands in one process: from a file, or standard input.",
     "completion": "Print a shell's completion script.",
