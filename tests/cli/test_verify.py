@@ -65,6 +65,17 @@ def test_a_pasted_log_needs_neither_object_nor_kernel(osmia: Cli, tmp_path: Path
     assert osmia("verify", "--log", path).status == 0
 
 
+def test_a_page(osmia: Cli, tmp_path: Path) -> None:
+    log, page = tmp_path / "log", tmp_path / "page.html"
+    log.write_text(PASTED)
+    result = osmia("verify", "--log", log, "-o", page)
+    assert result.status == 1
+    assert len(result.lines) == 1 and "page.html" in result.err
+    assert "from the context, offset 12" in page.read_text()
+    result = osmia("verify", "--log", log, "-o", tmp_path / "page.svg")
+    assert result.status == 2 and "pages are .html" in result.err
+
+
 def test_without_a_file_it_says_what_it_wants(osmia: Cli) -> None:
     result = osmia("verify")
     assert result.status == 2

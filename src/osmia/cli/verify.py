@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from osmia.cli.options import Verb, pass_output
-from osmia.cli.output import Output, printable
+from osmia.cli.output import Output, note, printable
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -22,6 +23,7 @@ from osmia.cli.sources import (
 if TYPE_CHECKING:
     from osmia.object import Object
     from osmia.passes.target import Target
+    from osmia.verifier.page import Page
     from osmia.verifier.report import Report
 
 _file = click.Path(path_type=Path)
@@ -29,7 +31,8 @@ _file = click.Path(path_type=Path)
 
 @click.command("verify", cls=Verb, json=True)
 @click.argument("file", type=_file, required=False)
-@click.argument("programs", nargs=-1, metavar="[PROGRAM]...")
+@click.argument("names", nargs=-1, metavar="[PROGRAM]...")
+@click.option("-o", "--output", "page", type=_file, help="Write an HTML page there.")
 @click.option("--log", type=_file, help="Explain the log in this file; nothing is loaded.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a global.")
 @click.option(
@@ -45,7 +48,8 @@ _file = click.Path(path_type=Path)
 def verify_command(
     output: Output,
     file: Path | None,
-    programs: tuple[str, ...],
+    names: tuple[str, ...],
+    page: Path | None,
     log: Path | None,
     assignments: tuple[str, ...],
     level: int,
@@ -66,12 +70,12 @@ def verify_command(
     if log is not None:
         from osmia.verifier.files import reports_of_file
 
-        reports = reports_of_file(log, obj, programs)
+        reports = reports_of_file(log, obj, names)
     else:
         assert obj is not None
-        chosen = select_programs(obj, programs)
+        chosen = select_programs(obj, names)
         reports = _of_kernel(chosen, target_of(target, target_btf), level)
-    return _print(output, reports)
+    return _print(output, reports, page, (log or file or Path()).name)
 
 
 def _of_kernel(obj: Object, target: Target | None, level: int) -> Iterator[Report]:
@@ -94,21 +98,41 @@ def _of_kernel(obj: Object, target: Target | None, level: int) -> Iterator[Repor
             )
 
 
-def _print(output: Output, reports: Iterator[Report]) -> int:
+def _print(output: Output, reports: Iterator[Report], path: Path | None, title: str) -> int:
     from osmia.verifier.document import document
     from osmia.verifier.text import lines_of
 
+    page = _page(path, title)
     documents = []
     refused = 0
     for number, report in enumerate(reports):
         refused += not report.accepted
+        if page is not None:
+            page.add(report)
         if output.json:
             documents.append(document(report))
             continue
-        if number:
+        if number and page is None:
             output.line()
-        for text, style in lines_of(report, verbose=output.verbose):
+        whole = page is None or output.verbose
+        for text, style in islice(lines_of(report, verbose=output.verbose), None if whole else 1):
             output.line(printable(text), style)
     if output.json:
         output.document(documents)
+    if page is not None and path is not None:
+        from osmia.files import write_whole
+
+        write_whole(path, page.text().encode())
+        note(f"{path}: what the verifier did, as a page")
     return 1 if refused else 0
+
+
+def _page(path: Path | None, title: str) -> Page | None:
+    """The page to be written; UsageError for a file that is named for something else."""
+    if path is None:
+        return None
+    if path.suffix not in (".html", ".htm"):
+        raise click.UsageError(f"{path}: pages are .html")
+    from osmia.verifier.page import Page
+
+    return Page(title)
