@@ -55,6 +55,7 @@ VERBS = {
     "sign": "Sign objects with a key of yours, or check who signed them.",
     "prepare": "Keep what loads of objects need, for faster starts.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
+    "verify": "Say what the kernel's verifier did with programs, and why: cost, path, values.",
     "check": "Read objects and say what is wrong with them.",
     "batch": "Run many commands in one process: from a file, or standard input.",
     "completion": "Print a shell's completion script.",
