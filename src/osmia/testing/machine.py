@@ -1,4 +1,4 @@
-"""What a program in a vm sees of the machine: time, random numbers, the CPU's number."""
+"""What a program in a vm sees of the machine: time, random numbers, the CPU, the task that runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from osmia.errors import NotSupportedError
 
 if TYPE_CHECKING:
     from osmia.engine.loaded import LoadedObject
+    from osmia.vm.structures import Structure
 
 _CLOCKS = ("ktime_get_ns", "ktime_get_boot_ns", "ktime_get_coarse_ns", "ktime_get_tai_ns")
 _JIFFY = 4_000_000  # ns
@@ -35,6 +36,7 @@ class Machine:
         if bpf.engine != "vm":
             raise NotSupportedError(f"engine {bpf.engine!r}: time and CPU are the machine's own")
         vm: Any = bpf.vm  # type: ignore[attr-defined]
+        self._vm = vm
         self.helpers: Any = vm.helpers
         """Further helpers: names to callables that stand in for them."""
         self.time = START
@@ -52,6 +54,32 @@ class Machine:
         if seconds < 0:
             raise ValueError(f"time goes by, not back: {seconds} seconds")
         self.time += round(seconds * 10**9)
+
+    def run_as(
+        self,
+        task: Structure | None = None,
+        *,
+        comm: str = "",
+        pid: int = 0,
+        tgid: int | None = None,
+        uid: int = 0,
+        gid: int = 0,
+        cgroup: int = 1,
+    ) -> Structure | None:
+        """Say which task runs from now on; before, it is the process of the test. `pid` is the
+        thread's number, `tgid` the process's (the same, if it is not given).
+
+        `task` is a struct task_struct (`bpf.vm.struct`), which has these three of its own; without
+        one it is made of them, where the target has the type. Gives what programs see as the
+        running task.
+        """
+        from osmia.testing.task import Identity, running
+
+        made = running(self._vm, task, comm, pid, tgid, Identity(uid, gid, cgroup))
+        for name, answer in made.answers().items():
+            self.helpers[name] = answer
+        found: Structure | None = made.task
+        return found
 
     @property
     def random(self) -> Iterator[int]:

@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from osmia.arguments import names_wrong_arguments
 from osmia.closing import ClosedByWith
@@ -47,9 +47,12 @@ from osmia.vm.tiers import Tiers
 from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 
 if TYPE_CHECKING:
+    from osmia.btf import BTF
+    from osmia.passes.target import Target
     from osmia.values import Codec
     from osmia.vm.counting import Counting
     from osmia.vm.jit.machine import Jit
+    from osmia.vm.structures import Structure
 
 assert _operations  # imported for the native functions it registers
 
@@ -115,6 +118,9 @@ class Vm(ClosedByWith):
         self.lock = make_lock(Order.ENGINE)
         self.tiers = Tiers(self)
         self._supported = supported()
+        self.target: Target | None = None
+        self.types: BTF | None = None
+        """What the last object was loaded for, and its own types: of these are structures."""
         self.counting: Counting | None = None
         """What counts its programs' runs, from the first time that something asked for it on."""
 
@@ -441,6 +447,19 @@ class Vm(ClosedByWith):
             self.lifetimes.unload({program.number for program in self.programs})
             if self._jit is not None:
                 self._jit.forget()
+
+    def struct(self, name: str, /, **fields: Any) -> Structure:
+        """A structure in the vm's memory for programs to follow, of the kernel's types that the
+        last object was loaded for, or of its own: `vm.struct("task_struct", comm="ls", pid=3)`.
+
+        What a pointer leads to is another structure, the fields of one (`real_parent={"pid": 1}`),
+        a list of elements, text (with a NUL behind it), bytes, or an address; all else is 0.
+        Raises CodecError for a type or field that is not there and for what does not fit.
+        """
+        from osmia.vm.structures import build
+
+        self._check_open()
+        return build(self, name, fields)
 
     def need_counting(self) -> Counting:
         """What counts its programs' runs."""

@@ -155,9 +155,15 @@ class VmProgram(engine.Program):
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
+
+        `args` is what a program that traces a function, or decides for it, is called with, and
+        `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
+        where the target tells the type), texts and bytes, which become pointers.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -173,6 +179,13 @@ class VmProgram(engine.Program):
         if self._closed:
             self.check_open()
         self.check_testable()
+        if args is not None or result:
+            from osmia.vm.run_arguments import Call
+
+            if ctx is not None:
+                raise ValueError("args= and result= make the context: ctx= cannot be given too")
+            call = Call(self, args or (), result)
+            ctx = call.context
         try:
             return self.execute(data, ctx, repeat, executor, strict, budget, hook)
         except (TypeError, AttributeError) as error:

@@ -39,6 +39,7 @@ class Context:
     resolve: Callable[[Instruction], Helper]
     top: int  # offset of a program's frame in its CPU's block
     typed: bool  # whether the program has a type, and with it one argument: the context
+    follows: bool = False  # whether a load from where nothing is gives 0
     counters: Counters | None = None  # where what runs is counted
 
 

@@ -12,6 +12,7 @@ from osmia.isa import opcodes as op
 from osmia.isa.forms import Form
 from osmia.vm import layout
 from osmia.vm.code import TAIL_CALL
+from osmia.vm.contexts import FOLLOWING
 
 if TYPE_CHECKING:
     from osmia.vm.counting import Counters
@@ -48,6 +49,7 @@ def of_program(vm: Vm, program: VmProgram, counters: Counters | None = None) -> 
         immediates,
         calls,
         [_constants(vm, number) for number in sorted(code.map_numbers)],
+        *(("follows",) if program.type in FOLLOWING else ()),
         *(() if counters is None else (counters.starts, counters.ways)),
     )
 
