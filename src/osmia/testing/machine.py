@@ -50,10 +50,21 @@ class Machine:
         self.helpers["get_smp_processor_id"] = lambda: self.cpu
 
     def advance(self, seconds: float) -> None:
-        """Let time go by. ValueError for less than none: these clocks never go back."""
+        """Let time go by. What programs put off for then (timers, work queues) runs, in order, each
+        with the clock at its time; `advance(0)` runs what is due now. ValueError for less than
+        none: these clocks never go back.
+        """
         if seconds < 0:
             raise ValueError(f"time goes by, not back: {seconds} seconds")
-        self.time += round(seconds * 10**9)
+        until = self.time + round(seconds * 10**9)
+        if self._vm.deferred is not None:
+            from osmia.vm.deferred import run_due
+
+            run_due(self._vm, until, self._move)
+        self._move(until)
+
+    def _move(self, time: int) -> None:
+        self.time = max(self.time, time)
 
     def run_as(
         self,

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from osmia.passes.target import Target
     from osmia.values import Codec
     from osmia.vm.counting import Counting
+    from osmia.vm.helpers.timers import Queue
     from osmia.vm.jit.machine import Jit
     from osmia.vm.structures import Structure
 
@@ -118,6 +119,8 @@ class Vm(ClosedByWith):
         self.lock = make_lock(Order.ENGINE)
         self.tiers = Tiers(self)
         self._supported = supported()
+        self.deferred: Queue | None = None
+        """What its programs put off: timers and work."""
         self.target: Target | None = None
         self.types: BTF | None = None
         """What the last object was loaded for, and its own types: of these are structures."""

@@ -99,16 +99,17 @@ class Interpreter:
         """r0 to r10 of the innermost function; None is a register not written yet."""
         return self.frames[-1].registers
 
-    def start(self, program: int, code: Code, *arguments: int) -> None:
-        """Begin a program with its arguments in r1, r2, …: `step` and `finish` go on."""
+    def start(self, program: int, code: Code, *arguments: int, slot: int = 0) -> None:
+        """Begin a program, or a function of it, with its arguments in r1, r2, …: `step` and
+        `finish` go on."""
         self.result = None
         self.frames = []
         self.access.stack.frames = []
-        self._enter(code, 0, program, arguments, self.execution.cpu.stack_top)
+        self._enter(code, slot, program, arguments, self.execution.cpu.stack_top)
 
-    def run(self, program: int, code: Code, *arguments: int) -> int:
-        """Run a program to its end; gives r0. Raises ProgramFault."""
-        self.start(program, code, *arguments)
+    def run(self, program: int, code: Code, *arguments: int, slot: int = 0) -> int:
+        """Run a program, or a function of it, to its end; gives r0. Raises ProgramFault."""
+        self.start(program, code, *arguments, slot=slot)
         return self.finish()
 
     def finish(self, depth: int = 0) -> int:

@@ -312,9 +312,13 @@ class VmProgram(engine.Program):
         execution = Execution(self.vm, given.cpu, given, self.type)
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         lease.running = interpreter
+        return self.interpret(interpreter, given.arguments)
+
+    def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
+        """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
         try:
-            return interpreter.run(self.number, self.code, *given.arguments)
+            return interpreter.run(self.number, self.code, *arguments, slot=slot)
         except BaseException:
             if counted is not None:
                 counted.end()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.execution import Execution
+    from osmia.vm.programs import VmProgram
 
 
 class HelperFrame(Protocol):
@@ -81,13 +82,22 @@ class Argument(Enum):
 class Invocation:
     """A call of a Python helper: where it came from. Memory is `vm.memory`, by address.
 
-    `interpreter` is set when a program calls that Python runs.
+    `interpreter` is set when a program calls that Python runs, `caller` by compiled code.
     """
 
     vm: Vm
     cpu: Cpu
     frame: int
     interpreter: HelperCaller | None = None
+    caller: int = 0
+
+    def program(self) -> VmProgram:
+        """The program whose function calls; of helpers that are told (`Helper.tells_program`)."""
+        programs = self.vm.lifetimes.programs
+        if self.interpreter is None:
+            return programs[self.caller]
+        code = self.interpreter.frame.code
+        return next(each for each in programs.values() if each.code is code)
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the program's memory; raises ProgramFault when they are not all there."""
@@ -151,6 +161,7 @@ KFUNCS = frozenset(
         *("dynptr_from_xdp", "dynptr_from_skb", "dynptr_slice", "dynptr_slice_rdwr"),
         *("dynptr_size", "dynptr_adjust", "dynptr_is_null", "dynptr_is_rdonly"),
         *("rcu_read_lock", "rcu_read_unlock", "preempt_disable", "preempt_enable"),
+        *("wq_init", "wq_start", "wq_set_callback", "wq_set_callback_impl"),
     }
 )
 """The kfuncs that the vm has, without "bpf_"; they are in the table like helpers."""
@@ -170,13 +181,15 @@ class Helper:
     """One helper. `native` names the native function: it takes the frame, then as many
     arguments as `arguments` has. `python` takes an Invocation instead of the frame; where
     both are there, `python` is for interpreted programs only. `types` are the program types
-    that may call it; none: all. Raw programs may call everything."""
+    that may call it; none: all. Raw programs may call everything. With `tells_program` compiled
+    code says which program calls."""
 
     name: str
     arguments: tuple[Argument, ...]
     native: str = ""
     python: PythonHelper | None = None
     types: frozenset[ProgramType] = frozenset()
+    tells_program: bool = False
 
 
 _TABLE: dict[str, Helper] = {}
@@ -214,6 +227,8 @@ _MODULES = {
     "probe_read_user_str probe_read probe_read_str",
     "events": "ringbuf_reserve ringbuf_submit ringbuf_discard ringbuf_output ringbuf_query "
     "perf_event_output skb_output xdp_output",
+    "timers": "timer_init timer_set_callback timer_start timer_cancel wq_init wq_set_callback "
+    "wq_set_callback_impl wq_start",
     "loops": "loop for_each_map_elem user_ringbuf_drain",
     "dynptr": "dynptr_from_mem ringbuf_reserve_dynptr ringbuf_submit_dynptr "
     "ringbuf_discard_dynptr dynptr_read dynptr_write dynptr_data",
@@ -230,12 +245,13 @@ def helper(
     *arguments: Argument,
     native: str = "",
     types: frozenset[ProgramType] = frozenset(),
+    tells_program: bool = False,
 ) -> Callable[[_Function], _Function]:
     """Register the Python function that follows as a helper; compiled programs use the
     `native` one where it is named."""
 
     def register(function: _Function) -> _Function:
-        _TABLE[name] = Helper(name, arguments, native, function, types)
+        _TABLE[name] = Helper(name, arguments, native, function, types, tells_program)
         return function
 
     return register

@@ -199,7 +199,7 @@ class Jit:
         from osmia.vm.jit.module import module_text
 
         context = self.context(program.type, program.code)
-        context.counters = counters
+        context.counters, context.program = counters, program.number
         text = module_text(context, program.code)
         natives = context.natives
         return kept.Translation(text, natives.stubs.symbols, natives.memory.reads)
