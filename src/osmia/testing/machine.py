@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,9 @@ class Machine:
         self._vm = vm
         self.helpers: Any = vm.helpers
         """Further helpers: names to callables that stand in for them."""
+        self.lists: dict[str, Sequence[Structure]] = vm.lists
+        """What iterators that programs open go over: "task", "css", "css_task", "task_vma" and
+        "kmem_cache", each a list of structures."""
         self.time = START
         self.cpu = 0
         self._random: Iterator[int] = iter(())

@@ -121,6 +121,10 @@ class Vm(ClosedByWith):
         self._supported = supported()
         self.deferred: Queue | None = None
         """What its programs put off: timers and work."""
+        self.lists: dict[str, Sequence[Structure]] = {}
+        """What iterators that programs open go over, by their names: "task", "css", …"""
+        self.sequences: dict[int, bytearray] = {}
+        """What iterators that are being read have written, by the address of the seq_file."""
         self.target: Target | None = None
         self.types: BTF | None = None
         """What the last object was loaded for, and its own types: of these are structures."""

@@ -25,6 +25,7 @@ from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input
 
 if TYPE_CHECKING:
+    from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
@@ -157,6 +158,7 @@ class VmProgram(engine.Program):
         hook: Hook | None = None,
         args: Sequence[Any] | None = None,
         result: Any = 0,
+        objects: Iterable[Any] | Map | None = None,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
@@ -164,6 +166,7 @@ class VmProgram(engine.Program):
         `args` is what a program that traces a function, or decides for it, is called with, and
         `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
         where the target tells the type), texts and bytes, which become pointers.
+        `objects` is what an iterator goes over, see `osmia.vm.iteration`.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -179,6 +182,11 @@ class VmProgram(engine.Program):
         if self._closed:
             self.check_open()
         self.check_testable()
+        if objects is not None:
+            from osmia.vm.iteration import iterate
+
+            options = {"executor": executor, "strict": strict, "budget": budget, "hook": hook}
+            return iterate(self, objects, **options)
         if args is not None or result:
             from osmia.vm.run_arguments import Call
 

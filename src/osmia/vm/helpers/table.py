@@ -161,6 +161,12 @@ KFUNCS = frozenset(
         *("dynptr_from_xdp", "dynptr_from_skb", "dynptr_slice", "dynptr_slice_rdwr"),
         *("dynptr_size", "dynptr_adjust", "dynptr_is_null", "dynptr_is_rdonly"),
         *("rcu_read_lock", "rcu_read_unlock", "preempt_disable", "preempt_enable"),
+        *("iter_task_new", "iter_task_next", "iter_task_destroy"),
+        *("iter_css_new", "iter_css_next", "iter_css_destroy"),
+        *("iter_css_task_new", "iter_css_task_next", "iter_css_task_destroy"),
+        *("iter_task_vma_new", "iter_task_vma_next", "iter_task_vma_destroy"),
+        *("iter_kmem_cache_new", "iter_kmem_cache_next", "iter_kmem_cache_destroy"),
+        *("iter_bits_new", "iter_bits_next", "iter_bits_destroy"),
         *("wq_init", "wq_start", "wq_set_callback", "wq_set_callback_impl"),
     }
 )
@@ -229,6 +235,11 @@ _MODULES = {
     "perf_event_output skb_output xdp_output",
     "timers": "timer_init timer_set_callback timer_start timer_cancel wq_init wq_set_callback "
     "wq_set_callback_impl wq_start",
+    "sequences": "seq_printf seq_write",
+    "iterators": "iter_task_new iter_task_next iter_task_destroy iter_css_new iter_css_next "
+    "iter_css_destroy iter_css_task_new iter_css_task_next iter_css_task_destroy "
+    "iter_task_vma_new iter_task_vma_next iter_task_vma_destroy iter_kmem_cache_new "
+    "iter_kmem_cache_next iter_kmem_cache_destroy iter_bits_new iter_bits_next iter_bits_destroy",
     "loops": "loop for_each_map_elem user_ringbuf_drain",
     "dynptr": "dynptr_from_mem ringbuf_reserve_dynptr ringbuf_submit_dynptr "
     "ringbuf_discard_dynptr dynptr_read dynptr_write dynptr_data",
