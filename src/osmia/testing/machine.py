@@ -11,6 +11,7 @@ from osmia.errors import NotSupportedError
 
 if TYPE_CHECKING:
     from osmia.engine.loaded import LoadedObject
+    from osmia.vm.sockets import Socket
     from osmia.vm.structures import Structure
 
 _CLOCKS = ("ktime_get_ns", "ktime_get_boot_ns", "ktime_get_coarse_ns", "ktime_get_tai_ns")
@@ -103,6 +104,22 @@ class Machine:
     @random.setter
     def random(self, numbers: int | Iterable[int]) -> None:
         self._random = repeat(numbers) if isinstance(numbers, int) else iter(numbers)
+
+    @property
+    def sockets(self) -> Sequence[Socket]:
+        """The sockets that programs find when they look for one."""
+        return self._vm.sockets.sockets if self._vm.sockets is not None else ()
+
+    @sockets.setter
+    def sockets(self, sockets: Sequence[Socket]) -> None:
+        from osmia.vm.sockets import Sockets
+
+        self._vm.sockets = Sockets(self._vm, sockets)
+
+    @property
+    def assigned(self) -> list[Socket | None]:
+        """The sockets that programs assigned packets or connections to, in order."""
+        return self._vm.sockets.assigned if self._vm.sockets is not None else []
 
     def _next(self) -> int:
         for number in self._random:

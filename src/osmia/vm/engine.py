@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from osmia.vm.counting import Counting
     from osmia.vm.helpers.timers import Queue
     from osmia.vm.jit.machine import Jit
+    from osmia.vm.sockets import Sockets
     from osmia.vm.structures import Structure
 
 assert _operations  # imported for the native functions it registers
@@ -125,6 +126,8 @@ class Vm(ClosedByWith):
         """What iterators that programs open go over, by their names: "task", "css", …"""
         self.sequences: dict[int, bytearray] = {}
         """What iterators that are being read have written, by the address of the seq_file."""
+        self.sockets: Sockets | None = None
+        """The sockets of a test, for programs that look some up."""
         self.target: Target | None = None
         self.types: BTF | None = None
         """What the last object was loaded for, and its own types: of these are structures."""

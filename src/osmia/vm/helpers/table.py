@@ -220,6 +220,8 @@ _MODULES = {
     "sockets": "get_socket_cookie get_netns_cookie get_socket_uid sk_release "
     "sock_ops_cb_flags_set sock_map_update sock_hash_update msg_redirect_map sk_redirect_map "
     "msg_redirect_hash sk_redirect_hash sk_select_reuseport",
+    "lookups": "sk_lookup_tcp sk_lookup_udp skc_lookup_tcp sk_fullsock get_listener_sock tcp_sock "
+    "sk_assign",
     "storage": "sk_storage_get sk_storage_delete inode_storage_get inode_storage_delete "
     "task_storage_get task_storage_delete cgrp_storage_get cgrp_storage_delete",
     "groups": "skb_under_cgroup current_task_under_cgroup skb_cgroup_id sk_cgroup_id "
