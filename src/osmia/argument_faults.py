@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType, UnionType
@@ -199,7 +200,7 @@ def _fits_class(value: Any, name: str, names: Mapping[str, Any]) -> bool:
     last = name.rpartition(".")[2]
     if name in ("Any", "object", "Self") or any(c.__name__ == last for c in type(value).__mro__):
         return True
-    meant = names.get(name)
+    meant = _meant(name, names)
     if get_origin(meant) is Literal:
         return isinstance(value, str) and value in get_args(meant)
     if isinstance(meant, UnionType):
@@ -214,6 +215,12 @@ def _fits_class(value: Any, name: str, names: Mapping[str, Any]) -> bool:
         return callable(value)
     ours = type(value).__module__.startswith(("builtins", "osmia.", "pathlib"))
     return meant is not None or last in _ALIASES or not ours
+
+
+def _meant(name: str, names: Mapping[str, Any]) -> Any:
+    """What a name is in a function's module, which may make it when it is asked for."""
+    module = sys.modules.get(names.get("__name__", ""))
+    return names.get(name) or getattr(module, name, None)
 
 
 #: What only type checkers import and no class has in its name: aliases and protocols.

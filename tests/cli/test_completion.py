@@ -112,6 +112,7 @@ def test_devices() -> None:
 def test_what_is_in_a_file(compiled: Path) -> None:
     assert "count" in values(f"run {compiled} --prog ")
     assert "count" in values(f"prog load {compiled} /x -p c")
+    assert "count" in values(f"verify {compiled} c")
     assert {"count", "report"} <= set(values(f"inspect {compiled} -p "))
     assert {"xdp", "count"} <= set(values(f"xdp attach lo {compiled} -s "))
     assert "totals=" in values(f"prog load {compiled} /x --map t")
