@@ -21,11 +21,23 @@ _EXPECTED = Path(__file__).with_name("start_instructions.json")
 _VERSION = ".".join(map(str, sys.version_info[:3]))
 _TOLERANCE = 0.02
 
+LISTS = (
+    "osmia.cli.running",
+    *(f"osmia.cli.{noun}_list" for noun in ("prog", "map", "link")),
+    "osmia.cli.tables",
+    "osmia.kernel.inventory.references",
+    "osmia.kernel.maps.info",
+)
+LOOKUP = ("osmia.cli.running", "osmia.cli.map_lookup", "osmia.kernel.maps.opening")
 STARTS = {
     "import osmia": ["-c", "import osmia"],
     "osmia.open": ["-c", "import osmia; osmia.open"],
     "the loader": ["-c", "import osmia.kernel.load.loader"],
     "osmia --version": ["-m", "osmia", "--version"],
+    # Lists themselves depend on what the kernel holds: what they import does not.
+    "lists": ["-c", f"import {', '.join(LISTS)}"],
+    "map lookup": ["-c", f"import {', '.join(LOOKUP)}"],
+    "attaching": ["-c", "import osmia.kernel.load.adopting, osmia.kernel.links.kinds"],
 }
 
 

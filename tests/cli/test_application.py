@@ -153,6 +153,7 @@ def test_tables_are_coloured_on_a_terminal_only(osmia: Cli, compiled: Path) -> N
     assert "\x1b" not in plain.out
     coloured = on_terminal("inspect", str(compiled), NO_COLOR="")
     assert "\x1b[1m" in coloured and "totals" in coloured and "─" in coloured
+    assert "\x1b[22m" not in coloured  # which ends what is bold
     assert "\x1b" not in on_terminal("inspect", str(compiled), NO_COLOR="1")
     assert "\x1b" not in on_terminal("inspect", str(compiled), "--color", "never", NO_COLOR="")
     assert "\x1b[1m" in osmia("--color", "always", "inspect", compiled).out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from osmia.cli.usage import usage_error
@@ -25,6 +24,8 @@ def parse_literal(text: str, codec: Codec | None = None) -> Any:
         return parse_integer(text)
     except ValueError:
         pass
+    import json
+
     try:
         return json.loads(text)
     except ValueError:

@@ -13,6 +13,10 @@ from osmia.errors import OsmiaWarning
 
 Row = Sequence[object]
 
+#: What terminals call the styles (ECMA-48, SGR).
+_STYLES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_USUAL_COLUMNS = 80
+
 
 class Output:
     """How to print, as the options say: `json`, `pretty`, `color`, `verbose`."""
@@ -140,10 +144,17 @@ def enum_name(value: object) -> str:
 
 
 def _columns() -> int:
-    """Of the terminal."""
-    import shutil  # with what compresses archives
-
-    return shutil.get_terminal_size().columns
+    """Of the terminal: as `shutil` tells it, which comes with what compresses archives."""
+    try:
+        given = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        given = 0
+    if given > 0:
+        return given
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _USUAL_COLUMNS  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):  # closed, or no terminal
+        return _USUAL_COLUMNS
 
 
 def _json(value: object, *, pretty: bool = False) -> str:
@@ -178,8 +189,4 @@ def _cell(value: object) -> str:
 
 
 def _style(text: str, style: str) -> str:
-    import click  # for those that look at it
-
-    if style in ("bold", "dim"):
-        return click.style(text, bold=style == "bold", dim=style == "dim")
-    return click.style(text, fg=style)
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"

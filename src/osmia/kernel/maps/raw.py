@@ -17,10 +17,9 @@ from osmia.errors import CodecError, NotSupportedError
 from osmia.kernel.maps import batches
 from osmia.kernel.maps.info import read_info
 from osmia.kernel.maps.memory import map_memory
-from osmia.kernel.sys import pins, syscall
+from osmia.kernel.sys import syscall
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
-from osmia.kernel.sys.privileges import Capability, permission_hint
 from osmia.kernel.sys.syscall import Command, ElementCall
 from osmia.object.uapi import MapType
 
@@ -94,9 +93,13 @@ class KernelMap(RawMap):
         syscall.map_freeze(self.fileno(), what=f"freeze map {self.name!r}")
 
     def pin(self, path: str | os.PathLike[str]) -> None:
+        from osmia.kernel.sys import pins
+
         pins.pin(self.fileno(), path, what=f"map {self.name!r}")
 
     def unpin(self, path: str | os.PathLike[str]) -> None:
+        from osmia.kernel.sys import pins
+
         pins.unpin(path)
 
     # One entry. The hot path: nothing is prepared twice.
@@ -270,4 +273,8 @@ class KernelMap(RawMap):
             return "it was opened read-only (BPF_F_RDONLY)"
         if mode == os.O_WRONLY:
             return "it was opened write-only (BPF_F_WRONLY)"
-        return "the map is frozen" if self.info.frozen else permission_hint((Capability.CAP_BPF,))
+        if self.info.frozen:
+            return "the map is frozen"
+        from osmia.kernel.sys.privileges import Capability, permission_hint
+
+        return permission_hint((Capability.CAP_BPF,))
