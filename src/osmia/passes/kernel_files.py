@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from osmia.btf import BTF, relocate
-from osmia.elf import ElfFile
+from osmia.btf import BTF
 from osmia.errors import ObjectFormatError, OsmiaError
 from osmia.paths import Path
 
@@ -26,6 +25,8 @@ def read_types(path: str | os.PathLike[str], base: BTF | None = None) -> BTF:
     """
     data, name = Path(path).read_bytes(), os.fspath(path)
     if data.startswith(b"\x7fELF"):
+        from osmia.elf import ElfFile
+
         elf = ElfFile.parse(data, name)
         section, distilled = elf.section(".BTF"), elf.section(".BTF.base")
         if section is None:
@@ -42,7 +43,11 @@ def _read_module(data: bytes, distilled: bytes, base: BTF | None, name: str) -> 
     """A module's types that have a distilled base, on the base that is given, if any."""
     types = BTF(data, base=BTF(distilled, name=name), name=name)
     types.check_complete()
-    return types if base is None else relocate(types, base)
+    if base is None:
+        return types
+    from osmia.btf import relocate
+
+    return relocate(types, base)
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, str]:
