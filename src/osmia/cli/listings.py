@@ -55,8 +55,8 @@ def show(
         for thing in described:
             _show_one(output, thing)
     else:
-        held = [{**thing, "pids": _held_by(thing)} for thing in described]
-        rows = ([_text(key, thing.get(key)) for key in columns.values()] for thing in held)
+        texts = [(key, _TEXTS.get(key)) for key in columns.values()]
+        rows = ([_cell(thing, key, text) for key, text in texts] for thing in described)
         output.table(list(columns), rows, optional=optional)
 
 
@@ -79,7 +79,7 @@ def _with_holders(
                 f"{kind}s": [each.id for each in references if each.kind == kind]
                 for kind in dict.fromkeys(each.kind for each in references)
             }
-        described.append({**thing, **held})
+        described.append({**thing, **held} if held else thing)
     return described
 
 
@@ -117,6 +117,13 @@ def _show_one(output: Output, thing: Description) -> None:
     output.fields({key: _text(key, value) for key, value in thing.items() if key not in head})
 
 
+def _cell(thing: Description, key: str, text: Callable[[Any], object] | None) -> object:
+    if key == "pids":
+        return _held_by(thing)
+    value = thing.get(key)
+    return value if text is None else text(value)
+
+
 def _text(key: str, value: Any) -> object:
     told = _TEXTS.get(key)
     return value if told is None else told(value)
@@ -128,7 +135,7 @@ def _process(held: Description) -> str:
 
 #: How people read what a description has under some of its names.
 _TEXTS: Mapping[str, Callable[[Any], object]] = {
-    "pids": lambda held: [each if isinstance(each, str) else _process(each) for each in held or ()],
+    "pids": lambda held: list(map(_process, held)),
     "programs": lambda held: [
         f"{each['key']}={each['id']} {each['name'] or ''}".rstrip() for each in held
     ],

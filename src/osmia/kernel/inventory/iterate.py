@@ -7,11 +7,11 @@ listed and being opened. They need CAP_SYS_ADMIN.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import syscall
-from osmia.kernel.sys.fd import FileDescriptor
 
 # The name that type checkers know; `typing` is dear.
 TYPE_CHECKING = False
@@ -87,12 +87,14 @@ def _infos(
 ) -> Iterator[_Info]:
     for identifier in ids:
         try:
-            fd = FileDescriptor(open_by_id(identifier), f"object {identifier}")
+            fd = open_by_id(identifier)
         except KernelError as error:
             # Gone since it was listed; EAGAIN: a link that is not attached yet.
             if error.errno in (errno.ENOENT, errno.EAGAIN):
                 continue
             raise
-        with fd:
-            told = read(fd.fileno())
+        try:
+            told = read(fd)
+        finally:
+            os.close(fd)
         yield told

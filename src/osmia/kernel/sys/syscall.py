@@ -609,8 +609,12 @@ def link_get_next_id(start: int) -> int | None:
 def _fd_by_id(command: Command, identifier: int, flags: int = 0, token_fd: int = 0) -> int:
     if token_fd:
         flags |= _TOKEN_FD
-    attribute = layout.ObjectId(id=identifier, open_flags=flags, fd_by_id_token_fd=token_fd)
-    return bpf(command, attribute, f"open {command.name.split('_')[0].lower()} {identifier}")
+    attribute = layout.ObjectId(identifier, 0, flags, token_fd)
+    result = invoke(command, attribute)
+    if result < 0:
+        kind = command.name.split("_")[0].lower()
+        raise error_of(command, -result, f"open {kind} {identifier}")
+    return result
 
 
 def prog_get_fd_by_id(identifier: int) -> int:
@@ -639,7 +643,7 @@ def obj_get_info(fd: int, info: Structure, *, what: str = "read information") ->
     `info` may ask for arrays: set their addresses and room first. Gives the bytes that
     this kernel filled in; what it does not know stays as it was.
     """
-    attribute = layout.GetInfo(bpf_fd=fd, info_len=sizeof(info), info=addressof(info))
+    attribute = layout.GetInfo(fd, sizeof(info), addressof(info))
     bpf(Command.OBJ_GET_INFO_BY_FD, attribute, what)
     length: int = attribute.info_len
     return length
