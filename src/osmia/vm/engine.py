@@ -211,6 +211,7 @@ class Vm(ClosedByWith):
 
         return self.make_map(wanted, name, typed).face
 
+    @names_wrong_arguments
     def make_map(
         self, wanted: Definition, name: str, typed: Callable[[VmMap], Map] | None = None
     ) -> VmMap:
