@@ -95,6 +95,11 @@ class Execution:
 
     def call(self, interpreter: Interpreter, i: Instruction) -> int:
         """Call a helper or kfunc: check its arguments, then run it."""
+        found, arguments = self.called(interpreter, i)
+        return self.invoke(found, arguments, interpreter.frame.pointer, interpreter)
+
+    def called(self, interpreter: Interpreter, i: Instruction) -> tuple[Helper, list[int]]:
+        """The helper or kfunc that a call names, and its arguments, checked."""
         found = self.vm.resolve(i, self.program_type)
         if found.name == "poison":
             raise ProgramFault(self.vm.unresolved.words(i.imm))
@@ -108,7 +113,7 @@ class Execution:
             arguments.append(value)
         if interpreter.strict:
             self._check(interpreter.access, found, arguments)
-        return self.invoke(found, arguments, interpreter.frame.pointer, interpreter)
+        return found, arguments
 
     def invoke(
         self, found: Helper, arguments: Sequence[int], frame: int, caller: HelperCaller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _weakref import ref  # all of `weakref` is dear
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
@@ -96,6 +97,8 @@ class VmObject(engine.LoadedObject):
         held = PartsByName(f"object {name!r}", "map", maps)
         super().__init__(obj, programs, held, source=source, linked=linked, name=name)
         self.vm = vm
+        for program in programs.values():
+            program.loaded = ref(self)
         self._sections = dict(sections)
         self._jump_tables = tuple(jump_tables)
         self.owners = owners

@@ -178,6 +178,10 @@ class Allocator:
         self._memory.zero(address, size)  # programs may have written there, unasked
         return address
 
+    def size_of(self, address: int) -> int:
+        """The bytes of a block that begins there; 0 for none."""
+        return self._sizes.get(address, 0)
+
     def free(self, address: int) -> None:
         """Give a block back."""
         size = self._sizes.pop(address)

@@ -28,7 +28,10 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Never, NoReturn
+    from weakref import ref
 
+    from osmia.debugger.session import Session
+    from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
     from osmia.engine.tail_call_returns import FunctionType
     from osmia.object import model
@@ -38,12 +41,16 @@ if TYPE_CHECKING:
     from osmia.vm.engine import Vm
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
+    from osmia.vm.loaded import VmObject
     from osmia.vm.words import Executor as Executor
     from osmia.vm.words import Tier
 else:
     __getattr__ = on_demand(__name__, {"osmia.vm.words": "Executor"})
 
 _EXECUTORS = ("auto", "interpreter", "generated", "jit")
+
+#: What steps through runs. It is above this layer, so it is found by name.
+DEBUGGER = "osmia.debugger"
 _OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
 
@@ -78,6 +85,8 @@ class VmProgram(engine.Program):
         self.signature = signature
         self.tell: Callable[[], tuple[model.Program | None, FunctionType | None]] | None = None
         """What `definition` and `declared` are, where nobody has set them."""
+        self.loaded: ref[VmObject] | None = None
+        """The loaded object that it is a program of."""
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
@@ -177,9 +186,17 @@ class VmProgram(engine.Program):
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
+        objects: Iterable[Any] | Map | None = None,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
+
+        `args` is what a program that traces a function, or decides for it, is called with, and
+        `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
+        where the target tells the type), texts and bytes, which become pointers.
+        `objects` is what an iterator goes over, see `osmia.vm.iteration`.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -195,6 +212,18 @@ class VmProgram(engine.Program):
         if self._closed:
             self.check_open()
         self.check_testable()
+        if objects is not None:
+            from osmia.vm.iteration import iterate
+
+            options = {"executor": executor, "strict": strict, "budget": budget, "hook": hook}
+            return iterate(self, objects, **options)
+        if args is not None or result:
+            from osmia.vm.run_arguments import Call
+
+            if ctx is not None:
+                raise ValueError("args= and result= make the context: ctx= cannot be given too")
+            call = Call(self, args or (), result)
+            ctx = call.context
         try:
             return self.execute(data, ctx, repeat, executor, strict, budget, hook)
         except (TypeError, AttributeError) as error:
@@ -328,9 +357,13 @@ class VmProgram(engine.Program):
         execution = Execution(self.vm, given.cpu, given, self.type)
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         lease.running = interpreter
+        return self.interpret(interpreter, given.arguments)
+
+    def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
+        """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
         try:
-            return interpreter.run(self.number, self.code, *given.arguments)
+            return interpreter.run(self.number, self.code, *arguments, slot=slot)
         except BaseException:
             if counted is not None:
                 counted.end()
@@ -343,6 +376,24 @@ class VmProgram(engine.Program):
             return None
         interpreter.hook = counted = counting.hook(interpreter.hook)
         return counted
+
+    @names_wrong_arguments
+    def session(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+    ) -> Session:
+        """Begin a run that stands still before its first instruction, to be stepped through: see
+        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        import importlib
+
+        made: Session = importlib.import_module(DEBUGGER).Session(
+            self, data, ctx, strict=strict, budget=budget
+        )
+        return made
 
     @property
     def counters(self) -> Counters | None:

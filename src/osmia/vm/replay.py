@@ -31,11 +31,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from osmia.btf import BTF
     from osmia.engine.maps import Map
     from osmia.engine.tail_call_returns import FunctionType
     from osmia.object import model
     from osmia.object.model import Object, SourceLine
     from osmia.passes.stages import Prepared
+    from osmia.passes.target import Target
+    from osmia.vm.target import VmTarget
 
 #: Options of a load that change the vm, and nothing of what is loaded into it.
 _OF_VM = frozenset(
@@ -77,6 +80,7 @@ def _made(vm: Vm, held: Held, record: VmRecord) -> ReplayedObject:
     }
     for name, program in programs.items():
         program.tell = file.teller(name)
+    vm.tell_types = file.types
     for name, handle in maps.items():
         handle.make_face = file.face_maker(name)
     return ReplayedObject(file, record.name, vm, programs, sections)
@@ -127,9 +131,19 @@ class _File:
     def prepared(self) -> Prepared:
         """What the passes made of it."""
         from osmia.passes.stages import prepare
+
+        return prepare(self.source, self.target)
+
+    @cached_property
+    def target(self) -> VmTarget:
+        """What it was made ready for."""
         from osmia.vm.target import VmTarget
 
-        return prepare(self.source, VmTarget(self.source.btf))
+        return VmTarget(self.source.btf)
+
+    def types(self) -> tuple[Target, BTF | None]:
+        """See `Vm.tell_types`."""
+        return self.target, self.prepared.object.btf
 
     def teller(self, name: str) -> Callable[[], tuple[model.Program, FunctionType | None]]:
         """What tells a program's definition, and how its function was declared."""

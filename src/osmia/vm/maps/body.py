@@ -127,6 +127,11 @@ class MapBody:
             self.busy = False
 
     @property
+    def memory_blocks(self) -> tuple[int, ...]:
+        """The addresses of the blocks that it has of the vm's memory."""
+        return self._built.region_blocks + self._built.control_blocks
+
+    @property
     def handle(self) -> int:
         """What a program sees as this map's address."""
         return layout.MAP_HANDLE + (self.number << layout.MAP_HANDLE_SHIFT)
