@@ -68,7 +68,7 @@ def check(
     `jumps` are the slots that each gotox may go to, by its own slot.
     Raises VerifierError for what no executor runs.
     """
-    return _Checker(name, code, dict(names or {}), dict(lines or {}), jumps or {}).result()
+    return _Checker(name, code, names or {}, {} if lines is None else lines, jumps or {}).result()
 
 
 class _Checker:
@@ -76,8 +76,8 @@ class _Checker:
         self,
         name: str,
         code: bytes | bytearray | memoryview,
-        names: dict[int, str],
-        lines: dict[int, SourceLine],
+        names: Mapping[int, str],
+        lines: Mapping[int, SourceLine],
         jumps: Mapping[int, Sequence[int]],
     ) -> None:
         self.name = name

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import time
 from _weakrefset import WeakSet  # all of `weakref` is dear
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from osmia.debugger.session import Session
     from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
+    from osmia.engine.tail_call_returns import FunctionType
     from osmia.object import model
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
@@ -81,7 +83,8 @@ class VmProgram(engine.Program):
         self.type = program_type
         self.expected_attach_type = expected_attach_type
         self.signature = signature
-        self.definition: model.Program | None = None
+        self.tell: Callable[[], tuple[model.Program | None, FunctionType | None]] | None = None
+        """What `definition` and `declared` are, where nobody has set them."""
         self.loaded: ref[VmObject] | None = None
         """The loaded object that it is a program of."""
         self.calls = frozenset(
@@ -93,6 +96,16 @@ class VmProgram(engine.Program):
         self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
         self._inputs: dict[int, Input] = {}  # by CPU
+
+    @cached_property
+    def definition(self) -> model.Program | None:  # type: ignore[override]  # it may be set
+        """See `osmia.Program`."""
+        return self.tell()[0] if self.tell is not None else None
+
+    @cached_property
+    def declared(self) -> FunctionType | None:  # type: ignore[override]  # it may be set
+        """See `osmia.Program`."""
+        return self.tell()[1] if self.tell is not None else None
 
     @property
     def id(self) -> int:
