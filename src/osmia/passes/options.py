@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import os
 
     from osmia.object import Object
+    from osmia.object.signatures import PublicKey
     from osmia.passes.providers import Provider
     from osmia.passes.stages import Pass
     from osmia.passes.target import Target
@@ -74,5 +75,17 @@ class CommonOptions(PassOptions, total=False):
     bind: Literal["copy", "replace", "call"]
 
 
+class ObjectOptions(CommonOptions, total=False):
+    """What `Object.load` takes for every engine: the common ones, and what it does itself.
+
+    `require_signature` is a public Ed25519 key (a PEM file, its contents, 32 bytes): an object
+    that was not signed by it (`osmia sign`) as it is now is refused, a NotSignedError. Set
+    variables of the loaded object, or sign the edited one: edits before load count as changes.
+    """
+
+    require_signature: PublicKey | None
+
+
 PASS_OPTIONS: frozenset[str] = PassOptions.__optional_keys__
 COMMON_OPTIONS: frozenset[str] = CommonOptions.__optional_keys__
+OBJECT_OPTIONS: frozenset[str] = ObjectOptions.__optional_keys__
