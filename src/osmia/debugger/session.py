@@ -97,7 +97,7 @@ class Session(ClosedByWith):
         self.history = History(self.machine)
         self.pointers = pointers.Pointers(self.machine, given, self._named)
         self._movement = Movement(self)
-        self.stop = Stop(StopReason.BEGIN, 0)
+        self.stop = self.first_stop = Stop(StopReason.BEGIN, 0)
         """Why it stands still now."""
         self.history.rest()
 
@@ -144,11 +144,17 @@ class Session(ClosedByWith):
             next(self._numbers),
             place,
             condition=None if condition is None else self._condition(condition),
-            condition_text=condition if isinstance(condition, str) else repr(condition or ""),
+            condition_text=_text_of(condition),
             ignore=ignore,
             temporary=temporary,
         )
         return self.breakpoints.add(made)
+
+    def set_condition(self, breakpoint_: Breakpoint, condition: Condition | None) -> None:
+        """Give a breakpoint another condition, or none."""
+        made = None if condition is None else self._condition(condition)
+        breakpoint_.condition = made
+        breakpoint_.condition_text = _text_of(condition)
 
     def _condition(self, condition: Condition) -> Callable[[], bool]:
         if isinstance(condition, str):
@@ -399,6 +405,12 @@ class Session(ClosedByWith):
     def __repr__(self) -> str:
         where = "closed" if self._closed else f"{self.stop.reason.value}, position {self.position}"
         return f"<Session of program {self.program.name!r}: {where}>"
+
+
+def _text_of(condition: Condition | None) -> str:
+    if condition is None or isinstance(condition, str):
+        return condition or ""
+    return repr(condition)
 
 
 class _Stopper:

@@ -340,6 +340,23 @@ class VmProgram(engine.Program):
         )
         return made
 
+    @names_wrong_arguments
+    def debug(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+    ) -> RunResult:
+        """`run` with the debugger on a terminal, in the middle of whatever runs: as Python's
+        `breakpoint()`. When it is left the run goes on to its end. See docs/debugger.md."""
+        import importlib
+
+        opening = importlib.import_module(f"{DEBUGGER}.terminal.opening")
+        result: RunResult = opening.debug(self, data, ctx, strict=strict, budget=budget)
+        return result
+
     @property
     def counters(self) -> Counters | None:
         """Where its runs are counted; None where they are not."""
