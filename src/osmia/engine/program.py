@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn, Self
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import registry
 from osmia.engine.refusals import lacking, refused
 from osmia.errors import ClosedError
-from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Any, ClassVar, Never, NoReturn, Self, Unpack
 
     from osmia.btf import BTF
     from osmia.debugger.session import Session
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from osmia.engine.results import RunResult
     from osmia.engine.tail_call_returns import FunctionType
     from osmia.kernel.options import ProgramOptions
+    from osmia.object import model
 
 
 class Program(ABC):

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import time
+from _weakrefset import WeakSet  # all of `weakref` is dear
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
-from weakref import WeakSet, ref
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
 from osmia.engine.results import as_packet
 from osmia.errors import ClosedError, KernelError
 from osmia.isa.opcodes import CallKind
-from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
+from osmia.on_demand import on_demand
 from osmia.vm import layout
 from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
-from osmia.vm.runs import Input
+from osmia.vm.runs import Input, input_on
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, ClassVar, Never, NoReturn
+    from weakref import ref
+
     from osmia.debugger.session import Session
     from osmia.engine.results import RunResult
+    from osmia.object import model
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
     from osmia.vm.cpu import Cpu, Lease
@@ -34,10 +39,12 @@ if TYPE_CHECKING:
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
     from osmia.vm.loaded import VmObject
-    from osmia.vm.tiers import Tier
+    from osmia.vm.words import Executor as Executor
+    from osmia.vm.words import Tier
+else:
+    __getattr__ = on_demand(__name__, {"osmia.vm.words": "Executor"})
 
-Executor = Literal["auto", "interpreter", "generated", "jit"]
-_EXECUTORS = get_args(Executor)
+_EXECUTORS = ("auto", "interpreter", "generated", "jit")
 
 #: What steps through runs. It is above this layer, so it is found by name.
 DEBUGGER = "osmia.debugger"
@@ -84,6 +91,7 @@ class VmProgram(engine.Program):
         self.runs = 0
         self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
+        self._inputs: dict[int, Input] = {}  # by CPU
 
     @property
     def id(self) -> int:
@@ -109,7 +117,7 @@ class VmProgram(engine.Program):
     @property
     def _is_loaded(self) -> bool:
         vm = self.vm
-        return vm.memory.base != 0 and self.number in vm.lifetimes.programs
+        return not vm.memory.closed and self.number in vm.lifetimes.programs
 
     def check_open(self) -> None:
         """Raise ClosedError where this reference was closed, or the program is no more."""
@@ -147,6 +155,8 @@ class VmProgram(engine.Program):
     def another(self) -> VmProgram:
         """Another reference, as who opens one gets it: it keeps the program until it is closed,
         and closing it leaves the program to those who have it beside."""
+        import copy
+
         other = copy.copy(self)
         other._closed, other.owner = False, None
         self.handles.add(other)
@@ -213,7 +223,7 @@ class VmProgram(engine.Program):
         lease = vm.cpus.lease()
         try:
             with lease.token:
-                given = Input(vm, lease.take(), self)
+                given = self._input_on(lease.take())
                 if not self._is_loaded:
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
@@ -229,6 +239,13 @@ class VmProgram(engine.Program):
                 return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
         finally:
             vm.cpus.freed()
+
+    def _input_on(self, cpu: Cpu) -> Input:
+        given = self._inputs.get(cpu.number)
+        if given is None:
+            given = input_on(self.vm, cpu, self.type, self.expected_attach_type)
+            self._inputs[cpu.number] = given
+        return given
 
     def _forced(self, executor: Executor, hook: Hook | None) -> Tier:
         """The executor that is asked for, or that a hook needs."""

@@ -9,19 +9,26 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osmia.object.uapi import ProgramType
+from osmia.protocols import Protocol
 from osmia.records import dataclass
 from osmia.vm import layout
 from osmia.vm.errors import ProgramFault, describe_call
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
     from osmia.vm.access import Access
     from osmia.vm.code import Code
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.execution import Execution
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class HelperFrame(Protocol):
@@ -228,7 +235,6 @@ _MODULES = {
     "dynptr_slice_rdwr dynptr_size dynptr_adjust dynptr_is_null dynptr_is_rdonly",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def helper(
