@@ -26,7 +26,7 @@ from osmia.errors import ClosedError
 from osmia.vm import layout
 from osmia.vm.budgets import INTERPRETER_BUDGET, budget_of
 from osmia.vm.execution import Execution
-from osmia.vm.runs import Input
+from osmia.vm.runs import input_on
 
 if TYPE_CHECKING:
     from osmia.engine.results import RunResult
@@ -86,7 +86,9 @@ class Session(ClosedByWith):
 
     def _begin(self) -> None:
         vm, cpu = self.vm, self._cpu
-        self._given = given = Input(vm, cpu, self.program)
+        self._given = given = input_on(
+            vm, cpu, self.program.type, self.program.expected_attach_type
+        )
         given.place(self.given_data, self.given_ctx)
         vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
         strict, budget = self._options

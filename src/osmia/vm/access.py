@@ -120,6 +120,12 @@ class Access:
         if why is not None:
             raise AccessError(why)
 
+    def leads_nowhere(self, address: int) -> bool:
+        """Whether an address is neither in this run's block nor anybody's."""
+        if self._block <= address < self._block + layout.CPU_BLOCK:
+            return False
+        return self._areas.owner(address) is None
+
     def check_there(self, address: int, size: int) -> None:
         """Raise AccessError when memory is not all there, written yet or not."""
         frame = self.stack.frame_of(address)

@@ -39,6 +39,10 @@ bytes, or u64 arguments, given."""
 
 PLAIN = Layout("", 0)
 
+FOLLOWING = frozenset({ProgramType.TRACING, ProgramType.LSM, ProgramType.STRUCT_OPS})
+"""Types whose programs follow the kernel's pointers without a helper: what they load from where
+nothing is is 0, as an exception table has it in the kernel (BPF_PROBE_MEM)."""
+
 
 def layout_for(program_type: ProgramType | None, attach_type: AttachType | None = None) -> Layout:
     """The context of a program type, as programs of an attach type may use it."""

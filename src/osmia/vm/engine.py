@@ -47,11 +47,18 @@ from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from osmia.btf import BTF
     from osmia.engine.maps import Map
     from osmia.object.model import SourceLine
+    from osmia.passes.target import Target
     from osmia.values import Codec
     from osmia.vm.counting import Counting
+    from osmia.vm.helpers.timers import Queue
     from osmia.vm.jit.machine import Jit
+    from osmia.vm.sockets import Sockets
+    from osmia.vm.structures import Structure
     from osmia.vm.words import TailCalls
 
 assert _operations  # imported for the native functions it registers
@@ -117,6 +124,17 @@ class Vm(ClosedByWith):
         self.lock = make_lock(Order.ENGINE)
         self.tiers = Tiers(self)
         self._supported = supported()
+        self.deferred: Queue | None = None
+        """What its programs put off: timers and work."""
+        self.lists: dict[str, Sequence[Structure]] = {}
+        """What iterators that programs open go over, by their names: "task", "css", …"""
+        self.sequences: dict[int, bytearray] = {}
+        """What iterators that are being read have written, by the address of the seq_file."""
+        self.sockets: Sockets | None = None
+        """The sockets of a test, for programs that look some up."""
+        self.target: Target | None = None
+        self.types: BTF | None = None
+        """What the last object was loaded for, and its own types: of these are structures."""
         self.counting: Counting | None = None
         """What counts its programs' runs, from the first time that something asked for it on."""
 
@@ -463,6 +481,19 @@ class Vm(ClosedByWith):
             self.lifetimes.unload({program.number for program in self.programs})
             if self._jit is not None:
                 self._jit.forget()
+
+    def struct(self, name: str, /, **fields: Any) -> Structure:
+        """A structure in the vm's memory for programs to follow, of the kernel's types that the
+        last object was loaded for, or of its own: `vm.struct("task_struct", comm="ls", pid=3)`.
+
+        What a pointer leads to is another structure, the fields of one (`real_parent={"pid": 1}`),
+        a list of elements, text (with a NUL behind it), bytes, or an address; all else is 0.
+        Raises CodecError for a type or field that is not there and for what does not fit.
+        """
+        from osmia.vm.structures import build
+
+        self._check_open()
+        return build(self, name, fields)
 
     def need_counting(self) -> Counting:
         """What counts its programs' runs."""

@@ -193,6 +193,7 @@ class _Loader:
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self.maps.fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
+        self.vm.target, self.vm.types = self.target, self.obj.btf
         loaded = VmObject(
             self.obj,
             self.vm,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from weakref import ref
 
     from osmia.debugger.session import Session
+    from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
     from osmia.object import model
     from osmia.vm.batch import Batch
@@ -172,9 +173,17 @@ class VmProgram(engine.Program):
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
+        objects: Iterable[Any] | Map | None = None,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
+
+        `args` is what a program that traces a function, or decides for it, is called with, and
+        `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
+        where the target tells the type), texts and bytes, which become pointers.
+        `objects` is what an iterator goes over, see `osmia.vm.iteration`.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -190,6 +199,18 @@ class VmProgram(engine.Program):
         if self._closed:
             self.check_open()
         self.check_testable()
+        if objects is not None:
+            from osmia.vm.iteration import iterate
+
+            options = {"executor": executor, "strict": strict, "budget": budget, "hook": hook}
+            return iterate(self, objects, **options)
+        if args is not None or result:
+            from osmia.vm.run_arguments import Call
+
+            if ctx is not None:
+                raise ValueError("args= and result= make the context: ctx= cannot be given too")
+            call = Call(self, args or (), result)
+            ctx = call.context
         try:
             return self.execute(data, ctx, repeat, executor, strict, budget, hook)
         except (TypeError, AttributeError) as error:
@@ -323,9 +344,13 @@ class VmProgram(engine.Program):
         execution = Execution(self.vm, given.cpu, given, self.type)
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         lease.running = interpreter
+        return self.interpret(interpreter, given.arguments)
+
+    def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
+        """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
         try:
-            return interpreter.run(self.number, self.code, *given.arguments)
+            return interpreter.run(self.number, self.code, *arguments, slot=slot)
         except BaseException:
             if counted is not None:
                 counted.end()

@@ -102,6 +102,8 @@ class Input:
             raw = bytes(ctx)
         elif isinstance(ctx, Sequence) and all(isinstance(word, int) for word in ctx):
             raw = struct.pack(f"<{len(ctx)}Q", *(word & 0xFFFF_FFFF_FFFF_FFFF for word in ctx))
+        elif hasattr(ctx, "__bytes__"):  # a structure
+            raw = bytes(ctx)
         else:
             raise TypeError(
                 f"a context for this program type is bytes or numbers, not {type(ctx).__name__}"
