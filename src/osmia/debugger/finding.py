@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osmia.debugger.session import Session
 
 #: Whose `reader(session)` gives a VariableReader, or None.
-VARIABLES = "osmia.debugger.variables"
+VARIABLES = "osmia.debugger.local_variables"
 
 
 def place(
