@@ -26,7 +26,7 @@ from osmia.errors import ClosedError
 from osmia.vm import layout
 from osmia.vm.budgets import INTERPRETER_BUDGET, budget_of
 from osmia.vm.execution import Execution
-from osmia.vm.runs import Input
+from osmia.vm.runs import input_on
 
 if TYPE_CHECKING:
     from osmia.engine.results import RunResult
@@ -86,7 +86,9 @@ class Session(ClosedByWith):
 
     def _begin(self) -> None:
         vm, cpu = self.vm, self._cpu
-        self._given = given = Input(vm, cpu, self.program)
+        self._given = given = input_on(
+            vm, cpu, self.program.type, self.program.expected_attach_type
+        )
         given.place(self.given_data, self.given_ctx)
         vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
         strict, budget = self._options
@@ -97,7 +99,7 @@ class Session(ClosedByWith):
         self.history = History(self.machine)
         self.pointers = pointers.Pointers(self.machine, given, self._named)
         self._movement = Movement(self)
-        self.stop = Stop(StopReason.BEGIN, 0)
+        self.stop = self.first_stop = Stop(StopReason.BEGIN, 0)
         """Why it stands still now."""
         self.history.rest()
 
@@ -144,11 +146,17 @@ class Session(ClosedByWith):
             next(self._numbers),
             place,
             condition=None if condition is None else self._condition(condition),
-            condition_text=condition if isinstance(condition, str) else repr(condition or ""),
+            condition_text=_text_of(condition),
             ignore=ignore,
             temporary=temporary,
         )
         return self.breakpoints.add(made)
+
+    def set_condition(self, breakpoint_: Breakpoint, condition: Condition | None) -> None:
+        """Give a breakpoint another condition, or none."""
+        made = None if condition is None else self._condition(condition)
+        breakpoint_.condition = made
+        breakpoint_.condition_text = _text_of(condition)
 
     def _condition(self, condition: Condition) -> Callable[[], bool]:
         if isinstance(condition, str):
@@ -399,6 +407,12 @@ class Session(ClosedByWith):
     def __repr__(self) -> str:
         where = "closed" if self._closed else f"{self.stop.reason.value}, position {self.position}"
         return f"<Session of program {self.program.name!r}: {where}>"
+
+
+def _text_of(condition: Condition | None) -> str:
+    if condition is None or isinstance(condition, str):
+        return condition or ""
+    return repr(condition)
 
 
 class _Stopper:

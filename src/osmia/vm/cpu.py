@@ -6,10 +6,10 @@ import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from osmia.errors import ClosedError, KernelError
 from osmia.locks import Order, at_fork, make_lock
+from osmia.protocols import Protocol
 from osmia.vm import layout
 from osmia.vm.memory import Memory
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-import osmia.vm.helpers.skb  # noqa: F401  # packet_holds, packet_word
 from osmia.isa.instruction import Instruction
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, Areas, Owner
 from osmia.vm.errors import Interrupt, ProgramFault, describe_call, describe_jump
 from osmia.vm.helpers.table import Argument, Helper, HelperCaller, Invocation
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
@@ -65,6 +66,8 @@ class Execution:
 
     def packet_load(self, offset: int, size: int) -> int | None:
         """Packet bytes in network order, for legacy loads; None beyond the packet."""
+        import osmia.vm.helpers.skb  # noqa: F401  # what is called here
+
         natives, frame = self.vm.natives, self.cpu.stack_top
         if not natives.call("packet_holds", frame, offset, size):
             return None
