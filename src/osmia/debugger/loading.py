@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from osmia.debugger.compiled_files import FileLike
 from osmia.debugger.origins import Origins
 from osmia.debugger.variables import DebugInformation
+from osmia.errors import OsmiaError
 from osmia.formats.libbpf import object_name
 from osmia.formats.open import open_object, read_elf
 from osmia.object.model import Object
@@ -17,8 +20,8 @@ from osmia.object.model import Object
 if TYPE_CHECKING:
     from osmia.vm.loaded import VmObject
 
-_known: WeakKeyDictionary[VmObject, DebugInformation] = WeakKeyDictionary()
-"""What is known of the variables of objects that are loaded, while they are."""
+_known: WeakKeyDictionary[VmObject, _Debugged] = WeakKeyDictionary()
+"""What was loaded to be debugged, while it is loaded."""
 
 
 def read(
@@ -41,26 +44,55 @@ def read(
 
 def load(obj: Object, files: Sequence[FileLike] | None = None, **options: Any) -> VmObject:
     """Load an Object into a vm, so that the variables of its programs are known there, whatever
-    passes do to its code. `files` are those of `DebugInformation`, `options` of the vm's load."""
+    passes do to its code. `files` are those of `DebugInformation`, read when somebody asks;
+    `options` those of the vm's load."""
     origins = Origins()
     passes = [*origins.passes, *options.pop("passes", ())]
     loaded: VmObject = obj.load("vm", passes=passes, **options)
-    try:
-        _known[loaded] = DebugInformation(loaded.source, files, origins)
-    except BaseException:
-        loaded.close()
-        raise
+    _known[loaded] = _Debugged(loaded.source, files, origins)
     return loaded
 
 
 def information_of(loaded: VmObject) -> DebugInformation:
     """What is known of the variables of a loaded object. Of one that was loaded otherwise it is
-    that of functions which no pass has changed."""
+    that of functions which no pass has changed; where it came from C source it is compiled once
+    more, for its DWARF, and counts where that gives the same code."""
     found = _known.get(loaded)
     if found is None:
-        found = _known[loaded] = DebugInformation(loaded.source)
-        found.leave_out(_changed(loaded.source.functions, loaded.object.functions))
-    return found
+        found = _known[loaded] = _Debugged(loaded.source, None, None)
+        found.changed = _changed(loaded.source.functions, loaded.object.functions)
+    return found.information
+
+
+class _Debugged:
+    """An Object that was loaded, and its debug information once somebody asked for that."""
+
+    def __init__(
+        self, obj: Object, files: Sequence[FileLike] | None, origins: Origins | None
+    ) -> None:
+        self._object = obj
+        self._files = files
+        self._origins = origins
+        self.changed: Sequence[str] = ()
+
+    @cached_property
+    def information(self) -> DebugInformation:
+        """What is known; what is wrong with the files is a remark."""
+        try:
+            files = self._files if self._files is not None else _compiled_anew(self._object.path)
+            made = DebugInformation(self._object, files, self._origins)
+        except (OsmiaError, OSError) as error:
+            made = DebugInformation(self._object, [], self._origins)
+            made.remarks[:] = [f"no local variables: {error}"]
+        made.leave_out(self.changed)
+        return made
+
+
+def _compiled_anew(path: str) -> list[FileLike] | None:
+    """What the source at a path compiles to, with DWARF; None for what is no source."""
+    if not path.endswith(".c") or not Path(path).is_file():
+        return None
+    return read(path)[1]
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

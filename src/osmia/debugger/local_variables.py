@@ -49,7 +49,7 @@ class LocalVariables:
     def locals(self, frame: Frame) -> Mapping[str, Any]:
         """The values of all of them by name, those of inner functions before those of the ones
         that they were inlined into; a `NoValue` for what has none."""
-        return Values(self.named(frame))
+        return Values(self.named(frame), self.information.remarks)
 
     def named(self, frame: Frame) -> dict[str, Variable]:
         """All of them by name, the same way."""
@@ -65,10 +65,12 @@ class LocalVariables:
 
 
 class Values(Mapping[str, Any]):
-    """The values of variables, each read when it is asked for."""
+    """The values of variables, each read when it is asked for; `remarks` is what else is not
+    known of the program's, and why."""
 
-    def __init__(self, variables: Mapping[str, Variable]) -> None:
+    def __init__(self, variables: Mapping[str, Variable], remarks: Sequence[str] = ()) -> None:
         self.variables = variables
+        self.remarks = remarks
 
     def __getitem__(self, name: str) -> Any:
         return value_of(self.variables[name])

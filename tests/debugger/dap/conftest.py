@@ -74,12 +74,6 @@ SEC("xdp") int wrong(struct xdp_md *ctx)
 char _license[] SEC("license") = "GPL";
 """
 
-_SERVE = """
-import sys
-from osmia.debugger.dap import server
-server.serve_port(int(sys.argv[2])) if sys.argv[1:] else server.serve_stdio()
-"""
-
 Connect = Callable[..., Client]
 
 
@@ -151,7 +145,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., tuple[Client, subprocess.Pop
     with ExitStack() as undo:
 
         def start_(*arguments: str) -> tuple[Client, subprocess.Popen[bytes]]:
-            command = [sys.executable, "-c", _SERVE, *arguments]
+            command = [sys.executable, "-m", "osmia", "debug", *arguments]
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )

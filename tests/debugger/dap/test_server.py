@@ -181,7 +181,7 @@ def test_terminate_ends_the_program_and_disconnect_the_connection(
 
 
 def test_over_stdio_nothing_but_messages_is_written_to_stdout(start: Start, source: Path) -> None:
-    client, process = start()
+    client, process = start("--dap")
     client.launch(program=str(source), function="limited")
     client.break_at(source, line_of("total"))
     assert client.go()["reason"] == "breakpoint"
@@ -194,14 +194,14 @@ def test_over_stdio_nothing_but_messages_is_written_to_stdout(start: Start, sour
 
 
 def test_over_stdio_a_client_that_goes_away_ends_the_process(start: Start) -> None:
-    client, process = start()
+    client, process = start("--dap")
     client.body("initialize")
     client.target.close()
     assert process.wait(60) == 0
 
 
 def test_over_a_socket_editors_come_one_after_the_other(start: Start, source: Path) -> None:
-    _, process = start("--port", "0")
+    _, process = start("--dap=0")
     assert process.stderr is not None
     told = process.stderr.readline().decode()
     found = re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", told)
@@ -216,3 +216,25 @@ def test_over_a_socket_editors_come_one_after_the_other(start: Start, source: Pa
             client.launch(program=str(source), function="limited", stopOnEntry=True)
             assert client.go()["reason"] == "entry"
             client.close()
+
+
+def test_the_command_line_says_what_an_editor_need_not(start: Start, source: Path) -> None:
+    words = ["limited", "--set", "limit=1000", "--packet", "00" * 30, "-D", "UNUSED=1", "--dap"]
+    client, process = start(str(source), *words)
+    client.launch()
+    client.break_at(source, line_of("total"))
+    client.go()
+    assert client.locals()["length"] == "30"
+    client.body("continue", threadId=1)
+    client.event("terminated")
+    assert "returned 1 (XDP_DROP)" in client.output
+    client.body("disconnect")
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("words", [["--dap=x"], ["--dap=70000"], ["x.c", "--batch", "--dap"]])
+def test_a_wrong_command_line_is_one_error(start: Start, words: list[str]) -> None:
+    _, process = start(*words)
+    assert process.wait(60) == 2
+    assert process.stderr is not None
+    assert b"--dap" in process.stderr.read()

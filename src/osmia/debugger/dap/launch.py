@@ -25,7 +25,7 @@ _ARGUMENTS: Mapping[str, tuple[type, ...]] = {
     "packet": (str,),
     "packetFile": (str,),
     "pcap": (str,),
-    "ctx": (dict, str),
+    "ctx": (dict, list, str, bytes),
     "data": (dict,),
     "maps": (dict,),
     "stopOnEntry": (bool,),
@@ -38,10 +38,12 @@ _ARGUMENTS: Mapping[str, tuple[type, ...]] = {
     "defines": (dict, list),
     "flags": (list,),
     "cpu": (str,),
+    "compiler": (str,),
     "options": (dict,),
     "noDebug": (bool,),
 }
 _NUMBER_TEXT = 16
+_COMPILER = ("defines", "flags", "cpu", "compiler")
 _PACKET_TYPES = (
     ProgramType.XDP,
     ProgramType.SCHED_CLS,
@@ -85,9 +87,7 @@ def launch(arguments: Mapping[str, Any]) -> Launched:
     _check(arguments)
     directory = Path(arguments.get("cwd") or ".").absolute()
     source = _path(directory, arguments["program"])
-    compile_options = {
-        name: arguments[name] for name in ("defines", "flags", "cpu") if name in arguments
-    }
+    compile_options = {name: arguments[name] for name in _COMPILER if name in arguments}
     if "includes" in arguments:
         compile_options["includes"] = [_path(directory, each) for each in arguments["includes"]]
     obj, files = loading.read(source, **compile_options)

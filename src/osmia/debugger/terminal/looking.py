@@ -231,6 +231,8 @@ def _locals(console: Console, rest: str) -> None:
     known = console.frame.locals
     if not known:
         console.screen.line("no local variables are known here")
+    for remark in getattr(known, "remarks", ()):
+        console.screen.line(remark)
     for name, value in known.items():
         console.screen.line(f"{name} = {screen.shown(console.session, value)}")
 
