@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,8 @@ class Session(ClosedByWith):
     What moves it gives a `Stop`. Meanwhile memory, maps, global variables and registers may be
     read and changed, through the session or through the loaded object; going back undoes what the
     run did, and what was changed is changed again where the run comes by. It has a CPU of the vm
-    until it is closed. `data`, `ctx`, `strict` and `budget` are those of `Program.run`.
+    until it is closed. `data`, `ctx`, `strict`, `budget`, `args` and `result` are those of
+    `Program.run`.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Session(ClosedByWith):
         *,
         strict: bool = True,
         budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
     ) -> None:
         program.check_open()
         program.check_testable()
@@ -69,6 +72,9 @@ class Session(ClosedByWith):
         self.breakpoints = Breakpoints()
         self.watchpoints = Watchpoints()
         self.sources = Sources()
+        self._call: object = None
+        if args is not None or result:
+            self._call, ctx = _called(program, args or (), result, ctx)
         self.given_data, self.given_ctx = as_packet(data), ctx
         self._options = strict, budget_of(budget, INTERPRETER_BUDGET)
         self._numbers = itertools.count(1)
@@ -86,16 +92,15 @@ class Session(ClosedByWith):
 
     def _begin(self) -> None:
         vm, cpu = self.vm, self._cpu
-        self._given = given = input_on(
-            vm, cpu, self.program.type, self.program.expected_attach_type
-        )
+        program = self.program
+        self._given = given = input_on(vm, cpu, program.type, program.expected_attach_type)
         given.place(self.given_data, self.given_ctx)
         vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
         strict, budget = self._options
         self.machine = Machine(
-            Execution(vm, cpu, given, self.program.type), strict=strict, budget=budget
+            Execution(vm, cpu, given, program.type), strict=strict, budget=budget
         )
-        self.machine.start(self.program.number, self.program.code, *given.arguments)
+        self.machine.start(program.number, program.code, *given.arguments)
         self.history = History(self.machine)
         self.pointers = pointers.Pointers(self.machine, given, self._named)
         self._movement = Movement(self)
@@ -413,6 +418,16 @@ def _text_of(condition: Condition | None) -> str:
     if condition is None or isinstance(condition, str):
         return condition or ""
     return repr(condition)
+
+
+def _called(program: VmProgram, args: Sequence[Any], result: Any, ctx: Any) -> tuple[object, bytes]:
+    """What a program is called with as `Program.run` has it, to be kept, and its context."""
+    from osmia.vm.run_arguments import Call
+
+    if ctx is not None:
+        raise ValueError("args= and result= make the context: ctx= cannot be given too")
+    call = Call(program, args, result)
+    return call, call.context
 
 
 class _Stopper:

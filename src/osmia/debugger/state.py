@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from osmia.debugger.machine import Machine
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
+    from osmia.vm.helpers.timers import Queue
     from osmia.vm.interpreter import Frame
 
 CHUNK = 1 << 14
@@ -103,7 +104,7 @@ def capture_frames(frames: Iterable[Frame]) -> tuple[Registers, ...]:
 
 
 class Beside:
-    """What Python keeps of a vm beside its memory: printed lines, events, stacks."""
+    """What Python keeps of a vm beside its memory: printed lines, events, stacks, timers."""
 
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
@@ -116,6 +117,8 @@ class Beside:
         ]
         self._stacks = [(each.stacks, dict(each.stacks)) for each in bodies if each.stacks]
         self._all_stacks = [each.stacks for each in bodies]
+        self._written = [(each, bytes(each)) for each in vm.sequences.values()]
+        self._deferred = _copied_queue(vm.deferred)
 
     def restore(self) -> None:
         """Put it back."""
@@ -123,10 +126,20 @@ class Beside:
         for queue, events, waiting, lost in self._queues:
             _refill(queue.events, events)
             queue.waiting, queue.lost = waiting, lost
+        for text, text_held in self._written:
+            text[:] = text_held
+        self._vm.deferred = _copied_queue(self._deferred)
         for stacks in self._all_stacks:
             stacks.clear()
         for stacks, held in self._stacks:
             stacks.update(held)
+
+
+def _copied_queue(queue: Queue | None) -> Queue | None:
+    """What programs put off, to be changed on its own."""
+    if queue is None:
+        return None
+    return replace(queue, items={number: replace(item) for number, item in queue.items.items()})
 
 
 def _refill(queue: deque[str] | deque[tuple[int, bytes]], held: tuple[object, ...]) -> None:

@@ -16,6 +16,9 @@ from osmia.vm.programs import VmProgram
 if TYPE_CHECKING:
     from osmia.engine.results import RunResult
 
+_OF_SESSIONS = ("strict", "budget", "args", "result")
+"""The options of `run` that a session takes."""
+
 assert changing and looking and moving and stopping  # imported for the commands they declare
 
 #: What gives standard input and output back where a test runner took them, if it is loaded.
@@ -104,7 +107,7 @@ class TestDebugger:
         item.addfinalizer(lambda: setattr(VmProgram, "run", kept))
 
         def run(program: VmProgram, data: Any = b"", ctx: Any = None, **options: Any) -> Any:
-            if self._program not in ("", program.name):
+            if self._program not in ("", program.name) or options.get("objects") is not None:
                 return kept(program, data, ctx, **options)
             return self._run(program, data, ctx, options)
 
@@ -113,7 +116,7 @@ class TestDebugger:
     def _run(self, program: VmProgram, data: Any, ctx: Any, options: dict[str, Any]) -> Any:
         import pytest
 
-        taken = {name: options[name] for name in ("strict", "budget") if name in options}
+        taken = {name: options[name] for name in _OF_SESSIONS if name in options}
         with program.session(data, ctx, **taken) as session:
             console = Console(session, styled=self._styled, goes_on=True)
             with _uncaptured():
