@@ -126,3 +126,29 @@ def test_the_information_is_kept_as_long_as_the_object_is_loaded(source: Path) -
     with loading.load(obj, files) as loaded:
         assert loading.information_of(loaded) is loading.information_of(loaded)
         assert not loading.information_of(loaded).remarks
+
+
+def test_frames_have_the_functions_that_were_inlined_into_them(
+    source: Path, undo: ExitStack
+) -> None:
+    obj, files = loading.read(source)
+    session = begun(undo, loading.load(obj, files), source, "/* in scaled")
+    calls = session.frames[0].calls
+    assert [each.function for each in calls] == ["scaled", "twice", "prog"]
+    assert [each.line for each in calls] == [
+        line_of("/* in scaled"),
+        line_of("scaled(number, 3)"),
+        line_of("twice(found->id & 15)"),
+    ]
+
+
+def test_a_breakpoint_is_at_a_function_that_was_inlined(source: Path, undo: ExitStack) -> None:
+    obj, files = loading.read(source)
+    loaded = undo.enter_context(loading.load(obj, files, calls="inline"))
+    session = undo.enter_context(loaded.programs["prog"].session(bytes(64)))
+    session.break_at(function="scaled")
+    session.break_at(function="summed")
+    session.continue_()
+    assert session.frames[0].calls[0].function == "scaled"
+    with pytest.raises(OsmiaError, match="nobody"):
+        session.break_at(function="nobody")

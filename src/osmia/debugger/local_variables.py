@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from osmia.debugger.frames import NAMES, Frame
+from osmia.debugger.frames import NAMES, Call, Frame
 from osmia.debugger.loading import information_of
 from osmia.debugger.values import UnknownValueError, Variable
 from osmia.debugger.variables import DebugInformation, Level
 
 if TYPE_CHECKING:
     from osmia.debugger.session import Session
+    from osmia.vm.programs import VmProgram
 
 
 class NoValue:
@@ -39,6 +40,30 @@ class LocalVariables:
         has the frame, then that."""
         function = frame.code.function_at(frame.slot)
         return self.information.levels(function.name, frame.slot - function.start)
+
+    def calls(self, frame: Frame) -> list[Call]:
+        """See `Frame.calls`."""
+        return [
+            Call(each.function, each.place.file, each.place.line)
+            if each.place is not None
+            else Call(each.function, frame.file, frame.line)
+            for each in self.levels(frame)
+        ]
+
+    def inlined_slots(self, program: VmProgram, name: str) -> list[int]:
+        """Where the code of functions of a name begins that were inlined into a program."""
+        wanted = set(self.information.inlined(name))
+        code, found = program.code, []
+        for start, function in code.functions.items() if wanted else ():
+            before = None
+            for slot in range(start, function.end):
+                if code.instructions[slot] is None:
+                    continue
+                origin = self.information.origins.of(function.name, slot - start)
+                if origin in wanted and origin != before:
+                    found.append(slot)
+                before = origin
+        return found
 
     def variables(self, frame: Frame, level: int = 0) -> list[Variable]:
         """The variables of one of the `levels`, arguments first."""

@@ -92,8 +92,9 @@ class DebugInformation:
                 self.remarks.append(f"function {key!r} was changed by a pass that was not followed")
 
     def inlined(self, name: str) -> list[Origin]:
-        """Where the code of an inlined function begins: each time it was inlined."""
-        found = []
+        """Where the code of an inlined function begins, each time the compiler inlined it; and
+        where a function begins that passes may have inlined."""
+        found = [Origin(key, 0) for key, each in self.object.functions.items() if each.name == name]
         for key, (file, own) in self._functions.items():
             for scope in file.dwarf.all_scopes(own.key):
                 if scope.kind is ScopeKind.INLINED and scope.name == name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import socket
 import subprocess
@@ -238,3 +239,51 @@ def test_a_wrong_command_line_is_one_error(start: Start, words: list[str]) -> No
     assert process.wait(60) == 2
     assert process.stderr is not None
     assert b"--dap" in process.stderr.read()
+
+
+_STRANGE: list[Any] = [
+    None,
+    -1,
+    1 << 70,
+    1.5,
+    True,
+    "",
+    "x",
+    "0x10",
+    [],
+    {},
+    [{}],
+    [None],
+    {"a": 1},
+]
+_NAMES = [
+    *("frameId", "variablesReference", "name", "value", "expression", "context", "start", "count"),
+    *("filter", "source", "breakpoints", "lines", "filters", "memoryReference", "offset", "data"),
+    *("instructionOffset", "instructionCount", "startFrame", "levels", "granularity", "threadId"),
+    *("sourceReference", "arguments"),
+]
+_COMMANDS = [
+    *("stackTrace", "scopes", "variables", "setVariable", "evaluate", "setExpression", "threads"),
+    *("dataBreakpointInfo", "exceptionInfo", "source", "loadedSources", "readMemory", "initialize"),
+    *("writeMemory", "disassemble", "setBreakpoints", "setFunctionBreakpoints", "pause", "launch"),
+    *("setInstructionBreakpoints", "setDataBreakpoints", "setExceptionBreakpoints", "restart"),
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_strange_arguments_are_refused_or_taken_and_break_nothing(
+    client: Client, source: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    client.launch(program=str(source), function="limited", stopOnEntry=True)
+    client.go()
+    for _ in range(150):
+        names = chance.sample(_NAMES, chance.randrange(6))
+        arguments = {name: chance.choice(_STRANGE) for name in names}
+        command = chance.choice(_COMMANDS)
+        if command == "launch":
+            arguments["program"] = 1
+        found = client.answer(client.send(command, arguments))
+        assert "osmia failed" not in found.get("message", ""), (command, arguments, found)
+    assert client.body("threads")
+    assert "Traceback" not in client.output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osmia.debugger.dap.breakpoints import EditorBreakpoints
@@ -216,32 +216,43 @@ class Adapter:
 
     # Breakpoints.
 
-    def _ask(self, kind: str, group: str, wanted: list[Any]) -> Body:
+    def _ask(self, kind: str, group: str, wanted: Sequence[Arguments]) -> Body:
         session = self.debuggee.session if self.debuggee is not None else None
         sources = self.debuggee.sources if self.debuggee is not None else None
         return {"breakpoints": self.breakpoints.ask(kind, group, wanted, session, sources)}
 
     def _set_breakpoints(self, arguments: Arguments) -> Body:
         source = arguments["source"]
-        path, reference = source.get("path") or "", source.get("sourceReference") or 0
-        wanted = arguments.get("breakpoints")
-        if wanted is None:
+        if not isinstance(source, Mapping):
+            raise DebuggerError(f"a source that is no object: {source!r:.80}")
+        path, reference = str(source.get("path") or ""), int(source.get("sourceReference") or 0)
+        if arguments.get("breakpoints") is not None:
+            wanted = _objects(arguments, "breakpoints")
+        else:
             wanted = [{"line": line} for line in arguments.get("lines") or ()]
         asked = [{**each, "path": path, "reference": reference} for each in wanted]
         return self._ask("line", path or f"#{reference}", asked)
 
     def _set_function_breakpoints(self, arguments: Arguments) -> Body:
-        return self._ask("function", "", arguments["breakpoints"])
+        return self._ask("function", "", _objects(arguments, "breakpoints"))
 
     def _set_instruction_breakpoints(self, arguments: Arguments) -> Body:
-        return self._ask("instruction", "", arguments["breakpoints"])
+        return self._ask("instruction", "", _objects(arguments, "breakpoints"))
 
     def _set_data_breakpoints(self, arguments: Arguments) -> Body:
-        return self._ask("data", "", arguments["breakpoints"])
+        return self._ask("data", "", _objects(arguments, "breakpoints"))
 
     def _set_exception_breakpoints(self, arguments: Arguments) -> Body:
         self.breakpoints.faults = "fault" in arguments["filters"]
         return {"breakpoints": []}
+
+
+def _objects(arguments: Arguments, name: str) -> list[Arguments]:
+    """An argument that is a list of objects."""
+    given = arguments[name]
+    if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):
+        raise DebuggerError(f"{name} that are no list of objects: {given!r:.80}")
+    return given
 
 
 def _words(error: Exception, command: str) -> str:

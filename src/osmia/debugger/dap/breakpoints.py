@@ -11,7 +11,6 @@ from osmia.debugger.dap.nodes import text_of
 from osmia.debugger.dap.sources import SourceFiles
 from osmia.debugger.dap.stack import code_place
 from osmia.debugger.errors import DebuggerError
-from osmia.debugger.local_variables import LocalVariables
 from osmia.errors import OsmiaError
 from osmia.records import dataclass, field
 
@@ -178,15 +177,8 @@ class EditorBreakpoints:
         asked.shown["source"] = sources.shown(file)
 
     def _put_function(self, asked: Asked, session: Session, sources: SourceFiles) -> None:
-        name, condition = asked.what["name"], asked.condition or None
-        try:
-            asked.held = [session.break_at(function=name, condition=condition)]
-        except DebuggerError:
-            # Nothing has that name but what was inlined.
-            slots = _inlined_slots(session, name)
-            if not slots:
-                raise
-            asked.held = [session.break_at(instruction=slot, condition=condition) for slot in slots]
+        condition = asked.condition or None
+        asked.held = [session.break_at(function=asked.what["name"], condition=condition)]
 
     def _put_instruction(self, asked: Asked, session: Session, sources: SourceFiles) -> None:
         address = int(asked.what["instructionReference"], 0) + int(asked.what.get("offset", 0))
@@ -220,21 +212,3 @@ class EditorBreakpoints:
         return bool(asked) and not any(
             each.condition is None or each.condition(session) for each in asked
         )
-
-
-def _inlined_slots(session: Session, name: str) -> list[int]:
-    """Where the code of an inlined function begins in the session's program."""
-    variables = session.variables
-    if not isinstance(variables, LocalVariables):
-        return []
-    wanted = set(variables.information.inlined(name))
-    code, found = session.program.code, []
-    for start, function in code.functions.items():
-        for slot in range(start, function.end):
-            if not wanted or code.instructions[slot] is None:
-                continue
-            origin = variables.information.origins.of(function.name, slot - start)
-            if origin in wanted:
-                found.append(slot)
-                wanted.discard(origin)
-    return found

@@ -187,7 +187,8 @@ def exception_info(debuggee: Debuggee, arguments: Arguments) -> Body:
 
 
 def source(debuggee: Debuggee, arguments: Arguments) -> Body:
-    asked = arguments.get("source") or {}
+    asked = arguments.get("source")
+    asked = asked if isinstance(asked, Mapping) else {}
     reference = int(asked.get("sourceReference") or arguments.get("sourceReference") or 0)
     return {"content": debuggee.sources.text(reference), "mimeType": "text/x-c"}
 

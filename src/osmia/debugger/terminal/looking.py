@@ -154,9 +154,10 @@ def down(console: Console, rest: str) -> None:
 def backtrace(console: Console, rest: str) -> None:
     """All active functions, the innermost first."""
     for frame in console.session.frames:
-        console.screen.line(
-            f"#{frame.index}  {screen.place(frame)}", "bold" if frame.index == console.index else ""
-        )
+        style = "bold" if frame.index == console.index else ""
+        for number, text in enumerate(screen.places(frame)):
+            start = f"#{frame.index}" if not number else ""
+            console.screen.line(f"{start:<3} {text}", style)
 
 
 @command("maps", "[NAME]", completes="map")
