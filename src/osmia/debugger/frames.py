@@ -64,15 +64,19 @@ class Register:
 
 
 class Registers(MutableMapping[str, Register]):
-    """The registers of a frame, "r0" to "r10", to read and to assign numbers to."""
+    """The registers of a frame, "r0" to "r10", to read and to assign numbers to; `depth` is the
+    frame's number from the outermost at 0."""
 
-    def __init__(self, session: Session, activation: Activation) -> None:
+    def __init__(self, session: Session, activation: Activation, depth: int) -> None:
         self._session = session
         self._activation = activation
+        self._depth = depth
 
     def __getitem__(self, name: str) -> Register:
-        value = self._activation.registers[NAMES.index(name) if name in NAMES else _unknown(name)]
-        return Register(name, value, self._session.pointers.find(value))
+        number = NAMES.index(name) if name in NAMES else _unknown(name)
+        value = self._activation.registers[number]
+        pointed = self._session.machine.tracking.has(self._depth, number)
+        return Register(name, value, self._session.pointers.find(value) if pointed else None)
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._session.check_still()
@@ -80,6 +84,8 @@ class Registers(MutableMapping[str, Register]):
             raise DebuggerError("r10 is the frame pointer, which nothing changes")
         number = NAMES.index(name) if name in NAMES else _unknown(name)
         self._activation.registers[number] = int(value) & M64
+        tracking = self._session.machine.tracking
+        tracking.set(self._depth, number, tracking.leads(int(value) & M64))
 
     def __delitem__(self, name: str) -> None:
         raise DebuggerError("registers are always there")
@@ -106,7 +112,8 @@ class Frame:
         self.slot = activation.slot if index == 0 else activation.slot - 1
         self.code = activation.code
         self.program: VmProgram = session.vm.lifetimes.programs[activation.program]
-        self.registers = Registers(session, activation)
+        depth = len(session.machine.frames) - 1 - index
+        self.registers = Registers(session, activation, depth)
         self.pointer = activation.pointer
         """Its r10: the stack's 512 bytes are below it."""
 

@@ -98,7 +98,10 @@ class Session(ClosedByWith):
         vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
         strict, budget = self._options
         self.machine = Machine(
-            Execution(vm, cpu, given, program.type), strict=strict, budget=budget
+            Execution(vm, cpu, given, program.type),
+            strict=strict,
+            budget=budget,
+            context_fields=given.layout.fields,
         )
         self.machine.start(program.number, program.code, *given.arguments)
         self.history = History(self.machine)
@@ -270,7 +273,7 @@ class Session(ClosedByWith):
         self._check_open()
         if not self.machine.frames:
             raise DebuggerError("the program has ended: there are no registers")
-        return Registers(self, self.machine.frames[-1])
+        return Registers(self, self.machine.frames[-1], len(self.machine.frames) - 1)
 
     @cached_property
     def variables(self) -> VariableReader | None:

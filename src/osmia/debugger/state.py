@@ -30,10 +30,11 @@ Chunks = Mapping[int, bytes]
 @dataclass(frozen=True, slots=True)
 class Registers:
     """What is changed of one frame from outside: its registers, which bytes of its stack hold
-    anything."""
+    anything, which registers (bits) hold pointers."""
 
     values: tuple[int | None, ...]
     written: bytes
+    pointers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,9 @@ class Change:
         """Let it happen again."""
         for address, data in self.memory.items():
             machine.memory.write(address, data)
-        for frame, held in zip(machine.frames, self.frames, strict=True):
+        for index, (frame, held) in enumerate(zip(machine.frames, self.frames, strict=True)):
             frame.registers[:] = held.values
+            machine.tracking.masks[index] = held.pointers
             if frame.stack is not None:
                 frame.stack.written[:] = held.written
 
@@ -95,11 +97,13 @@ def _sizes(vm: Vm, blocks: Iterable[int]) -> list[tuple[int, int]]:
     ]
 
 
-def capture_frames(frames: Iterable[Frame]) -> tuple[Registers, ...]:
+def capture_frames(machine: Machine) -> tuple[Registers, ...]:
     """What may be changed of frames."""
     return tuple(
-        Registers(tuple(frame.registers), bytes(frame.stack.written) if frame.stack else b"")
-        for frame in frames
+        Registers(
+            tuple(frame.registers), bytes(frame.stack.written) if frame.stack else b"", pointers
+        )
+        for frame, pointers in zip(machine.frames, machine.tracking.masks, strict=False)
     )
 
 
@@ -156,6 +160,7 @@ class Checkpoint:
     memory: Chunks
     frames: tuple[Frame, ...]
     entries: tuple[int, ...]
+    pointers: tuple[tuple[int, ...], frozenset[int]]
     result: int | None
     beside: Beside
 
@@ -168,6 +173,7 @@ class Checkpoint:
             capture_memory(machine.vm, machine.cpu, before),
             tuple(copied(frame) for frame in machine.frames),
             tuple(machine.entries),
+            (tuple(machine.tracking.masks), frozenset(machine.tracking.spilled)),
             machine.result,
             Beside(machine.vm),
         )
@@ -182,6 +188,8 @@ class Checkpoint:
         machine.position, machine.budget = self.position, self.budget
         machine.frames[:] = [copied(frame) for frame in self.frames]
         machine.entries[:] = self.entries
+        machine.tracking.masks[:] = self.pointers[0]
+        machine.tracking.spilled = set(self.pointers[1])
         machine.access.stack.frames[:] = [f.stack for f in machine.frames if f.stack is not None]
         machine.result = self.result
         self.beside.restore()

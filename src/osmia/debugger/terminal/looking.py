@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from osmia.debugger.breakpoints import Breakpoint
 from osmia.debugger.errors import DebuggerError
+from osmia.debugger.frames import NAMES
 from osmia.debugger.terminal import screen
 from osmia.debugger.terminal.stopping import all_points
 from osmia.debugger.terminal.words import command, count
@@ -26,6 +27,10 @@ def print_(console: Console, rest: str) -> None:
     style, text = (found[1], found[2]) if found else ("", rest)
     if not text:
         raise DebuggerError("print what?")
+    name = text.removeprefix("$")
+    if name in NAMES and not style:
+        console.screen.line(f"{text} = {console.frame.registers[name]}")
+        return
     value = console.session.evaluate(text, console.index)
     console.screen.line(f"{text} = {screen.shown(console.session, value, style)}")
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from osmia.engine.maps import Map
-from osmia.vm import layout
 
 if TYPE_CHECKING:
     from osmia.debugger.frames import Frame
@@ -79,10 +78,6 @@ def shown(session: Session, value: Any, style: str = "") -> str:
         return "{" + ", ".join(shown(session, each) for each in value) + "}"
     if isinstance(value, bool) or not isinstance(value, int):
         return value.hex(" ") if isinstance(value, bytes | bytearray) else str(value)
-    if value >= layout.FIRST_ADDRESS:
-        pointer = session.pointers.find(value)
-        if pointer is not None:
-            return f"{value:#x} ({pointer})"
     return str(int(value)) if type(value) is int else str(value)
 
 
