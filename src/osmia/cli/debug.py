@@ -38,6 +38,14 @@ _file = click.Path(path_type=Path)
 @click.option("-x", "scripts", multiple=True, type=_file, help="Run the commands of this file.")
 @click.option("--command", "commands", multiple=True, metavar="TEXT", help="Run this command.")
 @click.option("--batch", is_flag=True, help="Leave after -x and --command.")
+@click.option(
+    "--dap",
+    is_flag=False,
+    flag_value="stdio",
+    default="",
+    metavar="[PORT]",
+    help="Serve an editor: on stdin and stdout, or with --dap=PORT on 127.0.0.1.",
+)
 @click.option("--no-strict", is_flag=True, help="Masked addresses, as compiled code has them.")
 @takes_passes
 @takes_target
@@ -56,6 +64,7 @@ def debug_command(
     scripts: tuple[Path, ...],
     commands: tuple[str, ...],
     batch: bool,
+    dap: str,
     no_strict: bool,
     target: Path | None,
     target_btf: Path | None,
@@ -67,7 +76,21 @@ def debug_command(
     finish, continue, print, x, info, …, and back, rnext, rcontinue to go back; `help` lists
     them. Without a terminal, commands are read from standard input; one that fails ends it, with
     status 1. With --test a test of pytest runs, and stops at each run of a program.
+
+    With --dap an editor is served, by the Debug Adapter Protocol; it says what to debug, or
+    takes what stands here.
     """
+    if dap:
+        if node or scripts or commands or batch:
+            raise click.UsageError("--dap: the editor says what is done, and debugs no tests")
+        from osmia.cli import debug_adapter
+
+        wanted = debug_adapter.defaults(
+            file, program, assignments, packet, pcap, context, given(compiler)
+        )
+        options = {**chosen_passes(), "target": target_of(target, target_btf, "vm")}
+        debug_adapter.serve(dap, {**wanted, "strict": not no_strict, "options": options})
+        return
     from osmia.cli import debugging
 
     texts = [str(path) for path in scripts]

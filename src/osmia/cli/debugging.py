@@ -13,7 +13,7 @@ from osmia.captures.packets import read_packets
 from osmia.cli.literals import parse_hex, parse_integer, parse_literal
 from osmia.cli.output import note
 from osmia.cli.packet_runs import PACKET_TYPES
-from osmia.cli.sources import open_source, set_globals
+from osmia.cli.sources import is_source, open_source, set_globals
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.named_tuples import NamedTuple
 from osmia.values.names import unknown_name
@@ -54,9 +54,11 @@ def loaded_file(
     passes: Mapping[str, Any],
 ) -> Iterator[VmProgram]:
     """A program of a file, loaded: the one of the name, or the only one."""
-    obj = open_source(file, **compiler)
+    from osmia.debugger import loading
+
+    obj, files = loading.read(file, **compiler) if is_source(file) else (open_source(file), None)
     set_globals(obj, assignments)
-    with obj.load("vm", target=target, interruptible=True, **passes) as loaded:
+    with loading.load(obj, files, target=target, interruptible=True, **passes) as loaded:
         programs = loaded.programs
         if name and name not in programs:
             raise OsmiaError(unknown_name(str(file), name, programs))

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from osmia.debugger.entries import store_entry
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.frames import NAMES, Frame
 from osmia.errors import OsmiaError
@@ -170,7 +171,7 @@ def _store(session: Session, frame: Frame | None, node: ast.expr, value: Any) ->
         case ast.Attribute(base, member):
             _store(session, frame, base, _held(session, frame, base).replace(**{member: value}))
         case ast.Subscript(ast.Name(name), index) if name in session.maps:
-            session.maps[name][_held(session, frame, index)] = value
+            store_entry(session, name, _held(session, frame, index), value)
         case ast.Subscript(base, index):
             changed = list(_held(session, frame, base))
             changed[_held(session, frame, index)] = value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.pointers import Pointer
 from osmia.isa.alu import M64
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import SourceLine
 from osmia.records import dataclass
 
@@ -20,14 +21,29 @@ if TYPE_CHECKING:
 NAMES = tuple(f"r{number}" for number in range(11))
 
 
+class Call(NamedTuple):
+    """A function that a frame is in, and where it is there."""
+
+    function: str
+    file: str
+    line: int
+
+
 class VariableReader(Protocol):
-    """What knows the local variables of functions."""
+    """What knows the local variables of functions, and what was inlined into them."""
 
     def locals(self, frame: Frame) -> Mapping[str, Any]:
         """The variables that a frame has where it is, by name, with their values."""
 
     def assign(self, frame: Frame, name: str, value: Any) -> None:
         """Change one. DebuggerError where that cannot be."""
+
+    def calls(self, frame: Frame) -> Sequence[Call]:
+        """The functions that a frame is in, innermost first: what was inlined there, then that
+        which has the frame."""
+
+    def inlined_slots(self, program: VmProgram, name: str) -> Sequence[int]:
+        """Where the code of functions of a name begins that were inlined into a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +142,15 @@ class Frame:
         """Its local variables and arguments by name, as far as somebody knows them."""
         reader = self.session.variables
         return {} if reader is None else reader.locals(self)
+
+    @cached_property
+    def calls(self) -> Sequence[Call]:
+        """The functions that it is in, innermost first: those that were inlined there, then its
+        own."""
+        reader = self.session.variables
+        if reader is None:
+            return (Call(self.function, self.file, self.line),)
+        return reader.calls(self)
 
     def __repr__(self) -> str:
         where = f" at {self.file}:{self.line}" if self.line else ""

@@ -159,9 +159,10 @@ def down(console: Console, rest: str) -> None:
 def backtrace(console: Console, rest: str) -> None:
     """All active functions, the innermost first."""
     for frame in console.session.frames:
-        console.screen.line(
-            f"#{frame.index}  {screen.place(frame)}", "bold" if frame.index == console.index else ""
-        )
+        style = "bold" if frame.index == console.index else ""
+        for number, text in enumerate(screen.places(frame)):
+            start = f"#{frame.index}" if not number else ""
+            console.screen.line(f"{start:<3} {text}", style)
 
 
 @command("maps", "[NAME]", completes="map")
@@ -236,6 +237,8 @@ def _locals(console: Console, rest: str) -> None:
     known = console.frame.locals
     if not known:
         console.screen.line("no local variables are known here")
+    for remark in getattr(known, "remarks", ()):
+        console.screen.line(remark)
     for name, value in known.items():
         console.screen.line(f"{name} = {screen.shown(console.session, value)}")
 

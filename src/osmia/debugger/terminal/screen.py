@@ -116,9 +116,18 @@ def _entries(session: Session, value: Map) -> str:
 
 
 def place(frame: Frame) -> str:
-    """Where a frame is, in words: "choose () at limit.bpf.c:18"."""
-    where = f" at {frame.file.rpartition('/')[2]}:{frame.line}" if frame.line else ""
-    return f"{frame.function} (){where or f', instruction {frame.slot}'}"
+    """Where a frame is, in words: "choose () at limit.bpf.c:18"; of functions that were inlined
+    there the innermost."""
+    return places(frame)[0]
+
+
+def places(frame: Frame) -> list[str]:
+    """The same for each function that it is in."""
+    found = []
+    for function, file, line in frame.calls:
+        where = f" at {file.rpartition('/')[2]}:{line}" if line else ""
+        found.append(f"{function} (){where or f', instruction {frame.slot}'}")
+    return [*(f"{each}, inlined" for each in found[:-1]), found[-1]]
 
 
 def hex_lines(address: int, data: bytes, each: int, count: int, letter: str) -> list[str]:
