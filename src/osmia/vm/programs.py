@@ -385,15 +385,37 @@ class VmProgram(engine.Program):
         *,
         strict: bool = True,
         budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
     ) -> Session:
         """Begin a run that stands still before its first instruction, to be stepped through: see
-        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        `osmia.debugger.Session`. What it is given is as for `run`."""
         import importlib
 
         made: Session = importlib.import_module(DEBUGGER).Session(
-            self, data, ctx, strict=strict, budget=budget
+            self, data, ctx, strict=strict, budget=budget, args=args, result=result
         )
         return made
+
+    @names_wrong_arguments
+    def debug(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
+    ) -> RunResult:
+        """`run` with the debugger on a terminal, in the middle of whatever runs: as Python's
+        `breakpoint()`. When it is left the run goes on to its end. See docs/debugger.md."""
+        import importlib
+
+        opening = importlib.import_module(f"{DEBUGGER}.terminal.opening")
+        given = {"strict": strict, "budget": budget, "args": args, "result": result}
+        gave: RunResult = opening.debug(self, data, ctx, **given)
+        return gave
 
     @property
     def counters(self) -> Counters | None:
