@@ -42,6 +42,28 @@ def test_registers_after_a_call_were_lost_in_it() -> None:
     assert chain(origin)[1] == ("R3", "lost in a call: R1 to R5 have no value after one")
 
 
+LOOP = """\
+0: R1=ctx() R10=fp0
+0: (b7) r4 = 0                        ; R4=0
+1: (07) r4 += 1                       ; R4=1
+2: (55) if r4 != 0x3 goto pc-2        ; R4=1
+1: (07) r4 += 1                       ; R4=2
+2: (55) if r4 != 0x3 goto pc-2        ; R4=2
+1: (07) r4 += 1                       ; R4=3
+2: (55) if r4 != 0x3 goto pc-2        ; R4=3
+3: (61) r0 = *(u32 *)(r4 +0)
+R4 invalid mem access 'scalar'
+"""
+
+
+def test_rounds_of_a_loop_are_told_once() -> None:
+    ((_, log),) = logs_in(LOOP.encode())
+    assert chain(report_of(log).origins[0]) == [
+        ("R4", "calculated"),
+        ("R4", "calculated, in a round before of a loop"),
+    ]
+
+
 CALLS = """\
 0: R1=ctx() R10=fp0
 0: (b7) r2 = 7                        ; R2=7
@@ -109,4 +131,5 @@ def test_where_jumps_and_calls_go() -> None:
 def test_the_registers_that_a_complaint_names_or_the_instruction_reads() -> None:
     assert wanted_registers("R6 invalid mem access 'scalar'", "r2 = *(u64 *)(r6 +0)") == [6]
     assert wanted_registers("misaligned access", "r2 = *(u64 *)(r7 +1)") == [7]
+    assert wanted_registers("BPF program is too large", "if r4 == 0x40 goto pc+1") == []
     assert wanted_registers("back-edge from insn 3 to 1", "exit") == []

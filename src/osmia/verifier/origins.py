@@ -19,6 +19,8 @@ _FAR = 200_000
 _MAP = re.compile(r"\bmap=([^,)]+)")
 _STACK_POINTER = re.compile(r"fp(?:\[\d+\])?(-?\d+)")
 _CONTEXT = re.compile(r"ctx\b")
+#: Complaints about a value, which name no register.
+_OF_VALUE = re.compile(r"access|pointer|dereference|misaligned|leak|\barg|helper|value")
 _NAMED_REGISTER = re.compile(r"\bR(\d{1,2})\b")
 
 
@@ -63,10 +65,12 @@ def frames_of(path: Sequence[int], slots: Sequence[int], texts: Mapping[int, str
 def wanted_registers(complaint: str, text: str) -> list[int]:
     """The registers that a complaint is about: those that it names, or the last instruction's."""
     named = list(dict.fromkeys(int(each) for each in _NAMED_REGISTER.findall(complaint)))
-    does = effect(text)
     if named:
         return named[:3]
-    return [] if does.kind in ("call", "exit", "constant") else list(does.reads)[:3]
+    does = effect(text)
+    if does.kind in ("call", "exit", "constant") or not _OF_VALUE.search(complaint):
+        return []
+    return list(does.reads)[:3]
 
 
 class Tracer:
@@ -80,6 +84,7 @@ class Tracer:
         self._effects = {slot: effect(text) for slot, text in texts.items()}
         self._left = _MOST
         self._seen: set[tuple[int, str]] = set()
+        self._chain: list[tuple[int, str]] = []
 
     def origin(self, register: int, step: int | None = None) -> Origin:
         """Where the register had its value from before the path's step (default: the last)."""
@@ -125,9 +130,18 @@ class Tracer:
         return Origin(place, visit, self._slot(step), seen.text, how, known, list(checks[:8]))
 
     def _follow(self, node: Origin, registers: Sequence[int], step: int, depth: int) -> None:
-        """Trace what it was made of, unless that is told already."""
+        """Trace what it was made of, unless that is told already, or is a round of a loop more."""
+        link = node.slot, node.place
+        if link in self._chain:
+            node.how += ", in a round before of a loop"
+            return
         if depth >= _DEEPEST:
             return
+        self._chain.append(link)
+        self._trace_each(node, registers, step, depth)
+        self._chain.pop()
+
+    def _trace_each(self, node: Origin, registers: Sequence[int], step: int, depth: int) -> None:
         for register in registers:
             key = step, f"R{register}"
             if key in self._seen or self._left <= 0:
