@@ -25,6 +25,7 @@ from osmia.kernel.programs.loading import ProgramImage
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import btf_from_id
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.token import with_token
 from osmia.object import model
@@ -221,6 +222,8 @@ class _Loader:
                 linked=self.prepared.linked,
             )
             loaded.tail_call_returns = returns
+            if self.prepared.counted is not None:
+                loaded.count(self.prepared.counted)
             undo.pop_all()
         self.attach_to = {}  # who clones says of what
         if self.btf is not None:
@@ -238,6 +241,7 @@ class _Loader:
             resolvers,
             given_maps=given,
             pinned=partial(pinned_keys, pin_root=pin_root),
+            cpus=possible_cpus() if options.get("cover") else 1,
             **options,
         )
         self.obj = self.prepared.object
@@ -372,7 +376,12 @@ class _Loader:
             except VerifierError as error:
                 from osmia.kernel.load.poison import explained
 
-                raise explained(error, layout.unresolved) from None
+                error = explained(error, layout.unresolved)
+                if self.prepared.counted is not None:
+                    from osmia.kernel.load.counters import refused
+
+                    error = refused(error, self.prepared.counted)
+                raise error from None
             function = self.obj.functions[program.function]
             if self.obj.btf is not None and function.btf_id:
                 loaded.declared = self.obj.btf, function.btf_id
