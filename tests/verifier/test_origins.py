@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from osmia.verifier.instructions import Effect, callee, effect, target
-from osmia.verifier.log import logs_in
+from osmia.verifier.log import VerifierLog, logs_in
 from osmia.verifier.origins import Origin, wanted_registers
-from osmia.verifier.report import report_of
+from osmia.verifier.report import report_of, texts_of
+from osmia.verifier.states import visit
 
 from .programs import PASTED
 
@@ -62,6 +63,37 @@ def test_rounds_of_a_loop_are_told_once() -> None:
         ("R4", "calculated"),
         ("R4", "calculated, in a round before of a loop"),
     ]
+
+
+CALLBACK = """\
+0: R1=ctx() R10=fp0
+0: (61) r2 = *(u32 *)(r1 +12)         ; R2=scalar() R1=ctx()
+1: (7b) *(u64 *)(r10 -8) = r2         ; R2=scalar() R10=fp0 fp-8=scalar()
+2: (bf) r3 = r10                      ; R3=fp0 R10=fp0
+3: (07) r3 += -8                      ; R3=fp-8
+4: (85) call bpf_loop#181 9: frame1: R1=scalar() R2=fp[0]-8 R10=fp0 cb
+9: (79) r1 = *(u64 *)(r2 +0)          ; frame1: R1=scalar() R2=fp[0]-8 cb
+10: (79) r0 = *(u64 *)(r1 +0)
+R1 invalid mem access 'scalar'
+"""
+
+
+def test_a_callbacks_context_is_followed_into_the_call_of_the_helper() -> None:
+    ((_, log),) = logs_in(CALLBACK.encode())
+    assert chain(report_of(log).origins[0]) == [
+        ("R1", "from memory"),
+        ("R2", "what bpf_loop gives its callback"),
+        ("R3", "calculated"),
+        ("R3", "copied"),
+    ]
+    assert texts_of(log)[4] == "call bpf_loop#181"
+
+
+def test_a_jump_that_a_log_of_level_1_was_cut_back_to_has_the_next_state_behind_it() -> None:
+    log = VerifierLog(b"12: (16) if w2 == 0x5 goto pc+4 17: R0=1 R2=5 refs=2\n17: (95) exit\n")
+    seen = visit(log, 0)
+    assert seen.text == "if w2 == 0x5 goto pc+4"
+    assert seen.after == {"R0": "1", "R2": "5", "refs": "2"}
 
 
 CALLS = """\
