@@ -1,0 +1,122 @@
+"""Programs that the verifier refuses, each for a reason of its own, and their fixes.
+
+`programs/KIND.c` or `programs/KIND.WORD.c` is refused as it is, and loads with FIXED defined. Its
+first lines may say more:
+
+    // flags: …          for the compiler
+    // without: CAP      the process lacks that capability (PERFMON: and what implies it)
+    // program: FLAG     the program is loaded with that flag
+    // on 6.1: KIND      what it is refused for there
+    // slow              it takes the verifier seconds
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import osmia
+from osmia.errors import VerifierError
+from osmia.records import dataclass, replace
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "programs"
+LOGS = HERE / "logs"
+
+_CAPABILITIES = {"CAP_PERFMON": (38, 21)}  # the second is CAP_SYS_ADMIN
+_FLAGS = {"BPF_F_STRICT_ALIGNMENT": 1}
+_HEADER = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A program, by the name of its file."""
+
+    name: str
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def text(self) -> str:
+        return (PROGRAMS / f"{self.name}.c").read_text(encoding="utf-8")
+
+    def said(self, key: str) -> str:
+        """What the first lines say behind a word, "" when they have none of it."""
+        found = re.search(rf"^// {re.escape(key)}(?:: (.*))?$", self.text, re.MULTILINE)
+        return (found[1] or key) if found else ""
+
+    def compile(self, *, fixed: bool = False) -> osmia.Object:
+        obj = osmia.compile(
+            PROGRAMS / f"{self.name}.c",
+            includes=[PROGRAMS],
+            defines=["FIXED"] if fixed else [],
+            flags=["-include", "prologue.h", "-Wno-everything", *self.said("flags").split()],
+            vmlinux=False,
+        )
+        if flag := self.said("program"):
+            programs = {
+                name: replace(program, flags=program.flags | _FLAGS[flag])
+                for name, program in obj.programs.items()
+            }
+            obj = obj.copy(programs=programs)
+        return obj
+
+    def load(self, *, fixed: bool = False) -> None:
+        """Load it and unload it again; raises what `Object.load` raises."""
+        obj = self.compile(fixed=fixed)
+        with without(self.said("without")), obj.load():
+            pass
+
+    def refusal(self) -> VerifierError:
+        """The error that loading it raises."""
+        try:
+            self.load()
+        except VerifierError as error:
+            return error
+        raise AssertionError(f"{self.name} loads")
+
+
+@contextmanager
+def without(capability: str) -> Iterator[None]:
+    """This thread lacks a capability, and what implies it, inside the block."""
+    if not capability:
+        yield
+        return
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _HEADER, 0))
+    held = ctypes.create_string_buffer(24)
+    assert _libc.capget(header, held) == 0, os.strerror(ctypes.get_errno())
+    words = list(struct.unpack("=6I", held.raw[:24]))
+    for bit in _CAPABILITIES[capability]:
+        words[3 * (bit // 32)] &= ~(1 << bit % 32)  # of the effective ones only
+    assert _libc.capset(header, struct.pack("=6I", *words)) == 0
+    try:
+        yield
+    finally:
+        assert _libc.capset(header, held) == 0
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    return tuple(Case(path.stem) for path in sorted(PROGRAMS.glob("*.c")))
+
+
+def release() -> tuple[int, int]:
+    """The running kernel's version."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(re.match(r"\d+", minor)[0])  # type: ignore[index]
+
+
+def recorded(version: str) -> dict[str, str]:
+    """The logs of a kernel's refusals, by the program's name (`record.py` wrote them)."""
+    text = (LOGS / f"{version}.txt").read_text(encoding="utf-8")
+    parts = re.split(r"^=== (\S+)\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
