@@ -13,6 +13,7 @@ first lines may say more:
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import re
 import struct
@@ -24,10 +25,13 @@ from pathlib import Path
 import osmia
 from osmia.errors import VerifierError
 from osmia.records import dataclass, replace
+from osmia.refusals import kinds
+from osmia.toolchain.compilation import INCLUDES
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
 LOGS = HERE / "logs"
+COMPILED = HERE.parents[1] / "build/refusals"
 
 _CAPABILITIES = {"CAP_PERFMON": (38, 21)}  # the second is CAP_SYS_ADMIN
 _FLAGS = {"BPF_F_STRICT_ALIGNMENT": 1}
@@ -54,14 +58,31 @@ class Case:
         found = re.search(rf"^// {re.escape(key)}(?:: (.*))?$", self.text, re.MULTILINE)
         return (found[1] or key) if found else ""
 
+    @property
+    def since(self) -> tuple[int, ...]:
+        """The first kernel that refuses so."""
+        kind = next(each for each in kinds() if each.name == self.kind)
+        return tuple(map(int, kind.since.split("."))) if kind.since else ()
+
     def compile(self, *, fixed: bool = False) -> osmia.Object:
-        obj = osmia.compile(
-            PROGRAMS / f"{self.name}.c",
-            includes=[PROGRAMS],
-            defines=["FIXED"] if fixed else [],
-            flags=["-include", "prologue.h", "-Wno-everything", *self.said("flags").split()],
-            vmlinux=False,
+        """The object; one that was compiled before is kept in build/, for slow machines too."""
+        content = hashlib.sha256(self.text.encode() + _headers())
+        kept = (
+            COMPILED / f"{self.name}-{'fixed' if fixed else 'refused'}-{content.hexdigest()[:16]}.o"
         )
+        if not kept.exists():
+            obj = osmia.compile(
+                PROGRAMS / f"{self.name}.c",
+                includes=[PROGRAMS],
+                defines=["FIXED"] if fixed else [],
+                flags=["-include", "prologue.h", "-Wno-everything", *self.said("flags").split()],
+                vmlinux=False,
+            )
+            COMPILED.mkdir(parents=True, exist_ok=True)
+            part = kept.with_suffix(f".{os.getpid()}")
+            obj.save(part)
+            part.rename(kept)
+        obj = osmia.open(kept)
         if flag := self.said("program"):
             programs = {
                 name: replace(program, flags=program.flags | _FLAGS[flag])
@@ -102,6 +123,12 @@ def without(capability: str) -> Iterator[None]:
         yield
     finally:
         assert _libc.capset(header, held) == 0
+
+
+@cache
+def _headers() -> bytes:
+    headers = [PROGRAMS / "prologue.h", *sorted(INCLUDES.rglob("*.h"))]
+    return b"".join(path.read_bytes() for path in headers)
 
 
 @cache

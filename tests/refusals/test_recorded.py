@@ -12,7 +12,7 @@ from .cases import Case, recorded
 def _logs() -> list[object]:
     return [
         pytest.param(version, name, log, id=f"{version}-{name}")
-        for version in ("6.18",)
+        for version in ("6.18", "6.1")
         for name, log in recorded(version).items()
     ]
 

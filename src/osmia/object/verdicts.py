@@ -5,6 +5,7 @@ A verdict is its name, so that it compares with one: `result.verdict == "XDP_DRO
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
@@ -91,11 +92,17 @@ VERDICTS: Mapping[int, type[Verdict]] = {
     ProgramType.LWT_XMIT: LwtAction,
 }
 
+#: Types whose programs return what the kernel's function does instead: 0 or a failure.
+_FAILING = frozenset({ProgramType.LSM, ProgramType.TRACING})
+
 _BY_NUMBER = {kind: {each.number: each for each in verdicts} for kind, verdicts in VERDICTS.items()}
 
 
 def verdict(program_type: int | None, retval: int) -> Verdict | str:
-    """The verdict that a return value of a program of that type is; its digits where it is none."""
+    """The verdict that a return value of a program of that type is; its digits where it is none. Of
+    security hooks and the like a failure is "-EPERM" and its like."""
     if program_type is None:
         return str(retval)
+    if program_type in _FAILING and (1 << 32) - retval in errno.errorcode:
+        return f"-{errno.errorcode[(1 << 32) - retval]}"
     return _BY_NUMBER.get(program_type, {}).get(retval) or str(retval)

@@ -12,8 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from osmia.testing.fixtures import bpf_fixture as bpf_fixture
     from osmia.testing.machine import Machine as Machine
+    from osmia.vm.sockets import Socket as Socket
 
-__all__ = ["Machine", "bpf_fixture"]
+__all__ = ["Machine", "Socket", "bpf_fixture"]
 
 if not TYPE_CHECKING:  # or every name would be one, to type checkers
 
@@ -26,4 +27,8 @@ if not TYPE_CHECKING:  # or every name would be one, to type checkers
             from osmia.testing.machine import Machine
 
             return Machine
+        if name == "Socket":
+            from osmia.vm.sockets import Socket
+
+            return Socket
         raise AttributeError(f"module 'osmia.testing' has no attribute {name!r}")

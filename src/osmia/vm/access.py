@@ -8,8 +8,8 @@ values and open ring buffer reservations. Whatever else is reached is a fault.
 from __future__ import annotations
 
 import bisect
-from typing import Protocol
 
+from osmia.protocols import Protocol
 from osmia.vm import layout
 
 
@@ -119,6 +119,12 @@ class Access:
         why = self._forbids(address, size, write)
         if why is not None:
             raise AccessError(why)
+
+    def leads_nowhere(self, address: int) -> bool:
+        """Whether an address is neither in this run's block nor anybody's."""
+        if self._block <= address < self._block + layout.CPU_BLOCK:
+            return False
+        return self._areas.owner(address) is None
 
     def check_there(self, address: int, size: int) -> None:
         """Raise AccessError when memory is not all there, written yet or not."""

@@ -57,11 +57,12 @@ from osmia.vm.native import (
     zero,
 )
 from osmia.vm.sk_buff import LOOPBACK, skb_place
-from osmia.vm.tiers import Tier, generates
+from osmia.vm.tiers import generates
 
 if TYPE_CHECKING:
     from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.programs import VmProgram
+    from osmia.vm.words import Tier
 
 KIND_RAW = 0
 KIND_XDP = 1

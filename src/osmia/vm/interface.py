@@ -36,7 +36,7 @@ class VmEngine:
     }
     options: Mapping[str, frozenset[str]] = {
         "load": LoadOptions.__optional_keys__,
-        "run": frozenset({"executor", "strict", "budget", "hook"}),
+        "run": frozenset({"executor", "strict", "budget", "hook", "args", "result", "objects"}),
     }
 
     def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> VmObject:

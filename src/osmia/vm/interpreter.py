@@ -8,7 +8,6 @@ what compiled code does: unwritten registers are 0 and addresses are masked to t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from osmia.errors import ClosedError
 from osmia.isa import alu
@@ -21,7 +20,11 @@ from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, StackFrame
 from osmia.vm.budgets import INTERPRETER_BUDGET
 from osmia.vm.code import TAIL_CALL, Code
+from osmia.vm.contexts import FOLLOWING
 from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_call, describe_jump
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.execution import Execution
@@ -79,6 +82,9 @@ class Interpreter:
             for form in Form
             if hasattr(self, f"_{form.name.lower()}")
         }
+        if execution.program_type in FOLLOWING:
+            self._execute[Form.LOAD] = self._load_followed
+            self._execute[Form.LOAD_SIGN_EXTENDED] = self._load_followed_sign_extended
 
     @property
     def frame(self) -> Frame:
@@ -95,16 +101,17 @@ class Interpreter:
         """r0 to r10 of the innermost function; None is a register not written yet."""
         return self.frames[-1].registers
 
-    def start(self, program: int, code: Code, *arguments: int) -> None:
-        """Begin a program with its arguments in r1, r2, …: `step` and `finish` go on."""
+    def start(self, program: int, code: Code, *arguments: int, slot: int = 0) -> None:
+        """Begin a program, or a function of it, with its arguments in r1, r2, …: `step` and
+        `finish` go on."""
         self.result = None
         self.frames = []
         self.access.stack.frames = []
-        self._enter(code, 0, program, arguments, self.execution.cpu.stack_top)
+        self._enter(code, slot, program, arguments, self.execution.cpu.stack_top)
 
-    def run(self, program: int, code: Code, *arguments: int) -> int:
-        """Run a program to its end; gives r0. Raises ProgramFault."""
-        self.start(program, code, *arguments)
+    def run(self, program: int, code: Code, *arguments: int, slot: int = 0) -> int:
+        """Run a program, or a function of it, to its end; gives r0. Raises ProgramFault."""
+        self.start(program, code, *arguments, slot=slot)
         return self.finish()
 
     def finish(self, depth: int = 0) -> int:
@@ -229,6 +236,24 @@ class Interpreter:
         size = i.size.bytes
         value = self.memory.load(self._address(i.src, i.offset, size, False), size)
         self._write(i.dst, signed(value, 8 * size) & M64)
+
+    def _load_followed(self, i: Instruction) -> None:
+        self._write(i.dst, self._followed(i.src, i.offset, i.size.bytes))
+
+    def _load_followed_sign_extended(self, i: Instruction) -> None:
+        size = i.size.bytes
+        self._write(i.dst, signed(self._followed(i.src, i.offset, size), 8 * size) & M64)
+
+    def _followed(self, register: int, offset: int, size: int) -> int:
+        """What a pointer leads to; 0 where that is nothing."""
+        base = self._read(register)
+        if not self.strict:
+            return self.memory.load((base if base < self.memory.size else 0) + offset, size)
+        address = base + offset & M64
+        if self.access.leads_nowhere(address):
+            return 0
+        self.access.check(address, size, False)
+        return self.memory.load(address, size)
 
     def _store(self, i: Instruction) -> None:
         value = self._read(i.src)

@@ -132,7 +132,8 @@ def load_part(part: Part, vm: Vm) -> VmObject:
 
 def _leave_to_machine(passes: dict[str, Any], machine: dict[str, Any], vm: Vm | None) -> None:
     """Take out of the passes' options what a vm does itself: it has both meanings of tail
-    calls, and refuses no call."""
+    calls, refuses no call, and counts what runs."""
+    passes.pop("cover", None)
     if vm is None and "tail_calls" in passes:
         machine["tail_calls"] = passes.pop("tail_calls")
     elif vm is not None and passes.get("tail_calls", vm.tail_calls) == vm.tail_calls:
@@ -192,6 +193,7 @@ class _Loader:
         programs = {p.name: self._program(p) for p in self.obj.programs.values() if p.autoload}
         self.maps.fill_slots(programs, given)
         self.vm.lifetimes.linked.update(self.links)
+        self.vm.target, self.vm.types = self.target, self.obj.btf
         loaded = VmObject(
             self.obj,
             self.vm,

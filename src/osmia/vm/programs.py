@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import time
+from _weakrefset import WeakSet  # all of `weakref` is dear
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
-from weakref import WeakSet
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
 from osmia.engine.results import as_packet
 from osmia.errors import ClosedError, KernelError
 from osmia.isa.opcodes import CallKind
-from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
+from osmia.on_demand import on_demand
 from osmia.vm import layout
 from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
-from osmia.vm.runs import Input
+from osmia.vm.runs import Input, input_on
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, ClassVar, Never, NoReturn
+    from weakref import ref
+
+    from osmia.debugger.session import Session
+    from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
+    from osmia.object import model
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
     from osmia.vm.cpu import Cpu, Lease
     from osmia.vm.engine import Vm
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
-    from osmia.vm.tiers import Tier
+    from osmia.vm.loaded import VmObject
+    from osmia.vm.words import Executor as Executor
+    from osmia.vm.words import Tier
+else:
+    __getattr__ = on_demand(__name__, {"osmia.vm.words": "Executor"})
 
-Executor = Literal["auto", "interpreter", "generated", "jit"]
-_EXECUTORS = get_args(Executor)
+_EXECUTORS = ("auto", "interpreter", "generated", "jit")
+
+#: What steps through runs. It is above this layer, so it is found by name.
+DEBUGGER = "osmia.debugger"
 _OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
 
@@ -69,6 +82,8 @@ class VmProgram(engine.Program):
         self.expected_attach_type = expected_attach_type
         self.signature = signature
         self.definition: model.Program | None = None
+        self.loaded: ref[VmObject] | None = None
+        """The loaded object that it is a program of."""
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
@@ -77,6 +92,7 @@ class VmProgram(engine.Program):
         self.runs = 0
         self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
+        self._inputs: dict[int, Input] = {}  # by CPU
 
     @property
     def id(self) -> int:
@@ -102,7 +118,7 @@ class VmProgram(engine.Program):
     @property
     def _is_loaded(self) -> bool:
         vm = self.vm
-        return vm.memory.base != 0 and self.number in vm.lifetimes.programs
+        return not vm.memory.closed and self.number in vm.lifetimes.programs
 
     def check_open(self) -> None:
         """Raise ClosedError where this reference was closed, or the program is no more."""
@@ -140,6 +156,8 @@ class VmProgram(engine.Program):
     def another(self) -> VmProgram:
         """Another reference, as who opens one gets it: it keeps the program until it is closed,
         and closing it leaves the program to those who have it beside."""
+        import copy
+
         other = copy.copy(self)
         other._closed, other.owner = False, None
         self.handles.add(other)
@@ -155,9 +173,17 @@ class VmProgram(engine.Program):
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
+        objects: Iterable[Any] | Map | None = None,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
+
+        `args` is what a program that traces a function, or decides for it, is called with, and
+        `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
+        where the target tells the type), texts and bytes, which become pointers.
+        `objects` is what an iterator goes over, see `osmia.vm.iteration`.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -173,6 +199,18 @@ class VmProgram(engine.Program):
         if self._closed:
             self.check_open()
         self.check_testable()
+        if objects is not None:
+            from osmia.vm.iteration import iterate
+
+            options = {"executor": executor, "strict": strict, "budget": budget, "hook": hook}
+            return iterate(self, objects, **options)
+        if args is not None or result:
+            from osmia.vm.run_arguments import Call
+
+            if ctx is not None:
+                raise ValueError("args= and result= make the context: ctx= cannot be given too")
+            call = Call(self, args or (), result)
+            ctx = call.context
         try:
             return self.execute(data, ctx, repeat, executor, strict, budget, hook)
         except (TypeError, AttributeError) as error:
@@ -206,7 +244,7 @@ class VmProgram(engine.Program):
         lease = vm.cpus.lease()
         try:
             with lease.token:
-                given = Input(vm, lease.take(), self)
+                given = self._input_on(lease.take())
                 if not self._is_loaded:
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
@@ -222,6 +260,13 @@ class VmProgram(engine.Program):
                 return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
         finally:
             vm.cpus.freed()
+
+    def _input_on(self, cpu: Cpu) -> Input:
+        given = self._inputs.get(cpu.number)
+        if given is None:
+            given = input_on(self.vm, cpu, self.type, self.expected_attach_type)
+            self._inputs[cpu.number] = given
+        return given
 
     def _forced(self, executor: Executor, hook: Hook | None) -> Tier:
         """The executor that is asked for, or that a hook needs."""
@@ -299,9 +344,13 @@ class VmProgram(engine.Program):
         execution = Execution(self.vm, given.cpu, given, self.type)
         interpreter = Interpreter(execution, strict=strict, budget=budget, hook=hook)
         lease.running = interpreter
+        return self.interpret(interpreter, given.arguments)
+
+    def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
+        """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
         try:
-            return interpreter.run(self.number, self.code, *given.arguments)
+            return interpreter.run(self.number, self.code, *arguments, slot=slot)
         except BaseException:
             if counted is not None:
                 counted.end()
@@ -314,6 +363,24 @@ class VmProgram(engine.Program):
             return None
         interpreter.hook = counted = counting.hook(interpreter.hook)
         return counted
+
+    @names_wrong_arguments
+    def session(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+    ) -> Session:
+        """Begin a run that stands still before its first instruction, to be stepped through: see
+        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        import importlib
+
+        made: Session = importlib.import_module(DEBUGGER).Session(
+            self, data, ctx, strict=strict, budget=budget
+        )
+        return made
 
     @property
     def counters(self) -> Counters | None:

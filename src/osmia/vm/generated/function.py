@@ -49,10 +49,12 @@ class FunctionSource:
         immediate: Callable[[Instruction, int], int],
         arity: Callable[[Instruction], int],
         counters: Counters | None = None,
+        follows: bool = False,
     ) -> None:
         self.code = code
         self.this = this
         self.mask = mask
+        self.follows = follows  # whether a load from where nothing is gives 0
         self.immediate = immediate
         self.arity = arity
         self.starts = counters.starts if counters is not None else {}
@@ -187,12 +189,14 @@ class FunctionSource:
         """The second operand of arithmetic and jumps."""
         return self.read(i.src) if i.uses_source_register else number(i.imm & M64)
 
-    def place(self, register: int, offset: int) -> str:
+    def place(self, register: int, offset: int, follows: bool = False) -> str:
         """The index of an address in the view of bytes."""
         at = layout.GUARD + offset
         if register == op.FRAME_POINTER:
             return f"top {'-' if offset < 0 else '+'} {abs(offset)}"
         base = self.read(register)
+        if follows:
+            return f"({base.text} if {base.text} <= {self.mask} else 0) + {at}"
         if base.known:
             return str((base.most & self.mask) + at)
         return f"({base.text} & {self.mask}) + {at}"
@@ -200,7 +204,7 @@ class FunctionSource:
     def load(self, i: Instruction) -> Operand:
         """What an instruction loads."""
         size = i.size.bytes
-        place = self.place(i.src, i.offset)
+        place = self.place(i.src, i.offset, self.follows)
         most = (1 << 8 * size) - 1
         if size == 1:
             return Operand(f"bytes8[{place}]", most)

@@ -11,6 +11,7 @@ from osmia.isa.alu import M64, divide_signed, modulo_signed
 from osmia.isa.forms import Form
 from osmia.vm.access import AccessError
 from osmia.vm.code import TAIL_CALL
+from osmia.vm.contexts import FOLLOWING
 from osmia.vm.errors import ProgramFault
 from osmia.vm.generated.function import FunctionSource
 from osmia.vm.helpers.table import Helper
@@ -99,7 +100,13 @@ class GeneratedProgram:
             return len(resolved(i, self._type).arguments)
 
         return FunctionSource(
-            self.code, this, vm.memory.mask, vm.immediate, arity, self._counters
+            self.code,
+            this,
+            vm.memory.mask,
+            vm.immediate,
+            arity,
+            self._counters,
+            self._type in FOLLOWING,
         ).text()
 
     def _add_calls(self, start: int) -> None:

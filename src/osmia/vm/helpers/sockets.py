@@ -15,7 +15,7 @@ from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.layout import STATE_SCRATCH
 from osmia.vm.maps.body import MapBody
 from osmia.vm.maps.constants import E_INVAL, E_NOENT, M32, M64
-from osmia.vm.maps.special import handle_of
+from osmia.vm.maps.handles import handle_of
 
 COOKIE = 1
 _OPS = frozenset({ProgramType.SOCK_OPS})
@@ -32,8 +32,9 @@ INGRESS = 1
 
 @helper("get_socket_cookie", Argument.ANY)
 def get_socket_cookie(call: Invocation, ctx: int) -> int:
-    """bpf_get_socket_cookie, since 4.12."""
-    return COOKIE
+    """bpf_get_socket_cookie, since 4.12; of a socket that was looked up, its own."""
+    found = call.vm.sockets.at(ctx) if call.vm.sockets is not None else None
+    return found.cookie if found is not None else COOKIE
 
 
 @helper("get_netns_cookie", Argument.ANY)
@@ -50,7 +51,7 @@ def get_socket_uid(call: Invocation, ctx: int) -> int:
 
 @helper("sk_release", Argument.ANY)
 def sk_release(call: Invocation, socket: int) -> int:
-    """bpf_sk_release, since 4.20, of a socket that a Python callable made up."""
+    """bpf_sk_release, since 4.20, of a socket that was looked up, or a Python callable made up."""
     return 0
 
 

@@ -7,20 +7,29 @@ program that is loaded calls one of them.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osmia.object.uapi import ProgramType
+from osmia.protocols import Protocol
 from osmia.records import dataclass
 from osmia.vm import layout
+from osmia.vm.errors import ProgramFault, describe_call
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
     from osmia.vm.access import Access
     from osmia.vm.code import Code
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.execution import Execution
+    from osmia.vm.programs import VmProgram
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class HelperFrame(Protocol):
@@ -81,13 +90,22 @@ class Argument(Enum):
 class Invocation:
     """A call of a Python helper: where it came from. Memory is `vm.memory`, by address.
 
-    `interpreter` is set when a program calls that Python runs.
+    `interpreter` is set when a program calls that Python runs, `caller` by compiled code.
     """
 
     vm: Vm
     cpu: Cpu
     frame: int
     interpreter: HelperCaller | None = None
+    caller: int = 0
+
+    def program(self) -> VmProgram:
+        """The program whose function calls; of helpers that are told (`Helper.tells_program`)."""
+        programs = self.vm.lifetimes.programs
+        if self.interpreter is None:
+            return programs[self.caller]
+        code = self.interpreter.frame.code
+        return next(each for each in programs.values() if each.code is code)
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the program's memory; raises ProgramFault when they are not all there."""
@@ -151,6 +169,13 @@ KFUNCS = frozenset(
         *("dynptr_from_xdp", "dynptr_from_skb", "dynptr_slice", "dynptr_slice_rdwr"),
         *("dynptr_size", "dynptr_adjust", "dynptr_is_null", "dynptr_is_rdonly"),
         *("rcu_read_lock", "rcu_read_unlock", "preempt_disable", "preempt_enable"),
+        *("iter_task_new", "iter_task_next", "iter_task_destroy"),
+        *("iter_css_new", "iter_css_next", "iter_css_destroy"),
+        *("iter_css_task_new", "iter_css_task_next", "iter_css_task_destroy"),
+        *("iter_task_vma_new", "iter_task_vma_next", "iter_task_vma_destroy"),
+        *("iter_kmem_cache_new", "iter_kmem_cache_next", "iter_kmem_cache_destroy"),
+        *("iter_bits_new", "iter_bits_next", "iter_bits_destroy"),
+        *("wq_init", "wq_start", "wq_set_callback", "wq_set_callback_impl"),
     }
 )
 """The kfuncs that the vm has, without "bpf_"; they are in the table like helpers."""
@@ -163,6 +188,9 @@ GROUPS = frozenset(t for t in ProgramType if t.name.startswith("CGROUP_"))
 """Program types that have helpers in common."""
 
 PythonHelper = Callable[..., int]
+Calls = Generator[tuple[int, ...], int, int]
+"""What a helper calls back, one after the other: a function's handle and its arguments; it is sent
+what each returned, and returns the helper's own value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +198,17 @@ class Helper:
     """One helper. `native` names the native function: it takes the frame, then as many
     arguments as `arguments` has. `python` takes an Invocation instead of the frame; where
     both are there, `python` is for interpreted programs only. `types` are the program types
-    that may call it; none: all. Raw programs may call everything."""
+    that may call it; none: all. Raw programs may call everything. `calls` is there for helpers
+    that call back: what `python` does, for who makes the calls itself. With `tells_program`
+    compiled code says which program calls."""
 
     name: str
     arguments: tuple[Argument, ...]
     native: str = ""
     python: PythonHelper | None = None
     types: frozenset[ProgramType] = frozenset()
+    calls: Callable[..., Calls] | None = None
+    tells_program: bool = False
 
 
 _TABLE: dict[str, Helper] = {}
@@ -201,6 +233,8 @@ _MODULES = {
     "sockets": "get_socket_cookie get_netns_cookie get_socket_uid sk_release "
     "sock_ops_cb_flags_set sock_map_update sock_hash_update msg_redirect_map sk_redirect_map "
     "msg_redirect_hash sk_redirect_hash sk_select_reuseport",
+    "lookups": "sk_lookup_tcp sk_lookup_udp skc_lookup_tcp sk_fullsock get_listener_sock tcp_sock "
+    "sk_assign",
     "storage": "sk_storage_get sk_storage_delete inode_storage_get inode_storage_delete "
     "task_storage_get task_storage_delete cgrp_storage_get cgrp_storage_delete",
     "groups": "skb_under_cgroup current_task_under_cgroup skb_cgroup_id sk_cgroup_id "
@@ -214,6 +248,13 @@ _MODULES = {
     "probe_read_user_str probe_read probe_read_str",
     "events": "ringbuf_reserve ringbuf_submit ringbuf_discard ringbuf_output ringbuf_query "
     "perf_event_output skb_output xdp_output",
+    "timers": "timer_init timer_set_callback timer_start timer_cancel wq_init wq_set_callback "
+    "wq_set_callback_impl wq_start",
+    "sequences": "seq_printf seq_write",
+    "iterators": "iter_task_new iter_task_next iter_task_destroy iter_css_new iter_css_next "
+    "iter_css_destroy iter_css_task_new iter_css_task_next iter_css_task_destroy "
+    "iter_task_vma_new iter_task_vma_next iter_task_vma_destroy iter_kmem_cache_new "
+    "iter_kmem_cache_next iter_kmem_cache_destroy iter_bits_new iter_bits_next iter_bits_destroy",
     "loops": "loop for_each_map_elem user_ringbuf_drain",
     "dynptr": "dynptr_from_mem ringbuf_reserve_dynptr ringbuf_submit_dynptr "
     "ringbuf_discard_dynptr dynptr_read dynptr_write dynptr_data",
@@ -222,7 +263,6 @@ _MODULES = {
     "dynptr_slice_rdwr dynptr_size dynptr_adjust dynptr_is_null dynptr_is_rdonly",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def helper(
@@ -230,15 +270,47 @@ def helper(
     *arguments: Argument,
     native: str = "",
     types: frozenset[ProgramType] = frozenset(),
+    tells_program: bool = False,
 ) -> Callable[[_Function], _Function]:
     """Register the Python function that follows as a helper; compiled programs use the
     `native` one where it is named."""
 
     def register(function: _Function) -> _Function:
-        _TABLE[name] = Helper(name, arguments, native, function, types)
+        _TABLE[name] = Helper(name, arguments, native, function, types, tells_program=tells_program)
         return function
 
     return register
+
+
+def calling_helper(
+    name: str, *arguments: Argument, native: str
+) -> Callable[[Callable[..., Calls]], Callable[..., Calls]]:
+    """Register the generator that follows as a helper that calls functions of the program."""
+
+    def register(function: Callable[..., Calls]) -> Callable[..., Calls]:
+        def python(call: Invocation, *values: int) -> int:
+            return _made(call, function(call, *values))
+
+        _TABLE[name] = Helper(name, arguments, native, python, calls=function)
+        return function
+
+    return register
+
+
+def _made(call: Invocation, calls: Calls) -> int:
+    """What a helper gives whose calls are made as it asks for them."""
+    caller = call.interpreter
+    assert caller is not None
+    try:
+        callback, *arguments = next(calls)
+        while True:
+            slot = caller.frame.code.function_of(callback)
+            if slot is None:
+                raise ProgramFault(describe_call(callback))
+            callback, *arguments = calls.send(caller.call_function(slot, *arguments))
+    except StopIteration as end:
+        value: int = end.value
+        return value
 
 
 def native_helper(

@@ -35,10 +35,11 @@ def trace_vprintk(call: Invocation, template: int, size: int, data: int, length:
     length &= M32
     if length % 8 or length > 8 * MAX_ARGUMENTS:
         return E_INVAL
-    return _print(call, template, size, _words(call, data, length))
+    return _print(call, template, size, words(call, data, length))
 
 
-def _words(call: Invocation, data: int, length: int) -> list[int]:
+def words(call: Invocation, data: int, length: int) -> list[int]:
+    """The arguments of a format, as a program puts them into memory."""
     raw = call.read(data, length) if length else b""
     return [int.from_bytes(raw[at : at + 8], "little") for at in range(0, len(raw), 8)]
 
@@ -67,7 +68,7 @@ def snprintf(
     if length % 8 or length > 8 * MAX_ARGUMENTS:
         return E_INVAL
     try:
-        text = formatted(call.string(template), _words(call, data, length), Memory(call.vm))
+        text = formatted(call.string(template), words(call, data, length), Memory(call.vm))
     except FormatError as error:
         return error.result
     if size:

@@ -17,6 +17,7 @@ from osmia.vm.code import Code, CodeFunction
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Helper
 from osmia.vm.jit import stubs
+from osmia.vm.jit.door import PROGRAM_SHIFT
 from osmia.vm.jit.emitter import Emitter, Value, VmLayout, text
 from osmia.vm.jit.native_code import NativeCode
 from osmia.vm.maps import slots
@@ -39,6 +40,8 @@ class Context:
     resolve: Callable[[Instruction], Helper]
     top: int  # offset of a program's frame in its CPU's block
     typed: bool  # whether the program has a type, and with it one argument: the context
+    follows: bool = False  # whether a load from where nothing is gives 0
+    program: int = 0  # its number, for helpers that want to know who calls
     counters: Counters | None = None  # where what runs is counted
 
 
@@ -176,7 +179,7 @@ class Calls:
         found = self.context.resolve(i)
         arguments = [self.function.read(n) for n in range(1, 1 + len(found.arguments))]
         if not found.native:
-            self._python(i, arguments)
+            self._python(i, arguments, self.context.program if found.tells_program else 0)
             return
         # Only what selects a version: maps and callbacks. Other constants LLVM folds.
         passed: list[Value] = ["%frame"]
@@ -199,12 +202,12 @@ class Calls:
             return value
         return self.body.value(f"add i64 {text(value)}, 0")
 
-    def _python(self, i: Instruction, arguments: list[Value]) -> None:
+    def _python(self, i: Instruction, arguments: list[Value], program: int) -> None:
         body = self.body
         state = self.function.state
         door = body.load(body.pointer(state, layout.STATE_DOOR), 8)
         pointer = body.value(f"inttoptr i64 {door} to ptr")
-        number = i.src << 32 | i.imm & 0xFFFF_FFFF
+        number = program << PROGRAM_SHIFT | i.src << 32 | i.imm & 0xFFFF_FFFF
         for position, value in enumerate([number, "%frame", *arguments]):
             body.store(body.pointer(state, layout.STATE_CALL + 8 * position), 8, value)
         call = f"call i64 {pointer}(ptr %base)"

@@ -31,6 +31,8 @@ _CALL = struct.Struct("<7Q")
 _POLLING = struct.Struct("<QQ")
 _M64 = 0xFFFF_FFFF_FFFF_FFFF
 
+PROGRAM_SHIFT = 40
+"""Where in a helper's number the caller is, of helpers that want to know: its program's number."""
 SLICE = 1 << 20
 """Instructions of a run before anybody first asks whether it shall go on: some 1 ms, and not
 more than 50 ms if each is a helper."""
@@ -112,9 +114,10 @@ class Door:
             memory.store64(self.cpu.state + layout.STATE_SLICE, self._slice)
             self._written = None
             return 0
-        found = self.vm.resolve(Instruction(0x85, 0, number >> 32, 0, number & 0xFFFF_FFFF))
+        kind = number >> 32 & 0xFF
+        found = self.vm.resolve(Instruction(0x85, 0, kind, 0, number & 0xFFFF_FFFF))
         assert found.python is not None
-        invocation = Invocation(self.vm, self.cpu, frame)
+        invocation = Invocation(self.vm, self.cpu, frame, caller=number >> PROGRAM_SHIFT)
         return int(found.python(invocation, *arguments[: len(found.arguments)])) & _M64
 
 

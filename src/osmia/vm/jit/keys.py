@@ -12,6 +12,7 @@ from osmia.isa import opcodes as op
 from osmia.isa.forms import Form
 from osmia.vm import layout
 from osmia.vm.code import TAIL_CALL
+from osmia.vm.contexts import FOLLOWING
 
 if TYPE_CHECKING:
     from osmia.vm.counting import Counters
@@ -37,7 +38,8 @@ def of_program(vm: Vm, program: VmProgram, counters: Counters | None = None) -> 
                 calls[i.src, i.imm] = (vm.dispatchers[i.imm].slot,)
             elif i.src in _RESOLVED and not (i.is_helper_call and i.imm == TAIL_CALL):
                 found = vm.resolve(i, program.type)
-                calls[i.src, i.imm] = (found.name, found.native, len(found.arguments))
+                who = (program.number,) if found.tells_program else ()
+                calls[i.src, i.imm] = (found.name, found.native, len(found.arguments), *who)
     functions = [(each.start, each.end, each.stack) for each in code.functions.values()]
     jumps = [(slot, tuple(targets)) for slot, targets in code.jumps.items()]
     return (
@@ -48,6 +50,7 @@ def of_program(vm: Vm, program: VmProgram, counters: Counters | None = None) -> 
         immediates,
         calls,
         [_constants(vm, number) for number in sorted(code.map_numbers)],
+        *(("follows",) if program.type in FOLLOWING else ()),
         *(() if counters is None else (counters.starts, counters.ways)),
     )
 

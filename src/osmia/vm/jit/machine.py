@@ -17,6 +17,7 @@ from osmia.object.uapi import ProgramType
 from osmia.vm import layout
 from osmia.vm import native as natives
 from osmia.vm.code import Code
+from osmia.vm.contexts import FOLLOWING
 from osmia.vm.jit import identity, kept, keys, stubs
 from osmia.vm.jit.constants import still_hold
 from osmia.vm.jit.door import Door, run_many
@@ -198,7 +199,7 @@ class Jit:
         from osmia.vm.jit.module import module_text
 
         context = self.context(program.type, program.code)
-        context.counters = counters
+        context.counters, context.program = counters, program.number
         text = module_text(context, program.code)
         natives = context.natives
         return kept.Translation(text, natives.stubs.symbols, natives.memory.reads)
@@ -268,6 +269,7 @@ class Jit:
             lambda i: self.vm.resolve(i, program_type),
             layout.CPU_STACK_SIZE - layout.FRAME_SIZE,
             program_type is not None,
+            program_type in FOLLOWING,
         )
 
     def _native_code(self, functions: frozenset[int] = frozenset()) -> NativeCode:

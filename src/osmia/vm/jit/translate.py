@@ -258,6 +258,14 @@ class FunctionTranslation:
         """The second operand of arithmetic and jumps."""
         return self.read(i.src) if i.uses_source_register else i.imm & M64
 
+    def followed(self, register: int, offset: int) -> str:
+        """The machine address of a load by a pointer that may lead nowhere: the zeros at 0 then."""
+        if not self.context.follows or register == op.FRAME_POINTER:
+            return self.place(register, offset)
+        value, body = text(self.read(register)), self.body
+        there = body.value(f"icmp ult i64 {value}, {self.context.layout.region_size}")
+        return body.pointer(body.value(f"select i1 {there}, i64 {value}, i64 0"), offset)
+
     def place(self, register: int, offset: int) -> str:
         """The machine address that an instruction accesses. The frame needs no mask."""
         if register == op.FRAME_POINTER and self.frame:
@@ -308,10 +316,10 @@ class FunctionTranslation:
         self.write(i.dst, self.context.immediate(i, self.slot))
 
     def _load(self, i: Instruction) -> None:
-        self.write(i.dst, self.body.load(self.place(i.src, i.offset), i.size.bytes))
+        self.write(i.dst, self.body.load(self.followed(i.src, i.offset), i.size.bytes))
 
     def _load_sign_extended(self, i: Instruction) -> None:
-        place = self.place(i.src, i.offset)
+        place = self.followed(i.src, i.offset)
         self.write(i.dst, self.body.load(place, i.size.bytes, signed=True))
 
     def _store(self, i: Instruction) -> None:
