@@ -6,6 +6,7 @@ first lines may say more:
     // flags: …          for the compiler
     // without: CAP      the process lacks that capability (PERFMON: and what implies it)
     // program: FLAG     the program is loaded with that flag
+    // since: 6.2        the first kernel that has the functions it calls
     // on 6.1: KIND      what it is refused for there
     // slow              it takes the verifier seconds
 """
@@ -60,9 +61,9 @@ class Case:
 
     @property
     def since(self) -> tuple[int, ...]:
-        """The first kernel that refuses so."""
+        """The first kernel that has what the program uses, and refuses it so."""
         kind = next(each for each in kinds() if each.name == self.kind)
-        return tuple(map(int, kind.since.split("."))) if kind.since else ()
+        return max(_version(kind.since), _version(self.said("since")))
 
     def compile(self, *, fixed: bool = False) -> osmia.Object:
         """The object; one that was compiled before is kept in build/, for slow machines too."""
@@ -104,6 +105,10 @@ class Case:
         except VerifierError as error:
             return error
         raise AssertionError(f"{self.name} loads")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split("."))) if text else ()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 #ifdef FIXED
-SEC("fmod_ret/bpf_modify_return_test")
+SEC("fentry/bpf_fentry_test1")
 #else
-SEC("fmod_ret/bpf_fentry_test1")
+SEC("fentry.s/bpf_fentry_test1")
 #endif
 int program(__u64 *ctx)
 {

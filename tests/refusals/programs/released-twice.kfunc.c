@@ -1,3 +1,4 @@
+// since: 6.2
 struct task_struct {
 	int pid;
 } __attribute__((preserve_access_index));
