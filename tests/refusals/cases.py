@@ -6,6 +6,8 @@ first lines may say more:
     // flags: …          for the compiler
     // without: CAP      the process lacks that capability (PERFMON: and what implies it)
     // program: FLAG     the program is loaded with that flag
+    // refused: FLAG     and so is it, the fix is not
+    // left out: MAP     that map is not made for it
     // since: 6.2        the first kernel that has the functions it calls
     // on 6.1: KIND      what it is refused for there
     // slow              it takes the verifier seconds
@@ -35,7 +37,7 @@ LOGS = HERE / "logs"
 COMPILED = HERE.parents[1] / "build/refusals"
 
 _CAPABILITIES = {"CAP_PERFMON": (38, 21)}  # the second is CAP_SYS_ADMIN
-_FLAGS = {"BPF_F_STRICT_ALIGNMENT": 1}
+_FLAGS = {"BPF_F_STRICT_ALIGNMENT": 1, "BPF_F_SLEEPABLE": 16}
 _HEADER = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -84,7 +86,9 @@ class Case:
             obj.save(part)
             part.rename(kept)
         obj = osmia.open(kept)
-        if flag := self.said("program"):
+        if not fixed and (left_out := self.said("left out")):
+            obj.set_autocreate(left_out, False)
+        if flag := self.said("program") or (not fixed and self.said("refused")):
             programs = {
                 name: replace(program, flags=program.flags | _FLAGS[flag])
                 for name, program in obj.programs.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from osmia.errors import OsmiaError, VerifierError
 
 from .cases import cases, release
@@ -16,4 +18,5 @@ if __name__ == "__main__":
             log = error.log
         except OsmiaError:
             continue  # what this kernel lacks
-        print(f"=== {case.name}\n{log.rstrip()}", flush=True)
+        told = re.sub(r"\b0xffff[0-9a-f]{12}\b", "0xffff888100000000", log.rstrip())
+        print(f"=== {case.name}\n{told}", flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from osmia.refusals.conditions import in_log, released
+from osmia.refusals.conditions import at_call_of, in_log, released
 from osmia.refusals.kind import Family, Refusal
 
 _TYPE = r"(?P<register>R\d+) type=(?P<type>\S+) expected="
@@ -25,6 +25,30 @@ CALLS = Family(
             r"Global function (?P<function>\w+)\(\) doesn't return scalar",
             "the global function {function} returns a pointer; those return numbers only",
             "make it static",
+        ),
+        Refusal(
+            "missing-in-kernel",
+            r"invalid func unknown#195896080\b",
+            "the program reaches code for which the kernel's types have no field, value or type "
+            "(CO-RE)",
+            "ask first: if (bpf_core_field_exists(task->field)), bpf_core_type_exists, "
+            "bpf_core_enum_value_exists",
+            rule="libbpf's CO-RE relocations, which poison what cannot be resolved",
+        ),
+        Refusal(
+            "missing-map",
+            r"invalid func unknown#2001\d{6}\b",
+            "the program reaches code that uses a map which was left out of the load",
+            "ask first (a variable of .rodata that says so), or leave the map in: autocreate",
+            rule="libbpf's bpf_map__set_autocreate",
+        ),
+        Refusal(
+            "missing-kfunc",
+            r"invalid func unknown#2002\d{6}\b",
+            "the program reaches a call of a kernel function (kfunc) that this kernel lacks, or "
+            "has with another type",
+            "declare it __weak and ask first: if (bpf_ksym_exists(function))",
+            rule=_KFUNCS,
         ),
         Refusal(
             "helper-unknown",
@@ -57,6 +81,14 @@ CALLS = Family(
             "not sleep: bpf_probe_read_user for bpf_copy_from_user",
             since="5.10",
             rule=_HELPERS,
+        ),
+        Refusal(
+            "sleepable-type",
+            r"programs can be sleepable",
+            "programs of this type cannot be sleepable",
+            "leave BPF_F_SLEEPABLE (the .s of the section) out, or use a type that can: fentry, "
+            "fexit, fmod_ret, lsm, iter, uprobe, struct_ops, syscall",
+            rule="Documentation/bpf/libbpf/program_types.rst",
         ),
         Refusal(
             "kfunc-sleepable",
@@ -154,7 +186,7 @@ CALLS = Family(
             r"(?P<register>R\d+) (?:type=\w+ expected=map_value$|does not point to a readonly map)",
             "the string must be a constant of the program's (.rodata), as the verifier reads it",
             'pass a literal, or a variable "static const char format[] = …" outside of the stack',
-            when=in_log(r"call bpf_(?:strncmp|snprintf|trace_vprintk|seq_printf)#"),
+            when=at_call_of(r"^bpf_(?:strncmp|snprintf|trace_vprintk|seq_printf)$"),
             rule=_HELPERS,
         ),
         Refusal(
@@ -197,7 +229,7 @@ CALLS = Family(
             _TYPE + r"map_value(?:, ptr_)?$",
             "the lock must be in a map's value, and {register} points elsewhere",
             "put the struct bpf_spin_lock into the value's type and pass its address there",
-            when=in_log(r"call bpf_spin_(?:un)?lock#"),
+            when=at_call_of(r"^bpf_spin_(?:un)?lock$"),
             rule="bpf-helpers(7), bpf_spin_lock",
         ),
         Refusal(
@@ -205,7 +237,7 @@ CALLS = Family(
             _TYPE + r"map_value$",
             "a timer must be in a map's value, and {register} points elsewhere",
             "put the struct bpf_timer into the value's type and pass its address there",
-            when=in_log(r"call bpf_timer_\w+#"),
+            when=at_call_of(r"^bpf_timer_"),
             rule="bpf-helpers(7), bpf_timer_init",
         ),
         Refusal(

@@ -89,6 +89,28 @@ def clobbered(refused: Refused) -> dict[str, str] | None:
     return {"call": callee(made.text), "where": _line(refused, made)}
 
 
+def argument_of_global(refused: Refused) -> dict[str, str] | None:
+    """A global function is verified, and no call returned what the register holds."""
+    origin = refused.history.origin(refused.facts["register"])
+    validating = refused.history.contains(r"^Validating \w+\(\) func#")
+    return {} if validating and not origin.callee else None
+
+
+def acquired_by(pattern: str) -> Condition:
+    """What was not released came from a call of what the regular expression describes."""
+
+    def condition(refused: Refused) -> dict[str, str] | None:
+        slot = re.search(r"alloc_insn=(\d+)", refused.message)
+        names = {
+            callee(step.text)
+            for step in refused.history.steps
+            if slot and step.slot == int(slot[1])
+        }
+        return {} if any(re.search(pattern, name) for name in names) else None
+
+    return condition
+
+
 def at_exit(refused: Refused) -> dict[str, str] | None:
     """The instruction is the function's exit."""
     return {} if refused.history.last == "exit" else None

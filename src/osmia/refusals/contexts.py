@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from osmia.refusals.conditions import at_store, wider_than_32_bits
+from osmia.refusals.conditions import at_call, at_store, wider_than_32_bits
 from osmia.refusals.kind import Family, Refusal
 
 _CONTEXT = r"invalid bpf_context access off=(?P<offset>-?\d+) size=(?P<size>\d+)"
@@ -11,8 +11,15 @@ CONTEXTS = Family(
     "Contexts and structures of the kernel's",
     (
         Refusal(
+            "context-passed",
+            r"(?:dereference of modified|negative offset) ctx ptr",
+            "{call} wants the context pointer itself, and this one was calculated with",
+            "pass ctx as the program got it",
+            when=at_call,
+        ),
+        Refusal(
             "context-modified",
-            r"dereference of modified ctx ptr (?P<register>R\d+) off=(?P<offset>-?\d+) disallowed",
+            r"(?:dereference of modified|negative offset) ctx ptr (?P<register>R\d+) off=",
             "the compiler added the field's offset to the context pointer (it merges reads of "
             "several fields behind a branch), and the verifier allows only ctx + constant in the "
             "access itself",
@@ -28,12 +35,6 @@ CONTEXTS = Family(
             "the offset into the context is not a constant: an index that is not known when the "
             "program is compiled",
             "copy the array's elements to a local array by constant indices and index that",
-        ),
-        Refusal(
-            "context-passed",
-            r"negative offset ctx ptr|dereference of modified ctx ptr .* expected",
-            "the function wants the context pointer itself, and this one was calculated with",
-            "pass ctx as the program got it",
         ),
         Refusal(
             "context-argument",
@@ -78,8 +79,16 @@ CONTEXTS = Family(
             rule="bpf-helpers(7)",
         ),
         Refusal(
+            "different-pointers",
+            r"same insn cannot be used with different pointers",
+            "one access goes through pointers of different types, as paths join before it: a "
+            "context here, a socket or number there",
+            "access each in its own branch; barrier_var() keeps the compiler from joining them",
+        ),
+        Refusal(
             "kernel-write",
-            r"only read is supported|only read from \S+ is supported",
+            r"only read is supported|only read from \S+ is supported|"
+            r"cannot write into (?:\w*sock|ptr_)",
             "structures of the kernel's may be read, not written",
             "change them through a helper or kfunc that does it",
             rule="Documentation/bpf/kfuncs.rst",

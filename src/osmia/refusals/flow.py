@@ -73,6 +73,13 @@ FLOW = Family(
             rule="bpf-helpers(7), bpf_loop",
         ),
         Refusal(
+            "timer-return",
+            r"At async callback (?:return )?the register R0",
+            "a timer's or workqueue's callback returns something else than 0",
+            "return 0",
+            rule="bpf-helpers(7), bpf_timer_set_callback",
+        ),
+        Refusal(
             "return-pointer",
             r"At program exit the register R0 is not a known value \((?P<type>\w+)\)",
             "the program returns a pointer (a {type}) where its type wants a number",
@@ -126,8 +133,7 @@ FLOW = Family(
             "unresolved-reference",
             r"invalid BPF_LD_IMM64 insn|unrecognized bpf_ld_imm64|call to invalid destination|"
             r"invalid bpf_ld_imm64 insn|invalid BPF_LD_IMM insn",
-            "a relocation was not resolved, or the code was cut: half of an instruction of 16 "
-            "bytes is missing",
+            "a relocation was not resolved, or the code was cut",
             "load the object with a loader that resolves its relocations",
             rule=f"{_ISA}, section 5.4",
         ),

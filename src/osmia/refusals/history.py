@@ -23,9 +23,8 @@ _FILL = re.compile(r"^r(\d+) = \*\(u64 \*\)\(r10 ([+-]\d+)\)$")
 _SPILL = re.compile(r"^\*\(u64 \*\)\(r10 ([+-]\d+)\) = r(\d+)$")
 _SET = re.compile(r"^([rw])(\d+) = (.*)$")
 _CHANGE = re.compile(r"^([rw])(\d+) ([^ =]{1,3})= ")
-_CALLEE = re.compile(r"^call (\w+)(?:#-?\d+)?$")
+_CALLEE = re.compile(r"^call (?!pc[+-])(\w+)")
 _ASSIGNMENT = re.compile(r"(\w+)\s*=(?!=)")
-_FROM_FUNCTION = "pc+"
 
 
 class Step(NamedTuple):
@@ -139,17 +138,23 @@ class _Search:
         while index > 0:
             came_from = self.history.before(index)
             self._note(place, came_from, index)
-            index = came_from
-            if index < 0:
+            if came_from < 0:
                 break
-            step = steps[index]
-            if step.text == "exit" or step.text.startswith(f"call {_FROM_FUNCTION}"):
+            after, step = steps[index], steps[came_from]
+            index = came_from
+            if self._elsewhere(step, after):
                 break  # another function's registers
             moved = self._back(place, step)
             if moved is None:
                 return Origin(step, tuple(self.known), tuple(self.calls), self.truncated)
             place = moved
         return Origin(None, tuple(self.known), tuple(self.calls), self.truncated)
+
+    def _elsewhere(self, step: Step, after: Step) -> bool:
+        """Whether a function, or a callback, begins or ends between the two instructions."""
+        if step.text == "exit":
+            return True
+        return step.text.startswith("call ") and after.slot != step.slot + 1
 
     def _note(self, place: str, first: int, last: int) -> None:
         """What the lines between two instructions say of the place, the former's included."""

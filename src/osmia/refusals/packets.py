@@ -66,6 +66,12 @@ PACKETS = Family(
             "assignment) and give it that",
         ),
         Refusal(
+            "packet-end-arithmetic",
+            r"(?P<register>R\d+) pointer arithmetic on pkt_end prohibited",
+            "that calculation on a pointer is not allowed: nothing may be added to data_end",
+            "add to the other side: if (data + size > data_end), and not data_end - size",
+        ),
+        Refusal(
             "legacy-packet-load",
             r"BPF_LD_\[ABS\|IND\] instructions not allowed",
             "packet loads of classic BPF work in socket filters and tc programs only",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from osmia.refusals.conditions import at_call_of, in_log
+from osmia.refusals.conditions import acquired_by, at_call, at_call_of
 from osmia.refusals.kind import Family, Refusal
 
 _HELPERS = "bpf-helpers(7)"
@@ -25,7 +25,7 @@ REFERENCES = Family(
             "the iterator must be destroyed: what was acquired must be released on every path",
             "call bpf_iter_…_destroy behind the loop, also where it is left early (bpf_for and "
             "bpf_for_each do)",
-            when=in_log(r"=iter_\w+\("),
+            when=acquired_by(r"^bpf_iter_\w+_new$"),
             since="6.4",
             rule=_KFUNCS,
         ),
@@ -35,7 +35,7 @@ REFERENCES = Family(
             "the dynptr's record must be released: submitted or discarded on every path, also "
             "where reserving it failed",
             "call bpf_ringbuf_discard_dynptr on the path that returns an error too",
-            when=in_log(r"call bpf_ringbuf_reserve_dynptr#"),
+            when=acquired_by(r"^bpf_ringbuf_reserve_dynptr$"),
             since="6.1",
             rule="Documentation/bpf/ringbuf.rst",
         ),
@@ -61,8 +61,9 @@ REFERENCES = Family(
             "release-offset",
             r"(?P<register>R\d+) must have zero offset when passed to release|"
             r"dereference of modified (?!ctx)\w+ ptr (?P<other>R\d+)",
-            "the release wants the pointer as it was acquired, and something was added to it",
+            "{call} wants the pointer as it was acquired, and something was added to it",
             "keep the first pointer and pass that",
+            when=at_call,
             rule=_HELPERS,
         ),
         Refusal(
@@ -99,7 +100,7 @@ REFERENCES = Family(
         ),
         Refusal(
             "sleep-in-critical-section",
-            r"in rcu_read_lock region|in RCU|within rcu",
+            r"(?:in|within) rcu_read_lock region",
             "what sleeps cannot be called between bpf_rcu_read_lock and bpf_rcu_read_unlock",
             "call it after bpf_rcu_read_unlock",
             since="6.2",
@@ -156,7 +157,7 @@ REFERENCES = Family(
             "lock-offset",
             r"off -?\d+ doesn't point to 'struct (?P<type>bpf_\w+)'",
             "the address is of another field of the value than its {type}",
-            "pass the address of that field: &value->lock",
+            "pass the address of that field itself: &value->lock",
             rule=_HELPERS,
         ),
     ),

@@ -121,8 +121,7 @@ REGISTERS = Family(
             r"(?P<register>R\d+) pointer arithmetic on (?P<type>\w+) prohibited(?!, null)",
             "that calculation on a pointer is not allowed: nothing may be added to a pointer of "
             "type {type}",
-            "add to the other side: data + size > data_end, and not data_end - size; offsets of "
-            "fields are part of the access",
+            "use the pointer as it is; offsets of fields are part of the access (pointer->field)",
         ),
         Refusal(
             "pointer-unbounded",
@@ -161,8 +160,8 @@ REGISTERS = Family(
         Refusal(
             "pointer-stored",
             r"(?P<register>R\d+) leaks addr into (?P<what>[\w ]+)",
-            "the program would store a kernel address in the {what}, where others can read it",
-            "store a number, or load with CAP_PERFMON",
+            "the program would give a kernel address to the {what}, where others can read it",
+            "use a number there, or load with CAP_PERFMON",
         ),
         Refusal(
             "pointer-speculative",

@@ -39,7 +39,7 @@ STACK = Family(
         ),
         Refusal(
             "misaligned",
-            r"misaligned",
+            r"misaligned (?:\w+ )?access off",
             "the access is not aligned to its size, on a machine or with a flag "
             "(BPF_F_STRICT_ALIGNMENT) that demands it",
             "read the bytes one by one, or copy them to an aligned variable",
@@ -88,6 +88,12 @@ STACK = Family(
             r"invalid[\w ]*stack (?:R\d+ )?off=?",
             "the access is outside of the 512-byte frame of the function, or of the variable",
             "stay within the variable; large ones belong into a per-CPU array map",
+        ),
+        Refusal(
+            "stack-pointer-partial",
+            r"invalid size of register (?:fill|spill)|attempt to corrupt spilled pointer",
+            "a pointer that lies on the stack is read or written in part",
+            "copy pointers as a whole, in 8 bytes; no unions or casts over them",
         ),
         Refusal(
             "stack-variable-speculative",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from osmia.refusals.conditions import at_call
+from osmia.refusals.conditions import argument_of_global, at_call
 from osmia.refusals.kind import Family, Refusal
 
 _PAST_VALUE = (
@@ -24,11 +24,12 @@ MEMORY = Family(
         ),
         Refusal(
             "global-argument-null",
-            r"(?P<register>R\d+) invalid mem access 'mem_or_null'",
+            r"(?P<register>R\d+) invalid mem access '\w*_or_null\w*'",
             "the pointer may be NULL: global functions are verified alone, for every argument "
-            "that their type allows; so may what a helper returned",
+            "that its type allows",
             "compare it with NULL before use, declare the argument with __arg_nonnull (Linux 6.8), "
             "or make the function static",
+            when=argument_of_global,
             rule="Documentation/bpf/btf.rst; “BPF_FUNC_GLOBAL” in include/uapi/linux/btf.h",
         ),
         Refusal(
@@ -76,7 +77,8 @@ MEMORY = Family(
             _PAST_MEMORY,
             "the access reaches past the end of the memory: it has {has} bytes, this is {size} "
             "at offset {offset}",
-            "ask for as many bytes as are used: sizeof of the whole type",
+            "stay within it, or ask for as many bytes as are used where the memory comes from: "
+            "sizeof of the whole type",
         ),
         Refusal(
             "map-value-unbounded",
