@@ -65,6 +65,7 @@ RUN: Mapping[str, str] = {
     f"{CORPUS}core_type_sizes.bpf.c": "type_sizes",
     f"{CORPUS}data_sections.bpf.c": "prog",
     f"{CORPUS}dynptrs.bpf.c": "packet",
+    f"{CORPUS}exceptions.bpf.c": "with_callback without",
     f"{CORPUS}kconfig_types.bpf.c": "config",
     f"{CORPUS}ksyms_untyped.bpf.c": "addresses",
     f"{CORPUS}loops.bpf.c": "iterate until",
@@ -148,9 +149,6 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     f"{CORPUS}core_flavours.bpf.c": {"switched": _TASK},
     f"{CORPUS}core_qualified.bpf.c": {"qualified": _TASK},
     f"{CORPUS}core_subprograms.bpf.c": {"first": _TASK, "second": _TASK},
-    f"{CORPUS}exceptions.bpf.c": dict.fromkeys(
-        ("with_callback", "without"), "exceptions (bpf_throw) are not in the vm"
-    ),
     f"{CORPUS}kconfig_linux.bpf.c": {"versions": _COOKIE},
     f"{CORPUS}kernel_lists.bpf.c": dict.fromkeys(
         ("push", "insert"), "allocated objects, lists and trees are not in the vm"

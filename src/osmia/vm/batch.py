@@ -17,6 +17,7 @@ from osmia.object.uapi import ProgramType
 from osmia.vm.budgets import JIT_BUDGET, budget_of
 from osmia.vm.contexts import PLAIN, layout_for
 from osmia.vm.errors import Interrupt
+from osmia.vm.exceptions import throws
 from osmia.vm.jit.door import run_many
 from osmia.vm.layout import (
     CPU_CONTEXT,
@@ -238,7 +239,7 @@ def run(
         raise KernelError(22, f"run program {program.name!r}: a packet shorter than 14 bytes")
     limit = budget_of(budget, JIT_BUDGET)
     jit = program.vm.jit
-    if jit is None:
+    if jit is None or throws(program):
         return _interpreted(program, batch, budget, repeat, dispatcher)
     memory = program.vm.memory
     verdicts = (ctypes.c_uint32 * len(batch))()

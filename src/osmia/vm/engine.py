@@ -390,16 +390,25 @@ class Vm(ClosedByWith):
         lines: Mapping[int, SourceLine] | None = None,
         jumps: Mapping[int, Sequence[int]] | None = None,
         signature: str = "",
+        exception_callback: int = 0,
     ) -> VmProgram:
         """Load packed code whose relocations are numbers of this vm's maps.
 
         Without a `type` the program is "raw": r1 is the address of the run's data, r2 its
-        length. `jumps` are the slots that each gotox may go to, by its own slot. Raises
+        length. `jumps` are the slots that each gotox may go to, by its own slot, and
+        `exception_callback` is the first one of what is called when it throws. Raises
         VerifierError for code that no executor runs, and NotSupportedError for a helper that
         there is not, or not for this type; with `strict_helpers` for one that the vm lacks.
         """
         self._check_open()
-        checked = check(name or "program", code, names=function_names, lines=lines, jumps=jumps)
+        checked = check(
+            name or "program",
+            code,
+            names=function_names,
+            lines=lines,
+            jumps=jumps,
+            callback=exception_callback,
+        )
         with self.lock:
             self._check_open()
             self._check_uses(checked, type)
@@ -411,6 +420,7 @@ class Vm(ClosedByWith):
                 expected_attach_type=expected_attach_type,
                 signature=signature,
             )
+            program.exception_callback = exception_callback
             check_depth(program)
             self._claim_arrays(program)
             self.programs.append(program)

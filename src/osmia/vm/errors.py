@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from enum import unique
+from typing import TYPE_CHECKING
 
 from osmia.enums import IntEnum
 from osmia.errors import OsmiaError
+
+if TYPE_CHECKING:
+    from osmia.vm.programs import VmProgram
 
 
 @unique
@@ -49,6 +53,15 @@ class ProgramFault(OsmiaError):
 
 class BudgetExceededError(ProgramFault):
     """The run used up its instruction budget: an endless loop, or a budget too small."""
+
+
+class Thrown(BaseException):
+    """A program threw: no fault. What runs it gives its result, see `osmia.vm.exceptions`."""
+
+    def __init__(self, program: VmProgram, cookie: int) -> None:
+        super().__init__(program, cookie)
+        self.program = program
+        self.cookie = cookie
 
 
 def describe_call(value: int) -> str:

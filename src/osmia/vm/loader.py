@@ -267,6 +267,9 @@ class _Loader:
             },
             jumps=jumps,
             signature=text,
+            exception_callback=next(
+                (slot for slot, name in layout.functions if name == program.exception_callback), 0
+            ),
         )
         self.undo.callback(self.vm.unload, [loaded])
         loaded.definition = program

@@ -19,7 +19,7 @@ from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
 from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
-from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
+from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault, Thrown
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input
@@ -70,6 +70,8 @@ class VmProgram(engine.Program):
         self.expected_attach_type = expected_attach_type
         self.signature = signature
         self.definition: model.Program | None = None
+        self.exception_callback = 0
+        """The first slot of the function that is called when it throws; 0 for none."""
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
@@ -232,17 +234,45 @@ class VmProgram(engine.Program):
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
                 begin = time.perf_counter_ns()
-                match tier:
-                    case "jit":
-                        retval = self._run_compiled(given, limit, repeat)
-                    case "generated":
-                        retval = self._generate(given, lease, limit, repeat, executor == "auto")
-                    case _:
-                        for _ in range(repeat):
-                            retval = self._interpret(given, lease, limit, strict, hook)
+                rounds = repeat if repeat > 1 and self._throws() else 1
+                options = limit, repeat // rounds, executor == "auto", strict, hook
+                for _ in range(rounds):
+                    retval = self._runs(tier, given, lease, *options)
                 return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
         finally:
             vm.cpus.freed()
+
+    def _throws(self) -> bool:
+        """Whether it may throw: what runs it then looks at each run."""
+        from osmia.vm.exceptions import throws
+
+        return throws(self)
+
+    def _runs(
+        self,
+        tier: Tier,
+        given: Input,
+        lease: Lease,
+        limit: int,
+        repeat: int,
+        switches: bool,
+        strict: bool,
+        hook: Hook | None,
+    ) -> int:
+        """Run it so many times, by one executor; the last result."""
+        try:
+            match tier:
+                case "jit":
+                    return self._run_compiled(given, limit, repeat)
+                case "generated":
+                    return self._generate(given, lease, limit, repeat, switches)
+            for _ in range(repeat):
+                retval = self._interpret(given, lease, limit, strict, hook)
+            return retval
+        except Thrown as thrown:
+            from osmia.vm.exceptions import caught
+
+            return caught(self, given, thrown, repeat)
 
     def _forced(self, executor: Executor, hook: Hook | None) -> Tier:
         """The executor that is asked for, or that a hook needs."""

@@ -167,6 +167,7 @@ KFUNCS = frozenset(
         *("iter_task_vma_new", "iter_task_vma_next", "iter_task_vma_destroy"),
         *("iter_kmem_cache_new", "iter_kmem_cache_next", "iter_kmem_cache_destroy"),
         *("iter_bits_new", "iter_bits_next", "iter_bits_destroy"),
+        "throw",
         *("wq_init", "wq_start", "wq_set_callback", "wq_set_callback_impl"),
     }
 )
@@ -237,6 +238,7 @@ _MODULES = {
     "perf_event_output skb_output xdp_output",
     "timers": "timer_init timer_set_callback timer_start timer_cancel wq_init wq_set_callback "
     "wq_set_callback_impl wq_start",
+    "exceptions": "throw",
     "sequences": "seq_printf seq_write",
     "iterators": "iter_task_new iter_task_next iter_task_destroy iter_css_new iter_css_next "
     "iter_css_destroy iter_css_task_new iter_css_task_next iter_css_task_destroy "
