@@ -221,7 +221,7 @@ def outcome(path: str, programs: Sequence[str], engine: str, **options: Any) -> 
             for name, held in loaded.maps.items()
             if held.type is not MapType.STRUCT_OPS and name not in hidden
         }
-        data = {name: str(value) for name, value in dict(loaded.data).items()}
+        data = {name: str(value) for name, value in dict(loaded.data).items() if name not in hidden}
         return Outcome(runs, maps, data)
 
 

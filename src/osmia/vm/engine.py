@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from osmia.passes.target import Target
     from osmia.values import Codec
     from osmia.vm.counting import Counting
+    from osmia.vm.helpers.objects import Allocated
     from osmia.vm.helpers.timers import Queue
     from osmia.vm.jit.machine import Jit
     from osmia.vm.sockets import Sockets
@@ -126,6 +127,8 @@ class Vm(ClosedByWith):
         """What iterators that programs open go over, by their names: "task", "css", …"""
         self.sequences: dict[int, bytearray] = {}
         """What iterators that are being read have written, by the address of the seq_file."""
+        self.objects: dict[int, Allocated] = {}
+        """What programs allocated and did not drop, by address."""
         self.sockets: Sockets | None = None
         """The sockets of a test, for programs that look some up."""
         self.target: Target | None = None

@@ -167,7 +167,10 @@ KFUNCS = frozenset(
         *("iter_task_vma_new", "iter_task_vma_next", "iter_task_vma_destroy"),
         *("iter_kmem_cache_new", "iter_kmem_cache_next", "iter_kmem_cache_destroy"),
         *("iter_bits_new", "iter_bits_next", "iter_bits_destroy"),
-        "throw",
+        *("throw", "obj_new_impl", "obj_drop_impl", "refcount_acquire_impl"),
+        *("list_push_front_impl", "list_push_back_impl", "list_pop_front", "list_pop_back"),
+        *("list_front", "list_back", "rbtree_add_impl", "rbtree_remove", "rbtree_first"),
+        *("task_acquire", "task_release", "task_from_pid", "cgroup_acquire", "cgroup_release"),
         *("wq_init", "wq_start", "wq_set_callback", "wq_set_callback_impl"),
     }
 )
@@ -239,6 +242,10 @@ _MODULES = {
     "timers": "timer_init timer_set_callback timer_start timer_cancel wq_init wq_set_callback "
     "wq_set_callback_impl wq_start",
     "exceptions": "throw",
+    "objects": "obj_new_impl obj_drop_impl refcount_acquire_impl kptr_xchg task_acquire "
+    "task_release task_from_pid cgroup_acquire cgroup_release",
+    "graphs": "list_push_front_impl list_push_back_impl list_pop_front list_pop_back list_front "
+    "list_back rbtree_add_impl rbtree_remove rbtree_first",
     "sequences": "seq_printf seq_write",
     "iterators": "iter_task_new iter_task_next iter_task_destroy iter_css_new iter_css_next "
     "iter_css_destroy iter_css_task_new iter_css_task_next iter_css_task_destroy "
