@@ -34,7 +34,7 @@ from typing import Any
 import campaign
 
 import osmia
-from osmia.arguments import raised_on_purpose
+from osmia.argument_faults import raised_on_purpose
 
 SOURCE = Path(osmia.__file__).parent
 CALLS = 12

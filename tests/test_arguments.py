@@ -16,8 +16,9 @@ import pytest
 
 import osmia
 from osmia import isa
-from osmia.arguments import names_wrong_arguments, raised_on_purpose
-from osmia.cli import application
+from osmia.argument_faults import raised_on_purpose
+from osmia.arguments import names_wrong_arguments
+from osmia.cli import running
 
 ADD = """
 r0 = 1
@@ -161,6 +162,6 @@ def test_no_command_line_with_wrong_words_ends_in_a_traceback(
         words = fuzz.command_line(seed)
         said = io.StringIO()
         with redirect_stdout(io.TextIOWrapper(io.BytesIO())), redirect_stderr(said):
-            status = application.run(words)
+            status = running.run(words)
         assert "this should not happen" not in said.getvalue(), (words, said.getvalue())
         assert status in (0, 1, 2), (words, sys.exc_info())

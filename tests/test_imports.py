@@ -95,6 +95,15 @@ def test_the_kernels_types_are_found_without_data_classes() -> None:
     assert imported_by(code) & unused == set()
 
 
+@pytest.mark.parametrize("noun", ["map", "prog"])
+def test_a_list_needs_neither_types_nor_a_parser(noun: str) -> None:
+    statement = f"import osmia.cli.running, osmia.cli.{noun}_list, osmia.cli.tables, "
+    statement += "osmia.kernel.inventory.references, osmia.kernel.maps.info"
+    unused = {"click", "typing", "inspect", "pathlib", "datetime", "osmia.btf.reader"}
+    unused |= {"osmia.values.base", "osmia.engine.maps.base", "osmia.kernel.maps.raw"}
+    assert imported_by(statement) & unused == set()
+
+
 @pytest.mark.parametrize("verb", ["map", "prog"])
 def test_listing_needs_no_way_to_attach_and_no_pass(verb: str) -> None:
     statement = f"import osmia.cli.{verb}"

@@ -55,6 +55,10 @@ class SignatureError(OsmiaError, ValueError):
         super().__init__(f"column {self.column}: {problem}\n  {shown}\n  {' ' * offset}^")
 
 
+class NotSignedError(OsmiaError):
+    """An object that is not signed by the key that a load requires, or was changed since."""
+
+
 class RewriteError(OsmiaError, ValueError):
     """What a rewriting pass was asked to do and cannot: a stack too deep, code too long,
     recursion. The message has the path of calls and the numbers."""

@@ -15,12 +15,18 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock
+from _weakref import ref  # all of `weakref` is dear
 from collections.abc import Iterator
 from itertools import compress, repeat
-from typing import Any, Protocol
-from weakref import ref
 
 from osmia.enums import IntEnum
+from osmia.protocols import Protocol
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 PATIENCE = 5.0
 """Seconds that a fork waits for one lock. Holders call nothing that waits for other threads,

@@ -59,6 +59,19 @@ def test_raw_dumps_of_the_kernel_are_bpftools() -> None:
     assert [f"{line}\n" for line in islice(mine, len(theirs))] == theirs
 
 
+def test_all_types_as_c_are_kept_for_the_next_time(
+    osmia: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSMIA_CACHE", "off")
+    made = osmia("btf", "dump", "vmlinux", "--c").out
+    monkeypatch.setenv("OSMIA_CACHE", str(tmp_path))
+    assert osmia("btf", "dump", "vmlinux", "--c").out == made
+    with monkeypatch.context() as patch:
+        patch.setattr("osmia.btf.c.dump._Dump", None)
+        assert osmia("btf", "dump", "/sys/kernel/btf/vmlinux", "--c").out == made
+        assert osmia("btf", "dump", "vmlinux", "--c", "-t", "list_head").status == 1
+
+
 def test_one_type_as_c_compiles(osmia: Cli, pinned: Path) -> None:
     text = osmia("btf", "dump", "--c", "prog", "pinned", pinned / "count", "-t", "total").out
     assert "struct total {\n\t__u64 packets;\n\t__u64 bytes;\n};" in text

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.shell_completion import CompletionItem, get_completion_class
 
-from osmia.cli.application import COMPLETION_VARIABLE, VERBS, application
+from osmia.cli.application import VERBS, application
+from osmia.cli.running import COMPLETION_VARIABLE
 from osmia.kernel.programs.program import KernelProgram
 
 from .conftest import OSMIA, Result
@@ -111,6 +112,7 @@ def test_devices() -> None:
 def test_what_is_in_a_file(compiled: Path) -> None:
     assert "count" in values(f"run {compiled} --prog ")
     assert "count" in values(f"prog load {compiled} /x -p c")
+    assert "count" in values(f"verify {compiled} c")
     assert {"count", "report"} <= set(values(f"inspect {compiled} -p "))
     assert {"xdp", "count"} <= set(values(f"xdp attach lo {compiled} -s "))
     assert "totals=" in values(f"prog load {compiled} /x --map t")
@@ -149,7 +151,8 @@ def test_the_shells_ask_by_environment(shell: str, pinned: Path) -> None:
 @pytest.mark.parametrize("line", ["pro", "prog show ", "map dump name ", "xdp attach "])
 def test_an_answer_loads_little(line: str) -> None:
     code = (
-        "import sys; from osmia.cli.application import COMPLETION_VARIABLE, application\n"
+        "import sys; from osmia.cli.application import application\n"
+        "from osmia.cli.running import COMPLETION_VARIABLE\n"
         "from click.shell_completion import BashComplete\n"
         f"*words, incomplete = {line.split(' ')!r}\n"
         "shell = BashComplete(application, {}, 'osmia', COMPLETION_VARIABLE)\n"

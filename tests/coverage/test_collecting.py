@@ -135,6 +135,6 @@ def test_an_object_that_is_closed_is_refused(gate: Object) -> None:
 
 
 @pytest.mark.kernel
-def test_an_engine_that_does_not_count_says_so(gate: Object) -> None:
-    with gate.load("kernel") as bpf, pytest.raises(NotSupportedError, match="'kernel'"):
+def test_a_kernel_object_without_counters_says_how_to_get_them(gate: Object) -> None:
+    with gate.load("kernel") as bpf, pytest.raises(NotSupportedError, match=r"load\(cover=True\)"):
         osmia.cover(bpf)

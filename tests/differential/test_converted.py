@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from osmia import toolchain
-from osmia.cli.application import run
+from osmia.cli.running import run
 
 from .test_saved import PEER, TAKEN_BY_THE_PEER
 

@@ -48,6 +48,10 @@ USES: dict[str, list[Callable[[osmia.LoadedObject], Any]]] = {
         lambda bpf: bpf.programs["add"].read_errors(),
     ],
     "imports": [lambda bpf: bpf.source.load(bpf.engine, imports=[bpf])],
+    "session": [
+        lambda bpf: bpf.programs["add"].session(),
+        lambda bpf: bpf.programs["add"].debug(),
+    ],
 }
 
 

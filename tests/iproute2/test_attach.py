@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import osmia
-from osmia.cli.application import run
+from osmia.cli.running import run
 from osmia.errors import KernelError, MapMismatchError, OsmiaError
 from osmia.formats.elf_writer import write_object
 from osmia.kernel.load.graft import graft, pinned_map_path

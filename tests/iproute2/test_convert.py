@@ -12,7 +12,7 @@ import pytest
 
 import osmia
 from osmia import toolchain
-from osmia.cli.application import run
+from osmia.cli.running import run
 from osmia.formats.elf_writer import write_object
 from osmia.formats.map_source import map_source
 from osmia.object import MapType, Pinning, ProgramType

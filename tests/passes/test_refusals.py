@@ -8,7 +8,7 @@ import pytest
 
 import osmia
 from osmia import toolchain
-from osmia.cli.application import run
+from osmia.cli.running import run
 from osmia.passes.refusals import refusals
 
 SOURCE = """

@@ -4,7 +4,8 @@ wrote from 8 on, the context's fields from `FIELDS_AT` on."""
 from __future__ import annotations
 
 from osmia.object.uapi import ProgramType
-from osmia.vm.contexts import SKB_FIELDS, layout_for
+from osmia.vm.contexts import layout_for
+from osmia.vm.skb_contexts import SKB_FIELDS
 
 FIELDS_AT = 64
 BUFFER = 48

@@ -11,9 +11,9 @@ from osmia.errors import VerifierError
 from osmia.isa import assemble
 from osmia.kernel.programs.program import KernelProgram
 from osmia.object.uapi import AttachType, MapType, ProgramType
-from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.engine import Vm
 from osmia.vm.errors import ProgramFault
+from osmia.vm.skb_contexts import SKB_FIELDS
 
 from .everywhere import everywhere
 from .packets import IPV4, IPV6, PACKETS, ethernet

@@ -5,9 +5,10 @@ Sources: Documentation/bpf/btf.rst and include/uapi/linux/btf.h.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from osmia.on_demand import on_demand
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.btf.builder import BTFBuilder

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             return 0
     try:
-        from osmia.cli.application import run
+        from osmia.cli.running import run
     except KeyboardInterrupt:
         return 130
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import io
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from collections.abc import Sequence
+from contextlib import redirect_stderr
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +13,7 @@ import click
 from osmia import __version__
 from osmia.cli.options import common_options
 from osmia.cli.output import Output
-from osmia.cli.termination import Ended
-from osmia.errors import CompileError, OsmiaError, VerifierError
+from osmia.cli.reports import report
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -55,15 +51,15 @@ VERBS = {
     "prune": "Leave out of an object what cannot run with its settings.",
     "explain": "Say what rewriting passes would change in an object, and save.",
     "graft": "Replace one program of a running datapath's prog array.",
+    "image": "Objects as OCI images: build, push, pull, inspect, verify.",
+    "sign": "Sign objects with a key of yours, or check who signed them.",
     "prepare": "Keep what loads of objects need, for faster starts.",
     "convert": "Turn an object of iproute2's dialect into one for libbpf.",
+    "verify": "Say what the kernel's verifier did with programs, and why: cost, path, values.",
     "check": "Read objects and say what is wrong with them.",
     "batch": "Run many commands in one process: from a file, or standard input.",
     "completion": "Print a shell's completion script.",
 }
-
-#: The shells' completion scripts set it when they ask what could stand here.
-COMPLETION_VARIABLE = "_OSMIA_COMPLETE"
 
 #: Verbs that are bpftool's objects, too.
 _BPFTOOL_OBJECTS = frozenset(
@@ -85,12 +81,6 @@ _BPFTOOL_OBJECTS = frozenset(
 _OWN_OPTIONS = frozenset(
     ["-h", "--help", "-V", "--version", "-v", "--verbose", "-j", "--json", "-p", "--pretty"]
 )
-
-#: Errors in what the user wrote, which say where: a traceback through osmia tells nobody more.
-_TOLD_WHOLE = (click.ClickException, CompileError, VerifierError)
-
-INTERRUPTED = 128 + 2
-BROKEN_PIPE = 128 + 13
 
 
 class Application(click.Group):
@@ -156,31 +146,11 @@ application = Application(
 )
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run a command line; gives the exit status."""
-    if COMPLETION_VARIABLE in os.environ:
-        from click.shell_completion import shell_complete
-
-        instruction = os.environ[COMPLETION_VARIABLE]
-        return shell_complete(application, {}, "osmia", COMPLETION_VARIABLE, instruction)
-    output = Output()
-    with _buffered_output():
-        status = _status_of(lambda: _invoke(arguments, output), output)
-        try:
-            sys.stdout.flush()
-        except OSError as error:
-            _forget_output()
-            if not status:  # else it was said already
-                broken = isinstance(error, BrokenPipeError)
-                status = BROKEN_PIPE if broken else _report(error, output)
-    return status
-
-
 def attempt(arguments: Sequence[str], output: Output) -> tuple[int, str]:
     """Run one of many command lines: its exit status, and what is to be said on stderr. Signals,
     and a reader of the output that goes away, end all of them: they are raised."""
     try:
-        status = _invoke(arguments, output)
+        status = invoke(arguments, output)
     except click.exceptions.Exit as done:
         return done.exit_code, ""
     except (BrokenPipeError, click.Abort):
@@ -189,11 +159,12 @@ def attempt(arguments: Sequence[str], output: Output) -> tuple[int, str]:
         of_text = Output()
         of_text.verbose = output.verbose
         with redirect_stderr(io.StringIO()) as told:
-            return _report(error, of_text), told.getvalue()
+            return report(error, of_text), told.getvalue()
     return (status if isinstance(status, int) else 0), ""
 
 
-def _invoke(arguments: Sequence[str], output: Output) -> object:
+def invoke(arguments: Sequence[str], output: Output) -> object:
+    """Parse a command line and do what it says; what the command gives back."""
     # Not click's main(), which has exit statuses of its own for signals and pipes.
     with application.make_context("osmia", own_words(arguments), obj=output) as context:
         return application.invoke(context)
@@ -222,104 +193,6 @@ def _may_be_bpftools(arguments: Sequence[str]) -> bool:
         return len(arguments) > first + 1
     named = len(rest) == 2 and rest[0] in ("id", "name", "tag", "pinned")
     return not named and (len(rest) > 1 or any(each.startswith("-") for each in rest))
-
-
-@contextmanager
-def _buffered_output() -> Iterator[None]:
-    """Put a buffer over an unbuffered stdout (PYTHONUNBUFFERED): without one, what does not
-    fit into a pipe or onto a disk at once is lost in silence."""
-    before = sys.stdout
-    raw = getattr(before, "buffer", None)
-    if not isinstance(raw, io.RawIOBase):
-        yield
-        return
-    try:
-        with open(
-            raw.fileno(), "w", encoding=before.encoding, errors=before.errors, closefd=False
-        ) as sys.stdout:
-            yield
-    finally:
-        sys.stdout = before
-
-
-def _status_of(work: Callable[[], object], output: Output) -> int:
-    """The exit status of some work; errors are said on stderr."""
-    try:
-        status = work()
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except BrokenPipeError:
-        _forget_output()
-        return BROKEN_PIPE
-    except Ended as signal:
-        return signal.status
-    except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED
-    except Exception as error:
-        return _report(error, output)
-    return status if isinstance(status, int) else 0
-
-
-def _forget_output() -> None:
-    """Let stdout lead nowhere: the interpreter would complain when it flushes at exit."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _report(error: Exception, output: Output) -> int:
-    """Say on stderr what went wrong, in a line; the exit status."""
-    if output.verbose and not isinstance(error, _TOLD_WHOLE):
-        _print_traceback(error)
-    match error:
-        case click.exceptions.NoArgsIsHelpError():
-            error.show()
-            return 2
-        case click.UsageError():
-            path = error.ctx.command_path if error.ctx is not None else "osmia"
-            _complain(f"{error.format_message()} (see {path} --help)", output)
-            return 2
-        case click.ClickException():
-            _complain(error.format_message(), output)
-        case VerifierError():
-            _complain(str(error), output)
-            if output.verbose:
-                sys.stderr.write(f"{error.log.rstrip()}\n")
-        case OsmiaError():
-            _complain(str(error), output)
-        case OSError() if error.filename is not None:
-            _complain(f"{os.fsdecode(error.filename)}: {error.strerror}", output)
-        case KeyError():
-            _complain(str(error.args[0]) if error.args else "no such key", output)
-        case OSError() if error.strerror:
-            # Nothing else is written to without a name in the error.
-            of_output = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
-            _complain(f"standard output: {error.strerror}" if of_output else error.strerror, output)
-        case OSError() | ValueError() | NotImplementedError() | ModuleNotFoundError():
-            _complain(str(error), output)
-        case _:
-            if not output.verbose:
-                _print_traceback(error)
-            _complain(f"this should not happen: {type(error).__name__}: {error}", output)
-    return 1
-
-
-def _print_traceback(error: Exception) -> None:
-    import traceback  # which few commands need
-
-    traceback.print_exception(error, file=sys.stderr)
-
-
-def _complain(message: str, output: Output) -> None:
-    """One line where the message is one, an object where JSON is printed; text is untrusted, so
-    no control characters."""
-    if output.json:
-        import json
-
-        sys.stderr.write(json.dumps({"error": message}) + "\n")
-        return
-    lines = message.splitlines() or [""]
-    shown = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in lines]
-    sys.stderr.write("osmia: " + "\n".join(shown) + "\n")
 
 
 def _show_version(ctx: click.Context, wanted: bool) -> None:

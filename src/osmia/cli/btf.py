@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from osmia import cache
 from osmia.btf import BTF, COMPOSITES, ENUMS, Kind, Minimiser, dump_c, kernel_btf
 from osmia.cli import btf_bulk, btf_text
 from osmia.cli.listings import Description, show
@@ -107,13 +109,8 @@ def dump_btf(
     if names:
         ids = [_find(types, name) for name in names]
     if as_c:
-        meant = [each for each in ids if each] if ids is not None else None
-        gc.disable()  # half a million tuples, none of which is garbage
-        try:
-            for piece in btf_bulk.joined(dump_c(types, meant, header=ids is None)):
-                click.echo(piece, nl=False)
-        finally:
-            gc.enable()
+        for piece in _as_c(types, ids):
+            click.echo(piece, nl=False)
         return
     if ids is None and not output.json:
         for piece in btf_bulk.text(types):
@@ -156,6 +153,19 @@ def minimise(output: Output, files: tuple[Path, ...], target: Path, kernel: Path
     write_whole(target, small.to_bytes())
     if output.verbose:
         note(f"{target}: {len(small):,} of {len(types):,} types, {len(small.to_bytes()):,} bytes")
+
+
+def _as_c(types: BTF, ids: list[int] | None) -> Iterator[str | bytes]:
+    """Types as C; what is kept of the kernel's is not made again."""
+    gc.disable()  # half a million tuples, none of which is garbage
+    try:
+        if ids is None and types is kernel_btf() and cache.lasts():
+            yield vmlinux_header().read_bytes()
+            return
+        meant = [each for each in ids if each] if ids is not None else None
+        yield from btf_bulk.joined(dump_c(types, meant, header=ids is None))
+    finally:
+        gc.enable()
 
 
 def _read(words: tuple[str, ...], base: BTF | None) -> tuple[BTF, list[int] | None]:

@@ -46,10 +46,10 @@ def _of(ctx: click.Context, param: click.Parameter) -> Items:
     metavar, name = param.metavar or "", param.name or ""
     if metavar == "BTF":
         return _btf(ctx.params.get(name) or ())
-    if param.nargs == -1 and metavar:
-        return _in_words(metavar, list(ctx.params.get(name) or ()))
     if name in _BY_NAME:
         return _BY_NAME[name](ctx)
+    if param.nargs == -1 and metavar:
+        return _in_words(metavar, list(ctx.params.get(name) or ()))
     if metavar in _HOWS:
         return things(metavar)
     return ()

@@ -16,7 +16,8 @@ def completion_command(shell: str) -> None:
     bash: `eval "$(osmia completion bash)"` in ~/.bashrc; zsh: the same in ~/.zshrc; fish:
     `osmia completion fish > ~/.config/fish/completions/osmia.fish`.
     """
-    from osmia.cli.application import COMPLETION_VARIABLE, application
+    from osmia.cli.application import application
+    from osmia.cli.running import COMPLETION_VARIABLE
 
     kind = get_completion_class(shell)
     assert kind is not None

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
+from osmia.cli.usage import usage_error
 from osmia.named_tuples import NamedTuple
 from osmia.object import MapType
 from osmia.values import Codec
@@ -26,6 +25,8 @@ _ALIKE_IN_JSON = frozenset({"ktime", "plain"})
 
 def takes_formats(command: AnyCommand) -> AnyCommand:
     """Add --format to a command, which gets `formats`."""
+    import click  # whose command it is
+
     option = click.option(
         "--format",
         "formats",
@@ -62,6 +63,8 @@ class Formats:
             self._add(text)
 
     def _add(self, text: str) -> None:
+        import click
+
         from osmia.values.meaning import FORMATS
 
         field, equals, word = text.rpartition("=")
@@ -124,11 +127,9 @@ class Formats:
             if field in self._met:
                 continue
             if of_type := self._unfit.get(field):
-                raise click.UsageError(
-                    f"--format {field}={word}: {of_type} cannot be shown as {word}"
-                )
+                raise usage_error(f"--format {field}={word}: {of_type} cannot be shown as {word}")
             known = list(self._paths) + [path.rpartition(".")[2] for path in self._paths]
-            raise click.UsageError(f"--format: {unknown_name(owner, field, known, kind='field ')}")
+            raise usage_error(f"--format: {unknown_name(owner, field, known, kind='field ')}")
 
     def check_loaded(self, loaded: Any, events: Mapping[str, Codec]) -> None:
         """`check` for a loaded object: its maps, its global variables, and its events' types."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from typing import Any
 
 from osmia.cli.output import enum_name
 from osmia.kernel.links import LinkInfo
 from osmia.object.uapi import LinkType
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: What bpftool calls details that have another name here.
 _NAMES = {

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-import click
+from collections.abc import Callable, Mapping, Sequence
 
 from osmia.cli.output import Output, printable
 from osmia.kernel.inventory import holders
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.kernel.inventory.references import Reference
 
-Description = dict[str, Any]
+    Description = dict[str, Any]
+else:
+    Description = dict
 
 #: Holders of a kind that a list names; it counts more than these.
 _MOST_NAMED = 3
 #: A list reads prog arrays of no more slots: each is a system call.
 _MOST_SLOTS = 1024
-
-takes_pins = click.option(
-    "-f", "--pins", is_flag=True, help="Look for pins for JSON, too; tables always have them."
-)
 
 
 def show(
@@ -64,14 +63,14 @@ def _with_holders(
     kind: holders.Kind, things: Sequence[Description], pins: bool, *, thorough: bool
 ) -> list[Description]:
     processes = holders.processes()
-    pinned = holders.pinned() if pins else {}
+    pinned = holders.pins() if pins else {}
     referring = _references(kind, thorough=thorough)
     described = []
     for thing in things:
         key = (kind, thing["id"])
         held: Description = {}
         if key in pinned:
-            held["pinned"] = list(map(str, pinned[key]))
+            held["pinned"] = pinned[key]
         if key in processes:
             held["pids"] = [{"pid": each.pid, "comm": each.name} for each in processes[key]]
         if references := referring.get(thing["id"]):
@@ -96,6 +95,8 @@ def _held_by(thing: Description) -> list[str]:
     """Who holds a thing, in words: processes, what is in the kernel, pins. Of many of a kind their
     number is enough in a list."""
     held = thing.get("held_by", {})
+    if not held and "pids" not in thing and "pinned" not in thing:
+        return []
     named = {
         "processes": list(map(_process, thing.get("pids", ()))),
         **{kind: [f"{kind.removesuffix('s')}:{each}" for each in held[kind]] for kind in held},
@@ -116,22 +117,24 @@ def _show_one(output: Output, thing: Description) -> None:
 
 
 def _text(key: str, value: Any) -> object:
-    match key:
-        case "pids":
-            return [each if isinstance(each, str) else _process(each) for each in value or ()]
-        case "programs":
-            return [f"{each['key']}={each['id']} {each['name'] or ''}".rstrip() for each in value]
-        case "held_by":
-            return [f"{kind}: {','.join(map(str, value[kind]))}" for kind in value]
-        case "loaded_at":
-            return datetime.fromtimestamp(value).isoformat(" ", "seconds")
-        case "flags":
-            return f"{value:#x}" if value else None
-    return value
+    told = _TEXTS.get(key)
+    return value if told is None else told(value)
 
 
 def _process(held: Description) -> str:
     return f"{held['comm']}({held['pid']})"
+
+
+#: How people read what a description has under some of its names.
+_TEXTS: Mapping[str, Callable[[Any], object]] = {
+    "pids": lambda held: [each if isinstance(each, str) else _process(each) for each in held or ()],
+    "programs": lambda held: [
+        f"{each['key']}={each['id']} {each['name'] or ''}".rstrip() for each in held
+    ],
+    "held_by": lambda held: [f"{kind}: {','.join(map(str, held[kind]))}" for kind in held],
+    "loaded_at": lambda moment: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)),
+    "flags": lambda flags: f"{flags:#x}" if flags else None,
+}
 
 
 def wall_clock(boot_time_ns: int) -> int:

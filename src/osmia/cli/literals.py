@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import click
-
+from osmia.cli.usage import usage_error
 from osmia.values import Codec, StringCodec
 from osmia.values.meant import MeantCodec
 
@@ -53,4 +52,4 @@ def parse_hex(text: str) -> bytes:
     try:
         return bytes.fromhex(" ".join(words))
     except ValueError:
-        raise click.UsageError(f"{text[:40]!r} is not hexadecimal") from None
+        raise usage_error(f"{text[:40]!r} is not hexadecimal") from None

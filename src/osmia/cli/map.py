@@ -8,28 +8,12 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.listings import Description, show, takes_pins, told_program
-from osmia.cli.options import Deed, Noun, Verb, pass_output
+from osmia.cli import map_list
+from osmia.cli.options import Deed, Noun, Verb, pass_output, takes_pins
 from osmia.cli.output import Output, enum_name
-from osmia.cli.targets import map_infos, only_target, open_map, take_target
-from osmia.engine.maps.info import MapInfo
-from osmia.kernel.inventory.full_names import map_name
-from osmia.kernel.programs.info import known_program_type
+from osmia.cli.targets import only_target, open_map, take_target
 from osmia.object.uapi import MapType
 
-_COLUMNS = {
-    "id": "id",
-    "type": "type",
-    "name": "name",
-    "key": "bytes_key",
-    "value": "bytes_value",
-    "entries": "max_entries",
-    "flags": "flags",
-    "memory": "bytes_memlock",
-    "held by": "pids",
-}
-#: What a narrow terminal does without.
-_OPTIONAL = ("memory", "flags", "key", "value", "entries")
 #: The verbs of a map's entries, and the functions that they are.
 _OF_ENTRIES = {
     "dump": "dump_map",
@@ -65,51 +49,10 @@ def map_command() -> None:
 @pass_output
 def list_maps(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all maps; with MAP, show all about those that it names."""
-    infos = map_infos(only_target(words) if words else None)
-    things = list(map(describe, infos))
-    if not output.json:
-        things = [each | {"name": each.pop("full_name", each["name"])} for each in things]
-    if words:
-        things = [each | _slots(info) for each, info in zip(things, infos, strict=True)]
-    show(output, "map", things, _COLUMNS, only=bool(words), pins=pins, optional=_OPTIONAL)
+    map_list.list_maps(output, words, pins)
 
 
 map_command.add_command(list_maps, "show")
-
-
-def _slots(info: MapInfo) -> Description:
-    """What a prog array holds."""
-    if info.type != MapType.PROG_ARRAY:
-        return {}
-    from osmia.kernel.inventory.references import programs_in
-
-    held = [(key, number, told_program(number)["name"]) for key, number in programs_in(info)]
-    return {"programs": [{"key": key, "id": number, "name": name} for key, number, name in held]}
-
-
-def describe(info: MapInfo) -> Description:
-    """A map as bpftool's JSON has it; and its whole name."""
-    described: Description = {
-        "id": info.id,
-        "type": enum_name(info.type),
-        "name": info.name,
-        "flags": int(info.flags),
-        "bytes_key": info.key_size,
-        "bytes_value": info.value_size,
-        "max_entries": info.max_entries,
-        "bytes_memlock": info.memlock,
-        "frozen": int(info.frozen),
-    }
-    owner, name = info.owner_prog_type, map_name(info)
-    optional = {
-        "full_name": name if name != info.name else "",
-        "map_extra": info.map_extra,
-        "ifindex": info.ifindex,
-        "btf_id": info.btf_id,
-        "owner_prog_type": enum_name(known_program_type(owner)) if owner else "",
-        "owner_jited": info.owner_jited,
-    }
-    return described | {name: value for name, value in optional.items() if value}
 
 
 @map_command.command("create", cls=Deed)

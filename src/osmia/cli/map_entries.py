@@ -8,15 +8,16 @@ from typing import Any
 
 import click
 
+from osmia.cli import map_lookup
 from osmia.cli.entries import Entries
 from osmia.cli.formats import Formats, says_more, taken, takes_formats
 from osmia.cli.json_values import typed
-from osmia.cli.literals import parse_hex, parse_integer, parse_literal
+from osmia.cli.map_words import data_of, keyed_map
 from osmia.cli.options import Deed, Verb, pass_output
 from osmia.cli.output import Output, enum_name, hex_list, note, printable
 from osmia.cli.targets import Target, only_target, open_map, open_program, take_target
 from osmia.cli.typed_text import typed_text
-from osmia.engine.maps import BloomFilter, EventMap, KeyedMap, Map, QueueMap
+from osmia.engine.maps import BloomFilter, EventMap, Map, QueueMap
 from osmia.errors import EmptyMapError, OsmiaError
 from osmia.kernel.programs.program import KernelProgram
 from osmia.object.uapi import ElementFlag, MapType
@@ -52,7 +53,7 @@ def dump_map(output: Output, words: tuple[str, ...], formats: Formats) -> None:
             if not is_readable(found):
                 output.document(list(told_entries(found)))
                 return
-        dump(Entries(_keyed(found), formats), output)
+        dump(Entries(keyed_map(found), formats), output)
 
 
 @click.command("load", cls=Deed)
@@ -72,7 +73,7 @@ def load_map(output: Output, words: tuple[str, ...]) -> None:
     flags = _UPDATE_FLAGS[rest[1]] if rest[1:] else ElementFlag.ANY
     with open_map(target) as found, click.open_file(rest[0], encoding="utf-8") as file:
         name = "standard input" if rest[0] == "-" else rest[0]
-        stored = restore(_keyed(found), file, name, flags)
+        stored = restore(keyed_map(found), file, name, flags)
     if output.verbose:
         note(f"{stored:,} entries stored")
 
@@ -83,20 +84,7 @@ def load_map(output: Output, words: tuple[str, ...]) -> None:
 @pass_output
 def look_up(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print the entry under KEY."""
-    target, rest = take_target(words)
-    with open_map(target) as found:
-        keyed = _keyed(found)
-        entries = Entries(keyed, formats)
-        key = keyed.encode_key(_data(rest, "key", keyed.key_codec, entries.shown_key))
-        value = keyed.read_encoded(key)
-        if value is None:
-            if output.json:
-                output.document(None)
-            raise OsmiaError(f"map {found.name!r} has no such key")
-        if output.json:
-            output.document(entries.describe(key, value))
-        else:
-            entries.print(output, key, value)
+    map_lookup.look_up(output, words, formats)
 
 
 @click.command("getnext", cls=Verb, json=True, context_settings=_WORDS)
@@ -107,11 +95,11 @@ def next_key(output: Output, words: tuple[str, ...], formats: Formats) -> None:
     """Print the key after KEY; the first one without it."""
     target, rest = take_target(words)
     with open_map(target) as found:
-        keyed = _keyed(found)
+        keyed = keyed_map(found)
         entries = Entries(keyed, formats)
         key = None
         if rest:
-            key = keyed.encode_key(_data(rest, "key", keyed.key_codec, entries.shown_key))
+            key = keyed.encode_key(data_of(rest, "key", keyed.key_codec, entries.shown_key))
         after = keyed.next_key(key)
         if after is None:
             raise OsmiaError(f"map {found.name!r} has no further key")
@@ -138,7 +126,7 @@ def update(words: tuple[str, ...], formats: Formats) -> None:
     if flags is not None:
         rest = rest[:-1]
     with open_map(target) as found, ExitStack() as held:
-        keyed = _keyed(found)
+        keyed = keyed_map(found)
         entries = Entries(keyed, formats)
         if keyed.type in _OPEN_VALUE:
             other = only_target(rest[where + 1 :])
@@ -147,11 +135,11 @@ def update(words: tuple[str, ...], formats: Formats) -> None:
             each_cpu = bool(keyed.cpus) and rest[-1].startswith("[")
             shown = entries.shown_value
             codec = None if each_cpu else keyed.value_codec
-            value = _data(rest[where:], "value", codec, None if each_cpu else shown)
+            value = data_of(rest[where:], "value", codec, None if each_cpu else shown)
             if keyed.cpus:
                 each = value if isinstance(value, list) else [value] * keyed.cpus
                 value = [taken(shown, part) for part in each] if each_cpu else each
-        key = _data(rest[:where], "key", keyed.key_codec, entries.shown_key)
+        key = data_of(rest[:where], "key", keyed.key_codec, entries.shown_key)
         keyed.update(key, value, flags or 0)
 
 
@@ -162,9 +150,9 @@ def delete(words: tuple[str, ...], formats: Formats) -> None:
     """Delete the entry under KEY."""
     target, rest = take_target(words)
     with open_map(target) as found:
-        keyed = _keyed(found)
+        keyed = keyed_map(found)
         shown = Entries(keyed, formats).shown_key
-        keyed.delete(_data(rest, "key", keyed.key_codec, shown))
+        keyed.delete(data_of(rest, "key", keyed.key_codec, shown))
 
 
 @click.command("push", cls=Deed, context_settings=_WORDS)
@@ -174,7 +162,7 @@ def push(words: tuple[str, ...], formats: Formats) -> None:
     """Add VALUE to a queue, a stack or a Bloom filter."""
     target, rest = take_target(words)
     with open_map(target) as found:
-        value = _data(rest, "value", found.value_codec, _shown_value(found, formats))
+        value = data_of(rest, "value", found.value_codec, _shown_value(found, formats))
         if isinstance(found, BloomFilter):
             found.add(value)
         else:
@@ -220,32 +208,6 @@ def event_pipe(output: Output, words: tuple[str, ...]) -> None:
             else:
                 output.line(f"{'' if place is None else f'[{place}] '}{data.hex(' ')}")
                 output.flush()
-
-
-def _data(words: list[str], keyword: str, codec: Codec | None, shown: Codec | None = None) -> Any:
-    """The key or value behind its keyword: one word of the type `codec`, or bytes.
-
-    `shown` is the type with what it means, whose notation is taken."""
-    first, *rest = words or [""]
-    if first != keyword:
-        found = f"not {' '.join(words)!r}" if words else "and there is nothing"
-        raise click.UsageError(f"expected the word `{keyword}` and the {keyword} here, {found}")
-    if not rest:
-        raise click.UsageError(f"there is no {keyword} behind the word `{keyword}`")
-    if rest[0] == "hex" and rest[1:]:
-        return parse_hex(" ".join(rest[1:]))
-    if len(rest) == 1:
-        return taken(shown, parse_literal(rest[0], shown or codec))
-    try:
-        return bytes(map(parse_integer, rest))
-    except ValueError:
-        raise click.UsageError(f"{' '.join(rest)!r} are no bytes") from None
-
-
-def _keyed(found: Map) -> KeyedMap:
-    if not isinstance(found, KeyedMap):
-        raise OsmiaError(f"{enum_name(found.type)} maps have no entries to look up")
-    return found
 
 
 def _queue(found: Map) -> QueueMap:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _PRETTY = "Print JSON, indented."
 
 pass_output = click.make_pass_decorator(Output)
+takes_pins = click.option(
+    "-f", "--pins", is_flag=True, help="Look for pins for JSON, too; tables always have them."
+)
 
 
 def common_options(json: bool = False, pretty: str = "-p") -> list[click.Option]:

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 
-import click
-
 from osmia.errors import OsmiaWarning
 
 Row = Sequence[object]
@@ -162,6 +160,11 @@ def _visible(letter: str) -> str:
 
 
 def _cell(value: object) -> str:
+    kind = type(value)  # of nearly all cells, by a quicker way than the match
+    if kind is str:
+        return printable(value)  # type: ignore[arg-type]
+    if kind is int:
+        return str(value)
     match value:
         case None:
             return ""
@@ -175,6 +178,8 @@ def _cell(value: object) -> str:
 
 
 def _style(text: str, style: str) -> str:
+    import click  # for those that look at it
+
     if style in ("bold", "dim"):
         return click.style(text, bold=style == "bold", dim=style == "dim")
     return click.style(text, fg=style)

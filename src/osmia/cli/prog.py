@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from osmia.cli.listings import Description, show, takes_pins, wall_clock
+from osmia.cli import prog_list
+from osmia.cli.listings import Description
 from osmia.cli.literals import parse_hex
-from osmia.cli.options import Deed, Noun, Verb, pass_output
-from osmia.cli.output import Output, enum_name, hex_bytes, printable, remarks_noted
+from osmia.cli.options import Deed, Noun, Verb, pass_output, takes_pins
+from osmia.cli.output import Output, hex_bytes, printable, remarks_noted
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -17,26 +18,11 @@ from osmia.cli.sources import (
     takes_target,
     target_of,
 )
-from osmia.cli.targets import only_target, open_program, program_infos, take_target
+from osmia.cli.targets import only_target, open_program, take_target
 from osmia.errors import OsmiaError, VerifierError
 from osmia.files import write_whole
-from osmia.kernel.inventory.full_names import program_name
-from osmia.kernel.programs.info import ProgramInfo, locked_memory
 from osmia.kernel.sys import pins
 
-_COLUMNS = {
-    "id": "id",
-    "type": "type",
-    "name": "name",
-    "tag": "tag",
-    "xlated": "bytes_xlated",
-    "jited": "bytes_jited",
-    "maps": "map_ids",
-    "loaded": "loaded_at",
-    "held by": "pids",
-}
-#: What a narrow terminal does without.
-_OPTIONAL = ("xlated", "jited", "loaded", "maps")
 _file = click.Path(path_type=Path)
 
 
@@ -63,55 +49,10 @@ def prog_command() -> None:
 @pass_output
 def list_programs(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all programs; with PROG, show all about those that it names."""
-    infos = program_infos(only_target(words) if words else None)
-    things = list(map(describe, infos))
-    if output.json or words:
-        things = [{**thing, **_memory(thing["id"])} for thing in things]
-    show(output, "program", things, _COLUMNS, only=bool(words), pins=pins, optional=_OPTIONAL)
+    prog_list.list_programs(output, words, pins)
 
 
 prog_command.add_command(list_programs, "show")
-
-
-def describe(info: ProgramInfo) -> Description:
-    """A program as bpftool's JSON has it."""
-    described: Description = {
-        "id": info.id,
-        "type": enum_name(info.type),
-        "name": program_name(info),
-        "tag": info.tag,
-        "gpl_compatible": info.gpl_compatible,
-        "loaded_at": wall_clock(info.load_time),
-        "uid": info.uid,
-        "orphaned": False,  # who is tells nothing about itself
-        "bytes_xlated": info.xlated_len,
-        "jited": info.jited_len > 0,
-        "bytes_jited": info.jited_len,
-        "map_ids": list(info.map_ids),
-    }
-    optional = {
-        "btf_id": info.btf_id,
-        "attach_btf_obj_id": info.attach_btf_obj_id,
-        "attach_btf_id": info.attach_btf_id,
-        "run_time_ns": info.run_time_ns,
-        "run_cnt": info.run_cnt,
-        "recursion_misses": info.recursion_misses,
-        "verified_insns": info.verified_insns,
-        "ifindex": info.ifindex,
-    }
-    return described | {name: value for name, value in optional.items() if value}
-
-
-def _memory(number: int) -> Description:
-    """What the kernel keeps a program in; nothing where it does not say."""
-    from osmia.kernel.programs.program import KernelProgram
-
-    try:
-        with KernelProgram.from_id(number) as program:
-            memory = locked_memory(program.fileno())
-    except OsmiaError:
-        return {}
-    return {"bytes_memlock": memory} if memory else {}
 
 
 @prog_command.command("pin", cls=Deed)

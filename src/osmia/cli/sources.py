@@ -22,7 +22,12 @@ AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 
 def open_source(path: Path, **compile_options: Any) -> Object:
-    """The object in `path`; when that is C source, what the compiler makes of it."""
+    """The object in `path`; when that is C source, what the compiler makes of it. It may be an
+    image, oci://HOST/NAME:TAG."""
+    if path.parts[:1] == ("oci:",):
+        from osmia.images.opening import open_image
+
+        return open_image(f"oci://{'/'.join(path.parts[1:])}")  # a Path has single slashes
     if is_source(path):
         from osmia.toolchain.objects import compile_object
 

@@ -7,12 +7,20 @@ broken: names, tags and ids are there to be copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
-from typing import Any, TypeAlias
 
 from osmia.cli.line_breaks import broken, column_width, item_lines, text_width, words
 from osmia.named_tuples import NamedTuple
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, TypeAlias
+
+    #: Makes text "bold", "dim" or of a colour.
+    Style: TypeAlias = Callable[[str, str], str]
 
 #: A broken cell has no more lines.
 _MOST_LINES = 4
@@ -20,9 +28,6 @@ _MOST_LINES = 4
 _BROAD = 24
 
 _GAP = "  "
-
-#: Makes text "bold", "dim" or of a colour.
-Style: TypeAlias = Callable[[str, str], str]
 
 
 class _Plan(NamedTuple):

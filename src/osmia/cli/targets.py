@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
 
-import click
-
+from osmia.cli.usage import usage_error
 from osmia.errors import OsmiaError
 from osmia.kernel.inventory import iterate
 from osmia.named_tuples import NamedTuple
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from osmia.engine.maps import Map
     from osmia.engine.maps.info import MapInfo
     from osmia.kernel.links import KernelLink
     from osmia.kernel.programs.info import ProgramInfo
     from osmia.kernel.programs.program import KernelProgram
 
+    _Info = TypeVar("_Info", "ProgramInfo", "MapInfo")
+
 #: Characters of a name that the kernel keeps.
 _NAME_LENGTH = 15
-
-_Info = TypeVar("_Info", "ProgramInfo", "MapInfo")
 
 
 class Target(NamedTuple):
@@ -34,7 +37,7 @@ class Target(NamedTuple):
     def identifier(self) -> int:
         """The id. UsageError when it is no number."""
         if not self.what.isdigit():
-            raise click.UsageError(f"an id is a number, not {self.what!r}")
+            raise usage_error(f"an id is a number, not {self.what!r}")
         return int(self.what)
 
     def __str__(self) -> str:
@@ -48,11 +51,11 @@ def take_target(words: Sequence[str]) -> tuple[Target, list[str]]:
     when there is none.
     """
     if not words:
-        raise click.UsageError("which one? Give an id, a name or the path of a pin")
+        raise usage_error("which one? Give an id, a name or the path of a pin")
     first, *rest = words
     if first in ("id", "name", "tag", "pinned"):
         if not rest:
-            raise click.UsageError(f"{first!r} is followed by nothing")
+            raise usage_error(f"{first!r} is followed by nothing")
         return Target(first, rest[0]), rest[1:]
     if first.isdigit():
         return Target("id", first), rest
@@ -63,7 +66,7 @@ def only_target(words: Sequence[str]) -> Target:
     """The target, when nothing stands behind it."""
     target, rest = take_target(words)
     if rest:
-        raise click.UsageError(f"unexpected: {' '.join(rest)}")
+        raise usage_error(f"unexpected: {' '.join(rest)}")
     return target
 
 
@@ -116,7 +119,7 @@ def open_link(target: Target) -> KernelLink:
         return KernelLink.from_pin(target.what)
     if target.how == "id":
         return KernelLink.from_id(target.identifier)
-    raise click.UsageError("links have no names: give an id or the path of a pin")
+    raise usage_error("links have no names: give an id or the path of a pin")
 
 
 def _matching(infos: Iterable[_Info], target: Target | None, kind: str) -> list[_Info]:

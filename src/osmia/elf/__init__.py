@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from osmia.elf.format import (
     EM_BPF,
     EM_NONE,
@@ -24,6 +22,9 @@ from osmia.elf.format import (
 )
 from osmia.elf.model import ElfRelocation, Section, Segment, Symbol
 from osmia.elf.reader import ElfFile
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.elf.writer import ElfWriter, SymbolHandle

@@ -9,18 +9,22 @@ circle, and an object that is dropped without `close` gives its descriptors up a
 from __future__ import annotations
 
 import os
+from _weakref import ReferenceType, ref  # all of `weakref` is dear
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-from weakref import ReferenceType, ref
 
 from osmia.closing import ClosedByWith
 from osmia.errors import ClosedError, NotSupportedError
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any, Self, TypeVar
+
     from osmia.engine.program import Program
 
-AnyLink = TypeVar("AnyLink", bound="Link")
+    AnyLink = TypeVar("AnyLink", bound="Link")
 
 
 class Link(ClosedByWith, ABC):

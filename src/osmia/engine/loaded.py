@@ -6,8 +6,6 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
-from weakref import WeakKeyDictionary
 
 from osmia.arguments import names_wrong_arguments
 from osmia.closing import ClosedByWith
@@ -15,15 +13,21 @@ from osmia.engine import registry
 from osmia.engine.link import Link, Links
 from osmia.engine.refusals import lacking
 from osmia.errors import ClosedError, LinkError
-from osmia.object.model import DataKind, DataSection, Object, variables
-from osmia.paths import Path
 from osmia.values.names import PartsByName
-from osmia.values.variables import Store, Variables
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, ClassVar, NoReturn, Self
+    from weakref import WeakKeyDictionary
+
     from osmia.engine.parts import LoadedPart
     from osmia.engine.program import Program
     from osmia.engine.tail_call_returns import TailCallReturns
+    from osmia.object.model import DataSection, Object
+    from osmia.paths import Path
+    from osmia.values.variables import Store, Variables
 
 
 class LoadedObject(ClosedByWith):
@@ -68,6 +72,8 @@ class LoadedObject(ClosedByWith):
     @cached_property
     def data(self) -> Variables:
         """The global variables: `bpf.data["dropped"]`, read and, but for constants, assigned."""
+        from osmia.object.model import DataKind, variables
+
         read_only = (DataKind.RODATA, DataKind.KCONFIG)
         return variables(self.object, self._store, read_only=read_only)
 
@@ -79,6 +85,8 @@ class LoadedObject(ClosedByWith):
     @cached_property
     def users(self) -> WeakKeyDictionary[LoadedObject, list[str]]:
         """The loaded objects that import from this one, and what; closed ones may be among them."""
+        from weakref import WeakKeyDictionary
+
         return WeakKeyDictionary()
 
     def _store(self, section: DataSection) -> Store | None:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn, Self
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import registry
 from osmia.engine.refusals import lacking, refused
 from osmia.errors import ClosedError
-from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Any, ClassVar, Never, NoReturn, Self, Unpack
 
     from osmia.btf import BTF
+    from osmia.debugger.session import Session
     from osmia.engine.attaching import AttachOptions
     from osmia.engine.link import Link, Links
     from osmia.engine.results import RunResult
     from osmia.engine.tail_call_returns import FunctionType
     from osmia.kernel.options import ProgramOptions
+    from osmia.object import model
 
 
 class Program(ABC):
@@ -179,6 +182,18 @@ class Program(ABC):
     def read_errors(self) -> str:
         """What the program, or the kernel about it, wrote to its standard error (since 6.17)."""
         self._lacks("output")
+
+    def session(self, data: bytes | bytearray | memoryview = b"", ctx: Any = None) -> Session:
+        """Begin a run that stands still before its first instruction, to be stepped through: see
+        `osmia.debugger.Session`, which takes the same arguments."""
+        self._lacks("session")
+
+    def debug(
+        self, data: bytes | bytearray | memoryview = b"", ctx: Any = None
+    ) -> RunResult | None:
+        """As `session`, with the terminal's debugger on it, like Python's `breakpoint()`: see
+        docs/debugger.md. What the run gave, None where it was left before its end."""
+        self._lacks("session")
 
     def _lacks(self, capability: str) -> NoReturn:
         raise lacking(self.engine, capability, f"program {self.name!r}")

@@ -36,7 +36,7 @@ class Engine(Protocol):
 
         Capabilities are "attach", "struct_ops", "pin", "publish", "open" (by id or pin), "fileno",
         "info", "btf", "dump" (code as the engine has it), "run_statistics", "output" (of
-        programs), "imports".
+        programs), "imports", "session" (a run that is stepped through).
         """
 
     @property

@@ -10,12 +10,17 @@ import errno
 import os
 from array import array
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 from osmia.errors import CodecError, NotSupportedError
 from osmia.object.uapi import MapFlag, MapType
+from osmia.protocols import Protocol
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeAlias
+
     from osmia.engine.maps.errors import Operation
     from osmia.engine.maps.info import MapInfo
     from osmia.events import EventCodec, EventSource, UserRingBuffer
@@ -60,43 +65,34 @@ class RawMap(Protocol):
     @property
     def closed(self) -> bool:
         """Whether `close` was called here; the map may live on."""
-        ...
 
     @property
     def info(self) -> MapInfo:
         """The map's facts, read now."""
-        ...
 
     def check_open(self) -> None:
         """Raise ClosedError after `close`."""
-        ...
 
     def close(self) -> None:
         """Give the map up."""
-        ...
 
     # One entry.
 
     def lookup(self, key: bytes) -> bytes | int:
         """The value, or the errno."""
-        ...
 
     def lookup_with(self, key: bytes, flags: int, *, mark: bool = False) -> bytes | int:
         """`lookup` with ElementFlags; with `mark` an entry of an LRU map counts as used now."""
-        ...
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> int:
         """Store a value: 0 or the errno."""
-        ...
 
     def delete(self, key: bytes) -> int:
         """Remove an entry: 0 or the errno."""
-        ...
 
     def next_key(self, key: bytes | None) -> bytes | int | None:
         """The key after `key`, the first one after None and after a key that is not there;
         None at the end; or the errno."""
-        ...
 
     def take(self, key: bytes, flags: int = 0) -> bytes | int:
         """Take a value out in one step; one of UNSUPPORTED where the map cannot."""

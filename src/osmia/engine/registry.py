@@ -15,9 +15,13 @@ import importlib
 import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.engine.loaded import LoadedObject
     from osmia.engine.protocol import Engine
     from osmia.object import Object
@@ -48,20 +52,25 @@ def load(obj: Object, name: str, options: Mapping[str, Any]) -> LoadedObject:
     engine = find(name)
     if not options:
         return engine.load(obj, {}, {})
-    from osmia.passes.options import COMMON_OPTIONS
+    from osmia.passes.options import COMMON_OPTIONS, OBJECT_OPTIONS
 
     own = engine.options["load"]
     for each in options:
-        if each not in own and each not in COMMON_OPTIONS:
+        if each not in own and each not in OBJECT_OPTIONS:
             from osmia.engine.refusals import refused
 
-            raise refused(name, "load", each, [*COMMON_OPTIONS, *own])
+            raise refused(name, "load", each, [*OBJECT_OPTIONS, *own])
     if options.get("imports") and "imports" in engine.lacks:
         from osmia.engine.refusals import lacking
 
         raise lacking(name, "imports", f"object {obj.name!r}")
+    key = options.get("require_signature")
+    if key is not None:
+        from osmia.object.signatures import verify
+
+        verify(obj, key)
     passes: Any = {each: value for each, value in options.items() if each in COMMON_OPTIONS}
-    others = {each: value for each, value in options.items() if each not in COMMON_OPTIONS}
+    others = {each: value for each, value in options.items() if each not in OBJECT_OPTIONS}
     return engine.load(obj, passes, others)
 
 

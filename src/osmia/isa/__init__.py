@@ -6,10 +6,12 @@ The assembler, the disassembler and the analyses are imported when they are firs
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from osmia.isa.instruction import Instruction, LoneSlot
 from osmia.isa.packing import decode, decode_one, encode, walk
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.isa.assembler import Assembly, assemble, parse_assembly

@@ -6,10 +6,16 @@ Operands and results are unsigned: registers are 0 to 2**64 - 1.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from osmia.isa import opcodes as op
-from osmia.isa.packing import ByteOrder
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Final
+
+    from osmia.isa.byte_order import ByteOrder
 
 M32: Final = 0xFFFF_FFFF
 M64: Final = 0xFFFF_FFFF_FFFF_FFFF

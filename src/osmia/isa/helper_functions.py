@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
-from typing import Final
 
 from osmia.arguments import names_wrong_arguments
 from osmia.records import dataclass
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Final
 
 # One helper a pair of lines: number, C prototype without the "bpf_" prefix; then
 # what it does. A line "since X" holds for what follows it: the enum only grows.

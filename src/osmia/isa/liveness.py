@@ -139,15 +139,19 @@ class Liveness:
 
 
 @names_wrong_arguments
-def live_registers(flow: ControlFlow) -> Liveness:
+def live_registers(flow: ControlFlow, reads: Mapping[int, int] | None = None) -> Liveness:
     """Which registers are live before and after each instruction of `flow`.
 
     A register is live where some path reads it before writing it. What a subprogram's
     caller still needs (r6 to r9) is not live in the subprogram. All are live behind a `gotox`
-    that may go anywhere.
+    that may go anywhere. `reads` says, by slot, what calls read of which more is known.
     """
+    known = reads or {}
     effects = {
-        slot: (registers_read(insn), registers_written(insn))
+        slot: (
+            known[slot] if slot in known else registers_read(insn),
+            registers_written(insn),
+        )
         for slot, insn in flow.instructions.items()
     }
     out = _live_out_of_blocks(flow, effects)

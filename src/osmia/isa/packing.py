@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from struct import Struct
 from struct import error as struct_error
-from typing import Literal, TypeAlias
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.errors import AssemblerError, ObjectFormatError
 from osmia.isa.instruction import Instruction, LoneSlot
 from osmia.isa.opcodes import LD_IMM64, SLOT_SIZE
+from osmia.on_demand import on_demand
 
-ByteOrder: TypeAlias = Literal["little", "big"]
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from osmia.isa.byte_order import ByteOrder as ByteOrder
+else:
+    __getattr__ = on_demand(__name__, {"osmia.isa.byte_order": "ByteOrder"})
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 # RFC 9669 section 3: the register fields share a byte, dst in the low half of it in

@@ -18,7 +18,9 @@ class KernelEngine:
     """bpf(2): see `osmia.engine.protocol.Engine`."""
 
     name = "kernel"
-    lacks: Mapping[str, str] = {}
+    lacks: Mapping[str, str] = {
+        "session": "no kernel lets anybody step through a program: load it with engine='vm'",
+    }
     options: Mapping[str, frozenset[str]] = {
         "load": LoadOptions.__optional_keys__,
         "run": frozenset({"flags", "cpu", "batch_size"}),

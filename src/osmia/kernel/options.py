@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
-from osmia.passes.options import CommonOptions
+from osmia.passes.options import ObjectOptions
 
 if TYPE_CHECKING:
     from osmia.engine.maps import Map
@@ -26,7 +26,7 @@ class LoadOptions(TypedDict, total=False):
     ifindex: int
 
 
-class KernelOptions(CommonOptions, LoadOptions, total=False):
+class KernelOptions(ObjectOptions, LoadOptions, total=False):
     """What `Object.load("kernel")` takes."""
 
 

@@ -12,9 +12,10 @@ as it is, by the thread that answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from osmia.on_demand import on_demand
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.metrics.collector import Metrics

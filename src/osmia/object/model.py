@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from osmia.engine.loaded import LoadedObject
     from osmia.kernel.load.loaded import KernelObject
     from osmia.kernel.options import KernelOptions
-    from osmia.passes.options import CommonOptions
+    from osmia.passes.options import ObjectOptions
     from osmia.vm.loaded import VmObject
     from osmia.vm.options import VmOptions
 
@@ -418,7 +418,7 @@ class Object:
     @overload
     def load(self, engine: Literal["vm"], **options: Unpack[VmOptions]) -> VmObject: ...
     @overload
-    def load(self, engine: str, **options: Unpack[CommonOptions]) -> LoadedObject: ...
+    def load(self, engine: str, **options: Unpack[ObjectOptions]) -> LoadedObject: ...
     @names_wrong_arguments
     def load(self, engine: str = "kernel", **options: Any) -> LoadedObject:
         """Load into an engine: "kernel" (bpf(2)), "vm" (this process, no privileges), or one

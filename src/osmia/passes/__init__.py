@@ -3,9 +3,15 @@
 `stages` has the list of those that loads run.
 """
 
-from osmia.passes.options import CommonOptions, PassOptions
-from osmia.passes.stages import Pass, Prepared, Setting, Stage, prepare
-from osmia.passes.target import Target
+from osmia.on_demand import on_demand
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from osmia.passes.options import CommonOptions, PassOptions
+    from osmia.passes.stages import Pass, Prepared, Setting, Stage, prepare
+    from osmia.passes.target import Target
 
 __all__ = [
     "CommonOptions",
@@ -17,3 +23,13 @@ __all__ = [
     "Target",
     "prepare",
 ]
+
+if not TYPE_CHECKING:  # or every name would be one, to type checkers
+    __getattr__ = on_demand(
+        __name__,
+        {
+            ".options": "CommonOptions PassOptions",
+            ".stages": "Pass Prepared Setting Stage prepare",
+            ".target": "Target",
+        },
+    )

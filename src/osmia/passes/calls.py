@@ -61,9 +61,9 @@ def _inline_all(obj: Object, target: Target, tailing: set[str]) -> Object:
     made = inline(obj, can_be)
     if not tailing or made is obj:
         return made
-    before = _too_deep(obj, target)
+    before = too_deep(obj, target)
     for _ in range(2):
-        deep = _too_deep(made, target) - before
+        deep = too_deep(made, target) - before
         if not deep:
             break
         callers = {call.caller for program in deep for call in _calls_below(obj, program)}
@@ -103,7 +103,7 @@ def _refused(obj: Object, target: Target, program: Program, frames: dict[str, in
     return ""
 
 
-def _too_deep(obj: Object, target: Target) -> set[str]:
+def too_deep(obj: Object, target: Target) -> set[str]:
     """The entries of programs with more stack than there is, or than may be below a tail call."""
     frames = frame_sizes(known_code(obj, roots=obj.functions.keys()))
     unit = _unit(target)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import os
 
     from osmia.object import Object
+    from osmia.object.signatures import PublicKey
     from osmia.passes.providers import Provider
     from osmia.passes.stages import Pass
     from osmia.passes.target import Target
@@ -44,6 +45,9 @@ class PassOptions(TypedDict, total=False):
     prog array holds are kept, and those in `keep`, which may be attached, or put into slots
     that the object does not fill.
 
+    `cover` lets `osmia.cover` count what runs, which engines without counts of their own need
+    counters in the code for: the kernel. The userspace engine counts in any case.
+
     RewriteError for what these cannot do: the message has the calls and the numbers.
     """
 
@@ -53,6 +57,7 @@ class PassOptions(TypedDict, total=False):
     direct_tail_calls: bool | Literal["count"] | Mapping[str, Sequence[int]]
     prune: bool
     keep: Collection[str]
+    cover: bool
 
 
 class CommonOptions(PassOptions, total=False):
@@ -70,5 +75,17 @@ class CommonOptions(PassOptions, total=False):
     bind: Literal["copy", "replace", "call"]
 
 
+class ObjectOptions(CommonOptions, total=False):
+    """What `Object.load` takes for every engine: the common ones, and what it does itself.
+
+    `require_signature` is a public Ed25519 key (a PEM file, its contents, 32 bytes): an object
+    that was not signed by it (`osmia sign`) as it is now is refused, a NotSignedError. Set
+    variables of the loaded object, or sign the edited one: edits before load count as changes.
+    """
+
+    require_signature: PublicKey | None
+
+
 PASS_OPTIONS: frozenset[str] = PassOptions.__optional_keys__
 COMMON_OPTIONS: frozenset[str] = CommonOptions.__optional_keys__
+OBJECT_OPTIONS: frozenset[str] = ObjectOptions.__optional_keys__

@@ -21,6 +21,7 @@ from osmia.records import dataclass
 
 if TYPE_CHECKING:
     from osmia.passes.binding import Resolver
+    from osmia.passes.cover import Counted
 
 
 class Stage(IntEnum):
@@ -39,7 +40,8 @@ class Setting:
 
     `target` is the machine to prepare for; `resolvers` are asked in order for externs, before
     the target; `given_maps` are the maps that the load is given, by name; `pinned` reads which
-    slots are filled in prog arrays of the object that are pinned; `options` those of passes.
+    slots are filled in prog arrays of the object that are pinned; `options` those of passes;
+    `cpus` how many CPUs count what runs. In `counted` the pass that counts leaves what it counts.
     """
 
     target: Target
@@ -47,6 +49,8 @@ class Setting:
     given_maps: Collection[str]
     options: PassOptions
     pinned: Callable[[Object], Mapping[str, Collection[int]]] | None = None
+    cpus: int = 1
+    counted: Counted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,14 @@ class Prepared:
     """An Object that has been through its passes, and the layouts of its programs.
 
     `linked` is the Object as the stage LINK left it, before anything of a machine was in it.
+    `counted` is what is counted in it, where a load asks for that.
     """
 
-    def __init__(self, obj: Object, linked: Object | None = None) -> None:
+    def __init__(
+        self, obj: Object, linked: Object | None = None, counted: Counted | None = None
+    ) -> None:
         self.object = obj
+        self.counted = counted
         self.linked = linked if linked is not None else obj
         self._layouts: dict[str, ProgramLayout] = {}
 
@@ -92,17 +100,18 @@ def prepare(
     *,
     given_maps: Collection[str] = (),
     pinned: Callable[[Object], Mapping[str, Collection[int]]] | None = None,
+    cpus: int = 1,
     **options: Unpack[PassOptions],
 ) -> Prepared:
     """`obj` ready for an engine: what the passes of all stages make of it.
 
-    `given_maps` names the maps that the load is given, which it need not make; `pinned` as in
-    `Setting`, for who reuses pins. Raises what the passes raise, and TypeError for an option that
-    no pass has.
+    `given_maps` names the maps that the load is given, which it need not make; `pinned` and `cpus`
+    as in `Setting`, for who reuses pins and who counts. Raises what the passes raise, and
+    TypeError for an option that no pass has.
     """
     if not isinstance(target, Target):
         raise TypeError(f"target={target!r:.80}: an osmia.Target is needed")
-    setting = Setting(target, resolvers, given_maps, options, pinned)
+    setting = Setting(target, resolvers, given_maps, options, pinned, cpus)
     if options:
         obj = obj.copy()  # further passes may change what they are given
     linked = obj
@@ -115,7 +124,7 @@ def prepare(
                 raise TypeError(f"pass {each.name!r} gave {obj!r}, which is no Object")
             if each.stage is Stage.LINK:
                 linked = obj
-    return Prepared(obj, linked)
+    return Prepared(obj, linked, setting.counted)
 
 
 def _passes_of(options: PassOptions) -> list[Pass]:
@@ -240,6 +249,17 @@ def _make_direct(obj: Object, setting: Setting) -> Object:
     return direct_tail_calls(obj, hot, filled=filled, variable=setting.given_maps)
 
 
+def _wants_counters(obj: Object, setting: Setting) -> bool:
+    return bool(setting.options) and bool(setting.options.get("cover"))
+
+
+def _count(obj: Object, setting: Setting) -> Object:
+    from osmia.passes.cover import cover
+
+    made, setting.counted = cover(obj, setting.target, cpus=setting.cpus)
+    return made
+
+
 def _filled(obj: Object, setting: Setting) -> dict[str, Collection[int]]:
     """The slots that are filled in the prog arrays which a load is given or finds pinned."""
     pinned = setting.pinned(obj) if setting.pinned is not None else {}
@@ -264,4 +284,6 @@ PASSES = (
     Pass("prune", Stage.REWRITE, _prune, _wants_pruning),
     Pass("rewrite_calls", Stage.REWRITE, _rewrite_calls, _rewrites_calls),
     Pass("direct_tail_calls", Stage.REWRITE, _make_direct, _wants_direct),
+    # Counters are in what the others made.
+    Pass("cover", Stage.REWRITE, _count, _wants_counters, last=True),
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Importing it takes longer than a kept load.
 _READER = "osmia.formats.open"
+_IMAGES = "osmia.images.opening"
 
 
 def open_object(
@@ -30,7 +31,8 @@ def open_object(
     program_type: ProgramType | None = None,
     strict_btf: bool = False,
 ) -> Object:
-    """Read a compiled BPF object: a path, or the bytes of an ELF file.
+    """Read a compiled BPF object: a path, the bytes of an ELF file, or the name of an image,
+    "oci://host/name:tag@sha256:…" (`osmia.images`).
 
     `name` names internal maps (default: the file's name up to its first dot). `dialect` is
     "libbpf" (maps in `.maps`) or "iproute2" (maps in `maps`); None finds out. In iproute2's
@@ -42,6 +44,11 @@ def open_object(
     object or contradicts itself, OSError for one that cannot be read. A file that this user has
     loaded before is only read when more than `load` is asked of the Object (`osmia.prepared`).
     """
+    if isinstance(source, str) and source.startswith("oci://"):
+        opened: Object = importlib.import_module(_IMAGES).open_image(
+            source, name, dialect=dialect, program_type=program_type, strict_btf=strict_btf
+        )
+        return opened
     plain = dialect is None and program_type is None and not strict_btf and isinstance(name, str)
     given = _given(source, name) if plain else None
     made: Object

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import islice
 from keyword import iskeyword
-from typing import NoReturn, TypeVar
 
-Part = TypeVar("Part")
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import NoReturn, TypeVar
+
+    Part = TypeVar("Part")
+else:
+    Part = object
 
 #: Names that a repr shows.
 _LISTED = 12

@@ -8,8 +8,8 @@ values and open ring buffer reservations. Whatever else is reached is a fault.
 from __future__ import annotations
 
 import bisect
-from typing import Protocol
 
+from osmia.protocols import Protocol
 from osmia.vm import layout
 
 

@@ -17,7 +17,6 @@ from osmia.object.uapi import ProgramType
 from osmia.vm.budgets import JIT_BUDGET, budget_of
 from osmia.vm.contexts import PLAIN, layout_for
 from osmia.vm.errors import Interrupt
-from osmia.vm.exceptions import throws
 from osmia.vm.jit.door import run_many
 from osmia.vm.layout import (
     CPU_CONTEXT,
@@ -58,11 +57,12 @@ from osmia.vm.native import (
     zero,
 )
 from osmia.vm.sk_buff import LOOPBACK, skb_place
-from osmia.vm.tiers import Tier, generates
+from osmia.vm.tiers import generates
 
 if TYPE_CHECKING:
     from osmia.vm.dispatcher import Dispatcher
     from osmia.vm.programs import VmProgram
+    from osmia.vm.words import Tier
 
 KIND_RAW = 0
 KIND_XDP = 1
@@ -239,7 +239,7 @@ def run(
         raise KernelError(22, f"run program {program.name!r}: a packet shorter than 14 bytes")
     limit = budget_of(budget, JIT_BUDGET)
     jit = program.vm.jit
-    if jit is None or throws(program):
+    if jit is None or program.throws:
         return _interpreted(program, batch, budget, repeat, dispatcher)
     memory = program.vm.memory
     verdicts = (ctypes.c_uint32 * len(batch))()

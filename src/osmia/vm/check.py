@@ -15,9 +15,14 @@ from osmia.isa import opcodes as op
 from osmia.isa.forms import Form, form_of
 from osmia.isa.instruction import Instruction
 from osmia.isa.packing import walk
-from osmia.object.model import SourceLine
 from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.layout import CALL_DEPTH, FRAME_SIZE
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from osmia.object.model import SourceLine
 
 MAX_SLOTS = 1_000_000
 """As many as the verifier ever accepts."""

@@ -9,13 +9,18 @@ from functools import cached_property
 from osmia.isa import opcodes as op
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
-from osmia.object.model import SourceLine
 from osmia.records import dataclass, field
 from osmia.vm.layout import (
     FUNCTION_HANDLE,
     FUNCTION_HANDLE_SHIFT,
     LABEL_HANDLE,
 )
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from osmia.object.model import SourceLine
 
 
 def label_handles(jumps: Mapping[int, Sequence[int]]) -> dict[int, int]:

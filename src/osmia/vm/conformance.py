@@ -18,7 +18,7 @@ from typing import cast
 
 from osmia.errors import OsmiaError
 from osmia.vm.engine import Vm
-from osmia.vm.programs import Executor
+from osmia.vm.words import Executor
 
 
 def execute(code: bytes, memory: bytes, executor: Executor) -> int:

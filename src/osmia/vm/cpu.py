@@ -6,10 +6,10 @@ import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from osmia.errors import ClosedError, KernelError
 from osmia.locks import Order, at_fork, make_lock
+from osmia.protocols import Protocol
 from osmia.vm import layout
 from osmia.vm.memory import Memory
 
@@ -51,16 +51,18 @@ class Lease:
             ...
 
     The token is a lock, and taken by `with` itself: no signal's handler can raise between
-    taking it and the block, nor between the block and giving it back.
+    taking it and the block, nor between the block and giving it back. A run that stands still in
+    a debugger is `suspended`: closing the vm ends it.
     """
 
-    __slots__ = ("_cpus", "running", "thread", "token")
+    __slots__ = ("_cpus", "running", "suspended", "thread", "token")
 
     def __init__(self, cpus: Cpus) -> None:
         self._cpus = cpus
         self.token = threading.Lock()
         self.thread = threading.get_ident()
         self.running: Stoppable | None = None
+        self.suspended = False
 
     def take(self) -> Cpu:
         """A CPU; the lowest free number. ClosedError after `close`; KernelError (EBUSY) when
@@ -171,7 +173,8 @@ class Cpus:
         """Give no CPU any more, stop the runs that have one and wait for their end. Raises
         KernelError (EBUSY) in a run's own callback, which would wait for itself."""
         with self._changed:
-            if any(lease.thread == threading.get_ident() for lease in self._taken()):
+            here = threading.get_ident()
+            if any(each.thread == here and not each.suspended for each in self._taken()):
                 raise KernelError(errno.EBUSY, "close a vm from a run of its programs")
             self._closed = True
             self._changed.notify_all()

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from osmia.errors import ClosedError, KernelError
 from osmia.vm.layout import PROGRAM_DEPTH
 from osmia.vm.programs import VmProgram
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.engine.results import RunResult
     from osmia.vm.batch import Batch
     from osmia.vm.engine import Vm

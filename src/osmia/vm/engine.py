@@ -6,20 +6,17 @@ import errno
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Literal
 
 from osmia.arguments import names_wrong_arguments
 from osmia.closing import ClosedByWith
-from osmia.engine.maps import Map
 from osmia.errors import ClosedError, CodecError, KernelError, NotSupportedError
 from osmia.isa import opcodes as op
 from osmia.isa.forms import Form
 from osmia.isa.helper_functions import HELPERS
 from osmia.isa.instruction import Instruction
 from osmia.locks import Order, make_lock
-from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, MapFlag, MapType, ProgramType
 from osmia.records import replace
 from osmia.vm import layout
@@ -36,9 +33,9 @@ from osmia.vm.maps import operations as _operations
 from osmia.vm.maps import slots
 from osmia.vm.maps.body import OUTER, MapBody
 from osmia.vm.maps.build import Definition
+from osmia.vm.maps.handles import handle_of
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.maps.rules import FD_ACCESS, normalised
-from osmia.vm.maps.special import handle_of
 from osmia.vm.memory import DEFAULT_REGION, Memory
 from osmia.vm.native_python import Natives
 from osmia.vm.programs import VmProgram
@@ -46,8 +43,15 @@ from osmia.vm.tail_calls import check_tail_calls
 from osmia.vm.tiers import Tiers
 from osmia.vm.unresolved import UnresolvedCalls, is_unresolved
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.btf import BTF
+    from osmia.engine.maps import Map
+    from osmia.object.model import SourceLine
     from osmia.passes.target import Target
     from osmia.values import Codec
     from osmia.vm.counting import Counting
@@ -56,10 +60,9 @@ if TYPE_CHECKING:
     from osmia.vm.jit.machine import Jit
     from osmia.vm.sockets import Sockets
     from osmia.vm.structures import Structure
+    from osmia.vm.words import TailCalls
 
 assert _operations  # imported for the native functions it registers
-
-TailCalls = Literal["subprogram", "program"]
 _MAP_LOADS = (op.LoadKind.MAP_FD, op.LoadKind.MAP_VALUE)
 
 
@@ -105,7 +108,8 @@ class Vm(ClosedByWith):
         self.areas = Areas()
         self.map_table = self.memory.control.allocate(8 * layout.MAX_MAPS, 64)
         self.natives = Natives(self.memory, self.map_table, self.cpus.state_of)
-        self.maps: dict[int, Map] = {}
+        self.handles: dict[int, VmMap] = {}
+        """Of each open map the handle that came with it."""
         self.programs: list[VmProgram] = []
         self.lifetimes = Lifetimes(self)
         self._map_numbers = itertools.count(1)
@@ -215,11 +219,25 @@ class Vm(ClosedByWith):
         first map that is stored; `special` are offsets and sizes of fields that updates do not
         copy (`osmia.vm.maps.special_fields`), the lock's among them. Raises KernelError with the
         errno value that a kernel would give, NotSupportedError for types that the vm lacks."""
-        self._check_open()
-        wanted = Definition(type, key_size, value_size, max_entries, flags, map_extra)
         if lock_offset is not None and not special:
             special = ((lock_offset, 4),)
-        wanted = replace(wanted, lock_offset=lock_offset, special=special)
+        sizes = (key_size, value_size, max_entries)
+        wanted = Definition(type, *sizes, flags, map_extra, lock_offset, special)
+
+        def typed(handle: VmMap) -> Map:
+            made = handle.typed(key_codec, value_codec)
+            if inner is not None and type in OUTER:
+                handle.reference(inner)  # the template
+            return made
+
+        return self.make_map(wanted, name, typed).face
+
+    def make_map(
+        self, wanted: Definition, name: str, typed: Callable[[VmMap], Map] | None = None
+    ) -> VmMap:
+        """Make a map: the handle that is the vm's own. What `typed` makes of it is its face; the
+        map is not made where that fails."""
+        self._check_open()
         allowed = normalised(wanted, len(self.cpus))
         access = MapFlag(allowed.flags) & FD_ACCESS
         definition = replace(allowed, flags=allowed.flags & ~FD_ACCESS)
@@ -232,17 +250,22 @@ class Vm(ClosedByWith):
                 raise KernelError(24, "create one more map in this vm", hint=hint)
             body = MapBody(self, number, name, definition)
             try:
-                made = Map.class_for(type)(handle_of(body, access), key_codec, value_codec)
-                if inner is not None and definition.type in OUTER:
-                    made.raw.reference(inner)  # the template
+                handle = handle_of(body, access)
+                if typed is not None:
+                    handle.face = typed(handle)
             except BaseException:
                 body.release()
                 raise
-            self.maps[number], self.lifetimes.maps[number] = made, body
+            self.handles[number], self.lifetimes.maps[number] = handle, body
             self.memory.store64(self.map_table + 8 * number, body.header)
             if body.values_size:
                 self.areas.add(body.values_address, body.values_size, body)
-        return made
+        return handle
+
+    @property
+    def maps(self) -> dict[int, Map]:
+        """The open maps by number."""
+        return {number: handle.face for number, handle in list(self.handles.items())}
 
     @names_wrong_arguments
     def open_map(self, number: int) -> Map:
@@ -253,18 +276,19 @@ class Vm(ClosedByWith):
             body = self.lifetimes.maps.get(number)
             if body is None:
                 raise KernelError(errno.ENOENT, f"open map {number} of this vm")
-            known = self.maps.get(number)
-            codecs = (known.key_codec, known.value_codec) if known is not None else (None, None)
-            opened = Map.class_for(body.type)(handle_of(body), *codecs)
-            body.handles.add(opened.raw)
+            known = self.handles.get(number)
+            face = known.face if known is not None else None
+            codecs = (face.key_codec, face.value_codec) if face is not None else (None, None)
+            handle = handle_of(body)
+            opened = handle.face = handle.typed(*codecs)
+            body.handles.add(handle)
         return opened
 
     def forget_map(self, handle: VmMap) -> None:
         """A handle was closed. The map's memory is free again once nothing names it."""
         with self.lock:
-            held = self.maps.get(handle.id)
-            if held is not None and held.raw is handle:
-                del self.maps[handle.id]
+            if self.handles.get(handle.id) is handle:
+                del self.handles[handle.id]
             handle.body.handles.discard(handle)
             if not self.closed:
                 self.lifetimes.close_map(handle.id)
@@ -520,7 +544,7 @@ class Vm(ClosedByWith):
                 self.resolve(i, program_type, slot)
         for number in code.map_numbers:
             body = self.lifetimes.maps.get(number)
-            if body is None or not (number in self.maps or body.handles):
+            if body is None or not (number in self.handles or body.handles):
                 raise KernelError(9, f"load program {code.name!r}: no map has number {number}")
         check_tail_calls(self, code)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import unique
-from typing import TYPE_CHECKING
 
 from osmia.enums import IntEnum
 from osmia.errors import OsmiaError
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.programs import VmProgram

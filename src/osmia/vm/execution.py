@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-import osmia.vm.helpers.skb  # noqa: F401  # packet_holds, packet_word
 from osmia.isa.instruction import Instruction
 from osmia.object.uapi import MapType, ProgramType
 from osmia.vm import layout
 from osmia.vm.access import Access, AccessError, Areas, Owner
 from osmia.vm.errors import Interrupt, ProgramFault, describe_call, describe_jump
 from osmia.vm.helpers.table import Argument, Helper, HelperCaller, Invocation
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
@@ -65,6 +66,8 @@ class Execution:
 
     def packet_load(self, offset: int, size: int) -> int | None:
         """Packet bytes in network order, for legacy loads; None beyond the packet."""
+        import osmia.vm.helpers.skb  # noqa: F401  # what is called here
+
         natives, frame = self.vm.natives, self.cpu.stack_top
         if not natives.call("packet_holds", frame, offset, size):
             return None
@@ -92,6 +95,11 @@ class Execution:
 
     def call(self, interpreter: Interpreter, i: Instruction) -> int:
         """Call a helper or kfunc: check its arguments, then run it."""
+        found, arguments = self.called(interpreter, i)
+        return self.invoke(found, arguments, interpreter.frame.pointer, interpreter)
+
+    def called(self, interpreter: Interpreter, i: Instruction) -> tuple[Helper, list[int]]:
+        """The helper or kfunc that a call names, and its arguments, checked."""
         found = self.vm.resolve(i, self.program_type)
         if found.name == "poison":
             raise ProgramFault(self.vm.unresolved.words(i.imm))
@@ -105,7 +113,7 @@ class Execution:
             arguments.append(value)
         if interpreter.strict:
             self._check(interpreter.access, found, arguments)
-        return self.invoke(found, arguments, interpreter.frame.pointer, interpreter)
+        return found, arguments
 
     def invoke(
         self, found: Helper, arguments: Sequence[int], frame: int, caller: HelperCaller

@@ -8,7 +8,6 @@ what compiled code does: unwritten registers are 0 and addresses are masked to t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from osmia.errors import ClosedError
 from osmia.isa import alu
@@ -23,6 +22,9 @@ from osmia.vm.budgets import INTERPRETER_BUDGET
 from osmia.vm.code import TAIL_CALL, Code
 from osmia.vm.contexts import FOLLOWING
 from osmia.vm.errors import BudgetExceededError, ProgramFault, describe_call, describe_jump
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.execution import Execution

@@ -7,10 +7,11 @@ that do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from osmia.object.uapi import MapType
 from osmia.vm.maps.body import OUTER, MapBody
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
@@ -92,7 +93,7 @@ class Lifetimes:
             p for n, p in list(self.programs.items()) if n not in self._unloaded or p.handles
         )
         named = (
-            each for each in list(self.maps.values()) if each.number in vm.maps or each.handles
+            each for each in list(self.maps.values()) if each.number in vm.handles or each.handles
         )
         pending += named
         while pending:

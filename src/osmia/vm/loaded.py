@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from _weakref import ref  # all of `weakref` is dear
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, ClassVar, Self
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import loaded as engine
-from osmia.engine.maps import Map
 from osmia.errors import ClosedError
-from osmia.object.model import DataSection, Object
 from osmia.values.names import PartsByName
-from osmia.values.variables import Store
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
 from osmia.vm.maps.raw import VmMap
 from osmia.vm.programs import VmProgram
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, Self
+
+    from osmia.engine.maps import Map
+    from osmia.object.model import DataSection, Object
+    from osmia.values.variables import Store
 
 
 class SectionStore:
@@ -88,6 +95,8 @@ class VmObject(engine.LoadedObject):
         held = PartsByName(f"object {obj.name!r}", "map", maps)
         super().__init__(obj, programs, held, source=source, linked=linked)
         self.vm = vm
+        for program in programs.values():
+            program.loaded = ref(self)
         self._sections = dict(sections)
         self._jump_tables = tuple(jump_tables)
         self.owners = owners
@@ -101,6 +110,8 @@ class VmObject(engine.LoadedObject):
 
     @cached_property
     def section_maps(self) -> Mapping[str, Any]:
+        from osmia.engine.maps import Map
+
         return {name: Map.over(section) for name, section in self._sections.items()}
 
     @names_wrong_arguments

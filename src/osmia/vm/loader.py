@@ -132,7 +132,8 @@ def load_part(part: Part, vm: Vm) -> VmObject:
 
 def _leave_to_machine(passes: dict[str, Any], machine: dict[str, Any], vm: Vm | None) -> None:
     """Take out of the passes' options what a vm does itself: it has both meanings of tail
-    calls, and refuses no call."""
+    calls, refuses no call, and counts what runs."""
+    passes.pop("cover", None)
     if vm is None and "tail_calls" in passes:
         machine["tail_calls"] = passes.pop("tail_calls")
     elif vm is not None and passes.get("tail_calls", vm.tail_calls) == vm.tail_calls:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import ctypes
 import errno
 import mmap
+from functools import cached_property
 from struct import Struct
 
 from osmia.errors import ClosedError, KernelError
@@ -46,9 +46,8 @@ class Memory:
         self._map = _reserve(self.end + layout.GUARD)
         self.view = memoryview(self._map)
         self._views: dict[str, memoryview] = {}
-        anchor = ctypes.c_char.from_buffer(self._map)
-        self.base = ctypes.addressof(anchor) + layout.GUARD
-        del anchor
+        self.closed = False
+        """Whether `close` was called."""
         self.region = Allocator(self, layout.FIRST_ADDRESS, size)
         self.control = Allocator(self, self.control_start, self.end)
 
@@ -62,11 +61,15 @@ class Memory:
         with contextlib.suppress(BufferError):
             self._map.close()
         self.base = 0
+        self.closed = True
 
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self.base == 0
+    @cached_property
+    def base(self) -> int:
+        """Where the region begins in this process; 0 once it is closed."""
+        import ctypes  # only compiled code asks
+
+        anchor = ctypes.c_char.from_buffer(self._map)
+        return ctypes.addressof(anchor) + layout.GUARD
 
     def views(self) -> dict[str, memoryview]:
         """The memory and the guard before it, as bytes and as words of the machine's order; until
@@ -174,6 +177,10 @@ class Allocator:
         self._sizes[address] = size
         self._memory.zero(address, size)  # programs may have written there, unasked
         return address
+
+    def size_of(self, address: int) -> int:
+        """The bytes of a block that begins there; 0 for none."""
+        return self._sizes.get(address, 0)
 
     def free(self, address: int) -> None:
         """Give a block back."""

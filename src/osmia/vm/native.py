@@ -18,15 +18,21 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import TypeVar
 
 from osmia.vm import layout
 from osmia.vm.errors import Interrupt
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _Function = TypeVar("_Function", bound=Callable[..., int])
+
 M32 = 0xFFFF_FFFF
 M64 = 0xFFFF_FFFF_FFFF_FFFF
 
-_Function = TypeVar("_Function", bound=Callable[..., int])
 
 NATIVE: dict[str, types.FunctionType] = {}
 """Every native function by name: names are global, as the compiled symbols are."""

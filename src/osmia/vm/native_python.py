@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any
 
 from osmia.locks import Order, at_fork, held_here, make_lock
 from osmia.vm.memory import Memory
 from osmia.vm.native import INTRINSICS, NATIVE
 from osmia.vm.undo import UndoLog
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Intrinsics:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
-from osmia.passes.options import CommonOptions, PassOptions
+from osmia.passes.options import ObjectOptions, PassOptions
 
 if TYPE_CHECKING:
     from osmia.engine.maps import Map
     from osmia.vm.dispatcher import Dispatcher
-    from osmia.vm.engine import TailCalls, Vm
+    from osmia.vm.engine import Vm
     from osmia.vm.programs import VmProgram
+    from osmia.vm.words import TailCalls
 
 
 class MachineOptions(TypedDict, total=False):
@@ -39,5 +40,5 @@ class LoadOptions(MachineOptions, total=False):
     helpers: Mapping[str, Callable[..., int]] | None
 
 
-class VmOptions(CommonOptions, LoadOptions, total=False):
+class VmOptions(ObjectOptions, LoadOptions, total=False):
     """What `Object.load("vm")` takes."""

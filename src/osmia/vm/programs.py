@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import time
+from _weakrefset import WeakSet  # all of `weakref` is dear
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, get_args
-from weakref import WeakSet
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
 from osmia.engine.results import as_packet
 from osmia.errors import ClosedError, KernelError
 from osmia.isa.opcodes import CallKind
-from osmia.object import model
 from osmia.object.uapi import AttachType, ProgramType
+from osmia.on_demand import on_demand
 from osmia.vm import layout
 from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault, Thrown
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
-from osmia.vm.runs import Input
+from osmia.vm.runs import Input, input_on
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, ClassVar, Never, NoReturn
+    from weakref import ref
+
+    from osmia.debugger.session import Session
     from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
+    from osmia.object import model
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
     from osmia.vm.cpu import Cpu, Lease
     from osmia.vm.engine import Vm
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
-    from osmia.vm.tiers import Tier
+    from osmia.vm.loaded import VmObject
+    from osmia.vm.words import Executor as Executor
+    from osmia.vm.words import Tier
+else:
+    __getattr__ = on_demand(__name__, {"osmia.vm.words": "Executor"})
 
-Executor = Literal["auto", "interpreter", "generated", "jit"]
-_EXECUTORS = get_args(Executor)
+_EXECUTORS = ("auto", "interpreter", "generated", "jit")
+
+#: What steps through runs. It is above this layer, so it is found by name.
+DEBUGGER = "osmia.debugger"
 _OF_MAPS = (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP)
 
 
@@ -72,6 +84,9 @@ class VmProgram(engine.Program):
         self.definition: model.Program | None = None
         self.exception_callback = 0
         """The first slot of the function that is called when it throws; 0 for none."""
+        self._throws: bool | None = None
+        self.loaded: ref[VmObject] | None = None
+        """The loaded object that it is a program of."""
         self.calls = frozenset(
             i.imm for i in code.instructions if i and i.is_call and i.src == CallKind.PROGRAM
         )
@@ -80,6 +95,7 @@ class VmProgram(engine.Program):
         self.runs = 0
         self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
+        self._inputs: dict[int, Input] = {}  # by CPU
 
     @property
     def id(self) -> int:
@@ -105,7 +121,7 @@ class VmProgram(engine.Program):
     @property
     def _is_loaded(self) -> bool:
         vm = self.vm
-        return vm.memory.base != 0 and self.number in vm.lifetimes.programs
+        return not vm.memory.closed and self.number in vm.lifetimes.programs
 
     def check_open(self) -> None:
         """Raise ClosedError where this reference was closed, or the program is no more."""
@@ -143,6 +159,8 @@ class VmProgram(engine.Program):
     def another(self) -> VmProgram:
         """Another reference, as who opens one gets it: it keeps the program until it is closed,
         and closing it leaves the program to those who have it beside."""
+        import copy
+
         other = copy.copy(self)
         other._closed, other.owner = False, None
         self.handles.add(other)
@@ -218,6 +236,10 @@ class VmProgram(engine.Program):
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
+        if repeat > 1 and self.throws:
+            for _ in range(repeat):
+                result = self.execute(data, ctx, 1, executor, strict, budget, hook)
+            return result
         if executor == "auto":
             self.runs += repeat
         if executor == "auto" and hook is None:
@@ -229,50 +251,44 @@ class VmProgram(engine.Program):
         lease = vm.cpus.lease()
         try:
             with lease.token:
-                given = Input(vm, lease.take(), self)
+                given = self._input_on(lease.take())
                 if not self._is_loaded:
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
                 begin = time.perf_counter_ns()
-                rounds = repeat if repeat > 1 and self._throws() else 1
-                options = limit, repeat // rounds, executor == "auto", strict, hook
-                for _ in range(rounds):
-                    retval = self._runs(tier, given, lease, *options)
+                try:
+                    match tier:
+                        case "jit":
+                            retval = self._run_compiled(given, limit, repeat)
+                        case "generated":
+                            switches = executor == "auto"
+                            retval = self._generate(given, lease, limit, repeat, switches)
+                        case _:
+                            for _ in range(repeat):
+                                retval = self._interpret(given, lease, limit, strict, hook)
+                except Thrown as thrown:
+                    from osmia.vm.exceptions import caught
+
+                    retval = caught(self, given, thrown, repeat)
                 return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
         finally:
             vm.cpus.freed()
 
-    def _throws(self) -> bool:
-        """Whether it may throw: what runs it then looks at each run."""
-        from osmia.vm.exceptions import throws
+    @property
+    def throws(self) -> bool:
+        """Whether it may throw: who runs it looks at each run."""
+        if self._throws is None:
+            from osmia.vm.exceptions import throws
 
-        return throws(self)
+            self._throws = throws(self)
+        return self._throws
 
-    def _runs(
-        self,
-        tier: Tier,
-        given: Input,
-        lease: Lease,
-        limit: int,
-        repeat: int,
-        switches: bool,
-        strict: bool,
-        hook: Hook | None,
-    ) -> int:
-        """Run it so many times, by one executor; the last result."""
-        try:
-            match tier:
-                case "jit":
-                    return self._run_compiled(given, limit, repeat)
-                case "generated":
-                    return self._generate(given, lease, limit, repeat, switches)
-            for _ in range(repeat):
-                retval = self._interpret(given, lease, limit, strict, hook)
-            return retval
-        except Thrown as thrown:
-            from osmia.vm.exceptions import caught
-
-            return caught(self, given, thrown, repeat)
+    def _input_on(self, cpu: Cpu) -> Input:
+        given = self._inputs.get(cpu.number)
+        if given is None:
+            given = input_on(self.vm, cpu, self.type, self.expected_attach_type)
+            self._inputs[cpu.number] = given
+        return given
 
     def _forced(self, executor: Executor, hook: Hook | None) -> Tier:
         """The executor that is asked for, or that a hook needs."""
@@ -369,6 +385,24 @@ class VmProgram(engine.Program):
             return None
         interpreter.hook = counted = counting.hook(interpreter.hook)
         return counted
+
+    @names_wrong_arguments
+    def session(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+    ) -> Session:
+        """Begin a run that stands still before its first instruction, to be stepped through: see
+        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        import importlib
+
+        made: Session = importlib.import_module(DEBUGGER).Session(
+            self, data, ctx, strict=strict, budget=budget
+        )
+        return made
 
     @property
     def counters(self) -> Counters | None:

@@ -1,158 +1,101 @@
-"""One run's input and output: the packet and context in a CPU's block, and what is left."""
+"""One run's input and output: the packet and context in a CPU's block, and what is left.
+
+A CPU has one input for each kind of context, used again by every run on it. Where a context is a
+packet's, `osmia.vm.xdp_runs` and `osmia.vm.skb_runs` have what is special about it.
+"""
 
 from __future__ import annotations
 
 import errno
+import importlib
 import struct
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
 from osmia.engine.results import RunResult
 from osmia.errors import KernelError
 from osmia.object.uapi import AttachType, ProgramType
-from osmia.vm import layout, sk_buff
-from osmia.vm.contexts import Layout, layout_for
+from osmia.vm import layout
+from osmia.vm.context_layout import Layout
+from osmia.vm.contexts import layout_for
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
-    from osmia.vm.programs import VmProgram
 
 ETHERNET_HEADER = 14
-XDP_TAILROOM = 320
-"""Bytes of a page that the kernel keeps behind an XDP frame (struct skb_shared_info)."""
-PAGE = 4096
-"""Bytes that an XDP frame has on most machines. Here on all of them: a test gives the same results
-where the kernel's pages are larger."""
-LARGEST_META = 252
 _HEADROOM = bytes(layout.PACKET_HEADROOM)
-_PLACES = struct.Struct("<6Q")  # from STATE_PACKET_START on
-_PAIR = struct.Struct("<2Q")
-_WORDS = struct.Struct("<2I")
-_WORD = struct.Struct("<I")
+#: A CPU's state from STATE_INTERRUPT to STATE_READ_ONLY, as a run finds it.
+_STATE = struct.Struct("<QQqII6Q5I")
+_LOW_HIGH = struct.Struct("<2I")
 _REDIRECT = struct.Struct("<3Q")
-_XDP = struct.Struct("<6I")
 _GUARD = layout.GUARD
 
 
 class Input:
-    """The input of one run, in a CPU's block. It is also what strict mode asks about the
-    context and the packet (`osmia.vm.access.Owner`)."""
+    """The input of a run whose context is bytes, or numbers: `place` puts it into the CPU's block,
+    `result` tells what the run left. It is also what strict mode asks about the context and the
+    packet (`osmia.vm.access.Owner`)."""
 
-    def __init__(self, vm: Vm, cpu: Cpu, program: VmProgram) -> None:
+    #: Bytes before the packet that its head may not move into.
+    reserved = 0
+
+    def __init__(
+        self, vm: Vm, cpu: Cpu, kind: ProgramType | None, context: Layout, state: tuple[int, ...]
+    ) -> None:
         self.natives = vm.natives
         self.memory = vm.memory
         self.cpu = cpu
-        self.type = program.type
-        self.layout, self._fields = _surroundings(program.type, program.expected_attach_type)
+        self.type = kind
+        self.layout = context
         self.start = cpu.packet
         self.size = 0
         self.context_size = 0
-        self._raw: bytes | bytearray = b""
         self.arguments: tuple[int, ...] = (cpu.context,)
+        self._given = 0
+        self._data, self._data_end, self._read_only = state
+        self._lowest = cpu.packet - layout.PACKET_HEADROOM + self.reserved
+        self._room_end = cpu.block + layout.CPU_PACKET + layout.CPU_PACKET_SIZE
+        self._view = vm.memory.view
+        self._state = cpu.state + _GUARD
 
     # Before the run.
 
     def place(self, data: bytes, ctx: Any) -> None:
         """Put the packet and the context where the program finds them."""
-        if len(data) > layout.MAX_PACKET:
-            raise KernelError(errno.EINVAL, f"run on {len(data)} bytes of data")
-        self.size = size = len(data)
-        view, cpu, places = self.memory.view, self.cpu, self.layout
-        state, start = cpu.state + _GUARD, self.start
-        reserved = layout.XDP_FRAME if self.type is ProgramType.XDP else 0
-        lowest = cpu.packet - layout.PACKET_HEADROOM + reserved
-        _PAIR.pack_into(view, state + layout.STATE_INTERRUPT, 0, 0)
-        place = state + layout.STATE_PACKET_START
-        _PLACES.pack_into(view, place, lowest, self._packet_end(), cpu.context, 0, 0, 0)
-        _WORDS.pack_into(view, state + layout.STATE_DATA, *self._fields)
-        _WORD.pack_into(view, state + layout.STATE_READ_ONLY, not places.changes)
+        size = len(data)
+        if size > layout.MAX_PACKET:
+            raise KernelError(errno.EINVAL, f"run on {size} bytes of data")
+        view, state, start = self._view, self._state, self.cpu.packet
+        self.size, self.start = size, start
+        end = start + size
         # Nothing is left of what earlier packets had around the one that comes.
-        packet, end = start + _GUARD, start + size
-        _, high = _WORDS.unpack_from(view, state + layout.STATE_PACKET_LOW)
+        _, high = _LOW_HIGH.unpack_from(view, state + layout.STATE_PACKET_LOW)
+        _STATE.pack_into(
+            view,
+            state,
+            *(0, 0, 0, 0, self.cpu.number),
+            *(self._lowest, self._packet_end(end), self.cpu.context),
+            *(0, 0, 0),
+            *(start, end, self._data, self._data_end, self._read_only),
+        )
+        packet = start + _GUARD
         view[packet - layout.PACKET_HEADROOM : packet] = _HEADROOM
         if high > end:
             self.memory.zero(end, high - end)
-        _WORDS.pack_into(view, state + layout.STATE_PACKET_LOW, start, end)
         view[packet : packet + size] = data
-        if self.type is None:
-            self.arguments = (start if data else 0, size)
-        elif places.packet:
-            self._place_packet(data, ctx)
-        else:
-            self._place_plain(ctx)
+        self._place_context(ctx)
 
-    def _packet_end(self) -> int:
-        """Where a growing tail must stop: XDP frames fill a page, as in the kernel's test run."""
-        if self.type is ProgramType.XDP:
-            room = PAGE - layout.PACKET_HEADROOM - XDP_TAILROOM
-            if self.size <= room:
-                return self.start + room
-        return self.cpu.block + layout.CPU_PACKET + layout.CPU_PACKET_SIZE
+    def _packet_end(self, end: int) -> int:
+        """Where the tail of a packet that ends there may grow to."""
+        return self._room_end
 
-    def _place_packet(self, data: bytes, ctx: Any) -> None:
-        if len(data) < ETHERNET_HEADER:
-            raise _refused(f"it has {len(data)} bytes; an Ethernet header of 14 is the least")
-        self.context_size = self.layout.size
-        if self.type is ProgramType.XDP:
-            self._place_xdp(ctx)
-            return
-        hidden = 0 if self.layout.l2 else ETHERNET_HEADER
-        self._raw = raw = self._given_context(ctx) if ctx is not None else sk_buff.EMPTY
-        self.memory.write(self.cpu.context, raw)
-        begin = self.start + hidden
-        arguments = (self.cpu.state, self.cpu.context, self.start, self.size, begin)
-        if self.natives.call("skb_place", *arguments):
-            raise _refused("an IP packet without its whole header")
-        if ctx is not None:
-            sk_buff.check_given(raw, self.size - hidden)
-
-    def _place_xdp(self, ctx: Any) -> None:
-        view, place, end = self.memory.view, self.cpu.context + _GUARD, self.start + self.size
-        if ctx is None:
-            _XDP.pack_into(view, place, self.start, end, self.start, sk_buff.LOOPBACK, 0, 0)
-            return
-        self._raw = raw = self._given_context(ctx)
-        self._place_metadata(raw)
-        meta, ahead = self.start, _XDP.unpack(raw)
-        ifindex = ahead[3] or sk_buff.LOOPBACK
-        _XDP.pack_into(view, place, meta + ahead[0], meta + self.size, meta, ifindex, *ahead[4:])
-
-    def _given_context(self, ctx: Any) -> bytearray:
-        if not isinstance(ctx, bytes | bytearray | memoryview):
-            try:
-                values = dict(ctx or {})
-            except (TypeError, ValueError):
-                problem = f"ctx={ctx!r:.80}: bytes, or a mapping of fields to values, is needed"
-                raise TypeError(problem) from None
-            if self.type is ProgramType.XDP:
-                values.setdefault("data_end", self.size)
-            return self.layout.encode(values)
-        raw = bytearray(ctx)
-        if any(raw[self.layout.size :]):
-            hint = f"struct {self.layout.name} has {self.layout.size} bytes"
-            raise KernelError(errno.E2BIG, "run a packet program", hint=hint)
-        return raw[: self.layout.size].ljust(self.layout.size, b"\0")
-
-    def _place_metadata(self, raw: bytes | bytearray) -> None:
-        """A context that is given says in `data` how much of the data is metadata."""
-        data, end, meta, ifindex, queue, egress = struct.unpack("<6I", raw)
-        if meta or egress or end != self.size:
-            raise _refused("data_meta and egress_ifindex are 0, data_end is the data's length")
-        if data > LARGEST_META or data % 4 or self.size - data < ETHERNET_HEADER:
-            raise _refused(
-                f"{data} bytes of metadata: at most {LARGEST_META}, by four, before a packet"
-            )
-        if queue and not ifindex:
-            raise _refused("rx_queue_index without ingress_ifindex")
-        # Metadata takes head room, the packet behind it stays where it is.
-        self.memory.write(self.start - data, self.memory.read(self.start, self.size))
-        self.start -= data
-        self.memory.zero(self.start + self.size, data)
-        self.memory.store32(self.cpu.state + layout.STATE_PACKET_LOW, self.start)
-
-    def _place_plain(self, ctx: Any) -> None:
+    def _place_context(self, ctx: Any) -> None:
         if ctx is None:
             raw = b""
         elif isinstance(ctx, bytes | bytearray | memoryview):
@@ -172,54 +115,18 @@ class Input:
         self.memory.write(self.cpu.context, raw)
         self._given = len(raw)
 
-    def _get(self, name: str) -> int:
-        place = self.layout.fields[name]
-        return self.memory.load(self.cpu.context + place.offset, place.size)
-
     # After it.
 
     def result(self, retval: int, duration_ns: int) -> RunResult:
         """What the run left."""
-        if self.type is None:
-            return RunResult(retval, self.memory.read(self.start, self.size), b"", duration_ns)
-        retval &= 0xFFFF_FFFF
-        if not self.layout.packet:
-            raw = self.memory.read(self.cpu.context, self._given)
-            return RunResult(retval, b"", raw, duration_ns, self._redirect(), None, self.type)
-        read = self._of_xdp if self.type is ProgramType.XDP else self._of_skb
-        packet, context = read()
-        redirect, decode = self._redirect(), self.layout.decode
-        return RunResult(retval, packet, context, duration_ns, redirect, decode, self.type)
-
-    def _bounds(self) -> tuple[int, int, int]:
-        """data_meta, data and data_end, kept inside the packet's room."""
-        return self._inside(self._get("data_meta"), self._get("data"), self._get("data_end"))
-
-    def _inside(self, meta: int, data: int, end: int) -> tuple[int, int, int]:
-        low = self.cpu.block + layout.CPU_PACKET
-        high = low + layout.CPU_PACKET_SIZE
-        if low <= meta <= data <= end <= high:
-            return meta, data, end
-        data = min(max(data, low), high)
-        return min(max(meta, low), data), data, min(max(end, data), high)
-
-    def _of_xdp(self) -> tuple[bytes, bytes]:
-        """The packet and the context, its pointers as offsets, as the kernel gives them."""
-        words = _XDP.unpack_from(self.memory.view, self.cpu.context + _GUARD)
-        meta, data, end = self._inside(words[2], words[0], words[1])
-        ifindex = _WORD.unpack_from(self._raw, 12)[0] if self._raw else 0
-        context = _XDP.pack(data - meta, end - meta, 0, ifindex, *words[4:])
-        return self.memory.read(meta, end - meta), context
-
-    def _of_skb(self) -> tuple[bytes, bytes]:
-        _, data, end = self._bounds()
-        packet = self.memory.read(data, end - data)
-        context = sk_buff.told(self.memory.read(self.cpu.context, self.layout.size), self._raw)
-        return packet if self.layout.l2 else bytes(ETHERNET_HEADER) + packet, context
+        raw = self.memory.read(self.cpu.context, self._given)
+        redirect = self._redirect()
+        return RunResult(retval & 0xFFFF_FFFF, b"", raw, duration_ns, redirect, None, self.type)
 
     def _redirect(self) -> tuple[int, int | None, int] | None:
-        place = self.cpu.state + layout.STATE_REDIRECT_TARGET + _GUARD
-        target, handle, flags = _REDIRECT.unpack_from(self.memory.view, place)
+        target, handle, flags = _REDIRECT.unpack_from(
+            self._view, self._state + layout.STATE_REDIRECT_TARGET
+        )
         if not target and not handle:
             return None
         number = (handle - layout.MAP_HANDLE) >> layout.MAP_HANDLE_SHIFT if handle else None
@@ -234,8 +141,79 @@ class Input:
         offset = address - self.cpu.context
         if offset + size > self.context_size:
             return f"an access of {size} bytes at {offset} runs over the context"
-        if not self.layout.size:
-            return self._forbids_plain(write)
+        return self._forbids_context(offset, size, write)
+
+    def _forbids_context(self, offset: int, size: int, write: bool) -> str | None:
+        writable = self.type in (ProgramType.SYSCALL, ProgramType.RAW_TRACEPOINT_WRITABLE)
+        return "a write to a context that is read-only" if write and not writable else None
+
+    def _forbids_packet(self, address: int, size: int, write: bool) -> str | None:
+        if write and not self.layout.changes:
+            return "a write to a packet that is read-only"
+        bounds = self._visible()
+        if bounds is None:
+            return f"address {address:#x} belongs to nothing"
+        start, end = bounds
+        if address < start or address + size > end:
+            return f"an access of {size} bytes at {address - start} of a packet of {end - start}"
+        return None
+
+    def _visible(self) -> tuple[int, int] | None:
+        """What the program sees of the packet: from where to where; None for nothing."""
+        return None
+
+
+class RawInput(Input):
+    """The input of a raw program: r1 is where its memory is, r2 how many bytes it has."""
+
+    def _place_context(self, ctx: Any) -> None:
+        self.arguments = (self.start if self.size else 0, self.size)
+
+    def result(self, retval: int, duration_ns: int) -> RunResult:
+        return RunResult(retval, self.memory.read(self.start, self.size), b"", duration_ns)
+
+    def _visible(self) -> tuple[int, int]:
+        return self.start, self.start + self.size
+
+
+class PacketInput(Input):
+    """The input of a program whose context is a packet's."""
+
+    def _given_context(self, ctx: Any, **others: int) -> bytearray:
+        """A context that is given, as bytes; `others` has fields for a mapping without them."""
+        if not isinstance(ctx, bytes | bytearray | memoryview):
+            try:
+                values = dict(ctx or {})
+            except (TypeError, ValueError):
+                problem = f"ctx={ctx!r:.80}: bytes, or a mapping of fields to values, is needed"
+                raise TypeError(problem) from None
+            return self.layout.encode(others | values)
+        raw = bytearray(ctx)
+        if any(raw[self.layout.size :]):
+            hint = f"struct {self.layout.name} has {self.layout.size} bytes"
+            raise KernelError(errno.E2BIG, "run a packet program", hint=hint)
+        return raw[: self.layout.size].ljust(self.layout.size, b"\0")
+
+    def _check_size(self) -> None:
+        if self.size < ETHERNET_HEADER:
+            raise refused(f"it has {self.size} bytes; an Ethernet header of 14 is the least")
+
+    def _get(self, name: str) -> int:
+        place = self.layout.fields[name]
+        return self.memory.load(self.cpu.context + place.offset, place.size)
+
+    def _bounds(self) -> tuple[int, int, int]:
+        """data_meta, data and data_end, kept inside the packet's room."""
+        return self._inside(self._get("data_meta"), self._get("data"), self._get("data_end"))
+
+    def _inside(self, meta: int, data: int, end: int) -> tuple[int, int, int]:
+        low, high = self.cpu.block + layout.CPU_PACKET, self._room_end
+        if low <= meta <= data <= end <= high:
+            return meta, data, end
+        data = min(max(data, low), high)
+        return min(max(meta, low), data), data, min(max(end, data), high)
+
+    def _forbids_context(self, offset: int, size: int, write: bool) -> str | None:
         for name, place in self.layout.fields.items():
             if place.covers(offset, size):
                 if size in (place.writes if write else place.reads) and offset % size == 0:
@@ -244,34 +222,36 @@ class Input:
                 return f"a {what} {size} bytes in {self.layout.name}.{name}"
         return f"an access of {size} bytes at {offset} of struct {self.layout.name}"
 
-    def _forbids_plain(self, write: bool) -> str | None:
-        writable = self.type in (ProgramType.SYSCALL, ProgramType.RAW_TRACEPOINT_WRITABLE)
-        return "a write to a context that is read-only" if write and not writable else None
+    def _visible(self) -> tuple[int, int] | None:
+        if not self.layout.direct:
+            return None
+        start, _, end = self._bounds()
+        return start, end
 
-    def _forbids_packet(self, address: int, size: int, write: bool) -> str | None:
-        if write and not self.layout.changes:
-            return "a write to a packet that is read-only"
-        if self.type is None:
-            start, end = self.start, self.start + self.size
-        elif self.layout.packet and self.layout.direct:
-            start, _, end = self._bounds()
-        else:
-            return f"address {address:#x} belongs to nothing"
-        if address < start or address + size > end:
-            return f"an access of {size} bytes at {address - start} of a packet of {end - start}"
-        return None
+
+Surroundings = tuple[type[Input], Layout, tuple[int, ...]]
 
 
 @cache
-def _surroundings(
-    kind: ProgramType | None, attach: AttachType | None
-) -> tuple[Layout, tuple[int, int]]:
-    """The context of programs, and where in it the packet's start and end are."""
+def surroundings(kind: ProgramType | None, attach: AttachType | None) -> Surroundings:
+    """What programs find around them: the class of their inputs, their context, and of it where the
+    packet's start and end are and whether the packet may not be written to."""
     found = layout_for(kind, attach)
+    read_only = int(not found.changes)
     if not found.packet:
-        return found, (layout.NO_PACKET, layout.NO_PACKET)
-    return found, (found.fields["data"].offset, found.fields["data_end"].offset)
+        no_packet = (layout.NO_PACKET, layout.NO_PACKET, read_only)
+        return Input if kind is not None else RawInput, found, no_packet
+    module, name = ("xdp", "XdpInput") if kind is ProgramType.XDP else ("skb", "SkbInput")
+    made: type[Input] = getattr(importlib.import_module(f"osmia.vm.{module}_runs"), name)
+    return made, found, (found.fields["data"].offset, found.fields["data_end"].offset, read_only)
 
 
-def _refused(why: str) -> KernelError:
+def input_on(vm: Vm, cpu: Cpu, kind: ProgramType | None, attach: AttachType | None) -> Input:
+    """The input of a program on a CPU."""
+    made, context, state = surroundings(kind, attach)
+    return made(vm, cpu, kind, context, state)
+
+
+def refused(why: str) -> KernelError:
+    """The error for a packet or context that no test run takes."""
     return KernelError(errno.EINVAL, "run a packet program", hint=why)

@@ -8,10 +8,8 @@ native function.
 from __future__ import annotations
 
 import errno
-from typing import Final
 
 from osmia.errors import KernelError
-from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.helpers.skb import (
     IP_HEADER,
     IPV6_HEADER,
@@ -35,6 +33,13 @@ from osmia.vm.layout import (
 )
 from osmia.vm.maps.constants import E_INVAL
 from osmia.vm.native import copy, load16, load32, native, store32, store64
+from osmia.vm.skb_contexts import SKB_FIELDS
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Final
 
 GIVEN: Final = (
     *("mark", "priority", "ingress_ifindex", "ifindex", "cb", "tstamp", "wire_len"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from osmia.errors import VerifierError
 from osmia.object.uapi import MapType
 from osmia.vm import layout
 from osmia.vm.code import TAIL_CALL, Code
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm

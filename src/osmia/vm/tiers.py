@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Literal
 
 from osmia.errors import NotSupportedError
 from osmia.locks import at_fork, make_lock
 from osmia.vm.budgets import HOT, LARGEST_GENERATED
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
     from osmia.vm.programs import VmProgram
-
-Tier = Literal["interpreter", "generated", "jit"]
+    from osmia.vm.words import Tier
 
 
 class Tiers:

@@ -49,6 +49,7 @@ class MockEngine:
         "run_statistics": "a mock counts no runs",
         "output": "a mock writes nothing",
         "imports": "a mock's functions are Python's",
+        "session": "a mock's functions are debugged as Python is",
     }
     options: Mapping[str, frozenset[str]] = {"load": frozenset({"answers"}), "run": frozenset()}
 

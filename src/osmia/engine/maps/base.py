@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict, Unpack, overload
 
 from osmia.arguments import names_wrong_arguments
 from osmia.closing import ClosedByWith
@@ -15,7 +14,12 @@ from osmia.errors import CodecError
 from osmia.object.uapi import MapType
 from osmia.values import Codec, plain_codec
 
+# The name that type checkers know; `typing` is dear, and so are classes that only they read.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack, overload
+
     from osmia.engine.maps.indexed import ArrayMap, PerCpuArrayMap
     from osmia.engine.maps.info import MapInfo
     from osmia.engine.maps.keyed import KeyedMap
@@ -27,29 +31,27 @@ if TYPE_CHECKING:
     from osmia.engine.maps.user_ring import UserRingBufferMap
     from osmia.kernel.maps.opening import MapTypes
 
+    class OpenOptions(TypedDict, total=False):
+        """The keywords of `Map.from_id` and `Map.from_pin`."""
 
-class OpenOptions(TypedDict, total=False):
-    """The keywords of `Map.from_id` and `Map.from_pin`."""
+        name: str
+        key_codec: Codec | None
+        value_codec: Codec | None
+        flags: int
 
-    name: str
-    key_codec: Codec | None
-    value_codec: Codec | None
-    flags: int
+    class CreateOptions(OpenOptions, total=False):
+        """The keywords of `Map.create`."""
 
-
-class CreateOptions(OpenOptions, total=False):
-    """The keywords of `Map.create`."""
-
-    key_size: int | None
-    value_size: int | None
-    max_entries: int
-    types: MapTypes | None
-    inner: Map | None
-    numa_node: int | None
-    map_extra: int
-    ifindex: int
-    token_fd: int
-    excl_prog_hash: bytes
+        key_size: int | None
+        value_size: int | None
+        max_entries: int
+        types: MapTypes | None
+        inner: Map | None
+        numa_node: int | None
+        map_extra: int
+        ifindex: int
+        token_fd: int
+        excl_prog_hash: bytes
 
 
 #: The module whose class handles a type, imported when a map of that type is met.
@@ -132,70 +134,73 @@ class Map(ClosedByWith):
             raw.close()
             raise
 
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.ARRAY], **options: Unpack[CreateOptions]
-    ) -> ArrayMap: ...
-    @overload
-    @classmethod
-    def create(
-        cls,
-        map_type: Literal[MapType.HASH, MapType.LRU_HASH],
-        **options: Unpack[CreateOptions],
-    ) -> KeyedMap: ...
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.PERCPU_ARRAY], **options: Unpack[CreateOptions]
-    ) -> PerCpuArrayMap: ...
-    @overload
-    @classmethod
-    def create(
-        cls,
-        map_type: Literal[MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH],
-        **options: Unpack[CreateOptions],
-    ) -> PerCpuMap: ...
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.LPM_TRIE], **options: Unpack[CreateOptions]
-    ) -> LpmTrie: ...
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.QUEUE, MapType.STACK], **options: Unpack[CreateOptions]
-    ) -> QueueMap: ...
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.BLOOM_FILTER], **options: Unpack[CreateOptions]
-    ) -> BloomFilter: ...
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.PROG_ARRAY], **options: Unpack[CreateOptions]
-    ) -> ProgramArray: ...
-    @overload
-    @classmethod
-    def create(
-        cls,
-        map_type: Literal[MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS],
-        **options: Unpack[CreateOptions],
-    ) -> MapOfMaps: ...
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.RINGBUF], **options: Unpack[CreateOptions]
-    ) -> RingBufferMap: ...
-    @overload
-    @classmethod
-    def create(
-        cls, map_type: Literal[MapType.USER_RINGBUF], **options: Unpack[CreateOptions]
-    ) -> UserRingBufferMap: ...
-    @overload
-    @classmethod
-    def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Any: ...
+    if TYPE_CHECKING:
+
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.ARRAY], **options: Unpack[CreateOptions]
+        ) -> ArrayMap: ...
+        @overload
+        @classmethod
+        def create(
+            cls,
+            map_type: Literal[MapType.HASH, MapType.LRU_HASH],
+            **options: Unpack[CreateOptions],
+        ) -> KeyedMap: ...
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.PERCPU_ARRAY], **options: Unpack[CreateOptions]
+        ) -> PerCpuArrayMap: ...
+        @overload
+        @classmethod
+        def create(
+            cls,
+            map_type: Literal[MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH],
+            **options: Unpack[CreateOptions],
+        ) -> PerCpuMap: ...
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.LPM_TRIE], **options: Unpack[CreateOptions]
+        ) -> LpmTrie: ...
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.QUEUE, MapType.STACK], **options: Unpack[CreateOptions]
+        ) -> QueueMap: ...
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.BLOOM_FILTER], **options: Unpack[CreateOptions]
+        ) -> BloomFilter: ...
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.PROG_ARRAY], **options: Unpack[CreateOptions]
+        ) -> ProgramArray: ...
+        @overload
+        @classmethod
+        def create(
+            cls,
+            map_type: Literal[MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS],
+            **options: Unpack[CreateOptions],
+        ) -> MapOfMaps: ...
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.RINGBUF], **options: Unpack[CreateOptions]
+        ) -> RingBufferMap: ...
+        @overload
+        @classmethod
+        def create(
+            cls, map_type: Literal[MapType.USER_RINGBUF], **options: Unpack[CreateOptions]
+        ) -> UserRingBufferMap: ...
+        @overload
+        @classmethod
+        def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Any: ...
+
     @classmethod
     def create(cls, map_type: MapType, **options: Unpack[CreateOptions]) -> Any:
         """Create a map in the kernel; see `osmia.kernel.maps.opening.create_map`. Type checkers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
 
 from osmia.errors import (
     BpfPermissionError,
@@ -18,7 +17,12 @@ from osmia.errors import (
 )
 from osmia.object.uapi import MapType
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.engine.raw_map import RawMap
 
 

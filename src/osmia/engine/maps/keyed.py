@@ -17,7 +17,7 @@ from collections.abc import (
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard, Unpack
 
-from osmia.arguments import explained, names_wrong_arguments, raised_on_purpose
+from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine.maps.base import Map
 from osmia.engine.maps.errors import INDEXED_MAPS, Operation, element_error
 from osmia.engine.raw_map import RawMap
@@ -310,6 +310,8 @@ class KeyedMap(
                 keys += self.encode_key(key)
                 values += self.encode_value(value)
         except (TypeError, ValueError) as error:
+            from osmia.argument_faults import raised_on_purpose
+
             if raised_on_purpose(error):
                 raise
             raise CodecError(f"map {self.name!r}: entries are pairs of key and value") from None

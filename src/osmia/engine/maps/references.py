@@ -14,7 +14,6 @@ from typing import Any
 
 from osmia.engine.maps.base import Map
 from osmia.engine.maps.keyed import MISSING, KeyedMap
-from osmia.engine.program import Program
 from osmia.engine.raw_map import RawMap
 from osmia.engine.tail_call_returns import TailCallers
 from osmia.object.uapi import MapType
@@ -98,6 +97,8 @@ class ProgramArray(ReferenceMap, types=(MapType.PROG_ARRAY,)):
         super().update_many(entries, flags)
 
     def _check(self, key: Any, value: Any) -> None:
+        from osmia.engine.program import Program
+
         if isinstance(value, Program):
             index = int.from_bytes(self.encode_key(key), sys.byteorder)
             self.callers.check(index, value.name, value.function_type())

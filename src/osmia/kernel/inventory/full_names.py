@@ -7,15 +7,18 @@ variable that declares it. Where BTF does not tell beyond doubt, the kernel's st
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
 from osmia.errors import OsmiaError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from osmia.btf import BTF, Type
     from osmia.engine.maps.info import MapInfo
     from osmia.kernel.programs.info import ProgramInfo

@@ -5,25 +5,33 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 from osmia.errors import KernelError
-from osmia.kernel.sys import pins, syscall
+from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.kernel.sys.mounts import mount_points
 from osmia.paths import Path, text_of
 from osmia.records import dataclass
 
-Kind = Literal["program", "map", "link", "btf"]
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Kind = Literal["program", "map", "link", "btf"]
 
 #: How /proc shows descriptors, and the line of their fdinfo that has the id.
-_KINDS: Mapping[str, tuple[Kind, str]] = {
-    "anon_inode:bpf-prog": ("program", "prog_id"),
-    "anon_inode:bpf-map": ("map", "map_id"),
-    "anon_inode:bpf_link": ("link", "link_id"),
-    "anon_inode:bpf-link": ("link", "link_id"),
-    "anon_inode:[bpf_link]": ("link", "link_id"),
-    "anon_inode:btf": ("btf", "btf_id"),
+_KINDS: Mapping[str, tuple[Kind, bytes]] = {
+    "anon_inode:bpf-prog": ("program", b"\nprog_id:"),
+    "anon_inode:bpf-map": ("map", b"\nmap_id:"),
+    "anon_inode:bpf_link": ("link", b"\nlink_id:"),
+    "anon_inode:bpf-link": ("link", b"\nlink_id:"),
+    "anon_inode:[bpf_link]": ("link", b"\nlink_id:"),
+    "anon_inode:btf": ("btf", b"\nbtf_id:"),
 }
+#: Bytes of a descriptor's fdinfo: the kernel gives it whole, to who has the room.
+_MOST_TOLD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +60,25 @@ def processes() -> dict[tuple[Kind, int], list[Process]]:
 
 def pinned() -> dict[tuple[Kind, int], list[Path]]:
     """By kind and id, the paths in all mounted bpffs where it is pinned."""
-    found: dict[tuple[Kind, int], list[Path]] = defaultdict(list)
-    for mount in pins.bpffs_mounts():
+    return {thing: list(map(Path, paths)) for thing, paths in pins().items()}
+
+
+def pins() -> dict[tuple[Kind, int], list[str]]:
+    """The same as text, for those who would make no other path."""
+    found: dict[tuple[Kind, int], list[str]] = defaultdict(list)
+    for mount in dict.fromkeys(place for place, _options in mount_points("bpf")):
         for directory, _, names in os.walk(mount):
             for name in names:
-                path = Path(directory, name)
+                path = f"{directory}/{name}"
                 thing = _pinned_at(path)
                 if thing is not None:
                     found[thing].append(path)
     return dict(found)
 
 
-def _pinned_at(path: Path) -> tuple[Kind, int] | None:
+def _pinned_at(path: str) -> tuple[Kind, int] | None:
     try:
-        with FileDescriptor(syscall.obj_get(os.fspath(path)), f"pin '{path}'") as fd:
+        with FileDescriptor(syscall.obj_get(path), f"pin '{path}'") as fd:
             return _identify("/proc/self", str(fd.fileno()))
     except KernelError:  # removed meanwhile, or of no kind that is pinned: maps.debug
         return None
@@ -88,13 +101,15 @@ def _identify(process: str, descriptor: str) -> tuple[Kind, int] | None:
         if known is None:
             return None
         kind, field = known
-        for line in text_of(f"{process}/fdinfo/{descriptor}").splitlines():
-            name, _, value = line.partition(":")
-            if name == field:
-                return kind, int(value)
+        told = os.open(f"{process}/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(told, _MOST_TOLD)
+        finally:
+            os.close(told)
     except OSError:
-        pass
-    return None
+        return None
+    _, found, value = text.partition(field)
+    return (kind, int(value.partition(b"\n")[0])) if found else None
 
 
 def _name_of(process: str) -> str:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
 
-from osmia.engine.maps.info import MapInfo
 from osmia.errors import KernelError
-from osmia.kernel.maps.info import read_info
-from osmia.kernel.programs.info import ProgramInfo, program_info
 from osmia.kernel.sys import syscall
-from osmia.kernel.sys.btf_objects import BtfObjectInfo, btf_info
 from osmia.kernel.sys.fd import FileDescriptor
 
-if TYPE_CHECKING:
-    from osmia.kernel.links.info import LinkInfo
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
-_Info = TypeVar("_Info")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from osmia.engine.maps.info import MapInfo
+    from osmia.kernel.links.info import LinkInfo
+    from osmia.kernel.programs.info import ProgramInfo
+    from osmia.kernel.sys.btf_objects import BtfObjectInfo
+
+    _Info = TypeVar("_Info")
 
 
 def program_ids() -> Iterator[int]:
@@ -46,11 +49,15 @@ def btf_ids() -> Iterator[int]:
 
 def programs() -> Iterator[ProgramInfo]:
     """All programs."""
+    from osmia.kernel.programs.info import program_info
+
     return _infos(program_ids(), syscall.prog_get_fd_by_id, program_info)
 
 
 def maps() -> Iterator[MapInfo]:
     """All maps."""
+    from osmia.kernel.maps.info import read_info
+
     return _infos(map_ids(), syscall.map_get_fd_by_id, read_info)
 
 
@@ -63,6 +70,8 @@ def links() -> Iterator[LinkInfo]:
 
 def btfs() -> Iterator[BtfObjectInfo]:
     """All BTF objects."""
+    from osmia.kernel.sys.btf_objects import btf_info
+
     return _infos(btf_ids(), syscall.btf_get_fd_by_id, btf_info)
 
 

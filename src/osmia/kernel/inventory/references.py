@@ -6,10 +6,7 @@ import struct
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, suppress
-from typing import TYPE_CHECKING, Literal
 
-from osmia.engine.maps.info import MapInfo
 from osmia.errors import KernelError
 from osmia.kernel.inventory import iterate
 from osmia.kernel.sys import syscall
@@ -18,8 +15,13 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import LinkType, MapType
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
-    from osmia.kernel.maps.raw import KernelMap
+    from typing import Literal
+
+    from osmia.engine.maps.info import MapInfo
 
 _OUTER = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
 #: An index or a queue's size, then a program's id: struct bpf_devmap_val, bpf_cpumap_val.
@@ -79,11 +81,16 @@ def programs_in(info: MapInfo) -> list[tuple[int, int]]:
     if info.owner_prog_type is None:
         return []  # no program was ever in it
     held = []
-    with suppress(KernelError), _opened(info) as array:
-        for index in range(info.max_entries):
-            value = array.lookup(index.to_bytes(info.key_size, sys.byteorder))
-            if not isinstance(value, int):  # else the slot is empty
-                held.append((index, int.from_bytes(value, sys.byteorder)))
+    try:
+        with _opened(info) as array:
+            # Not a KernelMap, whose module a list of a few arrays would wait for.
+            call = syscall.ElementCall(array.fileno(), info.key_size, info.value_size)
+            for index in range(info.max_entries):
+                call.key.raw = index.to_bytes(info.key_size, sys.byteorder)
+                if not call.lookup():  # else the slot is empty
+                    held.append((index, int.from_bytes(call.value.raw, sys.byteorder)))
+    except KernelError:  # gone since it was listed, or nothing that this process may open
+        pass
     return held
 
 
@@ -119,17 +126,19 @@ def _maps() -> Iterator[MapInfo]:
 
 def _numbers_in(info: MapInfo, offset: int) -> list[int]:
     """The ids in the values of a map of other things; none where that is refused."""
+    from osmia.kernel.maps.raw import KernelMap  # which reads in batches
+
     numbers = []
-    with suppress(KernelError), _opened(info) as opened:
-        for _keys, values in opened.read():
-            for at in range(offset, len(values), info.value_size):
-                if number := int.from_bytes(values[at : at + 4], sys.byteorder):
-                    numbers.append(number)
+    try:
+        with _opened(info) as descriptor:
+            for _keys, values in KernelMap(descriptor, info).read():
+                for at in range(offset, len(values), info.value_size):
+                    if number := int.from_bytes(values[at : at + 4], sys.byteorder):
+                        numbers.append(number)
+    except KernelError:
+        pass
     return numbers
 
 
-def _opened(info: MapInfo) -> AbstractContextManager[KernelMap]:
-    from osmia.kernel.maps.raw import KernelMap
-
-    fd = FileDescriptor(syscall.map_get_fd_by_id(info.id), f"map {info.id}")
-    return closing(KernelMap(fd, info))
+def _opened(info: MapInfo) -> FileDescriptor:
+    return FileDescriptor(syscall.map_get_fd_by_id(info.id), f"map {info.id}")

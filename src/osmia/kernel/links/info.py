@@ -7,13 +7,18 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from osmia.errors import KernelError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkInfo as RawLinkInfo
 from osmia.object.uapi import AttachType, LinkType
 from osmia.records import dataclass, field
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAME_BYTES = 256
 _PATH_BYTES = 4096

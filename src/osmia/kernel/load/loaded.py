@@ -28,7 +28,9 @@ from osmia.values.variables import Store
 
 if TYPE_CHECKING:
     from osmia.engine.link import Link
+    from osmia.kernel.load.counters import Counters
     from osmia.kernel.load.replacing import Replacement
+    from osmia.passes.cover import Counted
 
 
 class KernelObject(engine.LoadedObject):
@@ -37,6 +39,8 @@ class KernelObject(engine.LoadedObject):
     engine: ClassVar[str] = "kernel"
     #: What `clone` does; the load says.
     load_clone: Callable[[model.Program, KernelProgram | None, int], KernelProgram]
+    #: What is counted in its code, where its load asked for that.
+    counters: Counters | None = None
     programs: Mapping[str, KernelProgram]
     maps: LoadedMaps
 
@@ -84,6 +88,12 @@ class KernelObject(engine.LoadedObject):
             raise ClosedError(f"object {self.name!r} is closed")
         definition = replace(self.object.programs[self.programs[program].name], **changes)
         return self.load_clone(definition, target, log_level)
+
+    def count(self, counted: Counted) -> None:
+        """Its code has counters, in a data section of theirs."""
+        from osmia.kernel.load.counters import Counters
+
+        self.counters = Counters(counted, self._sections.get(counted.rows.section))
 
     def held(self) -> tuple[dict[str, HeldMap], dict[str, LoadedSection]]:
         """Its maps and data sections, by name; the object goes on owning them."""
@@ -159,6 +169,8 @@ class KernelObject(engine.LoadedObject):
                 yield "map", held, Path(directory, pins.safe_name(name))
 
     def _release(self, everything: ExitStack) -> None:
+        if self.counters is not None:
+            self.counters.keep()
         for section in self._sections.values():
             everything.callback(section.close)
         everything.callback(self.maps.close)

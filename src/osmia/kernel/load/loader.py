@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
@@ -25,6 +25,7 @@ from osmia.kernel.programs.loading import ProgramImage
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import btf_from_id
+from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.token import with_token
 from osmia.object import model
@@ -151,6 +152,17 @@ def clone_of(
     return _clone(loader, None, program, other, log_level)
 
 
+def images(
+    obj: Object,
+    target: Target | None = None,
+    pin_root: str | os.PathLike[str] = "/sys/fs/bpf",
+    **options: Unpack[PassOptions],
+) -> Generator[tuple[ProgramLayout, ProgramImage], None, None]:
+    """The programs that `load` would load, one after the other, as it would hand them to the
+    kernel. Maps, pins and types that they need are there until the generator is closed."""
+    yield from _Loader(obj, target or kernel_target(), {}, 0, 0).images(pin_root, options)
+
+
 class _Loader:
     """One load: what its steps share."""
 
@@ -192,24 +204,9 @@ class _Loader:
     def load(
         self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
     ) -> KernelObject:
-        self._check_types()
-        resolvers = [self.imports] if self.imports is not None else ()
-        self.prepared = prepare(
-            self.source,
-            self.target,
-            resolvers,
-            given_maps=given,
-            pinned=partial(pinned_keys, pin_root=pin_root),
-            **options,
-        )
-        self.obj = self.prepared.object
+        self._prepare(pin_root, given, options)
         with ExitStack() as undo:
-            self._load_btf(undo)
-            self.maps = MapLoader(
-                self.prepared, self.btf, pin_root, undo, self.target, self.token_fd
-            )
-            self.maps.ifindex = 0 if attach_target.only_bound(self.obj) else self.ifindex
-            self.maps.create(given, self.imports)
+            self._create(undo, pin_root, given)
             if any(s.relocations for s in self.obj.data_sections.values()):
                 warn_of_pointers(self.obj)
             returns = self.maps.check_slots(given)
@@ -225,11 +222,52 @@ class _Loader:
                 linked=self.prepared.linked,
             )
             loaded.tail_call_returns = returns
+            if self.prepared.counted is not None:
+                loaded.count(self.prepared.counted)
             undo.pop_all()
         self.attach_to = {}  # who clones says of what
         if self.btf is not None:
             self.btf.close()
         return loaded
+
+    def _prepare(
+        self, pin_root: str | os.PathLike[str], given: Mapping[str, Map], options: PassOptions
+    ) -> None:
+        self._check_types()
+        resolvers = [self.imports] if self.imports is not None else ()
+        self.prepared = prepare(
+            self.source,
+            self.target,
+            resolvers,
+            given_maps=given,
+            pinned=partial(pinned_keys, pin_root=pin_root),
+            cpus=possible_cpus() if options.get("cover") else 1,
+            **options,
+        )
+        self.obj = self.prepared.object
+
+    def _create(
+        self, undo: ExitStack, pin_root: str | os.PathLike[str], given: Mapping[str, Map]
+    ) -> None:
+        """Make what programs need: types and maps."""
+        self._load_btf(undo)
+        self.maps = MapLoader(self.prepared, self.btf, pin_root, undo, self.target, self.token_fd)
+        self.maps.ifindex = 0 if attach_target.only_bound(self.obj) else self.ifindex
+        self.maps.create(given, self.imports)
+
+    def images(
+        self, pin_root: str | os.PathLike[str], options: PassOptions
+    ) -> Iterator[tuple[ProgramLayout, ProgramImage]]:
+        """Each program as BPF_PROG_LOAD would take it; what was made for them is undone then."""
+        self._prepare(pin_root, {}, options)
+        with ExitStack() as undo:
+            self._create(undo, pin_root, {})
+            wanted = programs_to_load(self.obj, self.maps.struct_ops.values())
+            for program in self.obj.programs.values():
+                if program.name in wanted:
+                    layout = self.prepared.layout(program.name)
+                    with ExitStack() as descriptors:
+                        yield layout, self._image(program, layout, descriptors)
 
     def clone(self, program: model.Program, other: KernelProgram | None) -> KernelProgram:
         """A program once more, with the maps of the load that was; `other` as in `attach_to`."""
@@ -296,35 +334,41 @@ class _Loader:
                 with suppress(KernelError):  # before 5.10
                     syscall.prog_bind_map(program.fileno(), loaded.fd.fileno())
 
+    def _image(
+        self, program: model.Program, layout: ProgramLayout, descriptors: ExitStack
+    ) -> ProgramImage:
+        """The program as BPF_PROG_LOAD takes it, as long as `descriptors` are open."""
+        numbers = self._numbers(layout, descriptors)
+        attach_btf_id, attach_fd = self._attach_target(program, descriptors)
+        expected_attach_type: int | None = program.expected_attach_type
+        if program.type is ProgramType.STRUCT_OPS:
+            expected_attach_type = self._callback_of(program)[1].member
+        elif attach_target.traces_static_probes(program):
+            expected_attach_type = attach_target.static_probe_attach_type()
+        code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
+        typed = self.with_functions and bool(layout.function_info)
+        return ProgramImage(
+            program.type,
+            code,
+            license=self.obj.license,
+            name=program.name,
+            expected_attach_type=expected_attach_type,
+            flags=program.flags,
+            token_fd=self.token_fd,
+            ifindex=self.ifindex,
+            kernel_version=self._kernel_version(program),
+            attach_btf_id=attach_btf_id,
+            attach_fd=attach_fd,
+            btf_fd=self.btf.fileno() if self.btf is not None and typed else 0,
+            func_info=self._function_info(layout) if typed else b"",
+            line_info=layout.line_info if typed else b"",
+            fd_array=fd_array,
+            source_lines=lambda: self._source_lines(layout),
+        )
+
     def _load_program(self, program: model.Program, layout: ProgramLayout) -> KernelProgram:
         with ExitStack() as descriptors:
-            numbers = self._numbers(layout, descriptors)
-            attach_btf_id, attach_fd = self._attach_target(program, descriptors)
-            expected_attach_type: int | None = program.expected_attach_type
-            if program.type is ProgramType.STRUCT_OPS:
-                expected_attach_type = self._callback_of(program)[1].member
-            elif attach_target.traces_static_probes(program):
-                expected_attach_type = attach_target.static_probe_attach_type()
-            code, fd_array = image.resolve(layout, numbers, self.obj.byteorder)
-            typed = self.with_functions and bool(layout.function_info)
-            made = ProgramImage(
-                program.type,
-                code,
-                license=self.obj.license,
-                name=program.name,
-                expected_attach_type=expected_attach_type,
-                flags=program.flags,
-                token_fd=self.token_fd,
-                ifindex=self.ifindex,
-                kernel_version=self._kernel_version(program),
-                attach_btf_id=attach_btf_id,
-                attach_fd=attach_fd,
-                btf_fd=self.btf.fileno() if self.btf is not None and typed else 0,
-                func_info=self._function_info(layout) if typed else b"",
-                line_info=layout.line_info if typed else b"",
-                fd_array=fd_array,
-                source_lines=lambda: self._source_lines(layout),
-            )
+            made = self._image(program, layout, descriptors)
             try:
                 loaded = KernelProgram.from_image(
                     made, definition=program, log_level=self.log_level
@@ -332,7 +376,12 @@ class _Loader:
             except VerifierError as error:
                 from osmia.kernel.load.poison import explained
 
-                raise explained(error, layout.unresolved) from None
+                error = explained(error, layout.unresolved)
+                if self.prepared.counted is not None:
+                    from osmia.kernel.load.counters import refused
+
+                    error = refused(error, self.prepared.counted)
+                raise error from None
             function = self.obj.functions[program.function]
             if self.obj.btf is not None and function.btf_id:
                 loaded.declared = self.obj.btf, function.btf_id

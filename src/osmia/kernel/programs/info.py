@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from pathlib import Path
 
 from osmia.errors import BpfPermissionError
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import ProgInfo
 from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import ProgramType
+from osmia.paths import text_of
 
 
 class ProgramInfo(NamedTuple):
@@ -49,7 +49,8 @@ class ProgramInfo(NamedTuple):
 
 def known_program_type(number: int) -> ProgramType | int:
     """The enumeration's member, or the number itself from a newer kernel."""
-    return ProgramType(number) if number in ProgramType._value2member_map_ else number
+    found: ProgramType | int = ProgramType._value2member_map_.get(number, number)  # type: ignore[assignment]
+    return found
 
 
 def program_info(fd: int) -> ProgramInfo:
@@ -101,11 +102,11 @@ def locked_memory(fd: int) -> int:
     """Bytes of kernel memory that the program's instructions take (since 4.10); 0 where the
     kernel does not say."""
     try:
-        with Path(f"/proc/self/fdinfo/{fd}").open(encoding="ascii") as lines:
-            told = next((line for line in lines if line.startswith("memlock:")), "memlock: 0")
+        lines = text_of(f"/proc/self/fdinfo/{fd}").splitlines()
     except OSError:
         return 0
-    return int(told.partition(":")[2])
+    told = (line for line in lines if line.startswith("memlock:"))
+    return int(next(told, "memlock: 0").partition(":")[2])
 
 
 def native_lengths(fd: int) -> tuple[int, ...]:

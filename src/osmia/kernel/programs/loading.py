@@ -6,6 +6,7 @@ import ctypes
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError, OsmiaError
 from osmia.kernel.sys import privileges, syscall
@@ -13,6 +14,9 @@ from osmia.kernel.sys.fd import FileDescriptor
 from osmia.named_tuples import NamedTuple
 from osmia.object.model import SourceLine
 from osmia.object.uapi import AttachType, ProgramType
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 #: bytes of log to start with, and the kernel's limit (UINT_MAX >> 2).
 _FIRST_LOG_SIZE = 64 << 10
@@ -103,8 +107,42 @@ def _load_with_log(image: ProgramImage, log_level: int) -> tuple[int, str]:
         size = min(max(needed, size + 1) if needed else size * _LOG_GROWTH, _LARGEST_LOG_SIZE)
 
 
+def verdict(image: ProgramImage, log_level: int) -> tuple[int, mmap]:
+    """What the verifier says of a program, which is not kept: 0 or the errno of the refusal, and
+    the log, which fills the front of the mapping up to a NUL.
+
+    The kernel writes into a mapping of as much memory as a log may have, of which pages come into
+    being as they are written, so that the program is verified once however long the log becomes.
+    Where memory is short, the log is cut: since 6.4 to its end, before to its beginning.
+
+    Raises what `load` raises for a program that is refused without a log.
+    """
+    from osmia.kernel.programs.log_memory import log_memory
+
+    log = log_memory()
+    result, _ = _attempt(image, log_level, memoryview(log))
+    if result == -errno.EINVAL and not log[0]:  # kernels before 5.2 take 16 MiB at most
+        log = log_memory(_LARGEST_LOG_SIZE >> 6)
+        result, _ = _attempt(image, log_level, memoryview(log))
+    if result == -errno.ENOSPC:
+        result, _ = _attempt(image)
+    if result >= 0:
+        FileDescriptor(result, f"program {image.name!r}").close()
+        return 0, log
+    if not log[0]:
+        raise _refusal(image, -result)
+    if (
+        _NOTHING_VERIFIED.encode() in log[:_FIRST_LOG_SIZE]
+        and (unsupported := _unsupported(image)) is not None
+    ):
+        raise unsupported
+    return -result, log
+
+
 def _attempt(
-    image: ProgramImage, log_level: int = 0, log: ctypes.Array[ctypes.c_char] | None = None
+    image: ProgramImage,
+    log_level: int = 0,
+    log: ctypes.Array[ctypes.c_char] | memoryview | None = None,
 ) -> tuple[int, int]:
     """(descriptor or negative errno, bytes that the whole log needs if the kernel tells)."""
     descriptors = None

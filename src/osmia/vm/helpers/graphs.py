@@ -7,8 +7,8 @@ is a list in order: what programs can ask of it is the same, and adding takes lo
 from __future__ import annotations
 
 from osmia.vm.errors import ProgramFault
-from osmia.vm.helpers.loops import back, may_call_back, pay
-from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
+from osmia.vm.helpers.loops import may_call_back, pay
+from osmia.vm.helpers.table import Argument, Calls, Invocation, calling_helper, native_helper
 from osmia.vm.maps.constants import E_INVAL, M32
 from osmia.vm.native import call_function, interrupted, load64, native, reachable, store64
 
@@ -171,21 +171,21 @@ native_helper("rbtree_first", Argument.ANY, function="helper_list_front")
 native_helper("rbtree_remove", Argument.ANY, Argument.ANY)
 
 
-@helper(
+@calling_helper(
     "rbtree_add_impl",
     *(Argument.ANY, Argument.ANY, Argument.CALLBACK, Argument.ANY, Argument.ANY),
     native="helper_rbtree_add_impl",
 )
 def rbtree_add_impl(
     call: Invocation, root: int, node: int, less: int, meta: int, offset: int
-) -> int:
+) -> Calls:
     """bpf_rbtree_add of an interpreted program."""
     memory = call.vm.memory
     top, new = call.vm.reachable(root, HEAD_SIZE), call.vm.reachable(node, NODE_SIZE)
     if memory.load64(new + OWNER):
         return E_INVAL
     after, current, seen = 0, memory.load64(top), 0
-    while current and not back(call, less, new, current) & M32:
+    while current and not (yield less, new, current) & M32:
         after, current = current, memory.load64(call.vm.reachable(current, NODE_SIZE))
         seen += 1
         if seen > memory.size // NODE_SIZE:

@@ -6,8 +6,8 @@ from osmia.object.uapi import MapType, ProgramType
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers.table import LWT, TC, Argument, Invocation, helper
 from osmia.vm.maps.constants import E_2BIG, E_AGAIN, M32
+from osmia.vm.maps.handles import handle_of
 from osmia.vm.maps.numbers import Groups
-from osmia.vm.maps.special import handle_of
 
 ROOT = 1
 _OF_GROUP = frozenset({ProgramType.CGROUP_SKB})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osmia.object.uapi import MapType
-from osmia.vm.errors import Interrupt, ProgramFault, describe_call
+from osmia.vm.errors import Interrupt, ProgramFault
 from osmia.vm.helpers.map_access import current_cpu, the_map
-from osmia.vm.helpers.table import Argument, Invocation, helper
+from osmia.vm.helpers.table import Argument, Calls, Invocation, calling_helper
 from osmia.vm.layout import (
     FRAME_STRIDE,
     MAP_KEY_SIZE,
@@ -94,8 +94,10 @@ def helper_loop(frame: int, count: int, callback: int, data: int, flags: int) ->
     return done
 
 
-@helper("loop", Argument.ANY, Argument.CALLBACK, Argument.ANY, Argument.ANY, native="helper_loop")
-def loop(call: Invocation, count: int, callback: int, data: int, flags: int) -> int:
+@calling_helper(
+    "loop", Argument.ANY, Argument.CALLBACK, Argument.ANY, Argument.ANY, native="helper_loop"
+)
+def loop(call: Invocation, count: int, callback: int, data: int, flags: int) -> Calls:
     """bpf_loop of an interpreted program."""
     count &= M32
     if flags:
@@ -103,18 +105,9 @@ def loop(call: Invocation, count: int, callback: int, data: int, flags: int) -> 
     if count > MAX_LOOPS:
         return E_2BIG
     for done in range(count):
-        if back(call, callback, done, data):
+        if (yield callback, done, data):
             return done + 1
     return count
-
-
-def back(call: Invocation, callback: int, *arguments: int) -> int:
-    """Call a function of the interpreted program."""
-    assert call.interpreter is not None
-    slot = call.interpreter.frame.code.function_of(callback)
-    if slot is None:
-        raise ProgramFault(describe_call(callback))
-    return call.interpreter.call_function(slot, *arguments)
 
 
 @native
@@ -241,7 +234,7 @@ class _Key:
         return None if address + size <= self.end else "an access that runs over a map's key"
 
 
-@helper(
+@calling_helper(
     "for_each_map_elem",
     Argument.MAP,
     Argument.CALLBACK,
@@ -249,7 +242,7 @@ class _Key:
     Argument.ANY,
     native="helper_for_each_map_elem",
 )
-def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, flags: int) -> int:
+def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, flags: int) -> Calls:
     """bpf_for_each_map_elem of an interpreted program."""
     target = call.vm.map_of(handle)
     if target is None or call.interpreter is None:
@@ -266,13 +259,13 @@ def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, f
     for name, where in target.entries():
         call.vm.memory.write(key, name)
         done += 1
-        if back(call, callback, handle, key, where + offset, data):
+        if (yield callback, handle, key, where + offset, data):
             break
     stack.frames.pop()
     return done
 
 
-@helper(
+@calling_helper(
     "user_ringbuf_drain",
     Argument.MAP,
     Argument.CALLBACK,
@@ -280,7 +273,9 @@ def for_each_map_elem(call: Invocation, handle: int, callback: int, data: int, f
     Argument.ANY,
     native="helper_user_ringbuf_drain",
 )
-def user_ringbuf_drain(call: Invocation, handle: int, callback: int, data: int, flags: int) -> int:
+def user_ringbuf_drain(
+    call: Invocation, handle: int, callback: int, data: int, flags: int
+) -> Calls:
     """bpf_user_ringbuf_drain of an interpreted program."""
     target = call.vm.map_of(handle)
     if target is None or target.type is not MapType.USER_RINGBUF or call.interpreter is None:
@@ -291,14 +286,14 @@ def user_ringbuf_drain(call: Invocation, handle: int, callback: int, data: int, 
     if call.vm.natives.call("exchange32", header + MAP_LOCK, 0, 1):
         return E_BUSY
     try:
-        return _drain(call, call.interpreter, header, callback, data)
+        return (yield from _drain(call, call.interpreter, header, callback, data))
     finally:
         call.vm.memory.store32(header + MAP_LOCK, 0)
 
 
 def _drain(
     call: Invocation, interpreter: HelperCaller, header: int, callback: int, data: int
-) -> int:
+) -> Calls:
     interpreter.execution.check_entry(call.frame)
     natives, stack = call.vm.natives, interpreter.access.stack
     dynptr = call.frame - KEY_DISTANCE
@@ -311,7 +306,7 @@ def _drain(
         if size >= FAILURES:
             taken = taken if size == E_NODATA else size
             break
-        stop = back(call, callback, dynptr, data)
+        stop = yield callback, dynptr, data
         natives.call("user_ring_take", header, size)
         taken += 1
         if stop:

@@ -8,7 +8,6 @@ there: every bound is masked to the region before it is used, and what moves byt
 from __future__ import annotations
 
 from osmia.object.uapi import ProgramType
-from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.helpers.table import LWT, SENDERS, TC, Argument, native_helper
 from osmia.vm.layout import (
     STATE_CONTEXT,
@@ -33,6 +32,7 @@ from osmia.vm.native import (
     store32,
     zero,
 )
+from osmia.vm.skb_contexts import SKB_FIELDS
 
 SKB_LEN = SKB_FIELDS["len"].offset
 SKB_PKT_TYPE = SKB_FIELDS["pkt_type"].offset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from osmia.object.uapi import ProgramType
-from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.helpers.skb import (
     IP_HEADER,
     IPV6_HEADER,
@@ -20,6 +19,7 @@ from osmia.vm.helpers.table import LWT, SENDERS, TC, Argument, native_helper
 from osmia.vm.layout import STATE_NETWORK
 from osmia.vm.maps.constants import E_INVAL, E_OPNOTSUPP, M32
 from osmia.vm.native import load8, load16, load32, native, store8, store16, store32, store64
+from osmia.vm.skb_contexts import SKB_FIELDS
 
 SKB_TSTAMP = SKB_FIELDS["tstamp"].offset
 SKB_TSTAMP_TYPE = SKB_FIELDS["tstamp_type"].offset

@@ -7,7 +7,6 @@ kernel takes a new buffer.
 
 from __future__ import annotations
 
-from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.helpers.skb import (
     IP_HEADER,
     IPV6_HEADER,
@@ -46,6 +45,7 @@ from osmia.vm.native import (
     store64,
     zero,
 )
+from osmia.vm.skb_contexts import SKB_FIELDS
 
 SKB_GSO_SEGS = SKB_FIELDS["gso_segs"].offset
 SKB_GSO_SIZE = SKB_FIELDS["gso_size"].offset

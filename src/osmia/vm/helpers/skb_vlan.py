@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from osmia.vm.contexts import SKB_FIELDS
 from osmia.vm.helpers.skb import (
     ETHERNET,
     PROTOCOL_VLAN,
@@ -31,6 +30,7 @@ from osmia.vm.native import (
     store32,
     store64,
 )
+from osmia.vm.skb_contexts import SKB_FIELDS
 
 SKB_VLAN_PRESENT = SKB_FIELDS["vlan_present"].offset
 SKB_VLAN_TCI = SKB_FIELDS["vlan_tci"].offset

@@ -15,7 +15,7 @@ from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.layout import STATE_SCRATCH
 from osmia.vm.maps.body import MapBody
 from osmia.vm.maps.constants import E_INVAL, E_NOENT, M32, M64
-from osmia.vm.maps.special import handle_of
+from osmia.vm.maps.handles import handle_of
 
 COOKIE = 1
 _OPS = frozenset({ProgramType.SOCK_OPS})

@@ -9,7 +9,7 @@ from osmia.vm import layout
 from osmia.vm.errors import ProgramFault
 from osmia.vm.helpers.table import Argument, Invocation, helper
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, FAILURES, M64
-from osmia.vm.maps.special import handle_of
+from osmia.vm.maps.handles import handle_of
 from osmia.vm.maps.stacks import StackTraces
 
 SKIPPED = 0xFF

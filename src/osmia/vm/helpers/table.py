@@ -7,21 +7,29 @@ program that is loaded calls one of them.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osmia.object.uapi import ProgramType
+from osmia.protocols import Protocol
 from osmia.records import dataclass
 from osmia.vm import layout
+from osmia.vm.errors import ProgramFault, describe_call
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
     from osmia.vm.access import Access
     from osmia.vm.code import Code
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.execution import Execution
     from osmia.vm.programs import VmProgram
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class HelperFrame(Protocol):
@@ -184,6 +192,9 @@ GROUPS = frozenset(t for t in ProgramType if t.name.startswith("CGROUP_"))
 """Program types that have helpers in common."""
 
 PythonHelper = Callable[..., int]
+Calls = Generator[tuple[int, ...], int, int]
+"""What a helper calls back, one after the other: a function's handle and its arguments; it is sent
+what each returned, and returns the helper's own value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +202,16 @@ class Helper:
     """One helper. `native` names the native function: it takes the frame, then as many
     arguments as `arguments` has. `python` takes an Invocation instead of the frame; where
     both are there, `python` is for interpreted programs only. `types` are the program types
-    that may call it; none: all. Raw programs may call everything. With `tells_program` compiled
-    code says which program calls."""
+    that may call it; none: all. Raw programs may call everything. `calls` is there for helpers
+    that call back: what `python` does, for who makes the calls itself. With `tells_program`
+    compiled code says which program calls."""
 
     name: str
     arguments: tuple[Argument, ...]
     native: str = ""
     python: PythonHelper | None = None
     types: frozenset[ProgramType] = frozenset()
+    calls: Callable[..., Calls] | None = None
     tells_program: bool = False
 
 
@@ -259,7 +272,6 @@ _MODULES = {
     "dynptr_slice_rdwr dynptr_size dynptr_adjust dynptr_is_null dynptr_is_rdonly",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def helper(
@@ -273,10 +285,41 @@ def helper(
     `native` one where it is named."""
 
     def register(function: _Function) -> _Function:
-        _TABLE[name] = Helper(name, arguments, native, function, types, tells_program)
+        _TABLE[name] = Helper(name, arguments, native, function, types, tells_program=tells_program)
         return function
 
     return register
+
+
+def calling_helper(
+    name: str, *arguments: Argument, native: str
+) -> Callable[[Callable[..., Calls]], Callable[..., Calls]]:
+    """Register the generator that follows as a helper that calls functions of the program."""
+
+    def register(function: Callable[..., Calls]) -> Callable[..., Calls]:
+        def python(call: Invocation, *values: int) -> int:
+            return _made(call, function(call, *values))
+
+        _TABLE[name] = Helper(name, arguments, native, python, calls=function)
+        return function
+
+    return register
+
+
+def _made(call: Invocation, calls: Calls) -> int:
+    """What a helper gives whose calls are made as it asks for them."""
+    caller = call.interpreter
+    assert caller is not None
+    try:
+        callback, *arguments = next(calls)
+        while True:
+            slot = caller.frame.code.function_of(callback)
+            if slot is None:
+                raise ProgramFault(describe_call(callback))
+            callback, *arguments = calls.send(caller.call_function(slot, *arguments))
+    except StopIteration as end:
+        value: int = end.value
+        return value
 
 
 def native_helper(

@@ -11,7 +11,7 @@ from osmia.vm.layout import (
     MAP_VALUES,
 )
 from osmia.vm.maps.constants import E_2BIG, E_EXIST, E_INVAL, EXIST, LOCK, NOEXIST
-from osmia.vm.maps.special_fields import copy_value, copy_value_locked
+from osmia.vm.maps.values import copy_value, copy_value_locked
 from osmia.vm.native import field32, field64, load32, load64, native, store64
 
 _FLAGS = EXIST | LOCK | NOEXIST

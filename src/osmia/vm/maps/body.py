@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from _weakref import ref
+from _weakrefset import WeakSet  # all of `weakref` is dear
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, ref
 
 from osmia.locks import Order, at_fork, held_here, make_lock
 from osmia.object.uapi import MapFlag, MapType
@@ -14,7 +14,12 @@ from osmia.vm.maps import hash as hash_map
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.events import EventQueue
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.vm.engine import Vm
 
 #: Keys are indices of values that are always there.
@@ -120,6 +125,11 @@ class MapBody:
         """In a child no operation of another thread goes on."""
         if child and not held_here(self.lock):
             self.busy = False
+
+    @property
+    def memory_blocks(self) -> tuple[int, ...]:
+        """The addresses of the blocks that it has of the vm's memory."""
+        return self._built.region_blocks + self._built.control_blocks
 
     @property
     def handle(self) -> int:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Final
 
 ANY: Final = 0
 NOEXIST: Final = 1

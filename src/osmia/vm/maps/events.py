@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+from _weakrefset import WeakSet  # all of `weakref` is dear
 from collections import deque
-from typing import TYPE_CHECKING
-from weakref import WeakSet
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.maps.perf_events import PerfEvents

@@ -47,7 +47,7 @@ from osmia.vm.maps.constants import (
     M64,
     NOEXIST,
 )
-from osmia.vm.maps.special_fields import copy_value, copy_value_locked
+from osmia.vm.maps.values import copy_value, copy_value_locked
 from osmia.vm.native import (
     acquire32,
     copy,

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from typing import Any
 
 from osmia.engine.maps.errors import Operation, element_error
 from osmia.engine.raw_map import Packed, RawMap
 from osmia.errors import CodecError, KernelError
 from osmia.object.uapi import AttachType, ElementFlag, MapType, ProgramType
 from osmia.vm.maps.raw import VmMap
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class SparseMap(VmMap):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import weakref
 from array import array
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
 
 from osmia.engine.maps.errors import Operation, element_error
 from osmia.engine.maps.info import MapInfo
@@ -16,7 +13,14 @@ from osmia.errors import BpfPermissionError, ClosedError, KernelError
 from osmia.object.uapi import ElementFlag, MapFlag, MapType
 from osmia.vm.maps.body import SPARSE, Arguments, MapBody
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Self
+
+    from osmia.engine.maps import Map
+    from osmia.values import Codec
     from osmia.vm.engine import Vm
 
 CHUNK_ENTRIES = 16384
@@ -43,12 +47,31 @@ class VmMap(RawMap):
         self.max_entries, self.cpus = body.max_entries, body.cpus
         self.entry_value_size = body.step if body.cpus else body.value_size
         self._closed = False
+        self._face: Map | None = None
         self._lock = body.lock
         self._memory, self._natives = body.vm.memory, body.vm.natives
         self._value = body.arguments + -(-body.key_size // 8) * 8
         self._access = access
         self._readable = MapFlag.WRONLY not in access
         self._unwritable = MapFlag.RDONLY in access
+
+    def typed(self, key_codec: Codec | None = None, value_codec: Codec | None = None) -> Map:
+        """A typed map over this handle; CodecError for a codec of another size."""
+        from osmia.engine.maps import Map
+
+        return Map.class_for(self.type)(self, key_codec, value_codec)
+
+    @property
+    def face(self) -> Map:
+        """The typed map over this handle, the same each time; made when it is first asked for."""
+        with self.vm.lock:
+            if self._face is None:
+                self._face = self.typed()
+            return self._face
+
+    @face.setter
+    def face(self, made: Map) -> None:
+        self._face = made
 
     @property
     def closed(self) -> bool:
@@ -340,8 +363,11 @@ class VmMap(RawMap):
             values = self._memory.slice(self.body.values_address, size)
             if not writable:
                 return values.toreadonly()
+            import ctypes
+            from weakref import ref
+
             owner = (ctypes.c_char * size).from_buffer(values)  # lives as long as any view
-            self.body.views.append(weakref.ref(owner))
+            self.body.views.append(ref(owner))
             return memoryview(owner).cast("B")
 
     def hint(self, operation: Operation, error: int) -> str:

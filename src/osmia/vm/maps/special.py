@@ -5,30 +5,23 @@ from __future__ import annotations
 import errno
 from array import array
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
-from osmia.engine.maps import Map
-from osmia.engine.reuse import differences
 from osmia.errors import CodecError, KernelError, NotSupportedError
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm.maps import ring
-from osmia.vm.maps.body import OUTER, SPARSE, MapBody
+from osmia.vm.maps.body import OUTER, MapBody
 from osmia.vm.maps.build import Definition
 from osmia.vm.maps.events import EventQueue
-from osmia.vm.maps.fields import FieldMap
-from osmia.vm.maps.numbers import (
-    DeviceHash,
-    Groups,
-    PacketSockets,
-    SocketArray,
-    SocketHash,
-    SparseMap,
-)
+from osmia.vm.maps.numbers import SparseMap
 from osmia.vm.maps.raw import VmMap
-from osmia.vm.maps.stacks import StackTraces
-from osmia.vm.maps.trie import Trie
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from osmia.engine.maps import Map
     from osmia.events import EventCodec, EventSource, UserRingBuffer
     from osmia.events.user_ring_buffer import RecordCodec
 
@@ -37,6 +30,8 @@ class _Outer(VmMap):
     """Maps in maps: values are numbers of maps of the same vm."""
 
     def reference(self, value: Any) -> bytes:
+        from osmia.engine.maps import Map
+
         raw = value.raw if isinstance(value, Map) else None
         if not isinstance(raw, VmMap) or raw.vm is not self.vm:
             raise CodecError(f"a map of this vm is needed, not {value!r:.80}")
@@ -84,6 +79,8 @@ def set_template(outer: MapBody, template: Definition) -> None:
 
 def _unlike(template: Definition, given: Definition) -> tuple[str, ...]:
     """In what an inner map differs from its template, as far as the kernel minds."""
+    from osmia.engine.reuse import differences
+
     counted = template.type is MapType.ARRAY and not template.flags & MapFlag.INNER_MAP
     ignored = ("map_extra",) if counted else ("map_extra", "max entries")
     found = differences(template, given, ignored, whose=("the template", "the map"))
@@ -227,29 +224,3 @@ class PerfEventQueue(VmMap):
             return error
         there = int.from_bytes(key, "little") < self.max_entries
         return errno.ENOENT if there else errno.E2BIG  # as there are none
-
-
-ANY_ACCESS = MapFlag(0)
-HANDLES: dict[MapType, type[VmMap]] = {
-    **dict.fromkeys(SPARSE, SparseMap),
-    MapType.ARRAY_OF_MAPS: OuterArray,
-    MapType.CGROUP_ARRAY: Groups,
-    MapType.SOCKMAP: SocketArray,
-    MapType.REUSEPORT_SOCKARRAY: SocketArray,
-    MapType.SOCKHASH: SocketHash,
-    MapType.DEVMAP_HASH: DeviceHash,
-    MapType.XSKMAP: PacketSockets,
-    MapType.STACK_TRACE: StackTraces,
-    MapType.HASH_OF_MAPS: OuterHash,
-    MapType.LPM_TRIE: Trie,
-    MapType.PROG_ARRAY: ProgramSlots,
-    MapType.RINGBUF: Ring,
-    MapType.USER_RINGBUF: Ring,
-    MapType.PERF_EVENT_ARRAY: PerfEventQueue,
-}
-
-
-def handle_of(body: MapBody, access: MapFlag = ANY_ACCESS) -> VmMap:
-    """A new handle on a map."""
-    plain = FieldMap if body.definition.special else VmMap
-    return HANDLES.get(body.type, plain)(body, access)

@@ -1,0 +1,101 @@
+"""`osmia sign`: signatures of objects, by the user's key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from osmia.cli.options import Verb, pass_output
+from osmia.cli.output import Output, printable
+
+
+@click.command("sign", cls=Verb, json=True)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    metavar="PEM",
+    help="The private key (Ed25519) that signs.",
+)
+@click.option(
+    "--check",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PEM",
+    help="Sign nothing: check that this public key's owner signed FILES.",
+)
+@click.option("--new-key", is_flag=True, help="Make KEY first, and KEY.pub for those who check.")
+@pass_output
+def sign_command(
+    output: Output, files: tuple[Path, ...], key: Path | None, check: Path | None, new_key: bool
+) -> int:
+    """Sign FILES (objects); the signature is kept beside each, in FILE.sig.
+
+    What is signed is what the object says (its digest), which `load(require_signature=KEY.pub)`
+    and `--check` compare: a change of code, data, types or maps makes the signature void. Other
+    keys' signatures of the same object stay. `osmia image build` takes them along.
+    """
+    if (key is None) == (check is None):
+        raise click.UsageError("either --key signs, or --check checks")
+    if new_key and key is None:
+        raise click.UsageError("--new-key makes the file that --key names")
+    if not files and not new_key:
+        raise click.UsageError("no FILES")
+    if new_key and key is not None:
+        _make(output, key)
+    if check is not None:
+        return _check(output, files, check)
+    assert key is not None
+    _sign(output, files, key)
+    return 0
+
+
+def _make(output: Output, path: Path) -> None:
+    from osmia.object.signatures import new_key
+
+    public = Path(f"{path}.pub")
+    for each in (path, public):
+        if each.exists():
+            raise click.UsageError(f"{each} is there already")
+    private_pem, public_pem = new_key()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(private_pem)
+    public.write_bytes(public_pem)
+    if not output.json:
+        output.line(printable(f"{path}, {public}: a new key"))
+
+
+def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
+    from osmia.formats import open_object
+    from osmia.object.signatures import private_key, sign_file
+
+    private = private_key(key)
+    for path in files:
+        obj = open_object(path)
+        beside = sign_file(path, obj, private)
+        if output.json:
+            output.record({"file": str(path), "signatures": str(beside), "digest": obj.digest})
+        else:
+            output.line(printable(f"{path}: signed, in {beside}"))
+
+
+def _check(output: Output, files: tuple[Path, ...], check: Path) -> int:
+    from osmia.errors import NotSignedError
+    from osmia.formats import open_object
+    from osmia.object.signatures import public_key, verify
+
+    public = public_key(check)
+    failed = False
+    for path in files:
+        obj, reason = open_object(path), ""
+        try:
+            verify(obj, public)
+        except NotSignedError as error:
+            failed, reason = True, str(error)
+        if output.json:
+            output.record({"file": str(path), "signed": not reason, "reason": reason or None})
+        else:
+            output.line(printable(reason or f"{path}: signed by the key"))
+    return int(failed)

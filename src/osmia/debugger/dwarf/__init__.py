@@ -1,0 +1,1 @@
+"""What DWARF says of a compiled object: scopes and variables, C types, where values are."""

@@ -1,0 +1,424 @@
+"""`Session`: one run of a program of a vm, that goes and stands still as it is told."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from osmia.closing import ClosedByWith
+from osmia.debugger import finding, pointers
+from osmia.debugger.breakpoints import Breakpoint, Breakpoints
+from osmia.debugger.errors import DebuggerError
+from osmia.debugger.expressions import Expression, assign
+from osmia.debugger.frames import Frame, Registers, VariableReader
+from osmia.debugger.history import History
+from osmia.debugger.listing import ListedInstruction, ListedLine, Sources, disassembly
+from osmia.debugger.machine import Machine
+from osmia.debugger.movement import Movement
+from osmia.debugger.stops import Stop, StopReason
+from osmia.debugger.watchpoints import Watchpoint, Watchpoints
+from osmia.engine.results import as_packet
+from osmia.errors import ClosedError
+from osmia.vm import layout
+from osmia.vm.budgets import INTERPRETER_BUDGET, budget_of
+from osmia.vm.execution import Execution
+from osmia.vm.runs import input_on
+
+if TYPE_CHECKING:
+    from osmia.engine.results import RunResult
+    from osmia.vm.cpu import Lease
+    from osmia.vm.loaded import VmObject
+    from osmia.vm.programs import VmProgram
+
+Condition = Callable[["Session"], Any] | str
+
+
+class Session(ClosedByWith):
+    """A run of a program, standing still before its first instruction:
+
+        with program.session(packet) as session:
+            session.break_at(line=12, condition="limit > 3")
+            stop = session.continue_()
+            print(session.frames[0].locals, session.registers["r1"])
+            session.back()
+
+    What moves it gives a `Stop`. Meanwhile memory, maps, global variables and registers may be
+    read and changed, through the session or through the loaded object; going back undoes what the
+    run did, and what was changed is changed again where the run comes by. It has a CPU of the vm
+    until it is closed. `data`, `ctx`, `strict` and `budget` are those of `Program.run`.
+    """
+
+    def __init__(
+        self,
+        program: VmProgram,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+    ) -> None:
+        program.check_open()
+        program.check_testable()
+        self.program = program
+        self.vm = program.vm
+        self.loaded: VmObject | None = program.loaded() if program.loaded else None
+        self.breakpoints = Breakpoints()
+        self.watchpoints = Watchpoints()
+        self.sources = Sources()
+        self.given_data, self.given_ctx = as_packet(data), ctx
+        self._options = strict, budget_of(budget, INTERPRETER_BUDGET)
+        self._numbers = itertools.count(1)
+        self._closed = False
+        self._lease: Lease = self.vm.cpus.lease()
+        self._lease.token.acquire()
+        self._finalizer = weakref.finalize(self, _free, self._lease)
+        try:
+            self._cpu = self._lease.take()
+            self._lease.running, self._lease.suspended = _Stopper(self), True
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        vm, cpu = self.vm, self._cpu
+        self._given = given = input_on(
+            vm, cpu, self.program.type, self.program.expected_attach_type
+        )
+        given.place(self.given_data, self.given_ctx)
+        vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
+        strict, budget = self._options
+        self.machine = Machine(
+            Execution(vm, cpu, given, self.program.type), strict=strict, budget=budget
+        )
+        self.machine.start(self.program.number, self.program.code, *given.arguments)
+        self.history = History(self.machine)
+        self.pointers = pointers.Pointers(self.machine, given, self._named)
+        self._movement = Movement(self)
+        self.stop = Stop(StopReason.BEGIN, 0)
+        """Why it stands still now."""
+        self.history.rest()
+
+    def restart(self, data: bytes | bytearray | memoryview | None = None, ctx: Any = None) -> Stop:
+        """Begin again, with maps and global variables as they were in the beginning; with other
+        data or another context, where given. Breakpoints stay."""
+        self.check_still()
+        if data is not None:
+            self.given_data, self.given_ctx = as_packet(data), ctx
+        self.history.edits.clear()
+        self.history.go(0, anew=True)
+        self._begin()
+        return self.stop
+
+    # Breakpoints and watchpoints.
+
+    def break_at(
+        self,
+        line: int | None = None,
+        *,
+        file: str | None = None,
+        function: str | None = None,
+        instruction: int | None = None,
+        helper: str | None = None,
+        map: str | None = None,  # noqa: A002 - the field's word
+        key: Any = None,
+        condition: Condition | None = None,
+        ignore: int = 0,
+        temporary: bool = False,
+    ) -> Breakpoint:
+        """Stop at a line (the next that has code) of a file (that where the run is), at a
+        function's or program's first instruction, at an instruction of this program by its slot,
+        at calls of a helper, or at accesses to a map, or to one entry of it.
+
+        `condition` is an expression, or is called with the session; the first `ignore` times it
+        is true the run goes on. DebuggerError: there is no such place.
+        """
+        self._check_open()
+        place = finding.place(
+            self, line, file, function=function, slot=instruction, helper=helper, map=map, key=key
+        )
+        made = Breakpoint(
+            self.breakpoints,
+            next(self._numbers),
+            place,
+            condition=None if condition is None else self._condition(condition),
+            condition_text=condition if isinstance(condition, str) else repr(condition or ""),
+            ignore=ignore,
+            temporary=temporary,
+        )
+        return self.breakpoints.add(made)
+
+    def _condition(self, condition: Condition) -> Callable[[], bool]:
+        if isinstance(condition, str):
+            expression = Expression(condition)
+            return lambda: bool(expression.value(self, self._innermost()))
+        called = condition
+        return lambda: bool(called(self))
+
+    def watch(self, what: str | tuple[str, Any] | int, size: int = 8) -> Watchpoint:
+        """Stop after the instruction that changes a value: an expression's ("limit", "r3",
+        "flows[1]"), a map's entry (its map's name and its key), or `size` bytes at an address.
+        DebuggerError for what is none of these."""
+        self._check_open()
+        text, read, anything = finding.watched(self, what, size)
+        made = Watchpoint(
+            self.watchpoints, next(self._numbers), text, read, any_instruction=anything
+        )
+        return self.watchpoints.add(made)
+
+    # Moving.
+
+    def step(self, count: int = 1, *, instruction: bool = False) -> Stop:
+        """To the next line, into functions that are called; or by instructions."""
+        return self._movement.steps(count, over=False, instruction=instruction)
+
+    def next(self, count: int = 1, *, instruction: bool = False) -> Stop:
+        """To the next line of this function or, where it returns, of its caller."""
+        return self._movement.steps(count, over=True, instruction=instruction)
+
+    def finish(self, frame: int = 0) -> Stop:
+        """Until the function of a frame (0 is the innermost) returned: `Stop.returned`."""
+        return self._movement.finish(frame)
+
+    def until(self, line: int | None = None, *, file: str | None = None) -> Stop:
+        """Until a line of this function; without one, until a line behind this: past a loop."""
+        return self._movement.until(line, file)
+
+    def continue_(self) -> Stop:
+        """Until something stops it, or to the end."""
+        return self._movement.go_on()
+
+    def back(self, count: int = 1, *, instruction: bool = False) -> Stop:
+        """To where the line before this began, also in functions that were called."""
+        return self._movement.steps_back(count, over=False, instruction=instruction)
+
+    def reverse_next(self, count: int = 1, *, instruction: bool = False) -> Stop:
+        """To where the line before this of this function, or of its caller, began."""
+        return self._movement.steps_back(count, over=True, instruction=instruction)
+
+    def reverse_finish(self) -> Stop:
+        """To where this function was called."""
+        return self._movement.back_to_call()
+
+    def reverse_continue(self) -> Stop:
+        """Back to where something would stop it, or to the beginning. Nothing is counted."""
+        return self._movement.go_back()
+
+    def go(self, position: int) -> Stop:
+        """To a position of the past, or of what is known of the future: `position` counts
+        instructions. DebuggerError for what never was."""
+        return self._movement.to(position)
+
+    def interrupt(self) -> None:
+        """Stop a run that is moving, from another thread."""
+        self._movement.interrupted = True
+
+    # Looking.
+
+    @property
+    def position(self) -> int:
+        """How many instructions have run."""
+        return self.machine.position
+
+    @property
+    def result(self) -> RunResult | None:
+        """What the run gave; None before its end."""
+        if self.machine.frames or self.machine.result is None:
+            return None
+        return self._given.result(self.machine.result, 0)
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The active functions, the innermost first; none at the end. They are good until the run
+        moves."""
+        self._check_open()
+        machine = self.machine
+        return [
+            Frame(
+                self,
+                index,
+                machine.frames[-1 - index],
+                machine.entries[len(machine.frames) - 1 - index],
+            )
+            for index in range(len(machine.frames))
+        ]
+
+    def _innermost(self) -> Frame | None:
+        machine = self.machine
+        if not machine.frames:
+            return None
+        return Frame(self, 0, machine.frames[-1], machine.entries[len(machine.frames) - 1])
+
+    @property
+    def registers(self) -> Registers:
+        """Those of the innermost function. DebuggerError at the end."""
+        self._check_open()
+        if not self.machine.frames:
+            raise DebuggerError("the program has ended: there are no registers")
+        return Registers(self, self.machine.frames[-1])
+
+    @cached_property
+    def variables(self) -> VariableReader | None:
+        """What knows local variables; None where nothing does."""
+        return finding.variable_reader(self)
+
+    @cached_property
+    def _named(self) -> pointers.Named:
+        return pointers.Named(self.loaded)
+
+    @property
+    def maps(self) -> Mapping[str, Any]:
+        """The maps of the program's object, by name."""
+        if self.loaded is not None:
+            return self.loaded.maps
+        return {each.name: each for each in self.vm.maps.values() if each.name}
+
+    @property
+    def data(self) -> Any:
+        """The global variables of the program's object."""
+        return {} if self.loaded is None else self.loaded.data
+
+    def memory(self, address: int, size: int) -> bytes:
+        """Bytes of what the program can address. DebuggerError for what it cannot."""
+        self._check_open()
+        return self.vm.memory.read(self._reachable(address, size), size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Change bytes of what the program can address."""
+        self.check_still()
+        self.vm.memory.write(self._reachable(address, len(data)), data)
+        self.machine.access.stack.wrote(address, len(data))
+
+    def _reachable(self, address: int, size: int) -> int:
+        if size < 0 or not layout.FIRST_ADDRESS <= address <= self.vm.memory.size - size:
+            raise DebuggerError(f"{size} bytes at {address:#x} are not the program's to address")
+        return address
+
+    @property
+    def packet(self) -> bytes:
+        """The packet as it is now, from `data` to `data_end`; of a raw program its memory."""
+        start, end = pointers.packet_bounds(self.machine, self._given)
+        return self.vm.memory.read(start, end - start)
+
+    @packet.setter
+    def packet(self, data: bytes) -> None:
+        start, end = pointers.packet_bounds(self.machine, self._given)
+        if len(data) != end - start:
+            raise DebuggerError(f"{len(data)} bytes for a packet of {end - start}")
+        self.write(start, bytes(data))
+
+    @property
+    def ctx(self) -> Any:
+        """The context as it is now: its fields where its type is known, else bytes."""
+        given = self._given
+        size = given.layout.size or given.context_size
+        raw = self.memory(self._cpu.context, size)
+        return given.layout.decode(raw) if given.layout.size else raw
+
+    @ctx.setter
+    def ctx(self, value: Any) -> None:
+        layout_ = self._given.layout
+        self.write(
+            self._cpu.context, bytes(layout_.encode(dict(value))) if layout_.size else bytes(value)
+        )
+
+    def evaluate(self, expression: str, frame: int = 0) -> Any:
+        """The value of an expression (see `osmia.debugger.expressions`) in a frame."""
+        return Expression(expression).value(self, self._frame(frame))
+
+    def assign(self, target: str, value: Any, frame: int = 0) -> None:
+        """Change what an expression names."""
+        self.check_still()
+        assign(self, self._frame(frame), target, value)
+
+    def _frame(self, index: int) -> Frame | None:
+        frames = self.frames
+        if not frames:
+            return None
+        if not 0 <= index < len(frames):
+            raise DebuggerError(f"there is no frame {index}: there are {len(frames)}")
+        return frames[index]
+
+    def source(
+        self, frame: Frame | int = 0, around: int = 5, *, line: int | None = None
+    ) -> list[ListedLine]:
+        """The source lines around a frame's, or another line of its file: from the file, where it
+        is there, else those that have code. None where the object has no lines."""
+        held = self._frame(frame) if isinstance(frame, int) else frame
+        if held is None or not held.line:
+            return []
+        return self.sources.around(held.code, held.file, line or held.line, held.line, around)
+
+    def disassembly(self, frame: Frame | int = 0, around: int = 5) -> list[ListedInstruction]:
+        """The instructions around a frame's."""
+        held = self._frame(frame) if isinstance(frame, int) else frame
+        return [] if held is None else disassembly(held, around)
+
+    # The end.
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or its vm."""
+        return self._closed
+
+    def close(self) -> None:
+        """Give the run up where it is: what it did until now stays. Nothing happens the second
+        time."""
+        if self._closed:
+            return
+        self._closed = True
+        if hasattr(self, "machine") and not self.vm.closed:
+            self.machine.abandon_calls()
+        self._finalizer()
+        self.vm.cpus.freed()
+        if not self.vm.closed:
+            self.vm.lifetimes.sweep()
+
+    def check_still(self) -> None:
+        """Raise where the run is moving, or is closed."""
+        self._check_open()
+        if not self._lease.suspended:
+            raise DebuggerError("the run is moving")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the session is closed")
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """The run moves meanwhile."""
+        self.check_still()
+        self._lease.suspended = False
+        try:
+            yield
+        finally:
+            self._lease.suspended = True
+
+    def __repr__(self) -> str:
+        where = "closed" if self._closed else f"{self.stop.reason.value}, position {self.position}"
+        return f"<Session of program {self.program.name!r}: {where}>"
+
+
+class _Stopper:
+    """Ends a session whose vm is being closed; keeps it not."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = weakref.ref(session)
+
+    def stop(self) -> None:
+        """See `osmia.vm.cpu.Stoppable`."""
+        session = self._session()
+        if session is not None:
+            session.machine.stop()
+            if session._lease.suspended:
+                session.close()
+
+
+def _free(lease: Lease) -> None:
+    """Give a CPU back."""
+    if lease.token.locked():
+        lease.token.release()

@@ -1,0 +1,330 @@
+"""Registries: images pushed to and pulled from them, through `oras`.
+
+Authentication is docker's: `~/.docker/config.json` (or `$DOCKER_CONFIG`), its `auths` and
+credential helpers. Hosts on loopback are spoken to by HTTP, all others by HTTPS, unless said
+otherwise. What was pulled is kept (`osmia.cache`): an image named by its digest needs no network a
+second time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from inspect import unwrap
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from osmia import cache
+from osmia.errors import MissingPackageError
+from osmia.images import media_types
+from osmia.images.errors import ImageError, RegistryError
+from osmia.images.image import Image, checked
+from osmia.images.layouts import collect
+from osmia.images.references import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: In the cache: parts of images by digest, and the digests that names had when they were pulled.
+_BLOBS, _NAMES = "images/blobs", "images/names"
+#: How long a registry may be silent, in seconds.
+_TIMEOUT = 30.0
+_ACCEPTED = ", ".join((*media_types.MANIFESTS, *media_types.INDEXES))
+
+#: Called with the number of bytes that were moved, and what all have.
+Progress = Callable[[int, int], None]
+
+
+def push(
+    image: Image,
+    reference: Reference | str,
+    *,
+    plain_http: bool | None = None,
+    progress: Progress | None = None,
+) -> Reference:
+    """Put an image into a registry under the tag of `reference`; the reference with its digest.
+
+    Parts that are there are not sent again; the manifest comes last, so that a transfer that
+    broke off leaves no image. RegistryError, ImageError for a reference with another digest.
+    """
+    where = _parsed(reference)
+    if where.digest and where.digest != image.digest:
+        raise ImageError(f"{where} names another image than {image.digest}")
+    registry = _Registry(where, plain_http)
+    manifests = {image.digest, *(digest for digest, _ in image._manifests.values())}
+    parts = [each for each in image.blobs_needed() if each not in manifests]
+    whole = sum(len(image.blob(each)) for each in parts)
+    moved = 0
+    for digest in parts:
+        content = image.blob(digest)
+        if not registry.has_blob(digest):
+            registry.put_blob(digest, content)
+        moved += len(content)
+        if progress is not None:
+            progress(moved, whole)
+    for digest in manifests - {image.digest}:
+        registry.put_manifest(digest, image.blob(digest), media_types.MANIFEST)
+    tag = where.tag or image.digest
+    registry.put_manifest(tag, image.blob(image.digest), image.media_type)
+    return Reference(where.host, where.repository, where.tag, image.digest)
+
+
+def pull(
+    reference: Reference | str,
+    *,
+    plain_http: bool | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> Image:
+    """Get an image from the registry that `reference` names, or from the cache.
+
+    Every part is checked against its digest, and the whole against the reference's, if it has
+    one. With `offline` nothing is asked: what the cache does not have is a RegistryError; a tag
+    means what it did when it was last pulled.
+    """
+    where = _parsed(reference)
+    registry: _Registry | None = None
+    blobs: dict[str, bytes] = {}
+    moved = 0
+
+    def connected() -> _Registry:
+        nonlocal registry
+        if offline:
+            raise RegistryError(f"{where} is not in the cache, and no registry shall be asked")
+        if registry is None:
+            registry = _Registry(where, plain_http)
+        return registry
+
+    digest = where.digest
+    if not digest and offline:
+        digest = (cache.read(_NAMES, _key(where)) or b"").decode("ascii", "replace")
+    if digest:
+        top = _kept(digest) or connected().manifest(digest)
+        blobs[digest] = checked(digest, top)
+    else:
+        top = connected().manifest(where.tag)
+        digest = _digest(top)
+        blobs[digest] = top
+
+    def take(each: str) -> bytes:
+        nonlocal moved
+        if each not in blobs:
+            found = _kept(each)
+            if found is None:
+                found = checked(each, _fetch(connected(), each))
+            blobs[each] = found
+            moved += len(found)
+            if progress is not None:
+                progress(moved, 0)
+        return blobs[each]
+
+    collect(digest, take)
+    image = Image(digest, blobs)
+    for each, content in blobs.items():
+        cache.write_if_possible(_BLOBS, each.partition(":")[2], content)
+    if where.tag:
+        cache.write_if_possible(_NAMES, _key(where), digest.encode())
+    return image
+
+
+def _fetch(registry: _Registry, digest: str) -> bytes:
+    """A blob; manifests of an index lie elsewhere in a registry."""
+    found = registry.blob(digest)
+    return registry.manifest(digest) if found is None else found
+
+
+def _parsed(reference: Reference | str) -> Reference:
+    return Reference.parse(reference) if isinstance(reference, str) else reference
+
+
+def _key(where: Reference) -> str:
+    """The name of a tag's entry in the cache."""
+    return _digest(f"{where.name}:{where.tag}".encode()).partition(":")[2]
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{sha256(content).hexdigest()}"
+
+
+def _kept(digest: str) -> bytes | None:
+    """A part that was pulled before. Its file is not believed: what is not as its digest says is
+    pulled again."""
+    content = cache.read(_BLOBS, digest.partition(":")[2])
+    return content if content is not None and _digest(content) == digest else None
+
+
+class _Registry:
+    """One repository of a registry. All its errors are RegistryErrors that name it."""
+
+    def __init__(self, where: Reference, plain_http: bool | None) -> None:
+        oras = _oras()
+        self.where = where
+        http = _is_loopback(where.host) if plain_http is None else plain_http
+        registry = oras.Registry(hostname=where.host, insecure=http)
+        _own_patience(registry)
+        with self._told("/v2/"):
+            if _wants_passwords(registry):
+                registry = oras.Registry(hostname=where.host, insecure=http, auth_backend="basic")
+                _own_patience(registry)
+        self._registry = registry
+        container = self._registry.get_container(f"{where.name}:latest")
+        self._container = container
+        self._base = f"{self._registry.prefix}://{where.host}/v2/{where.repository}"
+        with self._told("its credentials"):
+            self._registry.auth.load_configs(container, _config_files())
+
+    def manifest(self, wanted: str) -> bytes:
+        """The bytes of a manifest or index, by tag or digest."""
+        with self._told(wanted):
+            response = self._registry.do_request(
+                f"{self._base}/manifests/{wanted}",
+                "GET",
+                headers={"Accept": _ACCEPTED},
+                stream=True,
+            )
+            return self._content(response, wanted, media_types.LARGEST_MANIFEST)
+
+    def blob(self, digest: str) -> bytes | None:
+        """The bytes of a blob; None where there is none."""
+        with self._told(digest):
+            response = self._registry.get_blob(self._container, digest, stream=True)
+            if response.status_code == 404:
+                response.close()
+                return None
+            return self._content(response, digest, media_types.LARGEST_BLOB)
+
+    def has_blob(self, digest: str) -> bool:
+        with self._told(digest):
+            response = self._registry.get_blob(self._container, digest, head=True)
+            if response.status_code in (200, 404):
+                return bool(response.status_code == 200)
+            raise self._refused(response, digest)
+
+    def put_blob(self, digest: str, content: bytes) -> None:
+        with self._told(digest), tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            layer = {"digest": digest, "size": len(content), "mediaType": media_types.LAYER}
+            response = self._registry.put_upload(file.name, self._container, layer)
+            if response.status_code not in (200, 201, 202):
+                raise self._refused(response, digest)
+
+    def put_manifest(self, name: str, content: bytes, media_type: str) -> None:
+        with self._told(name):
+            response = self._registry.do_request(
+                f"{self._base}/manifests/{name}",
+                "PUT",
+                data=content,
+                headers={"Content-Type": media_type},
+            )
+            if response.status_code not in (200, 201, 202):
+                raise self._refused(response, name)
+
+    def _content(self, response: Any, what: str, largest: int) -> bytes:
+        with response:
+            if response.status_code != 200:
+                raise self._refused(response, what)
+            parts, size = [], 0
+            for part in response.iter_content(1 << 16):
+                size += len(part)
+                if size > largest:
+                    raise ImageError(f"{self.where.name}: {what} has more than {largest:,} bytes")
+                parts.append(part)
+        return b"".join(parts)
+
+    def _refused(self, response: Any, what: str) -> RegistryError:
+        status = int(response.status_code)
+        try:
+            errors = response.json().get("errors") or [{}]
+            said = str(errors[0].get("message") or errors[0].get("code") or "")[:200]
+        except (ValueError, AttributeError, LookupError, TypeError):
+            said = ""
+        told = f": {said}" if said else ""
+        reason = "there is none" if status == 404 else f"HTTP {status}"
+        return RegistryError(f"{self.where.name}: {what}: {reason}{told}", status=status)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """The library's errors and the network's, as ours."""
+        from requests import RequestException
+
+        logger = logging.getLogger("oras")
+        before, logger.disabled = logger.disabled, True
+        try:
+            yield
+        except (RegistryError, ImageError):
+            raise
+        except AttributeError:  # the library's, where docker has no credentials for the host
+            raise RegistryError(
+                f"{self.where.name}: it wants a name and a password: "
+                f"docker login {self.where.host}",
+                status=401,
+            ) from None
+        except (RequestException, ValueError, KeyError, OSError) as error:
+            raise RegistryError(f"{self.where.name}: {what}: {_reason(error)}") from error
+        finally:
+            logger.disabled = before
+
+
+def _reason(error: BaseException) -> str:
+    """What is behind the exceptions that the network's libraries wrap in each other."""
+    while inner := getattr(error, "reason", None) or next(
+        (each for each in error.args if isinstance(each, BaseException)), None
+    ):
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    text = " ".join(str(error).split()).rpartition("): ")[2].rpartition("connection: ")[2]
+    return text[:300] or type(error).__name__
+
+
+def _wants_passwords(registry: Any) -> bool:
+    """Whether a registry asks for a user's name and password itself, not for another's token."""
+    with registry.session.get(f"{registry.prefix}://{registry.hostname}/v2/") as response:
+        challenge = response.headers.get("www-authenticate", "")
+    return bool(response.status_code == 401 and challenge.lower().startswith("basic"))
+
+
+def _own_patience(registry: Any) -> None:
+    """Let a registry be silent for a while, not for ever; ask again what can be asked twice. The
+    library waits for two minutes where nobody listens, and takes every error for one that passes.
+    """
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    session = registry.session
+    session.request = partial(session.request, timeout=_TIMEOUT)
+    retries = Retry(
+        total=3,
+        backoff_factor=0.2,
+        allowed_methods=("GET", "HEAD"),
+        status_forcelist=(502, 503, 504),
+    )
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retries))
+    registry.do_request = MethodType(unwrap(type(registry).do_request), registry)
+
+
+def _config_files() -> list[str] | None:
+    """Where docker has its configuration, if not at home."""
+    folder = os.environ.get("DOCKER_CONFIG")
+    return [os.path.join(folder, "config.json")] if folder else None  # noqa: PTH118
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    return name == "localhost" or name == "::1" or name.startswith("127.")
+
+
+def _oras() -> Any:
+    try:
+        import oras.provider
+    except ImportError as error:
+        raise MissingPackageError("oras", extra="images") from error
+    return oras.provider

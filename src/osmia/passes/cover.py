@@ -1,0 +1,201 @@
+"""Count what runs: counters in an object's code, for kernels, which count nothing themselves.
+
+The counters are a data section that nobody else names: a row for each CPU, so that none waits for
+another, and one more that all share. `osmia.passes.strands` says what is counted,
+`osmia.passes.counters` how.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from osmia.errors import RewriteError
+from osmia.isa.cfg import ControlFlow, control_flow
+from osmia.isa.packing import ByteOrder
+from osmia.object.editing import FunctionEditor, apply_edits
+from osmia.object.frames import frame_sizes
+from osmia.object.jump_targets import jump_targets
+from osmia.object.known_code import known_code
+from osmia.object.model import DataKind, DataSection, Function, Object, Relocation, RelocationKind
+from osmia.passes.calls import too_deep
+from osmia.passes.counters import COUNTER, FunctionCounters, Rows
+from osmia.passes.strands import Strand, Way, counts_of, strands
+from osmia.passes.target import Target
+from osmia.passes.usable_registers import Registers, argument_count
+from osmia.records import dataclass
+
+SECTION: Final = ".bss.cover"
+"""The data section of the counters."""
+_LINE = 64
+"""Bytes that CPUs take from each other at once: rows do not share any."""
+_MOST_BYTES = 1 << 29
+"""What an address in a map's value reaches (BPF_MAX_VAR_OFF)."""
+_SPIN_LOCK = 93
+"""The number of bpf_spin_lock."""
+_LOCKING_KFUNCS = ("bpf_rbtree_add_impl", "bpf_res_spin_lock", "bpf_res_spin_lock_irqsave")
+
+
+@dataclass(frozen=True, slots=True)
+class CountedFunction:
+    """A function as it was without counters; `first` is the number of its first one."""
+
+    function: Function
+    flow: ControlFlow
+    strands: Sequence[Strand]
+    first: int
+
+    @property
+    def counters(self) -> int:
+        """How many it has."""
+        return sum(not each.parts for each in self.strands)
+
+    def counts(self, counters: Sequence[int]) -> tuple[dict[int, int], dict[Way, int]]:
+        """How often each slot ran, and each way of a jump was taken: `counters` are all of the
+        object's."""
+        own = counters[self.first : self.first + self.counters]
+        slots: dict[int, int] = {}
+        ways: dict[Way, int] = {}
+        for strand, count in zip(self.strands, counts_of(self.strands, own), strict=True):
+            for start, end in strand.pieces:
+                slots.update(dict.fromkeys(range(start, end), count))
+            ways.update(dict.fromkeys(strand.ways, count))
+        return slots, ways
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is counted in an object: `object` is as it was without counters."""
+
+    object: Object
+    functions: Mapping[str, CountedFunction]
+    rows: Rows
+
+    @property
+    def counters(self) -> int:
+        """How many there are."""
+        return sum(each.counters for each in self.functions.values())
+
+    def sums(self, section: bytes) -> list[int]:
+        """The counters, over all rows; `section` is what the data section holds."""
+        order = "<" if self.object.byteorder == "little" else ">"
+        row = struct.Struct(f"{order}{self.counters}Q")
+        rows = (row.unpack_from(section, at) for at in range(0, self.rows.size, self.rows.stride))
+        return [sum(each) for each in zip(*rows, strict=True)]
+
+
+def cover(obj: Object, target: Target | None = None, *, cpus: int = 1) -> tuple[Object, Counted]:
+    """`obj` with counters, and what they count; for a machine with so many CPUs.
+
+    RewriteError where an object has the section already, is too large, or has no place for a
+    counter; NotSupportedError for indirect jumps that share targets.
+    """
+    if SECTION in obj.data_sections:
+        raise RewriteError(f"{obj.name} is counted already: it has a section {SECTION!r}")
+    kfuncs = _Kfuncs(obj, target)
+    counted = _counted(obj, cpus, throws="bpf_throw" in kfuncs.names)
+    if not counted.counters:
+        return obj, counted
+    counters = _Counters(counted, kfuncs)
+    shared = {key for key in obj.functions if _locks(obj, kfuncs)} - {
+        program.function for program in obj.programs.values()
+    }
+    made = counters.put(shared)
+    deep = too_deep(made, target) - too_deep(obj, target) if target is not None else set()
+    if deep:
+        made = counters.put(shared | {name for key in deep for name in (key, *obj.callees(key))})
+    return made, counted
+
+
+def _counted(obj: Object, cpus: int, *, throws: bool) -> Counted:
+    functions: dict[str, CountedFunction] = {}
+    first = 0
+    for key, function in obj.functions.items():
+        flow = control_flow(
+            function.code,
+            cast("ByteOrder", obj.byteorder),
+            subprograms=False,
+            jump_tables=jump_targets(obj, function),
+        )
+        made = strands(flow, throws=throws)
+        functions[key] = CountedFunction(function, flow, made, first)
+        first += functions[key].counters
+    rows = 1 << max(cpus - 1, 0).bit_length()
+    stride = -(-first * COUNTER // _LINE) * _LINE
+    if (rows + 1) * stride >= _MOST_BYTES:
+        raise RewriteError(f"{obj.name}: {first} counters for each of {cpus} CPUs are too many")
+    return Counted(obj, functions, Rows(SECTION, rows, stride))
+
+
+class _Counters:
+    """The counters of an object, put into its code."""
+
+    def __init__(self, counted: Counted, kfuncs: _Kfuncs) -> None:
+        obj = self.obj = counted.object
+        self.counted = counted
+        flows = {key: each.flow for key, each in counted.functions.items()}
+        self.registers = Registers(obj, flows, kfuncs.arguments)
+        self.frames = frame_sizes(known_code(obj, roots=obj.functions.keys()))
+
+    def put(self, shared: set[str]) -> Object:
+        """The object with counters; the functions `shared` use the row that all share."""
+        editors = []
+        for key, each in self.counted.functions.items():
+            editor = FunctionEditor(self.obj, key)
+            code = FunctionCounters(
+                editor,
+                each.flow,
+                self.registers.live[key],
+                self.registers.set[key],
+                self.counted.rows,
+                COUNTER * each.first,
+                None if key in shared else self.frames[key],
+            )
+            code.put(each.strands)
+            editors.append(editor)
+        made, _ = apply_edits(self.obj, editors)
+        section = DataSection(SECTION, DataKind.BSS, bytearray(self.counted.rows.size))
+        return made.copy(data_sections=made.data_sections | {SECTION: section})
+
+
+class _Kfuncs:
+    """The kernel functions that an object calls."""
+
+    def __init__(self, obj: Object, target: Target | None) -> None:
+        self._target = target
+        self._known: dict[Relocation, tuple[str, int | None]] = {}
+        self.names = {
+            self._of(record)[0]
+            for function in obj.functions.values()
+            for record in function.relocations
+            if record.kind is RelocationKind.KERNEL_FUNCTION
+        }
+
+    def arguments(self, record: Relocation) -> int | None:
+        """How many arguments one takes; None: nobody knows."""
+        return self._of(record)[1]
+
+    def _of(self, record: Relocation) -> tuple[str, int | None]:
+        key = record._replace(offset=0)
+        if key not in self._known:
+            self._known[key] = "", None
+            if self._target is not None:
+                vmlinux = record.target == "vmlinux"
+                btf = self._target.btf if vmlinux else self._target.modules.get(record.target)
+                if btf is not None:
+                    name = btf.name_of(record.addend)
+                    self._known[key] = name, argument_count(btf, record.addend)
+        return self._known[key]
+
+
+def _locks(obj: Object, kfuncs: _Kfuncs) -> bool:
+    """Whether functions of an object may be called under a lock, where no helper can be."""
+    if not kfuncs.names.isdisjoint(_LOCKING_KFUNCS):
+        return True
+    call = b"\x85\x00\x00\x00" + _SPIN_LOCK.to_bytes(4, "little")
+    return any(
+        function.code[at : at + 8] == call
+        for function in obj.functions.values()
+        for at in range(0, len(function.code), 8)
+    )

@@ -1,0 +1,1 @@
+"""What the kernel's verifier did, read from its log: verdict, cost, path, origins of values."""
