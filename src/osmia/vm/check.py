@@ -32,7 +32,6 @@ MAX_JUMP_TARGETS = 1 << 20
 
 _NOT_RUN = {
     Form.PERCPU_ADDRESS: "a per-CPU address move, which is for the kernel's own code",
-    Form.ADDR_SPACE_CAST: "an address space cast (arena)",
 }
 _WRITES_DST = frozenset(
     {
@@ -40,6 +39,7 @@ _WRITES_DST = frozenset(
         Form.SIGNED_DIVISION,
         Form.MOVE,
         Form.MOVE_SIGN_EXTENDED,
+        Form.ADDR_SPACE_CAST,
         Form.NEGATE,
         Form.TO_ENDIAN,
         Form.BYTE_SWAP,

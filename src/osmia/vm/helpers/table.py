@@ -175,6 +175,7 @@ KFUNCS = frozenset(
         *("iter_task_vma_new", "iter_task_vma_next", "iter_task_vma_destroy"),
         *("iter_kmem_cache_new", "iter_kmem_cache_next", "iter_kmem_cache_destroy"),
         *("iter_bits_new", "iter_bits_next", "iter_bits_destroy"),
+        *("arena_alloc_pages", "arena_free_pages", "arena_reserve_pages"),
         *("throw", "obj_new_impl", "obj_drop_impl", "refcount_acquire_impl"),
         *("list_push_front_impl", "list_push_back_impl", "list_pop_front", "list_pop_back"),
         *("list_front", "list_back", "rbtree_add_impl", "rbtree_remove", "rbtree_first"),
@@ -255,6 +256,7 @@ _MODULES = {
     "timers": "timer_init timer_set_callback timer_start timer_cancel wq_init wq_set_callback "
     "wq_set_callback_impl wq_start",
     "exceptions": "throw",
+    "arenas": "arena_alloc_pages arena_free_pages arena_reserve_pages",
     "objects": "obj_new_impl obj_drop_impl refcount_acquire_impl kptr_xchg task_acquire "
     "task_release task_from_pid cgroup_acquire cgroup_release",
     "graphs": "list_push_front_impl list_push_back_impl list_pop_front list_pop_back list_front "
