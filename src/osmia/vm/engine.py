@@ -606,6 +606,7 @@ class Vm(ClosedByWith):
             return 0, 0
         start = load(cpu.context + load(cpu.state + layout.STATE_DATA))
         end = load(cpu.context + load(cpu.state + layout.STATE_DATA_END))
+        end += load(cpu.state + layout.STATE_PAGED)
         size = max(end - start, 0)
         start = self.reachable(start, size)
         return start, start + size

@@ -179,6 +179,7 @@ class VmProgram(engine.Program):
         args: Sequence[Any] | None = None,
         result: Any = 0,
         objects: Iterable[Any] | Map | None = None,
+        linear: int | None = None,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
@@ -186,7 +187,8 @@ class VmProgram(engine.Program):
         `args` is what a program that traces a function, or decides for it, is called with, and
         `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
         where the target tells the type), texts and bytes, which become pointers.
-        `objects` is what an iterator goes over, see `osmia.vm.iteration`.
+        `objects` is what an iterator goes over, see `osmia.vm.iteration`. Of a packet only the
+        first `linear` bytes are where data_end is, the others in further pieces.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -215,7 +217,7 @@ class VmProgram(engine.Program):
             call = Call(self, args or (), result)
             ctx = call.context
         try:
-            return self.execute(data, ctx, repeat, executor, strict, budget, hook)
+            return self.execute(data, ctx, repeat, executor, strict, budget, hook, linear)
         except (TypeError, AttributeError) as error:
             given = {"data": data, "repeat": repeat, "budget": budget, "hook": hook}
             raise explained(error, VmProgram.run, **given) from error.__cause__
@@ -229,6 +231,7 @@ class VmProgram(engine.Program):
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        linear: int | None = None,
     ) -> RunResult:
         """`run` for who holds the program, whatever became of this reference."""
         if not self._is_loaded:
@@ -238,7 +241,7 @@ class VmProgram(engine.Program):
         repeat = repeat or 1  # as the kernel takes it
         if repeat > 1 and self.throws:
             for _ in range(repeat):
-                result = self.execute(data, ctx, 1, executor, strict, budget, hook)
+                result = self.execute(data, ctx, 1, executor, strict, budget, hook, linear)
             return result
         if executor == "auto":
             self.runs += repeat
@@ -255,6 +258,8 @@ class VmProgram(engine.Program):
                 if not self._is_loaded:
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
+                if linear is not None:
+                    given.split(linear)
                 begin = time.perf_counter_ns()
                 try:
                     match tier:
