@@ -246,7 +246,9 @@ _MODULES = {
     "skb_ancestor_cgroup_id sk_ancestor_cgroup_id get_current_ancestor_cgroup_id "
     "skb_cgroup_classid",
     "stacks": "get_stackid",
-    "tracing": "override_return",
+    "tracing": "override_return get_func_arg get_func_ret get_func_arg_cnt get_func_ip "
+    "copy_from_user",
+    "paths": "d_path",
     "checksums": "csum_diff l3_csum_replace l4_csum_replace csum_update csum_level",
     "text": "trace_printk trace_vprintk snprintf strtol strtoul strncmp",
     "probe_reads": "probe_read_kernel probe_read_kernel_str probe_read_user "
