@@ -506,6 +506,7 @@ class Vm(ClosedByWith):
             if self._jit is not None:
                 self._jit.forget()
 
+    @names_wrong_arguments
     def struct(self, name: str, /, **fields: Any) -> Structure:
         """A structure in the vm's memory for programs to follow, of the kernel's types that the
         last object was loaded for, or of its own: `vm.struct("task_struct", comm="ls", pid=3)`.

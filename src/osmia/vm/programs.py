@@ -386,6 +386,7 @@ class VmProgram(engine.Program):
         lease.running = interpreter
         return self.interpret(interpreter, given.arguments)
 
+    @names_wrong_arguments
     def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
         """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
