@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from osmia.errors import KernelError
 from osmia.kernel.inventory import iterate
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkInfo
+from osmia.kernel.sys.attributes import MapInfo as RawMapInfo
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import LinkType, MapType
@@ -45,7 +47,7 @@ def holders_of_programs(most_slots: int | None = None) -> Mapping[int, list[Refe
     for link, program, _map in _links():
         if program:
             found[program].append(Reference("link", link))
-    for info in _maps():
+    for info in _maps((MapType.PROG_ARRAY, *_WITH_PROGRAM)):
         held: Iterable[int] = ()
         if info.type == MapType.PROG_ARRAY:
             if most_slots is None or info.max_entries <= most_slots:
@@ -66,10 +68,9 @@ def holders_of_maps() -> Mapping[int, list[Reference]]:
                 found[number].append(Reference("program", program.id))
     except KernelError:
         pass
-    for info in _maps():
-        if info.type in _OUTER:
-            for inner in dict.fromkeys(_numbers_in(info, 0)):
-                found[inner].append(Reference("map", info.id))
+    for info in _maps(_OUTER):
+        for inner in dict.fromkeys(_numbers_in(info, 0)):
+            found[inner].append(Reference("map", info.id))
     for link, _program, number in _links():
         if number:
             found[number].append(Reference("link", link))
@@ -117,9 +118,23 @@ def _link(number: int) -> tuple[int, int, int] | None:
     return number, raw.prog_id, first if raw.type == LinkType.STRUCT_OPS else 0
 
 
-def _maps() -> Iterator[MapInfo]:
+def _maps(kinds: Collection[int]) -> Iterator[MapInfo]:
+    """The maps of some types. Of others the type is all that is read."""
+    from osmia.kernel.maps.info import read_info
+
     try:
-        yield from iterate.maps()
+        for number in iterate.map_ids():
+            try:
+                with FileDescriptor(syscall.map_get_fd_by_id(number), f"map {number}") as fd:
+                    raw = RawMapInfo()
+                    syscall.obj_get_info(fd.fileno(), raw, what="read map information")
+                    told = read_info(fd.fileno()) if raw.type in kinds else None
+            except KernelError as error:
+                if error.errno == errno.ENOENT:  # gone since it was listed
+                    continue
+                raise
+            if told is not None:
+                yield told
     except KernelError:
         return
 
