@@ -10,6 +10,7 @@ from functools import cached_property
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import loaded as engine
 from osmia.errors import ClosedError
+from osmia.object.uapi import MapType
 from osmia.values.names import PartsByName
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
@@ -114,7 +115,11 @@ class VmObject(engine.LoadedObject):
     def section_maps(self) -> Mapping[str, Any]:
         from osmia.engine.maps import Map
 
-        return {name: Map.over(section) for name, section in self._sections.items()}
+        return {
+            name: Map.over(section)
+            for name, section in self._sections.items()
+            if section.type is not MapType.ARENA
+        }
 
     @names_wrong_arguments
     def rebind(self, name: str, provider: Any) -> None:

@@ -273,6 +273,9 @@ class _Loader:
             lines=lines_of(self.obj, layout),
             jumps=jumps,
             signature=text,
+            exception_callback=next(
+                (slot for slot, name in layout.functions if name == program.exception_callback), 0
+            ),
         )
         self.undo.callback(self.vm.unload, [loaded])
         loaded.definition = program

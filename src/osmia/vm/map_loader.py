@@ -12,7 +12,7 @@ from osmia.engine.maps import Map
 from osmia.engine.maps.references import ProgramArray
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
 from osmia.engine.tail_call_returns import TailCallReturns, check_slots
-from osmia.errors import MapMismatchError, NotSupportedError, RelocationError
+from osmia.errors import MapMismatchError, RelocationError
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object
 from osmia.object.uapi import MapFlag, MapType
@@ -124,11 +124,23 @@ class MapLoader:
 
     def _create_section(self, section: DataSection) -> None:
         if section.kind is DataKind.ARENA:
-            raise NotSupportedError(f"section {section.name!r}: the vm has no arenas")
+            self.sections[section.name] = self._fill_arena(section)
+            return
         read_only = section.kind in (DataKind.RODATA, DataKind.KCONFIG)
         name = f"{self.obj.name}{section.name}"
         made = self.create_memory(name, section.contents, read_only=read_only)
         self.sections[section.name] = made
+
+    def _fill_arena(self, section: DataSection) -> VmMap:
+        """Variables of an arena lie at its start."""
+        arenas = [held for held in self.maps.values() if held.type is MapType.ARENA]
+        if len(arenas) != 1:
+            what = f"section {section.name!r} needs an arena among the maps"
+            raise RelocationError(f"{what}, and there are {len(arenas)}")
+        raw = self._raw(arenas[0]).another()
+        self.undo.callback(raw.close)
+        raw.body.fill_pages(section.contents)
+        return raw
 
     def create_memory(
         self, name: str, contents: bytes | bytearray, *, read_only: bool = True

@@ -19,7 +19,7 @@ from osmia.vm import layout
 from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
 from osmia.vm.cpu import Lease
-from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
+from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault, Thrown
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input, input_on
@@ -86,6 +86,9 @@ class VmProgram(engine.Program):
         self.signature = signature
         self.tell: Callable[[], tuple[model.Program | None, FunctionType | None]] | None = None
         """What `definition` and `declared` are, where nobody has set them."""
+        self.exception_callback = 0
+        """The first slot of the function that is called when it throws; 0 for none."""
+        self._throws: bool | None = None
         self.loaded: ref[VmObject] | None = None
         """The loaded object that it is a program of."""
         self.calls = frozenset(
@@ -191,6 +194,7 @@ class VmProgram(engine.Program):
         args: Sequence[Any] | None = None,
         result: Any = 0,
         objects: Iterable[Any] | Map | None = None,
+        linear: int | None = None,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
@@ -198,7 +202,8 @@ class VmProgram(engine.Program):
         `args` is what a program that traces a function, or decides for it, is called with, and
         `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
         where the target tells the type), texts and bytes, which become pointers.
-        `objects` is what an iterator goes over, see `osmia.vm.iteration`.
+        `objects` is what an iterator goes over, see `osmia.vm.iteration`. Of a packet only the
+        first `linear` bytes are where data_end is, the others in further pieces.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -228,7 +233,7 @@ class VmProgram(engine.Program):
             call = Call(self, args or (), result)
             ctx = call.context
         try:
-            return self.execute(data, ctx, repeat, executor, strict, budget, hook)
+            return self.execute(data, ctx, repeat, executor, strict, budget, hook, linear)
         except (TypeError, AttributeError) as error:
             given = {"data": data, "repeat": repeat, "budget": budget, "hook": hook}
             raise explained(error, VmProgram.run, **given) from error.__cause__
@@ -242,6 +247,7 @@ class VmProgram(engine.Program):
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        linear: int | None = None,
     ) -> RunResult:
         """`run` for who holds the program, whatever became of this reference."""
         # Around a short program, what is done here is all there is: few calls, and plain ones.
@@ -251,6 +257,10 @@ class VmProgram(engine.Program):
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
+        if repeat > 1 and self.throws:
+            for _ in range(repeat):
+                result = self.execute(data, ctx, 1, executor, strict, budget, hook, linear)
+            return result
         if executor == "auto":
             self.runs += repeat
         if executor == "auto" and hook is None:
@@ -268,17 +278,34 @@ class VmProgram(engine.Program):
                 if vm.memory.closed or self.number not in loaded:
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
+                if linear is not None:
+                    given.split(linear)
                 begin = perf_counter_ns()
-                if tier == "jit":
-                    retval = self._run_compiled(given, limit, repeat)
-                elif tier == "generated":
-                    retval = self._generate(given, lease, limit, repeat, executor == "auto")
-                else:
-                    for _ in range(repeat):
-                        retval = self._interpret(given, lease, limit, strict, hook)
+                try:
+                    if tier == "jit":
+                        retval = self._run_compiled(given, limit, repeat)
+                    elif tier == "generated":
+                        switches = executor == "auto"
+                        retval = self._generate(given, lease, limit, repeat, switches)
+                    else:
+                        for _ in range(repeat):
+                            retval = self._interpret(given, lease, limit, strict, hook)
+                except Thrown as thrown:
+                    from osmia.vm.exceptions import caught
+
+                    retval = caught(self, given, thrown, repeat)
                 return given.result(retval, (perf_counter_ns() - begin) // repeat)
         finally:
             vm.cpus.freed()
+
+    @property
+    def throws(self) -> bool:
+        """Whether it may throw: who runs it looks at each run."""
+        if self._throws is None:
+            from osmia.vm.exceptions import throws
+
+            self._throws = throws(self)
+        return self._throws
 
     def _input_on(self, cpu: Cpu) -> Input:
         """Where runs on a CPU have their input."""
@@ -369,6 +396,7 @@ class VmProgram(engine.Program):
         lease.running = interpreter
         return self.interpret(interpreter, given.arguments)
 
+    @names_wrong_arguments
     def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
         """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
@@ -395,15 +423,37 @@ class VmProgram(engine.Program):
         *,
         strict: bool = True,
         budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
     ) -> Session:
         """Begin a run that stands still before its first instruction, to be stepped through: see
-        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        `osmia.debugger.Session`. What it is given is as for `run`."""
         import importlib
 
         made: Session = importlib.import_module(DEBUGGER).Session(
-            self, data, ctx, strict=strict, budget=budget
+            self, data, ctx, strict=strict, budget=budget, args=args, result=result
         )
         return made
+
+    @names_wrong_arguments
+    def debug(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
+    ) -> RunResult:
+        """`run` with the debugger on a terminal, in the middle of whatever runs: as Python's
+        `breakpoint()`. When it is left the run goes on to its end. See docs/debugger.md."""
+        import importlib
+
+        opening = importlib.import_module(f"{DEBUGGER}.terminal.opening")
+        given = {"strict": strict, "budget": budget, "args": args, "result": result}
+        gave: RunResult = opening.debug(self, data, ctx, **given)
+        return gave
 
     @property
     def counters(self) -> Counters | None:

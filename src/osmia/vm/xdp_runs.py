@@ -79,7 +79,8 @@ class XdpInput(PacketInput):
 
     def result(self, retval: int, duration_ns: int) -> RunResult:
         view, place = self._view, self.cpu.context + _GUARD
-        if not self._raw and view[place : place + _SIZE] == self._words:
+        plain = not self._raw and not self._in_pieces
+        if plain and view[place : place + _SIZE] == self._words:
             context, meta = self._told, self._packet
             end = meta + self.size
         else:
@@ -96,7 +97,7 @@ class XdpInput(PacketInput):
 
     def _changed(self, words: tuple[int, ...]) -> tuple[bytes, int, int]:
         """The context that a program has left, and where in the memory's view the packet is."""
-        meta, data, end = self._inside(words[2], words[0], words[1])
+        meta, data, end = self._inside(words[2], words[0], words[1] + self._paged())
         ifindex = _CONTEXT.unpack(self._raw)[3] if self._raw else 0
         # Its pointers are offsets, as the kernel gives them.
         context = _CONTEXT.pack(data - meta, end - meta, 0, ifindex, words[4], words[5])

@@ -372,6 +372,9 @@ class VmMap(RawMap):
             self.body.views.append(ref(owner))
             return memoryview(owner).cast("B")
 
+    def memory_address(self, view: memoryview) -> int:
+        return self.body.values_address
+
     def hint(self, operation: Operation, error: int) -> str:
         if error != errno.EPERM:
             return ""
