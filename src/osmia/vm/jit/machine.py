@@ -9,7 +9,8 @@ from functools import partial
 import osmia.vm.helpers.events  # natives below
 import osmia.vm.helpers.map_access
 import osmia.vm.maps.lpm
-import osmia.vm.maps.slots  # noqa: F401
+import osmia.vm.maps.slots
+import osmia.vm.sk_buff  # noqa: F401
 from osmia.errors import NotSupportedError
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout
@@ -59,7 +60,7 @@ SHARED = (*MAP_OPERATIONS, "refill")
 """The native functions that other modules call by an address."""
 OF_MAPS = ("map_extract", "lpm_after")
 """What maps call beside the operations, and takes a map's lock."""
-OTHERS = ("take_tail_call", "exchange32", "exchange64")
+OTHERS = ("take_tail_call", "exchange32", "exchange64", "skb_place")
 EXPORTED = frozenset((*SHARED, *OF_MAPS, *MAP_HELPERS, *OTHERS))
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
