@@ -32,6 +32,7 @@ _OSMIA = str(Path(sys.executable).with_name("osmia"))
 _PROGRAMS = ("net_sockets", "tool_execs")
 _BTF = "/sys/kernel/btf/vmlinux"
 _LOAD = "import sys, osmia; osmia.open(sys.argv[1]).load().close()"
+_LOAD_VM = "import sys, osmia; osmia.open(sys.argv[1]).load(engine='vm').close()"
 _RUN = """
 import sys, osmia
 with osmia.open(sys.argv[1]).load(engine="vm") as bpf:
@@ -143,7 +144,11 @@ def types() -> Iterator[Row]:
 def userspace(place: Path) -> Iterator[Row]:
     path = compiled("net_firewall", place)
     first, code = _RUN.format(options=""), _RUN.format(options=', executor="jit"')
+    core = compiled("tool_execs", place)
+    off = {"OSMIA_CACHE": "off"}
     yield Row("vm: load and first run", python(first, path), "bare Python", 40)
+    yield Row("vm: load and first run, cache off", python(first, path), variables=off)
+    yield Row("vm: load with 52 CO-RE relocations", python(_LOAD_VM, core))
     yield Row("vm: compiled code from the cache", python(code, path), "bare Python", 60)
 
 

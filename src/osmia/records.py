@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from operator import attrgetter
+from types import MemberDescriptorType
 
 # The name that type checkers know; `typing` is dear, and this module is imported by all others.
 TYPE_CHECKING = False
@@ -224,7 +225,12 @@ def _compile_init(cls: Any) -> Any:
             arguments.append(f"{name}=_default_{name}")
         else:
             arguments.append(name)
-        lines.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+        slot = getattr(cls, name, None)
+        if frozen and type(slot) is MemberDescriptorType:  # a third faster than by its name
+            given[f"_set_{name}"] = slot.__set__
+            lines.append(f"_set_{name}(self, {value})")
+        else:
+            lines.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
     body = "\n  ".join(lines or ["pass"])

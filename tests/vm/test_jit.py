@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from osmia.isa import assemble
 from osmia.object.uapi import MapType
 from osmia.vm.engine import Vm
 from osmia.vm.errors import BudgetExceededError
-from osmia.vm.jit import cache, compiler, near
+from osmia.vm.jit import cache, compiler, identity, near
 from osmia.vm.jit.module import module_text
 
 
@@ -267,7 +266,7 @@ def test_what_a_wild_store_may_change_is_not_known(vm: Vm) -> None:
 
 def test_retpolines_are_refused_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without saying so, arm64 would run without them."""
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(identity, "machine", lambda: "aarch64")
     with Vm(memory=1 << 25, cpus=1, retpoline=True) as vm:
         with pytest.raises(NotSupportedError, match="retpolines are for x86-64, this is aarch64"):
             vm.need_jit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from _thread import allocate_lock, get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,8 +60,8 @@ class Lease:
 
     def __init__(self, cpus: Cpus) -> None:
         self._cpus = cpus
-        self.token = threading.Lock()
-        self.thread = threading.get_ident()
+        self.token = allocate_lock()
+        self.thread = get_ident()
         self.running: Stoppable | None = None
         self.suspended = False
 
@@ -88,9 +89,10 @@ class Cpus:
             memory.store32(cpu.state + layout.STATE_CPU, cpu.number)
             memory.store64(cpu.state + layout.STATE_RANDOM, 0x9E37_79B9_7F4A_7C15 + cpu.number)
         self._leases: list[Lease | None] = [None] * count
-        self._changed = threading.Condition(make_lock(Order.CPUS))
+        self._lock = make_lock(Order.CPUS)
+        self._changed = threading.Condition(self._lock)
         self._waiting: list[int] = []  # threads
-        self._closed = False
+        self.closed = False
         at_fork(self)
 
     def __len__(self) -> int:
@@ -119,9 +121,10 @@ class Cpus:
 
     def give(self, lease: Lease) -> Cpu:
         """See `Lease.take`."""
-        with self._changed:
+        with self._lock:  # the condition's, whose own `with` takes twice as long
             while True:
-                self.check_open()
+                if self.closed:
+                    self.check_open()
                 for number, held in enumerate(self._leases):
                     if held is None or not held.token.locked():
                         self._leases[number] = lease
@@ -145,7 +148,7 @@ class Cpus:
 
     def freed(self) -> None:
         """Tell those who wait that a CPU was given back."""
-        if self._waiting or self._closed:
+        if self._waiting or self.closed:
             with self._changed:
                 self._changed.notify_all()
 
@@ -163,7 +166,7 @@ class Cpus:
 
     def check_open(self) -> None:
         """Raise ClosedError once the vm is closed, or is being closed."""
-        if self._closed:
+        if self.closed:
             raise ClosedError("the vm is closed")
 
     @contextmanager
@@ -179,7 +182,7 @@ class Cpus:
             here = threading.get_ident()
             if any(each.thread == here and not each.suspended for each in self._taken()):
                 raise KernelError(errno.EBUSY, "close a vm from a run of its programs")
-            self._closed = True
+            self.closed = True
             self._changed.notify_all()
             while taken := self._taken():
                 for cpu in self._all:

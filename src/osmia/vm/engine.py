@@ -102,7 +102,8 @@ class Vm(ClosedByWith):
         self.cpus = Cpus(self.memory, cpus or min(os.cpu_count() or 1, 64))
         self.tail_calls: TailCalls = tail_calls
         self._jit_wanted = jit
-        self._jit: Jit | None = None
+        self.jit_in_use: Jit | None = None
+        """The compiler once something was compiled: what it must be told of changes."""
         self.retpoline = retpoline
         self.strict_helpers = strict_helpers
         self.interruptible = interruptible
@@ -154,14 +155,14 @@ class Vm(ClosedByWith):
     @property
     def jit(self) -> Jit | None:
         """The compiler, where it is wanted and installed."""
-        if self._jit is None and self._jit_wanted is not False:
+        if self.jit_in_use is None and self._jit_wanted is not False:
             try:
                 return self.need_jit()
             except NotSupportedError:
                 if self._jit_wanted:
                     raise
                 self._jit_wanted = False
-        return self._jit
+        return self.jit_in_use
 
     def need_jit(self, *, only_kept: bool = False) -> Jit:
         """The compiler; NotSupportedError where llvmlite is not installed. With `only_kept` it is
@@ -169,9 +170,9 @@ class Vm(ClosedByWith):
         from osmia.vm.jit.machine import Jit
 
         with self.lock:
-            if self._jit is None:
-                self._jit = Jit(self, only_kept)
-            return self._jit
+            if self.jit_in_use is None:
+                self.jit_in_use = Jit(self, only_kept)
+            return self.jit_in_use
 
     @property
     def compiles(self) -> bool:
@@ -183,11 +184,6 @@ class Vm(ClosedByWith):
         if self._jit_wanted:
             self.need_jit()
         self._jit_wanted = False
-
-    @property
-    def jit_in_use(self) -> Jit | None:
-        """The compiler once something was compiled: what it must be told of changes."""
-        return self._jit
 
     def close(self) -> None:
         """Give everything back. Maps and programs of this vm are closed with it. Ends
@@ -327,7 +323,7 @@ class Vm(ClosedByWith):
             self._claim(array, program)
             self.slot_changes += 1
             self.memory.store64(array.slot(index) + slots.SLOT_PROGRAM, program.number)
-            if self._jit is not None:
+            if self.jit_in_use is not None:
                 self._refresh(array, index)
 
     def empty_slot(self, array: MapBody, index: int) -> None:
@@ -358,12 +354,12 @@ class Vm(ClosedByWith):
 
     def _enter(self, array: MapBody, index: int, number: int) -> None:
         """Let compiled code go to the program of a slot; 0 is none."""
-        assert self._jit is not None
+        assert self.jit_in_use is not None
         if not number:
             self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, 0)
             return
-        entry = self._jit.program(self.lifetimes.programs[number]).entry
-        self._jit.point((array.header, index), entry)
+        entry = self.jit_in_use.program(self.lifetimes.programs[number]).entry
+        self.jit_in_use.point((array.header, index), entry)
         self.memory.store64(array.slot(index) + slots.SLOT_ENTRY, entry)
 
     def _prog_arrays(self) -> list[MapBody]:
@@ -503,8 +499,8 @@ class Vm(ClosedByWith):
             for program in self.programs:
                 program.handles.clear()
             self.lifetimes.unload({program.number for program in self.programs})
-            if self._jit is not None:
-                self._jit.forget()
+            if self.jit_in_use is not None:
+                self.jit_in_use.forget()
 
     @names_wrong_arguments
     def struct(self, name: str, /, **fields: Any) -> Structure:
@@ -533,8 +529,8 @@ class Vm(ClosedByWith):
         """Have every program compiled and generated anew when it is next needed."""
         with self.lock:
             self.helper_changes += 1
-            if self._jit is not None:
-                self._jit.forget()
+            if self.jit_in_use is not None:
+                self.jit_in_use.forget()
 
     def _claim_arrays(self, program: VmProgram) -> None:
         """A program that tail-calls through an array owns it, or agrees with its owner."""

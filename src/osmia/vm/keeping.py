@@ -61,14 +61,17 @@ def _can_be_kept(source: Object, obj: Object, layouts: Mapping[str, ProgramLayou
             each.kind in _PLAIN_SECTIONS and not each.relocations
             for each in obj.data_sections.values()
         )
-        and all(isinstance(each.type, ProgramType) for each in obj.programs.values())
+        and all(
+            isinstance(each.type, ProgramType) and not each.exception_callback
+            for each in obj.programs.values()
+        )
         and not any(each.unresolved for each in layouts.values())
         and all(each.kind in _TO_MAPS for one in layouts.values() for each in one.relocations)
     )
 
 
 def _is_plain_map(kind: MapType | int) -> bool:
-    return isinstance(kind, MapType) and kind is not MapType.PROG_ARRAY and kind not in OUTER
+    return isinstance(kind, MapType) and kind not in {MapType.PROG_ARRAY, MapType.ARENA, *OUTER}
 
 
 def _recorded(

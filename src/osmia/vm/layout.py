@@ -101,8 +101,8 @@ STATE_POLLS = 168  # u64: 1 when Python is asked before each slice: its thread g
 STATE_LEFT = 176  # u64: how many of the runs that were asked for did not begin
 STATE_STOP = 184  # u32: 1 when the vm wants the run to end
 STATE_CALL = 192  # 7 u64: what the door is asked: a helper's number, frame, r1 to r5
-STATE_ENTRY = 248  # 4 u64: the base, the frame, r1, r2 of a run that begins
-STATE_SCRATCH = 280
+STATE_ENTRY = 248  # 6 u64: the base, the frame, r1, r2, first slice and rest of a single run
+STATE_SCRATCH = 296
 STATE_TUNNEL = 4096  # u32: 1 once an skb was given a tunnel's key
 STATE_TUNNEL_KEY = 4104  # see `osmia.vm.helpers.tunnels`
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import time
 from _weakrefset import WeakSet  # all of `weakref` is dear
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from time import perf_counter_ns
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
@@ -18,6 +18,7 @@ from osmia.on_demand import on_demand
 from osmia.vm import layout
 from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
+from osmia.vm.cpu import Lease
 from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault, Thrown
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from osmia.object import model
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
-    from osmia.vm.cpu import Cpu, Lease
+    from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
@@ -98,6 +99,7 @@ class VmProgram(engine.Program):
         self.runs = 0
         self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
+        self._untestable = program_type is ProgramType.XDP and expected_attach_type in _OF_MAPS
         self._inputs: dict[int, Input] = {}  # by CPU
 
     @cached_property
@@ -150,7 +152,7 @@ class VmProgram(engine.Program):
 
     def check_testable(self) -> None:
         """Raise KernelError (EINVAL) for programs of which there are no test runs."""
-        if self.type is ProgramType.XDP and self.expected_attach_type in _OF_MAPS:
+        if self._untestable:
             hint = "the programs of device and CPU maps have no test runs: load it as section 'xdp'"
             raise KernelError(errno.EINVAL, f"run program {self.name!r}", hint=hint)
 
@@ -216,7 +218,8 @@ class VmProgram(engine.Program):
             self._refuse_run(name)
         if self._closed:
             self.check_open()
-        self.check_testable()
+        if self._untestable:
+            self.check_testable()
         if objects is not None:
             from osmia.vm.iteration import iterate
 
@@ -247,7 +250,9 @@ class VmProgram(engine.Program):
         linear: int | None = None,
     ) -> RunResult:
         """`run` for who holds the program, whatever became of this reference."""
-        if not self._is_loaded:
+        # Around a short program, what is done here is all there is: few calls, and plain ones.
+        vm, loaded = self.vm, self.vm.lifetimes.programs
+        if vm.memory.closed or self.number not in loaded:
             self.check_loaded()
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
@@ -259,36 +264,37 @@ class VmProgram(engine.Program):
         if executor == "auto":
             self.runs += repeat
         if executor == "auto" and hook is None:
-            tier = self.vm.tiers.choose(self, strict=strict)
+            tier = vm.tiers.choose(self, strict=strict)
         else:
             tier = self._forced(executor, hook)
-        limit = budget_of(budget, self._default_budget(tier, executor))
-        vm = self.vm
-        lease = vm.cpus.lease()
+        limit = JIT_BUDGET
+        if budget is not None or tier != "jit":
+            limit = budget_of(budget, self._default_budget(tier, executor))
+        lease = Lease(vm.cpus)
         try:
             with lease.token:
-                given = self._input_on(lease.take())
-                if not self._is_loaded:
+                cpu = vm.cpus.give(lease)
+                given = self._inputs.get(cpu.number) or self._input_on(cpu)
+                if vm.memory.closed or self.number not in loaded:
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
                 if linear is not None:
                     given.split(linear)
-                begin = time.perf_counter_ns()
+                begin = perf_counter_ns()
                 try:
-                    match tier:
-                        case "jit":
-                            retval = self._run_compiled(given, limit, repeat)
-                        case "generated":
-                            switches = executor == "auto"
-                            retval = self._generate(given, lease, limit, repeat, switches)
-                        case _:
-                            for _ in range(repeat):
-                                retval = self._interpret(given, lease, limit, strict, hook)
+                    if tier == "jit":
+                        retval = self._run_compiled(given, limit, repeat)
+                    elif tier == "generated":
+                        switches = executor == "auto"
+                        retval = self._generate(given, lease, limit, repeat, switches)
+                    else:
+                        for _ in range(repeat):
+                            retval = self._interpret(given, lease, limit, strict, hook)
                 except Thrown as thrown:
                     from osmia.vm.exceptions import caught
 
                     retval = caught(self, given, thrown, repeat)
-                return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
+                return given.result(retval, (perf_counter_ns() - begin) // repeat)
         finally:
             vm.cpus.freed()
 
@@ -302,11 +308,10 @@ class VmProgram(engine.Program):
         return self._throws
 
     def _input_on(self, cpu: Cpu) -> Input:
-        given = self._inputs.get(cpu.number)
-        if given is None:
-            given = input_on(self.vm, cpu, self.type, self.expected_attach_type)
-            self._inputs[cpu.number] = given
-        return given
+        """Where runs on a CPU have their input."""
+        made = input_on(self.vm, cpu, self.type, self.expected_attach_type)
+        self._inputs[cpu.number] = made
+        return made
 
     def _forced(self, executor: Executor, hook: Hook | None) -> Tier:
         """The executor that is asked for, or that a hook needs."""
@@ -327,11 +332,16 @@ class VmProgram(engine.Program):
         return GENERATED_BUDGET if tier == "generated" else INTERPRETER_BUDGET
 
     def _run_compiled(self, given: Input, budget: int, repeat: int) -> int:
-        jit = self.vm.jit_in_use or self.vm.need_jit()
-        retval = jit.run(self, given.cpu, given.arguments, budget, repeat)
-        if self.vm.memory.load64(given.cpu.state + layout.STATE_INTERRUPT):
+        vm = self.vm
+        jit = vm.jit_in_use or vm.need_jit()
+        if repeat == 1:
+            retval = jit.run(self, given.cpu, given.arguments, budget)
+        else:
+            retval = jit.repeat(self, given.cpu, given.arguments, budget, repeat)
+        if given.interrupted():
             self.raise_fault(given.cpu, jit)
-        self.vm.cpus.check_open()
+        if vm.cpus.closed:
+            vm.cpus.check_open()
         return retval
 
     def raise_fault(self, cpu: Cpu, jit: Jit, where: str = "") -> NoReturn:

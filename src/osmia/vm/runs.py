@@ -33,6 +33,7 @@ _HEADROOM = bytes(layout.PACKET_HEADROOM)
 #: A CPU's state from STATE_INTERRUPT to STATE_PAGED, as a run finds it.
 _STATE = struct.Struct("<QQqII6Q6I")
 _LOW_HIGH = struct.Struct("<2I")
+_WORD = struct.Struct("<Q")
 _REDIRECT = struct.Struct("<3Q")
 _GUARD = layout.GUARD
 
@@ -63,33 +64,40 @@ class Input:
         self._room_end = cpu.block + layout.CPU_PACKET + layout.CPU_PACKET_SIZE
         self._view = vm.memory.view
         self._state = cpu.state + _GUARD
+        self._packet = cpu.packet + _GUARD
+        self._placed = -1  # the size that `_head`, the state of a run that begins, is for
+        self._head = b""
 
     # Before the run.
 
     def place(self, data: bytes, ctx: Any) -> None:
         """Put the packet and the context where the program finds them."""
-        size = len(data)
+        view, packet, size = self._view, self._packet, len(data)
+        if size != self._placed:
+            self._prepare(size)
+        # Nothing is left of what earlier packets had around the one that comes.
+        _, high = _LOW_HIGH.unpack_from(view, self._state + layout.STATE_PACKET_LOW)
+        view[self._state : self._state + _STATE.size] = self._head
+        view[packet - layout.PACKET_HEADROOM : packet] = _HEADROOM
+        view[packet : packet + size] = data
+        self.start = self.cpu.packet
+        if high > self.start + size:
+            self.memory.zero(self.start + size, high - self.start - size)
+        self._place_context(ctx)
+
+    def _prepare(self, size: int) -> None:
+        """What packets of a size have in common: of runs, most are like the one before."""
         if size > layout.MAX_PACKET:
             raise KernelError(errno.EINVAL, f"run on {size} bytes of data")
-        view, state, start = self._view, self._state, self.cpu.packet
-        self.size, self.start = size, start
-        end = start + size
-        # Nothing is left of what earlier packets had around the one that comes.
-        _, high = _LOW_HIGH.unpack_from(view, state + layout.STATE_PACKET_LOW)
-        _STATE.pack_into(
-            view,
-            state,
+        start = self.cpu.packet
+        self.size, end = size, start + size
+        self._head = _STATE.pack(
             *(0, 0, 0, 0, self.cpu.number),
             *(self._lowest, self._packet_end(end), self.cpu.context),
             *(0, 0, 0),
             *(start, end, self._data, self._data_end, self._read_only, 0),
         )
-        packet = start + _GUARD
-        view[packet - layout.PACKET_HEADROOM : packet] = _HEADROOM
-        if high > end:
-            self.memory.zero(end, high - end)
-        view[packet : packet + size] = data
-        self._place_context(ctx)
+        self._placed = size
 
     def split(self, linear: int) -> None:
         """Have only the first bytes of the packet in its linear part. NotSupportedError where there
@@ -121,6 +129,11 @@ class Input:
         self._given = len(raw)
 
     # After it.
+
+    def interrupted(self) -> bool:
+        """Whether a compiled run was ended by something."""
+        found: int = _WORD.unpack_from(self._view, self._state)[0]  # STATE_INTERRUPT, the first
+        return found != 0
 
     def result(self, retval: int, duration_ns: int) -> RunResult:
         """What the run left."""

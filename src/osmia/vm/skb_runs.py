@@ -18,9 +18,14 @@ class SkbInput(PacketInput):
 
     _raw: bytes | bytearray = sk_buff.EMPTY
 
-    def _place_context(self, ctx: Any) -> None:
+    def _prepare(self, size: int) -> None:
+        super()._prepare(size)
+        self._placed = -1
         self._check_size()
         self.context_size = self.layout.size
+        self._placed = size
+
+    def _place_context(self, ctx: Any) -> None:
         hidden = 0 if self.layout.l2 else ETHERNET_HEADER
         self._raw = raw = self._given_context(ctx) if ctx is not None else sk_buff.EMPTY
         self.memory.write(self.cpu.context, raw)

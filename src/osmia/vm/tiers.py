@@ -45,7 +45,8 @@ class Tiers:
         """The executor of a run that names none and has no hook; it was counted already."""
         if program.runs < HOT:
             return "interpreter" if strict or not generates(program) else "generated"
-        if self.compiled(program):
+        jit = self._vm.jit_in_use
+        if jit is not None and jit.has(program.number):
             return "jit"
         if self._vm.compiles and self._asked.get(program.number) != self._vm.helper_changes:
             tier = self._ask(program)

@@ -33,17 +33,18 @@ class XdpInput(PacketInput):
 
     reserved = layout.XDP_FRAME
     _raw: bytes | bytearray = b""
+    _words = _told = b""
+    """A context that nobody gave, of a packet of the size that was placed last: as the program
+    gets it, and as it is told when the program has left it so."""
 
     def _packet_end(self, end: int) -> int:
         return self.cpu.packet + _ROOM if self.size <= _ROOM else self._room_end
 
     def _place_context(self, ctx: Any) -> None:
-        self._check_size()
-        self.context_size = _SIZE
-        place, start = self.cpu.context + _GUARD, self.start
+        place = self.cpu.context + _GUARD
         if ctx is None:
             self._raw = b""
-            _CONTEXT.pack_into(self._view, place, start, start + self.size, start, LOOPBACK, 0, 0)
+            self._view[place : place + _SIZE] = self._words
             return
         self._raw = raw = self._given_context(ctx, data_end=self.size)
         data, end, meta, ifindex, queue, egress = _CONTEXT.unpack(raw)
@@ -60,6 +61,15 @@ class XdpInput(PacketInput):
         words = (meta + data, meta + self.size, meta, ifindex or LOOPBACK, queue, egress)
         _CONTEXT.pack_into(self._view, place, *words)
 
+    def _prepare(self, size: int) -> None:
+        super()._prepare(size)
+        self._placed = -1
+        self._check_size()
+        self.context_size, start = _SIZE, self.cpu.packet
+        self._words = _CONTEXT.pack(start, start + size, start, LOOPBACK, 0, 0)
+        self._told = _CONTEXT.pack(0, size, 0, 0, 0, 0)
+        self._placed = size
+
     def _place_metadata(self, size: int) -> None:
         """Metadata takes head room, the packet behind it stays where it is."""
         self.memory.write(self.start - size, self.memory.read(self.start, self.size))
@@ -68,18 +78,27 @@ class XdpInput(PacketInput):
         self.memory.store32(self.cpu.state + layout.STATE_PACKET_LOW, self.start)
 
     def result(self, retval: int, duration_ns: int) -> RunResult:
-        view = self._view
-        words = _CONTEXT.unpack_from(view, self.cpu.context + _GUARD)
-        meta, data, end = self._inside(words[2], words[0], words[1] + self._paged())
-        ifindex = _CONTEXT.unpack(self._raw)[3] if self._raw else 0
-        # Its pointers are offsets, as the kernel gives them.
-        context = _CONTEXT.pack(data - meta, end - meta, 0, ifindex, words[4], words[5])
+        view, place = self._view, self.cpu.context + _GUARD
+        plain = not self._raw and not self._in_pieces
+        if plain and view[place : place + _SIZE] == self._words:
+            context, meta = self._told, self._packet
+            end = meta + self.size
+        else:
+            context, meta, end = self._changed(_CONTEXT.unpack_from(view, place))
         return RunResult(
             retval & 0xFFFF_FFFF,
-            bytes(view[meta + _GUARD : end + _GUARD]),
+            bytes(view[meta:end]),
             context,
             duration_ns,
             self._redirect(),
             self.layout.decode,
             self.type,
         )
+
+    def _changed(self, words: tuple[int, ...]) -> tuple[bytes, int, int]:
+        """The context that a program has left, and where in the memory's view the packet is."""
+        meta, data, end = self._inside(words[2], words[0], words[1] + self._paged())
+        ifindex = _CONTEXT.unpack(self._raw)[3] if self._raw else 0
+        # Its pointers are offsets, as the kernel gives them.
+        context = _CONTEXT.pack(data - meta, end - meta, 0, ifindex, words[4], words[5])
+        return context, meta + _GUARD, end + _GUARD

@@ -7,14 +7,14 @@ not, there is no cache.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from contextlib import suppress
 from io import FileIO
-from pathlib import Path
 
 from osmia.cache import is_private, root
+from osmia.paths import Path
+from osmia.prepared.record import blake2b
 
 MAX_ENTRIES = 512
 LARGEST = 1 << 28
@@ -24,13 +24,18 @@ _DIGEST = 32
 
 def directory() -> Path | None:
     """Where compiled code is kept; None where nothing is."""
+    place = _folder()
+    return None if place is None else Path(place)
+
+
+def _folder() -> str | None:
     place = root()
-    return None if place is None else Path(place) / "jit"
+    return None if place is None else f"{place}/jit"
 
 
 def key(*parts: str) -> str:
     """The name of an entry."""
-    digest = hashlib.sha256()
+    digest = blake2b(digest_size=_DIGEST)
     for part in parts:
         data = part.encode()
         digest.update(len(data).to_bytes(8, "little") + data)
@@ -39,15 +44,15 @@ def key(*parts: str) -> str:
 
 def read(name: str) -> bytes | None:
     """An entry's code; None when there is none, or it is damaged."""
-    place = directory()
+    place = _folder()
     if place is None or not _is_private(place):
         return None
     try:
-        data = _content(place / name)
+        data = _content(f"{place}/{name}")
     except OSError:
         return None
     digest, code = data[:_DIGEST], data[_DIGEST:]
-    return code if hashlib.sha256(code).digest() == digest else None
+    return code if _digest(code) == digest else None
 
 
 def write(name: str, code: bytes) -> None:
@@ -63,11 +68,15 @@ def write(name: str, code: bytes) -> None:
             return
         _make_room(place)
         with tempfile.NamedTemporaryFile(dir=place, prefix="tmp", delete=False) as file:
-            file.write(hashlib.sha256(code).digest() + code)
+            file.write(_digest(code) + code)
         Path(file.name).replace(place / name)
 
 
-def _content(path: Path) -> bytes:
+def _digest(code: bytes) -> bytes:
+    return blake2b(code, digest_size=_DIGEST).digest()
+
+
+def _content(path: str) -> bytes:
     """An entry's bytes; OSError where it is not this user's own file."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with FileIO(os.open(path, flags)) as file:
@@ -79,7 +88,7 @@ def _content(path: Path) -> bytes:
         return file.readall()
 
 
-def _is_private(place: Path) -> bool:
+def _is_private(place: Path | str) -> bool:
     """Whether nobody else can change what is there; elsewhere than on Unix nobody asks."""
     if not hasattr(os, "geteuid"):
         return True

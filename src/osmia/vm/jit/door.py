@@ -13,21 +13,28 @@ import ctypes
 import struct
 import threading
 import time
+from _thread import get_ident
 from collections.abc import Callable, Generator
+from time import perf_counter_ns
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any
 
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
 from osmia.vm.errors import Interrupt
 from osmia.vm.helpers import Invocation
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
 
 _DOOR = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)
 _CALL = struct.Struct("<7Q")
+_ENTRY = struct.Struct("<6Q")
 _POLLING = struct.Struct("<QQ")
 _M64 = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -50,6 +57,7 @@ class Door:
     def __init__(self, vm: Vm, cpu: Cpu) -> None:
         self.vm = vm
         self.cpu = cpu
+        self._memory = vm.memory
         self.failure: BaseException | None = None
         #: What a run begins with; all of its budget where nobody asks in between.
         self.first = SLICE if vm.interruptible else WHOLE
@@ -57,6 +65,10 @@ class Door:
         self._written: tuple[int, bool] | None = None  # what the state has of how to go on
         self.thread = 0
         """That of the last run."""
+        self._here = False  # whether signals are handled in that
+        self._entered: tuple[tuple[int, ...], int] | None = None  # what is at the entry
+        self._entry = cpu.state + layout.STATE_ENTRY
+        self._entry_address = vm.memory.base + self._entry
         self._answers: GeneratorType[int, int, None] = self._answer()  # type: ignore[assignment]
         next(self._answers)
         self._function: Any = _DOOR(self._answers.send)
@@ -65,16 +77,33 @@ class Door:
 
     def begin(self) -> bool:
         """A run begins on this CPU; whether signals are handled in its thread."""
-        self.thread = threading.get_ident()
-        here = self.thread == threading.main_thread().ident
+        thread = get_ident()
+        if thread != self.thread:
+            self.thread, self._here = thread, thread == threading.main_thread().ident
+        here = self._here
         if self._written != (self.first, here):
             self._slice = self.first
             polling = _POLLING.pack(self.first, here)
             self.vm.memory.write(self.cpu.state + layout.STATE_SLICE, polling)
             self._written = self.first, here
         if here:
-            self._asked = time.perf_counter_ns()
+            self._asked = perf_counter_ns()
         return here
+
+    def enter(self, arguments: tuple[int, ...], budget: int) -> int:
+        """A single run begins: the machine address of what its code begins with."""
+        self.begin()
+        if self._entered != (arguments, budget):
+            first = min(budget, self.first)
+            a, b = arguments if len(arguments) > 1 else (arguments[0], 0)
+            place = (self._memory.base, self.cpu.stack_top, a, b, first, budget - first)
+            self._memory.write(self._entry, _ENTRY.pack(*place))
+            self._entered = arguments, budget
+        return self._entry_address
+
+    def forget_thread(self) -> None:
+        """Another thread may be the main one now: this is a child made by fork."""
+        self.thread = 0
 
     @property
     def busy(self) -> bool:
@@ -108,7 +137,7 @@ class Door:
         place = self.cpu.state + layout.STATE_CALL
         number, frame, *arguments = _CALL.unpack(memory.read(place, _CALL.size))
         if not number:
-            now = time.perf_counter_ns()
+            now = perf_counter_ns()
             self._slice = paced(self._slice, now - self._asked)
             self._asked = now
             memory.store64(self.cpu.state + layout.STATE_SLICE, self._slice)

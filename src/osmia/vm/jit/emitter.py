@@ -5,9 +5,13 @@ A value is a Python int when it is known while compiling, else the name of an i6
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from osmia.records import dataclass, field
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 Value: TypeAlias = int | str
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from osmia.locks import at_fork
 from osmia.vm import layout
 from osmia.vm.jit.door import Door
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
@@ -65,6 +67,8 @@ class Forks:
         for number, door in list(self._doors.items()):
             if door.busy and door.thread != here:
                 self._lost.append(self._doors.pop(number))
+            else:
+                door.forget_thread()
 
     def _words(self) -> list[int]:
         return [each.header + layout.MAP_LOCK for each in self._vm.lifetimes.maps.values()]

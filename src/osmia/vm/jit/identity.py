@@ -6,12 +6,11 @@ All of it is told without importing llvmlite, which takes longer than mapping wh
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import os
-import platform
 import sys
 from functools import cache
 from io import FileIO
-from pathlib import Path
 
 from osmia.errors import NotSupportedError
 
@@ -26,20 +25,30 @@ def llvmlite_files() -> str:
     places = list(found.submodule_search_locations or ()) if found is not None else []
     if not places:
         raise NotSupportedError("compiled programs need llvmlite: pip install 'osmia[jit]'")
-    return "\n".join(_files(Path(each)) + _files(Path(each, "binding")) for each in places)
+    return "\n".join(_files(each) + _files(f"{each}/binding") for each in places)
 
 
 @cache
 def everything() -> str | None:
     """All of it in one text; None where it cannot be told, and nothing can be kept."""
-    house = Path(__file__).parents[2]
+    house = __file__.rpartition("/vm/jit/")[0]
     try:
-        translation = [_files(house / each) for each in _TRANSLATES]
+        translation = [_files(f"{house}/{each}") for each in _TRANSLATES]
         llvm = llvmlite_files()
         cpu = _cpu()
     except OSError:
         return None
-    return "\n".join([sys.version, platform.machine(), cpu, llvm, *translation])
+    here = f"{machine()} {mmap.PAGESIZE}"
+    return "\n".join([sys.version, here, cpu, llvm, *translation])
+
+
+def machine() -> str:
+    """What this machine is called: "x86_64"."""
+    if hasattr(os, "uname"):
+        return os.uname().machine
+    import platform  # dear
+
+    return platform.machine()
 
 
 def _cpu() -> str:
@@ -50,7 +59,7 @@ def _cpu() -> str:
     return "\n".join(line for line in told.splitlines() if line.startswith(wanted))
 
 
-def _files(folder: Path) -> str:
+def _files(folder: str) -> str:
     """The files of a folder, with their sizes and when they were changed."""
     told = []
     for entry in os.scandir(folder):

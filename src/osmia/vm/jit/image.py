@@ -7,28 +7,29 @@ functions of the system, which the code calls through jumps that are part of the
     0     a jump through the word at 8
     8     the function's address
 
-This is for x86-64. Of another machine, and of what LLVM does not emit for us today, there is no
-image: then LLVM's own loader takes the object file.
+This is for x86-64 and arm64 (`osmia.vm.jit.relocations`). Of another machine, and of what LLVM does
+not emit for us today, there is no image: then LLVM's own loader takes the object file.
 """
 
 from __future__ import annotations
 
+import mmap
 import struct
-from typing import TYPE_CHECKING
 
 from osmia.records import dataclass
+from osmia.vm.jit.relocations import TARGETS, UnknownError
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.elf.model import ElfRelocation, Section
     from osmia.elf.reader import ElfFile
 
-PAGE = 4096
+PAGE = mmap.PAGESIZE
 LARGEST = 1 << 28
 """Bytes of an image: distances in it have 32 bits."""
 
-_X86_64 = 62
-_R_64, _R_PC32, _R_PLT32 = 1, 2, 4
-_JUMP = bytes.fromhex("ff2502000000 6690")  # jmp [rip + 2]; nop
 _JUMP_SIZE = 16
 _READ_ONLY = (".rodata", ".data.rel.ro")
 _WRITTEN, _ALLOCATED, _EXECUTED = 1, 2, 4  # SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
@@ -52,10 +53,6 @@ class Image:
         return self.content, self.executable, self.symbols, self.words, self.places
 
 
-class _UnknownError(Exception):
-    """Something in an object file that no image is made of."""
-
-
 def image_of(code: bytes) -> Image | None:
     """The image of an object file; None where only LLVM can load it."""
     from osmia.elf.reader import ElfFile
@@ -63,7 +60,7 @@ def image_of(code: bytes) -> Image | None:
     elf = ElfFile.parse(code, "compiled code")
     try:
         return _Layout(elf).image()
-    except _UnknownError:
+    except UnknownError:
         return None
 
 
@@ -71,8 +68,10 @@ class _Layout:
     """Where the sections of an object file go."""
 
     def __init__(self, elf: ElfFile) -> None:
-        if elf.machine != _X86_64 or elf.byteorder != "little":
-            raise _UnknownError
+        target = TARGETS.get(elf.machine)
+        if target is None or elf.byteorder != "little":
+            raise UnknownError
+        self.target = target
         self.elf = elf
         self.content = bytearray()
         self.starts: dict[int, int] = {}
@@ -93,7 +92,7 @@ class _Layout:
             if not symbol.is_defined and symbol.name not in self.jumps:
                 self._align(_JUMP_SIZE)
                 self.jumps[symbol.name] = len(self.content)
-                self.content += _JUMP + bytes(8)
+                self.content += self.target.jump + bytes(8)
         self._align(PAGE)
         executable = len(self.content)
         for section in kept:
@@ -103,7 +102,7 @@ class _Layout:
             self._relocate(self.starts[section.index] + relocation.offset, relocation)
         self._align(PAGE)
         if len(self.content) > LARGEST:
-            raise _UnknownError
+            raise UnknownError
         symbols = {
             each.name: self.starts[each.section] + each.value
             for each in self.elf.symbols
@@ -119,29 +118,27 @@ class _Layout:
 
     def _align(self, to: int) -> None:
         if to > PAGE:
-            raise _UnknownError
+            raise UnknownError
         self.content += bytes(-len(self.content) % to)
 
     def _relocate(self, at: int, relocation: ElfRelocation) -> None:
         symbol = self.elf.symbols[relocation.symbol]
         addend = relocation.addend
         if addend is None:
-            raise _UnknownError
+            raise UnknownError
         if symbol.is_defined:
             if symbol.section not in self.starts:
-                raise _UnknownError
-            target = self.starts[symbol.section] + symbol.value
-        elif relocation.type == _R_PLT32:
-            target = self.jumps[symbol.name]
+                raise UnknownError
+            place = self.starts[symbol.section] + symbol.value
+        elif relocation.type in self.target.calls:
+            place = self.jumps[symbol.name]
         else:
-            raise _UnknownError
-        if relocation.type in (_R_PC32, _R_PLT32):
-            struct.pack_into("<i", self.content, at, target + addend - at)
-        elif relocation.type == _R_64:
-            struct.pack_into("<Q", self.content, at, target + addend)
+            raise UnknownError
+        if relocation.type == self.target.address:
+            struct.pack_into("<Q", self.content, at, place + addend)
             self.places.append(at)
         else:
-            raise _UnknownError
+            self.target.fill(self.content, relocation.type, at, place + addend)
 
 
 def _is_kept(section: Section) -> bool:
@@ -150,5 +147,5 @@ def _is_kept(section: Section) -> bool:
         return False
     relocated = section.name.startswith(_READ_ONLY)
     if section.type == _NOBITS or (section.flags & _WRITTEN and not relocated):
-        raise _UnknownError
+        raise UnknownError
     return True

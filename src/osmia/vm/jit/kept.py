@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
 
+from osmia.protocols import Protocol
 from osmia.records import dataclass
 from osmia.vm.jit import cache, identity
 from osmia.vm.jit.constants import Read, still_hold
 from osmia.vm.jit.image import Image
 from osmia.vm.jit.mapping import MappedCode
 from osmia.vm.memory import Memory
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 Place = tuple[int, int]
 

@@ -6,13 +6,14 @@ in here is either looked up when the code runs, or read through `osmia.vm.jit.co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from osmia.isa import opcodes as op
 from osmia.isa.forms import Form
 from osmia.vm import layout
 from osmia.vm.code import TAIL_CALL
 from osmia.vm.contexts import FOLLOWING
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.counting import Counters

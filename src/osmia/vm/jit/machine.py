@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import platform
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import osmia.vm.helpers.events  # natives below
 import osmia.vm.helpers.map_access
 import osmia.vm.maps.lpm
-import osmia.vm.maps.slots  # noqa: F401
+import osmia.vm.maps.slots
+import osmia.vm.sk_buff  # noqa: F401
 from osmia.errors import NotSupportedError
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout
@@ -24,6 +23,9 @@ from osmia.vm.jit.door import Door, run_many
 from osmia.vm.jit.emitter import VmLayout
 from osmia.vm.jit.forks import Forks
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from osmia.vm.counting import Counters
     from osmia.vm.cpu import Cpu
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 _U64 = ctypes.c_uint64
 _RUN = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, *[_U64] * 7)
+_START = ctypes.CFUNCTYPE(_U64, _U64)
 
 MAP_OPERATIONS = ("map_lookup", "map_peek", "map_update", "map_delete", "map_push", "map_take")
 MAP_HELPERS = (
@@ -57,7 +60,7 @@ SHARED = (*MAP_OPERATIONS, "refill")
 """The native functions that other modules call by an address."""
 OF_MAPS = ("map_extract", "lpm_after")
 """What maps call beside the operations, and takes a map's lock."""
-OTHERS = ("take_tail_call", "exchange32", "exchange64")
+OTHERS = ("take_tail_call", "exchange32", "exchange64", "skb_place")
 EXPORTED = frozenset((*SHARED, *OF_MAPS, *MAP_HELPERS, *OTHERS))
 """The native functions that Python calls most: compiled in one module. Others stay Python."""
 
@@ -80,6 +83,7 @@ class CompiledProgram(Module):
         super().__init__(code)
         self.entry = self.code.address("program")
         self.run: Run = _RUN(self.code.address("run"))
+        self.start: Callable[[int], int] = _START(self.code.address("start"))
 
 
 class Jit:
@@ -91,8 +95,8 @@ class Jit:
     level = 2
 
     def __init__(self, vm: Vm, only_kept: bool = False) -> None:
-        if vm.retpoline and platform.machine() not in ("x86_64", "AMD64"):
-            raise NotSupportedError(f"retpolines are for x86-64, this is {platform.machine()}")
+        if vm.retpoline and identity.machine() not in ("x86_64", "AMD64"):
+            raise NotSupportedError(f"retpolines are for x86-64, this is {identity.machine()}")
         identity.llvmlite_files()
         self.vm = vm
         self._only_kept = only_kept
@@ -319,26 +323,28 @@ class Jit:
                 self._loops[key] = module, self._callable(module.code, "batch_run")
             return self._loops[key][1]
 
-    def run(
-        self, program: VmProgram, cpu: Cpu, arguments: tuple[int, ...], budget: int, repeat: int
-    ) -> int:
+    def run(self, program: VmProgram, cpu: Cpu, arguments: tuple[int, ...], budget: int) -> int:
         """Run a compiled program; the caller looks for an interrupt afterwards."""
         code = self._compiled.get(program.number) or self.program(program)
+        door = self._doors.get(cpu.number) or self.door(cpu)
+        return code.start(door.enter(arguments, budget))
+
+    def repeat(
+        self, program: VmProgram, cpu: Cpu, arguments: tuple[int, ...], budget: int, times: int
+    ) -> int:
+        """Run it a number of times."""
+        code = self._compiled.get(program.number) or self.program(program)
+        door = self._doors.get(cpu.number) or self.door(cpu)
         a, b = arguments if len(arguments) > 1 else (arguments[0], 0)
         base, top, left = self.vm.memory.base, cpu.stack_top, cpu.state + layout.STATE_LEFT
-        door = self._doors.get(cpu.number) or self.door(cpu)
-        if repeat == 1:
-            door.begin()
-            first = min(budget, door.first)
-            return code.run(base, top, a, b, first, budget - first, 1, 0)
         result = 0
 
-        def some(done: int, times: int, first: int, rest: int, deadline: int) -> int:
+        def some(done: int, left_to_do: int, first: int, rest: int, deadline: int) -> int:
             nonlocal result
-            result = code.run(base, top, a, b, first, rest, times, deadline)
-            return times - self.vm.memory.load64(left)
+            result = code.run(base, top, a, b, first, rest, left_to_do, deadline)
+            return left_to_do - self.vm.memory.load64(left)
 
-        run_many(door, repeat, budget, some)
+        run_many(door, times, budget, some)
         return result
 
     # Natives for Python.

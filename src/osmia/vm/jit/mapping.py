@@ -2,6 +2,7 @@
 
 No page is ever writable and executable here: what is mapped is written first, then code becomes
 executable and the rest read-only. (`osmia.vm.jit.stubs` opens a page of code to change a jump.)
+On arm64, that is when Linux makes the caches of instructions agree with what was written.
 """
 
 from __future__ import annotations
@@ -9,9 +10,14 @@ from __future__ import annotations
 import ctypes
 import mmap
 from functools import cache
-from typing import Any
 
 from osmia.vm.jit.image import Image
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _READ, _EXECUTE = 1, 4
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from osmia.vm.jit import kept
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm

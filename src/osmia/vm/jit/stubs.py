@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import platform
 from collections.abc import Callable
 from functools import cache
 
 from osmia.locks import make_lock
 from osmia.vm.jit.emitter import PARAMETERS
+from osmia.vm.jit.identity import machine
 from osmia.vm.jit.mapping import mprotect, protect
 from osmia.vm.jit.stub_code import FLUSH, MACHINES, SIZE, WORD, StubCode
 
@@ -35,12 +35,12 @@ _PROTECTION = 1 | 2 | 4, 1 | 4  # read, write, execute; read, execute
 
 def supported() -> bool:
     """Whether this machine has stubs; elsewhere all tail calls load their target."""
-    return platform.machine() in MACHINES and mprotect() is not None
+    return machine() in MACHINES and mprotect() is not None
 
 
 def machine_code() -> StubCode:
     """What this machine's stubs are made of."""
-    return MACHINES[platform.machine()]
+    return MACHINES[machine()]
 
 
 class Stubs:
