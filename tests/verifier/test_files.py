@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,24 @@ def test_a_log_alone_is_enough(tmp_path: Path) -> None:
     assert report.program == "main"
     assert not report.accepted
     assert report.summary.startswith("b.bpf.c:9: R3 invalid mem access 'scalar'")
+
+
+def test_a_pipe_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(PASTED,))
+    writer.start()
+    (report,) = reports_of_file(path)
+    writer.join()
+    assert report.program == "main"
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.touch()
+    os.truncate(path, (1 << 30) + 1)
+    with pytest.raises(OsmiaError, match="more than 1 GiB"):
+        list(reports_of_file(path))
 
 
 def test_the_object_has_the_names_and_lines(tmp_path: Path, flows: Object) -> None:

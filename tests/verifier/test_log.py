@@ -69,6 +69,13 @@ def test_libbpfs_lines_around_a_log_name_the_program() -> None:
     assert names == ["main", "other"]
 
 
+def test_what_osmia_prog_log_printed_is_a_log_of_each_program() -> None:
+    found = dict(logs_in(f"one:\n{NEW}two:\n{NEW}".encode()))
+    assert list(found) == ["one", "two"]
+    assert all(len(log.slots) == 6 and log.whole for log in found.values())
+    assert all(log.complaint() == "" for log in found.values())
+
+
 def test_carriage_returns_do_no_harm() -> None:
     text = PASTED.replace("\n", "\r\n").encode()
     ((_, log),) = logs_in(text)

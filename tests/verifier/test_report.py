@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from osmia.kernel.load.verifying import Verified, verify
 from osmia.object.model import Object
 from osmia.verifier.log import VerifierLog
 from osmia.verifier.report import Report, report_of
 from osmia.verifier.text import lines_of
+from osmia.verifier.verifying import reports_of
 
-from .programs import line_of
+from .programs import NEW, line_of
 from .test_origins import chain
 
 pytestmark = pytest.mark.kernel
 
 
-def report(each: Verified) -> Report:
-    short = each.short_log
-    return report_of(
-        VerifierLog(each.log),
-        each.program,
-        accepted=not each.error,
-        functions=each.functions,
-        lines=each.lines,
-        summary=each.summary,
-        short_log=None if short is None else VerifierLog(short),
-    )
-
-
 @pytest.fixture
 def reports(flows: Object) -> dict[str, Report]:
-    return {each.program: report(each) for each in verify(flows)}
+    return {each.program: each for each in reports_of(flows)}
 
 
 def test_a_refused_program_does_not_keep_others_from_being_verified(
@@ -109,21 +94,34 @@ def test_the_text_is_short_and_says_all_of_it(reports: dict[str, Report]) -> Non
 
 
 def test_the_time_is_that_without_writing_a_long_log(flows: Object) -> None:
-    for each in verify(flows):
-        long, short = VerifierLog(each.log).statistics(), report(each).statistics
+    for each in reports_of(flows):
+        long, short = each.log.statistics(), each.statistics
         assert long.microseconds is not None and short.microseconds is not None
         assert short.microseconds < long.microseconds
 
 
 def test_nothing_is_loaded_or_kept_after_each_program(flows: Object) -> None:
-    verified: Iterator[Verified] = verify(flows)
-    assert next(verified).program == "accepted"
-    verified.close()  # type: ignore[attr-defined]
+    reports = reports_of(flows)
+    assert next(reports).program == "accepted"
+    reports.close()
 
 
 def test_a_log_of_level_1_has_the_path_and_says_that_it_is_not_all(flows: Object) -> None:
-    for each in verify(flows, log_level=5):
-        if each.program == "refused":
-            assert each.short_log is None
-            told = report(each)
-            assert told.path and told.origins
+    told = {each.program: each for each in reports_of(flows, log_level=5)}
+    assert told["refused"].path and told["refused"].origins
+    assert not told["accepted"].log.whole
+
+
+def test_what_is_refused_after_all_paths_were_looked_at_has_no_path() -> None:
+    said = "combined stack size of 2 calls is 640. Too large\n"
+    told = report_of(
+        VerifierLog(NEW.replace("verification time", said + "verification time").encode())
+    )
+    assert not told.accepted
+    assert told.path == [] and told.origins == []
+
+
+def test_a_program_of_which_nothing_was_verified_is_refused() -> None:
+    log = b"arg#0 reference type('UNKNOWN ') size cannot be determined: -22\nprocessed 0 insns"
+    log += b" (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n"
+    assert not report_of(VerifierLog(log)).accepted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +20,6 @@ from osmia.cli.sources import (
 )
 
 if TYPE_CHECKING:
-    from osmia.object import Object
-    from osmia.passes.target import Target
     from osmia.verifier.page import Page
     from osmia.verifier.report import Report
 
@@ -72,30 +69,13 @@ def verify_command(
 
         reports = reports_of_file(log, obj, names)
     else:
+        from osmia.verifier.verifying import reports_of
+
         assert obj is not None
         chosen = select_programs(obj, names)
-        reports = _of_kernel(chosen, target_of(target, target_btf), level)
+        machine = target_of(target, target_btf)
+        reports = reports_of(chosen, log_level=level, target=machine)
     return _print(output, reports, page, (log or file or Path()).name)
-
-
-def _of_kernel(obj: Object, target: Target | None, level: int) -> Iterator[Report]:
-    from osmia.kernel.load.verifying import verify
-    from osmia.verifier.log import VerifierLog
-    from osmia.verifier.report import report_of
-
-    verified = verify(obj, target=target, log_level=level)
-    with closing(verified):
-        for each in verified:
-            short = each.short_log
-            yield report_of(
-                VerifierLog(each.log),
-                each.program,
-                accepted=not each.error,
-                functions=each.functions,
-                lines=each.lines,
-                summary=each.summary,
-                short_log=None if short is None else VerifierLog(short),
-            )
 
 
 def _print(output: Output, reports: Iterator[Report], path: Path | None, title: str) -> int:

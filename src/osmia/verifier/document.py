@@ -76,5 +76,6 @@ def _origin(origin: Origin, report: Report) -> dict[str, Any]:
         "slot": origin.slot if origin.visit >= 0 else None,
         "text": origin.text or None,
         **_place(line),
+        "checks": origin.checks,
         "made_of": [_origin(each, report) for each in origin.made_of],
     }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from osmia.errors import OsmiaError
 from osmia.object.model import Object, SourceLine
 from osmia.passes.layout import lay_out_program
 from osmia.paths import Path
-from osmia.verifier.log import VerifierLog, logs_in
+from osmia.verifier.log import LogData, VerifierLog, logs_in
 from osmia.verifier.report import Report, report_of
 
 #: As long as a kernel's log may be.
@@ -18,16 +18,22 @@ _LONGEST = 1 << 30
 _PIECE = 1 << 20
 
 
-def read_log(path: str | os.PathLike[str]) -> mmap | bytes:
+def read_log(path: str | os.PathLike[str]) -> LogData:
     """What a file says, a pipe too. OsmiaError for one of more than a GiB."""
-    pieces = []
-    size = 0
     with Path(path).open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
+        size = os.fstat(file.fileno()).st_size
+        if 0 < size <= _LONGEST:
+            data = mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+            filled = 0
+            while filled < size and (got := file.readinto(memoryview(data)[filled:])):
+                filled += got
+            return data
+        pieces = []
+        while size <= _LONGEST and (piece := file.read(_PIECE)):
             size += len(piece)
-            if size > _LONGEST:
-                raise OsmiaError(f"{os.fspath(path)}: no kernel writes a log of more than 1 GiB")
             pieces.append(piece)
+    if size > _LONGEST:
+        raise OsmiaError(f"{os.fspath(path)}: no kernel writes a log of more than 1 GiB")
     return b"".join(pieces)
 
 

@@ -52,6 +52,11 @@ def target(slot: int, text: str) -> int | None:
     return slot + 1 + int(found[1]) if found else None
 
 
+def way_of(slot: int, text: str, following: int) -> str:
+    """The way that a jump went, if `following` came after it."""
+    return "taken" if following == target(slot, text) else "not taken"
+
+
 def callee(slot: int, text: str) -> int | None:
     """The first slot of the function that is called, if it is one of the program's."""
     found = _CALL.match(text)

@@ -38,11 +38,14 @@ _TIME = re.compile(rb"\nverification time (\d{1,18}) usec")
 _STACK = re.compile(rb"\nstack depth (\d{1,6}(?:\+\d{1,6}){0,1000})")
 _FUNCTION = re.compile(rb"^func#(\d{1,4}) @(\d{1,7})\r?$", re.MULTILINE)
 _NAMED = re.compile(rb"\n(?:Validating (\w{1,128})\(\) func#(\d{1,4})|Func#(\d{1,4}) \('(\w+)'\))")
-_HEADING = re.compile(
-    rb"^.{0,80}prog '([^'\n]{1,128})': (?:failed to load: .{0,40}|BPF program load failed.{0,80}|"
-    rb"-- BEGIN PROG LOAD LOG --)\r?$",
-    re.MULTILINE,
-)
+#: What stands before a program's log: libbpf's line, or that of `osmia prog log`.
+_LIBBPFS = re.compile(rb"prog '([^'\n]{1,128})': -- BEGIN PROG LOAD LOG --\r?\n")
+_OSMIAS = re.compile(rb"\n(\w{1,128}):\r?\n(?=func#0 @|0: R\d|Validating )")
+_OSMIAS_FIRST = re.compile(rb"(\w{1,128}):\r?\n(?=func#0 @|0: R\d|Validating )")
+_REFUSED = re.compile(rb"prog '([^'\n]{1,128})': (?:failed to load|BPF program load failed)")
+_LIBBPFS_END = b"-- END PROG LOAD LOG --"
+#: How far from a file's beginning the first of these lines is looked for.
+_FIRST_HEADING = 1 << 20
 #: What is neither an instruction nor the verifier's complaint.
 _REMARK = re.compile(
     rb"(?:\d+: (?:\([0-9a-f]{2}\)|safe|R\d|frame\d|fp-|refs=)|from \d+ to \d+|func#\d|; |;$|"
@@ -203,16 +206,21 @@ def _end_of(data: LogData) -> int:
 
 
 def logs_in(data: LogData) -> list[tuple[str, VerifierLog]]:
-    """The logs in a file, with the programs' names: one with "" unless libbpf's lines say more."""
-    names = [(found[1].decode("utf-8", "replace"), found) for found in _HEADING.finditer(data)]
-    begun = [(name, found) for name, found in names if found[0].rstrip().endswith(b"LOG --")]
+    """The logs in a file, with their programs' names: one, with "" for a name, unless the lines say
+    more that libbpf or `osmia prog log` puts before a log."""
+    head = data[:_FIRST_HEADING]
+    begun = list(_LIBBPFS.finditer(data)) if b"prog '" in head else []
+    if not begun and (first := _OSMIAS_FIRST.match(head)) is not None:
+        begun = [first, *_OSMIAS.finditer(data)]
     if not begun:
-        return [(names[0][0] if names else "", VerifierLog(data))]
-    ends = [found.start() for _, found in begun[1:]]
+        named = _REFUSED.search(head)
+        return [(named[1].decode("utf-8", "replace") if named else "", VerifierLog(data))]
+    limits = [*(found.start() for found in begun[1:]), len(data)]
     read = []
-    for (name, found), limit in zip(begun, [*ends, len(data)], strict=True):
-        end = data.find(b"-- END PROG LOAD LOG --", found.end(), limit)
-        read.append((name, VerifierLog(data, found.end() + 1, limit if end < 0 else end)))
+    for found, limit in zip(begun, limits, strict=True):
+        name = found[1].decode("utf-8", "replace")
+        end = data.find(_LIBBPFS_END, found.end(), limit) if found.re is _LIBBPFS else -1
+        read.append((name, VerifierLog(data, found.end(), limit if end < 0 else end)))
     return read
 
 

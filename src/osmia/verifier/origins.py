@@ -7,13 +7,14 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from osmia.records import dataclass, field
-from osmia.verifier.instructions import Effect, callee, effect
+from osmia.verifier.instructions import Effect, callee, effect, way_of
 from osmia.verifier.log import VerifierLog
 from osmia.verifier.states import entry_state
 from osmia.verifier.states import visit as visit_of
 
 #: How many values one explanation has, and how far back along the path it looks for each.
 _MOST = 40
+_MOST_CHECKS = 8
 _DEEPEST = 16
 _FAR = 200_000
 
@@ -37,7 +38,7 @@ _NAMED_REGISTER = re.compile(r"\bR(\d{1,2})\b")
 class Origin:
     """A value: what it is in (`place`: "R6", "fp-8"), who made it (`visit`, -1: before the path
     began), how (`text`, `how` in words), what the verifier knew of it then, and what it was made
-    of. `checks` are the visits of jumps that looked at it since."""
+    of. `checks` are the jumps that compared it since, the last first, and the ways they went."""
 
     place: str
     visit: int
@@ -45,7 +46,7 @@ class Origin:
     text: str
     how: str
     known: str = ""
-    checks: list[int] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
     made_of: list[Origin] = field(default_factory=list)
 
 
@@ -107,11 +108,19 @@ class Tracer:
     def _effect(self, step: int) -> Effect:
         return self._effects.get(self._slot(step), Effect("other"))
 
+    def _decision(self, step: int) -> str:
+        """The jump at a step, and the way it went."""
+        slot = self._slot(step)
+        text = self.texts[slot]
+        if step + 1 == len(self.path):
+            return f"{slot}: {text}"
+        return f"{slot}: {text}: {way_of(slot, text, self._slot(step + 1))}"
+
     def _register(self, register: int, before: int, frame: int, depth: int) -> Origin:
         place = f"R{register}"
         if register == 10:
             return Origin(place, -1, -1, "", "the frame pointer")
-        checks: list[int] = []
+        checks: list[str] = []
         for step in range(before - 1, max(-1, before - _FAR), -1):
             at = self.frames[step]
             if at > frame:
@@ -121,9 +130,9 @@ class Tracer:
                 return self._argument(register, step, depth)
             if does.writes == register or (does.kind == "call" and register <= 5):
                 return self._made(place, register, step, depth, checks)
-            if does.kind == "jump" and register in does.reads:
-                checks.append(self.path[step])
-        return Origin(place, -1, -1, "", _at_entry(register, frame), checks=checks[:8])
+            if does.kind == "jump" and register in does.reads and len(checks) < _MOST_CHECKS:
+                checks.append(self._decision(step))
+        return Origin(place, -1, -1, "", _at_entry(register, frame), checks=checks)
 
     def _argument(self, register: int, step: int, depth: int) -> Origin:
         """A register of a function that was entered by the call at `step`."""
@@ -140,11 +149,11 @@ class Tracer:
         self._follow(node, [given] if given else [], step, depth)
         return node
 
-    def _node(self, place: str, step: int, how: str, checks: Sequence[int] = ()) -> Origin:
+    def _node(self, place: str, step: int, how: str, checks: Sequence[str] = ()) -> Origin:
         visit = self.path[step]
         seen = visit_of(self.log, visit)
         known = seen.after.get(place, "")
-        return Origin(place, visit, self._slot(step), seen.text, how, known, list(checks[:8]))
+        return Origin(place, visit, self._slot(step), seen.text, how, known, list(checks))
 
     def _follow(self, node: Origin, registers: Sequence[int], step: int, depth: int) -> None:
         """Trace what it was made of, unless that is told already, or is a round of a loop more."""
@@ -168,7 +177,7 @@ class Tracer:
             node.made_of.append(self._register(register, step, self.frames[step], depth + 1))
 
     def _made(
-        self, place: str, register: int, step: int, depth: int, checks: Sequence[int]
+        self, place: str, register: int, step: int, depth: int, checks: Sequence[str]
     ) -> Origin:
         does = self._effect(step)
         match does.kind:
@@ -186,7 +195,7 @@ class Tracer:
         return node
 
     def _returned(
-        self, place: str, register: int, step: int, depth: int, checks: Sequence[int]
+        self, place: str, register: int, step: int, depth: int, checks: Sequence[str]
     ) -> Origin:
         text = self.texts.get(self._slot(step), "")
         if register:
@@ -204,7 +213,7 @@ class Tracer:
         return node
 
     def _loaded(
-        self, place: str, does: Effect, step: int, depth: int, checks: Sequence[int]
+        self, place: str, does: Effect, step: int, depth: int, checks: Sequence[str]
     ) -> Origin:
         base = "fp0" if does.base == 10 else self._known(does.base, step)
         stack = _STACK_POINTER.match(base)
@@ -222,7 +231,7 @@ class Tracer:
         return node
 
     def _from_stack(
-        self, place: str, offset: int, does: Effect, step: int, depth: int, checks: Sequence[int]
+        self, place: str, offset: int, does: Effect, step: int, depth: int, checks: Sequence[str]
     ) -> Origin:
         node = self._node(place, step, f"from the stack, fp{offset:+}", checks)
         frame = self.frames[step]

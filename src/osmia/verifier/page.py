@@ -144,6 +144,8 @@ def _origin(report: Report, origin: Origin, which: int) -> str:
         source = escape(line_text(line, origin.slot)) if line is not None else ""
         text += f"<small>{source}</small>"
         place = f' data-visit="{origin.visit}" data-log="{which}"'
+    for check in origin.checks:
+        text += f"<small>compared since: {escape(check)}</small>"
     inside = "".join(_origin(report, each, which) for each in origin.made_of)
     what = f"<b>{escape(origin.place)}</b> {escape(origin.how)}{text}{known}"
     return f"<li><span{place}>{what}</span>{f'<ul>{inside}</ul>' if inside else ''}</li>"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from osmia.named_tuples import NamedTuple
 from osmia.object.model import SourceLine
-from osmia.verifier.instructions import target
+from osmia.verifier.instructions import way_of
 from osmia.verifier.log import VerifierLog
 from osmia.verifier.places import Places
 
@@ -111,6 +111,5 @@ def _decisions(
         text = texts[slot]
         if text.startswith("if ") and step + 1 < len(visits):
             following = log.slots[visits[step + 1]]
-            way = "taken" if following == target(slot, text) else "not taken"
-            found.append(f"{slot}: {text}: {way}")
+            found.append(f"{slot}: {text}: {way_of(slot, text, following)}")
     return tuple(found)

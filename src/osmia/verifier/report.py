@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from osmia.object.model import SourceLine
@@ -13,6 +14,9 @@ from osmia.verifier.path import path_of
 from osmia.verifier.path_lines import PathLine, path_lines
 from osmia.verifier.places import Places
 from osmia.verifier.states import visit
+
+#: Complaints about whole functions, after all paths were looked at.
+_OF_NO_PATH = re.compile(r"combined stack size|tail_calls? (?:is|are) not allowed when call stack")
 
 
 @dataclass
@@ -50,7 +54,7 @@ def report_of(
     log that ends with a complaint is of a refusal. `short_log` is one more log of the same, which
     tells the time, and the path of a refusal; `summary` what is wrong, where it is known."""
     if accepted is None:
-        accepted = not log.complaint()
+        accepted = not log.complaint() and log.statistics().processed != 0
     texts = texts_of(log)
     places = Places(log, texts, functions, lines)
     path = path_of(log, texts)
@@ -67,8 +71,8 @@ def report_of(
         texts = texts_of(short_log)
         path = path_of(short_log, texts)
     told.path_certain = path.certain
-    told.path, told.path_omitted = path_lines(told.path_log, path.visits, places, texts)
-    if path.visits:
+    if path.visits and not _OF_NO_PATH.search(log.complaint()):
+        told.path, told.path_omitted = path_lines(told.path_log, path.visits, places, texts)
         tracer = Tracer(told.path_log, path.visits, texts)
         last = texts[told.path_log.slots[path.visits[-1]]]
         told.origins = [tracer.origin(each) for each in wanted_registers(log.complaint(), last)]

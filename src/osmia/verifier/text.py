@@ -11,6 +11,7 @@ from osmia.verifier.report import Report
 
 _FEW, _MANY = 8, 40
 _PATH = 20
+_CHECKS = 3
 
 
 def lines_of(report: Report, *, verbose: bool = False) -> Iterator[tuple[str, str]]:
@@ -96,6 +97,8 @@ def _origin(report: Report, origin: Origin, depth: int) -> Iterator[tuple[str, s
         line = report.places.line(origin.slot)
         if line is not None:
             yield f"{'  ' * depth}    {line_text(line, origin.slot)}", "dim"
+    for check in origin.checks[:_CHECKS]:
+        yield f"{'  ' * depth}    compared since: {check}", "dim"
     for each in origin.made_of:
         yield from _origin(report, each, depth + 1)
 
