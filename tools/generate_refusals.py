@@ -29,7 +29,7 @@ Made by `tools/generate_refusals.py` from `osmia.refusals`. The kind stands in
 
 The first lines are the verifier's, of Linux 6.18 and, where it words it differently, of 6.1;
 *words* stand for what the log names. Each kind has a program among the tests
-(`tests/refusals/programs`) that is refused for it, and loads as soon as the hint is followed.
+(`tests/refusals/programs`) that is refused for it, and that loads as soon as the hint is followed.
 """
 
 
