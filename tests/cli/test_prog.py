@@ -202,6 +202,20 @@ def test_log_shows_what_the_verifier_says(osmia: Cli, compiled: Path, tmp_path: 
     assert rejected.status == 1
     assert "invalid access" in rejected.out
     assert rejected.err.startswith("osmia: the verifier rejected program 'bad': ")
+    assert len(rejected.err.splitlines()) == 1
+
+
+def test_a_refusals_kind_and_hint_are_in_the_error_as_json(osmia: Cli, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.bpf.c"
+    bad.write_text(
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+        'SEC("xdp") int bad(struct xdp_md *ctx) { return *(int *)(long)ctx->data; }\n'
+    )
+    for words in (["load", bad, "/sys/fs/bpf/never"], ["log", bad]):
+        error = json.loads(osmia("-j", "prog", *words).err)
+        assert error["kind"] == "packet-bounds"
+        assert "data_end" in error["hint"]
+        assert error["hint"] in error["error"]
 
 
 def test_an_unknown_program_of_an_object_is_named(osmia: Cli, compiled: Path, bpffs: Path) -> None:

@@ -47,6 +47,8 @@ def test_json_of_a_refusal(osmia: Cli, flows: Path) -> None:
     (told,) = osmia("verify", flows, "refused", "--json").json
     assert told["path"][-1]["line"] == line_of("may be NULL")
     assert told["path_certain"]
+    assert told["kind"] == "map-value-null"
+    assert "compare it with NULL" in told["hint"]
     origin = told["origins"][0]
     while origin["made_of"]:
         origin = origin["made_of"][0]

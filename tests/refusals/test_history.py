@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from osmia.kernel.programs.verifier_log import explain
 from osmia.refusals.history import History
 
 ADJUSTED = """\
@@ -83,6 +86,16 @@ def test_arithmetic_keeps_a_value_and_32_bits_truncate_it() -> None:
     )
     assert history(log).origin("R3").truncated
     assert not history(log).origin("R2").truncated
+
+
+def test_logs_made_to_take_long_do_not() -> None:
+    steps = "1: (bf) r6 = r7                       ; R6=ctx()\nfrom 1 to 1: R7=ctx()\n" * 1500
+    spaces = f"2: (79) r0 = *(u64 *)(r6 +0){' ' * 60_000}x\n"
+    word = f"R6 invalid mem access 'scalar' {'a' * 60_000}\n"
+    began = time.process_time()
+    for log in (steps, steps + spaces + word, "1: (15) if r1\nfrom 7 to 1: R6=1\n" * 1500):
+        assert explain(log + "R6 !read_ok\n").kind
+    assert time.process_time() - began < 2
 
 
 def test_no_log_has_no_history() -> None:

@@ -18,7 +18,7 @@ from osmia.cli.sources import (
     target_of,
 )
 from osmia.cli.targets import only_target, open_program, take_target
-from osmia.errors import OsmiaError, VerifierError
+from osmia.errors import VerifierError
 from osmia.files import write_whole
 from osmia.kernel.sys import pins
 
@@ -138,8 +138,8 @@ def show_log(
             logs = {name: program.log for name, program in loaded.programs.items()}
     except VerifierError as error:
         _print_log(output, error.program, error.log)
-        raise OsmiaError(
-            f"the verifier rejected program {error.program!r}: {error.summary}"
+        raise VerifierError(
+            error.errno or 0, error.program, error.summary, "", kind=error.kind, hint=error.hint
         ) from error
     for name, log in logs.items():
         _print_log(output, name, log)

@@ -21,6 +21,9 @@ from osmia.refusals.values import MEMORY
 
 __all__ = ["FAMILIES", "Family", "Finding", "History", "Refusal", "find", "kinds"]
 
+#: No complaint is longer; logs are untrusted.
+_LONGEST = 2000
+
 #: In the order in which they are tried.
 FAMILIES = (PACKETS, REGISTERS, MEMORY, STACK, CONTEXTS, REFERENCES, OBJECTS, CALLS, FLOW)
 
@@ -38,5 +41,5 @@ def find(message: str, log: Sequence[str], lines: Lines | None = None) -> Findin
     lines; its last part is enough. `lines` tells an instruction's source line where the log does
     not (before Linux 6.9).
     """
-    refused = Refused(message, History(log, lines))
+    refused = Refused(message[:_LONGEST], History(log, lines))
     return next(filter(None, (fits(kind, refused) for kind in kinds())), None)

@@ -167,9 +167,8 @@ CALLS = Family(
         ),
         Refusal(
             "kfunc-argument-type",
-            r"arg#(?P<number>\d+) pointer type \w+ (?P<type>\w*) ?must point to|"
-            r"arg#\d+ expected pointer to",
-            "argument {number} is no pointer to what the function wants, a {type}",
+            r"arg#(?P<number>\d+) (?:pointer type \w+ \w* ?must point to|expected pointer to)",
+            "argument {number} (counted from 0) is no pointer to what the function wants",
             "pass what a function for that type returned; released and copied objects are none",
             rule=_KFUNCS,
         ),

@@ -8,6 +8,7 @@ told by the complaint alone.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from osmia.named_tuples import NamedTuple
@@ -15,7 +16,7 @@ from osmia.named_tuples import NamedTuple
 #: Source lines that tell where a slot comes from: (line number, text), or None.
 Lines = Callable[[int], "tuple[int, str] | None"]
 
-_INSTRUCTION = re.compile(r"^(\d+): \(([0-9a-f]{2})\) ([^;\n]*?)\s*(?:;|$)")
+_INSTRUCTION = re.compile(r"^(\d+): \(([0-9a-f]{2})\) ([^;\n]*)")
 _FROM = re.compile(r"^from (\d+) to \d+(?: \([a-z ]+\))?:")
 _ANNOTATION = re.compile(r"^; (?P<text>.*) @ [^@]+:(?P<line>\d+)$")
 _MOVE = re.compile(r"^([rw])(\d+) = (?:\(s\d+\))?([rw])(\d+)$")
@@ -66,10 +67,14 @@ class History:
         self._log = log
         self._lines = lines
         self.steps = [
-            Step(int(found[1]), found[3], index)
+            Step(int(found[1]), found[3].rstrip(), index)
             for index, line in enumerate(log)
             if (found := _INSTRUCTION.match(line)) is not None
         ]
+        self._visits: dict[int, list[int]] = {}
+        for index, step in enumerate(self.steps):
+            self._visits.setdefault(step.slot, []).append(index)
+        self._origins: dict[str, Origin] = {}
 
     @property
     def last(self) -> str:
@@ -95,7 +100,10 @@ class History:
 
     def origin(self, register: str) -> Origin:
         """Where the value came from that a register ("R6") held at the refused instruction."""
-        return _Search(self, self._log).run(register.lower())
+        known = self._origins.get(register)
+        if known is None:
+            known = self._origins[register] = _Search(self, self._log).run(register.lower())
+        return known
 
     def described(self, register: str) -> str:
         """Words behind a register's name: "" or " (bpf_map_lookup_elem's, 'value' of line 7)"."""
@@ -114,11 +122,9 @@ class History:
         start = self.steps[index - 1].line if index else -1
         for line in self._log[start + 1 : self.steps[index].line]:
             if found := _FROM.match(line):
-                came_from = int(found[1])
-                for other in range(index - 1, -1, -1):
-                    if self.steps[other].slot == came_from:
-                        return other
-                return -1
+                visits = self._visits.get(int(found[1]), [])
+                earlier = bisect_left(visits, index)
+                return visits[earlier - 1] if earlier else -1
         return index - 1
 
 

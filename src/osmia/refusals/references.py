@@ -146,6 +146,15 @@ REFERENCES = Family(
             rule=_HELPERS,
         ),
         Refusal(
+            "lock-not-held",
+            r"bpf_spin_lock at off=-?\d+ must be held for (?P<type>bpf_\w+)",
+            "a {type} may be used only while the lock beside it is held",
+            "call bpf_spin_lock with the lock of the same value or private section before, and "
+            "bpf_spin_unlock after it",
+            since="6.2",
+            rule="Documentation/bpf/graph_ds_impl.rst",
+        ),
+        Refusal(
             "lock-missing",
             r"map '(?P<map>[^']*)' (?:has no valid bpf_spin_lock|"
             r"doesn't have 'struct bpf_spin_lock')",

@@ -11,8 +11,8 @@ STACK = Family(
         Refusal(
             "stack-tail-call",
             r"tail_calls are not allowed when call stack of previous frames is (?P<size>\d+)",
-            "no tail call is possible here: the callers' stack frames have {size} bytes, and 256 "
-            "are allowed, as the next program has a stack of its own above them",
+            "no tail call is possible here: the callers' stack frames have {size} bytes, and less "
+            "than 256 are allowed, as the next program has a stack of its own above them",
             "shrink the callers' frames, make the tail call in the main program, or inline the "
             "function (__always_inline)",
             rule="kernel/bpf/verifier.c, check_max_stack_depth",

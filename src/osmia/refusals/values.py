@@ -127,7 +127,7 @@ MEMORY = Family(
         ),
         Refusal(
             "special-field-access",
-            r"(?P<field>bpf_\w+|kptr|\w+) cannot be accessed directly by load/store",
+            r"(?P<field>\w{1,64}) cannot be accessed directly by load/store",
             "this would read or write a map value's {field}, which only its functions may",
             "leave the field out: assign the value's other fields one by one",
             rule="Documentation/bpf/map_hash.rst",

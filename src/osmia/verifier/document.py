@@ -19,6 +19,8 @@ def document(report: Report) -> dict[str, Any]:
         "program": report.program,
         "accepted": report.accepted,
         "summary": report.summary or None,
+        "kind": report.kind or None,
+        "hint": report.hint or None,
         "processed": numbers.processed,
         "total_states": numbers.total_states,
         "peak_states": numbers.peak_states,

@@ -21,7 +21,8 @@ _OF_NO_PATH = re.compile(r"combined stack size|tail_calls? (?:is|are) not allowe
 
 @dataclass
 class Report:
-    """`summary`, `path` and `origins` are empty of a program that was accepted; `path_log` is the
+    """`kind` and `hint` are those of `osmia.refusals`. They, `summary`, `path` and `origins` are
+    empty of a program that was accepted; `path_log` is the
     log that their visits are in; `path_certain` is as `Path.certain`; `path_omitted` is how many
     lines are before it."""
 
@@ -33,6 +34,8 @@ class Report:
     cost: Cost
     texts: Mapping[int, str]
     summary: str = ""
+    kind: str = ""
+    hint: str = ""
     path: list[PathLine] = field(default_factory=list)
     path_certain: bool = True
     path_omitted: int = 0
@@ -65,7 +68,8 @@ def report_of(
         told.statistics = replace(told.statistics, microseconds=short_log.statistics().microseconds)
     if accepted:
         return told
-    told.summary = summary or _summary(log, lines)
+    said, told.kind, told.hint = _complaint(log, lines)
+    told.summary = summary or said
     told.path_log = short_log or log
     if short_log is not None:
         texts = texts_of(short_log)
@@ -79,10 +83,12 @@ def report_of(
     return told
 
 
-def _summary(log: VerifierLog, lines: Sequence[SourceLine]) -> str:
+def _complaint(log: VerifierLog, lines: Sequence[SourceLine]) -> tuple[str, str, str]:
+    """The summary, the kind and the hint of a refusal."""
     from osmia.kernel.programs.verifier_log import explain
 
-    return explain(log.tail(), lines).summary
+    found = explain(log.tail(), lines)
+    return found.summary, found.kind, found.hint
 
 
 def texts_of(log: VerifierLog) -> dict[int, str]:
