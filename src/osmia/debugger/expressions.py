@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.debugger.entries import store_entry
 from osmia.debugger.errors import DebuggerError
-from osmia.debugger.frames import NAMES, Frame
+from osmia.debugger.frames import NAMES, Frame, NoValue
 from osmia.errors import OsmiaError
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class Names(Mapping[str, Any]):
                 raise DebuggerError(f"{name} is not written yet")
             return value
         if frame is not None and name in frame.locals:
-            return frame.locals[name]
+            found = frame.locals[name]
+            if name != "ctx" or not isinstance(found, NoValue):
+                return found
         if name in ("ctx", "packet"):
             return getattr(session, name)
         if name in session.data:
