@@ -42,7 +42,7 @@ def run_on_packets(
 
     Raised is an error before the first packet, when there is nothing to report.
     """
-    program = _packet_program(loaded)
+    program = packet_program(loaded)
     verdicts: Counter[int] = Counter()
     refusals: list[str] = []
     duration_ns = 0
@@ -141,7 +141,8 @@ def packets_of(pcap: Path | None, packets: tuple[str, ...]) -> Iterator[tuple[fl
     yield from given_packets
 
 
-def _packet_program(loaded: Any) -> Any:
+def packet_program(loaded: Any) -> Any:
+    """The one program that takes packets. UsageError where there is none, or several."""
     found = [each for each in loaded.programs.values() if each.type in PACKET_TYPES]
     if len(found) != 1:
         names = ", ".join(each.name for each in found)

@@ -92,10 +92,7 @@ class Machine(Interpreter):
         """Run the instruction; False when the program has ended. ProgramFault leaves the position
         at the instruction that did it."""
         if self.frames:
-            frame = self.frames[-1]
-            i, form = frame.code.instructions[frame.slot], frame.code.forms[frame.slot]
-            assert i is not None and form is not None
-            self.tracking.follow(frame, i, form)
+            self.tracking.follow(self.frames[-1])
         going_on = self.step()
         self.position += 1
         return going_on

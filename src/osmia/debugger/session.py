@@ -116,7 +116,9 @@ class Session(ClosedByWith):
         data or another context, where given. Breakpoints stay."""
         self.check_still()
         if data is not None:
-            self.given_data, self.given_ctx = as_packet(data), ctx
+            self.given_data = as_packet(data)
+        if ctx is not None:
+            self.given_ctx = ctx
         self.history.edits.clear()
         self.history.go(0, anew=True)
         self._begin()

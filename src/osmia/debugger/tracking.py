@@ -19,6 +19,7 @@ from osmia.vm.maps.body import MapBody
 if TYPE_CHECKING:
     from osmia.debugger.machine import Machine
     from osmia.isa.instruction import Instruction
+    from osmia.vm.code import Code
     from osmia.vm.interpreter import Frame
 
 _WORD = 8
@@ -27,13 +28,51 @@ _FETCHES = frozenset({Form.ATOMIC_FETCH, Form.EXCHANGE})
 #: Forms that write no register, or whose calls say themselves what they leave.
 _OTHERS = frozenset(
     {
-        *(Form.STORE_IMMEDIATE, Form.STORE_RELEASE, Form.ATOMIC, Form.NOSPEC),
+        *(Form.ATOMIC, Form.NOSPEC, Form.CALL, Form.CALL_REGISTER, Form.EXIT),
         *(Form.BRANCH, Form.GOTO, Form.GOTO_LONG, Form.GOTO_REGISTER, Form.MAY_GOTO),
-        *(Form.CALL, Form.CALL_REGISTER, Form.EXIT),
     }
 )
 _POINTED = frozenset({"data", "data_end", "data_meta"})
 _FRAME = 1 << op.FRAME_POINTER
+_CLOBBERED = 0b111111
+
+_NUMBER, _POINTER, _COPY, _SUM, _LOAD, _STORE, _PACKET = range(7)
+
+Rule = tuple[int, int, int]
+"""What an instruction does to pointers: which of the above, a register that it writes, one that it
+reads (-1: a number)."""
+
+
+def _rule(i: Instruction, form: Form) -> Rule | None:
+    """The rule of an instruction; None for one that changes nothing here."""
+    if form in _OTHERS:
+        return None
+    source = i.src if i.uses_source_register else -1
+    wide = i.class_ is op.Class.ALU64
+    match form:
+        case Form.ALU if i.operation in _SUMS and wide:
+            return None if source < 0 else (_SUM, i.dst, source)
+        case Form.MOVE:
+            return (_COPY, i.dst, source) if wide and source >= 0 else (_NUMBER, i.dst, 0)
+        case Form.LOAD_IMM64:
+            return (_NUMBER if i.src == op.LoadKind.VALUE else _POINTER), i.dst, 0
+        case Form.LOAD | Form.LOAD_ACQUIRE:
+            return _LOAD, i.dst, i.src
+        case Form.STORE | Form.STORE_RELEASE:
+            return _STORE, i.dst, i.src
+        case Form.STORE_IMMEDIATE:
+            return _STORE, i.dst, -1
+        case Form.LOAD_ABSOLUTE | Form.LOAD_INDIRECT:
+            return _PACKET, 0, 0
+        case Form.COMPARE_EXCHANGE:
+            return _NUMBER, 0, 0
+    return _NUMBER, i.src if form in _FETCHES else i.dst, 0
+
+
+def _rules(code: Code) -> list[Rule | None]:
+    """The rules of a program, by slot."""
+    found = zip(code.instructions, code.forms, strict=True)
+    return [None if i is None or form is None else _rule(i, form) for i, form in found]
 
 
 class Tracking:
@@ -44,6 +83,7 @@ class Tracking:
         self._machine = machine
         self.masks: list[int] = []
         self.spilled: set[int] = set()
+        self._rules: dict[int, list[Rule | None]] = {}
 
     def has(self, index: int, register: int) -> bool:
         """Whether a register of a frame, from the outermost at 0, holds a pointer."""
@@ -80,44 +120,42 @@ class Tracking:
         index = len(self._machine.frames) - 1
         known = HELPERS.get(i.imm) if i.src == op.CallKind.HELPER else None
         gives = known is None or known.returns.endswith("*") or known.name.endswith("_task")
-        self.masks[index] = self.masks[index] & ~0b111111 | (gives and self.leads(value))
+        self.masks[index] = self.masks[index] & ~_CLOBBERED | (gives and self.leads(value))
 
-    def follow(self, frame: Frame, i: Instruction, form: Form) -> None:
-        """An instruction is about to run."""
-        if form in _OTHERS:
-            if form is Form.STORE_IMMEDIATE or form is Form.STORE_RELEASE:
-                self._stored(frame, i, False)
+    def follow(self, frame: Frame) -> None:
+        """A frame's instruction is about to run."""
+        rules = self._rules.get(id(frame.code))
+        if rules is None:
+            rules = self._rules[id(frame.code)] = _rules(frame.code)
+        rule = rules[frame.slot]
+        if rule is None:
             return
+        kind, written, source = rule
         index = len(self._machine.frames) - 1
         mask = self.masks[index]
-        pointer = False
-        match form:
-            case Form.ALU if i.operation in _SUMS and i.class_ is op.Class.ALU64:
-                other = i.uses_source_register and mask >> i.src & 1
-                pointer = (mask >> i.dst & 1) != other
-            case Form.MOVE:
-                wide = i.uses_source_register and i.class_ is op.Class.ALU64
-                pointer = bool(wide and mask >> i.src & 1)
-            case Form.LOAD_IMM64:
-                pointer = i.src != op.LoadKind.VALUE
-            case Form.LOAD | Form.LOAD_ACQUIRE:
-                pointer = self._loaded(frame, i)
-            case Form.STORE:
-                self._stored(frame, i, bool(mask >> i.src & 1))
-                return
-            case Form.LOAD_ABSOLUTE | Form.LOAD_INDIRECT:
-                self.masks[index] = mask & ~0b111111
-                return
-            case Form.COMPARE_EXCHANGE:
-                self.set(index, 0, False)
-                return
-        self.set(index, i.src if form in _FETCHES else i.dst, pointer)
+        if kind == _STORE:
+            self._stored(frame, source >= 0 and bool(mask >> source & 1))
+            return
+        if kind == _PACKET:
+            self.masks[index] = mask & ~_CLOBBERED
+            return
+        if kind == _SUM:
+            pointer = (mask >> written ^ mask >> source) & 1
+        elif kind == _COPY:
+            pointer = mask >> source & 1
+        elif kind == _LOAD:
+            pointer = self._loaded(frame)
+        else:
+            pointer = kind
+        self.masks[index] = mask & ~(1 << written) | pointer << written
 
     def _address(self, frame: Frame, register: int, offset: int) -> int:
         base = frame.registers[register]
         return 0 if base is None else base + offset & M64
 
-    def _loaded(self, frame: Frame, i: Instruction) -> bool:
+    def _loaded(self, frame: Frame) -> bool:
+        i = frame.code.instructions[frame.slot]
+        assert i is not None
         machine, size = self._machine, i.size.bytes
         address = self._address(frame, i.src, i.offset)
         context = machine.cpu.context
@@ -138,9 +176,13 @@ class Tracking:
             return any(each.offset == offset and name in _POINTED for name, each in fields.items())
         return size == _WORD and self.leads(machine.memory.load(machine.cpu.context + offset, size))
 
-    def _stored(self, frame: Frame, i: Instruction, pointer: bool) -> None:
+    def _stored(self, frame: Frame, pointer: bool) -> None:
+        if not pointer and not self.spilled:
+            return
+        i = frame.code.instructions[frame.slot]
+        assert i is not None
         address = self._address(frame, i.dst, i.offset)
         if pointer and i.size.bytes == _WORD:
             self.spilled.add(address)
-        elif self.spilled:
+        else:
             self.spilled.difference_update(range(address - _WORD + 1, address + i.size.bytes))
