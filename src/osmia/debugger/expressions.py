@@ -38,6 +38,8 @@ _OPERATORS = {"&&": " and ", "||": " or ", "->": ".", "!": " not ", "/": "//"}
 _CONSTANTS = {"NULL": "None", "true": "True", "false": "False"}
 _C_SIZES = {"char": 1, "short": 2, "int": 4, "long": 8}
 _BUILTINS = {each.__name__: each for each in (abs, bytes, hex, int, len, max, min)}
+_OF_THE_RUN = ("ctx", "packet")
+"""What a run has under these names, where no local variable of such a name has a value."""
 READERS = {f"{sign}{8 * size}": (size, sign == "s") for sign in "us" for size in (1, 2, 4, 8)}
 """What reads memory: bytes, and whether with a sign."""
 
@@ -121,10 +123,10 @@ class Names(Mapping[str, Any]):
                 raise DebuggerError(f"{name} is not written yet")
             return value
         if frame is not None and name in frame.locals:
-            found = frame.locals[name]
-            if name != "ctx" or not isinstance(found, NoValue):
-                return found
-        if name in ("ctx", "packet"):
+            value = frame.locals[name]
+            if name not in _OF_THE_RUN or not isinstance(value, NoValue):
+                return value
+        if name in _OF_THE_RUN:
             return getattr(session, name)
         if name in session.data:
             return session.data[name]
@@ -140,7 +142,7 @@ class Names(Mapping[str, Any]):
         frame_names = NAMES if self._frame is not None else ()
         known = [*frame_names, *(self._frame.locals if self._frame else ())]
         yield from known
-        yield from ("ctx", "packet", "memory")
+        yield from (*_OF_THE_RUN, "memory")
         yield from (*self._session.data, *self._session.maps, *READERS, *_BUILTINS)
 
     def __len__(self) -> int:
