@@ -116,3 +116,59 @@ def test_what_no_run_takes_is_refused_and_the_cpu_is_free(begin: Begin) -> None:
         program.session(bytes(60), budget=0)
     with pytest.raises(TypeError):
         program.session("text")  # type: ignore[arg-type]
+
+
+def test_objects_that_programs_allocate_come_and_go_with_the_run(begin: Begin) -> None:
+    source = """
+    #include <bpf/bpf_core_read.h>
+    extern void *bpf_obj_new_impl(__u64 type, void *meta) __ksym;
+    extern void bpf_obj_drop_impl(void *object, void *meta) __ksym;
+    struct thing { __u64 value; };
+    __u64 sum;
+    SEC("tc") int make(struct __sk_buff *skb)
+    {
+        struct thing *one = bpf_obj_new_impl(bpf_core_type_id_local(struct thing), 0);
+        struct thing *two = bpf_obj_new_impl(bpf_core_type_id_local(struct thing), 0);
+        if (!one || !two)
+            return 1;
+        one->value = skb->len;
+        two->value = 2;
+        bpf_obj_drop_impl(one, 0);
+        sum += two->value;
+        return 0;
+    }
+    """
+    session = begin(source)
+    end = session.continue_()
+    assert end.reason is StopReason.END and session.data["sum"] == 2
+    assert len(session.vm.objects) == 1
+    check_every_position(session, end.position)
+    session.go(0)
+    assert not session.vm.objects
+    session.continue_()
+    assert len(session.vm.objects) == 1 and session.data["sum"] == 2
+
+
+def test_a_program_that_throws_ends_and_is_gone_back_into(begin: Begin) -> None:
+    source = """
+    extern void bpf_throw(__u64 cookie) __ksym;
+    int before;
+    static __attribute__((noinline)) int deeper(__u64 value)
+    {
+        before++;
+        if (value > 10)
+            bpf_throw(value);
+        return value;
+    }
+    SEC("tc") int outer(struct __sk_buff *skb)
+    {
+        return deeper(skb->len) + 1;
+    }
+    """
+    session = begin(source)
+    end = session.continue_()
+    assert end.result is not None and end.result.retval == 64
+    session.back()
+    assert session.frames[0].function == "deeper" and session.data["before"] == 1
+    again = session.continue_()
+    assert (again.position, again.result) == (end.position, end.result)

@@ -10,7 +10,6 @@ position of the call, so that a run that goes the same way again gets the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from osmia.debugger.state import Change, Mark, capture_frames, capture_memory
@@ -21,14 +20,14 @@ from osmia.isa.instruction import Instruction
 from osmia.records import dataclass
 from osmia.vm.access import AccessError
 from osmia.vm.code import TAIL_CALL, Code
-from osmia.vm.errors import ProgramFault, describe_call
+from osmia.vm.errors import ProgramFault, Thrown, describe_call
 from osmia.vm.execution import Execution
 from osmia.vm.helpers.table import Calls, Helper, Invocation
 from osmia.vm.interpreter import Interpreter
 
 if TYPE_CHECKING:
-    from osmia.vm.context_layout import Field
     from osmia.vm.engine import Vm
+    from osmia.vm.runs import Input
 
 _CLOCKS = frozenset(
     f"{name}"
@@ -66,16 +65,16 @@ class Machine(Interpreter):
 
     `position` counts them. `entries` has for each active frame a number that no other frame of the
     run has. `answers` are by position; those that are known are given again. `tracking` knows which
-    registers hold pointers; for that `context_fields` are those of the context's struct.
+    registers hold pointers. `given` is what the run was given.
     """
 
     def __init__(
         self,
         execution: Execution,
+        given: Input,
         *,
         strict: bool,
         budget: int,
-        context_fields: Mapping[str, Field] | None = None,
     ) -> None:
         super().__init__(execution, strict=strict, budget=budget)
         self.vm: Vm = execution.vm
@@ -83,7 +82,7 @@ class Machine(Interpreter):
         self.position = 0
         self.entries: list[int] = []
         self.answers: dict[int, Answer] = {}
-        self.context_fields = context_fields or {}
+        self.given = given
         self.tracking = Tracking(self)
         self._passed = -1
         self._calling: list[_Calling] = []
@@ -93,9 +92,23 @@ class Machine(Interpreter):
         at the instruction that did it."""
         if self.frames:
             self.tracking.follow(self.frames[-1])
-        going_on = self.step()
+        try:
+            going_on = self.step()
+        except Thrown as thrown:
+            going_on = self._caught(thrown)
         self.position += 1
         return going_on
+
+    def _caught(self, thrown: Thrown) -> bool:
+        """The program threw, which ends it: what is called then is one step."""
+        from osmia.vm.exceptions import caught
+
+        program = self.vm.lifetimes.programs[self.frames[0].program]
+        self.abandon_calls()
+        self.result = caught(program, self.given, thrown, 1)
+        self.frames.clear()
+        self.access.stack.frames.clear()
+        return False
 
     @property
     def calls_back(self) -> bool:

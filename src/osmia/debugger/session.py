@@ -98,10 +98,7 @@ class Session(ClosedByWith):
         vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
         strict, budget = self._options
         self.machine = Machine(
-            Execution(vm, cpu, given, program.type),
-            strict=strict,
-            budget=budget,
-            context_fields=given.layout.fields,
+            Execution(vm, cpu, given, program.type), given, strict=strict, budget=budget
         )
         self.machine.start(program.number, program.code, *given.arguments)
         self.history = History(self.machine)

@@ -79,6 +79,7 @@ def capture_memory(vm: Vm, cpu: Cpu, before: Chunks | None = None) -> Chunks:
     for body in list(vm.lifetimes.maps.values()):
         if not body.released:
             blocks += _sizes(vm, body.memory_blocks)
+    blocks += [(each.address, each.size) for each in vm.objects.values()]
     known = before or {}
     found = {}
     for start, size in blocks:
@@ -108,7 +109,8 @@ def capture_frames(machine: Machine) -> tuple[Registers, ...]:
 
 
 class Beside:
-    """What Python keeps of a vm beside its memory: printed lines, events, stacks, timers."""
+    """What Python keeps of a vm beside its memory: printed lines, events, stacks, timers,
+    objects."""
 
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
@@ -123,6 +125,7 @@ class Beside:
         self._all_stacks = [each.stacks for each in bodies]
         self._written = [(each, bytes(each)) for each in vm.sequences.values()]
         self._deferred = _copied_queue(vm.deferred)
+        self._objects = {address: replace(each) for address, each in vm.objects.items()}
 
     def restore(self) -> None:
         """Put it back."""
@@ -133,6 +136,19 @@ class Beside:
         for text, text_held in self._written:
             text[:] = text_held
         self._vm.deferred = _copied_queue(self._deferred)
+        self._restore_objects()
+
+    def _restore_objects(self) -> None:
+        """Have the objects that programs had allocated, where they were."""
+        vm = self._vm
+        for address in list(vm.objects):
+            vm.areas.remove(address)
+            vm.memory.region.free(address)
+        vm.objects.clear()
+        for address, kept in self._objects.items():
+            vm.memory.region.claim(address, kept.size)
+            vm.objects[address] = made = replace(kept)
+            vm.areas.add(address, max(kept.size, 1), made)
         for stacks in self._all_stacks:
             stacks.clear()
         for stacks, held in self._stacks:
@@ -181,6 +197,7 @@ class Checkpoint:
     def restore(self, machine: Machine) -> None:
         """Be there again."""
         machine.abandon_calls()
+        self.beside.restore()
         memory = machine.memory
         for address, data in self.memory.items():
             if memory.read(address, len(data)) != data:
@@ -192,7 +209,6 @@ class Checkpoint:
         machine.tracking.spilled = set(self.pointers[1])
         machine.access.stack.frames[:] = [f.stack for f in machine.frames if f.stack is not None]
         machine.result = self.result
-        self.beside.restore()
 
 
 def copied(frame: Frame) -> Frame:

@@ -171,7 +171,7 @@ class Tracking:
 
     def _of_context(self, offset: int, size: int) -> bool:
         machine = self._machine
-        fields = machine.context_fields
+        fields = machine.given.layout.fields
         if fields:
             return any(each.offset == offset and name in _POINTED for name, each in fields.items())
         return size == _WORD and self.leads(machine.memory.load(machine.cpu.context + offset, size))

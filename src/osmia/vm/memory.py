@@ -178,6 +178,19 @@ class Allocator:
         self._memory.zero(address, size)  # programs may have written there, unasked
         return address
 
+    def claim(self, address: int, size: int) -> None:
+        """Take a block that is free now back, as it is; KernelError (ENOMEM) where it is not."""
+        size = max(size, 1)
+        known = self._free
+        for index, (start, end) in enumerate(known):
+            if start <= address and address + size <= end:
+                pieces = [(start, address), (address + size, end)]
+                left = [piece for piece in pieces if piece[0] < piece[1]]
+                self._free = known[:index] + left + known[index + 1 :]
+                self._sizes[address] = size
+                return
+        raise KernelError(errno.ENOMEM, f"take {size} bytes at {address:#x} back")
+
     def size_of(self, address: int) -> int:
         """The bytes of a block that begins there; 0 for none."""
         return self._sizes.get(address, 0)
