@@ -154,7 +154,15 @@ def test_after_a_pass_moved_code_variables_are_found_in_its_new_place(program: P
     assert "summed(&flow, 6)" in SOURCE.splitlines()[place.line - 1]
     assert first.texts[0]["count"] == "6"
     assert first.variables[0]["flow"].member("id").value == 0x12345678
-    assert "a pass moved its frame" in first.texts[0]["sum"]
+    sums = [each.variables[0]["sum"] for each in shown]
+    known = [each.value for each in sums if not each.missing]
+    assert known[0] == 0
+    assert known == sorted(known)
+    assert known[-1] >= ord("b")
+    assert first.variables[1]["flow"].member("id").value == 0x12345678
+    assert first.texts[1]["key"] == "1"
+    assert first.texts[1]["unused"] == "12"
+    assert "a pass inlined what is called here" in first.texts[1]["result"]
     _, (still,) = run(obj, information, "/* in scaled", calls="inline")
     assert [each.function for each in still.levels] == ["scaled", "twice", "prog"]
     assert still.texts[0]["inner"] == "48"

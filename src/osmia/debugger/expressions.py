@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.debugger.entries import store_entry
 from osmia.debugger.errors import DebuggerError
-from osmia.debugger.frames import NAMES, Frame
+from osmia.debugger.frames import NAMES, Frame, NoValue
 from osmia.errors import OsmiaError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Names(Mapping[str, Any]):
             return value
         if frame is not None and name in frame.locals:
             value = frame.locals[name]
-            if name not in _OF_THE_RUN or not _has_none(value):
+            if name not in _OF_THE_RUN or not isinstance(value, NoValue):
                 return value
         if name in _OF_THE_RUN:
             return getattr(session, name)
@@ -147,13 +147,6 @@ class Names(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def _has_none(value: Any) -> bool:
-    """Whether it stands for a local variable that has no value here."""
-    from osmia.debugger.local_variables import NoValue
-
-    return isinstance(value, NoValue)
 
 
 def _reader(session: Session, size: int, with_sign: bool) -> Callable[[int], int]:

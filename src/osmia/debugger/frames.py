@@ -29,6 +29,19 @@ class Call(NamedTuple):
     line: int
 
 
+class NoValue:
+    """Stands for the value of a variable that has none here: `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<{self.reason}>"
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class VariableReader(Protocol):
     """What knows the local variables of functions, and what was inlined into them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from osmia.debugger.frames import NAMES, Call, Frame
+from osmia.debugger.frames import NAMES, Call, Frame, NoValue
 from osmia.debugger.loading import information_of
 from osmia.debugger.values import UnknownValueError, Variable
 from osmia.debugger.variables import DebugInformation, Level
@@ -13,19 +13,6 @@ from osmia.debugger.variables import DebugInformation, Level
 if TYPE_CHECKING:
     from osmia.debugger.session import Session
     from osmia.vm.programs import VmProgram
-
-
-class NoValue:
-    """Stands for the value of a variable that has none here: `reason` says why."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-    def __repr__(self) -> str:
-        return f"<{self.reason}>"
-
-    def __bool__(self) -> bool:
-        return False
 
 
 class LocalVariables:

@@ -23,6 +23,8 @@ from osmia.object.model import Function, Object
 from osmia.passes.stages import Pass, Stage
 from osmia.records import replace
 
+_LOAD, _STORES = 1, (2, 3)  # classes of instructions
+
 
 class Origin(NamedTuple):
     """An instruction of the object as it was: a key of its functions, and a slot there."""
@@ -41,6 +43,9 @@ class Origins:
         self._slots: dict[str, list[int]] = {}  # of functions as they are loaded
         self._numbers: dict[str, list[int]] = {}
         self._lines: dict[str, LineRecords] = {}
+        self._originals: dict[str, Function] = {}
+        self._codes: dict[str, bytes] = {}  # of functions as they are loaded
+        self._byteorder = "little"
         self._followed = False
         self.passes: Sequence[Pass] = (
             Pass("number_instructions", Stage.LINK, lambda obj, _: self._number(obj)),
@@ -57,6 +62,26 @@ class Origins:
         at = bisect_right(slots, slot) - 1
         return self._origin(self._numbers[function][at]) if at >= 0 else None
 
+    def frame_shift(self, function: str, callee: str) -> int | None:
+        """How many bytes below the frame of `function` that of a function begins which a pass
+        inlined into it; None where no instruction tells."""
+        shifts = set()
+        layout = struct.Struct("<BBh" if self._byteorder == "little" else ">BBh")
+        base = (0xF0, 0xA0) if self._byteorder == "little" else (0x0F, 0x0A)  # of a load
+        for slot, number in zip(
+            self._slots.get(function, ()), self._numbers.get(function, ()), strict=True
+        ):
+            origin = self._origin(number)
+            if origin is None or origin.function != callee:
+                continue
+            old = layout.unpack_from(self._originals[callee].code, 8 * origin.slot)
+            new = layout.unpack_from(self._codes[function], 8 * slot)
+            kind = old[0] & 7
+            mask, r10 = base if kind == _LOAD else (0xFF ^ base[0], 0xAA & ~base[0])
+            if kind in (_LOAD, *_STORES) and old[:2] == new[:2] and old[1] & mask == r10:
+                shifts.add(old[2] - new[2])
+        return shifts.pop() if len(shifts) == 1 else None
+
     def _origin(self, number: int) -> Origin | None:
         at = bisect_right(self._starts, number) - 1
         if at < 0 or number == 0:
@@ -65,6 +90,7 @@ class Origins:
 
     def _number(self, obj: Object) -> Object:
         self._functions, self._starts, self._lines = [], [], {}
+        self._originals, self._byteorder = dict(obj.functions), obj.byteorder
         number, made = 1, {}
         for key, function in obj.functions.items():
             self._functions.append((key, function))
@@ -82,6 +108,7 @@ class Origins:
             # What was copied from other objects later has its own lines.
             numbers = [0 if file else place for file, _text, place in records.lines]
             self._slots[key], self._numbers[key] = records.slots, numbers
+            self._codes[key] = function.code
             lines = LineRecords()
             for slot, line, always in self._real_lines(records, numbers):
                 if always:

@@ -23,12 +23,15 @@ from osmia.object.model import Function, Object, RelocationKind
 
 class Level(NamedTuple):
     """A function that an instruction is in: the one that has the code, or one that was inlined
-    there. `place` is where it is in its source: None for the innermost, which line records tell."""
+    there. `place` is where it is in its source: None for the innermost, which line records tell.
+    `origin` is where its code was; `called` says that a pass inlined what it calls there."""
 
     function: str
     inlined: bool
     place: SourcePlace | None
     scopes: tuple[Scope, ...] = ()
+    origin: Origin | None = None
+    called: bool = False
 
 
 class DebuggedFrame(FrameAccess, Protocol):
@@ -112,16 +115,21 @@ class DebugInformation:
         if origin is None:
             return [Level(function, False, None)]
         found = self._levels(origin)
-        if origin.function != function:
-            # A pass has inlined it: around it is the function that has the code now.
-            found[-1] = found[-1]._replace(inlined=True)
-            found.append(Level(function, False, self._call_of(function, slot)))
-        return found
+        if origin.function == function:
+            return found
+        # A pass has inlined it: around it is the function that has the code now.
+        found[-1] = found[-1]._replace(inlined=True)
+        call = self._call_of(function, slot)
+        if call is None:
+            return [*found, Level(function, False, SourcePlace())]
+        around = [each._replace(called=True) for each in self._levels(call)]
+        around[0] = around[0]._replace(place=self._line_at(function, call.slot))
+        return found + around
 
     def _levels(self, origin: Origin) -> list[Level]:
         known = self._functions.get(origin.function)
         if known is None:
-            return [Level(origin.function, False, None)]
+            return [Level(origin.function, False, None, (), origin)]
         groups: list[list[Scope]] = []
         file, own = known
         for scope in file.dwarf.scopes_at(own, origin.slot):
@@ -134,18 +142,18 @@ class DebugInformation:
             first = group[0]
             inlined = first.kind is ScopeKind.INLINED
             name = first.name if inlined else origin.function
-            levels.append(Level(name or "?", inlined, place, tuple(group)))
+            levels.append(Level(name or "?", inlined, place, tuple(group), origin))
             place = first.call
         return levels
 
-    def _call_of(self, function: str, slot: int) -> SourcePlace:
-        """The line of the call that a pass put the code at a slot in the place of."""
+    def _call_of(self, function: str, slot: int) -> Origin | None:
+        """The call that a pass put the code at a slot in the place of."""
         while slot >= 0:
             origin = self.origins.of(function, slot)
             if origin is not None and origin.function == function:
-                return self._line_at(function, self._next_call(function, origin.slot))
+                return Origin(function, self._next_call(function, origin.slot))
             slot -= 1
-        return SourcePlace()
+        return None
 
     def _next_call(self, function: str, slot: int) -> int:
         """The first call of a function from a slot on."""
@@ -171,15 +179,17 @@ class DebugInformation:
         levels = self.levels(function, slot)
         if not 0 <= level < len(levels):
             raise IndexError(f"there are {len(levels)} functions here, none is number {level}")
-        origin = self.origins.of(function, slot)
         wanted = levels[level]
-        if origin is None or (level and level == len(levels) - 1 and origin.function != function):
+        origin = wanted.origin
+        if origin is None:
             return []
         if not wanted.scopes:
             return self._arguments(origin, frame) if not level else []
         file, own = self._functions[origin.function]
         around = _Around(self.object, file, frame, own.key)
-        around.moved = origin.function != function
+        around.called = wanted.called
+        if origin.function != function:
+            around.shift = self.origins.frame_shift(function, origin.function)
         found: dict[str, Variable] = {}
         for scope in reversed(wanted.scopes):
             for entry in scope.variables:
@@ -236,25 +246,29 @@ class _Around:
         self.file = file
         self.frame = frame
         self.function = function
-        self.moved = False
-        """Whether a pass put the function's code into another one."""
+        self.shift: int | None = 0
+        """How far below r10 a pass put the function's frame; None where that is not known."""
+        self.called = False
+        """Whether the function waits for one that a pass inlined: registers are that one's."""
         self.unit: Any = None
 
     @property
     def registers(self) -> Sequence[int | None]:
+        if self.called:
+            raise KeyError("not known: a pass inlined what is called here")
         return self.frame.registers
 
     def read(self, address: int, size: int) -> bytes:
         return self.frame.read(address, size)
 
     def frame_address(self, offset: int) -> int:
-        if self.moved:
+        if self.shift is None:
             raise KeyError("not known: a pass moved its frame into another function's")
         pointer = self.frame.registers[10]
         if pointer is None:
             raise KeyError("r10 holds nothing")
         size = self.file.frame_size(self.function) if offset >= 0 else 0
-        return pointer - size + offset
+        return pointer - self.shift - size + offset
 
     def data_address(self, address: int) -> int:
         place = self.file.dwarf.data_place(address)
