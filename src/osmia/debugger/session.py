@@ -70,6 +70,8 @@ class Session(ClosedByWith):
         self.watchpoints = Watchpoints()
         self.sources = Sources()
         self.given_data, self.given_ctx = as_packet(data), ctx
+        self.call: Any = None
+        """What the context was made of, for programs that are called with arguments."""
         self._options = strict, budget_of(budget, INTERPRETER_BUDGET)
         self._numbers = itertools.count(1)
         self._closed = False
