@@ -96,6 +96,17 @@ def test_testing(here: Path) -> None:
     assert (skipped is not None) == (os.geteuid() != 0)
 
 
+@pytest.mark.kernel
+def test_coverage(here: Path) -> None:
+    document = DOCS / "coverage.md"
+    write_programs(document, here)
+    names: dict[str, Any] = {}
+    for block in blocks(document, "python"):
+        run(document, block, names)
+    assert (here / "coverage.info").read_text().startswith("TN:")
+    assert "<svg" in (here / "costs.svg").read_text()
+
+
 VALUES = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,4 +1,4 @@
-"""`osmia run --cover`: what the packets reached."""
+"""`osmia run --cover`: what of the programs ran, on packets and attached."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from osmia.coverage.kept import read_coverage
+
 SOURCE = """#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 SEC("xdp") int gate(struct xdp_md *ctx)
@@ -15,6 +17,14 @@ SEC("xdp") int gate(struct xdp_md *ctx)
 	if (ctx->data_end - ctx->data > 20)
 		bpf_printk("long");
 	return XDP_PASS;
+}
+char _license[] SEC("license") = "GPL";
+"""
+CALLS = """#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("raw_tp/sys_enter") int enter(void *ctx)
+{
+	return 0;
 }
 char _license[] SEC("license") = "GPL";
 """
@@ -44,12 +54,32 @@ def test_packets_for_both_ways_cover_it(osmia: Callable[..., Any], source: Path)
     assert "branches:       100%  (2 of 2)" in report.read_text()
 
 
+@pytest.mark.kernel
+def test_packets_in_the_kernel_are_counted_alike(osmia: Callable[..., Any], source: Path) -> None:
+    report = source.with_name("reached.info")
+    run = osmia("run", source, "--packet", SHORT, "--cover", report)
+    assert run.status == 0
+    assert f"{report}: " in run.err and "50% of branches" in run.err
+    in_vm = source.with_name("vm.info")
+    osmia("run", source, "--engine", "vm", "--packet", SHORT, "--cover", in_vm)
+    assert report.read_text() == in_vm.read_text()
+
+
+@pytest.mark.kernel
+def test_what_attached_programs_do_is_counted(osmia: Callable[..., Any], tmp_path: Path) -> None:
+    source, report = tmp_path / "calls.bpf.c", tmp_path / "reached.json"
+    source.write_text(CALLS)
+    run = osmia("run", source, "--duration", "0.3", "--cover", report)
+    assert run.status == 0, run.err
+    (function,) = read_coverage(report).functions.values()
+    assert function.entered > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--engine", "vm", "--packet", SHORT, "--cover", "x.gcov"), "does not say a format"),
-        (("--packet", SHORT, "--cover", "x.info"), "--cover is for packets in this process"),
-        (("--iface", "lo", "--cover", "x.info"), "--cover is for packets in this process"),
+        (("--iface", "lo", "--cover", "x"), "does not say a format"),
     ],
 )
 def test_what_cannot_be_counted_is_said_first(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from osmia.coverage.kept import read_coverage
+
 from .conftest import RunTests
 
 PASSES = """
@@ -16,6 +18,24 @@ def test_one(bpf):
 @pytest.mark.bpf("limit.bpf.c", engines="vm", data={"limit": 0})
 def test_two(bpf):
     bpf.programs["ingress"].run(PACKET)
+"""
+
+UNCOUNTED = """
+SOURCE = '''
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+int calls SEC(".bss.cover"); /* the name of the counters' section */
+SEC("xdp") int count(struct xdp_md *ctx)
+{
+	calls++;
+	return XDP_PASS;
+}
+char _license[] SEC("license") = "GPL";
+'''
+@pytest.mark.bpf(SOURCE, engines="kernel")
+def test_it_runs(bpf):
+    bpf.programs["count"].run(PACKET)
+    assert bpf.data["calls"] == 1
 """
 
 
@@ -55,6 +75,27 @@ def test_a_file_of_no_format_is_refused_first(run_tests: RunTests) -> None:
 
 
 @pytest.mark.kernel
-def test_runs_that_nobody_counts_are_said(run_tests: RunTests) -> None:
-    done = run_tests(PASSES.replace('engines="vm", ', ""), "--bpf-cov=all.info")
-    done.stdout.fnmatch_lines(["runs in engine 'kernel' are not counted"])
+def test_runs_in_the_kernel_count_as_those_in_a_vm(
+    run_tests: RunTests, pytester: pytest.Pytester
+) -> None:
+    run_tests(PASSES, "--bpf-cov=vm.json").assert_outcomes(passed=2)
+    run_tests(PASSES.replace('"vm"', '"kernel"'), "--bpf-cov=kernel.json").assert_outcomes(passed=2)
+    run_tests(PASSES.replace('engines="vm", ', ""), "--bpf-cov=all.json").assert_outcomes(passed=4)
+    in_vm, in_kernel, both = (
+        {
+            key: each.slots
+            for key, each in read_coverage(pytester.path / f"{name}.json").functions.items()
+            if key[0] == "ingress"
+        }
+        for name in ("vm", "kernel", "all")
+    )
+    assert in_vm == in_kernel
+    ((key, slots),) = both.items()
+    assert slots == {slot: 2 * count for slot, count in in_vm[key].items()}
+
+
+@pytest.mark.kernel
+def test_what_loads_without_counters_only_runs_and_is_said(run_tests: RunTests) -> None:
+    done = run_tests(UNCOUNTED, "--bpf-cov=all.info")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["runs of * in engine 'kernel' are not counted"])

@@ -1,4 +1,4 @@
-"""`osmia run --cover FILE`: what of the programs the packets reached."""
+"""`osmia run --cover FILE`: what of the programs ran, on packets or attached."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import click
 from osmia.cli.output import note
 
 
-def check_cover(path: Path | None, engine: str, *, on_packets: bool) -> None:
-    """Raise UsageError where nothing could be counted, or the file's name says no format."""
+def with_counters(path: Path | None) -> dict[str, Any]:
+    """The options of a load whose runs are to be counted. Raises UsageError where the file's name
+    says no format."""
     if path is None:
-        return
+        return {}
     from osmia.coverage.writing import format_of
 
-    if not on_packets or engine != "vm":
-        raise click.UsageError("--cover is for packets in this process: --engine vm and --packet")
     try:
         format_of(path)
     except ValueError as error:
         raise click.UsageError(f"--cover: {error}") from None
+    return {"cover": True}
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from osmia.object import ProgramType
 
 #: How many packets to run before looking for events: no ring buffer should overflow.
 _PACKETS_A_TURN = 64
-_PACKET_TYPES = (
+PACKET_TYPES = (
     ProgramType.XDP,
     ProgramType.SCHED_CLS,
     ProgramType.SCHED_ACT,
@@ -42,7 +42,7 @@ def run_on_packets(
 
     Raised is an error before the first packet, when there is nothing to report.
     """
-    program = _packet_program(loaded)
+    program = packet_program(loaded)
     verdicts: Counter[int] = Counter()
     refusals: list[str] = []
     duration_ns = 0
@@ -141,8 +141,9 @@ def packets_of(pcap: Path | None, packets: tuple[str, ...]) -> Iterator[tuple[fl
     yield from given_packets
 
 
-def _packet_program(loaded: Any) -> Any:
-    found = [each for each in loaded.programs.values() if each.type in _PACKET_TYPES]
+def packet_program(loaded: Any) -> Any:
+    """The one program that takes packets. UsageError where there is none, or several."""
+    found = [each for each in loaded.programs.values() if each.type in PACKET_TYPES]
     if len(found) != 1:
         names = ", ".join(each.name for each in found)
         raise click.UsageError(

@@ -12,7 +12,7 @@ import click
 
 from osmia.cli.attaching import Direction, Mode, Places, attach_all, iterators
 from osmia.cli.compile import given, takes_compiler_options
-from osmia.cli.covering import check_cover, covered
+from osmia.cli.covering import covered, with_counters
 from osmia.cli.final_state import print_final_state
 from osmia.cli.formats import Formats, takes_formats
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
@@ -83,7 +83,7 @@ _seconds = click.FloatRange(0)
     "--cover",
     type=_file,
     metavar="FILE",
-    help="Write what packets reached; the name says how: .info (lcov), .xml, .html, .txt, …",
+    help="Write what of the programs ran; the name says how: .info (lcov), .xml, .html, .txt, …",
 )
 @takes_sampling
 @takes_summaries
@@ -139,7 +139,7 @@ def run_command(
         raise click.UsageError("--perf-event is for programs that are attached, not for packets")
     if prometheus and on_packets:
         raise click.UsageError("--prometheus is for programs that are attached, not for packets")
-    check_cover(cover, engine, on_packets=on_packets)
+    counting = with_counters(cover)
     given_packets = packets_of(pcap, packets)
     places = Places(iface, mode or "", direction or "", cgroup, pid, sampling)
     place = _place(events_to)
@@ -163,7 +163,7 @@ def run_command(
                 imports, undo, engine=engine, options=options, compiler=given(compiler)
             )
             options |= {"imports": others, "bind": bind}
-        loaded = undo.enter_context(obj.load(engine, **options, **chosen_passes()))
+        loaded = undo.enter_context(obj.load(engine, **options, **counting, **chosen_passes()))
         watching = undo.enter_context(ExitStack())
         watcher = Watcher(
             output,
@@ -179,11 +179,11 @@ def run_command(
             _serve(loaded, prometheus, watching)
         ended_by: BaseException | None = None
         try:
-            if on_packets:
-                with covered(loaded, cover):
+            with covered(loaded, cover):
+                if on_packets:
                     ended_by = run_on_packets(output, loaded, watcher, given_packets)
-            else:
-                _run_attached(output, loaded, watcher, places, duration)
+                else:
+                    _run_attached(output, loaded, watcher, places, duration)
         except Ended as ended:
             ended_by = ended
         if written is not None:

@@ -36,11 +36,11 @@ class Covering:
 
     @contextmanager
     def covered(self, loaded: LoadedObject) -> Iterator[None]:
-        """Count what an object's programs run; in engines that count."""
+        """Count what an object's programs run, where that can be."""
         try:
             coverage = cover(loaded)
         except NotSupportedError:
-            self._not_counted.add(loaded.engine)
+            self._not_counted.add(f"runs of {loaded.name!r} in engine {loaded.engine!r}")
             yield
             return
         try:
@@ -53,9 +53,9 @@ class Covering:
         """A worker of xdist's has ended."""
         output = getattr(node, "workeroutput", {}).get(_OUTPUT)
         if output is not None:
-            text, engines = output
+            text, runs = output
             self._data.merge(from_json(text))
-            self._not_counted.update(engines)
+            self._not_counted.update(runs)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._worker is not None:
@@ -79,8 +79,8 @@ class Covering:
             terminalreporter.write(report(self._data))
         lines, branches = percent(*totals.lines), percent(*totals.branches)
         terminalreporter.line(f"{lines} of lines, {branches} of branches")
-        for engine in sorted(self._not_counted):
-            terminalreporter.line(f"runs in engine {engine!r} are not counted")
+        for runs in sorted(self._not_counted):
+            terminalreporter.line(f"{runs} are not counted")
         if self._lacks:
             terminalreporter.line(
                 f"FAIL: --bpf-cov-fail-under={self._least:g}: {branches}", red=True

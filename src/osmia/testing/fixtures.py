@@ -71,7 +71,10 @@ def loading(request: pytest.FixtureRequest, wanted: Wanted) -> Iterator[LoadedOb
     the test in it.
     """
     session = request.config.stash.setdefault(_SESSION, Session())
-    context = session.loaded(wanted, request.param, _directories(request))
+    covering = _covering(request)
+    context = session.loaded(
+        wanted, request.param, _directories(request), cover=covering is not None
+    )
     problem = ""
     try:
         bpf = context.__enter__()
@@ -81,7 +84,6 @@ def loading(request: pytest.FixtureRequest, wanted: Wanted) -> Iterator[LoadedOb
         pytest.fail(problem, pytrace=False)
     recording = session.recordings[id(bpf)] = Recording(bpf)
     recording.record()
-    covering = _covering(request)
     try:
         with covering.covered(bpf) if covering is not None else nullcontext():
             yield bpf

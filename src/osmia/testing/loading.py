@@ -6,12 +6,13 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import osmia
 from osmia.engine.loaded import LoadedObject
+from osmia.errors import NotSupportedError, RewriteError, VerifierError
 from osmia.object import Object
 from osmia.object.model import Pinning
 from osmia.testing.recording import Recording
@@ -45,18 +46,19 @@ class Session:
 
     @contextmanager
     def loaded(
-        self, wanted: Wanted, engine: str, directories: list[Path]
+        self, wanted: Wanted, engine: str, directories: list[Path], *, cover: bool = False
     ) -> Iterator[LoadedObject]:
-        """The object in an engine; closed, and what it pinned by name removed, afterwards."""
+        """The object in an engine; closed, and what it pinned by name removed, afterwards. With
+        `cover` its runs can be counted, unless it loads without counters only."""
         obj = self.object(wanted, directories)
         options: dict[str, Any] = wanted.load_options(engine)
         pinned = any(each.pinning != Pinning.NONE for each in obj.maps.values())
-        if engine != "kernel" or not pinned or "pin_root" in options:
-            with obj.load(engine=engine, **options) as bpf:
-                yield bpf
-            return
-        with pin_directory() as root, obj.load(engine=engine, pin_root=root, **options) as bpf:  # type: ignore[call-overload]
-            yield bpf
+        if cover and engine == "kernel":
+            options.setdefault("cover", True)
+        with ExitStack() as undo:
+            if engine == "kernel" and pinned and "pin_root" not in options:
+                options["pin_root"] = undo.enter_context(pin_directory())
+            yield undo.enter_context(_load(obj, engine, options))
 
     def _read(self, wanted: Wanted, directories: list[Path]) -> Object:
         source = wanted.source
@@ -71,6 +73,15 @@ class Session:
                 osmia.compile(source, **wanted.compile) if compiles else osmia.open(source)
             )
         return self._objects[key]
+
+
+def _load(obj: Object, engine: str, options: dict[str, Any]) -> LoadedObject:
+    try:
+        return obj.load(engine=engine, **options)
+    except (VerifierError, RewriteError, NotSupportedError):
+        if not options.pop("cover", False):
+            raise
+        return obj.load(engine=engine, **options)
 
 
 def _found(source: str | os.PathLike[str], directories: list[Path]) -> Path:

@@ -70,7 +70,7 @@ def check(
     begins that nothing in the code refers to; 0 for none. Raises VerifierError for what no
     executor runs.
     """
-    checker = _Checker(name, code, dict(names or {}), dict(lines or {}), jumps or {})
+    checker = _Checker(name, code, names or {}, {} if lines is None else lines, jumps or {})
     return checker.result(callback)
 
 
@@ -79,8 +79,8 @@ class _Checker:
         self,
         name: str,
         code: bytes | bytearray | memoryview,
-        names: dict[int, str],
-        lines: dict[int, SourceLine],
+        names: Mapping[int, str],
+        lines: Mapping[int, SourceLine],
         jumps: Mapping[int, Sequence[int]],
     ) -> None:
         self.name = name

@@ -54,18 +54,31 @@ def ways(code: Code) -> list[Way]:
     return found
 
 
+def sole_ways(code: Code, found: Iterable[Way]) -> set[Way]:
+    """Those of the ways that alone lead to where they go: they are taken as often as that runs."""
+    into: Counter[int] = Counter()
+    for function in code.functions.values():
+        into[function.start] += 1
+        for block in function_flow(code, function).blocks:
+            into.update(block.successors)
+    return {way for way in found if into[way[1]] == 1}
+
+
 class Counters:
-    """The counts of one program: `starts` has the address of each piece's, `ways` of each way's."""
+    """The counts of one program: `starts` has the address of each piece's, `ways` of each way's
+    that has one of its own; a way that alone leads to a piece has that one's (`sole`)."""
 
     def __init__(self, memory: Memory, code: Code) -> None:
         self._memory = memory
         self.pieces = pieces(code)
-        found = ways(code)
+        everything = ways(code)
+        self.sole = sole_ways(code, everything)
+        found = [way for way in everything if way not in self.sole]
         self.base = memory.control.allocate(8 * (len(self.pieces) + len(found)))
         self.starts = {start: self.base + 8 * n for n, start in enumerate(self.pieces)}
         behind = self.base + 8 * len(self.pieces)
         self.ways = {way: behind + 8 * n for n, way in enumerate(found)}
-        self.jumps = frozenset(slot for slot, _ in found)
+        self.jumps = frozenset(slot for slot, _ in everything)
         self.ends: Counter[int] = Counter()
         """How many interpreted runs ended right behind a slot in the middle of a piece."""
         self.users = 0
@@ -83,7 +96,9 @@ class Counters:
             for slot in range(start, end):
                 slots[slot] = max(count, 0)
                 count -= self.ends[slot]
-        return slots, {way: load(address) for way, address in self.ways.items()}
+        taken = {way: load(address) for way, address in self.ways.items()}
+        taken |= {way: load(self.starts[way[1]]) for way in self.sole}
+        return slots, taken
 
     def free(self) -> None:
         """Give the memory back; nothing that counts may run any more. What was counted stays."""

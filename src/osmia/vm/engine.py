@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 
 from osmia.arguments import names_wrong_arguments
 from osmia.closing import ClosedByWith
@@ -135,11 +136,20 @@ class Vm(ClosedByWith):
         """What programs allocated and did not drop, by address."""
         self.sockets: Sockets | None = None
         """The sockets of a test, for programs that look some up."""
-        self.target: Target | None = None
-        self.types: BTF | None = None
-        """What the last object was loaded for, and its own types: of these are structures."""
+        self.tell_types: Callable[[], tuple[Target | None, BTF | None]] = lambda: (None, None)
+        """What `target` and `types` are, where nobody has set them."""
         self.counting: Counting | None = None
         """What counts its programs' runs, from the first time that something asked for it on."""
+
+    @cached_property
+    def target(self) -> Target | None:
+        """What the last object was loaded for; of its types are structures."""
+        return self.tell_types()[0]
+
+    @cached_property
+    def types(self) -> BTF | None:
+        """The last object's own types, of which structures are, too."""
+        return self.tell_types()[1]
 
     @property
     def jit(self) -> Jit | None:
@@ -232,6 +242,7 @@ class Vm(ClosedByWith):
 
         return self.make_map(wanted, name, typed).face
 
+    @names_wrong_arguments
     def make_map(
         self, wanted: Definition, name: str, typed: Callable[[VmMap], Map] | None = None
     ) -> VmMap:
@@ -495,6 +506,7 @@ class Vm(ClosedByWith):
             if self._jit is not None:
                 self._jit.forget()
 
+    @names_wrong_arguments
     def struct(self, name: str, /, **fields: Any) -> Structure:
         """A structure in the vm's memory for programs to follow, of the kernel's types that the
         last object was loaded for, or of its own: `vm.struct("task_struct", comm="ls", pid=3)`.

@@ -92,9 +92,11 @@ class VmObject(engine.LoadedObject):
         linked: Object,
         owners: Owners | None,
         engine_functions: Mapping[str, VmProgram | Dispatcher],
+        name: str | None = None,
     ) -> None:
-        held = PartsByName(f"object {obj.name!r}", "map", maps)
-        super().__init__(obj, programs, held, source=source, linked=linked)
+        name = obj.name if name is None else name
+        held = PartsByName(f"object {name!r}", "map", maps)
+        super().__init__(obj, programs, held, source=source, linked=linked, name=name)
         self.vm = vm
         for program in programs.values():
             program.loaded = ref(self)
@@ -141,9 +143,13 @@ class VmObject(engine.LoadedObject):
         everything.callback(self.parts.close)
         for unnamed in (*self._sections.values(), *self._jump_tables):
             everything.callback(unnamed.close)
-        for held in self.maps.values():
+        for held in self._map_handles():
             everything.callback(held.close)
         everything.callback(self._unload)
+
+    def _map_handles(self) -> list[Any]:
+        """Its maps, to be closed."""
+        return list(self.maps.values())
 
     def _unload(self) -> None:
         """All at once: the vm looks only once at what is in use."""

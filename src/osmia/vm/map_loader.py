@@ -107,12 +107,7 @@ class MapLoader:
         return made.raw
 
     def _codecs(self, definition: model.Map) -> tuple[Codec | None, Codec | None]:
-        return self._codec(definition.key_type_id), self._codec(definition.value_type_id)
-
-    def _codec(self, type_id: int) -> Codec | None:
-        if self.obj.btf is None or not type_id:
-            return None
-        return codec(self.obj.btf, type_id)
+        return codecs_of(self.obj, definition)
 
     def _special(self, type_id: int, map_type: MapType | int) -> list[Field]:
         """What of a value is the map's own: its locks, timers and the like."""
@@ -180,6 +175,15 @@ class MapLoader:
     def _store(self, name: str, index: int, target: Any) -> None:
         outer: Any = self.maps[name]
         outer[index] = target
+
+
+def codecs_of(obj: Object, definition: model.Map) -> tuple[Codec | None, Codec | None]:
+    """The codecs of a map's keys and values; None where the object has no types of them."""
+    key, value = (
+        codec(obj.btf, type_id) if obj.btf is not None and type_id else None
+        for type_id in (definition.key_type_id, definition.value_type_id)
+    )
+    return key, value
 
 
 def _template(d: model.Map, fields: list[Field]) -> Definition:

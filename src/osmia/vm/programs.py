@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import time
 from _weakrefset import WeakSet  # all of `weakref` is dear
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from osmia.debugger.session import Session
     from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
+    from osmia.engine.tail_call_returns import FunctionType
     from osmia.object import model
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
@@ -82,7 +84,8 @@ class VmProgram(engine.Program):
         self.type = program_type
         self.expected_attach_type = expected_attach_type
         self.signature = signature
-        self.definition: model.Program | None = None
+        self.tell: Callable[[], tuple[model.Program | None, FunctionType | None]] | None = None
+        """What `definition` and `declared` are, where nobody has set them."""
         self.exception_callback = 0
         """The first slot of the function that is called when it throws; 0 for none."""
         self._throws: bool | None = None
@@ -97,6 +100,16 @@ class VmProgram(engine.Program):
         self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
         self._inputs: dict[int, Input] = {}  # by CPU
+
+    @cached_property
+    def definition(self) -> model.Program | None:  # type: ignore[override]  # it may be set
+        """See `osmia.Program`."""
+        return self.tell()[0] if self.tell is not None else None
+
+    @cached_property
+    def declared(self) -> FunctionType | None:  # type: ignore[override]  # it may be set
+        """See `osmia.Program`."""
+        return self.tell()[1] if self.tell is not None else None
 
     @property
     def id(self) -> int:
@@ -379,6 +392,7 @@ class VmProgram(engine.Program):
         lease.running = interpreter
         return self.interpret(interpreter, given.arguments)
 
+    @names_wrong_arguments
     def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
         """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
@@ -409,16 +423,33 @@ class VmProgram(engine.Program):
         result: Any = 0,
     ) -> Session:
         """Begin a run that stands still before its first instruction, to be stepped through: see
-        `osmia.debugger.Session`. The parameters are those of `run`."""
+        `osmia.debugger.Session`. What it is given is as for `run`."""
         import importlib
 
-        call = self._call(ctx, args, result)
-        ctx = call.context if call is not None else ctx
         made: Session = importlib.import_module(DEBUGGER).Session(
-            self, data, ctx, strict=strict, budget=budget
+            self, data, ctx, strict=strict, budget=budget, args=args, result=result
         )
-        made.call = call
         return made
+
+    @names_wrong_arguments
+    def debug(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
+    ) -> RunResult:
+        """`run` with the debugger on a terminal, in the middle of whatever runs: as Python's
+        `breakpoint()`. When it is left the run goes on to its end. See docs/debugger.md."""
+        import importlib
+
+        opening = importlib.import_module(f"{DEBUGGER}.terminal.opening")
+        given = {"strict": strict, "budget": budget, "args": args, "result": result}
+        gave: RunResult = opening.debug(self, data, ctx, **given)
+        return gave
 
     @property
     def counters(self) -> Counters | None:

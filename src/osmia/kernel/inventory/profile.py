@@ -26,6 +26,7 @@ from osmia.kernel.sys.perf_events import PerfIoctl
 from osmia.kernel.sys.syscall import Command
 from osmia.named_tuples import NamedTuple
 from osmia.object.uapi import AttachType, MapType, ProgramType
+from osmia.paths import Path
 
 #: What can be counted: perf's type and number of it. Those of caches are cache | access << 8 |
 #: result << 16 (include/uapi/linux/perf_event.h, enum perf_hw_cache_id and after it).
@@ -37,6 +38,7 @@ METRICS: Mapping[str, tuple[PerfType, int]] = {
     "itlb_misses": (PerfType.HW_CACHE, 4 | 1 << 16),
     "dtlb_misses": (PerfType.HW_CACHE, 3 | 1 << 16),
     "cpu_clock": (PerfType.SOFTWARE, SoftwareEvent.CPU_CLOCK),
+    "task_clock": (PerfType.SOFTWARE, SoftwareEvent.TASK_CLOCK),
 }
 
 #: struct bpf_perf_event_value: the counter, ns that it was there, ns that it counted.
@@ -144,11 +146,20 @@ def _open_event(metric: str, cpu: int) -> FileDescriptor:
         fd = perf_events.perf_event_open(attribute, cpu=cpu, what=f"count {metric}")
     except KernelError as error:
         if error.errno in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV, errno.EINVAL):
-            raise NotSupportedError(f"this machine has no counter of {metric}") from None
+            lacks = f"this machine has no counter of {metric}"
+            if kind != PerfType.SOFTWARE and not _has_pmu():
+                lacks += ": its kernel knows no PMU; cpu_clock and task_clock count time"
+            raise NotSupportedError(lacks) from None
         raise
     event = FileDescriptor(fd, f"counter of {metric}")
     perf_events.perf_event_ioctl(fd, PerfIoctl.ENABLE)
     return event
+
+
+def _has_pmu() -> bool:
+    """Whether the kernel counts by the processor: in many virtual machines it does not."""
+    names = (each.name for each in Path("/sys/bus/event_source/devices").glob("*"))
+    return any(name.startswith(("cpu", "arm")) for name in names)
 
 
 def _load(program: KernelProgram, hook: AttachType, code: bytes) -> KernelProgram:

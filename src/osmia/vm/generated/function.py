@@ -142,16 +142,17 @@ class FunctionSource:
         self.lines.add(f"words64[{address + layout.GUARD >> 3}] += 1")
 
     def way(self, target: int) -> None:
-        """The same for a way of the jump in this slot."""
-        if (self.slot, target) in self.ways:
-            self.count(self.ways[self.slot, target])
+        """The same for a way of the jump in this slot that has a count."""
+        self.count(self.ways[self.slot, target])
 
     def counted(self, test: str, taken: int, following: int) -> str:
         """Count which way a jump goes by a condition; the condition by which it then goes."""
-        if not self.ways:
+        ways = (("if taken:", taken), ("if not taken:", following))
+        here = [(head, target) for head, target in ways if (self.slot, target) in self.ways]
+        if not here:
             return test
         self.lines.add(f"taken = {test}")
-        for head, target in (("if taken:", taken), ("else:", following)):
+        for head, target in here:
             self.lines.add(head)
             self.lines.depth += 1
             self.way(target)
@@ -326,8 +327,8 @@ class FunctionSource:
         self.lines.depth += 1
         self.lines.add(f"run.wrong_jump(here, {self.slot}, {value})")
         self.lines.depth -= 1
-        if self.ways:
-            for way in ways:
+        for way in ways:
+            if (self.slot, way.target) in self.ways:
                 self.lines.add(f"if {way.condition}:")
                 self.lines.depth += 1
                 self.way(way.target)
