@@ -20,16 +20,9 @@ ANSWERS = {
     "conntrack": {"bpf_ct_release", "bpf_skb_ct_lookup", "bpf_xdp_ct_lookup"},
     "connect": {"bpf_setsockopt"},
     "counters": {"bpf_perf_event_read", "bpf_perf_event_read_value"},
-    "fentry": {"bpf_get_func_arg", "bpf_get_func_arg_cnt", "bpf_get_func_ret"},
-    "iterator": {"bpf_seq_printf"},
-    "lookup": {"bpf_sk_assign", "bpf_sk_lookup_tcp"},
-    "lsm": {"bpf_d_path"},
     "router": {"bpf_fib_lookup"},
-    "sk_lookup": {"bpf_sk_assign"},
     "stacks": {"bpf_get_stack"},
     "sysctl": {"bpf_sysctl_get_name", "bpf_sysctl_get_new_value"},
-    "timer": {"bpf_timer_init", "bpf_timer_set_callback", "bpf_timer_start"},
-    "uprobe": {"bpf_get_func_ip"},
 }
 #: Reads of user memory are answered where the vm has none.
 OF_USERS = {"bpf_probe_read_user", "bpf_probe_read_user_str", "bpf_probe_read_str"}

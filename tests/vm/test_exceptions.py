@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import osmia
+from osmia.debugger.stops import StopReason
 from osmia.errors import NotSupportedError
 from osmia.vm.errors import ProgramFault
 
@@ -140,3 +141,17 @@ def test_exceptions_are_hidden_from_nobody_else(bpf: Any, executor: str) -> None
     for _ in range(3):
         bpf.programs["without"].run(LARGE, executor=executor)
         assert bpf.programs["without"].run(SMALL, executor=executor).retval == 65
+
+
+@pytest.mark.parametrize(("program", "result"), [("without", 2000), ("with_callback", 77)])
+def test_a_debugger_goes_on_where_the_exception_does(bpf: Any, program: str, result: int) -> None:
+    with bpf.programs[program].session(LARGE) as session:
+        session.break_at(function="deeper")
+        assert session.continue_().reason is StopReason.BREAKPOINT
+        stop = session.continue_()
+        assert (stop.reason, session.machine.result) == (StopReason.END, result)
+        session.back()
+        assert session.continue_().reason is StopReason.END
+    with bpf.programs["loops"].session(SMALL) as session:
+        assert session.continue_().reason is StopReason.END
+        assert session.machine.result == 5

@@ -69,18 +69,18 @@ def test_a_missing_helper_is_named_and_can_be_given(tmp_path: Path) -> None:
     source = tmp_path / "x.bpf.c"
     source.write_text(
         "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
-        'SEC("xdp") int ask(struct xdp_md *ctx) { return bpf_get_func_ip((void *)ctx); }\n'
+        'SEC("xdp") int ask(struct xdp_md *ctx) { return bpf_send_signal(1); }\n'
         'char _license[] SEC("license") = "GPL";\n'
     )
     obj = osmia.compile(source)
-    with pytest.raises(NotSupportedError, match="bpf_get_func_ip"):
+    with pytest.raises(NotSupportedError, match="bpf_send_signal"):
         obj.load(engine="vm", strict_helpers=True)
     with (
         obj.load(engine="vm") as loaded,
-        pytest.raises(ProgramFault, match="bpf_get_func_ip"),
+        pytest.raises(ProgramFault, match="bpf_send_signal"),
     ):
         loaded.programs["ask"].run(bytes(64))
-    given = {"get_func_ip": lambda: 42}
+    given = {"send_signal": lambda: 42}
     with obj.load(engine="vm", helpers=given) as loaded:
         for executor in ("interpreter", "generated", "jit"):
             assert loaded.programs["ask"].run(bytes(64), executor=executor).retval == 42

@@ -11,6 +11,7 @@ import pytest
 
 import osmia
 from osmia.btf import BTFBuilder, Kind, kernel_btf
+from osmia.debugger.stops import StopReason
 from osmia.errors import CodecError, KernelError, NotSupportedError
 from osmia.isa import assemble
 from osmia.object.uapi import ProgramType
@@ -400,3 +401,9 @@ def test_paths_are_names_along_dentries(executor: str) -> None:
             bpf.data["size"], bpf.data["name"] = size, ""
             bpf.programs["closes"].run(args=[file], executor=executor)
             assert (bpf.data["results"][0], str(bpf.data["name"])) == (result, name)
+
+
+def test_a_debugger_calls_with_arguments(bpf: Any) -> None:
+    with bpf.programs["may_open"].session(args=[{"f_flags": 1}]) as session:
+        assert session.continue_().reason is StopReason.END
+        assert session.machine.result & 0xFFFF_FFFF == 0xFFFF_FFFF

@@ -207,19 +207,19 @@ WEAK = r"""
 struct task_struct;
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-struct task_struct *bpf_task_from_pid(int pid) __ksym __weak;
+struct task_struct *bpf_task_from_vpid(int pid) __ksym __weak;
 void bpf_task_release(struct task_struct *task) __ksym __weak;
-SEC("xdp") int there(struct xdp_md *ctx) { return bpf_ksym_exists(bpf_task_from_pid) ? 1 : 2; }
+SEC("xdp") int there(struct xdp_md *ctx) { return bpf_ksym_exists(bpf_task_from_vpid) ? 1 : 2; }
 SEC("xdp") int guarded(struct xdp_md *ctx)
 {
-	if (!bpf_ksym_exists(bpf_task_from_pid))
+	if (!bpf_ksym_exists(bpf_task_from_vpid))
 		return 3;
-	struct task_struct *task = bpf_task_from_pid(1);
+	struct task_struct *task = bpf_task_from_vpid(1);
 	if (task)
 		bpf_task_release(task);
 	return 4;
 }
-SEC("xdp") int careless(struct xdp_md *ctx) { return bpf_task_from_pid(1) ? 1 : 2; }
+SEC("xdp") int careless(struct xdp_md *ctx) { return bpf_task_from_vpid(1) ? 1 : 2; }
 char L[] SEC("license") = "GPL";
 """
 
@@ -230,5 +230,5 @@ def test_a_weak_kfunc_that_the_vm_lacks_is_nowhere(executor: Any) -> None:
         run = {name: program.run for name, program in vm.programs.items()}
         assert run["there"](bytes(64), executor=executor).retval == 2
         assert run["guarded"](bytes(64), executor=executor).retval == 3
-        with pytest.raises(osmia.OsmiaError, match="bpf_task_from_pid"):
+        with pytest.raises(osmia.OsmiaError, match="bpf_task_from_vpid"):
             run["careless"](bytes(64), executor=executor)

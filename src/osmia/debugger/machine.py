@@ -151,7 +151,11 @@ class Machine(Interpreter):
             return
         found, arguments = self.execution.called(self, i)
         if found.calls is None or found.name in self.vm.helpers:
-            value = self._answer(found, arguments)
+            try:
+                value = self._answer(found, arguments)
+            except Thrown as thrown:
+                self._unwind(thrown)
+                return
             self._clobber()
             self._write(0, value & M64)
             self.tracking.called(i, value & M64)
@@ -161,6 +165,17 @@ class Machine(Interpreter):
         calls = found.calls(invocation, *arguments)
         self._calling.append(_Calling(len(self.frames), calls, frame.slot - 1, frame.registers[0]))
         self._go_on(None)
+
+    def _unwind(self, thrown: Thrown) -> None:
+        """The program threw: all frames are gone, its exception callback is entered, if any."""
+        self.abandon_calls()
+        self.frames, self.access.stack.frames = [], []
+        program = thrown.program
+        if program.exception_callback:
+            slot, top = program.exception_callback, self.execution.cpu.stack_top
+            self._enter(program.code, slot, program.number, (thrown.cookie,), top)
+        else:
+            self.result = thrown.cookie
 
     def _call_register(self, i: Instruction) -> None:
         self._passed = self.tracking.masks[len(self.frames) - 1] & 0b111110

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from osmia.vm.generated.program import GeneratedProgram
     from osmia.vm.jit.machine import Jit
     from osmia.vm.loaded import VmObject
+    from osmia.vm.run_arguments import Call
     from osmia.vm.words import Executor as Executor
     from osmia.vm.words import Tier
 else:
@@ -225,18 +226,23 @@ class VmProgram(engine.Program):
 
             options = {"executor": executor, "strict": strict, "budget": budget, "hook": hook}
             return iterate(self, objects, **options)
-        if args is not None or result:
-            from osmia.vm.run_arguments import Call
-
-            if ctx is not None:
-                raise ValueError("args= and result= make the context: ctx= cannot be given too")
-            call = Call(self, args or (), result)
-            ctx = call.context
+        call = self._call(ctx, args, result) if args is not None or result else None
+        ctx = call.context if call is not None else ctx
         try:
             return self.execute(data, ctx, repeat, executor, strict, budget, hook, linear)
         except (TypeError, AttributeError) as error:
             given = {"data": data, "repeat": repeat, "budget": budget, "hook": hook}
             raise explained(error, VmProgram.run, **given) from error.__cause__
+
+    def _call(self, ctx: Any, args: Sequence[Any] | None, result: Any) -> Call | None:
+        """The context that is made of arguments; what it leads to is there as long as this is."""
+        if args is None and not result:
+            return None
+        from osmia.vm.run_arguments import Call
+
+        if ctx is not None:
+            raise ValueError("args= and result= make the context: ctx= cannot be given too")
+        return Call(self, args or (), result)
 
     def execute(
         self,
