@@ -23,6 +23,8 @@ RUN: Mapping[str, str] = {
         "empty alu sum parser primes multiply lookup_update direct indirect"
     ),
     "examples/flows.bpf.c": "ingress",
+    "examples/testing/limit.bpf.c": "limiter",
+    "examples/testing/nat.bpf.c": "leave come",
     "examples/legacy/container.c": (
         "entry handle_ipv4 handle_ipv6 drop_notify policy_of_10 policy_of_20"
     ),
