@@ -40,7 +40,7 @@ ARM64_TESTS := tests/kernel tests/events tests/vm/test_dispatcher.py tests/vm/te
 test-kernels: test-kernels-$(or $(ARCH),amd64)
 
 test-kernels-amd64: $(VENV)/dev packages
-	$(BIN)/python -m pytest tests/differential
+	$(BIN)/python -m pytest tests/differential tests/refusals
 	tools/kernel-vm -t 1200 $(CURDIR)/$(BIN)/python -m pytest -m second_kernel
 
 test-kernels-arm64: $(addprefix test-kernels-arm64-,$(ARM64_KERNELS))

@@ -201,15 +201,27 @@ class VerifierError(KernelError):
     """The verifier rejected a program.
 
     The message is one line of what went wrong with the source file and line, then
-    the tail of the log; `log` is the whole log.
+    the tail of the log; `log` is the whole log. `kind` names the kind of refusal
+    (docs/refusals.md), "" when it is none of those; `hint` says what to write instead.
     """
 
-    def __init__(self, errno: int, program: str, summary: str, log: str, tail: str = "") -> None:
+    def __init__(
+        self,
+        errno: int,
+        program: str,
+        summary: str,
+        log: str,
+        tail: str = "",
+        *,
+        kind: str = "",
+        hint: str = "",
+    ) -> None:
+        self.kind = kind
         self.program = program
         self.summary = summary
         self.log = log
         self.tail = tail
-        super().__init__(errno, f"load program {program!r}")
+        super().__init__(errno, f"load program {program!r}", hint=hint)
 
     def __str__(self) -> str:
         head = f"the verifier rejected program {self.program!r}: {self.summary}"

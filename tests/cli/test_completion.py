@@ -113,6 +113,7 @@ def test_what_is_in_a_file(compiled: Path) -> None:
     assert "count" in values(f"run {compiled} --prog ")
     assert "count" in values(f"prog load {compiled} /x -p c")
     assert "count" in values(f"verify {compiled} c")
+    assert "count" in values(f"debug {compiled} c")
     assert {"count", "report"} <= set(values(f"inspect {compiled} -p "))
     assert {"xdp", "count"} <= set(values(f"xdp attach lo {compiled} -s "))
     assert "totals=" in values(f"prog load {compiled} /x --map t")
@@ -123,6 +124,7 @@ def test_what_is_in_a_file(compiled: Path) -> None:
 
 def test_files_and_engines_are_left_to_those_who_know_them() -> None:
     assert types("inspect ") == {"file"}
+    assert types("debug x.o one --pcap ") == {"file"}
     assert values("run x.o --engine v") == ["vm"]
 
 

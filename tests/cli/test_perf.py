@@ -60,7 +60,9 @@ def test_own_events_are_listed(linked: bool, osmia: Cli, monkeypatch: pytest.Mon
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.parametrize(("verb", "what"), [("perf", "query descriptor"), ("btf", "list btf ids")])
 def test_who_may_not_ask_is_told_so(verb: str, what: str) -> None:
+    # What the other user might have no right to read is imported before.
     code = "import os, sys; from osmia.cli import main, application, perf, btf\n"
+    code += "import osmia.kernel.sys.privileges\n"
     code += "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
     code += f"sys.exit(main(['{verb}', 'list']))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

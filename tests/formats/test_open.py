@@ -82,8 +82,8 @@ def test_an_object_is_found_again_while_others_open_files(
 ) -> None:
     class OpensAnother(reader.Remembered):
         @property
-        def seen(self) -> bool:  # type: ignore[override]  # asked of each that is looked at
-            return bool(remembered.setdefault((*range(4), "one more"), self))
+        def seen(self) -> set[str]:  # type: ignore[override]  # asked of each that is looked at
+            return {"kernel"} if remembered.setdefault((*range(4), "one more"), self) else set()
 
     obj = osmia.open(data)
     other = OpensAnother.__new__(OpensAnother)
@@ -92,7 +92,7 @@ def test_an_object_is_found_again_while_others_open_files(
     }
     remembered |= reader._remembered
     monkeypatch.setattr(reader, "_remembered", remembered)
-    found = reader.as_read(obj)
+    found = reader.as_read(obj, "kernel")
     assert found is not None and found.object == obj
 
 

@@ -183,6 +183,7 @@ def test_a_manifest_that_is_wrong_is_one_error(
         _layer(("a.o", b"1"), ("b.o", b"2")),
         _layer(("in/a.o", b"1")),
     ],
+    ids=["empty", "no gzip", "no tar", "cut", "no file", "two objects", "not at the root"],
 )
 def test_a_layer_that_is_wrong_is_one_error(file: Path, layer: bytes) -> None:
     with pytest.raises(ImageError):
@@ -213,7 +214,9 @@ def test_a_blob_that_was_changed_on_disk_is_found(file: Path, tmp_path: Path) ->
         images.read(tmp_path / "d")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a tar", b"\0" * 2048])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a tar", bytes(2048)], ids=["empty", "text", "zeros"]
+)
 def test_a_file_that_is_no_layout_is_one_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.tar").write_bytes(content)
     with pytest.raises(ImageError, match="is no OCI layout"):

@@ -176,27 +176,27 @@ def test_a_declaration_tag_that_is_registered(
 def test_osmia_itself(
     part: str, again: Callable[[], Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changed = "9.9" if part == "__version__" else (lambda: "other files")
+    changed = "9.9" if part == "__version__" else (lambda engine: "other files")
     monkeypatch.setattr(identities, part, changed)
     assert not is_replayed(again())
 
 
 def test_sources_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "osmia"
-    for folder in identities._SOURCES:
+    for folder in (*identities._SOURCES, *identities._ENGINES["kernel"]):
         (package / folder).mkdir(parents=True)
     source = package / "passes" / "core.py"
     source.write_text("before")
     monkeypatch.setattr(identities, "_PACKAGE", str(package))
-    before = identities._sources()
+    before = identities._sources("kernel")
     source.write_text("and after")
-    assert identities._sources() != before
+    assert identities._sources("kernel") != before
     listed = tmp_path / f"osmia-{osmia.__version__}.dist-info"
     listed.mkdir()
     (listed / "RECORD").write_text("osmia/passes/core.py,sha256=…,6")
-    installed = identities._sources()
+    installed = identities._sources("kernel")
     source.write_text("the installer's list is what counts")
-    assert identities._sources() == installed != before
+    assert identities._sources("kernel") == installed != before
 
 
 def test_nothing_is_kept_where_osmia_has_no_files(

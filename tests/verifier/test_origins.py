@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from osmia.verifier.instructions import Effect, callee, effect, target
-from osmia.verifier.log import logs_in
+from osmia.verifier.log import VerifierLog, logs_in
 from osmia.verifier.origins import Origin, wanted_registers
-from osmia.verifier.report import report_of
+from osmia.verifier.report import report_of, texts_of
+from osmia.verifier.states import visit
 
 from .programs import PASTED
 
@@ -40,6 +41,59 @@ def test_registers_after_a_call_were_lost_in_it() -> None:
     ((name, log),) = logs_in(text.encode())
     (origin,) = report_of(log, name).origins
     assert chain(origin)[1] == ("R3", "lost in a call: R1 to R5 have no value after one")
+
+
+LOOP = """\
+0: R1=ctx() R10=fp0
+0: (b7) r4 = 0                        ; R4=0
+1: (07) r4 += 1                       ; R4=1
+2: (55) if r4 != 0x3 goto pc-2        ; R4=1
+1: (07) r4 += 1                       ; R4=2
+2: (55) if r4 != 0x3 goto pc-2        ; R4=2
+1: (07) r4 += 1                       ; R4=3
+2: (55) if r4 != 0x3 goto pc-2        ; R4=3
+3: (61) r0 = *(u32 *)(r4 +0)
+R4 invalid mem access 'scalar'
+"""
+
+
+def test_rounds_of_a_loop_are_told_once() -> None:
+    ((_, log),) = logs_in(LOOP.encode())
+    assert chain(report_of(log).origins[0]) == [
+        ("R4", "calculated"),
+        ("R4", "calculated, in a round before of a loop"),
+    ]
+
+
+CALLBACK = """\
+0: R1=ctx() R10=fp0
+0: (61) r2 = *(u32 *)(r1 +12)         ; R2=scalar() R1=ctx()
+1: (7b) *(u64 *)(r10 -8) = r2         ; R2=scalar() R10=fp0 fp-8=scalar()
+2: (bf) r3 = r10                      ; R3=fp0 R10=fp0
+3: (07) r3 += -8                      ; R3=fp-8
+4: (85) call bpf_loop#181 9: frame1: R1=scalar() R2=fp[0]-8 R10=fp0 cb
+9: (79) r1 = *(u64 *)(r2 +0)          ; frame1: R1=scalar() R2=fp[0]-8 cb
+10: (79) r0 = *(u64 *)(r1 +0)
+R1 invalid mem access 'scalar'
+"""
+
+
+def test_a_callbacks_context_is_followed_into_the_call_of_the_helper() -> None:
+    ((_, log),) = logs_in(CALLBACK.encode())
+    assert chain(report_of(log).origins[0]) == [
+        ("R1", "from memory"),
+        ("R2", "what bpf_loop gives its callback"),
+        ("R3", "calculated"),
+        ("R3", "copied"),
+    ]
+    assert texts_of(log)[4] == "call bpf_loop#181"
+
+
+def test_a_jump_that_a_log_of_level_1_was_cut_back_to_has_the_next_state_behind_it() -> None:
+    log = VerifierLog(b"12: (16) if w2 == 0x5 goto pc+4 17: R0=1 R2=5 refs=2\n17: (95) exit\n")
+    seen = visit(log, 0)
+    assert seen.text == "if w2 == 0x5 goto pc+4"
+    assert seen.after == {"R0": "1", "R2": "5", "refs": "2"}
 
 
 CALLS = """\
@@ -109,4 +163,5 @@ def test_where_jumps_and_calls_go() -> None:
 def test_the_registers_that_a_complaint_names_or_the_instruction_reads() -> None:
     assert wanted_registers("R6 invalid mem access 'scalar'", "r2 = *(u64 *)(r6 +0)") == [6]
     assert wanted_registers("misaligned access", "r2 = *(u64 *)(r7 +1)") == [7]
+    assert wanted_registers("BPF program is too large", "if r4 == 0x40 goto pc+1") == []
     assert wanted_registers("back-edge from insn 3 to 1", "exit") == []

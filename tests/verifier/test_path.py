@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from osmia.verifier.log import VerifierLog
 from osmia.verifier.path import Path, path_of
-from osmia.verifier.report import texts_of
+from osmia.verifier.report import report_of, texts_of
 
 from .programs import NEW, OLD
 
@@ -105,3 +109,21 @@ def test_a_log_that_makes_no_sense_has_some_path() -> None:
     text = "from 7 to 3: R0=1\n" * 3 + "3: (95) exit\n" + "from 3 to 900: safe\n5: (95) exit\n" * 9
     slots, path = walked(text)
     assert slots and not path.certain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1: (15) if r1 == 0 goto pc+3\n" + "from 1 to 5: R1=0\n5: (95) exit\n" * 40_000,
+        "".join(f"{n}: (15) if r1 == 0 goto pc+{9998 - n}\n" for n in range(5000))
+        + "9999: safe\n" * 20_000
+        + "9999: (95) exit\n" * 20_000,
+        "".join(f"{n}: (85) call pc+0\n" for n in range(30_000)),
+        "".join(f"{n}: (bf) r1 += r2\n" for n in range(30_000, 0, -1)),
+    ],
+    ids=["turns", "jumps", "calls", "backwards"],
+)
+def test_what_was_made_to_take_long_does_not(text: str) -> None:
+    start = time.process_time()
+    report_of(VerifierLog(text.encode()), accepted=False)
+    assert time.process_time() - start < 20

@@ -44,23 +44,21 @@ def test_a_mock_that_raises_ends_the_run_with_its_exception(vm: Vm, executor: An
 
 
 def test_a_helper_that_nobody_answers_is_a_fault_of_who_calls_it(vm: Vm, executor: Any) -> None:
-    text = (
-        "r0 = 5\nif r1 == 0 goto over\nr3 = 0\nr4 = 0\nr5 = 0\ncall bpf_sk_lookup_tcp\nover: exit"
-    )
+    text = "r0 = 5\nif r1 == 0 goto over\nr3 = 0\nr4 = 0\nr5 = 0\ncall bpf_fib_lookup\nover: exit"
     program = load(vm, text)
     assert program.run(b"", executor=executor).retval == 5
-    with pytest.raises(ProgramFault, match="the vm has no helper bpf_sk_lookup_tcp"):
+    with pytest.raises(ProgramFault, match="the vm has no helper bpf_fib_lookup"):
         program.run(bytes(8), executor=executor)
-    vm.helpers["sk_lookup_tcp"] = lambda: 9
+    vm.helpers["fib_lookup"] = lambda: 9
     assert program.run(bytes(8), executor=executor).retval == 9
 
 
 def test_strict_helpers_have_such_programs_refused_at_load() -> None:
     with Vm(memory=1 << 23, cpus=1, strict_helpers=True) as vm:
-        with pytest.raises(NotSupportedError, match="bpf_sk_lookup_tcp"):
-            load(vm, "call bpf_sk_lookup_tcp\nexit")
-        vm.helpers["sk_lookup_tcp"] = lambda: 9
-        program = load(vm, "call bpf_sk_lookup_tcp\nexit")
+        with pytest.raises(NotSupportedError, match="bpf_fib_lookup"):
+            load(vm, "call bpf_fib_lookup\nexit")
+        vm.helpers["fib_lookup"] = lambda: 9
+        program = load(vm, "call bpf_fib_lookup\nexit")
         assert program.run(b"", strict=False).retval == 9
 
 

@@ -334,3 +334,69 @@ def test_programs_of_other_types_have_no_arguments(bpf: Any) -> None:
         bpf.vm.struct("nothing_at_all")
     with pytest.raises(KernelError):
         bpf.programs["on_open"].run(args=[bytes(1 << 21)])
+
+
+ASKING = r"""
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+__u64 values[3];
+long results[5];
+char name[32];
+__u32 size = 32;
+
+static __always_inline void ask(void *ctx)
+{
+	results[0] = bpf_get_func_arg_cnt(ctx);
+	results[1] = bpf_get_func_arg(ctx, 0, &values[0]);
+	results[2] = bpf_get_func_arg(ctx, 1, &values[1]);
+	results[3] = bpf_get_func_arg(ctx, 2, &values[2]);
+	results[4] = bpf_get_func_ret(ctx, &values[2]);
+}
+
+SEC("fentry/vfs_open") int enters(void *ctx)
+{
+	ask(ctx);
+	return 0;
+}
+
+SEC("fexit/vfs_open") int leaves(void *ctx)
+{
+	ask(ctx);
+	return 0;
+}
+
+SEC("fentry/filp_close") int BPF_PROG(closes, struct file *file)
+{
+	results[0] = bpf_d_path(&file->f_path, name, size & 31);
+	results[1] = bpf_get_func_ip(ctx);
+	return 0;
+}
+"""
+
+
+def test_programs_ask_for_arguments(executor: str) -> None:
+    with osmia.compile(ASKING).load(engine="vm") as loaded:
+        bpf: Any = loaded
+        bpf.programs["enters"].run(args=[5, 6], executor=executor)
+        assert list(bpf.data["results"]) == [2, 0, 0, -22, -95]
+        assert list(bpf.data["values"]) == [5, 6, 0]
+        bpf.programs["leaves"].run(args=[7, 8], result=-2, executor=executor)
+        assert list(bpf.data["results"]) == [2, 0, 0, -22, 0]
+        assert list(bpf.data["values"]) == [7, 8, 2**64 - 2]
+
+
+def test_paths_are_names_along_dentries(executor: str) -> None:
+    with osmia.compile(ASKING).load(engine="vm") as loaded:
+        bpf: Any = loaded
+        root = bpf.vm.struct("dentry", d_name={"name": "/"})
+        root.d_parent = root
+        etc = bpf.vm.struct("dentry", d_name={"name": "etc"}, d_parent=root)
+        file = {"f_path": {"dentry": {"d_name": {"name": "passwd"}, "d_parent": etc}}}
+        for size, result, name in ((31, 12, "/etc/passwd"), (12, 12, "/etc/passwd"), (11, -36, "")):
+            bpf.data["size"], bpf.data["name"] = size, ""
+            bpf.programs["closes"].run(args=[file], executor=executor)
+            assert (bpf.data["results"][0], str(bpf.data["name"])) == (result, name)

@@ -24,6 +24,7 @@ VERBS = {
     "compile": "Compile C source to a BPF object.",
     "inspect": "Show what an object holds: programs, maps, globals, externs, code.",
     "run": "Load a program and attach it, or run it on packets; show what it says.",
+    "debug": "Step through a program in this process, forwards and back, as in gdb.",
     "prog": "Programs in the kernel: list, show, dump, pin, load, attach, run, log.",
     "map": "Maps in the kernel: list, show, dump, load, look up, update, create, pin.",
     "lib": "Libraries of this machine: list, show, publish, remove.",

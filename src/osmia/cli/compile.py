@@ -43,6 +43,7 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 @click.option("-o", "--output", "target_file", type=_file, help="Where to; - is standard output.")
 @takes_compiler_options
 @click.option("--target", type=click.Choice(["bpfel", "bpfeb"]), help="The byte order.")
+@click.option("--dwarf", is_flag=True, help="Keep debug information: `osmia debug` reads it.")
 @click.option("--arch", "architecture", help="The traced machine: x86, arm64, …")
 @click.option("--vmlinux", type=_file, help="Raw BTF of another kernel, for vmlinux.h.")
 @pass_output

@@ -11,10 +11,10 @@ import click
 
 from osmia.cli.libraries import LibraryName
 from osmia.cli.sources import open_source
-from osmia.object import Object
 
 if TYPE_CHECKING:
     from osmia.engine.loaded import LoadedObject
+    from osmia.object import Object
     from osmia.passes.options import Source
 
 _KERNEL = "kernel"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from osmia.cli.output import note, remarks_noted
-from osmia.object import MapType, Object, ProgramType
+from osmia.object.uapi import MapType, ProgramType
 
 if TYPE_CHECKING:
     from osmia.kernel.load.loaded import KernelObject
+    from osmia.object import Object
 
 #: Types of programs by the kernel's names, and by those of tc and ip.
 TYPES = {

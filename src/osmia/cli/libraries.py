@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from osmia.errors import OsmiaError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LibraryName(click.ParamType):  # type: ignore[type-arg]  # generic since 8.5 only
@@ -19,6 +22,8 @@ class LibraryName(click.ParamType):  # type: ignore[type-arg]  # generic since 8
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The names that begin so."""
+        from click.shell_completion import CompletionItem
+
         from osmia.kernel.libraries import places
 
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from osmia.cli import link_list
 from osmia.cli.options import Deed, Noun, Verb, pass_output, takes_pins
 from osmia.cli.output import Output
 from osmia.cli.targets import only_target, open_link, take_target
@@ -22,6 +21,8 @@ def link_command() -> None:
 @pass_output
 def list_links(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all links; with LINK, show all about that one."""
+    from osmia.cli import link_list  # for this verb alone
+
     link_list.list_links(output, words, pins)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from osmia.cli.output import Output, printable
 from osmia.kernel.inventory import holders
@@ -132,7 +133,7 @@ _TEXTS: Mapping[str, Callable[[Any], object]] = {
         f"{each['key']}={each['id']} {each['name'] or ''}".rstrip() for each in held
     ],
     "held_by": lambda held: [f"{kind}: {','.join(map(str, held[kind]))}" for kind in held],
-    "loaded_at": lambda moment: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)),
+    "loaded_at": cache(lambda moment: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))),
     "flags": lambda flags: f"{flags:#x}" if flags else None,
 }
 

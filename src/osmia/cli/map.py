@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from osmia.cli import map_list
 from osmia.cli.options import Deed, Noun, Verb, pass_output, takes_pins
 from osmia.cli.output import Output, enum_name
 from osmia.cli.targets import only_target, open_map, take_target
@@ -49,6 +48,8 @@ def map_command() -> None:
 @pass_output
 def list_maps(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all maps; with MAP, show all about those that it names."""
+    from osmia.cli import map_list  # for this verb alone
+
     map_list.list_maps(output, words, pins)
 
 

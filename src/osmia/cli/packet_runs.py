@@ -21,7 +21,7 @@ from osmia.object import ProgramType
 
 #: How many packets to run before looking for events: no ring buffer should overflow.
 _PACKETS_A_TURN = 64
-_PACKET_TYPES = (
+PACKET_TYPES = (
     ProgramType.XDP,
     ProgramType.SCHED_CLS,
     ProgramType.SCHED_ACT,
@@ -143,7 +143,7 @@ def packets_of(pcap: Path | None, packets: tuple[str, ...]) -> Iterator[tuple[fl
 
 def packet_program(loaded: Any) -> Any:
     """The one program that takes packets. UsageError where there is none, or several."""
-    found = [each for each in loaded.programs.values() if each.type in _PACKET_TYPES]
+    found = [each for each in loaded.programs.values() if each.type in PACKET_TYPES]
     if len(found) != 1:
         names = ", ".join(each.name for each in found)
         raise click.UsageError(

@@ -7,6 +7,7 @@ here and click never sees it. What has any other word, and what is wrong, is lef
 
 from __future__ import annotations
 
+import gc
 import sys
 
 # The name that type checkers know; `typing` is dear.
@@ -47,9 +48,11 @@ def done(arguments: Sequence[str], output: Output) -> bool:
         return False
     output.pretty = any(word in _PRETTY for word in options)
     output.json = output.pretty or any(word in _JSON for word in options)
-    module, _, name = function.partition(":")
-    __import__(module)
+    collecting = gc.isenabled()
+    gc.disable()  # modules and rows, none of which is garbage
     try:
+        module, _, name = function.partition(":")
+        __import__(module)
         getattr(sys.modules[module], name)(output, named, *further)
     except Exception as error:
         import click
@@ -58,6 +61,9 @@ def done(arguments: Sequence[str], output: Output) -> bool:
             raise
         output.json = output.pretty = False
         return False  # click says it better
+    finally:
+        if collecting:
+            gc.enable()
     return True
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from osmia.cli import prog_list
-from osmia.cli.listings import Description
 from osmia.cli.literals import parse_hex
 from osmia.cli.options import Deed, Noun, Verb, pass_output, takes_pins
 from osmia.cli.output import Output, hex_bytes, printable, remarks_noted
@@ -49,6 +48,8 @@ def prog_command() -> None:
 @pass_output
 def list_programs(output: Output, words: tuple[str, ...], pins: bool) -> None:
     """List all programs; with PROG, show all about those that it names."""
+    from osmia.cli import prog_list  # for this verb alone
+
     prog_list.list_programs(output, words, pins)
 
 
@@ -95,7 +96,7 @@ def run_program(
     if ctx_out is not None:
         write_whole(ctx_out, result.ctx_data)
     if output.json:
-        told: Description = {"retval": result.retval, "duration": result.duration_ns}
+        told: dict[str, Any] = {"retval": result.retval, "duration": result.duration_ns}
         if result.data and data_out is None:
             told["data_out"] = list(result.data)
         if result.ctx_data and ctx_out is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,8 +24,6 @@ from osmia.cli.sources import (
 from osmia.cli.targets import open_map, take_target
 from osmia.errors import OsmiaError
 from osmia.kernel.sys import pin_sets, pins
-from osmia.object import Object
-from osmia.object.sections import find_section
 from osmia.records import replace
 from osmia.values.names import unknown_name
 
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from osmia.engine.link import Link
     from osmia.engine.maps import Map
     from osmia.kernel.programs.program import KernelProgram
+    from osmia.object import Object
 
 _file = click.Path(path_type=Path)
 
@@ -94,6 +92,8 @@ def load_programs(
         if reused:
             options["maps"] = _reused_maps(obj, reused, undo)
         if device is not None:
+            import socket
+
             options["ifindex"] = socket.if_nametoindex(device)
         loaded = undo.enter_context(obj.load(target=machine, imports=others, **options))
         several = directory or len(loaded.programs) > 1
@@ -118,6 +118,8 @@ def _what(thing: Any) -> str:
 
 def _of_type(obj: Object, name: str) -> Object:
     """The object with all programs of the type that a section of this name has."""
+    from osmia.object.sections import find_section
+
     found = find_section(name) or find_section(f"{name}/")
     if found is None:
         raise click.UsageError(f"--type: no section is called {name!r}: xdp, kprobe, cgroup/skb, …")

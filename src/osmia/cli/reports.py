@@ -30,7 +30,7 @@ def report(error: Exception, output: Output) -> int:
         case click.ClickException():
             _complain(error.format_message(), output)
         case VerifierError():
-            _complain(str(error), output)
+            _complain(str(error), output, kind=error.kind, hint=error.hint)
             if output.verbose:
                 sys.stderr.write(f"{error.log.rstrip()}\n")
         case OsmiaError():
@@ -58,13 +58,14 @@ def _print_traceback(error: Exception) -> None:
     traceback.print_exception(error, file=sys.stderr)
 
 
-def _complain(message: str, output: Output) -> None:
-    """One line where the message is one, an object where JSON is printed; text is untrusted, so
-    no control characters."""
+def _complain(message: str, output: Output, **known: str) -> None:
+    """One line where the message is one, an object where JSON is printed, with what else is
+    `known`; text is untrusted, so no control characters."""
     if output.json:
         import json
 
-        sys.stderr.write(json.dumps({"error": message}) + "\n")
+        document = {"error": message} | {name: text for name, text in known.items() if text}
+        sys.stderr.write(json.dumps(document) + "\n")
         return
     lines = message.splitlines() or [""]
     shown = ["".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in lines]

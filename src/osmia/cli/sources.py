@@ -32,7 +32,7 @@ def open_source(path: Path, **compile_options: Any) -> Object:
         from osmia.toolchain.objects import compile_object
 
         return compile_object(path, **compile_options)
-    from osmia.formats import open_object
+    from osmia.prepared.opening import open_object  # what is kept is not read to be loaded
 
     return open_object(path)
 

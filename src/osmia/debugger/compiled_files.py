@@ -20,6 +20,7 @@ from osmia.object.model import Object
 NOT_HERE = "has no value here"
 _MOST_FILE_BYTES = 1 << 28
 _FORMS_OF_LISTS = ("DW_FORM_sec_offset", "DW_FORM_loclistx", "DW_FORM_data4", "DW_FORM_data8")
+_MOST_KEPT = 1000  # entries of a location list
 _FBREG, _BREG10 = 0x91, 0x7A
 
 
@@ -35,6 +36,7 @@ class CompiledFile:
         self.types = DwarfTypes(self.dwarf)
         self._data = data
         self._frames: dict[str, int] = {}
+        self._lists: dict[int, list[tuple[int, int, bytes]]] = {}
 
     @cached_property
     def object(self) -> Object:
@@ -78,7 +80,12 @@ class CompiledFile:
     def _listed(self, entry: Any, offset: int, address: int) -> bytes | None:
         """The expression that a location list has for an address; None where it has none."""
         default = None
-        for low, high, expression in self.dwarf.location_list(entry, offset):
+        known = self._lists.get(entry.offset)
+        if known is None:
+            known = list(self.dwarf.location_list(entry, offset))
+            if len(known) <= _MOST_KEPT:
+                self._lists[entry.offset] = known
+        for low, high, expression in known:
             if low == high == -1:
                 default = expression
             elif low <= address < high:

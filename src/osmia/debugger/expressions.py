@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from osmia.debugger.entries import store_entry
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.frames import NAMES, Frame
 from osmia.errors import OsmiaError
@@ -28,7 +29,7 @@ _WORDS = re.compile(
     r"""(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
     |\*\s*\(\s*(?:const\s+)?(?P<cast>(?:__)?[us]\d+|(?:unsigned\s+)?(?:char|short|int|long(?:\s+long)?)|u?int\d+_t)\s*\*\s*\)\s*(?P<operand>\w+|(?=\())
     |(?P<number>0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*\b
-    |(?P<word>[A-Za-z_]\w*)
+    |\$?(?P<word>[A-Za-z_]\w*)
     |(?P<operator>&&|\|\||->|!=|!|//|/)
     """,
     re.VERBOSE,
@@ -36,10 +37,7 @@ _WORDS = re.compile(
 _OPERATORS = {"&&": " and ", "||": " or ", "->": ".", "!": " not ", "/": "//"}
 _CONSTANTS = {"NULL": "None", "true": "True", "false": "False"}
 _C_SIZES = {"char": 1, "short": 2, "int": 4, "long": 8}
-_BUILTINS = {
-    each.__name__: each
-    for each in (abs, all, any, bool, bytes, hex, int, len, list, max, min, sum, tuple)
-}
+_BUILTINS = {each.__name__: each for each in (abs, bytes, hex, int, len, max, min)}
 READERS = {f"{sign}{8 * size}": (size, sign == "s") for sign in "us" for size in (1, 2, 4, 8)}
 """What reads memory: bytes, and whether with a sign."""
 
@@ -173,7 +171,7 @@ def _store(session: Session, frame: Frame | None, node: ast.expr, value: Any) ->
         case ast.Attribute(base, member):
             _store(session, frame, base, _held(session, frame, base).replace(**{member: value}))
         case ast.Subscript(ast.Name(name), index) if name in session.maps:
-            session.maps[name][_held(session, frame, index)] = value
+            store_entry(session, name, _held(session, frame, index), value)
         case ast.Subscript(base, index):
             changed = list(_held(session, frame, base))
             changed[_held(session, frame, index)] = value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osmia.debugger.session import Session
 
 #: Whose `reader(session)` gives a VariableReader, or None.
-VARIABLES = "osmia.debugger.variables"
+VARIABLES = "osmia.debugger.local_variables"
 
 
 def place(
@@ -43,14 +43,17 @@ def place(
         return _instruction(session, slot)
     if map is not None:
         return _map(session, map, key)
-    found: places.Place
+    wanted: list[places.Place]
     if function is not None:
-        found, what = places.AtFunction(function), f"function {function!r}"
+        wanted, what = [places.AtFunction(function)], f"function {function!r}"
+        if session.variables is not None:
+            wanted.append(places.AtInlined(function, session.variables.inlined_slots))
     else:
-        found, what = places.AtHelper(helper or ""), f"call of a helper {helper!r}"
-    if not any(True for each in _programs(session) for _ in found.slots(each)):
-        raise DebuggerError(f"no program has a {what}")
-    return found
+        wanted, what = [places.AtHelper(helper or "")], f"call of a helper {helper!r}"
+    for found in wanted:
+        if any(True for each in _programs(session) for _ in found.slots(each)):
+            return found
+    raise DebuggerError(f"no program has a {what}")
 
 
 def _programs(session: Session) -> list[Any]:

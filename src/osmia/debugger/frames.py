@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.pointers import Pointer
 from osmia.isa.alu import M64
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import SourceLine
 from osmia.records import dataclass
 
@@ -20,14 +21,29 @@ if TYPE_CHECKING:
 NAMES = tuple(f"r{number}" for number in range(11))
 
 
+class Call(NamedTuple):
+    """A function that a frame is in, and where it is there."""
+
+    function: str
+    file: str
+    line: int
+
+
 class VariableReader(Protocol):
-    """What knows the local variables of functions."""
+    """What knows the local variables of functions, and what was inlined into them."""
 
     def locals(self, frame: Frame) -> Mapping[str, Any]:
         """The variables that a frame has where it is, by name, with their values."""
 
     def assign(self, frame: Frame, name: str, value: Any) -> None:
         """Change one. DebuggerError where that cannot be."""
+
+    def calls(self, frame: Frame) -> Sequence[Call]:
+        """The functions that a frame is in, innermost first: what was inlined there, then that
+        which has the frame."""
+
+    def inlined_slots(self, program: VmProgram, name: str) -> Sequence[int]:
+        """Where the code of functions of a name begins that were inlined into a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +64,19 @@ class Register:
 
 
 class Registers(MutableMapping[str, Register]):
-    """The registers of a frame, "r0" to "r10", to read and to assign numbers to."""
+    """The registers of a frame, "r0" to "r10", to read and to assign numbers to; `depth` is the
+    frame's number from the outermost at 0."""
 
-    def __init__(self, session: Session, activation: Activation) -> None:
+    def __init__(self, session: Session, activation: Activation, depth: int) -> None:
         self._session = session
         self._activation = activation
+        self._depth = depth
 
     def __getitem__(self, name: str) -> Register:
-        value = self._activation.registers[NAMES.index(name) if name in NAMES else _unknown(name)]
-        return Register(name, value, self._session.pointers.find(value))
+        number = NAMES.index(name) if name in NAMES else _unknown(name)
+        value = self._activation.registers[number]
+        pointed = self._session.machine.tracking.has(self._depth, number)
+        return Register(name, value, self._session.pointers.find(value) if pointed else None)
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._session.check_still()
@@ -64,6 +84,8 @@ class Registers(MutableMapping[str, Register]):
             raise DebuggerError("r10 is the frame pointer, which nothing changes")
         number = NAMES.index(name) if name in NAMES else _unknown(name)
         self._activation.registers[number] = int(value) & M64
+        tracking = self._session.machine.tracking
+        tracking.set(self._depth, number, tracking.leads(int(value) & M64))
 
     def __delitem__(self, name: str) -> None:
         raise DebuggerError("registers are always there")
@@ -90,7 +112,8 @@ class Frame:
         self.slot = activation.slot if index == 0 else activation.slot - 1
         self.code = activation.code
         self.program: VmProgram = session.vm.lifetimes.programs[activation.program]
-        self.registers = Registers(session, activation)
+        depth = len(session.machine.frames) - 1 - index
+        self.registers = Registers(session, activation, depth)
         self.pointer = activation.pointer
         """Its r10: the stack's 512 bytes are below it."""
 
@@ -119,6 +142,15 @@ class Frame:
         """Its local variables and arguments by name, as far as somebody knows them."""
         reader = self.session.variables
         return {} if reader is None else reader.locals(self)
+
+    @cached_property
+    def calls(self) -> Sequence[Call]:
+        """The functions that it is in, innermost first: those that were inlined there, then its
+        own."""
+        reader = self.session.variables
+        if reader is None:
+            return (Call(self.function, self.file, self.line),)
+        return reader.calls(self)
 
     def __repr__(self) -> str:
         where = f" at {self.file}:{self.line}" if self.line else ""

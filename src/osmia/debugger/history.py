@@ -17,6 +17,9 @@ from osmia.vm.errors import ProgramFault
 FIRST_INTERVAL = 1 << 13
 """Instructions between two checkpoints: some 10 ms. Doubled when there are many."""
 MOST_CHECKPOINTS = 64
+NEAR = 1 << 9
+"""Instructions before a place that was gone back to where there is a checkpoint more: the next
+step back is not far."""
 
 
 class History:
@@ -29,6 +32,7 @@ class History:
         self.edits: dict[int, list[Change]] = {}
         self._interval = FIRST_INTERVAL
         self._checkpoints = [Checkpoint.of(machine)]
+        self._near: Checkpoint | None = None
         self._mark: Mark | None = None
         self._rests = False
 
@@ -60,6 +64,8 @@ class History:
         answers = self.machine.answers
         for at in [at for at in answers if at >= position]:
             del answers[at]
+        if self._near is not None and self._near.position >= position:
+            self._near = None
         first, *others = self._checkpoints
         self._checkpoints = [first, *(each for each in others if each.position < position)]
 
@@ -96,15 +102,29 @@ class History:
         held = self._before(position)
         if anew or not held.position <= machine.position <= position:
             self._restore(held)
-        while machine.position < position:
+        for _ in self._towards(position):
             try:
                 if not self.advance():
                     break
             except ProgramFault:
                 break
 
+    def _towards(self, position: int) -> Iterator[int]:
+        """The positions on the way to one; shortly before it a checkpoint is made."""
+        machine = self.machine
+        near = position - machine.position < 2 * NEAR
+        while machine.position < position:
+            if not near and position - machine.position <= NEAR and not machine.calls_back:
+                near = True
+                self._near = Checkpoint.of(machine, self._checkpoints[-1].memory)
+            yield machine.position
+
     def _before(self, position: int) -> Checkpoint:
-        return next(each for each in reversed(self._checkpoints) if each.position <= position)
+        near = self._near
+        held = next(each for each in reversed(self._checkpoints) if each.position <= position)
+        if near is not None and held.position < near.position <= position:
+            return near
+        return held
 
     def _restore(self, held: Checkpoint) -> None:
         held.restore(self.machine)
@@ -125,6 +145,6 @@ class History:
 
     def _through(self, held: Checkpoint, end: int) -> Iterator[int]:
         self._restore(held)
-        while self.machine.position < end:
-            yield self.machine.position
+        for position in self._towards(end):
+            yield position
             self.advance()

@@ -10,9 +10,11 @@ position of the call, so that a run that goes the same way again gets the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from osmia.debugger.state import Change, Mark, capture_frames, capture_memory
+from osmia.debugger.tracking import Tracking
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M64
 from osmia.isa.instruction import Instruction
@@ -25,6 +27,7 @@ from osmia.vm.helpers.table import Calls, Helper, Invocation
 from osmia.vm.interpreter import Interpreter
 
 if TYPE_CHECKING:
+    from osmia.vm.context_layout import Field
     from osmia.vm.engine import Vm
 
 _CLOCKS = frozenset(
@@ -62,21 +65,34 @@ class Machine(Interpreter):
     """An interpreted run whose every instruction is one `advance`.
 
     `position` counts them. `entries` has for each active frame a number that no other frame of the
-    run has. `answers` are by position; those that are known are given again.
+    run has. `answers` are by position; those that are known are given again. `tracking` knows which
+    registers hold pointers; for that `context_fields` are those of the context's struct.
     """
 
-    def __init__(self, execution: Execution, *, strict: bool, budget: int) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        *,
+        strict: bool,
+        budget: int,
+        context_fields: Mapping[str, Field] | None = None,
+    ) -> None:
         super().__init__(execution, strict=strict, budget=budget)
         self.vm: Vm = execution.vm
         self.cpu = execution.cpu
         self.position = 0
         self.entries: list[int] = []
         self.answers: dict[int, Answer] = {}
+        self.context_fields = context_fields or {}
+        self.tracking = Tracking(self)
+        self._passed = -1
         self._calling: list[_Calling] = []
 
     def advance(self) -> bool:
         """Run the instruction; False when the program has ended. ProgramFault leaves the position
         at the instruction that did it."""
+        if self.frames:
+            self.tracking.follow(self.frames[-1])
         going_on = self.step()
         self.position += 1
         return going_on
@@ -94,7 +110,7 @@ class Machine(Interpreter):
     def mark(self, before: Mark | None = None) -> Mark:
         """Memory and frames now."""
         memory = capture_memory(self.vm, self.cpu, before.memory if before else None)
-        return Mark(memory, capture_frames(self.frames))
+        return Mark(memory, capture_frames(self))
 
     # What differs from plain runs.
 
@@ -109,18 +125,23 @@ class Machine(Interpreter):
         super()._enter(code, slot, program, arguments, pointer)
         depth = len(self.frames)
         self.entries[depth - 1 :] = [self.budget]
+        self.tracking.enter(depth, self._passed, arguments)
+        self._passed = -1
 
     def _call(self, i: Instruction) -> None:
         if i.src not in (op.CallKind.HELPER, op.CallKind.KFUNC) or (
             i.imm == TAIL_CALL and i.src == op.CallKind.HELPER
         ):
+            self._passed = self.tracking.masks[len(self.frames) - 1] & 0b111110
             super()._call(i)
+            self._passed = -1
             return
         found, arguments = self.execution.called(self, i)
         if found.calls is None or found.name in self.vm.helpers:
             value = self._answer(found, arguments)
             self._clobber()
             self._write(0, value & M64)
+            self.tracking.called(i, value & M64)
             return
         frame = self.frame
         invocation = Invocation(self.vm, self.cpu, frame.pointer, self)
@@ -128,8 +149,16 @@ class Machine(Interpreter):
         self._calling.append(_Calling(len(self.frames), calls, frame.slot - 1, frame.registers[0]))
         self._go_on(None)
 
+    def _call_register(self, i: Instruction) -> None:
+        self._passed = self.tracking.masks[len(self.frames) - 1] & 0b111110
+        super()._call_register(i)
+
     def _exit(self, i: Instruction) -> None:
+        returned = self.tracking.masks[len(self.frames) - 1] & 1
         super()._exit(i)
+        if self.frames:
+            masks, index = self.tracking.masks, len(self.frames) - 1
+            masks[index] = masks[index] & ~0b111111 | returned
         if not self._calling or len(self.frames) != self._calling[-1].depth:
             return
         if self.result is None:
@@ -157,6 +186,7 @@ class Machine(Interpreter):
             self._calling.pop()
             self._clobber()
             self._write(0, end.value & M64)
+            self.tracking.masks[len(self.frames) - 1] &= ~0b111111
             return
         except (AccessError, ProgramFault) as error:
             self._calling.pop().calls.close()

@@ -78,9 +78,10 @@ class Movement:
 
     def _run(self, plan: stepping.Plan | None) -> Stop:
         """Go until the plan says so, or something stops it."""
+        watched, breakpoints = self._session.watchpoints, self._session.breakpoints
         with self._moves():
             while True:
-                values = self._values_before()
+                values = self._values_before() if len(watched) else None
                 try:
                     going_on = self._history.advance()
                 except ProgramFault as fault:
@@ -92,7 +93,7 @@ class Movement:
                 if not going_on:
                     result = self._session.result
                     return self._stopped(StopReason.END, result=result, changes=changes)
-                hit = self._hit()
+                hit = self._hit() if len(breakpoints) else ()
                 if hit:
                     return self._stopped(StopReason.BREAKPOINT, breakpoints=hit, changes=changes)
                 if changes:
@@ -111,8 +112,6 @@ class Movement:
     def _values_before(self) -> Values:
         """What is watched, if the instruction about to run may change it."""
         watched = self._session.watchpoints
-        if not len(watched):
-            return []
         frame = self._machine.frames[-1]
         if frame.code.forms[frame.slot] not in WRITES and not watched.any_instruction:
             return []

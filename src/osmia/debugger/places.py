@@ -19,7 +19,7 @@ from osmia.vm.helpers.table import Argument
 from osmia.vm.programs import VmProgram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from osmia.debugger.machine import Machine
     from osmia.isa.instruction import Instruction
@@ -115,6 +115,22 @@ class AtFunction(Everywhere):
 
     def __str__(self) -> str:
         return f"{self.name}()"
+
+
+@dataclass(frozen=True, slots=True)
+class AtInlined(Everywhere):
+    """Where the code of functions of a name begins that were inlined: `find` gives its slots in
+    a program."""
+
+    name: str
+    find: Callable[[VmProgram, str], Iterable[int]]
+
+    def slots(self, program: VmProgram) -> Iterable[int]:
+        """See `Place`."""
+        return self.find(program, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.name}(), inlined"
 
 
 @dataclass(frozen=True, slots=True)

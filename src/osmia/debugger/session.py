@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,8 @@ class Session(ClosedByWith):
     What moves it gives a `Stop`. Meanwhile memory, maps, global variables and registers may be
     read and changed, through the session or through the loaded object; going back undoes what the
     run did, and what was changed is changed again where the run comes by. It has a CPU of the vm
-    until it is closed. `data`, `ctx`, `strict` and `budget` are those of `Program.run`.
+    until it is closed. `data`, `ctx`, `strict`, `budget`, `args` and `result` are those of
+    `Program.run`.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Session(ClosedByWith):
         *,
         strict: bool = True,
         budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
     ) -> None:
         program.check_open()
         program.check_testable()
@@ -69,6 +72,9 @@ class Session(ClosedByWith):
         self.breakpoints = Breakpoints()
         self.watchpoints = Watchpoints()
         self.sources = Sources()
+        self._call: object = None
+        if args is not None or result:
+            self._call, ctx = _called(program, args or (), result, ctx)
         self.given_data, self.given_ctx = as_packet(data), ctx
         self._options = strict, budget_of(budget, INTERPRETER_BUDGET)
         self._numbers = itertools.count(1)
@@ -86,20 +92,22 @@ class Session(ClosedByWith):
 
     def _begin(self) -> None:
         vm, cpu = self.vm, self._cpu
-        self._given = given = input_on(
-            vm, cpu, self.program.type, self.program.expected_attach_type
-        )
+        program = self.program
+        self._given = given = input_on(vm, cpu, program.type, program.expected_attach_type)
         given.place(self.given_data, self.given_ctx)
         vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
         strict, budget = self._options
         self.machine = Machine(
-            Execution(vm, cpu, given, self.program.type), strict=strict, budget=budget
+            Execution(vm, cpu, given, program.type),
+            strict=strict,
+            budget=budget,
+            context_fields=given.layout.fields,
         )
-        self.machine.start(self.program.number, self.program.code, *given.arguments)
+        self.machine.start(program.number, program.code, *given.arguments)
         self.history = History(self.machine)
         self.pointers = pointers.Pointers(self.machine, given, self._named)
         self._movement = Movement(self)
-        self.stop = Stop(StopReason.BEGIN, 0)
+        self.stop = self.first_stop = Stop(StopReason.BEGIN, 0)
         """Why it stands still now."""
         self.history.rest()
 
@@ -108,7 +116,9 @@ class Session(ClosedByWith):
         data or another context, where given. Breakpoints stay."""
         self.check_still()
         if data is not None:
-            self.given_data, self.given_ctx = as_packet(data), ctx
+            self.given_data = as_packet(data)
+        if ctx is not None:
+            self.given_ctx = ctx
         self.history.edits.clear()
         self.history.go(0, anew=True)
         self._begin()
@@ -146,11 +156,17 @@ class Session(ClosedByWith):
             next(self._numbers),
             place,
             condition=None if condition is None else self._condition(condition),
-            condition_text=condition if isinstance(condition, str) else repr(condition or ""),
+            condition_text=_text_of(condition),
             ignore=ignore,
             temporary=temporary,
         )
         return self.breakpoints.add(made)
+
+    def set_condition(self, breakpoint_: Breakpoint, condition: Condition | None) -> None:
+        """Give a breakpoint another condition, or none."""
+        made = None if condition is None else self._condition(condition)
+        breakpoint_.condition = made
+        breakpoint_.condition_text = _text_of(condition)
 
     def _condition(self, condition: Condition) -> Callable[[], bool]:
         if isinstance(condition, str):
@@ -259,7 +275,7 @@ class Session(ClosedByWith):
         self._check_open()
         if not self.machine.frames:
             raise DebuggerError("the program has ended: there are no registers")
-        return Registers(self, self.machine.frames[-1])
+        return Registers(self, self.machine.frames[-1], len(self.machine.frames) - 1)
 
     @cached_property
     def variables(self) -> VariableReader | None:
@@ -401,6 +417,22 @@ class Session(ClosedByWith):
     def __repr__(self) -> str:
         where = "closed" if self._closed else f"{self.stop.reason.value}, position {self.position}"
         return f"<Session of program {self.program.name!r}: {where}>"
+
+
+def _text_of(condition: Condition | None) -> str:
+    if condition is None or isinstance(condition, str):
+        return condition or ""
+    return repr(condition)
+
+
+def _called(program: VmProgram, args: Sequence[Any], result: Any, ctx: Any) -> tuple[object, bytes]:
+    """What a program is called with as `Program.run` has it, to be kept, and its context."""
+    from osmia.vm.run_arguments import Call
+
+    if ctx is not None:
+        raise ValueError("args= and result= make the context: ctx= cannot be given too")
+    call = Call(program, args, result)
+    return call, call.context
 
 
 class _Stopper:

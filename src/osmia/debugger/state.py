@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from osmia.debugger.machine import Machine
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
+    from osmia.vm.helpers.timers import Queue
     from osmia.vm.interpreter import Frame
 
 CHUNK = 1 << 14
@@ -29,10 +30,11 @@ Chunks = Mapping[int, bytes]
 @dataclass(frozen=True, slots=True)
 class Registers:
     """What is changed of one frame from outside: its registers, which bytes of its stack hold
-    anything."""
+    anything, which registers (bits) hold pointers."""
 
     values: tuple[int | None, ...]
     written: bytes
+    pointers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,9 @@ class Change:
         """Let it happen again."""
         for address, data in self.memory.items():
             machine.memory.write(address, data)
-        for frame, held in zip(machine.frames, self.frames, strict=True):
+        for index, (frame, held) in enumerate(zip(machine.frames, self.frames, strict=True)):
             frame.registers[:] = held.values
+            machine.tracking.masks[index] = held.pointers
             if frame.stack is not None:
                 frame.stack.written[:] = held.written
 
@@ -94,16 +97,18 @@ def _sizes(vm: Vm, blocks: Iterable[int]) -> list[tuple[int, int]]:
     ]
 
 
-def capture_frames(frames: Iterable[Frame]) -> tuple[Registers, ...]:
+def capture_frames(machine: Machine) -> tuple[Registers, ...]:
     """What may be changed of frames."""
     return tuple(
-        Registers(tuple(frame.registers), bytes(frame.stack.written) if frame.stack else b"")
-        for frame in frames
+        Registers(
+            tuple(frame.registers), bytes(frame.stack.written) if frame.stack else b"", pointers
+        )
+        for frame, pointers in zip(machine.frames, machine.tracking.masks, strict=False)
     )
 
 
 class Beside:
-    """What Python keeps of a vm beside its memory: printed lines, events, stacks."""
+    """What Python keeps of a vm beside its memory: printed lines, events, stacks, timers."""
 
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
@@ -116,6 +121,8 @@ class Beside:
         ]
         self._stacks = [(each.stacks, dict(each.stacks)) for each in bodies if each.stacks]
         self._all_stacks = [each.stacks for each in bodies]
+        self._written = [(each, bytes(each)) for each in vm.sequences.values()]
+        self._deferred = _copied_queue(vm.deferred)
 
     def restore(self) -> None:
         """Put it back."""
@@ -123,10 +130,20 @@ class Beside:
         for queue, events, waiting, lost in self._queues:
             _refill(queue.events, events)
             queue.waiting, queue.lost = waiting, lost
+        for text, text_held in self._written:
+            text[:] = text_held
+        self._vm.deferred = _copied_queue(self._deferred)
         for stacks in self._all_stacks:
             stacks.clear()
         for stacks, held in self._stacks:
             stacks.update(held)
+
+
+def _copied_queue(queue: Queue | None) -> Queue | None:
+    """What programs put off, to be changed on its own."""
+    if queue is None:
+        return None
+    return replace(queue, items={number: replace(item) for number, item in queue.items.items()})
 
 
 def _refill(queue: deque[str] | deque[tuple[int, bytes]], held: tuple[object, ...]) -> None:
@@ -143,6 +160,7 @@ class Checkpoint:
     memory: Chunks
     frames: tuple[Frame, ...]
     entries: tuple[int, ...]
+    pointers: tuple[tuple[int, ...], frozenset[int]]
     result: int | None
     beside: Beside
 
@@ -155,6 +173,7 @@ class Checkpoint:
             capture_memory(machine.vm, machine.cpu, before),
             tuple(copied(frame) for frame in machine.frames),
             tuple(machine.entries),
+            (tuple(machine.tracking.masks), frozenset(machine.tracking.spilled)),
             machine.result,
             Beside(machine.vm),
         )
@@ -169,6 +188,8 @@ class Checkpoint:
         machine.position, machine.budget = self.position, self.budget
         machine.frames[:] = [copied(frame) for frame in self.frames]
         machine.entries[:] = self.entries
+        machine.tracking.masks[:] = self.pointers[0]
+        machine.tracking.spilled = set(self.pointers[1])
         machine.access.stack.frames[:] = [f.stack for f in machine.frames if f.stack is not None]
         machine.result = self.result
         self.beside.restore()

@@ -85,6 +85,23 @@ class DebugInformation:
             else:
                 self.remarks.append(f"function {key!r} is not what {file.name} was compiled to")
 
+    def leave_out(self, functions: Sequence[str]) -> None:
+        """Say nothing of functions whose code is not what was compiled any more."""
+        for key in functions:
+            if self._functions.pop(key, None) is not None:
+                self.remarks.append(f"function {key!r} was changed by a pass that was not followed")
+
+    def inlined(self, name: str) -> list[Origin]:
+        """Where the code of an inlined function begins, each time the compiler inlined it; and
+        where a function begins that passes may have inlined."""
+        found = [Origin(key, 0) for key, each in self.object.functions.items() if each.name == name]
+        for key, (file, own) in self._functions.items():
+            for scope in file.dwarf.all_scopes(own.key):
+                if scope.kind is ScopeKind.INLINED and scope.name == name:
+                    first = min(low for low, _ in scope.ranges)
+                    found.append(Origin(key, (first - own.start) // 8))
+        return found
+
     def has_dwarf(self, function: str) -> bool:
         """Whether the variables of a function of the object are known."""
         return function in self._functions

@@ -52,17 +52,19 @@ class LoadedObject(ClosedByWith):
         *,
         source: Object | None = None,
         linked: Object | None = None,
+        name: str | None = None,
     ) -> None:
+        name = obj.name if name is None else name
         self.object = obj
         self.source = obj if source is None else source
         """The object as `load` was given it: with its CO-RE records and externs, for this and
         any other machine. What was changed in the user's own afterwards is not in it."""
         self.linked = self.source if linked is None else linked
         """As `source`, with what was imported into it (`load(imports=…)`): what others copy."""
-        self.programs = PartsByName(f"object {obj.name!r}", "program", programs)
+        self.programs = PartsByName(f"object {name!r}", "program", programs)
         self.maps = maps
         self._struct_ops_names = struct_ops
-        self._links = Links(f"object {obj.name!r}")
+        self._links = Links(f"object {name!r}")
         for program in programs.values():
             program.owner = self._links
         self._closed = False

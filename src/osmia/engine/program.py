@@ -188,11 +188,8 @@ class Program(ABC):
         `osmia.debugger.Session`, which takes the same arguments."""
         self._lacks("session")
 
-    def debug(
-        self, data: bytes | bytearray | memoryview = b"", ctx: Any = None
-    ) -> RunResult | None:
-        """As `session`, with the terminal's debugger on it, like Python's `breakpoint()`: see
-        docs/debugger.md. What the run gave, None where it was left before its end."""
+    def debug(self, data: bytes | bytearray | memoryview = b"", ctx: Any = None) -> RunResult:
+        """`run` with the debugger on a terminal, like Python's `breakpoint()`."""
         self._lacks("session")
 
     def _lacks(self, capability: str) -> NoReturn:

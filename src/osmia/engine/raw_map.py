@@ -215,6 +215,12 @@ class RawMap(Protocol):
         """The values as programs see them."""
         self._lacks("memory that can be looked at")
 
+    def memory_address(self, view: memoryview) -> int:
+        """What programs have as the address of `memory`."""
+        import ctypes
+
+        return ctypes.addressof(ctypes.c_char.from_buffer(view))
+
     def events(self, codec: EventCodec | None, *, pages: int | None = None) -> EventSource[Any]:
         """A reader of what programs send; `pages` of data a CPU where each has its own."""
         self._lacks("events")

@@ -132,7 +132,7 @@ class Remembered:
         self.object = obj
         self.data = data
         self.name = name  # the one given, "" for that of the file
-        self.seen = False  # by who keeps loads
+        self.seen: set[str] = set()  # by who keeps loads of these engines
 
 
 #: What was read last, by all that was asked: known by its bytes, so never out of date.
@@ -144,15 +144,16 @@ def remembers(data: bytes, path: str, name: str) -> bool:
     return (data, path, name, None, None, _further_tags()) in _remembered
 
 
-def as_read(obj: Object) -> Remembered | None:
+def as_read(obj: Object, engine: str) -> Remembered | None:
     """From what `obj` was read, where it says what it said then; only of those read last,
-    without more options, and not `seen` yet."""
+    without more options, and not `seen` yet by who keeps an engine's loads."""
     first = next(iter(obj.functions.values()), None)
     # A list: other threads open files meanwhile.
     for (*_, dialect, program_type, _further), each in list(_remembered.items()):
-        plain = dialect is None and program_type is None
+        if dialect is not None or program_type is not None or engine in each.seen:
+            continue
         # Copies have the same functions, which nobody can change: cheap, and mostly enough.
-        if plain and not each.seen and first is next(iter(each.object.functions.values()), None):
+        if first is next(iter(each.object.functions.values()), None):
             return each if each.object == obj else None
     return None
 

@@ -14,24 +14,26 @@ from osmia.prepared.record import blake2b
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib is dear
 #: What records of loads depend on in a checkout, where no installer has listed the files.
-_SOURCES = ("btf", "btf/core", "elf", "formats", "object", "passes", "prepared", "kernel/load")
+_SOURCES = ("btf", "btf/core", "elf", "formats", "object", "passes", "prepared")
+#: The same beside it, by engine.
+_ENGINES = {"kernel": ("kernel/load",), "vm": ("vm", "vm/maps", "vm/helpers")}
 _TYPES = "/sys/kernel/btf"
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
 _known: dict[str, str] = {}
 
 
-def own_identity() -> str:
-    """Of osmia and the machine, in this process; "" where osmia's files are in an archive, or
-    frozen into a program, and nobody lists them."""
-    if "identity" not in _known:
+def own_identity(engine: str = "kernel") -> str:
+    """Of osmia, its engine and the machine, in this process; "" where osmia's files are in an
+    archive, or frozen into a program, and nobody lists them."""
+    if engine not in _known:
         machine = f"{sys.byteorder} {os.uname().machine} {os.sysconf('SC_PAGE_SIZE')}"
-        sources = _sources()
-        _known["identity"] = f"{__version__} {sources} {machine}" if sources else ""
-    return _known["identity"]
+        sources = _sources(engine)
+        _known[engine] = f"{engine} {__version__} {sources} {machine}" if sources else ""
+    return _known[engine]
 
 
-def _sources() -> str:
+def _sources(engine: str) -> str:
     """A digest of osmia's code: of the installer's list, which has the contents' digests, or of
     the sizes and times of the files that make records; "" without files."""
     try:
@@ -41,7 +43,7 @@ def _sources() -> str:
         pass
     seen = []
     try:
-        for folder in _SOURCES:
+        for folder in (*_SOURCES, *_ENGINES[engine]):
             with os.scandir(f"{_PACKAGE}/{folder}") as entries:
                 for each in entries:
                     if each.name.endswith((".py", ".pyc")):

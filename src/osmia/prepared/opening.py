@@ -58,12 +58,19 @@ def open_object(
         )
         return made
     data, path, name = given
-    found = store.find(data, store.called(name, path)) if _may_be_kept(data, path, name) else None
-    if found is not None:
-        made = unread(Held(data, path, name, *found))
-    else:
-        made = _reader().read_elf(data, path, name)
+    held = _held(data, path, name) if _may_be_kept(data, path, name) else None
+    made = unread(held) if held is not None else _reader().read_elf(data, path, name)
     return made
+
+
+def _held(data: bytes, path: str, name: str) -> Held | None:
+    """What is kept of loads of a file: the kernel engine's record, which is read at once; of the
+    userspace engine's only that there is one."""
+    called = store.called(name, path)
+    found = store.find(data, called)
+    if found is not None:
+        return Held(data, path, name, *found)
+    return Held(data, path, name, None) if store.has(data, called, "vm") else None
 
 
 def _given(source: Any, name: str) -> tuple[bytes, str, str] | None:

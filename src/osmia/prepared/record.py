@@ -111,15 +111,19 @@ def packed(record: Record, key: str) -> bytes:
         record.btf,
         record.slots,
     )
-    rows = [_row(head, _HEAD_NUMBERS)]
-    rows += [_row(each, _MAP_NUMBERS) for each in record.maps]
-    rows += [_row(each, _PROGRAM_NUMBERS) for each in record.programs]
-    body = b"".join(rows)
+    rows = [row_of(head, _HEAD_NUMBERS)]
+    rows += [row_of(each, _MAP_NUMBERS) for each in record.maps]
+    rows += [row_of(each, _PROGRAM_NUMBERS) for each in record.programs]
+    return sealed(b"".join(rows), key)
+
+
+def sealed(body: bytes, key: str) -> bytes:
+    """The bytes of a file with these rows."""
     return _HEADER.pack(_MAGIC, _VERSION, len(body), _checksum(key, body)) + body
 
 
-def unpacked(data: bytes, key: str) -> Record:
-    """The record in a file. BrokenRecordError for what `packed` did not make under this key."""
+def unsealed(data: bytes, key: str) -> Rows:
+    """The rows in a file. BrokenRecordError for what `sealed` did not make under this key."""
     if len(data) < _HEADER.size:
         raise BrokenRecordError("cut off")
     magic, version, size, checksum = _HEADER.unpack_from(data)
@@ -128,10 +132,14 @@ def unpacked(data: bytes, key: str) -> Record:
         raise BrokenRecordError("no record of this version and size")
     if _checksum(key, body) != checksum:
         raise BrokenRecordError("damaged, or of another key")
-    rows = _Rows(body)
+    return Rows(body)
+
+
+def unpacked(data: bytes, key: str) -> Record:
+    """The record in a file. BrokenRecordError for what `packed` did not make under this key."""
+    rows = unsealed(data, key)
     maps, programs, name, license_text, btf, slots = rows.take(_HEAD_NUMBERS, _HEAD_STRINGS)
-    if not (0 <= maps <= _MOST and 0 <= programs <= _MOST):
-        raise BrokenRecordError("too many rows")
+    check_counts(maps, programs)
     record = Record(
         text(name),
         text(license_text),
@@ -145,18 +153,25 @@ def unpacked(data: bytes, key: str) -> Record:
     return record
 
 
+def check_counts(*counts: int) -> None:
+    """See that there can be so many rows. BrokenRecordError where not."""
+    if not all(0 <= each <= _MOST for each in counts):
+        raise BrokenRecordError("too many rows")
+
+
 def _checksum(key: str, body: bytes) -> bytes:
     whole = blake2b(key.encode()).digest()  # BLAKE2 takes 64 bytes of a key, and they are longer
     return blake2b(body, digest_size=16, key=whole).digest()
 
 
-def _row(values: tuple[int | bytes, ...], numbers: int) -> bytes:
+def row_of(values: tuple[int | bytes, ...], numbers: int) -> bytes:
+    """A row: so many numbers, and the strings behind them."""
     strings = [each for each in values[numbers:] if isinstance(each, bytes)]
     shape = f"={len(values)}q"
     return struct.pack(shape, *values[:numbers], *map(len, strings)) + b"".join(strings)
 
 
-class _Rows:
+class Rows:
     """Reads row after row; what does not fit is a BrokenRecordError."""
 
     def __init__(self, body: bytes) -> None:

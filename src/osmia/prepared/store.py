@@ -14,13 +14,18 @@ import stat
 from osmia import cache
 from osmia.build_ids import kernel_build_id
 from osmia.prepared.identities import modules_identity, own_identity
-from osmia.prepared.record import LARGEST, Record, blake2b, packed, unpacked
+from osmia.prepared.record import LARGEST, blake2b, unpacked
 
 # The name that type checkers know; `typing` is dear.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    #: Reads a record of some kind from a file's bytes, that was kept under this key.
+    Unpack = Callable[[bytes, str], Any]
+    Pack = Callable[[Any, str], bytes]
 
 _KIND = "prepared"
 #: What a record may hold for beside the file, osmia and the machine.
@@ -33,28 +38,41 @@ def called(name: str, path: str) -> str:
     return f"given {name}" if name else f"file {path.rpartition('/')[2]}"
 
 
-def find(data: bytes, name: str) -> tuple[Record, str] | None:
-    """The record of loads of the file with these bytes, opened by this name (see `called`), and
-    the identity of the modules with which alone it holds, or "". None: there is none here."""
-    if cache.readable_root() is None or not own_identity():
+def find(
+    data: bytes, name: str, engine: str = "kernel", unpack: Unpack = unpacked
+) -> tuple[Any, str] | None:
+    """The record of loads by an engine of the file with these bytes, opened by this name (see
+    `called`), and the identity of the modules with which alone it holds, or "". None: there is
+    none here."""
+    if cache.readable_root() is None or not own_identity(engine):
         return None
-    for each, modules in _keys(data, name):
-        record = _read(each)
+    for each, modules in _keys(data, name, engine):
+        record = _read(each, unpack)
         if record is not None:
             return record, modules
     return None
 
 
-def has(data: bytes, name: str) -> bool:
+def has(data: bytes, name: str, engine: str = "kernel") -> bool:
     """Whether there is a file for it, as cheaply as that can be told."""
-    return any(_is_taken(_place(each)) for each, _ in _keys(data, name))
+    if cache.readable_root() is None or not own_identity(engine):
+        return False
+    return any(_is_taken(_place(each)) for each, _ in _keys(data, name, engine))
 
 
-def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = "") -> bool:
-    """Keep the record for what it holds for; whether that can be done. `modules` is the
-    identity that they had when they were asked."""
-    key, kernel = _key(data, name), kernel_build_id()
-    if not (cache.lasts() and own_identity()) or (holds_for != ANY_KERNEL and not kernel):
+def keep(
+    data: bytes,
+    name: str,
+    pack: Pack,
+    record: Any,
+    holds_for: str,
+    modules: str = "",
+    engine: str = "kernel",
+) -> bool:
+    """Keep the record of loads by an engine for what it holds for; whether that can be done.
+    `modules` is the identity that they had when they were asked."""
+    key, kernel = _key(data, name, engine), kernel_build_id()
+    if not (cache.lasts() and own_identity(engine)) or (holds_for != ANY_KERNEL and not kernel):
         return False
     if holds_for == THIS_KERNEL:
         key = f"{key}-{kernel}"
@@ -62,7 +80,7 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
         if modules != modules_identity():  # one came or went meanwhile
             return False
         key = f"{key}-{modules}"
-    content = packed(record, key)
+    content = pack(record, key)
     if len(content) > LARGEST:
         return False
     path = _place(key)
@@ -74,10 +92,10 @@ def keep(data: bytes, name: str, record: Record, holds_for: str, modules: str = 
     return _is_taken(path)
 
 
-def _keys(data: bytes, name: str) -> Iterator[tuple[str, str]]:
+def _keys(data: bytes, name: str, engine: str) -> Iterator[tuple[str, str]]:
     """All that a record may be kept under, made as they are asked for, and the identity of modules
     that is in it."""
-    key = _key(data, name)
+    key = _key(data, name, engine)
     yield key, ""
     if kernel := kernel_build_id():
         yield f"{key}-{kernel}", ""
@@ -85,14 +103,14 @@ def _keys(data: bytes, name: str) -> Iterator[tuple[str, str]]:
         yield f"{key}-{modules}", modules
 
 
-def _read(key: str) -> Record | None:
+def _read(key: str, unpack: Unpack) -> Any:
     """What is kept under a key. A broken file goes, so that the next load replaces it."""
     path = _place(key)
     data = _contents(path)
     if data is None:
         return None
     try:
-        record = unpacked(data, key)
+        record = unpack(data, key)
     except ValueError:  # a BrokenRecordError, and names that are no text
         _remove(path)
         return None
@@ -169,7 +187,7 @@ def _read_all(descriptor: int, size: int) -> bytes:
     return data
 
 
-def _key(data: bytes, name: str) -> str:
+def _key(data: bytes, name: str, engine: str) -> str:
     about = blake2b(data, digest_size=32).digest() + name.encode("utf-8", "surrogatepass")
-    about += own_identity().encode()
+    about += own_identity(engine).encode()
     return blake2b(about, digest_size=20).hexdigest()

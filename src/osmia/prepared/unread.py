@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 _MODEL = "osmia.object.model"
 _READER = "osmia.prepared.reading"
-#: It is above this layer, and found by name.
+#: They are above this layer, and found by name.
 _REPLAY = "osmia.kernel.load.replay"
+_REPLAY_VM = "osmia.vm.replay"
 #: Options of the kernel engine, as far as they are likely to be given and empty.
 _CHANGING_LOADS = ("target", "maps", "attach_to", "log_level", "imports")
 
 
 class Held(NamedTuple):
-    """What an unread Object has: what `read_elf` takes, and the record; it holds as long as
-    `modules` is their identity, where that is not ""."""
+    """What an unread Object has: what `read_elf` takes, and the record of the kernel engine's
+    loads, if any; it holds as long as `modules` is their identity, where that is not ""."""
 
     data: bytes
     path: str
     name: str
-    record: Record
+    record: Record | None
     modules: str = ""
 
 
@@ -101,10 +102,13 @@ class UnreadObject(metaclass=_LikeObject):
     def load(self, engine: str = "kernel", **options: Any) -> Any:
         """See `osmia.object.model.Object.load`."""
         held = held_by(self)
-        if engine == "kernel" and held is not None and _plain(options):
+        loaded = None
+        if engine == "kernel" and held is not None and held.record is not None and _plain(options):
             loaded = _module(_REPLAY).replay(held)
-            if loaded is not None:
-                return loaded
+        elif engine == "vm" and held is not None:
+            loaded = _module(_REPLAY_VM).replay(held, options)
+        if loaded is not None:
+            return loaded
         return _read(self).load(engine, **options)
 
 

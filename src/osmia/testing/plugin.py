@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +25,10 @@ _MARKERS = (
     " loads, once for each engine (osmia)",
     "bpf_engine(name): set by osmia on tests that run in an engine",
 )
+
+
+#: What takes the output of tests, of each run of pytest that goes on in this process.
+_captures: list[Any] = []
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -51,6 +56,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    capture = config.pluginmanager.getplugin("capturemanager")
+    _captures.append(capture)
+    config.add_cleanup(lambda: _captures.remove(capture))
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
     files, least = config.getoption("bpf_cov"), config.getoption("bpf_cov_fail_under")
@@ -160,6 +168,21 @@ def _in_engines(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.
         mark = item.get_closest_marker("bpf_engine")
         if mark is not None:
             yield item, mark
+
+
+@contextmanager
+def uncaptured() -> Iterator[None]:
+    """Standard input and output as they were before pytest took them: for who talks to people in
+    the middle of a test (`Program.debug`)."""
+    capture = _captures[-1] if _captures else None
+    if capture is None:
+        yield
+        return
+    capture.suspend(in_=True)
+    try:
+        yield
+    finally:
+        capture.resume()
 
 
 def _wanted(node: pytest.Item) -> Wanted:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate
 
 from osmia.named_tuples import NamedTuple
 from osmia.records import dataclass, field
@@ -144,13 +146,15 @@ def _loops(
     for turn in log.turns:
         if 0 < turn.visit < len(log.slots):
             pairs[log.slots[turn.visit - 1], log.slots[turn.visit]] -= 1
+    slots = sorted(by_slot)
+    sums = [0, *accumulate(by_slot[slot] for slot in slots)]
     found = []
     for (last, first), rounds in pairs.items():
         if first > last or rounds <= 0 or places.first(first) != places.first(last):
             continue
         if texts.get(last, "").startswith(("exit", "call")):
             continue
-        inside = sum(count for slot, count in by_slot.items() if first <= slot <= last)
+        inside = sums[bisect_right(slots, last)] - sums[bisect_left(slots, first)]
         found.append(LoopCost(first, last, rounds, inside))
     return sorted(found, key=lambda each: (-each.visits, each.first - each.last))
 
@@ -166,7 +170,7 @@ def _limits(
     calls: dict[int, set[int]] = {}
     for slot, text in texts.items():
         goes = callee(slot, text)
-        if goes is not None and goes in places.starts:
+        if goes is not None and places.first(goes) == goes:
             calls.setdefault(places.first(slot), set()).add(goes)
     stacks = {each.slot: each.stack or 0 for each in functions}
     stack, frames = _deepest(calls, stacks)

@@ -6,7 +6,8 @@ from typing import Any
 
 from osmia.object.model import SourceLine
 from osmia.verifier.origins import Origin
-from osmia.verifier.report import PathLine, Report
+from osmia.verifier.path_lines import PathLine
+from osmia.verifier.report import Report
 
 _LINES = 2000
 

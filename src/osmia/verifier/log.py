@@ -141,7 +141,8 @@ class VerifierLog:
         """Whether the log has all that the verifier looked at: one of level 1 has the last path,
         and one that is too long for its buffer its end (before Linux 6.4: its beginning)."""
         processed = self.statistics().processed
-        return processed is not None and processed <= len(self.slots) + self.pruned
+        # One that was one too many is counted, but not looked at.
+        return processed is not None and processed <= len(self.slots) + self.pruned + 1
 
     @property
     def pruned(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from osmia.records import dataclass, field
 from osmia.verifier.instructions import Effect, callee, effect
 from osmia.verifier.log import VerifierLog
+from osmia.verifier.states import entry_state
 from osmia.verifier.states import visit as visit_of
 
 #: How many values one explanation has, and how far back along the path it looks for each.
@@ -18,7 +19,17 @@ _FAR = 200_000
 
 _MAP = re.compile(r"\bmap=([^,)]+)")
 _STACK_POINTER = re.compile(r"fp(?:\[\d+\])?(-?\d+)")
+#: Which argument of a helper its callback gets in which register (R2 of bpf_loop's is R3 of the
+#: call): include/uapi/linux/bpf.h, with bpf_loop, bpf_for_each_map_elem and others.
+_GIVEN_TO_CALLBACKS = {
+    ("bpf_loop", 2): 3,
+    ("bpf_for_each_map_elem", 4): 3,
+    ("bpf_user_ringbuf_drain", 2): 3,
+    ("bpf_find_vma", 3): 4,
+}
 _CONTEXT = re.compile(r"ctx\b")
+#: Complaints about a value, which name no register.
+_OF_VALUE = re.compile(r"access|pointer|dereference|misaligned|leak|\barg|helper|value")
 _NAMED_REGISTER = re.compile(r"\bR(\d{1,2})\b")
 
 
@@ -63,10 +74,12 @@ def frames_of(path: Sequence[int], slots: Sequence[int], texts: Mapping[int, str
 def wanted_registers(complaint: str, text: str) -> list[int]:
     """The registers that a complaint is about: those that it names, or the last instruction's."""
     named = list(dict.fromkeys(int(each) for each in _NAMED_REGISTER.findall(complaint)))
-    does = effect(text)
     if named:
         return named[:3]
-    return [] if does.kind in ("call", "exit", "constant") else list(does.reads)[:3]
+    does = effect(text)
+    if does.kind in ("call", "exit", "constant") or not _OF_VALUE.search(complaint):
+        return []
+    return list(does.reads)[:3]
 
 
 class Tracer:
@@ -78,8 +91,10 @@ class Tracer:
         self.texts = texts
         self.frames = frames_of(path, log.slots, texts)
         self._effects = {slot: effect(text) for slot, text in texts.items()}
+        self._entry = entry_state(log, path[0]) if path else {}
         self._left = _MOST
         self._seen: set[tuple[int, str]] = set()
+        self._chain: list[tuple[int, str]] = []
 
     def origin(self, register: int, step: int | None = None) -> Origin:
         """Where the register had its value from before the path's step (default: the last)."""
@@ -114,8 +129,15 @@ class Tracer:
         """A register of a function that was entered by the call at `step`."""
         if not 1 <= register <= 5:
             return Origin(f"R{register}", -1, -1, "", "nothing wrote it in this function")
-        node = self._node(f"R{register}", step, "argument of the call")
-        self._follow(node, [register], step, depth)
+        text = self.texts.get(self._slot(step), "")
+        if callee(self._slot(step), text) is not None:
+            node = self._node(f"R{register}", step, "argument of the call")
+            self._follow(node, [register], step, depth)
+            return node
+        helper = text.removeprefix("call ").partition("#")[0]
+        node = self._node(f"R{register}", step, f"what {helper} gives its callback")
+        given = _GIVEN_TO_CALLBACKS.get((helper, register))
+        self._follow(node, [given] if given else [], step, depth)
         return node
 
     def _node(self, place: str, step: int, how: str, checks: Sequence[int] = ()) -> Origin:
@@ -125,9 +147,18 @@ class Tracer:
         return Origin(place, visit, self._slot(step), seen.text, how, known, list(checks[:8]))
 
     def _follow(self, node: Origin, registers: Sequence[int], step: int, depth: int) -> None:
-        """Trace what it was made of, unless that is told already."""
+        """Trace what it was made of, unless that is told already, or is a round of a loop more."""
+        link = node.slot, node.place
+        if link in self._chain:
+            node.how += ", in a round before of a loop"
+            return
         if depth >= _DEEPEST:
             return
+        self._chain.append(link)
+        self._trace_each(node, registers, step, depth)
+        self._chain.pop()
+
+    def _trace_each(self, node: Origin, registers: Sequence[int], step: int, depth: int) -> None:
         for register in registers:
             key = step, f"R{register}"
             if key in self._seen or self._left <= 0:
@@ -219,7 +250,9 @@ class Tracer:
                 seen = visit_of(self.log, self.path[before])
                 if place in seen.after:
                     return seen.after[place]
-        return shown.after.get(place, "") if self._effect(step).writes != register else ""
+        if place in shown.after and self._effect(step).writes != register:
+            return shown.after[place]
+        return self._entry.get(place, "") if step < 256 and not frame else ""
 
 
 def _at_entry(register: int, frame: int) -> str:

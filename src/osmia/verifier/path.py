@@ -17,8 +17,9 @@ from osmia.named_tuples import NamedTuple
 from osmia.verifier.instructions import target
 from osmia.verifier.log import Turn, VerifierLog, visits_by_slot
 
-#: How many pieces back a jump is looked for.
-_PIECES = 20_000
+#: How many visits and pieces are looked at, in all, for the jumps that ways began at: logs are
+#: untrusted, and one can be made that has each of them looked for everywhere.
+_STEPS = 4_000_000
 
 
 class Path(NamedTuple):
@@ -50,12 +51,12 @@ class _Walk:
                 jumps.setdefault(goes, []).append(slot)
         self.jumps = jumps
         wanted = {turn.origin for turn in self.turns if turn.origin >= 0}
-        for turn in self.turns:
-            if turn.origin < 0:
-                wanted.update(jumps.get(turn.target, ()))
+        for goes in {turn.target for turn in self.turns if turn.origin < 0}:
+            wanted.update(jumps.get(goes, ()))
         self.where = visits_by_slot(self.slots, wanted)
         self.pieces: list[tuple[int, int]] = []
         self.certain = True
+        self.left = _STEPS
         self.taken_up: dict[int, tuple[int, int]] = {}
         self.spans: list[tuple[int, int]] = []
 
@@ -88,7 +89,9 @@ class _Walk:
 
     def _take_up(self, turn: Turn, number: int) -> None:
         origins = [turn.origin] if turn.origin >= 0 else self.jumps.get(turn.target, [])
-        parent = max((self._visit_before(each, turn.target) for each in origins), default=-1)
+        parent = -1
+        if self.left > len(origins):
+            parent = max((self._visit_before(each, turn.target) for each in origins), default=-1)
         if parent < 0:
             self.certain = False
             return
@@ -102,14 +105,18 @@ class _Walk:
     def _visit_before(self, origin: int, goes: int) -> int:
         """The last visit of a jump on the path that did not go on at `goes`; -1: there is none."""
         where = self.where.get(origin)
-        if not where:
+        self.left -= 1
+        if not where or self.left < 0:
             return -1
         last = self.pieces[-1][1] - 1 if self.pieces else -1
         if last >= 0 and self.slots[last] == origin:
             return last  # a log of level 1 is cut behind the jump
         follower = -1
         chosen, other = -1, -1
-        for start, end in reversed(self.pieces[-_PIECES:]):
+        for start, end in reversed(self.pieces):
+            self.left -= 1
+            if self.left < 0:
+                return -1
             index = bisect_left(where, end) - 1
             while index >= 0 and where[index] >= start:
                 visit = where[index]
@@ -120,6 +127,9 @@ class _Walk:
                 if after != goes:
                     chosen = visit
                 index -= 1
+                self.left -= 1
+                if self.left < 0:
+                    return -1
             if other >= 0 or (chosen >= 0 and start < chosen):
                 break
             follower = self.slots[start]

@@ -11,8 +11,6 @@ from osmia.verifier.instructions import callee
 from osmia.verifier.log import VerifierLog
 
 _ANNOTATION = re.compile(rb"\n; ([^\n]{0,4096}?)(?: @ ([^@\n]{1,1024}):(\d{1,9}))?\r?\n")
-#: How far in front of an instruction its line may stand: notes on what must be precise are long.
-_FAR = 1 << 20
 
 
 class Places:
@@ -36,7 +34,7 @@ class Places:
         self._lines = lines
         self._slots = [line.slot for line in lines]
         self._log = log
-        self._told: dict[int, SourceLine | None] = {}
+        self._told: dict[int, SourceLine | None] | None = None
 
     def function(self, slot: int) -> str:
         """The name of the function that has this instruction."""
@@ -52,24 +50,29 @@ class Places:
             index = bisect_right(self._slots, slot)
             found = self._lines[index - 1] if index else None
             return found if found is not None and found.line else None
-        if slot not in self._told:
-            self._told[slot] = self._annotated(slot)
-        return self._told[slot]
+        if self._told is None:
+            self._told = _annotated(self._log)
+        return self._told.get(slot)
 
-    def _annotated(self, slot: int) -> SourceLine | None:
-        """The annotation that stood last when the log came to this instruction first."""
-        visit = self._log.first.get(slot, -1)
-        if visit < 0:
-            return None
-        end = self._log.starts[visit]
-        start = max(self._log.start, end - _FAR)
-        at = self._log.data.rfind(b"\n; ", start, end)
-        found = _ANNOTATION.match(self._log.data, at, end) if at >= 0 else None
-        if found is None:
-            return None
-        file = (found[2] or b"").decode("utf-8", "replace")
-        text = found[1].decode("utf-8", "replace").strip()
-        return SourceLine(slot, file, int(found[3] or 0), 0, text)
+
+def _annotated(log: VerifierLog) -> dict[int, SourceLine | None]:
+    """For each instruction the annotation that stood last when the log came to it first.
+
+    What lies between two first visits is searched once, so that the whole log is at most.
+    """
+    found: dict[int, SourceLine | None] = {}
+    line, before = None, log.start
+    for slot, visit in sorted(log.first.items(), key=lambda each: each[1]):
+        start = log.starts[visit]
+        at = log.data.rfind(b"\n; ", before, start)
+        said = _ANNOTATION.match(log.data, at, start) if at >= 0 else None
+        if said is not None:
+            file = (said[2] or b"").decode("utf-8", "replace")
+            text = said[1].decode("utf-8", "replace").strip()
+            line = SourceLine(slot, file, int(said[3] or 0), 0, text)
+        found[slot] = line
+        before = max(log.start, start - 1)
+    return found
 
 
 def _called(texts: Mapping[int, str]) -> dict[int, str]:

@@ -7,7 +7,11 @@ import re
 from osmia.named_tuples import NamedTuple
 from osmia.verifier.log import VerifierLog
 
-_VISIT = re.compile(r"\d+: \([0-9a-f]{2}\) (.*?)(?: *; (.*))?$")
+#: Behind the instruction stands what it changed; in a log of level 1 that was cut back to it, the
+#: whole state before the next one.
+_VISIT = re.compile(
+    r"\d+: \([0-9a-f]{2}\) (.*?)(?: *; (.*)| \d+: ((?:frame\d+: ?)?(?:R\d|fp-|refs=).*))?$"
+)
 _PLACE = r"(R\d+|fp-\d+|refs)"
 #: A value has brackets in brackets, with spaces: var_off=(0x0; 0xff).
 _VALUE = re.compile(rf"\b{_PLACE}(?:_[rwP]+)?=([^\s(]*(?:\((?:[^()]|\([^()]*\))*\))?)")
@@ -38,7 +42,9 @@ def visit(log: VerifierLog, number: int) -> Visit:
     said = log.after(number)
     line, *rest = said.split("\n", 1)
     found = _VISIT.match(line.rstrip("\r"))
-    text, comment = (found[1], found[2] or "") if found else (line, "")
+    text, comment = (found[1], found[2] or found[3] or "") if found else (line, "")
+    if text.startswith("call") and found is not None and found[3]:
+        return Visit(text.strip(), {}, None)  # of the callback, which is another frame
     frame, after = state(comment)
     if rest:
         # The state before the next instruction, which Linux before 5.18 always prints.
@@ -50,6 +56,14 @@ def visit(log: VerifierLog, number: int) -> Visit:
             frame = shown if frame is None else frame
             after = {**values, **after} if shown == frame else after
     return Visit(text.strip(), after, frame)
+
+
+def entry_state(log: VerifierLog, number: int) -> State:
+    """The state that stands in front of a visit, if one does: what a function begins with."""
+    end = log.starts[number]
+    before = log.data[max(log.start, end - 2048) : end].decode("utf-8", "replace")
+    found = list(_STATE_LINE.finditer("\n" + before))
+    return state(found[-1][1])[1] if found else {}
 
 
 def state(text: str) -> tuple[int | None, State]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from osmia.object.model import SourceLine
 from osmia.verifier.origins import Origin
-from osmia.verifier.report import PathLine, Report
+from osmia.verifier.path_lines import PathLine
+from osmia.verifier.report import Report
 
 _FEW, _MANY = 8, 40
 _PATH = 20
@@ -44,7 +45,7 @@ def _counts(report: Report) -> Iterator[tuple[str, str]]:
     yield f"  {', '.join(said)}", "yellow" if _near(report) else ""
     numbers = report.statistics
     more = [
-        f"{numbers.total_states:,} states" if numbers.total_states is not None else "",
+        _count(numbers.total_states, "state") if numbers.total_states is not None else "",
         f"{numbers.microseconds / 1000:,.1f} ms" if numbers.microseconds is not None else "",
         "" if report.log.whole else f"the log has {report.cost.visits:,} of the instructions only",
     ]
@@ -117,13 +118,19 @@ def _costs(report: Report, most: int) -> Iterator[tuple[str, str]]:
         yield "  loops:", "bold"
         for loop in cost.loops[: most // 2]:
             where = line_text(report.places.line(loop.last), loop.last)
-            yield f"    {_share(loop.visits, cost.visits)}  {loop.rounds:,} rounds  {where}", ""
+            rounds = _count(loop.rounds, "round")
+            yield f"    {_share(loop.visits, cost.visits)}  {rounds}  {where}", ""
     if cost.branches:
         yield "  branches whose other way was looked at, too:", "bold"
         for branch in cost.branches[: most // 2]:
             where = line_text(report.places.line(branch.slot), branch.slot)
-            yield f"    {_share(branch.visits, cost.visits)}  {branch.times:,} times  {where}", ""
+            times = _count(branch.times, "time")
+            yield f"    {_share(branch.visits, cost.visits)}  {times}  {where}", ""
 
 
 def _share(visits: int, of: int) -> str:
     return f"{visits:>9,} {visits / of:>4.0%}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"

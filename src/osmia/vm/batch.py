@@ -36,6 +36,7 @@ from osmia.vm.layout import (
     STATE_PACKET_HIGH,
     STATE_PACKET_LOW,
     STATE_PACKET_START,
+    STATE_PAGED,
     STATE_READ_ONLY,
     STATE_REST,
     STATE_TAIL_CALLS,
@@ -110,6 +111,7 @@ def batch_state(frame: int, kind: int, context: int, data: int, size: int, limit
         if size <= XDP_ROOM:
             room = XDP_ROOM
     forget_packets(state, data, data + size)
+    store32(state + STATE_PAGED, 0)
     store32(state + STATE_READ_ONLY, 1 if kind == KIND_SKB_READ else 0)
     store64(state + STATE_PACKET_START, lowest)
     store64(state + STATE_PACKET_END, data + room)
@@ -239,7 +241,7 @@ def run(
         raise KernelError(22, f"run program {program.name!r}: a packet shorter than 14 bytes")
     limit = budget_of(budget, JIT_BUDGET)
     jit = program.vm.jit
-    if jit is None:
+    if jit is None or program.throws:
         return _interpreted(program, batch, budget, repeat, dispatcher)
     memory = program.vm.memory
     verdicts = (ctypes.c_uint32 * len(batch))()

@@ -32,7 +32,6 @@ MAX_JUMP_TARGETS = 1 << 20
 
 _NOT_RUN = {
     Form.PERCPU_ADDRESS: "a per-CPU address move, which is for the kernel's own code",
-    Form.ADDR_SPACE_CAST: "an address space cast (arena)",
 }
 _WRITES_DST = frozenset(
     {
@@ -40,6 +39,7 @@ _WRITES_DST = frozenset(
         Form.SIGNED_DIVISION,
         Form.MOVE,
         Form.MOVE_SIGN_EXTENDED,
+        Form.ADDR_SPACE_CAST,
         Form.NEGATE,
         Form.TO_ENDIAN,
         Form.BYTE_SWAP,
@@ -61,14 +61,17 @@ def check(
     names: Mapping[int, str] | None = None,
     lines: Mapping[int, SourceLine] | None = None,
     jumps: Mapping[int, Sequence[int]] | None = None,
+    callback: int = 0,
 ) -> Code:
     """Decode and check packed code (little endian).
 
     `names` are functions' names by first slot; functions that have none are named for it.
-    `jumps` are the slots that each gotox may go to, by its own slot.
-    Raises VerifierError for what no executor runs.
+    `jumps` are the slots that each gotox may go to, by its own slot. `callback` is where a function
+    begins that nothing in the code refers to; 0 for none. Raises VerifierError for what no
+    executor runs.
     """
-    return _Checker(name, code, dict(names or {}), dict(lines or {}), jumps or {}).result()
+    checker = _Checker(name, code, names or {}, {} if lines is None else lines, jumps or {})
+    return checker.result(callback)
 
 
 class _Checker:
@@ -76,8 +79,8 @@ class _Checker:
         self,
         name: str,
         code: bytes | bytearray | memoryview,
-        names: dict[int, str],
-        lines: dict[int, SourceLine],
+        names: Mapping[int, str],
+        lines: Mapping[int, SourceLine],
         jumps: Mapping[int, Sequence[int]],
     ) -> None:
         self.name = name
@@ -102,14 +105,16 @@ class _Checker:
         summary = f"{why} (instruction {slot})"
         return VerifierError(errno.EINVAL, self.name, summary, summary)
 
-    def result(self) -> Code:
+    def result(self, callback: int) -> Code:
         """Check everything."""
         if not self.instructions:
             raise self.refused(0, "an empty program")
         for slot, instruction in enumerate(self.instructions):
             if instruction is not None:
                 self.check_instruction(slot, instruction)
-        starts = sorted({0, *self.references()})
+        if not 0 <= callback < len(self.forms) or self.forms[callback] is None:
+            raise self.refused(0, f"no function starts at instruction {callback}")
+        starts = sorted({0, callback, *self.references()})
         functions = {}
         for start, end in zip(starts, [*starts[1:], len(self.instructions)], strict=True):
             functions[start] = self.function(start, end)

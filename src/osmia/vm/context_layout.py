@@ -61,6 +61,10 @@ class Layout:
         type_id = builder.add_struct(self.name, self.size, members)
         return codec(builder.build(), type_id)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Results of runs, which know their context's layout, go to other processes."""
+        return {name: value for name, value in vars(self).items() if name != "codec"}
+
     def encode(self, values: Mapping[str, Any]) -> bytearray:
         """The struct's bytes for values by field name; CodecError for what does not fit."""
         data = bytearray(self.size)

@@ -135,7 +135,10 @@ class Cpus:
             if all(held.thread in self._waiting for held in self._taken()):
                 many = f"all {len(self)} CPUs have" if len(self) > 1 else "the only CPU has"
                 hint = f"{many} a run that waits for this one: more are possible with Vm(cpus=)"
-                raise KernelError(errno.EBUSY, "run a program from a run's helper", hint=hint)
+                what = "run a program from a run's helper"
+                if any(held.suspended for held in self._taken()):
+                    what, hint = "run a program", f"{hint}; a debugger's session has one"
+                raise KernelError(errno.EBUSY, what, hint=hint)
             self._changed.wait(_AGAIN)
         finally:
             self._waiting.remove(lease.thread)

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 
 from osmia.arguments import names_wrong_arguments
 from osmia.closing import ClosedByWith
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from osmia.passes.target import Target
     from osmia.values import Codec
     from osmia.vm.counting import Counting
+    from osmia.vm.helpers.objects import Allocated
     from osmia.vm.helpers.timers import Queue
     from osmia.vm.jit.machine import Jit
     from osmia.vm.sockets import Sockets
@@ -130,13 +132,24 @@ class Vm(ClosedByWith):
         """What iterators that programs open go over, by their names: "task", "css", …"""
         self.sequences: dict[int, bytearray] = {}
         """What iterators that are being read have written, by the address of the seq_file."""
+        self.objects: dict[int, Allocated] = {}
+        """What programs allocated and did not drop, by address."""
         self.sockets: Sockets | None = None
         """The sockets of a test, for programs that look some up."""
-        self.target: Target | None = None
-        self.types: BTF | None = None
-        """What the last object was loaded for, and its own types: of these are structures."""
+        self.tell_types: Callable[[], tuple[Target | None, BTF | None]] = lambda: (None, None)
+        """What `target` and `types` are, where nobody has set them."""
         self.counting: Counting | None = None
         """What counts its programs' runs, from the first time that something asked for it on."""
+
+    @cached_property
+    def target(self) -> Target | None:
+        """What the last object was loaded for; of its types are structures."""
+        return self.tell_types()[0]
+
+    @cached_property
+    def types(self) -> BTF | None:
+        """The last object's own types, of which structures are, too."""
+        return self.tell_types()[1]
 
     @property
     def jit(self) -> Jit | None:
@@ -229,6 +242,7 @@ class Vm(ClosedByWith):
 
         return self.make_map(wanted, name, typed).face
 
+    @names_wrong_arguments
     def make_map(
         self, wanted: Definition, name: str, typed: Callable[[VmMap], Map] | None = None
     ) -> VmMap:
@@ -414,16 +428,25 @@ class Vm(ClosedByWith):
         lines: Mapping[int, SourceLine] | None = None,
         jumps: Mapping[int, Sequence[int]] | None = None,
         signature: str = "",
+        exception_callback: int = 0,
     ) -> VmProgram:
         """Load packed code whose relocations are numbers of this vm's maps.
 
         Without a `type` the program is "raw": r1 is the address of the run's data, r2 its
-        length. `jumps` are the slots that each gotox may go to, by its own slot. Raises
+        length. `jumps` are the slots that each gotox may go to, by its own slot, and
+        `exception_callback` is the first one of what is called when it throws. Raises
         VerifierError for code that no executor runs, and NotSupportedError for a helper that
         there is not, or not for this type; with `strict_helpers` for one that the vm lacks.
         """
         self._check_open()
-        checked = check(name or "program", code, names=function_names, lines=lines, jumps=jumps)
+        checked = check(
+            name or "program",
+            code,
+            names=function_names,
+            lines=lines,
+            jumps=jumps,
+            callback=exception_callback,
+        )
         with self.lock:
             self._check_open()
             self._check_uses(checked, type)
@@ -435,6 +458,7 @@ class Vm(ClosedByWith):
                 expected_attach_type=expected_attach_type,
                 signature=signature,
             )
+            program.exception_callback = exception_callback
             check_depth(program)
             self._claim_arrays(program)
             self.programs.append(program)
@@ -482,6 +506,7 @@ class Vm(ClosedByWith):
             if self._jit is not None:
                 self._jit.forget()
 
+    @names_wrong_arguments
     def struct(self, name: str, /, **fields: Any) -> Structure:
         """A structure in the vm's memory for programs to follow, of the kernel's types that the
         last object was loaded for, or of its own: `vm.struct("task_struct", comm="ls", pid=3)`.
@@ -593,6 +618,7 @@ class Vm(ClosedByWith):
             return 0, 0
         start = load(cpu.context + load(cpu.state + layout.STATE_DATA))
         end = load(cpu.context + load(cpu.state + layout.STATE_DATA_END))
+        end += load(cpu.state + layout.STATE_PAGED)
         size = max(end - start, 0)
         start = self.reachable(start, size)
         return start, start + size

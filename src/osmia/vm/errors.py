@@ -7,6 +7,12 @@ from enum import unique
 from osmia.enums import IntEnum
 from osmia.errors import OsmiaError
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from osmia.vm.programs import VmProgram
+
 
 @unique
 class Interrupt(IntEnum):
@@ -49,6 +55,15 @@ class ProgramFault(OsmiaError):
 
 class BudgetExceededError(ProgramFault):
     """The run used up its instruction budget: an endless loop, or a budget too small."""
+
+
+class Thrown(BaseException):
+    """A program threw: no fault. What runs it gives its result, see `osmia.vm.exceptions`."""
+
+    def __init__(self, program: VmProgram, cookie: int) -> None:
+        super().__init__(program, cookie)
+        self.program = program
+        self.cookie = cookie
 
 
 def describe_call(value: int) -> str:

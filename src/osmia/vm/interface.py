@@ -36,7 +36,9 @@ class VmEngine:
     }
     options: Mapping[str, frozenset[str]] = {
         "load": LoadOptions.__optional_keys__,
-        "run": frozenset({"executor", "strict", "budget", "hook", "args", "result", "objects"}),
+        "run": frozenset(
+            {"executor", "strict", "budget", "hook", "args", "result", "objects", "linear"}
+        ),
     }
 
     def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> VmObject:

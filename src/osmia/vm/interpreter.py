@@ -217,6 +217,10 @@ class Interpreter:
 
     _move_sign_extended = _move
 
+    def _addr_space_cast(self, i: Instruction) -> None:
+        """Both address spaces of an arena are the region, whose addresses have 32 bits."""
+        self._write(i.dst, self._read(i.src) & M32)
+
     def _negate(self, i: Instruction) -> None:
         self._write(i.dst, alu.arithmetic(i.opcode, 0, self._read(i.dst), 0))
 

@@ -87,6 +87,7 @@ STATE_PACKET_HIGH = 84  # u32: and where the last one ends
 STATE_DATA = 88  # u32: where in the context the packet's start is; NO_PACKET for none
 STATE_DATA_END = 92  # u32: and its end
 STATE_READ_ONLY = 96  # u32: 1 when the program may not write to the packet
+STATE_PAGED = 100  # u32: bytes of the packet behind data_end: those in other pieces
 STATE_REST = 104  # u64: instructions that the run may take beyond STATE_BUDGET
 STATE_MAC = 112  # u64: address of an skb's link-layer header
 STATE_NETWORK = 120  # u64: and of its network header

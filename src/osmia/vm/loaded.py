@@ -10,6 +10,7 @@ from functools import cached_property
 from osmia.arguments import names_wrong_arguments
 from osmia.engine import loaded as engine
 from osmia.errors import ClosedError
+from osmia.object.uapi import MapType
 from osmia.values.names import PartsByName
 from osmia.vm.dispatcher import Dispatcher
 from osmia.vm.engine import Vm
@@ -91,9 +92,11 @@ class VmObject(engine.LoadedObject):
         linked: Object,
         owners: Owners | None,
         engine_functions: Mapping[str, VmProgram | Dispatcher],
+        name: str | None = None,
     ) -> None:
-        held = PartsByName(f"object {obj.name!r}", "map", maps)
-        super().__init__(obj, programs, held, source=source, linked=linked)
+        name = obj.name if name is None else name
+        held = PartsByName(f"object {name!r}", "map", maps)
+        super().__init__(obj, programs, held, source=source, linked=linked, name=name)
         self.vm = vm
         for program in programs.values():
             program.loaded = ref(self)
@@ -112,7 +115,11 @@ class VmObject(engine.LoadedObject):
     def section_maps(self) -> Mapping[str, Any]:
         from osmia.engine.maps import Map
 
-        return {name: Map.over(section) for name, section in self._sections.items()}
+        return {
+            name: Map.over(section)
+            for name, section in self._sections.items()
+            if section.type is not MapType.ARENA
+        }
 
     @names_wrong_arguments
     def rebind(self, name: str, provider: Any) -> None:
@@ -136,9 +143,13 @@ class VmObject(engine.LoadedObject):
         everything.callback(self.parts.close)
         for unnamed in (*self._sections.values(), *self._jump_tables):
             everything.callback(unnamed.close)
-        for held in self.maps.values():
+        for held in self._map_handles():
             everything.callback(held.close)
         everything.callback(self._unload)
+
+    def _map_handles(self) -> list[Any]:
+        """Its maps, to be closed."""
+        return list(self.maps.values())
 
     def _unload(self) -> None:
         """All at once: the vm looks only once at what is in use."""

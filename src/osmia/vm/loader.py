@@ -8,13 +8,12 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from osmia.btf import Kind, kernel_btf
+from osmia.btf import Kind
 from osmia.btf.core.match import essential_name
 from osmia.engine.maps import Map
 from osmia.errors import (
     ClosedError,
     NotSupportedError,
-    OsmiaError,
     RelocationError,
 )
 from osmia.object import model
@@ -24,6 +23,7 @@ from osmia.object.model import (
     Object,
     Relocation,
     RelocationKind,
+    SourceLine,
 )
 from osmia.object.sections import unknown_section
 from osmia.object.uapi import ProgramType
@@ -39,8 +39,10 @@ from osmia.vm.engine import Vm
 from osmia.vm.loaded import Owners, VmObject
 from osmia.vm.map_loader import MapLoader
 from osmia.vm.maps.raw import VmMap
+from osmia.vm.patches import MAP_FD, MAP_VALUE, patch
 from osmia.vm.programs import VmProgram
 from osmia.vm.signatures import signature
+from osmia.vm.target import VmTarget
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from osmia.vm.importing import Called, VmImports
     from osmia.vm.options import OtherOptions
 
-_MAP_FD, _MAP_VALUE = 1, 2
 _KFUNC_CALL, _PROGRAM_CALL = 2, 5
 
 
@@ -109,6 +110,14 @@ def load(
         loader = _Loader(obj, vm, target, programs or {}, undo, imported)
         loaded = loader.load(maps or {}, for_passes, owners)
         undo.pop_all()
+    if not (maps or programs or helpers or for_passes or imported) and target is None:
+        from osmia.vm.keeping import keep_load
+
+        try:
+            keep_load(loaded, loader.maps.sections, loader.prepared, loader.target)
+        except BaseException:
+            loaded.close()
+            raise
     return loaded
 
 
@@ -172,7 +181,7 @@ class _Loader:
             _check_own(name, program, vm)
         self.externs: dict[str, tuple[Extern, Object]] = {}  # all that were asked for
         self.undo = undo
-        self.target = target or _target(obj)
+        self.target = target or VmTarget(obj.btf)
         self.jump_tables: list[VmMap] = []
         self.links: list[int] = []  # dispatchers of its own, which go with its programs
         self.places: dict[str, list[Dispatcher]] = {}  # the same, by extern
@@ -261,13 +270,12 @@ class _Loader:
             name=program.name,
             expected_attach_type=program.expected_attach_type,
             function_names=dict(layout.functions),
-            lines={
-                line.slot + start: line
-                for start, name in layout.functions
-                for line in self.obj.source_lines(name)
-            },
+            lines=lines_of(self.obj, layout),
             jumps=jumps,
             signature=text,
+            exception_callback=next(
+                (slot for slot, name in layout.functions if name == program.exception_callback), 0
+            ),
         )
         self.undo.callback(self.vm.unload, [loaded])
         loaded.definition = program
@@ -306,27 +314,27 @@ class _Loader:
             name, at = relocation.target, relocation.offset
             match relocation.kind:
                 case RelocationKind.MAP if name in maps:
-                    _patch(code, at, _MAP_FD, maps[name].id)
+                    patch(code, at, MAP_FD, maps[name].id)
                 case RelocationKind.DATA if name in sections:
-                    _patch(code, at, _MAP_VALUE, sections[name].id, relocation.addend)
+                    patch(code, at, MAP_VALUE, sections[name].id, relocation.addend)
                 case RelocationKind.JUMP_TABLE:
-                    _patch(code, at, _MAP_VALUE, tables[name].id, relocation.addend)
+                    patch(code, at, MAP_VALUE, tables[name].id, relocation.addend)
                 case RelocationKind.ENGINE_FUNCTION if name in self.linked:
-                    _patch(code, at, _PROGRAM_CALL, self._link(name))
+                    patch(code, at, _PROGRAM_CALL, self._link(name))
                 case RelocationKind.ENGINE_ADDRESS:
-                    _patch(code, at, 0, self.vm.function_number(name), 0)
+                    patch(code, at, 0, self.vm.function_number(name), 0)
                 case RelocationKind.ENGINE_FUNCTION:
-                    _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
+                    patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
                 case RelocationKind.KERNEL_SYMBOL:
                     address = self.target.symbols[name]
-                    _patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
+                    patch(code, at, 0, address & 0xFFFF_FFFF, address >> 32)
                 case RelocationKind.KERNEL_VARIABLE if self._is_weak_kfunc(relocation):
-                    _patch(code, at, 0, 0, 0)
+                    patch(code, at, 0, 0, 0)
                 case RelocationKind.KERNEL_FUNCTION if self._is_weak_kfunc(relocation):
                     self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION if not self.vm.strict_helpers:
                     name = self._kernel_name(relocation).rpartition(" ")[2]
-                    _patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
+                    patch(code, at, _KFUNC_CALL, self.vm.function_number(name))
                 case RelocationKind.KERNEL_VARIABLE if not self.vm.strict_helpers:
                     self._poison(code, relocation)
                 case RelocationKind.KERNEL_FUNCTION | RelocationKind.KERNEL_VARIABLE:
@@ -389,6 +397,15 @@ class _Loader:
         return f"{kind} {name}"
 
 
+def lines_of(obj: Object, layout: ProgramLayout) -> dict[int, SourceLine]:
+    """The source lines of a program by slot."""
+    return {
+        line.slot + start: line
+        for start, name in layout.functions
+        for line in obj.source_lines(name)
+    }
+
+
 def _check_own(name: str, program: object, vm: Vm) -> None:
     """See that what an extern is to stand for can be called in this vm."""
     what = f"{name!r} is to stand for {getattr(program, 'name', program)!r}"
@@ -398,19 +415,3 @@ def _check_own(name: str, program: object, vm: Vm) -> None:
         raise RelocationError(f"{what}, which is in another vm")
     if program.closed:
         raise ClosedError(f"{what}, which is closed")
-
-
-def _target(obj: Object) -> Target:
-    """The running kernel; where it tells no types, the object's own ones."""
-    try:
-        kernel_btf()
-    except (OSError, OsmiaError):
-        return Target.running(btf=obj.btf)
-    return Target.running()
-
-
-def _patch(code: bytearray, at: int, source: int, low: int, high: int | None = None) -> None:
-    code[at + 1] = code[at + 1] & 0x0F | source << 4
-    struct.pack_into("<I", code, at + 4, low)
-    if high is not None:
-        struct.pack_into("<I", code, at + 12, high & 0xFFFF_FFFF)

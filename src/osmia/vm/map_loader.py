@@ -12,7 +12,7 @@ from osmia.engine.maps import Map
 from osmia.engine.maps.references import ProgramArray
 from osmia.engine.reuse import check_engine, check_reuse, effective, named
 from osmia.engine.tail_call_returns import TailCallReturns, check_slots
-from osmia.errors import MapMismatchError, NotSupportedError, RelocationError
+from osmia.errors import MapMismatchError, RelocationError
 from osmia.object import model
 from osmia.object.model import DataKind, DataSection, Object
 from osmia.object.uapi import MapFlag, MapType
@@ -107,12 +107,7 @@ class MapLoader:
         return made.raw
 
     def _codecs(self, definition: model.Map) -> tuple[Codec | None, Codec | None]:
-        return self._codec(definition.key_type_id), self._codec(definition.value_type_id)
-
-    def _codec(self, type_id: int) -> Codec | None:
-        if self.obj.btf is None or not type_id:
-            return None
-        return codec(self.obj.btf, type_id)
+        return codecs_of(self.obj, definition)
 
     def _special(self, type_id: int, map_type: MapType | int) -> list[Field]:
         """What of a value is the map's own: its locks, timers and the like."""
@@ -129,11 +124,23 @@ class MapLoader:
 
     def _create_section(self, section: DataSection) -> None:
         if section.kind is DataKind.ARENA:
-            raise NotSupportedError(f"section {section.name!r}: the vm has no arenas")
+            self.sections[section.name] = self._fill_arena(section)
+            return
         read_only = section.kind in (DataKind.RODATA, DataKind.KCONFIG)
         name = f"{self.obj.name}{section.name}"
         made = self.create_memory(name, section.contents, read_only=read_only)
         self.sections[section.name] = made
+
+    def _fill_arena(self, section: DataSection) -> VmMap:
+        """Variables of an arena lie at its start."""
+        arenas = [held for held in self.maps.values() if held.type is MapType.ARENA]
+        if len(arenas) != 1:
+            what = f"section {section.name!r} needs an arena among the maps"
+            raise RelocationError(f"{what}, and there are {len(arenas)}")
+        raw = self._raw(arenas[0]).another()
+        self.undo.callback(raw.close)
+        raw.body.fill_pages(section.contents)
+        return raw
 
     def create_memory(
         self, name: str, contents: bytes | bytearray, *, read_only: bool = True
@@ -168,6 +175,15 @@ class MapLoader:
     def _store(self, name: str, index: int, target: Any) -> None:
         outer: Any = self.maps[name]
         outer[index] = target
+
+
+def codecs_of(obj: Object, definition: model.Map) -> tuple[Codec | None, Codec | None]:
+    """The codecs of a map's keys and values; None where the object has no types of them."""
+    key, value = (
+        codec(obj.btf, type_id) if obj.btf is not None and type_id else None
+        for type_id in (definition.key_type_id, definition.value_type_id)
+    )
+    return key, value
 
 
 def _template(d: model.Map, fields: list[Field]) -> Definition:

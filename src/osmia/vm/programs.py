@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import time
 from _weakrefset import WeakSet  # all of `weakref` is dear
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from osmia.arguments import explained, names_wrong_arguments
 from osmia.engine import program as engine
@@ -17,7 +18,7 @@ from osmia.on_demand import on_demand
 from osmia.vm import layout
 from osmia.vm.budgets import GENERATED_BUDGET, HOT, INTERPRETER_BUDGET, JIT_BUDGET, budget_of
 from osmia.vm.code import Code
-from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault
+from osmia.vm.errors import BudgetExceededError, Interrupt, ProgramFault, Thrown
 from osmia.vm.execution import Execution, describe
 from osmia.vm.interpreter import Hook, Interpreter
 from osmia.vm.runs import Input, input_on
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from osmia.debugger.session import Session
     from osmia.engine.maps import Map
     from osmia.engine.results import RunResult
+    from osmia.engine.tail_call_returns import FunctionType
     from osmia.object import model
     from osmia.vm.batch import Batch
     from osmia.vm.counting import CountedRun, Counters
@@ -81,7 +83,11 @@ class VmProgram(engine.Program):
         self.type = program_type
         self.expected_attach_type = expected_attach_type
         self.signature = signature
-        self.definition: model.Program | None = None
+        self.tell: Callable[[], tuple[model.Program | None, FunctionType | None]] | None = None
+        """What `definition` and `declared` are, where nobody has set them."""
+        self.exception_callback = 0
+        """The first slot of the function that is called when it throws; 0 for none."""
+        self._throws: bool | None = None
         self.loaded: ref[VmObject] | None = None
         """The loaded object that it is a program of."""
         self.calls = frozenset(
@@ -93,6 +99,16 @@ class VmProgram(engine.Program):
         self._generated: tuple[int, GeneratedProgram | None] = 0, None
         self._closed = False
         self._inputs: dict[int, Input] = {}  # by CPU
+
+    @cached_property
+    def definition(self) -> model.Program | None:  # type: ignore[override]  # it may be set
+        """See `osmia.Program`."""
+        return self.tell()[0] if self.tell is not None else None
+
+    @cached_property
+    def declared(self) -> FunctionType | None:  # type: ignore[override]  # it may be set
+        """See `osmia.Program`."""
+        return self.tell()[1] if self.tell is not None else None
 
     @property
     def id(self) -> int:
@@ -176,6 +192,7 @@ class VmProgram(engine.Program):
         args: Sequence[Any] | None = None,
         result: Any = 0,
         objects: Iterable[Any] | Map | None = None,
+        linear: int | None = None,
         **others: Never,
     ) -> RunResult:
         """See `osmia.Program.run`; of a raw program `data` is its memory.
@@ -183,7 +200,8 @@ class VmProgram(engine.Program):
         `args` is what a program that traces a function, or decides for it, is called with, and
         `result` what the function returned: numbers, structures of `Vm.struct` (or their fields,
         where the target tells the type), texts and bytes, which become pointers.
-        `objects` is what an iterator goes over, see `osmia.vm.iteration`.
+        `objects` is what an iterator goes over, see `osmia.vm.iteration`. Of a packet only the
+        first `linear` bytes are where data_end is, the others in further pieces.
 
         `executor` is "interpreter", "generated" (Python source made of the bytecode) or "jit";
         "auto" takes what is ready, see `osmia.vm.tiers`. `budget` is the number of
@@ -212,7 +230,7 @@ class VmProgram(engine.Program):
             call = Call(self, args or (), result)
             ctx = call.context
         try:
-            return self.execute(data, ctx, repeat, executor, strict, budget, hook)
+            return self.execute(data, ctx, repeat, executor, strict, budget, hook, linear)
         except (TypeError, AttributeError) as error:
             given = {"data": data, "repeat": repeat, "budget": budget, "hook": hook}
             raise explained(error, VmProgram.run, **given) from error.__cause__
@@ -226,6 +244,7 @@ class VmProgram(engine.Program):
         strict: bool = True,
         budget: int | None = None,
         hook: Hook | None = None,
+        linear: int | None = None,
     ) -> RunResult:
         """`run` for who holds the program, whatever became of this reference."""
         if not self._is_loaded:
@@ -233,6 +252,10 @@ class VmProgram(engine.Program):
         if repeat < 0:
             raise ValueError(f"a program cannot run {repeat} times")
         repeat = repeat or 1  # as the kernel takes it
+        if repeat > 1 and self.throws:
+            for _ in range(repeat):
+                result = self.execute(data, ctx, 1, executor, strict, budget, hook, linear)
+            return result
         if executor == "auto":
             self.runs += repeat
         if executor == "auto" and hook is None:
@@ -248,18 +271,35 @@ class VmProgram(engine.Program):
                 if not self._is_loaded:
                     self.check_loaded()
                 given.place(data if type(data) is bytes else as_packet(data), ctx)
+                if linear is not None:
+                    given.split(linear)
                 begin = time.perf_counter_ns()
-                match tier:
-                    case "jit":
-                        retval = self._run_compiled(given, limit, repeat)
-                    case "generated":
-                        retval = self._generate(given, lease, limit, repeat, executor == "auto")
-                    case _:
-                        for _ in range(repeat):
-                            retval = self._interpret(given, lease, limit, strict, hook)
+                try:
+                    match tier:
+                        case "jit":
+                            retval = self._run_compiled(given, limit, repeat)
+                        case "generated":
+                            switches = executor == "auto"
+                            retval = self._generate(given, lease, limit, repeat, switches)
+                        case _:
+                            for _ in range(repeat):
+                                retval = self._interpret(given, lease, limit, strict, hook)
+                except Thrown as thrown:
+                    from osmia.vm.exceptions import caught
+
+                    retval = caught(self, given, thrown, repeat)
                 return given.result(retval, (time.perf_counter_ns() - begin) // repeat)
         finally:
             vm.cpus.freed()
+
+    @property
+    def throws(self) -> bool:
+        """Whether it may throw: who runs it looks at each run."""
+        if self._throws is None:
+            from osmia.vm.exceptions import throws
+
+            self._throws = throws(self)
+        return self._throws
 
     def _input_on(self, cpu: Cpu) -> Input:
         given = self._inputs.get(cpu.number)
@@ -346,6 +386,7 @@ class VmProgram(engine.Program):
         lease.running = interpreter
         return self.interpret(interpreter, given.arguments)
 
+    @names_wrong_arguments
     def interpret(self, interpreter: Interpreter, arguments: Sequence[int], slot: int = 0) -> int:
         """Run it, or the function in a slot, in an interpreter; counted where any run is."""
         counted = self._counted(interpreter)
@@ -372,15 +413,37 @@ class VmProgram(engine.Program):
         *,
         strict: bool = True,
         budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
     ) -> Session:
         """Begin a run that stands still before its first instruction, to be stepped through: see
-        `osmia.debugger.Session`. `data`, `ctx`, `strict` and `budget` are those of `run`."""
+        `osmia.debugger.Session`. What it is given is as for `run`."""
         import importlib
 
         made: Session = importlib.import_module(DEBUGGER).Session(
-            self, data, ctx, strict=strict, budget=budget
+            self, data, ctx, strict=strict, budget=budget, args=args, result=result
         )
         return made
+
+    @names_wrong_arguments
+    def debug(
+        self,
+        data: bytes | bytearray | memoryview = b"",
+        ctx: Any = None,
+        *,
+        strict: bool = True,
+        budget: int | None = None,
+        args: Sequence[Any] | None = None,
+        result: Any = 0,
+    ) -> RunResult:
+        """`run` with the debugger on a terminal, in the middle of whatever runs: as Python's
+        `breakpoint()`. When it is left the run goes on to its end. See docs/debugger.md."""
+        import importlib
+
+        opening = importlib.import_module(f"{DEBUGGER}.terminal.opening")
+        given = {"strict": strict, "budget": budget, "args": args, "result": result}
+        gave: RunResult = opening.debug(self, data, ctx, **given)
+        return gave
 
     @property
     def counters(self) -> Counters | None:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from struct import pack
 from typing import TYPE_CHECKING, Any
 
-from osmia.btf import BTF, BTFBuilder, Func, FuncProto, Kind, Ptr, Struct, Union
+from osmia.btf import BTF, BTFBuilder, Kind, Ptr, Struct, Union
 from osmia.errors import NotSupportedError
-from osmia.object.uapi import AttachType, ProgramType
+from osmia.object.uapi import ProgramType
 from osmia.records import dataclass
 from osmia.vm.native import M64
+from osmia.vm.prototypes import RETURNING, parameters
 from osmia.vm.structures import Block, Builder, types_of
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ _WORDS = frozenset(
         *(ProgramType.RAW_TRACEPOINT, ProgramType.RAW_TRACEPOINT_WRITABLE),
     }
 )
-_RETURNING = frozenset(
-    {
-        *(AttachType.TRACE_FEXIT, AttachType.TRACE_FEXIT_MULTI, AttachType.MODIFY_RETURN),
-        *(AttachType.TRACE_FSESSION, AttachType.TRACE_FSESSION_MULTI, AttachType.LSM_MAC),
-    }
-)
-"""Attach types whose programs find what the function returned behind its arguments."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ class Call:
         self._made: list[Block] = []
         if isinstance(arguments, str | bytes | Mapping) or not isinstance(arguments, Sequence):
             raise TypeError(f"args={arguments!r:.80}: a list of what the function is called with")
-        btf, types = _parameters(program)
+        btf, types = parameters(program)
         if types is not None and len(arguments) > len(types):
             where = program.definition.attach_to if program.definition is not None else ""
             raise ValueError(f"{where} takes {len(types)} arguments, {len(arguments)} are given")
@@ -94,7 +88,7 @@ class Call:
     def _context(self, words: list[int], result: int) -> bytes:
         program = self._program
         if program.type in _WORDS:
-            if program.expected_attach_type in _RETURNING:
+            if program.expected_attach_type in RETURNING:
                 words = [*words, result]
             return pack(f"<{len(words)}Q", *words)
         if program.type is ProgramType.KPROBE:
@@ -150,35 +144,3 @@ def _registers(
     for place, word in zip(places, words, strict=False):
         regs[place : place + WORD] = pack("<Q", word)
     return bytes(regs)
-
-
-def _parameters(program: VmProgram) -> tuple[BTF | None, Sequence[int] | None]:
-    """The types of what the program is attached to takes, and whose they are; None where nobody
-    tells."""
-    definition = program.definition
-    if definition is None or not definition.attach_to:
-        return None, None
-    name = definition.attach_to.rpartition(":")[2].partition("+")[0]
-    for btf in types_of(program.vm):
-        found = _prototype(btf, program, name)
-        if found is not None:
-            return btf, found
-    return None, None
-
-
-def _prototype(btf: BTF, program: VmProgram, name: str) -> list[int] | None:
-    raw = program.type in (ProgramType.RAW_TRACEPOINT, ProgramType.RAW_TRACEPOINT_WRITABLE)
-    if raw or program.expected_attach_type is AttachType.TRACE_RAW_TP:
-        found = btf.find(f"btf_trace_{name}", Kind.TYPEDEF)
-        kind = btf.type(btf.resolve(found)) if found else None
-        proto = btf.type(kind.target) if isinstance(kind, Ptr) else None
-        skipped = 1  # what the tracepoint's user gave
-    else:
-        prefix = "bpf_lsm_" if program.type is ProgramType.LSM else ""
-        found = btf.find(prefix + name, Kind.FUNC)
-        function = btf.type(found) if found else None
-        proto = btf.type(function.type_id) if isinstance(function, Func) else None
-        skipped = 0
-    if not isinstance(proto, FuncProto):
-        return None
-    return [parameter.type_id for parameter in proto.parameters[skipped:] if parameter.type_id]

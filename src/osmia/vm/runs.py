@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from osmia.engine.results import RunResult
-from osmia.errors import KernelError
+from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import AttachType, ProgramType
 from osmia.vm import layout
 from osmia.vm.context_layout import Layout
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 ETHERNET_HEADER = 14
 _HEADROOM = bytes(layout.PACKET_HEADROOM)
-#: A CPU's state from STATE_INTERRUPT to STATE_READ_ONLY, as a run finds it.
-_STATE = struct.Struct("<QQqII6Q5I")
+#: A CPU's state from STATE_INTERRUPT to STATE_PAGED, as a run finds it.
+_STATE = struct.Struct("<QQqII6Q6I")
 _LOW_HIGH = struct.Struct("<2I")
 _REDIRECT = struct.Struct("<3Q")
 _GUARD = layout.GUARD
@@ -82,7 +82,7 @@ class Input:
             *(0, 0, 0, 0, self.cpu.number),
             *(self._lowest, self._packet_end(end), self.cpu.context),
             *(0, 0, 0),
-            *(start, end, self._data, self._data_end, self._read_only),
+            *(start, end, self._data, self._data_end, self._read_only, 0),
         )
         packet = start + _GUARD
         view[packet - layout.PACKET_HEADROOM : packet] = _HEADROOM
@@ -90,6 +90,11 @@ class Input:
             self.memory.zero(end, high - end)
         view[packet : packet + size] = data
         self._place_context(ctx)
+
+    def split(self, linear: int) -> None:
+        """Have only the first bytes of the packet in its linear part. NotSupportedError where there
+        is no packet."""
+        raise NotSupportedError("linear= is for programs that take packets")
 
     def _packet_end(self, end: int) -> int:
         """Where the tail of a packet that ends there may grow to."""
@@ -177,7 +182,35 @@ class RawInput(Input):
 
 
 class PacketInput(Input):
-    """The input of a program whose context is a packet's."""
+    """The input of a program whose context is a packet's.
+
+    The pieces of a packet lie side by side: data_end says where the linear part ends, and the
+    CPU's state how many bytes are behind it.
+    """
+
+    _in_pieces = False
+
+    def split(self, linear: int) -> None:
+        if linear < ETHERNET_HEADER:
+            raise refused(f"linear={linear}: the Ethernet header of 14 bytes is never in pieces")
+        place = self.cpu.context + self.layout.fields["data_end"].offset
+        end = self.memory.load32(place)
+        first = max(end - self._frame_start() - linear, 0)
+        self.memory.store32(place, end - first)
+        self.memory.store32(self.cpu.state + layout.STATE_PAGED, first)
+        self._in_pieces = True
+
+    def _frame_start(self) -> int:
+        """Where the packet's Ethernet header is."""
+        hidden = 0 if self.layout.l2 else ETHERNET_HEADER
+        return self._get("data") - hidden
+
+    def _paged(self) -> int:
+        """How many bytes the run left behind data_end."""
+        if not self._in_pieces:
+            return 0
+        self._in_pieces = False
+        return self.memory.load32(self.cpu.state + layout.STATE_PAGED)
 
     def _given_context(self, ctx: Any, **others: int) -> bytearray:
         """A context that is given, as bytes; `others` has fields for a mapping without them."""

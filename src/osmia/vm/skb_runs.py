@@ -32,7 +32,9 @@ class SkbInput(PacketInput):
             sk_buff.check_given(raw, self.size - hidden)
 
     def result(self, retval: int, duration_ns: int) -> RunResult:
-        _, data, end = self._bounds()
+        meta, data, end = self._bounds()
+        if self._in_pieces:
+            _, data, end = self._inside(meta, data, end + self._paged())
         packet = self.memory.read(data, end - data)
         if not self.layout.l2:
             packet = bytes(ETHERNET_HEADER) + packet

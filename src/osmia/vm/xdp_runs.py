@@ -70,7 +70,7 @@ class XdpInput(PacketInput):
     def result(self, retval: int, duration_ns: int) -> RunResult:
         view = self._view
         words = _CONTEXT.unpack_from(view, self.cpu.context + _GUARD)
-        meta, data, end = self._inside(words[2], words[0], words[1])
+        meta, data, end = self._inside(words[2], words[0], words[1] + self._paged())
         ifindex = _CONTEXT.unpack(self._raw)[3] if self._raw else 0
         # Its pointers are offsets, as the kernel gives them.
         context = _CONTEXT.pack(data - meta, end - meta, 0, ifindex, words[4], words[5])

@@ -48,7 +48,8 @@ def test_the_line_comes_from_the_annotation_that_stands_last() -> None:
     assert complaint.instruction == 7
     assert complaint.summary == (
         "count.bpf.c:13: R0 invalid mem access 'map_value_or_null' "
-        "(the pointer may be NULL; compare it with NULL before use)"
+        "(the pointer may be NULL: R0 (bpf_map_lookup_elem's, 'value' of line 12) is a map's value "
+        "only if the key is in the map; compare it with NULL before use: if (!value) return …;)"
     )
 
 

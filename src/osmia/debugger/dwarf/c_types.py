@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from osmia import btf as types
-from osmia.btf import BTF, BTFBuilder, IntEncoding
+from osmia.btf import BTF, IntEncoding
+from osmia.btf.builder import BTFBuilder
 from osmia.btf.layout import ByteOrder
 from osmia.debugger.dwarf.entries import DebugEntries
 from osmia.errors import ObjectFormatError, OsmiaError

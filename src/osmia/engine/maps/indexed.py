@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections.abc import Iterator
 from functools import partial
@@ -97,7 +96,7 @@ class ArenaMap(Map, types=(MapType.ARENA,)):
     @property
     def address(self) -> int:
         """Where the arena starts for programs and for this process: what pointers count from."""
-        return ctypes.addressof(ctypes.c_char.from_buffer(self.memory()))
+        return self.raw.memory_address(self.memory())
 
     def to_numpy(self, dtype: DTypeLike = "u1") -> numpy.ndarray[Any, Any]:
         """The memory as an array of `dtype`, bytes by default; changes are seen by programs."""

@@ -6,13 +6,11 @@ dynamic linker and libbpf: a version that is not there is never replaced by anot
 
 from __future__ import annotations
 
-import ctypes.util
 import os
-import platform
 import re
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+
+from osmia.paths import Path
 
 
 def find_library(name: str) -> Path | None:
@@ -29,6 +27,8 @@ def find_library(name: str) -> Path | None:
     )
     if (found := next(own, None)) is not None:
         return found
+    import ctypes.util  # with what runs compilers
+
     loaded = ctypes.util.find_library(stem)
     if loaded is None:
         return None
@@ -73,7 +73,7 @@ def _search_path() -> list[Path]:
 
 
 def _usual_directories() -> list[Path]:
-    triplet = f"{platform.machine()}-linux-gnu"
+    triplet = f"{os.uname().machine}-linux-gnu"
     names = (f"/lib/{triplet}", f"/usr/lib/{triplet}", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
     return [Path(each) for each in (*names, "/usr/local/lib")]
 
@@ -97,7 +97,9 @@ def _versions(directory: Path, stem: str) -> list[Path]:
 
 def _cached(name: str) -> Path | None:
     """What the dynamic linker's cache says; it may know directories that nobody else does."""
-    kind = {"x86_64": "x86-64", "aarch64": "AArch64"}.get(platform.machine(), "")
+    import subprocess
+
+    kind = {"x86_64": "x86-64", "aarch64": "AArch64"}.get(os.uname().machine, "")
     command = ["/sbin/ldconfig", "-p"]
     try:
         listed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

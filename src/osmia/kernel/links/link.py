@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osmia.engine.link import Link
@@ -16,6 +15,7 @@ from osmia.kernel.sys import pins, syscall
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.kernel.sys.kinds import open_pin
 from osmia.object.uapi import LinkType
+from osmia.paths import Path
 
 if TYPE_CHECKING:
     from osmia.engine.program import Program

@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from osmia.arguments import names_wrong_arguments
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
@@ -24,6 +23,7 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import LinkKprobeMultiOptions, LinkUprobeMultiOptions
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.object.uapi import AttachType
+from osmia.paths import Path
 from osmia.tracefs import tracefs
 
 #: BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN

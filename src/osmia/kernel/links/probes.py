@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import platform
 from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
 
 from osmia.arguments import names_wrong_arguments
 from osmia.engine.link import Link
@@ -21,6 +19,7 @@ from osmia.kernel.probes.features import missing
 from osmia.kernel.sys import syscall
 from osmia.kernel.sys.attributes import PerfEventAttr
 from osmia.kernel.sys.fd import FileDescriptor
+from osmia.paths import Path
 from osmia.tracefs import tracefs
 
 _SOURCES = Path("/sys/bus/event_source/devices")
@@ -118,7 +117,7 @@ def attach_uprobe(
 
 def syscall_function(name: str) -> str:
     """The kernel function of a system call, "openat" → "__x64_sys_openat" (since 4.17)."""
-    return f"{_SYSCALL_PREFIXES.get(platform.machine(), '')}sys_{name}"
+    return f"{_SYSCALL_PREFIXES.get(os.uname().machine, '')}sys_{name}"
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Callable
 
 from osmia.arguments import names_wrong_arguments
@@ -18,7 +17,14 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.fd import FileDescriptor, HasFileno
 from osmia.object.uapi import AttachType, ProgramType
 
+# The name that type checkers know; `typing` is dear, as is `socket`.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    import socket
+
 # include/uapi/asm-generic/socket.h
+_SOL_SOCKET = 1
 _ATTACH_BPF, _DETACH_FILTER = 50, 27
 _ATTACH_REUSEPORT, _DETACH_REUSEPORT = 52, 68
 
@@ -134,7 +140,7 @@ def _attach_to_map(
 
 def _set_option(target: socket.socket, option: int, value: int, what: str) -> None:
     try:
-        target.setsockopt(socket.SOL_SOCKET, option, value)
+        target.setsockopt(_SOL_SOCKET, option, value)
     except OSError as error:
         raise KernelError(error.errno or 0, what) from None
 
@@ -144,7 +150,7 @@ def _unset(target: socket.socket, option: int, what: str) -> Callable[[], None]:
         if target.fileno() < 0:  # the program went with the socket
             return
         try:
-            target.setsockopt(socket.SOL_SOCKET, option, 0)
+            target.setsockopt(_SOL_SOCKET, option, 0)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise KernelError(error.errno or 0, f"detach {what}") from None

@@ -6,13 +6,13 @@ import mmap
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from osmia.elf import SHN_UNDEF, Binding, ElfFile, Symbol, SymbolType
 from osmia.elf.versions import SymbolVersion, symbol_versions
 from osmia.errors import ObjectFormatError, OsmiaError
 from osmia.kernel.links.libraries import find_library, mapped_library
 from osmia.named_tuples import NamedTuple
+from osmia.paths import Path
 
 _NAME_AND_OFFSET = re.compile(r"(?P<name>.+?)(?:\+(?P<offset>0x[0-9a-fA-F]+|\d+))?")
 

@@ -7,7 +7,6 @@ A target that is left out is looked for in the section of the object file
 from __future__ import annotations
 
 import os
-import socket
 from typing import Any
 
 from osmia.engine.link import Link
@@ -28,6 +27,12 @@ from osmia.kernel.links import (
     xdp,
 )
 from osmia.kernel.links.attachable import Attachable
+
+# The name that type checkers know.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    import socket
 
 Options = dict[str, Any]
 
@@ -244,6 +249,8 @@ def _needed(program: Attachable, target: Any, what: str) -> Any:
 
 
 def _socket(program: Attachable, target: Any) -> socket.socket:
+    import socket  # which takes 3 ms
+
     if not isinstance(target, socket.socket):
         raise ValueError(f"program {program.name!r}: attach to which socket?")
     return target

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osmia.arguments import names_wrong_arguments
@@ -20,6 +19,7 @@ from osmia.kernel.links.symbols import SymbolNotFoundError, find_binary, open_bi
 from osmia.kernel.links.usdt_arguments import Argument, ArgumentKind, parse_arguments
 from osmia.kernel.probes import features
 from osmia.object.uapi import AttachType
+from osmia.paths import Path
 
 if TYPE_CHECKING:
     from osmia.elf import ElfFile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import Any
 
 from osmia.engine.reuse import effective
 from osmia.engine.tail_call_returns import check_slots
@@ -12,10 +11,8 @@ from osmia.kernel.load.data_sections import LoadedSection, open_section
 from osmia.kernel.load.definitions import section_map
 from osmia.kernel.load.held_maps import HeldMap
 from osmia.kernel.load.loaded import KernelObject
-from osmia.kernel.load.loader import clone_of
 from osmia.kernel.load.replay import Descriptors
 from osmia.kernel.load.replayed import ReplayedObject
-from osmia.kernel.load.target import kernel_target
 from osmia.kernel.programs.program import KernelProgram
 from osmia.kernel.sys.cpus import possible_cpus
 from osmia.kernel.sys.fd import FileDescriptor
@@ -23,9 +20,16 @@ from osmia.locks import make_lock
 from osmia.object import model
 from osmia.object.model import DataKind, Object, variables
 from osmia.object.uapi import MapType
-from osmia.passes.stages import Prepared, prepare
 from osmia.prepared.unread import Held
 from osmia.values.variables import Variables
+
+# The name that type checkers know; `typing` is dear, as is what only passes need.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from osmia.passes.stages import Prepared
 
 #: Changes an object's class, whatever its own `__class__` says.
 _change_class = vars(object)["__class__"].__set__
@@ -55,6 +59,9 @@ class AdoptedObject(KernelObject):
 
     @cached_property
     def _prepared(self) -> Prepared:
+        from osmia.kernel.load.target import kernel_target
+        from osmia.passes.stages import prepare
+
         return prepare(self.source, kernel_target())
 
     @cached_property
@@ -73,6 +80,8 @@ class AdoptedObject(KernelObject):
     @property
     def load_clone(self) -> Any:  # type: ignore[override]  # kept nowhere: it holds the object
         """What `KernelObject.clone` does."""
+        from osmia.kernel.load.loader import clone_of
+
         return partial(clone_of, self, self._prepared)
 
 

@@ -28,6 +28,7 @@ from osmia.passes.running import running_version
 from osmia.passes.stages import Prepared, prepare
 from osmia.passes.target import Target
 from osmia.prepared import store
+from osmia.prepared.asked import IN_KEYS
 from osmia.prepared.record import (
     BOUND,
     FIXUP,
@@ -44,10 +45,9 @@ from osmia.prepared.record import (
     Record,
     check,
     encoded,
+    packed,
 )
 
-#: Of a kernel: what keys of records tell.
-_PARTS_IN_KEYS = {"btf", "version", "modules"}
 _PLAIN_SECTIONS = (DataKind.DATA, DataKind.RODATA, DataKind.BSS)
 _TO_MAPS = (RelocationKind.MAP, RelocationKind.DATA)
 _TO_TYPES = (RelocationKind.KERNEL_FUNCTION, RelocationKind.KERNEL_VARIABLE)
@@ -73,10 +73,10 @@ class Kept(NamedTuple):
 def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
     """Keep a load without options that went well, once a process for each file; what cannot be
     kept is not."""
-    known = as_read(source)
+    known = as_read(source, "kernel")
     if known is None or not isinstance(target, KernelTarget):
         return
-    known.seen = True
+    known.seen.add("kernel")
     name = store.called(known.name, source.path)
     if not cache.lasts() or store.has(known.data, name):
         return
@@ -84,7 +84,7 @@ def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
         kept = recorded(source, prepared, target)
     except OsmiaError:  # the load went well, and that is what counts
         return
-    store.keep(known.data, name, *kept)
+    store.keep(known.data, name, packed, *kept)
 
 
 def prepare_file(path: str | os.PathLike[str]) -> Kept:
@@ -100,7 +100,7 @@ def prepare_file(path: str | os.PathLike[str]) -> Kept:
     data = Path(place).read_bytes()
     source, target = read_elf(data, place, ""), kernel_target()
     kept = recorded(source, prepare(source, target), target)
-    if not store.keep(data, store.called("", place), *kept):
+    if not store.keep(data, store.called("", place), packed, *kept):
         raise NotKeptError(_NO_PLACE)
     return kept
 
@@ -119,7 +119,7 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
     if btf is not None and btf.string_offset("arg:ctx") is not None:
         raise NotKeptError("its tags of context arguments are read in another way by some kernels")
     asked = target.asked()
-    if further := asked - _PARTS_IN_KEYS:
+    if further := asked - IN_KEYS:
         raise NotKeptError(f"it asks for the kernel's {', '.join(sorted(further))}")
     record = Record(
         obj.name,
@@ -134,8 +134,8 @@ def recorded(source: Object, prepared: Prepared, target: KernelTarget) -> Kept:
     except BrokenRecordError as error:
         raise NotKeptError(f"it has numbers that the kernel has no room for ({error})") from None
     versioned = any(each.kernel_version for each in programs) and not obj.kernel_version
-    scope = store.THIS_KERNEL if asked or versioned else store.ANY_KERNEL
-    return Kept(record, store.THIS_BOOT if "modules" in asked else scope, target.modules_then)
+    scope = target.scope({*asked, "version"} if versioned else asked)
+    return Kept(record, scope, target.modules_then)
 
 
 def _check(obj: Object) -> None:

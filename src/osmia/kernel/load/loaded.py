@@ -89,6 +89,7 @@ class KernelObject(engine.LoadedObject):
         definition = replace(self.object.programs[self.programs[program].name], **changes)
         return self.load_clone(definition, target, log_level)
 
+    @names_wrong_arguments
     def count(self, counted: Counted) -> None:
         """Its code has counters, in a data section of theirs."""
         from osmia.kernel.load.counters import Counters

@@ -30,4 +30,14 @@ def explained(error: VerifierError, unresolved: Iterable[Unresolved]) -> Verifie
         return error
     place, _, _ = error.summary.rpartition(": invalid func unknown#")
     summary = f"{place}: {words}" if place else words
-    return VerifierError(error.errno or 0, error.program, summary, error.log, error.tail)
+    if error.hint:
+        summary = f"{summary} ({error.hint})"
+    return VerifierError(
+        error.errno or 0,
+        error.program,
+        summary,
+        error.log,
+        error.tail,
+        kind=error.kind,
+        hint=error.hint,
+    )

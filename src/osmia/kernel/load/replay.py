@@ -46,6 +46,7 @@ def replay(held: Held) -> Any:
         return None
     if held.modules and held.modules != modules_identity():  # one came or went after the open
         return None
+    assert held.record is not None
     made = Descriptors()
     try:
         _Replay(held.record, made).run()

@@ -55,7 +55,9 @@ class ReplayedObject(ClosedByWith):
     @property
     def name(self) -> str:
         held: Held | None = vars(self).get("_held")
-        return held.record.name if held is not None else _whole(self).name
+        record = held.record if held is not None else None
+        name: str = record.name if record is not None else _whole(self).name
+        return name
 
     @property
     def closed(self) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from functools import cached_property
 
 from osmia.btf import BTF, Kind, kernel_btf
 from osmia.errors import KernelError, NotSupportedError, RelocationError
@@ -12,9 +10,8 @@ from osmia.kernel.sys import syscall
 from osmia.kernel.sys.btf_objects import btf_info
 from osmia.kernel.sys.fd import FileDescriptor
 from osmia.passes.kernel_files import read_symbols
-from osmia.passes.running import RunningKernel
 from osmia.paths import Path
-from osmia.prepared.identities import modules_identity
+from osmia.prepared.asked import AskedKernel
 from osmia.tracefs import tracefs
 
 _ENOENT = 2
@@ -23,23 +20,8 @@ _KPROBE_EVENTS = "/sys/bus/event_source/devices/kprobe/type"
 _SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
 
-class KernelTarget(RunningKernel):
+class KernelTarget(AskedKernel):
     """The running kernel with its features, which are probed when asked for."""
-
-    _asked_for_features = False
-    #: What was loaded when modules were asked for; see `prepared.identities`.
-    modules_then = ""
-
-    @cached_property
-    def modules(self) -> Mapping[str, BTF]:
-        """See `RunningKernel.modules`."""
-        self.modules_then = modules_identity()
-        return super().modules
-
-    def asked(self) -> set[str]:
-        """The parts that somebody has asked for: "btf", "modules", "features", …"""
-        parts = {"btf", "modules", "config", "symbols", "version"} & vars(self).keys()
-        return parts | {"features"} if self._asked_for_features else parts
 
     def feature(self, name: str) -> bool:
         """What is given of `LINUX_HAS_…`, else what the kernel shows; False for the rest."""

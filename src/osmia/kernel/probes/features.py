@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from osmia.errors import BpfPermissionError, KernelError, NotSupportedError
-from osmia.kernel.probes import ability_probes, attach_probes, feature_probes, since
+from osmia.kernel.probes import since
 from osmia.kernel.sys.token import current_token
 from osmia.object.uapi import AttachType, LinkType, MapType, ProgramType
 from osmia.records import dataclass
@@ -54,24 +54,32 @@ def kernel_is_older_than(version: str) -> bool:
 @cache
 def has_program_type(program_type: ProgramType) -> bool:
     """Whether programs of this type load here at all."""
+    from osmia.kernel.probes import feature_probes
+
     return feature_probes.program_type(program_type)
 
 
 @cache
 def has_map_type(map_type: MapType) -> bool:
     """Whether maps of this type can be created here."""
+    from osmia.kernel.probes import feature_probes
+
     return feature_probes.map_type(map_type)
 
 
 @cache
 def has_attach_type(attach_type: AttachType) -> bool:
     """Whether programs can be attached with this attach type."""
+    from osmia.kernel.probes import attach_probes
+
     return attach_probes.attach_type(attach_type)
 
 
 @cache
 def has_link_type(link_type: LinkType) -> bool:
     """Whether attachments of this kind are links (descriptors that can be pinned)."""
+    from osmia.kernel.probes import attach_probes
+
     return attach_probes.link_type(link_type)
 
 
@@ -90,12 +98,16 @@ def has_helper(program_type: ProgramType, helper: str | int) -> bool:
         raise KeyError(unknown_name("the kernel", helper, names, kind="helper "))
     if not has_program_type(program_type):
         raise missing(f"{program_type.name} programs", since.PROGRAM_TYPES.get(program_type))
+    from osmia.kernel.probes import feature_probes
+
     return feature_probes.helper(program_type, number)
 
 
 @cache
 def has(name: str) -> bool:
     """Whether the kernel has one of the abilities in `ABILITIES`, by name."""
+    from osmia.kernel.probes import ability_probes
+
     return ability_probes.ABILITIES[name].probe()
 
 
@@ -134,6 +146,8 @@ def helpers(program_type: ProgramType) -> Iterator[Feature]:
 
 def abilities() -> Iterator[Feature]:
     """Everything that is no type: instruction sets, loops, BTF kinds, commands …"""
+    from osmia.kernel.probes import ability_probes
+
     for name, ability in ability_probes.ABILITIES.items():
         yield Feature(name, ability.since, _known(has, name))
 
@@ -215,6 +229,8 @@ def needs(version: str, what: str) -> Iterator[None]:
 
 def forget() -> None:
     """Drop the answers, for example after privileges changed."""
+    from osmia.kernel.probes import attach_probes
+
     caches: tuple[Any, ...] = (
         has_program_type,
         has_map_type,

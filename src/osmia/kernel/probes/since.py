@@ -7,7 +7,6 @@ the running kernel.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -152,13 +151,19 @@ _LATER_TRAMPOLINES = {"aarch64": ("6.0", "6.4")}
 def attach_type(kind: AttachType, machine: str = "") -> str:
     """The first Linux that attaches so, on a machine as uname names it (without one: on this)."""
     version = ATTACH_TYPES[kind]
-    _, later = _LATER_TRAMPOLINES.get(machine or platform.machine(), ("", ""))
+    _, later = _LATER_TRAMPOLINES.get(machine or _machine(), ("", ""))
     return max(version, later, key=_number) if later and kind in TRAMPOLINES else version
 
 
 def trampolines(machine: str = "") -> str:
     """The first Linux with trampolines between programs (freplace) and for struct_ops."""
-    return _LATER_TRAMPOLINES.get(machine or platform.machine(), ("5.6", ""))[0]
+    return _LATER_TRAMPOLINES.get(machine or _machine(), ("5.6", ""))[0]
+
+
+def _machine() -> str:
+    import platform  # for what is refused alone
+
+    return platform.machine()
 
 
 def _number(version: str) -> tuple[int, ...]:

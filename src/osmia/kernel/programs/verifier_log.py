@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import partial
 from operator import attrgetter
 
+from osmia import refusals
 from osmia.errors import VerifierError
 from osmia.object.model import SourceLine
 from osmia.records import dataclass
@@ -31,127 +33,28 @@ _NAMED_INSTRUCTION = re.compile(
 )
 _ALLOCATED_AT = re.compile(r"alloc_insn=(\d+)")
 
-#: What the verifier says, and what that means to whoever wrote the program.
-_EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), words)
-    for pattern, words in (
-        (
-            r"unbounded memory access|math between \S+ pointer and register with unbounded",
-            "the index or length has no upper bound; compare or mask it before the access",
-        ),
-        (
-            r"(?:min value is negative|unbounded min value|smin)(?!.*At program exit)"
-            r"(?=.*(?:either use unsigned|is not allowed|negative))",
-            "a signed value may be negative here; use an unsigned type or mask it",
-        ),
-        (
-            r"invalid mem access '\w*_or_null\w*'",
-            "the pointer may be NULL; compare it with NULL before use",
-        ),
-        (
-            r"invalid mem access '(?:scalar|inv)'",
-            "the register holds a number, not a pointer that programs may follow",
-        ),
-        (r"Possibly NULL pointer passed", "the argument may be NULL; compare it with NULL first"),
-        (
-            r"invalid access to packet|offset is outside of the packet",
-            "packet bytes are used before a comparison with data_end proves them there",
-        ),
-        (
-            r"invalid access to map value|allowed memory range",
-            "the access may reach past the end of the value; bound the index",
-        ),
-        (
-            r"invalid (?:indirect )?(?:read|access|read from)(?: access)? (?:to|from|of)?.*stack",
-            "stack memory is read before it was written, or outside of the 512-byte frame",
-        ),
-        (r"invalid write to stack|invalid stack", "the access is outside of the 512-byte frame"),
-        (
-            r"combined stack size",
-            "the stack frames of all active functions together exceed 512 bytes",
-        ),
-        (r"!read_ok", "the register is read before anything was written to it"),
-        (
-            r"Unreleased reference|reference leak",
-            "what a helper or kfunc acquired must be released on every path",
-        ),
-        (
-            r"program is too large|BPF_COMPLEXITY_LIMIT|sequence of \d+ jumps is too complex",
-            "too complex: over a million instructions to check; shorten loops or split functions",
-        ),
-        (
-            r"back-edge|infinite loop detected|loop detected",
-            "a loop that the verifier cannot see ending; give it a constant bound, or bpf_loop",
-        ),
-        (
-            r"unknown func|invalid func|cannot use helper|cannot call helper",
-            "this program type may not call that helper, or this kernel lacks it",
-        ),
-        (
-            r"kernel function .* is not allowed|kernel function btf_id \d+",
-            "this program type may not call that kernel function (kfunc)",
-        ),
-        (r"from non-GPL compatible program", 'the license is not GPL compatible; say "GPL"'),
-        (
-            r"invalid bpf_context access",
-            "this program type may not use that field of its context, or not at that width",
-        ),
-        (
-            r"dereference of modified ctx",
-            "the compiler moved the context pointer; read the field directly from it",
-        ),
-        (r"unreachable insn", "code that no path reaches; remove it or jump to it"),
-        (r"jump out of range|last insn is not an exit", "control flow leaves the function"),
-        (r"misaligned", "the access is not aligned to its size"),
-        (
-            r"At program exit the register R0",
-            "the return value is outside of what this program type may return",
-        ),
-        (r"R0 leaks addr", "the program would return a kernel address"),
-        (
-            r"cannot pass map_type",
-            "the helper does not work on this type of map",
-        ),
-        (
-            r"tail_calls? .*not allowed|tail_call.*(?:stack|leak)",
-            "no tail call is possible here",
-        ),
-        (
-            r"partial copy of pointer|pointer comparison prohibited",
-            "without CAP_PERFMON no program may use a pointer as a number",
-        ),
-        (
-            r"leads to invalid memory access|pointer arithmetic .*prohibited"
-            r"|on pointer prohibited"
-            r"|pointer \S+ pointer prohibited",
-            "that calculation on a pointer is not allowed",
-        ),
-        (r"call stack of \d+ frames is too deep", "calls may nest 8 deep"),
-        (r"type=\S+ expected=", "the argument is not of the kind that the function wants"),
-        (
-            r"attach_btf_id|attach to unsupported|is not (?:a function|sleepable|modifiable)",
-            "the attach target does not suit this type of program",
-        ),
-        (
-            r"invalid BPF_LD_IMM64 insn|unrecognized bpf_ld_imm64|call to invalid destination",
-            "a relocation was not resolved, or the code was cut",
-        ),
-    )
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """The verifier's last words.
 
-    `instruction` is the slot at fault, -1 when the log names none; `source` is the
-    line that it came from, when the log or the line info tell.
+    `kind` is the kind of refusal (`osmia.refusals`), "" when it is none that is known;
+    `means` says what the complaint means, `hint` what to write instead. `instruction` is the
+    slot at fault, -1 when the log names none; `source` is the line that it came from, when the
+    log or the line info tell.
     """
 
     message: str
-    explanation: str = ""
+    kind: str = ""
+    means: str = ""
+    hint: str = ""
     instruction: int = -1
     source: SourceLine | None = None
+
+    @property
+    def explanation(self) -> str:
+        """What the complaint means and what to write instead, "" when that is not known."""
+        return "; ".join(filter(None, (self.means, self.hint)))
 
     @property
     def summary(self) -> str:
@@ -180,9 +83,12 @@ def explain(log: str, lines: Sequence[SourceLine] = ()) -> Complaint:
     source = _from_line_info(instruction, lines)
     if source is None and (not named or instruction == last):
         source = _from_annotation(log, instruction)
+    found = refusals.find(message, end, partial(_line_and_text, lines=lines) if lines else None)
     return Complaint(
         message=_with_origin(message, lines),
-        explanation=_explanation(message),
+        kind=found.kind if found else "",
+        means=found.means if found else "",
+        hint=found.hint if found else "",
         instruction=instruction,
         source=source,
     )
@@ -192,7 +98,10 @@ def verifier_error(
     errno: int, program: str, log: str, lines: Sequence[SourceLine] = ()
 ) -> VerifierError:
     """The exception for a program that was rejected with this log."""
-    return VerifierError(errno, program, explain(log, lines).summary, log, tail(log))
+    found = explain(log, lines)
+    return VerifierError(
+        errno, program, found.summary, log, tail(log), kind=found.kind, hint=found.hint
+    )
 
 
 def tail(log: str, count: int = _TAIL_LINES) -> str:
@@ -239,6 +148,11 @@ def _from_line_info(instruction: int, lines: Sequence[SourceLine]) -> SourceLine
     return lines[index - 1] if index else None
 
 
+def _line_and_text(slot: int, lines: Sequence[SourceLine]) -> tuple[int, str] | None:
+    found = _from_line_info(slot, lines)
+    return (found.line, found.text) if found is not None else None
+
+
 def _from_annotation(log: str, instruction: int) -> SourceLine | None:
     """The last "; text @ file.c:12" of the log (since Linux 6.9)."""
     position = len(log)
@@ -268,10 +182,3 @@ def _with_origin(message: str, lines: Sequence[SourceLine]) -> str:
     origin = _from_line_info(int(allocated[1]), lines)
     where = f"{origin.file}:{origin.line}" if origin else f"instruction {allocated[1]}"
     return message.replace(allocated[0], f"acquired at {where}", 1)
-
-
-def _explanation(message: str) -> str:
-    for pattern, words in _EXPLANATIONS:
-        if pattern.search(message):
-            return words
-    return ""

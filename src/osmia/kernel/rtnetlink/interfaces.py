@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 
 from osmia.errors import KernelError
 
@@ -12,6 +11,8 @@ def interface_index(interface: str | int) -> int:
     """The index of an interface of this network namespace. KernelError ENODEV if none."""
     if isinstance(interface, int):
         return interface
+    import socket  # which takes 3 ms
+
     try:
         return socket.if_nametoindex(interface)
     except OSError:
@@ -22,6 +23,8 @@ def interface_words(interface: str | int) -> str:
     """ "interface eth0", for messages."""
     if isinstance(interface, str):
         return f"interface {interface}"
+    import socket
+
     try:
         return f"interface {socket.if_indextoname(interface)}"
     except OSError:

@@ -7,7 +7,6 @@ would not work where the caller already runs in one; this is one socket and two 
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -45,6 +44,8 @@ class RouteSocket(ClosedByWith):
     """A NETLINK_ROUTE socket in the network namespace that it was made in."""
 
     def __init__(self) -> None:
+        import socket  # which takes 3 ms
+
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._sequence = 0
         try:

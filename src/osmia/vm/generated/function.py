@@ -232,6 +232,9 @@ class FunctionSource:
 
     _signed_division = _move = _move_sign_extended = _negate = _alu
 
+    def _addr_space_cast(self, i: Instruction) -> None:
+        self.set(i.dst, cut(self.read(i.src), 32))
+
     def _to_endian(self, i: Instruction) -> None:
         self.set(i.dst, swapped(i, self.read(i.dst)))
 

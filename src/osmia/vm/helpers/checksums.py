@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from osmia.vm.helpers.skb import skb_at
+from osmia.vm.helpers.skb import skb_at, skb_pull
 from osmia.vm.helpers.table import LWT, SENDERS, TC, XDP, Argument, native_helper
 from osmia.vm.layout import STATE_CHECKSUM
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, M32, failure
@@ -132,6 +132,7 @@ def helper_l3_csum_replace(
     place = skb_at(frame, offset, 2)
     if offset > LARGEST_OFFSET or offset & 1 or place == 0:
         return E_FAULT
+    skb_pull(frame, offset + 2)
     return csum_replace_field(place, old, new, flags)
 
 
@@ -146,6 +147,7 @@ def helper_l4_csum_replace(
     place = skb_at(frame, offset, 2)
     if offset > LARGEST_OFFSET or offset & 1 or place == 0:
         return E_FAULT
+    skb_pull(frame, offset + 2)
     if flags & MARK_MANGLED_0 and flags & ENFORCE == 0 and load16(place) == 0:
         return 0
     failed = csum_replace_field(place, old, new, flags & FIELD_SIZE)

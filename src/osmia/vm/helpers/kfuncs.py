@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from osmia.vm.helpers.dynptr import SKB, load_dynptr, store_dynptr
 from osmia.vm.helpers.table import Argument, Invocation, helper, native_helper
-from osmia.vm.layout import STATE_READ_ONLY
+from osmia.vm.layout import STATE_PAGED, STATE_READ_ONLY
 from osmia.vm.maps.constants import E_2BIG, E_INVAL, E_RANGE, M32, M64
 from osmia.vm.native import load32, native, reachable, store32
 
@@ -97,10 +97,20 @@ def dynptr_from_skb(call: Invocation, ctx: int, flags: int, place: int) -> int:
 
 @helper("dynptr_slice", Argument.DYNPTR, Argument.ANY, Argument.BUFFER, Argument.SIZE)
 def dynptr_slice(call: Invocation, place: int, offset: int, buffer: int, size: int) -> int:
-    """bpf_dynptr_slice, since 6.4: memory is linear here, the buffer is never needed."""
+    """bpf_dynptr_slice, since 6.4: what is not in the linear part is copied to the buffer."""
     address, length, _ = load_dynptr(call, place)
     size, offset = size & M32, offset & M32
-    return address + offset if address and offset + size <= length else 0
+    if not address or offset + size > length:
+        return 0
+    at = address + offset
+    paged = call.state(STATE_PAGED) & M32
+    if paged:
+        start, end = call.vm.packet_bounds(call.cpu)
+        if start <= at < end and at + size > end - paged:
+            if buffer:
+                call.write(buffer, call.read(at, size))
+            return buffer
+    return at
 
 
 @helper("dynptr_slice_rdwr", Argument.DYNPTR, Argument.ANY, Argument.BUFFER, Argument.SIZE)

@@ -17,8 +17,9 @@ from osmia.vm.layout import (
     STATE_PACKET_HIGH,
     STATE_PACKET_LOW,
     STATE_PACKET_START,
+    STATE_PAGED,
 )
-from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, M32
+from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, M32, M64
 from osmia.vm.native import (
     cpu_state,
     load8,
@@ -79,11 +80,36 @@ def skb_start(frame: int) -> int:
 
 
 @native
+def packet_end(frame: int, end: int) -> int:
+    """Where a packet ends whose linear part ends there, inside the region: its other pieces are
+    behind that."""
+    end = end + load32(cpu_state(frame) + STATE_PAGED)
+    return end if end < region_size() else region_size()
+
+
+@native
 def skb_size(frame: int) -> int:
-    """How many bytes an skb has."""
+    """How many bytes an skb has, in all pieces."""
     start = bound(frame, SKB_DATA)
-    end = bound(frame, SKB_DATA_END)
+    end = packet_end(frame, bound(frame, SKB_DATA_END))
     return end - start if end > start else 0
+
+
+@native
+def skb_pull(frame: int, size: int) -> int:
+    """Have the first bytes of an skb in its linear part, as far as there are so many."""
+    state = cpu_state(frame)
+    paged = load32(state + STATE_PAGED)
+    if paged == 0:
+        return 0
+    linear = (skb_size(frame) - paged) & M64
+    if size <= linear or linear >> 63:
+        return 0
+    more = size - linear
+    more = more if more < paged else paged
+    store32(state + STATE_PAGED, paged - more)
+    store32(run_context(frame) + SKB_DATA_END, bound(frame, SKB_DATA_END) + more)
+    return 0
 
 
 @native
@@ -239,6 +265,7 @@ def helper_skb_store_bytes(
     target = skb_at(frame, offset & M32, size)
     if data == 0 or target == 0:
         return E_FAULT
+    skb_pull(frame, (offset & M32) + size)
     move(target, data, size)
     if flags & INVALIDATE_HASH:
         store32(run_context(frame) + SKB_HASH, 0)
@@ -247,8 +274,10 @@ def helper_skb_store_bytes(
 
 @native
 def helper_skb_pull_data(frame: int, ctx: int, size: int) -> int:
-    """bpf_skb_pull_data, since 4.9: packets are always linear here."""
-    return 0 if size & M32 <= skb_size(frame) else E_NOMEM
+    """bpf_skb_pull_data, since 4.9: so many bytes are linear then."""
+    if size & M32 > skb_size(frame):
+        return E_NOMEM
+    return skb_pull(frame, size & M32)
 
 
 _CTX, _ANY, _SIZE = Argument.CONTEXT, Argument.ANY, Argument.SIZE

@@ -33,6 +33,7 @@ from osmia.vm.layout import (
     STATE_NETWORK,
     STATE_PACKET_END,
     STATE_PACKET_START,
+    STATE_PAGED,
 )
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, E_NOMEM, M32, M64, failure
 from osmia.vm.native import (
@@ -73,12 +74,13 @@ ETHERNET = 14
 
 @native
 def set_skb_bounds(frame: int, start: int, end: int) -> int:
-    """Move an skb's data and its length."""
+    """Move an skb's data and its length; it is in one piece then."""
     ctx = run_context(frame)
     store32(ctx + SKB_DATA, start)
     store32(ctx + SKB_DATA_META, start)
     store32(ctx + SKB_DATA_END, end)
     store32(ctx + SKB_LEN, end - start)
+    store32(cpu_state(frame) + STATE_PAGED, 0)
     return widen_packet(frame, start, end)
 
 

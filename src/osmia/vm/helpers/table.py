@@ -175,6 +175,11 @@ KFUNCS = frozenset(
         *("iter_task_vma_new", "iter_task_vma_next", "iter_task_vma_destroy"),
         *("iter_kmem_cache_new", "iter_kmem_cache_next", "iter_kmem_cache_destroy"),
         *("iter_bits_new", "iter_bits_next", "iter_bits_destroy"),
+        *("arena_alloc_pages", "arena_free_pages", "arena_reserve_pages"),
+        *("throw", "obj_new_impl", "obj_drop_impl", "refcount_acquire_impl"),
+        *("list_push_front_impl", "list_push_back_impl", "list_pop_front", "list_pop_back"),
+        *("list_front", "list_back", "rbtree_add_impl", "rbtree_remove", "rbtree_first"),
+        *("task_acquire", "task_release", "task_from_pid", "cgroup_acquire", "cgroup_release"),
         *("wq_init", "wq_start", "wq_set_callback", "wq_set_callback_impl"),
     }
 )
@@ -241,7 +246,9 @@ _MODULES = {
     "skb_ancestor_cgroup_id sk_ancestor_cgroup_id get_current_ancestor_cgroup_id "
     "skb_cgroup_classid",
     "stacks": "get_stackid",
-    "tracing": "override_return",
+    "tracing": "override_return get_func_arg get_func_ret get_func_arg_cnt get_func_ip "
+    "copy_from_user",
+    "paths": "d_path",
     "checksums": "csum_diff l3_csum_replace l4_csum_replace csum_update csum_level",
     "text": "trace_printk trace_vprintk snprintf strtol strtoul strncmp",
     "probe_reads": "probe_read_kernel probe_read_kernel_str probe_read_user "
@@ -250,6 +257,12 @@ _MODULES = {
     "perf_event_output skb_output xdp_output",
     "timers": "timer_init timer_set_callback timer_start timer_cancel wq_init wq_set_callback "
     "wq_set_callback_impl wq_start",
+    "exceptions": "throw",
+    "arenas": "arena_alloc_pages arena_free_pages arena_reserve_pages",
+    "objects": "obj_new_impl obj_drop_impl refcount_acquire_impl kptr_xchg task_acquire "
+    "task_release task_from_pid cgroup_acquire cgroup_release",
+    "graphs": "list_push_front_impl list_push_back_impl list_pop_front list_pop_back list_front "
+    "list_back rbtree_add_impl rbtree_remove rbtree_first",
     "sequences": "seq_printf seq_write",
     "iterators": "iter_task_new iter_task_next iter_task_destroy iter_css_new iter_css_next "
     "iter_css_destroy iter_css_task_new iter_css_task_next iter_css_task_destroy "

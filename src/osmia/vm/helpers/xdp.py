@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from osmia.vm.contexts import XDP_MD
-from osmia.vm.helpers.skb import bound, run_context, widen_packet
+from osmia.vm.helpers.skb import bound, packet_end, run_context, widen_packet
 from osmia.vm.helpers.table import XDP, Argument, native_helper
-from osmia.vm.layout import STATE_PACKET_END, STATE_PACKET_START
+from osmia.vm.layout import STATE_PACKET_END, STATE_PACKET_START, STATE_PAGED
 from osmia.vm.maps.constants import E_FAULT, E_INVAL, FAILURES, M32, M64, failure
 from osmia.vm.native import (
     cpu_state,
@@ -26,6 +26,7 @@ ETHERNET = 14
 MAX_META = 252
 LARGEST_OFFSET = 0xFFFF
 E_ACCES = failure(13)
+E_OPNOTSUPP = failure(95)
 
 
 @native
@@ -63,12 +64,31 @@ def helper_xdp_adjust_meta(frame: int, ctx: int, delta: int) -> int:
 
 
 @native
+def xdp_cut_pieces(frame: int, start: int, end: int, delta: int) -> int:
+    """Move the end of a packet in pieces: further pieces go before bytes of the linear part, and
+    nothing grows, as in a test run."""
+    if delta != 0 and delta >> 63 == 0:
+        return E_OPNOTSUPP
+    cut = (M64 + 1 - delta) & M64
+    paged = load32(cpu_state(frame) + STATE_PAGED)
+    size = packet_end(frame, end) - start if packet_end(frame, end) > start else 0
+    if cut + ETHERNET > size:
+        return E_INVAL
+    store32(cpu_state(frame) + STATE_PAGED, paged - cut if paged > cut else 0)
+    if cut > paged:
+        store32(run_context(frame) + XDP_DATA_END, end - (cut - paged))
+    return 0
+
+
+@native
 def helper_xdp_adjust_tail(frame: int, ctx: int, delta: int) -> int:
     """bpf_xdp_adjust_tail, since 4.18; growing (with zeros) since 5.8."""
     ctx = run_context(frame)
     delta = sign_extended(delta)
     start = bound(frame, XDP_DATA)
     end = bound(frame, XDP_DATA_END)
+    if load32(cpu_state(frame) + STATE_PAGED) != 0:
+        return xdp_cut_pieces(frame, start, end, delta)
     moved = (end + delta) & M64
     if moved > load64(cpu_state(frame) + STATE_PACKET_END) or moved < start + ETHERNET:
         return E_INVAL
@@ -91,7 +111,7 @@ def xdp_at(frame: int, offset: int, size: int) -> int:
     if offset > LARGEST_OFFSET or size > LARGEST_OFFSET:
         return E_FAULT
     at = bound(frame, XDP_DATA) + offset
-    return at if at + size <= bound(frame, XDP_DATA_END) else E_INVAL
+    return at if at + size <= packet_end(frame, bound(frame, XDP_DATA_END)) else E_INVAL
 
 
 @native
@@ -122,7 +142,8 @@ def helper_xdp_store_bytes(frame: int, ctx: int, offset: int, source: int, size:
 def helper_xdp_get_buff_len(frame: int, ctx: int) -> int:
     """bpf_xdp_get_buff_len, since 5.18."""
     where = run_context(frame)
-    return load32(where + XDP_DATA_END) - load32(where + XDP_DATA)
+    paged = load32(cpu_state(frame) + STATE_PAGED)
+    return load32(where + XDP_DATA_END) + paged - load32(where + XDP_DATA)
 
 
 _CTX, _ANY, _SIZE = Argument.CONTEXT, Argument.ANY, Argument.SIZE

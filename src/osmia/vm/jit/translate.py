@@ -293,6 +293,9 @@ class FunctionTranslation:
         extended = self.body.value(f"sext i{i.offset} {value} to i{bits}")
         self.write(i.dst, self.body.wide(extended, bits))
 
+    def _addr_space_cast(self, i: Instruction) -> None:
+        self.write(i.dst, self.body.wide(self.body.narrow(self.read(i.src), 32), 32))
+
     def _negate(self, i: Instruction) -> None:
         bits = 64 if i.class_ is op.Class.ALU64 else 32
         value = self.body.narrow(self.read(i.dst), bits)

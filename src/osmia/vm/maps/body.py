@@ -6,12 +6,13 @@ from _weakref import ref
 from _weakrefset import WeakSet  # all of `weakref` is dear
 from collections.abc import Iterator
 
+from osmia.errors import RelocationError
 from osmia.locks import Order, at_fork, held_here, make_lock
 from osmia.object.uapi import MapFlag, MapType
 from osmia.vm import layout
 from osmia.vm.maps import build, lpm, ring, slots
 from osmia.vm.maps import hash as hash_map
-from osmia.vm.maps.build import Definition
+from osmia.vm.maps.build import PAGE, Definition
 from osmia.vm.maps.events import EventQueue
 
 # The name that type checkers know; `typing` is dear.
@@ -189,6 +190,16 @@ class MapBody:
         for numbers in self.node_ranges():
             yield from numbers
 
+    def fill_pages(self, contents: bytes | bytearray) -> None:
+        """Put the values of variables to the start of an arena. RelocationError where they are
+        too many."""
+        size = self.max_entries * PAGE
+        if len(contents) > size:
+            what = f"variables of {len(contents)} bytes do not fit in arena"
+            raise RelocationError(f"{what} {self.name!r}, which has {size}")
+        self.vm.memory.write(self.values_address, contents)
+        self.vm.memory.write(self.nodes_address, b"\1" * -(-len(contents) // PAGE))
+
     def numbers(self) -> set[int]:
         """The numbers of the maps in a map of maps, of the programs in a prog array."""
         memory = self.vm.memory
@@ -224,6 +235,8 @@ class MapBody:
             return self._forbids_record(address, size)
         if self.type is MapType.USER_RINGBUF:
             return self._forbids_sample(address, size)
+        if self.type is MapType.ARENA:
+            return self._forbids_pages(address, size)
         offset = address - self.values_address
         step = self.definition.stride
         number = offset // self.step
@@ -234,6 +247,15 @@ class MapBody:
         if not self.is_indexed and not self._is_live(number):
             return "an access to a map value after its entry was deleted"
         return None
+
+    def _forbids_pages(self, address: int, size: int) -> str | None:
+        first, last = (
+            (at - self.values_address) // PAGE for at in (address, address + max(size, 1) - 1)
+        )
+        states = self.vm.memory.read(self.nodes_address + first, last + 1 - first)
+        if last < self.max_entries and all(state == 1 for state in states):
+            return None
+        return "an access to a page of an arena that is not allocated"
 
     def _is_live(self, number: int) -> bool:
         stride = self.vm.memory.load32(self.header + layout.MAP_NODE_STRIDE)

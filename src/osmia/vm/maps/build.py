@@ -13,6 +13,8 @@ from osmia.vm.maps import hash as hash_map
 from osmia.vm.maps import lpm, ring, slots
 from osmia.vm.memory import Memory
 
+PAGE = 4096
+"""Bytes of an arena's page."""
 _PER_CPU = frozenset(
     {
         MapType.PERCPU_ARRAY,
@@ -180,6 +182,13 @@ class _Builder:
         self.built.nodes = self.control(ring.POSITIONS_SIZE, 4096)
         self.set64(layout.MAP_NODES, self.built.nodes)
 
+    def arena(self) -> None:
+        pages = self.definition.max_entries
+        self.built.values = self.region(pages * PAGE, PAGE)
+        self.built.values_size = pages * PAGE
+        self.set64(layout.MAP_VALUES, self.built.values)
+        self.nodes(pages, 1)
+
     def nothing(self) -> None:
         """A map that is all in Python."""
 
@@ -209,6 +218,7 @@ _BUILD: dict[MapType, Callable[[_Builder], None]] = {
     MapType.PROG_ARRAY: _Builder.prog_array,
     MapType.RINGBUF: _Builder.ring,
     MapType.USER_RINGBUF: _Builder.ring,
+    MapType.ARENA: _Builder.arena,
     MapType.PERF_EVENT_ARRAY: _Builder.nothing,
     MapType.STACK_TRACE: _Builder.nothing,
 }

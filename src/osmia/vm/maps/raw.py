@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from osmia.engine.maps.errors import Operation, element_error
 from osmia.engine.maps.info import MapInfo
@@ -48,6 +48,8 @@ class VmMap(RawMap):
         self.entry_value_size = body.step if body.cpus else body.value_size
         self._closed = False
         self._face: Map | None = None
+        self.make_face: Callable[[VmMap], Map] = VmMap.typed
+        """What makes the face when it is asked for."""
         self._lock = body.lock
         self._memory, self._natives = body.vm.memory, body.vm.natives
         self._value = body.arguments + -(-body.key_size // 8) * 8
@@ -66,7 +68,7 @@ class VmMap(RawMap):
         """The typed map over this handle, the same each time; made when it is first asked for."""
         with self.vm.lock:
             if self._face is None:
-                self._face = self.typed()
+                self._face = self.make_face(self)
             return self._face
 
     @face.setter
@@ -369,6 +371,9 @@ class VmMap(RawMap):
             owner = (ctypes.c_char * size).from_buffer(values)  # lives as long as any view
             self.body.views.append(ref(owner))
             return memoryview(owner).cast("B")
+
+    def memory_address(self, view: memoryview) -> int:
+        return self.body.values_address
 
     def hint(self, operation: Operation, error: int) -> str:
         if error != errno.EPERM:

@@ -12,13 +12,15 @@ from osmia.engine.map_rules import broken_rule
 from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import MapFlag, MapType
 from osmia.records import replace
-from osmia.vm.maps.build import OF_GROUPS, STORAGE, Definition, is_known
+from osmia.vm.maps.build import OF_GROUPS, PAGE, STORAGE, Definition, is_known
 
 MAX_KEY = 512
 """Bytes: MAX_BPF_STACK, a key has to fit a program's stack here."""
 MAX_VALUE = 1 << 22
 """Bytes: what the kernel's allocator gives in one piece."""
 MAX_ENTRIES = 1 << 27
+MOST_PAGES = (1 << 32) // PAGE
+"""Of an arena."""
 _LARGEST = {
     MapType.ARRAY: (1 << 31) - 1,
     MapType.PERCPU_ARRAY: 1 << 15,
@@ -69,6 +71,7 @@ _FLAGS: dict[MapType, MapFlag] = {
     MapType.BLOOM_FILTER: _F.NUMA_NODE | _F.ZERO_SEED | _ACCESS,
     MapType.RINGBUF: _F.NUMA_NODE,
     MapType.USER_RINGBUF: _F.NUMA_NODE,
+    MapType.ARENA: _F.MMAPABLE | _F.SEGV_ON_FAULT | _F.NO_USER_CONV,
     **dict.fromkeys(STORAGE, _F.NO_PREALLOC | _F.CLONE),
     **dict.fromkeys(OF_GROUPS, _F.NUMA_NODE | _ACCESS),
 }
@@ -123,7 +126,10 @@ def normalised(definition: Definition, cpus: int) -> Definition:
 
 def _wrong_flags(d: Definition) -> int:
     """0, or the errno value for flags that the type does not have, or not together."""
-    if d.map_extra and d.type is not MapType.BLOOM_FILTER:
+    if d.type is MapType.ARENA:
+        if not d.flags & MapFlag.MMAPABLE or d.map_extra % PAGE:
+            return errno.EINVAL
+    elif d.map_extra and d.type is not MapType.BLOOM_FILTER:
         return errno.EINVAL
     if _unknown_flags(d):
         return errno.EINVAL
@@ -146,6 +152,9 @@ def _wrong_sizes(d: Definition) -> int:
     if d.type in _RINGS:
         bad = d.key_size or d.value_size or d.max_entries & (d.max_entries - 1)
         return errno.EINVAL if bad or d.max_entries % mmap.PAGESIZE else 0
+    if d.type is MapType.ARENA:
+        bad = d.key_size or d.value_size
+        return errno.EINVAL if bad else errno.E2BIG if d.max_entries > MOST_PAGES else 0
     if d.type in _KEYLESS:
         bad_rounds = d.type is MapType.BLOOM_FILTER and d.map_extra > 15
         if d.key_size or not d.value_size or bad_rounds:

@@ -1,0 +1,4 @@
+"""The debugger for editors: a server of the Debug Adapter Protocol, over stdio or a socket.
+
+https://microsoft.github.io/debug-adapter-protocol/specification
+"""

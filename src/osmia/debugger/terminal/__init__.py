@@ -1,0 +1,1 @@
+"""The debugger on a terminal: commands as gdb has them, over `osmia.debugger.Session`."""

@@ -1,0 +1,275 @@
+"""An object on this host: loaded, attached where it is wanted, changed, upgraded, given up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from osmia.errors import NotSupportedError, OsmiaError
+from osmia.fleet.targets import matching
+from osmia.fleet.wishes import Attachment, Wish
+from osmia.records import replace
+
+if TYPE_CHECKING:
+    from osmia.engine.link import Link
+    from osmia.engine.loaded import LoadedObject
+    from osmia.engine.maps import Map
+
+#: Attachments by what they are: (which of the wish's, the target it means here).
+Key = tuple[Attachment, str]
+
+
+class Installed:
+    """What a wish is on this host. Every method leaves it as it was, where it fails."""
+
+    def __init__(self, wish: Wish, pins: Path) -> None:
+        """Load it, with what an agent before this one left pinned; attach nothing yet."""
+        self.pins = pins / wish.name
+        self.links: dict[Key, Link] = {}
+        self.before: tuple[Wish, LoadedObject] | None = None  # while an upgrade is on trial
+        self.loaded = self._load(wish, self._pinned_maps() if wish.pins else {})
+        self.wish = replace(wish, attachments=(), data={}, entries={})
+        try:
+            if wish.pins:
+                self._pin_maps(self.loaded)
+        except BaseException:
+            self.loaded.close()
+            raise
+
+    def apply(self, wish: Wish) -> dict[str, list[str]]:
+        """Make it what is wanted; the targets by program where it is attached then."""
+        if wish.digest != self.wish.digest:
+            self.upgrade(wish)
+            self.settle()
+        self._attach(wish)
+        self._set(wish)
+        self.wish = wish
+        return self.targets()
+
+    def targets(self) -> dict[str, list[str]]:
+        """Where it is attached: targets by program, "" for what a section says."""
+        found: dict[str, list[str]] = {}
+        for attachment, target in self.links:
+            found.setdefault(attachment.program, []).append(target)
+        return found
+
+    def upgrade(
+        self, wish: Wish, before_it_moves: Callable[[LoadedObject], object] = lambda loaded: None
+    ) -> None:
+        """Put the programs of another object into the places of this one's, whose maps it takes
+        over; this one is kept until `settle` or `roll_back`. `before_it_moves` looks at the new
+        one when nothing runs it yet, and raises where it shall not."""
+        shared = {name: held for name, held in self.loaded.maps.items() if name in wish.obj.maps}
+        loaded = self._load(wish, shared)
+        try:
+            for name, value in wish.data.items():
+                loaded.data[name] = value
+            before_it_moves(loaded)
+            self._move_links(loaded)
+        except BaseException:
+            loaded.close()
+            raise
+        self.before = self.wish, self.loaded
+        self.loaded, self.wish = loaded, wish
+
+    def settle(self) -> None:
+        """The object before an upgrade is wanted no more."""
+        if self.before is not None:
+            _, old = self.before
+            self.before = None
+            old.close()
+
+    def roll_back(self) -> None:
+        """The object before an upgrade is what runs again."""
+        if self.before is None:
+            return
+        wish, old = self.before
+        self._move_links(old)
+        new, self.loaded, self.wish, self.before = self.loaded, old, wish, None
+        new.close()
+
+    def set_entries(self, name: str, entries: dict[Any, Any]) -> None:
+        """Update a map: None deletes a key, which may be gone."""
+        target: Any = self.loaded.maps[name]
+        for key, value in entries.items():
+            if value is None:
+                with suppress(KeyError):
+                    del target[key]
+            else:
+                target[key] = value
+
+    def close(self, *, keep_pins: bool) -> None:
+        """Give it up; with `keep_pins` what is pinned goes on without an agent."""
+        with ExitStack() as everything:
+            if self.wish.pins and not keep_pins:
+                everything.callback(shutil.rmtree, self.pins, ignore_errors=True)
+            everything.callback(self.loaded.close)
+            everything.callback(self.settle)
+            for link in self.links.values():
+                everything.callback(link.close)
+            self.links = {}
+
+    def _load(self, wish: Wish, maps: dict[str, Map]) -> LoadedObject:
+        options = dict(wish.options)
+        if maps:
+            options["maps"] = maps
+        return wish.obj.load(wish.engine, **options)
+
+    def _attach(self, wish: Wish) -> None:
+        wanted = {
+            (attachment, target): None
+            for attachment in map(_hashable, wish.attachments)
+            for target in matching(attachment)
+        }
+        made: dict[Key, Link] = {}
+        try:
+            for key in wanted:
+                if key not in self.links:
+                    made[key] = self._attached(*key, pinned=wish.pins)
+        except BaseException:
+            for link in made.values():
+                self._detach(link)
+            raise
+        self.links |= made
+        for key in [key for key in self.links if key not in wanted]:
+            self._detach(self.links.pop(key))
+
+    def _attached(self, attachment: Attachment, target: str, *, pinned: bool) -> Link:
+        place = self._place(attachment, target)
+        if pinned and place.exists():
+            return self._adopted(place, attachment, target)
+        return self._new_link(self.loaded, attachment, target, pinned=pinned)
+
+    def _new_link(
+        self, loaded: LoadedObject, attachment: Attachment, target: str, *, pinned: bool
+    ) -> Link:
+        options = dict(attachment.options)
+        if attachment.kind == "pid":
+            options["pid"] = int(target)
+        given: Any = (target,) if attachment.kind in ("interface", "cgroup") else ()
+        link = loaded.programs[attachment.program].attach(*given, **options).disown()
+        if pinned:
+            try:
+                link.pin(self._place(attachment, target))
+            except BaseException:
+                link.close()
+                raise
+        return link
+
+    def _place(self, attachment: Attachment, target: str) -> Path:
+        """Where a link is pinned."""
+        return (
+            self.pins
+            / "links"
+            / quote(f"{attachment.program},{target}", safe=",=").replace(
+                ".",
+                "%2E",  # a bpffs has no names with dots
+            )
+        )
+
+    def _adopted(self, place: Path, attachment: Attachment, target: str) -> Link:
+        """The link that an agent before this one left, on this one's program."""
+        from osmia.kernel.links import KernelLink
+
+        link = KernelLink.from_pin(place)
+        try:
+            link.update(self.loaded.programs[attachment.program])
+            return link
+        except NotSupportedError:
+            place.unlink()
+            new = self._new_link(self.loaded, attachment, target, pinned=True)
+            link.close()
+            return new
+        except BaseException:
+            link.close()
+            raise
+
+    def _detach(self, link: Link) -> None:
+        with suppress(OSError):  # its interface is gone, and the link with it
+            link.detach()
+
+    def _move_links(self, loaded: LoadedObject) -> None:
+        """Have the programs of `loaded` where those of the same name are; all or none."""
+        for attachment, _ in self.links:
+            if attachment.program not in loaded.programs:
+                name = attachment.program
+                raise OsmiaError(
+                    f"object {loaded.name!r} has no program {name!r}, which is attached"
+                )
+        moved: list[Key] = []
+        old = self.loaded
+        try:
+            for key in list(self.links):
+                self.links[key] = self._moved(key, loaded)
+                moved.append(key)
+        except BaseException:
+            for key in moved:
+                self.links[key] = self._moved(key, old)
+            raise
+
+    def _moved(self, key: Key, loaded: LoadedObject) -> Link:
+        """The link of an attachment on a program of `loaded`: the same one, where the kernel can
+        update it; otherwise another one, which is there before the old one goes."""
+        link = self.links[key]
+        try:
+            link.update(loaded.programs[key[0].program])
+            return link
+        except NotSupportedError:
+            place = self._place(*key)
+            pinned = place.exists()
+            if pinned:
+                place.unlink()
+            new = self._new_link(loaded, *key, pinned=pinned)
+            self._detach(link)
+            return new
+
+    def _set(self, wish: Wish) -> None:
+        for name, value in wish.data.items():
+            if name not in self.wish.data or self.wish.data[name] != value:
+                self.loaded.data[name] = value
+        for name, entries in wish.entries.items():
+            known = self.wish.entries.get(name, {})
+            changed = {
+                key: value
+                for key, value in entries.items()
+                if key not in known or known[key] != value
+            }
+            self.set_entries(name, changed)
+
+    def _pinned_maps(self) -> dict[str, Map]:
+        from osmia.engine.maps import Map
+
+        place = self.pins / "maps"
+        names = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
+        with ExitStack() as held:
+            found = {name: held.enter_context(Map.from_pin(place / name)) for name in names}
+            held.pop_all()
+        return found
+
+    def _pin_maps(self, loaded: LoadedObject) -> None:
+        """Pin maps whole: under another name first, which no agent believes."""
+        place = self.pins / "maps"
+        if place.is_dir():
+            return
+        unfinished = self.pins / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        loaded.pin(unfinished, programs=False)
+        unfinished.mkdir(parents=True, exist_ok=True)
+        unfinished.rename(place)
+
+
+def _hashable(attachment: Attachment) -> Attachment:
+    """With options that can be compared and hashed."""
+    return Attachment(
+        attachment.program, attachment.kind, attachment.pattern, _Options(attachment.options)
+    )
+
+
+class _Options(dict[str, Any]):
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(sorted((key, repr(value)) for key, value in self.items())))

@@ -1,0 +1,181 @@
+"""Events of all hosts as one stream of tables."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from osmia.fleet.errors import HostError
+from osmia.fleet.fleet import Host
+from osmia.named_tuples import NamedTuple
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from osmia.fleet.running import Running
+
+#: How often a host's clock is compared when it is first heard; the quickest answer counts.
+_COMPARISONS = 5
+#: How often hosts are looked for, and those that were lost tried again, in seconds.
+_LOOK = 1.0
+
+
+class HostBatch(NamedTuple):
+    """A table of events of one host. `lost` is how many the kernel dropped there since the
+    stream began, where it counts them (perf buffers); `error` is set, and the table empty, where
+    the host was lost, once for each time."""
+
+    host: str
+    table: pyarrow.Table | None
+    lost: int = 0
+    error: HostError | None = None
+
+
+class EventStream:
+    """What `Running.events` gives: iterate it, with `for` or `async for`.
+
+    Each host has one table on its way, and one that waits to be taken: nothing is buffered
+    beyond, here or there.
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        name: str,
+        *,
+        max_rows: int,
+        wait: float,
+        timeout: float | None,
+        times: Any,
+    ) -> None:
+        self._running = running
+        self._name = name
+        self._reader = os.urandom(8).hex()
+        self._options = {"max_rows": max_rows, "wait": wait, "times": times}
+        self._timeout = timeout
+
+    def __iter__(self) -> Iterator[HostBatch]:
+        """The tables as they come; the loop of Dask's client does the asking."""
+        taken: queue.Queue[HostBatch | BaseException | None] = queue.Queue(maxsize=1)
+
+        async def feed() -> None:
+            stop: HostBatch | BaseException | None = None
+            try:
+                async for batch in self._batches():
+                    await asyncio.to_thread(taken.put, batch)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                stop = error
+            await asyncio.to_thread(taken.put, stop)
+
+        loop = self._running.fleet.client.loop.asyncio_loop
+        feeding = asyncio.run_coroutine_threadsafe(feed(), loop)
+        try:
+            while (batch := taken.get()) is not None:
+                if isinstance(batch, BaseException):
+                    raise batch
+                yield batch
+        finally:
+            feeding.cancel()
+            with suppress(queue.Empty):
+                taken.get_nowait()
+
+    async def __aiter__(self) -> AsyncIterator[HostBatch]:
+        client = self._running.fleet.client
+        loop = client.loop.asyncio_loop
+        if asyncio.get_running_loop() is loop:
+            async for batch in self._batches():
+                yield batch
+            return
+        batches: Any = iter(self)
+        try:
+            while (found := await asyncio.to_thread(_next, batches)) is not None:
+                yield found
+        finally:
+            await asyncio.to_thread(batches.close)
+
+    async def _batches(self) -> AsyncIterator[HostBatch]:
+        """Ask each host for its next table as soon as its last one was taken."""
+        given: asyncio.Queue[HostBatch] = asyncio.Queue(maxsize=1)
+        readers: dict[Host, asyncio.Task[None]] = {}
+        last = time.monotonic()
+        looking = asyncio.create_task(self._look(readers, given))
+        try:
+            while True:
+                left = None if self._timeout is None else last + self._timeout - time.monotonic()
+                try:
+                    batch = await asyncio.wait_for(given.get(), left)
+                except TimeoutError:
+                    return
+                last = time.monotonic()
+                yield batch
+        finally:
+            looking.cancel()
+            for task in readers.values():
+                task.cancel()
+            await asyncio.gather(looking, *readers.values(), return_exceptions=True)
+            fleet = self._running.fleet
+            for host in readers:
+                with suppress(asyncio.CancelledError):
+                    await fleet.ask_one(host, "end_events", (self._reader,))
+
+    async def _look(
+        self, readers: dict[Host, asyncio.Task[None]], given: asyncio.Queue[HostBatch]
+    ) -> None:
+        """Read from hosts that are there, also from those that come."""
+        while True:
+            for host in await self._running.fleet.find_hosts():
+                if host not in readers or readers[host].done():
+                    readers[host] = asyncio.create_task(self._read(host, given))
+            await asyncio.sleep(_LOOK)
+
+    async def _read(self, host: Host, given: asyncio.Queue[HostBatch]) -> None:
+        fleet, name = self._running.fleet, self._running.name
+        offset = await self._clock_offset(host)
+        while True:
+            events = await fleet.ask_one(
+                host, "next_events", (name, self._name, self._reader), self._options
+            )
+            if isinstance(events, HostError):
+                await given.put(HostBatch(host.name, None, 0, events))
+                return
+            if len(events.table):
+                table = _moved(events.table, offset)
+                await given.put(HostBatch(host.name, table, events.lost))
+
+    async def _clock_offset(self, host: Host) -> int:
+        """By how many ns this machine's wall clock is ahead of the host's."""
+        best: tuple[int, int] | None = None
+        for _ in range(_COMPARISONS):
+            asked = time.time_ns()
+            there = await self._running.fleet.ask_one(host, "clock")
+            answered = time.time_ns()
+            if isinstance(there, HostError):
+                return 0
+            delay = answered - asked
+            if best is None or delay < best[0]:
+                best = delay, asked + delay // 2 - there
+        return best[1] if best is not None else 0
+
+
+def _next(batches: Iterator[HostBatch]) -> HostBatch | None:
+    return next(batches, None)
+
+
+def _moved(table: pyarrow.Table, offset: int) -> pyarrow.Table:
+    """With the moments in it by this machine's clock."""
+    import pyarrow
+    import pyarrow.compute
+
+    for index, field in enumerate(table.schema):
+        if pyarrow.types.is_timestamp(field.type):
+            shift = pyarrow.scalar(offset, pyarrow.duration("ns"))
+            column = pyarrow.compute.add(table.column(index), shift)
+            table = table.set_column(index, field, column.cast(field.type))
+    return table

@@ -1,0 +1,67 @@
+"""What is wanted of each host: an object, where its programs are attached, what its data holds.
+
+The scheduler keeps the wishes (as metadata), so that hosts that join later, or were away, find
+them; each change has a higher generation, which agents compare.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from osmia.errors import OsmiaError
+from osmia.object.model import Object
+from osmia.records import dataclass, field, replace
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Where a program is wanted: on interfaces or control groups by pattern (as the shell has
+    them), on processes, or, with none of these, where its section says."""
+
+    program: str
+    kind: str = ""  # "interface", "cgroup", "pid", or ""
+    pattern: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """All that is wanted of an object on a host. `entries` are updates of maps, the last one of
+    each key; None deletes."""
+
+    name: str
+    obj: Object
+    digest: str
+    generation: int = 1
+    engine: str = "kernel"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    pins: bool = False
+    attachments: tuple[Attachment, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    entries: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+
+    def next(self, **changes: Any) -> Wish:
+        """The wish with changes, a generation later."""
+        return replace(self, generation=self.generation + 1, **changes)
+
+    def after(self, other: Wish) -> Wish:
+        """This wish again, when another one was told meanwhile."""
+        return replace(self, generation=other.generation + 1)
+
+    def with_attachments(self, more: Iterable[Attachment]) -> Wish:
+        """The wish, attached there, too."""
+        return self.next(attachments=(*self.attachments, *more))
+
+
+def checked_name(name: str) -> str:
+    """A name that can be a directory's, or an OsmiaError."""
+    if not _NAME.fullmatch(name) or name.startswith("."):
+        raise OsmiaError(
+            f"{os.fsdecode(name)[:80]!r} is no name: letters, digits, '_', '-' and '.'"
+        )
+    return name

@@ -1,0 +1,262 @@
+"""A Dask cluster whose workers are hosts to osmia: each in a network and a mount namespace of its
+own, with a bpffs of its own, joined to the scheduler's by a bridge and veth pairs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from osmia.fleet import Fleet
+from osmia.object import Object
+from osmia.toolchain.objects import compile_object
+
+SCHEDULER = "tcp://10.77.0.1:8786"
+_CLONE_NEWNET = 0x4000_0000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+_RUN_SCHEDULER = """
+import asyncio, sys
+from distributed import Scheduler
+async def main():
+    async with Scheduler(host="10.77.0.1", port=8786, dashboard=False) as scheduler:
+        await scheduler.finished()
+asyncio.run(main())
+"""
+_RUN_WORKER = """
+import asyncio, sys
+from distributed import Worker
+async def main():
+    async with Worker(sys.argv[1], nthreads=2, name=sys.argv[2], dashboard=False) as worker:
+        await worker.finished()
+asyncio.run(main())
+"""
+
+SOURCE = """#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+struct flow { __u32 source; __u32 zone; };
+struct traffic { __u64 packets; __u64 bytes; };
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct flow);
+	__type(value, struct traffic);
+} flows SEC(".maps");
+struct drop { __u64 seen_ns; __u32 size; __u32 number; };
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1048576);
+	__type(value, struct drop);
+} drops SEC(".maps");
+__u64 seen;
+__u64 limit = 1000000;
+SEC("xdp") int ingress(struct xdp_md *ctx)
+{
+	__u32 size = ctx->data_end - ctx->data;
+	struct flow flow = { size, 0 };
+	struct traffic fresh = { 1, size }, *known = bpf_map_lookup_elem(&flows, &flow);
+	__u64 number = __sync_fetch_and_add(&seen, 1);
+	struct drop drop = { bpf_ktime_get_ns(), size, number };
+	if (known) {
+		__sync_fetch_and_add(&known->packets, 1);
+		__sync_fetch_and_add(&known->bytes, size);
+	} else {
+		bpf_map_update_elem(&flows, &flow, &fresh, BPF_ANY);
+	}
+	if (number < limit)
+		return ANSWER;
+	bpf_ringbuf_output(&drops, &drop, sizeof(drop), 0);
+	return XDP_DROP;
+}
+char L[] SEC("license") = "GPL";
+"""
+
+
+def compiled(answer: str = "XDP_PASS") -> Object:
+    """The program of the tests; `answer` is what it gives below its limit."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        path = folder / "limit.bpf.c"
+        path.write_text(SOURCE.replace("ANSWER", answer))
+        return compile_object(path)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def limit() -> Object:
+    return compiled()
+
+
+@contextmanager
+def in_network_of(pid: int) -> Iterator[None]:
+    """This thread, and threads that it starts, in the network namespace of a process."""
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    other = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _setns(other)
+        try:
+            yield
+        finally:
+            _setns(own)
+    finally:
+        os.close(other)
+        os.close(own)
+
+
+def _setns(fd: int) -> None:
+    if _LIBC.setns(fd, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Cluster:
+    """A scheduler and workers as hosts; `start` and `kill` them by number."""
+
+    def __init__(self, held: ExitStack, logs: Path) -> None:
+        self._held, self._logs = held, logs
+        self._hosts: dict[int, subprocess.Popen[bytes]] = {}
+        self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        script = (
+            "ip link set lo up && ip link add bridge0 type bridge && "
+            "ip addr add 10.77.0.1/24 dev bridge0 && ip link set bridge0 up && "
+            'exec "$@"'
+        )
+        command = ["unshare", "-n", "-m", "sh", "-c", script, "sh", sys.executable, "-c"]
+        self.scheduler = self._spawn("scheduler", [*command, _RUN_SCHEDULER])
+        held.callback(self.close)
+        self._wait(lambda: self._in_hub("ip", "link", "show", "bridge0") == 0)
+
+    def start(self, number: int) -> None:
+        """A worker on a host, named host<number>, which is made if it is not there."""
+        if number not in self._hosts:
+            self._make_host(number)
+        where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
+        self._workers[number] = self._spawn(
+            f"host{number}",
+            [*where, sys.executable, "-c", _RUN_WORKER, SCHEDULER, f"host{number}"],
+            {"OSMIA_FLEET_HOST": f"host{number}"},
+        )
+
+    def _make_host(self, number: int) -> None:
+        """The host's first process, which has its namespaces and its bpffs."""
+        script = "mount -t bpf none /sys/fs/bpf && ip link set lo up && exec sleep infinity"
+        host = self._spawn(f"init{number}", ["unshare", "-n", "-m", "sh", "-c", script])
+        self._hosts[number] = host
+        self._wait(lambda: _has_own_network(host.pid))
+        name = f"veth{number}"
+        peer = ["peer", "name", "eth0", "netns", str(host.pid)]
+        self._in_hub("ip", "link", "add", name, "type", "veth", *peer)
+        self._in_hub("ip", "link", "set", name, "master", "bridge0", "up")
+        self._in(host.pid, "ip", "addr", "add", f"10.77.0.{10 + number}/24", "dev", "eth0")
+        self._in(host.pid, "ip", "link", "set", "eth0", "up")
+
+    def kill(self, number: int) -> None:
+        """kill -9, as far as a host's processes go."""
+        process = self._workers[number]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def is_dead(self, number: int) -> bool:
+        return self._workers[number].poll() is not None
+
+    def cut(self, number: int) -> None:
+        """Take the host's cable out."""
+        self._in_hub("ip", "link", "set", f"veth{number}", "down")
+
+    def join(self, number: int) -> None:
+        """Put it in again."""
+        self._in_hub("ip", "link", "set", f"veth{number}", "up")
+
+    def on(self, number: int, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on a host."""
+        where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
+        return subprocess.run([*where, *command], capture_output=True, text=True, check=False)
+
+    def fleet(self, name: str, timeout: float = 20.0) -> Fleet:
+        """A Fleet, whose client is in the scheduler's network."""
+        with in_network_of(self.scheduler.pid):
+            return Fleet(SCHEDULER, name=name, timeout=timeout)
+
+    def close(self) -> None:
+        for process in [*self._workers.values(), *self._hosts.values(), self.scheduler]:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _spawn(
+        self, name: str, command: list[str], more: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        log = self._held.enter_context((self._logs / f"{name}.log").open("ab"))
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, **(more or {})},
+        )
+
+    def _in_hub(self, *command: str) -> int:
+        return self._in(self.scheduler.pid, *command)
+
+    def _in(self, pid: int, *command: str) -> int:
+        where = ["nsenter", "-t", str(pid), "-n"]
+        return subprocess.run([*where, *command], capture_output=True, check=False).returncode
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while not condition():
+            if time.monotonic() > end or self.scheduler.poll() is not None:
+                logs = "\n".join(path.read_text() for path in self._logs.iterdir())
+                pytest.fail(f"the cluster does not start: {logs}")
+            time.sleep(0.02)
+
+
+def _has_own_network(pid: int) -> bool:
+    """Whether `unshare` has come so far."""
+    networks = {Path(f"/proc/{each}/ns/net").stat().st_ino for each in (pid, os.getpid())}
+    return len(networks) == 2
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not come about"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Four hosts."""
+    if os.geteuid() != 0:
+        pytest.skip("makes namespaces: needs root")
+    with ExitStack() as held:
+        made = Cluster(held, tmp_path_factory.mktemp("cluster"))
+        for number in range(4):
+            made.start(number)
+        yield made
+
+
+_FLEETS = count()
+
+
+@pytest.fixture
+def fleet(cluster: Cluster) -> Iterator[Fleet]:
+    """A fleet of the test's own on the four hosts."""
+    made = cluster.fleet(f"test{next(_FLEETS)}")
+    wait_for(lambda: len(made.hosts) == 4)
+    yield made
+    made.close()

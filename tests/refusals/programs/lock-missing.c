@@ -1,0 +1,27 @@
+struct locked {
+	__u32 count;
+#ifdef FIXED
+	struct bpf_spin_lock lock;
+#else
+	__u32 lock;
+#endif
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct locked);
+} counters SEC(".maps");
+
+SEC("tc") int program(struct __sk_buff *ctx)
+{
+	__u32 key = 0;
+	struct locked *counter = bpf_map_lookup_elem(&counters, &key);
+
+	if (!counter)
+		return 0;
+	bpf_spin_lock((void *)&counter->lock);
+	bpf_spin_unlock((void *)&counter->lock);
+	return 0;
+}

@@ -1,0 +1,11 @@
+SEC("xdp") int program(struct xdp_md *ctx)
+{
+	__u32 key = ctx->rx_queue_index;
+	struct value *value = bpf_map_lookup_elem(&values, &key);
+
+#ifdef FIXED
+	if (!value)
+		return XDP_ABORTED;
+#endif
+	return value->counts[0];
+}

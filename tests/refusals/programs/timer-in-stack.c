@@ -1,0 +1,25 @@
+struct timed {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct timed);
+} timers SEC(".maps");
+
+SEC("tc") int program(struct __sk_buff *ctx)
+{
+#ifdef FIXED
+	__u32 key = 0;
+	struct timed *timed = bpf_map_lookup_elem(&timers, &key);
+
+	if (!timed)
+		return 0;
+#else
+	struct timed local = {}, *timed = &local;
+#endif
+	bpf_timer_init(&timed->timer, &timers, 1);
+	return 0;
+}
