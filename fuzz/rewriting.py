@@ -4,9 +4,9 @@
     python fuzz/rewriting.py --count 2000 --kernel       # as root, under a second kernel
 
 A random object (fuzz/tail_calling_objects.py) runs as it is and after each pass (calls inlined,
-direct tail calls, dead code left out, tail calls that replace the program) on the userspace
-engine, and in the kernel where its verifier takes the original. Return values and global data
-must be equal.
+direct tail calls, dead code left out, counters, tail calls that replace the program) on the
+userspace engine, and in the kernel where its verifier takes the original. Return values and global
+data must be equal.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tail_calling_objects import make_object, twice_into_itself, with_types
 
 from osmia.errors import RewriteError, VerifierError
 from osmia.object import Object
+from osmia.passes.cover import cover
+from osmia.passes.stages import Pass, Stage
 
 PACKETS = (14, 20, 33, 64)
 Runs = list[tuple[int, bytes]]
@@ -29,6 +31,16 @@ PASSES: Mapping[str, dict[str, Any]] = {
     "direct": {"direct_tail_calls": True},
     "prune": {"prune": True, "keep": ("p0",)},
     "all": {"calls": "inline", "direct_tail_calls": True, "prune": True, "keep": ("p0",)},
+    # A vm counts itself, and leaves the pass out unless it is given.
+    "cover": {
+        "passes": (
+            Pass(
+                "cover",
+                Stage.REWRITE,
+                lambda obj, setting: cover(obj, setting.target, cpus=64)[0],
+            ),
+        )
+    },
 }
 
 

@@ -163,6 +163,14 @@ def test_an_object_is_counted_once() -> None:
         cover(made)
 
 
+def test_functions_that_no_load_takes_stay_as_they_are() -> None:
+    obj = assembled({"main": "r0 = 0\nexit", "other": "call @inner\nexit"}, {"inner": "exit"})
+    obj.set_autoload("other", False)
+    made, counted = cover(obj)
+    assert counted.functions.keys() == {"main"}
+    assert made.functions["inner"] == obj.functions["inner"]
+
+
 def test_each_cpu_has_a_row() -> None:
     _, counted = cover(assembled({"main": "r0 = 0\nexit"}), cpus=5)
     assert counted.rows.count == 8

@@ -89,6 +89,29 @@ def test_what_a_tail_call_leaves_behind_is_not_counted(tail_calls: Any) -> None:
         assert caller[1] == (tail_calls == "subprogram")
 
 
+@pytest.mark.parametrize("tail_calls", ["subprogram", "program"])
+def test_loops_that_end_in_a_tail_call_a_fault_or_a_call_are_counted(tail_calls: Any) -> None:
+    with Vm(memory=1 << 25, cpus=1, tail_calls=tail_calls) as vm:
+        array: Any = vm.create_map(MapType.PROG_ARRAY, max_entries=1)
+        array[0] = target = vm.load_program(assemble("r0 = 7\nexit"))
+        jump = f"r2 = map[fd:{array.id}]\nr3 = 0\ncall bpf_tail_call"
+        loop = "r6 = 0\nagain: r6 += 1\n{}\nif r6 < 9 goto again\nr0 = r6\nexit"
+        leaving = f"if r6 != 4 goto on\nr1 = r9\n{jump}\non: r0 = 0"
+        for inside, rounds in ((f"r9 = r1\n{leaving}", 4), ("call sub", 9)):
+            text = loop.format(inside)
+            sub = "sub: r6 = 3\nmore: r6 += -1\nif r6 != 0 goto more\nr0 = 1\nexit"
+            program = vm.load_program(assemble(f"{text}\n{sub}" if rounds == 9 else text))
+            (slots, _), _ = agreed(vm, [program, target])
+            assert slots[1] == rounds
+            assert max(slots.values()) == (27 if rounds == 9 else 4)
+        program = vm.load_program(assemble(loop.format("call bpf_ktime_get_ns")))
+        for executor in EXECUTORS:
+            answers = iter([1, 1])
+            vm.helpers["ktime_get_ns"] = lambda answers=answers: next(answers)
+            ((slots, _),) = counted(vm, [program], bytes(64), executor)
+            assert (slots[1], slots[3]) == (3, 2), executor
+
+
 def test_a_legacy_load_behind_the_packet_ends_the_program() -> None:
     with Vm(memory=1 << 25, cpus=1) as vm:
         text = "r6 = r1\nr0 = *(u32 *)skb[{at}]\nr0 = 5\nexit"

@@ -8,7 +8,7 @@ another, and one more that all share. `osmia.passes.strands` says what is counte
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from osmia.errors import RewriteError
@@ -19,6 +19,7 @@ from osmia.object.frames import frame_sizes
 from osmia.object.jump_targets import jump_targets
 from osmia.object.known_code import known_code
 from osmia.object.model import DataKind, DataSection, Function, Object, Relocation, RelocationKind
+from osmia.object.uapi import ProgramType
 from osmia.passes.calls import too_deep
 from osmia.passes.counters import COUNTER, FunctionCounters, Rows
 from osmia.passes.strands import Strand, Way, counts_of, strands
@@ -32,6 +33,7 @@ _LINE = 64
 """Bytes that CPUs take from each other at once: rows do not share any."""
 _MOST_BYTES = 1 << 29
 """What an address in a map's value reaches (BPF_MAX_VAR_OFF)."""
+_REFERENCES = (RelocationKind.CALL, RelocationKind.FUNCTION)
 _SPIN_LOCK = 93
 """The number of bpf_spin_lock."""
 _LOCKING_KFUNCS = ("bpf_rbtree_add_impl", "bpf_res_spin_lock", "bpf_res_spin_lock_irqsave")
@@ -104,14 +106,17 @@ def cover(obj: Object, target: Target | None = None, *, cpus: int = 1) -> tuple[
     made = counters.put(shared)
     deep = too_deep(made, target) - too_deep(obj, target) if target is not None else set()
     if deep:
-        made = counters.put(shared | {name for key in deep for name in (key, *obj.callees(key))})
+        made = counters.put(shared | _with_callees(obj, deep))
     return made, counted
 
 
 def _counted(obj: Object, cpus: int, *, throws: bool) -> Counted:
     functions: dict[str, CountedFunction] = {}
     first = 0
+    loaded = _loaded(obj)
     for key, function in obj.functions.items():
+        if key not in loaded:
+            continue
         flow = control_flow(
             function.code,
             cast("ByteOrder", obj.byteorder),
@@ -126,6 +131,32 @@ def _counted(obj: Object, cpus: int, *, throws: bool) -> Counted:
     if (rows + 1) * stride >= _MOST_BYTES:
         raise RewriteError(f"{obj.name}: {first} counters for each of {cpus} CPUs are too many")
     return Counted(obj, functions, Rows(SECTION, rows, stride))
+
+
+def _loaded(obj: Object) -> set[str]:
+    """The functions of the programs that loads take."""
+    return _with_callees(
+        obj,
+        (
+            entry
+            for program in obj.programs.values()
+            if program.autoload or program.type is ProgramType.STRUCT_OPS
+            for entry in (program.function, program.exception_callback)
+        ),
+    )
+
+
+def _with_callees(obj: Object, entries: Iterable[str]) -> set[str]:
+    """Functions with all that they refer to; what is not there is for the layout to say."""
+    found: set[str] = set()
+    pending = [key for key in entries if key in obj.functions]
+    while pending:
+        key = pending.pop()
+        if key not in found:
+            found.add(key)
+            targets = (r.target for r in obj.functions[key].relocations if r.kind in _REFERENCES)
+            pending += (target for target in targets if target in obj.functions)
+    return found
 
 
 class _Counters:

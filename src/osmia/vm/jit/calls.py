@@ -24,6 +24,7 @@ from osmia.vm.maps import slots
 
 if TYPE_CHECKING:
     from osmia.vm.counting import Counters
+    from osmia.vm.jit.counts import Counts
 
 ARGUMENTS = range(1, 6)
 ROOM = layout.FRAME_STRIDE + layout.CHAIN_ROOM + layout.TAIL_CALL_LIMIT * layout.TAIL_CALL_ROOM
@@ -54,6 +55,7 @@ class Caller(Protocol):
     this: CodeFunction
     state: str
     counts: bool
+    counted: Counts
 
     def read(self, register: int) -> Value:
         """A register's value."""
@@ -160,6 +162,7 @@ class Calls:
         body.block(full)
         self.interrupt(int(Interrupt.STACK), 0)
         body.store(body.pointer(self.function.state, layout.STATE_BUDGET), 8, 0)
+        self.function.counted.save()
         body.ret(0)
         body.block(enters)
 
@@ -275,6 +278,7 @@ class Calls:
         body, function = self.body, self.function
         if function.counts:
             self.save_budget()
+        function.counted.save()
         if self.context.layout.tail_calls == "program":
             offset = body.binary("and", "%frame", layout.CPU_BLOCK - 1)
             at_top = body.value(f"icmp eq i64 {offset}, {self.context.top}")

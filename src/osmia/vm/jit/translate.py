@@ -25,6 +25,7 @@ from osmia.vm.jit.blocks import (
     known_numbers,
 )
 from osmia.vm.jit.calls import Calls, Context
+from osmia.vm.jit.counts import Counts
 from osmia.vm.jit.emitter import PARAMETERS, Emitter, Value, function, text
 
 LARGE = 256
@@ -71,9 +72,7 @@ class FunctionTranslation:
         self.state = ""
         self.counts = self._counts()
         self.calls = Calls(self)
-        counters = context.counters
-        self.starts = counters.starts if counters is not None else {}
-        self.ways = counters.ways if counters is not None else {}
+        self.counted = Counts(self.body, self.blocks, context.counters)
 
     def _counts(self) -> bool:
         """Whether the function must count instructions: it has loops, or calls something
@@ -96,6 +95,7 @@ class FunctionTranslation:
         if Form.MAY_GOTO in self.code.forms[self.this.start : self.this.end]:
             self.may_goto = body.value("alloca i64")
             body.line(f"store i64 {layout.MAY_GOTO_LIMIT}, ptr {self.may_goto}")
+        self.counted.begin()
         if self.private:
             self.private_frame()
         if self.counts:
@@ -181,6 +181,7 @@ class FunctionTranslation:
         self.calls.interrupt(body.binary("sub", 0, ended), 0)
         body.block(end)
         self.calls.save_budget()
+        self.counted.save()
         body.ret(0)
 
     def go_on(self, i: Instruction) -> str:
@@ -191,19 +192,14 @@ class FunctionTranslation:
     def go(self, slot: int, destination: int) -> str:
         """The label to jump to; a jump back pays first."""
         label = f"L{destination}" if destination > slot else self.paying(slot, destination)
-        address = self.ways.get((slot, destination))
+        address = self.counted.ways.get((slot, destination))
         if address is None:
             return label
         counting = self.body.label("way")
-        self.counted.append((counting, label, address))
+        self.counting.append((counting, label, address))
         return counting
 
-    counted: list[tuple[str, str, int]]
-
-    def count(self, address: int) -> None:
-        """Add to what counts how often the code got here."""
-        place = self.body.pointer(address)
-        self.body.store(place, 8, self.body.binary("add", self.body.load(place, 8), 1))
+    counting: list[tuple[str, str, int]]
 
     def paying(self, slot: int, destination: int) -> str:
         """The label of a block, put aside, that pays for a loop and jumps back."""
@@ -216,14 +212,14 @@ class FunctionTranslation:
     def instruction(self, slot: int, i: Instruction, form: Form) -> None:
         """One instruction."""
         self.pending = []
-        self.counted = []
+        self.counting = []
         self.slot = slot
-        if slot in self.starts:
-            self.count(self.starts[slot])
+        if slot in self.counted.starts:
+            self.counted.add(self.counted.starts[slot])
         getattr(self, f"_{form.name.lower()}")(i)
-        for label, onward, address in self.counted:
+        for label, onward, address in self.counting:
             self.body.block(label)
-            self.count(address)
+            self.counted.add(address)
             self.body.jump(onward)
         for label, cost, destination in self.pending:
             self.body.block(label)
@@ -446,6 +442,7 @@ class FunctionTranslation:
         """Return from the function."""
         if self.counts:
             self.calls.save_budget()
+        self.counted.save()
         self.body.ret(value)
 
     def _exit(self, i: Instruction) -> None:
