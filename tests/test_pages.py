@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,9 +46,8 @@ class Seen:
 
         with Image.open(io.BytesIO(picture.read_bytes())) as image:
             self.size = image.size
-            pixels = image.convert("RGB").getcolors(image.size[0] * image.size[1])
-        assert pixels is not None
-        self.colours = {colour: count for count, colour in pixels}
+            counted: Any = image.convert("RGB").getcolors(image.size[0] * image.size[1])
+        self.colours: dict[tuple[int, int, int], int] = {colour: count for count, colour in counted}
 
     @property
     def background(self) -> tuple[int, int, int]:

@@ -84,12 +84,13 @@ char L[] SEC("license") = "GPL";
 """
 
 
-def compiled(answer: str = "XDP_PASS") -> Object:
-    """The program of the tests; `answer` is what it gives below its limit."""
+def compiled(answer: str = "XDP_PASS", entries: int = 65536) -> Object:
+    """The program of the tests; `answer` is what it gives below its limit, `entries` what its map
+    has room for."""
     folder = Path(tempfile.mkdtemp())
     try:
         path = folder / "limit.bpf.c"
-        path.write_text(SOURCE.replace("ANSWER", answer))
+        path.write_text(SOURCE.replace("ANSWER", answer).replace("65536", str(entries)))
         return compile_object(path)
     finally:
         shutil.rmtree(folder)

@@ -207,6 +207,59 @@ def verify_image(
     return int(bool(wrong))
 
 
+@image_command.command("manifest", cls=Verb, json=True)
+@click.argument("image")
+@click.option(
+    "--kind",
+    type=click.Choice(["bpfman", "daemonset"]),
+    default="bpfman",
+    show_default=True,
+    help="A ClusterBpfApplication for bpfman, or a DaemonSet of a fleet's workers.",
+)
+@click.option("--name", default="", help="Its name.  [default: the object's, or osmia-fleet]")
+@click.option("-i", "--iface", "interfaces", multiple=True, help="Interfaces of network programs.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a DaemonSet: Dask's, tcp://host:8786.")
+@click.option("--namespace", default="default", show_default=True, help="Of a DaemonSet.")
+@click.option("--node-label", "labels", multiple=True, metavar="KEY=VALUE", help="Only such nodes.")
+@_HTTP
+@pass_output
+def write_manifest(
+    output: Output,
+    image: str,
+    kind: str,
+    name: str,
+    interfaces: tuple[str, ...],
+    scheduler: str | None,
+    namespace: str,
+    labels: tuple[str, ...],
+    plain_http: bool | None,
+) -> None:
+    """Print a manifest for Kubernetes, as YAML, or with -j as JSON.
+
+    IMAGE is the reference of a BPF image in a registry (--kind bpfman), or of a container image
+    with osmia[fleet] in it (--kind daemonset).
+    """
+    from osmia.images import pull
+    from osmia.images.kubernetes import bpfman_application, daemon_set
+
+    nodes = dict(_pair(each, "--node-label KEY=VALUE") for each in labels)
+    if kind == "daemonset":
+        if scheduler is None:
+            raise click.UsageError("--kind daemonset wants --scheduler")
+        made = daemon_set(
+            image, scheduler, name=name or "osmia-fleet", namespace=namespace, node_labels=nodes
+        )
+    else:
+        found = pull(image, plain_http=plain_http)
+        made = bpfman_application(found, image, name=name, interfaces=interfaces, node_labels=nodes)
+    if output.json:
+        output.document(made)
+        return
+    import yaml
+
+    output.line(yaml.safe_dump(made, sort_keys=False).rstrip())
+
+
 def _image(image: str, name: str | None, plain_http: bool | None) -> Image:
     """A layout where there is a file or directory of that name, otherwise a registry's."""
     from osmia.images import pull, read

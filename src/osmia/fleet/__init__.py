@@ -20,6 +20,7 @@ from __future__ import annotations
 from osmia.fleet.answers import Answers
 from osmia.fleet.errors import FleetError, HostError, HostLostError
 from osmia.fleet.fleet import Fleet
+from osmia.fleet.metrics import FleetMetrics
 from osmia.fleet.running import Running
 from osmia.fleet.streams import HostBatch
 from osmia.fleet.upgrades import Moves, Try
@@ -28,6 +29,7 @@ __all__ = [
     "Answers",
     "Fleet",
     "FleetError",
+    "FleetMetrics",
     "HostBatch",
     "HostError",
     "HostLostError",

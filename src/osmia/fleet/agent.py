@@ -118,6 +118,10 @@ class Agent(WorkerPlugin):
         loaded = self._find(name).loaded
         return await asyncio.to_thread(loaded.programs[program].run, *given, **options)
 
+    async def call(self, name: str, function: Any, *given: Any) -> Any:
+        """Call a function of the caller's with the object that is loaded here."""
+        return await asyncio.to_thread(function, self._find(name).loaded, *given)
+
     async def data(self, name: str, variable: str) -> Any:
         return self._find(name).loaded.data[variable]
 
@@ -137,6 +141,12 @@ class Agent(WorkerPlugin):
 
     async def end_events(self, reader: str) -> None:
         self._readers.end(reader)
+
+    async def figures(self, name: str) -> Any:
+        """An object's metrics, see `osmia.fleet.metrics`."""
+        from osmia.fleet.metrics import figures_of
+
+        return await asyncio.to_thread(figures_of, self._find(name).loaded)
 
     async def clock(self) -> int:
         """Nanoseconds of this host's wall clock."""

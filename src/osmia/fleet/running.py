@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import OsmiaError
@@ -97,6 +97,11 @@ class Running:
     def run(self, program: str, data: bytes = b"", **options: Any) -> Answers[Any]:
         """Run a program once on each host, see `Program.run`."""
         return self.fleet.ask("run", self.name, program, data, **options)
+
+    def call(self, function: Callable[..., Any], *given: Any) -> Answers[Any]:
+        """What a function makes of the LoadedObject on each host: `function(loaded, *given)`. It
+        has to be importable there, or one that cloudpickle takes."""
+        return self.fleet.ask("call", self.name, function, *given)
 
     def events(
         self,
