@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from osmia.fleet import Fleet, FleetError, HostLostError, Moves
+from osmia.fleet import Fleet, FleetError, HostLostError, Moves, Running
 from osmia.kernel.inventory import iterate
 from osmia.object import Object
 
@@ -33,9 +33,9 @@ def fleet(cluster: Cluster) -> Iterator[Fleet]:
     made.close()
 
 
-def _ours() -> set[int]:
-    """The ids of the programs of these tests in the kernel."""
-    return {each.id for each in iterate.programs() if each.name == "ingress"}
+def _ids(running: Running) -> set[int]:
+    """The numbers that the kernel has for an object's programs, on all hosts."""
+    return {each["programs"]["ingress"]["id"] for each in running.status().values()}
 
 
 def test_a_host_that_joins_gets_what_the_others_have(
@@ -59,8 +59,8 @@ def test_a_host_that_joins_gets_what_the_others_have(
 def test_a_host_that_is_killed_leaves_nothing_and_the_others_go_on(
     cluster: Cluster, fleet: Fleet, limit: Object, phase: str
 ) -> None:
-    before = _ours()
     running = None if phase == "load" else fleet.load(limit)
+    ids = _ids(running) if running is not None else set()
     kill = threading.Timer(0.05, cluster.kill, [2])
     kill.start()
     if phase == "load":
@@ -81,8 +81,9 @@ def test_a_host_that_is_killed_leaves_nothing_and_the_others_go_on(
     wait_for(lambda: [each.name for each in fleet.hosts] == ["host0", "host1", "host3"])
     assert len(running.run("ingress", bytes(64))) == 3
     running.maps["flows"].sum("value.packets")
+    ids |= _ids(running)
     running.close()
-    wait_for(lambda: _ours() <= before)
+    wait_for(lambda: not ids & {each.id for each in iterate.programs()})
 
 
 def test_what_is_asked_of_a_host_that_dies_is_its_error(
@@ -108,7 +109,7 @@ def test_a_host_behind_a_cut_cable_catches_up_when_it_is_joined_again(
     running.data["limit"] = 5
     assert "host0" not in running.data["limit"]
     cluster.join(0)
-    wait_for(lambda: dict(running.data["limit"]) == dict.fromkeys(ALL, 5))
+    wait_for(lambda: dict(running.data["limit"]) == dict.fromkeys(ALL, 5), 120)  # TCP's patience
 
 
 def test_pins_outlive_their_agent_and_the_next_one_has_them(
@@ -148,7 +149,7 @@ def test_events_go_on_without_a_host_that_dies(
     try:
         for batch in running.events("drops", timeout=20.0):
             (lost if batch.error is not None else heard).append(batch.host)
-            if len(heard) == 8:
+            if len(heard) == 8 and not lost:
                 cluster.kill(3)
             if lost and heard[-6:].count("host0") >= 1 and len(heard) > 20:
                 break
