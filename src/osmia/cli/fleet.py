@@ -303,6 +303,8 @@ def logs(
     shown = 0
     with _opened(scheduler, fleet_name) as fleet:
         running = _running(fleet, name)
+        if map_name not in running.maps:
+            raise OsmiaError(f"{name!r} has no map {map_name!r}: {', '.join(running.maps)}")
         batches = running.events(map_name, timeout=duration)
         for batch in batches:
             if batch.error is not None:

@@ -23,7 +23,7 @@ from osmia.cli.output import Output, printable
     "--check",
     type=click.Path(path_type=Path, exists=True),
     metavar="PEM",
-    help="Sign nothing: check that this public key's owner signed FILES.",
+    help="Sign nothing: check that this public key's owner signed FILES, or images (oci://…).",
 )
 @click.option("--new-key", is_flag=True, help="Make KEY first, and KEY.pub for those who check.")
 @pass_output
@@ -82,14 +82,14 @@ def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
 
 
 def _check(output: Output, files: tuple[Path, ...], check: Path) -> int:
+    from osmia.cli.sources import open_source
     from osmia.errors import NotSignedError
-    from osmia.formats import open_object
     from osmia.object.signatures import public_key, verify
 
     public = public_key(check)
     failed = False
     for path in files:
-        obj, reason = open_object(path), ""
+        obj, reason = open_source(path), ""
         try:
             verify(obj, public)
         except NotSignedError as error:

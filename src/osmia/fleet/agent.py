@@ -30,6 +30,8 @@ PINS = Path("/sys/fs/bpf/osmia-fleet")
 METADATA = "osmia-fleet"
 #: How often an agent looks what is wanted and what there is to attach to, in seconds.
 INTERVAL = 1.0
+#: How long a client may take to have an object on all hosts before it says that it is wanted.
+PATIENCE = 120.0
 
 
 class Greeting(NamedTuple):
@@ -57,6 +59,7 @@ class Agent(WorkerPlugin):
         self._readers = Readers()
         self._wishes: dict[str, Wish] = {}
         self._errors: dict[str, str] = {}
+        self._asked: dict[str, float] = {}  # when a client asked for it
         self._busy = asyncio.Lock()
         self.host = host_name()
         self.identity = identity()
@@ -80,11 +83,16 @@ class Agent(WorkerPlugin):
     async def apply(self, wish: Wish) -> dict[str, list[str]]:
         """Make an object here what is wanted; targets by program where it is attached."""
         async with self._busy:
+            self._asked[wish.name] = time.monotonic()
             return await asyncio.to_thread(self._apply, wish)
 
-    async def drop(self, name: str) -> None:
-        """Give up an object, its pins too."""
+    async def drop(self, name: str, generation: int | None = None) -> None:
+        """Give up an object, its pins too; with `generation` none that is of a later one."""
         async with self._busy:
+            wish = self._wishes.get(name)
+            if generation is not None and wish is not None and wish.generation > generation:
+                return
+            self._asked.pop(name, None)
             self._wishes.pop(name, None)
             self._errors.pop(name, None)
             installed = self._installed.pop(name, None)
@@ -172,11 +180,12 @@ class Agent(WorkerPlugin):
     def _apply(self, wish: Wish) -> dict[str, list[str]]:
         installed = self._installed.get(wish.name)
         if installed is None:
+            taken_over = wish.pins and (self._pins / wish.name).is_dir()
             made = Installed(wish, self._pins)
             try:
                 found = made.apply(wish)
-            except BaseException:
-                made.close(keep_pins=False)
+            except BaseException:  # what goes on without an agent goes on
+                made.close(keep_pins=taken_over)
                 raise
             self._installed[wish.name] = made
         else:
@@ -213,13 +222,16 @@ class Agent(WorkerPlugin):
 
     async def _reconcile(self) -> None:
         keys = [METADATA, self.fleet, "generations"]
-        wanted = await self._worker.scheduler.get_metadata(keys=keys, default=None)
-        if wanted is None:  # no client has said anything yet
+        told = await self._worker.scheduler.get_metadata(keys=keys, default=None)
+        if told is None:  # no client has said anything yet
             return
+        wanted = {name: generation for name, generation in told.items() if generation > 0}
         for name in [name for name in self._installed if name not in wanted]:
-            if self._wishes.get(name) is not None:
-                await self.drop(name)
-        await asyncio.to_thread(self._sweep, set(wanted))
+            wish = self._wishes.get(name)
+            if wish is not None and self._is_given_up(wish, -told.get(name, 0)):
+                await self.drop(name, wish.generation)
+        async with self._busy:  # which has pins that are being made
+            await asyncio.to_thread(self._sweep, set(wanted))
         for name, generation in wanted.items():
             known = self._wishes.get(name)
             if known is None or known.generation < generation:
@@ -228,16 +240,26 @@ class Agent(WorkerPlugin):
                 if content is None:
                     continue
                 known = pickle.loads(content)
-            await self._keep_one(known)
+            await self._keep_one(known, generation)
 
-    async def _keep_one(self, wish: Wish) -> None:
+    def _is_given_up(self, wish: Wish, closed: int) -> bool:
+        """Whether an object that is not wanted was (`closed` is its last generation), or never was
+        by a client that came to no end: a load that goes on is told when all hosts have done it."""
+        since = self._asked.get(wish.name)
+        return wish.generation <= closed or since is None or time.monotonic() - since > PATIENCE
+
+    async def _keep_one(self, wish: Wish, generation: int) -> None:
+        """`generation` is that which is wanted everywhere: lower while an upgrade is on trial."""
         try:
             async with self._busy:
-                if (
-                    self._installed.get(wish.name) is None
-                    or self._installed[wish.name].before is None
-                ):
-                    await asyncio.to_thread(self._apply, wish)
+                installed = self._installed.get(wish.name)
+                if installed is not None and installed.before is not None:
+                    if generation < installed.wish.generation:
+                        return
+                    same = wish.digest == installed.wish.digest  # the trial ended without this host
+                    end = installed.settle if same else installed.roll_back
+                    await asyncio.to_thread(end)
+                await asyncio.to_thread(self._apply, wish)
         except (OsmiaError, OSError) as error:
             self._errors[wish.name] = f"{type(error).__name__}: {error}"
 

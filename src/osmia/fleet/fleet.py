@@ -47,6 +47,8 @@ class Fleet:
         self.name = checked_name(name)
         self.timeout = timeout
         self._own = isinstance(cluster, str)
+        if isinstance(cluster, str):  # a Client of a wrong one would be closed for 40 s
+            distributed.comm.get_address_host_port(cluster, strict=True)
         self.client: Any = (
             distributed.Client(cluster, timeout=timeout, set_as_default=False)
             if isinstance(cluster, str)
@@ -88,7 +90,8 @@ class Fleet:
         called = checked_name(name or obj.name)
         if called in self._generations():
             raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
-        wish = Wish(called, obj, obj.digest, engine=engine, options=options, pins=pins)
+        generation = 1 - self._told().get(called, 0)  # hosts that are away may have the last one
+        wish = Wish(called, obj, obj.digest, generation, engine=engine, options=options, pins=pins)
         running = Running(self, wish)
         running._want(wish, "load", best_effort=best_effort, before=None)
         return running
@@ -234,11 +237,15 @@ class Fleet:
         answers = await asyncio.gather(*(one(each) for each in addresses))
         return dict(zip(addresses, answers, strict=True))
 
-    def _generations(self) -> dict[str, int]:
+    def _told(self) -> dict[str, int]:
+        """The generations of what is wanted; those of what is wanted no more are negative."""
         from osmia.fleet.agent import METADATA
 
         keys = [METADATA, self.name, "generations"]
         return dict(self.client.get_metadata(keys, default=None) or {})
+
+    def _generations(self) -> dict[str, int]:
+        return {name: generation for name, generation in self._told().items() if generation > 0}
 
     def _wish(self, name: str) -> Wish:
         from osmia.fleet.agent import METADATA
@@ -254,14 +261,16 @@ class Fleet:
         from osmia.fleet.agent import METADATA
 
         self.client.set_metadata([METADATA, self.name, "wishes", wish.name], pickle.dumps(wish))
-        generations = self._generations() | {wish.name: wish.generation}
-        self.client.set_metadata([METADATA, self.name, "generations"], generations)
+        # By itself: other clients tell of other objects at the same time.
+        keys = [METADATA, self.name, "generations", wish.name]
+        self.client.set_metadata(keys, wish.generation)
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, generation: int) -> None:
+        """Tell hosts that an object, up to a generation, is wanted no more."""
         from osmia.fleet.agent import METADATA
 
-        generations = {key: each for key, each in self._generations().items() if key != name}
-        self.client.set_metadata([METADATA, self.name, "generations"], generations)
+        last = max(generation, abs(self._told().get(name, 0)))
+        self.client.set_metadata([METADATA, self.name, "generations", name], -last)
         self.client.set_metadata([METADATA, self.name, "wishes", name], None)
 
 

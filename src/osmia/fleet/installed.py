@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from osmia.errors import NotSupportedError, OsmiaError
-from osmia.fleet.targets import matching
+from osmia.fleet.targets import identity_of, matching
 from osmia.fleet.wishes import Attachment, Wish
 from osmia.records import replace
 
@@ -31,8 +31,9 @@ class Installed:
         """Load it, with what an agent before this one left pinned; attach nothing yet."""
         self.pins = pins / wish.name
         self.links: dict[Key, Link] = {}
+        self._identities: dict[Key, int] = {}  # of what the links are on
         self.before: tuple[Wish, LoadedObject] | None = None  # while an upgrade is on trial
-        self.loaded = self._load(wish, self._pinned_maps() if wish.pins else {})
+        self.loaded = self._load(wish, self._pinned_maps(wish) if wish.pins else {})
         self.wish = replace(wish, attachments=(), data={}, entries={})
         try:
             if wish.pins:
@@ -64,6 +65,7 @@ class Installed:
         """Put the programs of another object into the places of this one's, whose maps it takes
         over; this one is kept until `settle` or `roll_back`. `before_it_moves` looks at the new
         one when nothing runs it yet, and raises where it shall not."""
+        self.roll_back()  # of who began an upgrade and did not come to its end
         shared = {name: held for name, held in self.loaded.maps.items() if name in wish.obj.maps}
         loaded = self._load(wish, shared)
         try:
@@ -83,6 +85,8 @@ class Installed:
             _, old = self.before
             self.before = None
             old.close()
+            if self.wish.pins:
+                self._pin_maps(self.loaded)
 
     def roll_back(self) -> None:
         """The object before an upgrade is what runs again."""
@@ -126,6 +130,10 @@ class Installed:
             for attachment in map(_hashable, wish.attachments)
             for target in matching(attachment)
         }
+        identities = {key: identity_of(*key) for key in wanted}
+        for key in [key for key in wanted if key in self.links]:
+            if self._identities.get(key) != identities[key]:  # what it was on is gone
+                self._detach(self.links.pop(key))
         made: dict[Key, Link] = {}
         try:
             for key in wanted:
@@ -136,6 +144,7 @@ class Installed:
                 self._detach(link)
             raise
         self.links |= made
+        self._identities = identities
         for key in [key for key in self.links if key not in wanted]:
             self._detach(self.links.pop(key))
 
@@ -180,18 +189,22 @@ class Installed:
         try:
             link.update(self.loaded.programs[attachment.program])
             return link
-        except NotSupportedError:
-            place.unlink()
-            new = self._new_link(self.loaded, attachment, target, pinned=True)
-            link.close()
-            return new
+        except (NotSupportedError, OSError):  # OSError: what it was on is gone
+            try:
+                place.unlink()
+                return self._new_link(self.loaded, attachment, target, pinned=True)
+            finally:
+                link.close()
         except BaseException:
             link.close()
             raise
 
     def _detach(self, link: Link) -> None:
-        with suppress(OSError):  # its interface is gone, and the link with it
-            link.detach()
+        try:
+            with suppress(OSError):  # its interface is gone, and the link with it
+                link.detach()
+        finally:
+            link.close()
 
     def _move_links(self, loaded: LoadedObject) -> None:
         """Have the programs of `loaded` where those of the same name are; all or none."""
@@ -241,20 +254,28 @@ class Installed:
             }
             self.set_entries(name, changed)
 
-    def _pinned_maps(self) -> dict[str, Map]:
+    def _pinned_maps(self, wish: Wish) -> dict[str, Map]:
         from osmia.engine.maps import Map
 
         place = self.pins / "maps"
-        names = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
+        there = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
+        names = [name for name in there if name in wish.obj.maps]
         with ExitStack() as held:
             found = {name: held.enter_context(Map.from_pin(place / name)) for name in names}
             held.pop_all()
         return found
 
     def _pin_maps(self, loaded: LoadedObject) -> None:
-        """Pin maps whole: under another name first, which no agent believes."""
+        """Pin maps: the first ones whole, under another name first, which no agent believes;
+        after an upgrade those that came, and no more those that went."""
         place = self.pins / "maps"
         if place.is_dir():
+            for pinned in place.iterdir():
+                if pinned.name not in loaded.maps:
+                    pinned.unlink()
+            for name, held in loaded.maps.items():
+                if not (place / name).exists():
+                    held.pin(place / name)
             return
         unfinished = self.pins / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)

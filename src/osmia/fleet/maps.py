@@ -117,7 +117,7 @@ class FleetMap:
 
     def _change(self, entries: dict[Any, Any], what: str) -> None:
         running = self._running
-        before = running._wish
+        before = running._now()
         known = before.entries.get(self.name, {})
         changed = {**before.entries, self.name: {**known, **entries}}
         running._want(before.next(entries=changed), what, before=before)

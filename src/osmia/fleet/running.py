@@ -77,7 +77,7 @@ class Running:
             has = ", ".join(self._wish.obj.programs)
             raise OsmiaError(f"object {self.name!r} has no program {program!r}: {has}")
         attachment = _attachment(program, interface, cgroup, pid, options)
-        before = self._wish
+        before = self._now()
         answers = self._want(
             before.with_attachments([attachment]), "attach", best_effort=best_effort, before=before
         )
@@ -89,10 +89,9 @@ class Running:
 
     def detach(self, program: str) -> Answers[Any]:
         """Detach a program on all hosts."""
-        kept = tuple(each for each in self._wish.attachments if each.program != program)
-        return self._want(
-            self._wish.next(attachments=kept), "detach", best_effort=True, before=self._wish
-        )
+        before = self._now()
+        kept = tuple(each for each in before.attachments if each.program != program)
+        return self._want(before.next(attachments=kept), "detach", best_effort=True, before=before)
 
     def run(self, program: str, data: bytes = b"", **options: Any) -> Answers[Any]:
         """Run a program once on each host, see `Program.run`."""
@@ -117,8 +116,9 @@ class Running:
         Hosts are asked for `max_rows` at most, and only as fast as tables are taken: then events
         wait in the kernel's buffers, and programs are told when these are full. Columns of
         moments (`times`) are by this machine's clock, as well as the network lets it be compared.
-        Ends when no host had an event for `timeout` seconds.
+        Ends when no host had an event for `timeout` seconds. KeyError for a name of no map.
         """
+        _ = self.maps[name]
         return EventStream(self, name, max_rows=max_rows, wait=wait, timeout=timeout, times=times)
 
     def upgrade(
@@ -144,7 +144,7 @@ class Running:
 
     def close(self) -> None:
         """Give it up on all hosts; those that are away do it when they come back."""
-        self.fleet._forget(self.name)
+        self.fleet._forget(self.name, self._wish.generation)
         self.fleet.ask("drop", self.name)
 
     def __repr__(self) -> str:
@@ -155,20 +155,35 @@ class Running:
     ) -> Answers[dict[str, list[str]]]:
         """Have a wish done on all hosts; where one cannot, as it was `before` everywhere, unless
         with `best_effort`."""
-        answers = self.fleet.ask("apply", wish)
+        try:
+            answers = self.fleet.ask("apply", wish)
+        except BaseException:  # Ctrl-C: some hosts have it
+            self._undo(wish, what, before)
+            raise
         if not answers.errors and not answers:
             raise FleetError(f"{what}: the cluster has no hosts", {})
         if answers.errors and not best_effort:
-            if before is None and what == "load":
-                self.fleet.ask("drop", self.name)
-            elif before is not None:
-                self._wish = before.after(wish)
-                self.fleet.ask("apply", self._wish)
-                self.fleet._remember(self._wish)
+            self._undo(wish, what, before)
             answers.checked(what)
         self._wish = wish
         self.fleet._remember(wish)
         return answers
+
+    def _undo(self, wish: Wish, what: str, before: Wish | None) -> None:
+        """Have it everywhere as it was before a wish that some hosts may have done."""
+        if before is None and what == "load":
+            self.fleet._forget(self.name, wish.generation)
+            self.fleet.ask("drop", self.name)
+        elif before is not None:
+            self._wish = before.after(wish)
+            self.fleet.ask("apply", self._wish)
+            self.fleet._remember(self._wish)
+
+    def _now(self) -> Wish:
+        """What is wanted now, also by another client. OsmiaError where it was closed."""
+        if self.fleet._told().get(self.name, 0) != self._wish.generation:
+            self._wish = self.fleet._wish(self.name)
+        return self._wish
 
 
 class FleetData:
@@ -187,7 +202,7 @@ class FleetData:
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several at once. FleetError, and all as before, where a host refuses."""
         running = self._running
-        before = running._wish
+        before = running._now()
         wish = before.next(data={**before.data, **values})
         running._want(wish, f"set {', '.join(values)}", before=before)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from osmia.fleet.errors import HostError
@@ -58,49 +57,30 @@ class EventStream:
         self._reader = os.urandom(8).hex()
         self._options = {"max_rows": max_rows, "wait": wait, "times": times}
         self._timeout = timeout
+        self._failed: set[Host] = set()  # of which it was told
 
     def __iter__(self) -> Iterator[HostBatch]:
         """The tables as they come; the loop of Dask's client does the asking."""
-        taken: queue.Queue[HostBatch | BaseException | None] = queue.Queue(maxsize=1)
-
-        async def feed() -> None:
-            stop: HostBatch | BaseException | None = None
-            try:
-                async for batch in self._batches():
-                    await asyncio.to_thread(taken.put, batch)
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
-                stop = error
-            await asyncio.to_thread(taken.put, stop)
-
         loop = self._running.fleet.client.loop.asyncio_loop
-        feeding = asyncio.run_coroutine_threadsafe(feed(), loop)
+        steps = _Steps(self._batches())
         try:
-            while (batch := taken.get()) is not None:
-                if isinstance(batch, BaseException):
-                    raise batch
+            while (batch := steps.ask(loop).result()) is not None:
                 yield batch
         finally:
-            feeding.cancel()
-            with suppress(queue.Empty):
-                taken.get_nowait()
+            if loop.is_running():
+                steps.end(loop).result()
 
     async def __aiter__(self) -> AsyncIterator[HostBatch]:
-        client = self._running.fleet.client
-        loop = client.loop.asyncio_loop
-        if asyncio.get_running_loop() is loop:
-            async for batch in self._batches():
-                yield batch
-            return
-        batches: Any = iter(self)
+        loop = self._running.fleet.client.loop.asyncio_loop
+        steps = _Steps(self._batches())
         try:
-            while (found := await asyncio.to_thread(_next, batches)) is not None:
-                yield found
+            while (batch := await asyncio.wrap_future(steps.ask(loop))) is not None:
+                yield batch
         finally:
-            await asyncio.to_thread(batches.close)
+            if loop.is_running():
+                await asyncio.wrap_future(steps.end(loop))
 
-    async def _batches(self) -> AsyncIterator[HostBatch]:
+    async def _batches(self) -> AsyncGenerator[HostBatch]:
         """Ask each host for its next table as soon as its last one was taken."""
         given: asyncio.Queue[HostBatch] = asyncio.Queue(maxsize=1)
         readers: dict[Host, asyncio.Task[None]] = {}
@@ -110,10 +90,11 @@ class EventStream:
             while True:
                 left = None if self._timeout is None else last + self._timeout - time.monotonic()
                 try:
-                    batch = await asyncio.wait_for(given.get(), left)
+                    batch = await asyncio.wait_for(_first(given, looking), left)
                 except TimeoutError:
                     return
-                last = time.monotonic()
+                if batch.error is None:
+                    last = time.monotonic()
                 yield batch
         finally:
             looking.cancel()
@@ -121,9 +102,8 @@ class EventStream:
                 task.cancel()
             await asyncio.gather(looking, *readers.values(), return_exceptions=True)
             fleet = self._running.fleet
-            for host in readers:
-                with suppress(asyncio.CancelledError):
-                    await fleet.ask_one(host, "end_events", (self._reader,))
+            asked = (fleet.ask_one(host, "end_events", (self._reader,)) for host in readers)
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async def _look(
         self, readers: dict[Host, asyncio.Task[None]], given: asyncio.Queue[HostBatch]
@@ -143,8 +123,11 @@ class EventStream:
                 host, "next_events", (name, self._name, self._reader), self._options
             )
             if isinstance(events, HostError):
-                await given.put(HostBatch(host.name, None, 0, events))
+                if host not in self._failed:
+                    self._failed.add(host)
+                    await given.put(HostBatch(host.name, None, 0, events))
                 return
+            self._failed.discard(host)
             if len(events.table):
                 table = _moved(events.table, offset)
                 await given.put(HostBatch(host.name, table, events.lost))
@@ -164,8 +147,44 @@ class EventStream:
         return best[1] if best is not None else 0
 
 
-def _next(batches: Iterator[HostBatch]) -> HostBatch | None:
-    return next(batches, None)
+class _Steps:
+    """An asynchronous generator, asked from another thread or loop than the one that it runs in;
+    it can be ended while it is asked."""
+
+    def __init__(self, batches: AsyncGenerator[HostBatch]) -> None:
+        self._batches = batches
+        self._turn = asyncio.Lock()
+        self._asked: Future[HostBatch | None] | None = None
+
+    def ask(self, loop: asyncio.AbstractEventLoop) -> Future[HostBatch | None]:
+        """The next batch; None behind the last one."""
+        self._asked = asyncio.run_coroutine_threadsafe(self._next(), loop)
+        return self._asked
+
+    def end(self, loop: asyncio.AbstractEventLoop) -> Future[None]:
+        if self._asked is not None:
+            self._asked.cancel()
+        return asyncio.run_coroutine_threadsafe(self._close(), loop)
+
+    async def _next(self) -> HostBatch | None:
+        async with self._turn:
+            return await anext(self._batches, None)
+
+    async def _close(self) -> None:
+        async with self._turn:
+            await self._batches.aclose()
+
+
+async def _first(given: asyncio.Queue[HostBatch], looking: asyncio.Task[None]) -> HostBatch:
+    """The next batch; the error of who looks for hosts, if there will be none."""
+    taking = asyncio.ensure_future(given.get())
+    try:
+        await asyncio.wait({taking, looking}, return_when=asyncio.FIRST_COMPLETED)
+        if not taking.done():
+            looking.result()
+        return await taking
+    finally:
+        taking.cancel()
 
 
 def _moved(table: pyarrow.Table, offset: int) -> pyarrow.Table:

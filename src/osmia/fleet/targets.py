@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from fnmatch import fnmatchcase
 from glob import glob
@@ -21,3 +22,16 @@ def matching(attachment: Attachment) -> list[str]:
         absolute = pattern if pattern.startswith("/") else f"{_CGROUPS}/{pattern}"
         return sorted(path.rstrip("/") for path in glob(f"{absolute.rstrip('/')}/"))  # noqa: PTH207 - an absolute pattern
     return [attachment.pattern]
+
+
+def identity_of(attachment: Attachment, target: str) -> int:
+    """A number that what has the name `target` now does not share with what had it before; 0
+    where there is none: names of interfaces and control groups come back within moments."""
+    try:
+        if attachment.kind == "interface":
+            return socket.if_nametoindex(target)
+        if attachment.kind == "cgroup":
+            return os.stat(target).st_ino  # noqa: PTH116
+    except OSError:  # it went this moment
+        return 0
+    return 0

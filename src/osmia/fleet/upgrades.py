@@ -79,7 +79,7 @@ def upgrade(
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, more than 0 and at most 1 is needed")
-    fleet, before = running.fleet, running._wish
+    fleet, before = running.fleet, running._now()
     wish = before.next(obj=obj, digest=obj.digest)
     hosts = [each.name for each in fleet.hosts]
     chosen = hosts[: math.ceil(len(hosts) * fraction)]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from osmia.formats.open import open_object
+from osmia.formats.open import read_elf
 from osmia.images import media_types
 from osmia.images.errors import ImageError
 from osmia.images.image import MAPS_LABEL, PROGRAMS_LABEL, SIGNATURE, Image
@@ -90,18 +90,20 @@ def build(source: Source | Mapping[str, Source], *, annotations: Mapping[str, st
 def _build_one(source: Source, platform: str, annotations: dict[str, str]) -> Image:
     if isinstance(source, Object):
         obj, content = source, source.to_bytes()
-        filename = f"{obj.name}.bpf.o"
+        filename = f"{obj.name}.bpf.o".replace("/", "_")
     else:
         path = os.fspath(source)
-        obj = open_object(path)
-        with open(path, "rb") as file:  # noqa: PTH123 - as open_object does
+        with open(path, "rb") as file:  # noqa: PTH123 - half of what Path takes
             content = file.read()
+        obj = read_elf(content, path, "")
         filename = os.path.basename(path)  # noqa: PTH119
         signatures = kept_signatures(path)
         if signatures:
             annotations = {**annotations, SIGNATURE: signatures}
     _check_platform(obj, platform)
     blobs: dict[str, bytes] = {}
+    if not filename.endswith(".o"):  # by which it is found in the layer
+        filename += ".bpf.o"
     archive = _archive(filename, content)
     layer = gzip.compress(archive, mtime=0)
     config = {

@@ -6,13 +6,13 @@ import gzip
 import io
 import json
 import os
-import tarfile
 import zlib
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from osmia.images import media_types
+from osmia.images.archives import opened
 from osmia.images.errors import ImageError
 
 if TYPE_CHECKING:
@@ -51,13 +51,12 @@ class Image:
     def labels(self, platform: str | None = None) -> dict[str, str]:
         """The labels of the platform's config; of this machine's, or the only one, by default."""
         config = self._config(self._manifest(platform))
-        labels = config.get("config", {}).get("Labels") if _is_object(config.get("config")) else {}
-        return {str(name): str(text) for name, text in (labels or {}).items()}
+        inner = config.get("config")
+        return _texts(inner.get("Labels") if isinstance(inner, dict) else None, "labels")
 
     def annotations(self, platform: str | None = None) -> dict[str, str]:
         """The annotations of the platform's manifest."""
-        found = self._manifest(platform).get("annotations") or {}
-        return {str(name): str(text) for name, text in found.items()}
+        return _texts(self._manifest(platform).get("annotations"), "annotations")
 
     def programs(self, platform: str | None = None) -> dict[str, str]:
         """Program names and what bpfman calls their types, from the label."""
@@ -219,6 +218,12 @@ def _own() -> str:
     return own_platform()
 
 
+def _texts(found: Any, what: str) -> dict[str, str]:
+    if not isinstance(found or {}, dict):
+        raise ImageError(f"the image's {what} are no JSON object")
+    return {str(name): str(text) for name, text in (found or {}).items()}
+
+
 def _names_and_types(labels: dict[str, str], label: str) -> dict[str, str]:
     try:
         found = json.loads(labels.get(label, "{}"))
@@ -238,17 +243,10 @@ def _only_file(layer: bytes, digest: str) -> tuple[str, bytes]:
         raise ImageError(f"{digest} is no gzip: {error}") from None
     if len(archive) > media_types.LARGEST_OBJECT:
         raise ImageError(f"{digest} unpacks to more than {media_types.LARGEST_OBJECT:,} bytes")
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as files:
-            found = [
-                (each.name.removeprefix("./"), files.extractfile(each))
-                for each in files
-                if each.isreg()
-            ]
-            objects = [(name, file.read()) for name, file in found if file and name.endswith(".o")]
-    except (tarfile.TarError, ValueError, EOFError) as error:
-        raise ImageError(f"{digest} is no tar: {error}") from None
-    at_root = [(name, content) for name, content in objects if "/" not in name.strip("/")]
+    with opened(io.BytesIO(archive), f"{digest} is no tar") as (files, entries):
+        found = [(each.name.removeprefix("./"), files.extractfile(each)) for each in entries]
+        objects = [(name, file.read()) for name, file in found if file and name.endswith(".o")]
+    at_root = [(name, content) for name, content in objects if "/" not in name]
     if len(at_root) != 1:
         raise ImageError(f"{digest}: a BPF image has one .o at its root, this one {len(at_root)}")
     return at_root[0]

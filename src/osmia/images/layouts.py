@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from osmia.files import write_whole
 from osmia.images import media_types
+from osmia.images.archives import opened
 from osmia.images.errors import ImageError
 from osmia.images.image import (
     Image,
@@ -42,11 +45,8 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Image:
     place = Path(path)
     if place.is_dir():
         return _read(lambda part: _file(place / part), str(path), name)
-    try:
-        with tarfile.open(place, "r:") as archive:
-            return _read(lambda part: _member(archive, part), str(path), name)
-    except tarfile.TarError as error:
-        raise ImageError(f"{path} is no OCI layout: {error}") from None
+    with _tar(place) as reader:
+        return _read(reader, str(path), name)
 
 
 def names(path: str | os.PathLike[str]) -> list[str]:
@@ -55,11 +55,8 @@ def names(path: str | os.PathLike[str]) -> list[str]:
     if place.is_dir():
         content = _file(place / _INDEX)
     else:
-        try:
-            with tarfile.open(place, "r:") as archive:
-                content = _member(archive, _INDEX)
-        except tarfile.TarError as error:
-            raise ImageError(f"{path} is no OCI layout: {error}") from None
+        with _tar(place) as reader:
+            content = reader(_INDEX)
     if content is None:
         raise ImageError(f"{path} is no OCI layout: it has no {_INDEX}")
     entries = parsed(content, f"{path}: {_INDEX}").get("manifests")
@@ -107,15 +104,18 @@ def _read(reader: _Reader, path: str, name: str | None) -> Image:
 
 
 def collect(digest: str, take: Callable[[str], bytes]) -> None:
-    """`take` all parts of an image: the manifest or index `digest` first, then what it names."""
+    """`take` all parts of an image: the manifest or index `digest` first, then what it names.
+    ImageError where they are too much together."""
     top = parsed(take(digest), digest)
     if manifest_media_type(top) in media_types.MANIFESTS:
         manifests = [top]
     else:
         manifests = [parsed(take(each), each) for _, each in index_manifests(top)]
-    for manifest in manifests:
-        for each in manifest_parts(manifest):
-            take(each)
+    size = 0
+    for each in dict.fromkeys(part for manifest in manifests for part in manifest_parts(manifest)):
+        size += len(take(each))
+        if size > media_types.LARGEST_IMAGE:
+            raise ImageError(f"{digest} has more than {media_types.LARGEST_IMAGE:,} bytes")
 
 
 def _chosen(entries: list[Any], path: str, name: str | None) -> Any:
@@ -184,19 +184,26 @@ def _file(path: Path) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):  # fdopen would raise, and leave it open
+        os.close(descriptor)
+        raise ImageError(f"{path} is a directory")
     with os.fdopen(descriptor, "rb") as file:
         return _bounded(file.read(media_types.LARGEST_BLOB + 1), str(path))
 
 
-def _member(archive: tarfile.TarFile, path: str) -> bytes | None:
-    for called in (path, f"./{path}"):
-        try:
-            file = archive.extractfile(called)
-        except KeyError:
-            continue
-        if file is not None:
-            return _bounded(file.read(media_types.LARGEST_BLOB + 1), path)
-    return None
+@contextmanager
+def _tar(place: Path) -> Iterator[_Reader]:
+    with place.open("rb") as file, opened(file, f"{place} is no OCI layout") as (archive, entries):
+        by_name = {each.name.removeprefix("./"): each for each in entries}
+
+        def member(path: str) -> bytes | None:
+            entry = by_name.get(path)
+            found = archive.extractfile(entry) if entry is not None else None
+            if found is None:
+                return None
+            return _bounded(found.read(media_types.LARGEST_BLOB + 1), path)
+
+        yield member
 
 
 def _bounded(content: bytes, path: str) -> bytes:

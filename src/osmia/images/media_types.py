@@ -19,5 +19,7 @@ LAYERS = (LAYER, DOCKER_LAYER)
 #: What registries take at most (the distribution specification).
 LARGEST_MANIFEST = 4 << 20
 LARGEST_BLOB = 64 << 20
+#: Of all parts of an image, of all its platforms.
+LARGEST_IMAGE = 512 << 20
 #: Of the object itself; objects with debug information of whole kernels are smaller.
 LARGEST_OBJECT = 256 << 20

@@ -65,7 +65,7 @@ def sign(obj: Object, key: PrivateKey, kept: str = "") -> str:
 def sign_file(path: str | os.PathLike[str], obj: Object, key: PrivateKey) -> Path:
     """Sign the object of a file, beside which the signature is kept; others' stay. The path of the
     signatures."""
-    beside = Path(f"{os.fspath(path)}{SUFFIX}")
+    beside = Path(f"{os.fsdecode(path)}{SUFFIX}")
     write_whole(beside, sign(obj, key, kept_signatures(path)).encode())
     return beside
 
@@ -102,7 +102,7 @@ def kept_signatures(path: str | os.PathLike[str]) -> str:
         found: str = importlib.import_module(_IMAGES).signatures(path)
         return found
     try:
-        with open(f"{os.fspath(path)}{SUFFIX}", "rb") as file:  # noqa: PTH123 - bytes paths, too
+        with open(f"{os.fsdecode(path)}{SUFFIX}", "rb") as file:  # noqa: PTH123 - bytes paths, too
             return file.read(_LARGEST + 1).decode("utf-8", "replace")
     except OSError:
         return ""
@@ -154,6 +154,8 @@ def _key(key: Any, kind: Any, loader: str, what: str, **options: Any) -> Any:
     load = getattr(_cryptography("cryptography.hazmat.primitives.serialization"), loader)
     try:
         found = load(content, **options)
+    except _cryptography("cryptography.exceptions").UnsupportedAlgorithm:
+        raise ValueError(f"{named} is no {what} Ed25519 key: it is one of another kind") from None
     except (ValueError, TypeError) as error:  # TypeError: it has a passphrase
         encrypted = isinstance(error, TypeError)
         why = "it has a passphrase" if encrypted else "it is no PEM of one"
