@@ -130,7 +130,14 @@ def debug_program(
 
     for each in data.packets[: data.before]:
         program.run(each)
-    with program.session(data.packet, ctx, strict=strict) as session:
+    try:
+        begun = program.session(data.packet, ctx, strict=strict)
+    except TypeError:
+        if not isinstance(ctx, list):
+            raise
+        why = "numbers are the arguments of programs that trace, others take NAME=VALUE or @FILE"
+        raise click.UsageError(f"--ctx: {why}") from None
+    with begun as session:
         console = Console(session, styled=options.styled, packets=data.packets)
         return open_console(
             console, scripts=options.scripts, commands=options.commands, batch=options.batch
