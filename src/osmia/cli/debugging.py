@@ -133,10 +133,13 @@ def debug_program(
     try:
         begun = program.session(data.packet, ctx, strict=strict)
     except TypeError:
-        if not isinstance(ctx, list):
-            raise
-        why = "numbers are the arguments of programs that trace, others take NAME=VALUE or @FILE"
-        raise click.UsageError(f"--ctx: {why}") from None
+        if isinstance(ctx, list):
+            why = "others take NAME=VALUE or @FILE"
+            raise click.UsageError(f"--ctx: numbers are for programs that trace, {why}") from None
+        if isinstance(ctx, dict):
+            why = "this one's is numbers with commas, or @FILE"
+            raise click.UsageError(f"--ctx: not every context has fields, {why}") from None
+        raise
     with begun as session:
         console = Console(session, styled=options.styled, packets=data.packets)
         return open_console(
