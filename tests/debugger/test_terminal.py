@@ -206,3 +206,25 @@ def test_pythons_keywords_are_names_in_c(say: Told) -> None:
     assert say("set from.in.is = 5", "print from.in.is + 1").endswith("= 6\n")
     assert say("watch from.in.is").startswith("Watchpoint")
     assert say("print 1 if limit in [3] and not counter else 2").endswith("= 1\n")
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("-7 / 2", "-3"),
+        ("7 / -2", "-3"),
+        ("-7 % 2", "-1"),
+        ("7 % -2", "1"),
+        ("-7 / -2 * 2", "6"),
+        ("-7 // 2", "-4"),
+        ("1.5 / 2", "0.75"),
+        ("2 ** 3 * +1", "8"),
+    ],
+)
+def test_numbers_divide_as_in_c(say: Told, expression: str, value: str) -> None:
+    assert say(f"print {expression}") == f"{expression} = {value}\n"
+
+
+def test_a_division_by_zero_is_said(say: Told) -> None:
+    assert "zero" in say("print limit / 0")
+    assert "zero" in say("print limit % counter")

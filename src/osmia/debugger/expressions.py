@@ -36,13 +36,13 @@ _WORDS = re.compile(
     """,
     re.VERBOSE,
 )
-_OPERATORS = {"&&": " and ", "||": " or ", "->": ".", "!": " not ", "/": "//"}
+_OPERATORS = {"&&": " and ", "||": " or ", "->": ".", "!": " not "}
 _OF_EXPRESSIONS = frozenset(
     ["and", "or", "not", "in", "is", "if", "else", "for", "lambda", "None", "True", "False"]
 )
 """Python's keywords that an expression may have; a member may be called so, too, as by others."""
-_FOLLOWED = "*"
-"""The name of what follows a pointer, in the trees of expressions."""
+_FOLLOWED, _DIVIDED, _REMAINDER = "*", "/", "%"
+"""The names, in the trees of expressions, of what follows a pointer, and of what divides as C."""
 _BEFORE_OPERANDS = "(,[=<>!&|+-*/%^~?:"
 _CONSTANTS = {"NULL": "None", "true": "True", "false": "False"}
 _C_SIZES = {"char": 1, "short": 2, "int": 4, "long": 8}
@@ -100,15 +100,29 @@ def plain(name: str) -> str:
     return name[:-1] if name.endswith("_") and keyword.iskeyword(name[:-1]) else name
 
 
-class _Follow(ast.NodeTransformer):
-    """Makes calls of what `to_python` wrote for C's `*pointer`."""
+class _AsInC(ast.NodeTransformer):
+    """Makes calls of what means something else in C: `*pointer`, for which `to_python` wrote a
+    unary plus, and divisions."""
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         self.generic_visit(node)
         if not isinstance(node.op, ast.UAdd):
             return node
-        name = ast.copy_location(ast.Name(_FOLLOWED, ast.Load()), node)
-        return ast.copy_location(ast.Call(name, [node.operand], []), node)
+        return _call(_FOLLOWED, node, node.operand)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        match node.op:
+            case ast.Div():
+                return _call(_DIVIDED, node, node.left, node.right)
+            case ast.Mod():
+                return _call(_REMAINDER, node, node.left, node.right)
+        return node
+
+
+def _call(name: str, node: ast.expr, *arguments: ast.expr) -> ast.expr:
+    called = ast.copy_location(ast.Name(name, ast.Load()), node)
+    return ast.copy_location(ast.Call(called, list(arguments), []), node)
 
 
 class Expression:
@@ -117,9 +131,7 @@ class Expression:
     def __init__(self, text: str) -> None:
         self.text = text.strip()
         try:
-            self.tree: ast.Expression = _Follow().visit(
-                ast.parse(to_python(self.text), mode="eval")
-            )
+            self.tree: ast.Expression = _AsInC().visit(ast.parse(to_python(self.text), mode="eval"))
             self._code: CodeType = compile(self.tree, f"<{self.text}>", "eval")
         except SyntaxError as error:
             raise DebuggerError(f"{self.text!r} is no expression: {error.msg}") from None
@@ -130,7 +142,7 @@ class Expression:
     def names(self) -> frozenset[str]:
         """The names in it."""
         found = {plain(each.id) for each in ast.walk(self.tree) if isinstance(each, ast.Name)}
-        return frozenset(found - {_FOLLOWED})
+        return frozenset(found - set(_OPERATIONS))
 
     def value(self, session: Session, frame: Frame | None) -> Any:
         """Its value in a frame. DebuggerError says what has none."""
@@ -180,8 +192,8 @@ class Names(Mapping[str, Any]):
             return session.maps[name]
         if name in READERS:
             return _reader(session, *READERS[name])
-        if name == _FOLLOWED:
-            return _followed
+        if name in _OPERATIONS:
+            return _OPERATIONS[name]
         if name == "memory":
             return session.memory
         return _BUILTINS[name]
@@ -220,6 +232,23 @@ def _pointer(value: Any) -> Variable:
     if isinstance(value, NoValue):
         raise DebuggerError(f"the pointer {value}")
     raise DebuggerError("what is there has no type that is known: u32(ADDRESS) reads memory")
+
+
+def _divided(left: Any, right: Any) -> Any:
+    """A quotient as in C: of integers, what is behind the point is left out."""
+    if not isinstance(left, int) or not isinstance(right, int):
+        return left / right
+    found = abs(left) // abs(right)
+    return found if (left < 0) == (right < 0) else -found
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    if not isinstance(left, int) or not isinstance(right, int):
+        return left % right
+    return left - right * _divided(left, right)
+
+
+_OPERATIONS = {_FOLLOWED: _followed, _DIVIDED: _divided, _REMAINDER: _remainder}
 
 
 def assign(session: Session, frame: Frame | None, target: str, value: Any) -> None:
