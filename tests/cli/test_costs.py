@@ -84,3 +84,9 @@ def test_packets_are_for_files(osmia: Cli) -> None:
     done = osmia("prog", "profile", "id", "1", "--packet", LONG)
     assert done.status == 2
     assert "--packet is for a file" in done.err
+
+
+def test_a_file_that_is_not_there_is_not_a_programs_name(osmia: Cli) -> None:
+    done = osmia("prog", "profile", "nowhere.bpf.c", "--packet", LONG)
+    assert done.status == 1
+    assert "nowhere.bpf.c: No such file or directory" in done.err

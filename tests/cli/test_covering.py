@@ -88,3 +88,14 @@ def test_what_cannot_be_counted_is_said_first(
     run = osmia("run", source, *arguments)
     assert run.status == 2
     assert words in run.err
+
+
+def test_an_error_before_anything_ran_leaves_a_report_as_it_is(
+    osmia: Callable[..., Any], source: Path
+) -> None:
+    report = source.with_name("kept.txt")
+    report.write_text("of yesterday")
+    run = osmia("run", source, "--engine", "vm", "--packet", "zz", "--cover", report)
+    assert run.status == 2
+    assert "hexadecimal" in run.err
+    assert report.read_text() == "of yesterday"

@@ -95,6 +95,8 @@ def test_contexts_are_fields_or_arguments(osmia: Run, source: Path) -> None:
     fields = osmia("debug", source, "gate", "--ctx", "rx_queue_index=0", *batch("p ctx.data_meta"))
     assert fields.status == 0, fields.err
     assert "NAME=VALUE" in osmia("debug", source, "enter", "--ctx", "some", *batch()).err
+    assert "take NAME=VALUE" in osmia("debug", source, "gate", "--ctx", "1,2", *batch()).err
+    assert "numbers with" in osmia("debug", source, "enter", "--ctx", "name=1", *batch()).err
 
 
 def test_what_is_wrong_with_the_command_line_is_said(osmia: Run, source: Path) -> None:

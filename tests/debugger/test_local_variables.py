@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import osmia
-from osmia.debugger import Session, loading
+from osmia.debugger import DebuggerError, Session, loading
 from osmia.errors import OsmiaError
 
 from .variables_program import SOURCE
@@ -152,3 +152,19 @@ def test_a_breakpoint_is_at_a_function_that_was_inlined(source: Path, undo: Exit
     assert session.frames[0].calls[0].function == "scaled"
     with pytest.raises(OsmiaError, match="nobody"):
         session.break_at(function="nobody")
+
+
+def test_a_star_follows_a_pointer_and_what_is_there_is_changed(
+    source: Path, undo: ExitStack
+) -> None:
+    obj, files = loading.read(source)
+    session = begun(undo, loading.load(obj, files), source, "/* found")
+    assert session.evaluate("*found").where.y == session.evaluate("found->where.y")
+    assert session.evaluate("2 * *(u32 *)found + 2*key") == 2 * session.evaluate("found->id") + 2
+    session.assign("found->where.y", 5)
+    assert session.evaluate("*found").where.y == 5
+    session.assign("*found", session.evaluate("*found").replace(kind=3))
+    assert session.evaluate("found->kind") == 3
+    with pytest.raises(DebuggerError, match="no type that is known"):
+        session.evaluate("*key")
+    session.watch("*found")

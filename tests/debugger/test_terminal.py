@@ -21,6 +21,7 @@ struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8);
          __type(key, __u32); __type(value, struct size); } sizes SEC(".maps");
 int limit = 3, counter;
 struct size last = {7, {1, 2}};
+struct { struct { int is; } in; } from = {{4}};
 static __attribute__((noinline)) int size_of(struct xdp_md *ctx)
 {
 	counter++;
@@ -187,3 +188,43 @@ def test_words_are_completed(say: Told) -> None:
     assert complete(say.console, "print ", "l") == ["last", "limit"]
     assert complete(say.console, "info ", "reg") == ["registers"]
     assert complete(say.console, "frobnicate ", "") == []
+
+
+def test_what_cannot_be_is_said_and_not_tried(say: Told, tmp_path: Path) -> None:
+    assert "last.parts has no element 2" in say("set last.parts[2] = 1")
+    assert "1048576 at once" in say("x/99999999xw r1")
+    assert "takes no other address" in say("x/2i r1")
+    assert "=>" in say("x/2i $pc")
+    assert "constant" in say("watch 5")
+    assert "condition is missing" in say("break size_of if")
+    assert say(f"source {tmp_path}/none") == f"error: {tmp_path}/none: No such file or directory\n"
+    assert say("print limit = 5").endswith("is no expression: invalid syntax\n")
+
+
+def test_pythons_keywords_are_names_in_c(say: Told) -> None:
+    assert say("print from.in.is") == "from.in.is = 4\n"
+    assert say("set from.in.is = 5", "print from.in.is + 1").endswith("= 6\n")
+    assert say("watch from.in.is").startswith("Watchpoint")
+    assert say("print 1 if limit in [3] and not counter else 2").endswith("= 1\n")
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("-7 / 2", "-3"),
+        ("7 / -2", "-3"),
+        ("-7 % 2", "-1"),
+        ("7 % -2", "1"),
+        ("-7 / -2 * 2", "6"),
+        ("-7 // 2", "-4"),
+        ("1.5 / 2", "0.75"),
+        ("2 ** 3 * +1", "8"),
+    ],
+)
+def test_numbers_divide_as_in_c(say: Told, expression: str, value: str) -> None:
+    assert say(f"print {expression}") == f"{expression} = {value}\n"
+
+
+def test_a_division_by_zero_is_said(say: Told) -> None:
+    assert "zero" in say("print limit / 0")
+    assert "zero" in say("print limit % counter")

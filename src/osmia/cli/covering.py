@@ -28,19 +28,22 @@ def with_counters(path: Path | None) -> dict[str, Any]:
 
 @contextmanager
 def covered(loaded: Any, path: Path | None) -> Iterator[None]:
-    """Count what runs, and write it in the end, however that comes."""
+    """Count what runs, and write it in the end, however that comes; an error before anything ran
+    leaves a file from before as it is."""
     if path is None:
         yield
         return
     from osmia.coverage.collecting import cover
     from osmia.coverage.text import percent
 
-    coverage = cover(loaded)
+    coverage, failed = cover(loaded), True
     try:
         yield
+        failed = False
     finally:
         data = coverage.stop()
-        coverage.write(path)
-        totals = data.totals()
-        lines, branches = percent(*totals.lines), percent(*totals.branches)
-        note(f"{path}: {lines} of lines, {branches} of branches")
+        if not failed or any(each.entered for each in data.functions.values()):
+            coverage.write(path)
+            totals = data.totals()
+            lines, branches = percent(*totals.lines), percent(*totals.branches)
+            note(f"{path}: {lines} of lines, {branches} of branches")

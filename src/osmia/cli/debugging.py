@@ -130,7 +130,17 @@ def debug_program(
 
     for each in data.packets[: data.before]:
         program.run(each)
-    with program.session(data.packet, ctx, strict=strict) as session:
+    try:
+        begun = program.session(data.packet, ctx, strict=strict)
+    except TypeError:
+        if isinstance(ctx, list):
+            why = "others take NAME=VALUE or @FILE"
+            raise click.UsageError(f"--ctx: numbers are for programs that trace, {why}") from None
+        if isinstance(ctx, dict):
+            why = "this one's is numbers with commas, or @FILE"
+            raise click.UsageError(f"--ctx: not every context has fields, {why}") from None
+        raise
+    with begun as session:
         console = Console(session, styled=options.styled, packets=data.packets)
         return open_console(
             console, scripts=options.scripts, commands=options.commands, batch=options.batch

@@ -3,6 +3,8 @@ programs by function, line and call, see `osmia.cli.costs`."""
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -108,6 +110,8 @@ def profile_program(
 def _file_of(words: tuple[str, ...]) -> Path | None:
     """The file that a command line names: no pin, nor a program of that name."""
     if len(words) != 1 or not Path(words[0]).is_file():
+        if len(words) == 1 and words[0].endswith((".c", ".o")):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
         return None
     from osmia.kernel.sys.pins import is_on_bpffs
 

@@ -110,6 +110,8 @@ def watched(
     unknown = expression.names - set(Names(session, frame))
     if unknown:
         raise DebuggerError(f"{what}: there is no {min(unknown)!r} here")
+    if not expression.names:
+        raise DebuggerError(f"{what}: a constant does not change")
     number = frame.number if own and frame is not None else None
     return what, lambda: _value(session, expression, number), own
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from osmia.debugger.expressions import plain
 from osmia.debugger.frames import NAMES, Call, Frame, NoValue
 from osmia.debugger.loading import information_of
 from osmia.debugger.values import UnknownValueError, Variable
@@ -110,7 +111,7 @@ class PointerValue(int):
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return value_of(self.variable.member(name))
+            return value_of(self.variable.member(plain(name)))
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
 

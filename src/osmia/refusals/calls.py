@@ -54,7 +54,7 @@ CALLS = Family(
             "helper-unknown",
             r"invalid func unknown#(?P<number>-?\d+)",
             "this kernel lacks that helper: it has none of number {number}",
-            "use a newer kernel, or another helper (`osmia feature` lists them)",
+            "use a newer kernel, or another helper (`osmia features` lists them)",
             rule=_HELPERS,
         ),
         Refusal(
@@ -62,7 +62,7 @@ CALLS = Family(
             r"(?:program of this type cannot use helper|unknown func|invalid func|"
             r"cannot use helper|cannot call helper) (?P<helper>bpf_\w+)",
             "this program type may not call that helper, {helper}, or this kernel lacks it",
-            "use a helper of this type's, or another program type (`osmia feature` lists both)",
+            "use a helper of this type's, or another program type (`osmia features` lists both)",
             rule=_HELPERS,
         ),
         Refusal(

@@ -40,9 +40,10 @@ STACK = Family(
         Refusal(
             "misaligned",
             r"misaligned (?:\w+ )?access off",
-            "the access is not aligned to its size, on a machine or with a flag "
-            "(BPF_F_STRICT_ALIGNMENT) that demands it",
-            "read the bytes one by one, or copy them to an aligned variable",
+            "the access is not aligned to its size, which atomic operations must be, and others "
+            "on a machine or with a flag (BPF_F_STRICT_ALIGNMENT) that demands it",
+            "read the bytes one by one, or copy them to an aligned variable; align what atomic "
+            "operations change",
         ),
         Refusal(
             "stack-variable-unbounded",

@@ -155,6 +155,9 @@ def test_breakpoints_that_cannot_be_are_not_verified(client: Client, source: Pat
     assert not made["verified"]
     (made,) = client.break_at(source, line_of("total"), hitCondition="often")
     assert "often" in made["message"]
+    (made,) = client.break_at(source, line_of("total"), condition="((")
+    assert not made["verified"]
+    assert "no expression" in made["message"]
     asked = [{"name": "nobody"}]
     (made,) = client.body("setFunctionBreakpoints", breakpoints=asked)["breakpoints"]
     assert not made["verified"]
@@ -259,6 +262,7 @@ def test_memory_is_read_and_written(stopped: Stopped) -> None:
     nothing = client.body("readMemory", memoryReference="0x10", count=4)
     assert nothing["unreadableBytes"] == 4
     assert "the most" in client.refused("readMemory", memoryReference="0x10", count=1 << 30)
+    assert client.refused("readMemory", memoryReference="z", count=1) == "'z' is no address"
 
 
 def test_a_fault_is_an_exception_at_its_line(client: Client, source: Path) -> None:

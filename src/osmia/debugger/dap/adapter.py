@@ -259,6 +259,8 @@ def _words(error: Exception, command: str) -> str:
     if isinstance(error, KeyError) and not isinstance(error, OsmiaError) and error.args:
         text = str(error.args[0])
         return text if " " in text else f"{command!r} lacks {text!r}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
 
 

@@ -11,6 +11,7 @@ from osmia.debugger.dap.nodes import text_of
 from osmia.debugger.dap.sources import SourceFiles
 from osmia.debugger.dap.stack import code_place
 from osmia.debugger.errors import DebuggerError
+from osmia.debugger.expressions import Expression
 from osmia.errors import OsmiaError
 from osmia.records import dataclass, field
 
@@ -39,6 +40,8 @@ class Condition:
 
     def __init__(self, asked: Mapping[str, Any], say: Callable[[str], None]) -> None:
         self._text = str(asked.get("condition") or "")
+        if self._text:
+            Expression(self._text)  # what is none is told to who sets the breakpoint
         self._log = str(asked.get("logMessage") or "")
         self._say = say
         self._positions: list[int] = []

@@ -201,7 +201,7 @@ def loaded_sources(debuggee: Debuggee, arguments: Arguments) -> Body:
 
 
 def read_memory(debuggee: Debuggee, arguments: Arguments) -> Body:
-    start = int(str(arguments["memoryReference"]), 0) + int(arguments.get("offset") or 0)
+    start = _address(arguments)
     count = int(arguments["count"])
     if not 0 <= count <= _MOST_MEMORY:
         raise DebuggerError(f"{count} bytes of memory: {_MOST_MEMORY} are the most")
@@ -210,6 +210,14 @@ def read_memory(debuggee: Debuggee, arguments: Arguments) -> Body:
     if data:
         body["data"] = base64.b64encode(data).decode()
     return body
+
+
+def _address(arguments: Arguments) -> int:
+    reference = str(arguments["memoryReference"])
+    try:
+        return int(reference, 0) + int(arguments.get("offset") or 0)
+    except ValueError:
+        raise DebuggerError(f"{reference!r} is no address") from None
 
 
 def _memory(debuggee: Debuggee, start: int, count: int) -> bytes:
@@ -227,14 +235,14 @@ def _memory(debuggee: Debuggee, start: int, count: int) -> bytes:
 
 
 def write_memory(debuggee: Debuggee, arguments: Arguments) -> Body:
-    start = int(str(arguments["memoryReference"]), 0) + int(arguments.get("offset") or 0)
+    start = _address(arguments)
     data = base64.b64decode(str(arguments["data"]), validate=True)
     debuggee.session.write(start, data)
     return {"bytesWritten": len(data)}
 
 
 def disassemble(debuggee: Debuggee, arguments: Arguments) -> Body:
-    address = int(str(arguments["memoryReference"]), 0) + int(arguments.get("offset") or 0)
+    address = _address(arguments)
     place = code_place(address)
     if place is None:
         raise DebuggerError(f"{address:#x} is no instruction")

@@ -79,8 +79,10 @@ class Console:
         """Run the commands of a file."""
         try:
             text = Path(path).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DebuggerError(f"{path}: {error}") from None
+        except OSError as error:
+            raise DebuggerError(f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise DebuggerError(f"{path}: this is no text, but commands are") from None
         self.script(text.splitlines())
 
     def interact(self, read: Callable[[str], str]) -> None:

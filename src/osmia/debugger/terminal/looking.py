@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 _X = re.compile(r"/(\d*)([a-z]*)\s*(.*)$")
 _AROUND = 5
+_MOST_MEMORY = 1 << 20
 
 
 @command("print p inspect", "[/FORMAT] EXPRESSION", completes="value")
@@ -59,6 +60,8 @@ def examine(console: Console, rest: str) -> None:
     size = next((_SIZES[letter] for letter in letters if letter in _SIZES), 4)
     letter = next((letter for letter in letters if letter not in _SIZES), "x")
     if letter == "i":
+        if text.strip() not in ("", "pc", "$pc"):
+            raise DebuggerError("x/i shows the code around the run, and takes no other address")
         disassemble(console, str(amount))
         return
     if not text:
@@ -71,6 +74,8 @@ def examine(console: Console, rest: str) -> None:
         data = session.memory(address, 256).partition(b"\0")[0]
         console.screen.line(f"{address:#x}:  {data!r}")
         return
+    if amount * size > _MOST_MEMORY:
+        raise DebuggerError(f"{amount * size} bytes: {_MOST_MEMORY} at once are the most")
     data = session.memory(address, amount * size)
     console.screen.lines(screen.hex_lines(address, data, size, amount, letter))
 

@@ -102,7 +102,7 @@ def goto(console: Console, rest: str) -> None:
     console.arrived(console.session.go(count(rest, 0)), whole=True)
 
 
-@command("run r start", "[N]")
+@command("run r start restart", "[N]")
 def run(console: Console, rest: str) -> None:
     """Begin again, with maps and variables as they were; on the packet N of the capture."""
     data = None

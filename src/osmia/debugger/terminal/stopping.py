@@ -45,6 +45,8 @@ def _where(console: Console, text: str) -> dict[str, Any]:
 
 def _break(console: Console, rest: str, *, temporary: bool) -> None:
     found = _CONDITION.search(rest)
+    if found is None and rest.split()[-1:] == ["if"]:
+        raise DebuggerError("if what? A condition is missing")
     condition = found[1] if found else None
     where = _where(console, rest[: found.start()] if found else rest)
     made = console.session.break_at(condition=condition, temporary=temporary, **where)
