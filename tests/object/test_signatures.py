@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,12 @@ def test_a_key_that_openssl_made_signs(file: Path, tmp_path: Path) -> None:
         subprocess.run(command, check=True, capture_output=True)
     sign_file(file, osmia.open(file), private)
     verify(osmia.open(file), public)
+
+
+def test_a_fifo_beside_an_object_keeps_nobody_waiting(file: Path) -> None:
+    os.mkfifo(f"{file}.sig")
+    with pytest.raises(osmia.NotSignedError, match=r"limit.bpf.o is not signed"):
+        osmia.open(file).load("vm", require_signature=PUBLIC)
 
 
 def test_an_image_has_the_signatures_of_its_object(file: Path) -> None:
