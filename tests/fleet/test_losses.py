@@ -98,6 +98,7 @@ def test_what_is_asked_of_a_host_that_dies_is_its_error(
     assert len(running.run("ingress", bytes(64))) == 3
 
 
+@pytest.mark.skipif("CI" in os.environ, reason="waits a minute for TCP to try again")
 def test_a_host_behind_a_cut_cable_catches_up_when_it_is_joined_again(
     cluster: Cluster, fleet: Fleet, limit: Object
 ) -> None:
