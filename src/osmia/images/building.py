@@ -9,13 +9,12 @@ import os
 import platform as machine
 import tarfile
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from osmia.formats.open import read_elf
 from osmia.images import media_types
 from osmia.images.errors import ImageError
-from osmia.images.image import MAPS_LABEL, PROGRAMS_LABEL, SIGNATURE, Image
+from osmia.images.image import MAPS_LABEL, PROGRAMS_LABEL, SIGNATURE, Image, digest_of
 from osmia.object.model import Object, Program
 from osmia.object.signatures import kept_signatures
 from osmia.object.uapi import MapType, ProgramType
@@ -109,7 +108,7 @@ def _build_one(source: Source, platform: str, annotations: dict[str, str]) -> Im
     config = {
         **_platform_record(platform),
         "config": {"Labels": {name: _json(each).decode() for name, each in labels_of(obj).items()}},
-        "rootfs": {"type": "layers", "diff_ids": [_digest(archive)]},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(archive)]},
         "history": [{"created_by": "osmia image build"}],
     }
     config_bytes = _json(config)
@@ -188,13 +187,9 @@ def _descriptor(media_type: str, blobs: dict[str, bytes], content: bytes) -> dic
 
 
 def _add(blobs: dict[str, bytes], content: bytes) -> str:
-    digest = _digest(content)
+    digest = digest_of(content)
     blobs[digest] = content
     return digest
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{sha256(content).hexdigest()}"
 
 
 def _json(value: Any) -> bytes:

@@ -127,9 +127,14 @@ class Image:
         return parsed(self.blob(digest), digest)
 
 
+def digest_of(content: bytes) -> str:
+    """ "sha256:" and 64 hexadecimal digits."""
+    return f"sha256:{sha256(content).hexdigest()}"
+
+
 def checked(digest: str, content: bytes) -> bytes:
     """`content`, if it is what its digest says; otherwise ImageError."""
-    found = f"sha256:{sha256(content).hexdigest()}"
+    found = digest_of(content)
     if found != digest:
         raise ImageError(f"what should be {digest} is {found}")
     return content

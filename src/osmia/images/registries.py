@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
-from hashlib import sha256
 from inspect import unwrap
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from osmia import cache
 from osmia.errors import MissingPackageError
 from osmia.images import media_types
 from osmia.images.errors import ImageError, RegistryError
-from osmia.images.image import Image, checked
+from osmia.images.image import Image, checked, digest_of
 from osmia.images.layouts import collect
 from osmia.images.references import Reference
 
@@ -109,7 +108,7 @@ def pull(
         blobs[digest] = checked(digest, top)
     else:
         top = connected().manifest(where.tag)
-        digest = _digest(top)
+        digest = digest_of(top)
         blobs[digest] = top
 
     def take(each: str) -> bytes:
@@ -145,18 +144,14 @@ def _parsed(reference: Reference | str) -> Reference:
 
 def _key(where: Reference) -> str:
     """The name of a tag's entry in the cache."""
-    return _digest(f"{where.name}:{where.tag}".encode()).partition(":")[2]
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{sha256(content).hexdigest()}"
+    return digest_of(f"{where.name}:{where.tag}".encode()).partition(":")[2]
 
 
 def _kept(digest: str) -> bytes | None:
     """A part that was pulled before. Its file is not believed: what is not as its digest says is
     pulled again."""
     content = cache.read(_BLOBS, digest.partition(":")[2])
-    return content if content is not None and _digest(content) == digest else None
+    return content if content is not None and digest_of(content) == digest else None
 
 
 class _Registry:
