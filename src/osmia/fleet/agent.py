@@ -15,7 +15,7 @@ from distributed import WorkerPlugin
 
 from osmia.errors import OsmiaError
 from osmia.fleet.answering import Failure, failure_of
-from osmia.fleet.hosts import Claim, host_name, identity
+from osmia.fleet.hosts import Claim, host_name
 from osmia.fleet.installed import Installed
 from osmia.fleet.reading import Readers, map_table, reduced, status_of
 from osmia.fleet.wishes import Wish
@@ -38,9 +38,7 @@ class Greeting(NamedTuple):
     """What a worker says of itself."""
 
     host: str
-    identity: str
     agent: bool
-    generations: dict[str, int]
 
 
 class Agent(WorkerPlugin):
@@ -62,7 +60,6 @@ class Agent(WorkerPlugin):
         self._asked: dict[str, float] = {}  # when a client asked for it
         self._busy = asyncio.Lock()
         self.host = host_name()
-        self.identity = identity()
         self._claim.take()
         self._task = asyncio.create_task(self._keep_up())
 
@@ -77,8 +74,7 @@ class Agent(WorkerPlugin):
         self._claim.give_up()
 
     def greet(self) -> Greeting:
-        generations = {name: each.wish.generation for name, each in self._installed.items()}
-        return Greeting(self.host, self.identity, self._claim.held, generations)
+        return Greeting(self.host, self._claim.held)
 
     async def apply(self, wish: Wish) -> dict[str, list[str]]:
         """Make an object here what is wanted; targets by program where it is attached."""

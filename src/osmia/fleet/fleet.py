@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.fleet.answers import Answers
-from osmia.fleet.errors import FleetError, HostError, HostLostError
+from osmia.fleet.errors import HostError, HostLostError
 from osmia.fleet.wishes import Wish, checked_name
 from osmia.named_tuples import NamedTuple
 
@@ -272,11 +272,6 @@ class Fleet:
         last = max(generation, abs(self._told().get(name, 0)))
         self.client.set_metadata([METADATA, self.name, "generations", name], -last)
         self.client.set_metadata([METADATA, self.name, "wishes", name], None)
-
-
-def failed(what: str, errors: Mapping[str, HostError]) -> FleetError:
-    """The error of what not all hosts did."""
-    return FleetError(f"{what} failed on {len(errors)} hosts", errors)
 
 
 def _distributed() -> Any:

@@ -9,17 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 
 #: The name of this host, if not the machine's; for who has several on one machine.
 NAME_VARIABLE = "OSMIA_FLEET_HOST"
-
-
-def identity() -> str:
-    """The same for all processes of a host, and for no other: the boot's id and the number of the
-    network namespace."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}/{os.stat('/proc/self/ns/net').st_ino}"  # noqa: PTH116
 
 
 def host_name() -> str:

@@ -74,8 +74,8 @@ def upgrade(
     """Upgrade the first `fraction` of the hosts by name (canaries), or all, with a pause of so many
     seconds between two. FleetError where a host's checks fail: everything is as before then.
 
-    After a fraction was upgraded those hosts go on with the new object; an upgrade of all, with
-    either object, ends that.
+    After a fraction was upgraded those hosts go on with the new object until the next change: what
+    is wanted of all is the old one still.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, more than 0 and at most 1 is needed")
