@@ -78,10 +78,10 @@ def move_into_namespaces() -> bool:
 
 
 class Recorder:
-    """Every BPF object that this process makes, by kind and number."""
+    """Every BPF object that this process makes, by kind and number, and the test that did."""
 
     def __init__(self) -> None:
-        self.made: set[Made] = set()
+        self.made: dict[Made, str] = {}
         self._attempt = syscall._attempt
         syscall._attempt = self._recorded_attempt
 
@@ -91,7 +91,7 @@ class Recorder:
             kind, layout = MADE_BY[command]
             info: Any = layout()
             syscall.obj_get_info(result, info)
-            self.made.add((kind, info.id))
+            self.made[kind, info.id] = os.environ.get("PYTEST_CURRENT_TEST", "no test")
         return result
 
     def stop(self) -> None:
@@ -138,6 +138,18 @@ def _descriptors() -> Counter[str]:
             if target.startswith("anon_inode:"):
                 kinds[target] += 1
     return kinds
+
+
+def _holders(kind: str, number: str) -> Iterator[str]:
+    """The processes with a descriptor of a BPF object, or with a mapping of any map."""
+    label = {"program": "prog_id", "map": "map_id", "link": "link_id", "BTF object": "btf_id"}[kind]
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            told = [info.read_text() for info in (process / "fdinfo").iterdir()]
+            mapped = kind == "map" and "anon_inode:bpf-map" in (process / "maps").read_text()
+            if mapped or any(f"{label}:\t{number}\n" in info for info in told):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                yield f"process {process.name} ({command.strip()[:120]})"
 
 
 class OtherRuns:
@@ -187,20 +199,28 @@ class LeakCheck:
         """What is here and was not before."""
         now = Surroundings.now(self._bpffs)
         objects = now.objects - self._before.objects
-        left = [f"{kind} {number}" for kind, number in sorted(objects)]
         if not all_counts:
-            left = [f"{kind} {number}" for kind, number in sorted(objects & self._made)]
+            objects &= self._made.keys()
+        left = [f"{kind} {number}" for kind, number in sorted(objects)]
         for kind, count in (now.descriptors - self._before.descriptors).items():
             left.append(f"{count} open descriptor(s) of {kind}")
         if all_counts or self._apart:
             left += sorted(now.names - self._before.names)
         return left
 
+    def _origin(self, thing: str) -> str:
+        """For a BPF object: the test that made it, and the processes that have it open."""
+        kind, _, number = thing.rpartition(" ")
+        if kind not in GET_NEXT_ID:
+            return ""
+        test = self._made.get((kind, int(number)), "another process")
+        return f", made in {test}, held by {', '.join(_holders(kind, number)) or 'no process'}"
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker has ended."""
         told = getattr(node, "workeroutput", {})
-        self._made.update((kind, number) for kind, number in told.get("made", ()))
+        self._made |= {(kind, number): test for kind, number, test in told.get("made", ())}
         self._leaked += [f"{thing} ({node.gateway.id})" for thing in told.get("left", ())]
 
     @pytest.hookimpl(trylast=True)  # after pytest-xdist has ended the workers
@@ -213,9 +233,10 @@ class LeakCheck:
         self._recorder.stop()
         if self._others is not None:
             self._others.close()
-        self._leaked += left
+        self._leaked += [thing + self._origin(thing) for thing in left]
         if self._told is not None:
-            self._told |= {"made": sorted(self._made), "left": left}
+            made = [(kind, number, test) for (kind, number), test in self._made.items()]
+            self._told |= {"made": made, "left": self._leaked}
         elif self._leaked:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -100,7 +100,8 @@ def test_what_is_left_behind_is_named(run: Run, workers: list[str]) -> None:
     assert done.returncode == 1
     assert "2 passed" in done.stdout
     left = done.stdout.partition("left behind by the tests")[2]
-    assert len(re.findall(r"^map \d+", left, re.MULTILINE)) == 2
+    made = r"^map \d+, made in test_it.py::test_leaves \(call\), held by "
+    assert len(re.findall(made, left, re.MULTILINE)) == 2
     for thing in (
         "2 open descriptor(s) of anon_inode:bpf-map",
         f"pin {pins.BPFFS}/left",
