@@ -1,13 +1,15 @@
-"""What a fleet's programs count as Prometheus metrics: those of `osmia.metrics` for each host, with
-a label `host`, and how often and how long programs ran, as far as the kernel counts
-(`kernel.bpf_stats_enabled`)."""
+"""What a fleet's programs count: the metrics of `osmia.metrics` for each host, how often and how
+long programs ran, as far as the kernel counts (`kernel.bpf_stats_enabled`), which hosts answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from osmia.named_tuples import NamedTuple
+from osmia.metrics.choice import Choice
+from osmia.metrics.families import Family, Point
+from osmia.metrics.reading import Reading, age_of, read_object
+from osmia.records import replace
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -16,53 +18,19 @@ if TYPE_CHECKING:
     from osmia.fleet.running import Running
 
 
-class Figures(NamedTuple):
-    """A metric as it travels."""
-
-    name: str
-    text: str
-    kind: str
-    samples: list[tuple[str, dict[str, str], float]]
-
-
-def figures_of(loaded: LoadedObject) -> list[Figures]:
-    """An object's metrics on this host."""
-    from osmia.metrics import Metrics
-
-    with Metrics(loaded) as metrics:
-        found = [
-            Figures(
-                each.name,
-                each.documentation,
-                each.type,
-                [(one.name, dict(one.labels), float(one.value)) for one in each.samples],
-            )
-            for each in metrics.collect()
-        ]
-    return [*found, *_runs(loaded)]
-
-
-def _runs(loaded: LoadedObject) -> Iterator[Figures]:
-    for name, text, field, factor in (
-        ("bpf_program_runs", "How often a program ran.", "run_cnt", 1.0),
-        ("bpf_program_seconds", "How long a program ran, in seconds.", "run_time_ns", 1e-9),
-    ):
-        samples = []
-        for program in loaded.programs.values():
-            value = getattr(getattr(program, "info", None), field, None)
-            if value is not None:
-                labels = {"program": program.name}
-                samples.append((f"{name}_total", labels, float(value) * factor))
-        yield Figures(name, text, "counter", samples)
+def figures_of(loaded: LoadedObject, choice: Choice) -> tuple[list[Family], int]:
+    """An object's metrics on this host, and for how many ns they may have been counting."""
+    return read_object(loaded, choice), age_of(loaded)
 
 
 class FleetMetrics:
     """A collector for `prometheus_client` of what an object counts on all hosts:
     `REGISTRY.register(FleetMetrics(running))`. A host that does not answer is left out, and
-    `bpf_host_up{host="…"}` is 0 for it."""
+    `bpf_host_up{host="…"}` is 0 for it. `choice` says which numbers are metrics."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, choice: Choice = Choice()) -> None:  # noqa: B008
         self._running = running
+        self._choice = replace(choice, programs=True)
         self._known: set[str] = set()
 
     def describe(self) -> Iterable[Metric]:
@@ -71,17 +39,24 @@ class FleetMetrics:
 
     def collect(self) -> Iterable[Metric]:
         """The metrics as they are now."""
-        from prometheus_client.core import Metric
+        from osmia.metrics.prometheus import prometheus_metrics
 
-        answers = self._running.fleet.ask("figures", self._running.name)
+        return prometheus_metrics(self.read())
+
+    def read(self) -> list[Reading]:
+        """The same, a Reading for each host that is there or was."""
+        running = self._running
+        answers = running.fleet.ask("figures", running.name, self._choice)
         self._known |= set(answers) | set(answers.errors)
-        metrics: dict[str, Any] = {}
-        up = Metric("bpf_host_up", "Whether a host answered.", "gauge")
+        there = dict(answers)
+        made = []
         for host in sorted(self._known):
-            up.add_sample("bpf_host_up", {"host": host}, float(host in answers))
-        for host, found in answers.items():
-            for each in found:
-                metric = metrics.setdefault(each.name, Metric(each.name, each.text, each.kind))
-                for name, labels, value in each.samples:
-                    metric.add_sample(name, {"host": host, **labels}, value)
-        return [up, *metrics.values()]
+            families, age = there.get(host, ([], 0))
+            made.append(Reading(host, [_up(host in there), *families], age))
+        return made
+
+
+def _up(answered: bool) -> Family:
+    return Family(
+        "bpf_host_up", "gauge", "Whether a host answered.", "", [Point((), int(answered))]
+    )
