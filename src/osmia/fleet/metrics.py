@@ -52,7 +52,8 @@ class FleetMetrics:
         made = []
         for host in sorted(self._known):
             families, age = there.get(host, ([], 0))
-            made.append(Reading(host, [_up(host in there), *families], age))
+            found = [_up(host in there), *families]
+            made.append(Reading(host, found, age, lost=host not in there))
         return made
 
 

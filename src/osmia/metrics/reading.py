@@ -27,7 +27,11 @@ from osmia.values import ArrayCodec, Codec, IntCodec, StructCodec
 from osmia.values.meaning import meaning
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from osmia.metrics.choice import View
+    from osmia.metrics.feeds import Feed
+    from osmia.metrics.settings import EventLog
 
 #: How often and how long programs ran: what the kernel calls it, and what one is.
 _RUNS = (
@@ -37,18 +41,27 @@ _RUNS = (
 
 
 class Reading(NamedTuple):
-    """The metrics of a host ("": this one), and for how many ns they may have been counting."""
+    """The metrics of a host ("": this one), and for how many ns they may have been counting;
+    of a host that is `lost`, that it is."""
 
     host: str
     families: list[Family]
     age: int = 0
+    lost: bool = False
 
 
 class Readable(Protocol):
-    """What metrics are read of: a loaded object, a fleet."""
+    """What metrics are read of."""
 
     def read(self) -> list[Reading]:
         """The metrics as they are now, a Reading for each host."""
+
+
+class Source(Readable, Protocol):
+    """What metrics and events are read of: a loaded object, a fleet."""
+
+    def feed(self, logs: Sequence[EventLog]) -> Feed:
+        """The events of some buffers. ValueError for what they do not have."""
 
 
 class ObjectReader(ClosedByWith):
@@ -66,6 +79,12 @@ class ObjectReader(ClosedByWith):
             if self._closed or self._loaded.closed:
                 return []
             return [Reading("", read_object(self._loaded, self._choice), age_of(self._loaded))]
+
+    def feed(self, logs: Sequence[EventLog]) -> Feed:
+        """See `Source`."""
+        from osmia.metrics.feeds import ObjectFeed
+
+        return ObjectFeed(self._loaded, logs)
 
     def close(self) -> None:
         """Read nothing any more; waits for a reading that is being made."""
