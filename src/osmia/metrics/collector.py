@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from osmia.closing import ClosedByWith
 from osmia.engine.loaded import LoadedObject
 from osmia.metrics.choice import Choice, View
-from osmia.metrics.prometheus import prometheus_metrics
+from osmia.metrics.parts import ObjectParts
+from osmia.metrics.prometheus import Collector
 from osmia.metrics.reading import ObjectReader, checked_gauges
 from osmia.summaries.readings import MOST_ENTRIES
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
+    pass
 
 
-class Metrics(ClosedByWith):
+class Metrics(Collector, ClosedByWith):
     """A collector for `prometheus_client` of a loaded object's numbers; `close` it before the
     object, or use it in a `with` block.
 
@@ -28,7 +29,7 @@ class Metrics(ClosedByWith):
     which programs do not keep. Values of per-CPU maps are added up; constants, addresses and
     ports are no metrics. Of a map `most_entries` entries are told at most, and
     `bpf_truncated{map="flows"}` where it has more. With `views` those numbers alone are metrics,
-    called as these say.
+    called as these say. Once it, or the object, is closed there are none.
     """
 
     def __init__(
@@ -42,15 +43,8 @@ class Metrics(ClosedByWith):
     ) -> None:
         gauges = checked_gauges(loaded, gauges)
         choice = Choice(prefix, tuple(views), gauges=gauges, most_entries=most_entries)
-        self._reader = ObjectReader(loaded, choice)
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: which metrics there are is known when they are read."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """The metrics as they are now; none once this, or the object, is closed."""
-        return prometheus_metrics(self._reader.read())
+        self._reader = ObjectReader(ObjectParts(loaded), choice)
+        super().__init__(self._reader.read)
 
     def close(self) -> None:
         """Read nothing any more; waits for a scrape that is being answered."""

@@ -14,6 +14,7 @@ from osmia.metrics.choice import Choice
 from osmia.metrics.otlp.origin import resources
 from osmia.metrics.otlp.pushing import LogPusher, MetricPusher
 from osmia.metrics.otlp.sending import Trouble
+from osmia.metrics.parts import ObjectParts
 from osmia.metrics.reading import ObjectReader, Reading, Source
 from osmia.metrics.settings import EventLog, Otlp
 
@@ -99,7 +100,7 @@ def export(
     settings = Otlp(otlp) if isinstance(otlp, str) else otlp
     told = logging.getLogger("osmia.metrics").warning if say is None else say
     if isinstance(source, LoadedObject):
-        source = ObjectReader(source, choice)
+        source = ObjectReader(ObjectParts(source), choice)
     return Exporter(source, settings, logs, choice.prefix, told)
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Event
 from typing import Any, Protocol
 
-from osmia.engine.loaded import LoadedObject
 from osmia.errors import ClosedError
 from osmia.events import EventSource
 from osmia.events.merged import merged, present
-from osmia.events.record_types import PresumedCodec, presumed_record_codec
+from osmia.events.record_types import PresumedCodec
+from osmia.metrics.checks import check_log, facts_of_parts, record_codec
+from osmia.metrics.parts import Parts
 from osmia.metrics.records import Record, Records, members_of
 from osmia.metrics.settings import EventLog
-from osmia.object import Object
-from osmia.values import Codec, StructCodec
 from osmia.values.moments import offset_now
-from osmia.values.names import unknown_name
 
 #: How often it is looked whether it is over, in seconds.
 _LOOK = 0.2
@@ -42,15 +40,16 @@ class Feed(Protocol):
 class ObjectFeed:
     """The events of a loaded object's buffers. ValueError for what they do not have."""
 
-    def __init__(self, loaded: LoadedObject, logs: Sequence[EventLog]) -> None:
+    def __init__(self, parts: Parts, logs: Sequence[EventLog]) -> None:
         self._logs = {log.map: log for log in logs}
         self._records = {log.map: Records(log) for log in logs}
         self._maps: dict[str, Any] = {}
         self._codecs: dict[str, PresumedCodec] = {}
+        facts = facts_of_parts(parts)
         for log in logs:
-            source: Any = loaded.maps.get(log.map)
-            codec = _record_codec(loaded.object, log, source)
-            check_log(log, loaded.maps, source, codec)
+            check_log(log, facts)
+            source: Any = parts.maps[log.map]
+            codec = record_codec(log, facts)
             if codec is not None:  # records of other sizes stay bytes
                 source.event_codec = self._codecs[log.map] = PresumedCodec(codec)
             self._maps[log.map] = source
@@ -100,49 +99,3 @@ def _offset(log: EventLog) -> int:
     """What to add to an event's time to have ns since 1970."""
     number = _CLOCKS.get(log.clock)
     return 0 if number is None or not log.time else offset_now(number)
-
-
-def _record_codec(obj: Object, log: EventLog, source: Any) -> Codec | None:
-    """The type of a buffer's records: the log's, the map's, or that which sources usually mean."""
-    if log.type:
-        try:
-            return obj.codec(log.type)
-        except KeyError as error:
-            raise ValueError(error.args[0]) from None
-    found = getattr(source, "event_codec", None)
-    if found is None and hasattr(source, "events"):
-        found = presumed_record_codec(obj, log.map)
-    if isinstance(found, PresumedCodec):
-        return found.codec
-    return found if isinstance(found, Codec) else None
-
-
-def check_log(log: EventLog, maps: Iterable[str], source: Any, codec: Codec | None) -> None:
-    """ValueError where a log is not of a buffer, or names members that its records lack."""
-    if source is None:
-        raise ValueError(unknown_name("the object", log.map, maps, kind="map "))
-    if not hasattr(source, "events"):
-        raise ValueError(f"map {log.map!r} is no ring or perf buffer")
-    known = member_types(codec)
-    for member in sorted(log.members()):
-        if member not in known and member != "cpu":
-            of = f"an event of {log.map!r}"
-            raise ValueError(unknown_name(of, member, known, kind="member "))
-    if log.time and known[log.time].size != 8:
-        raise ValueError(f"time {log.time!r} is no integer of 8 bytes")
-
-
-def member_types(codec: Codec | None) -> Mapping[str, Codec]:
-    """The types of an event's members by dotted name."""
-    if codec is None:
-        return {}
-    return dict(_members(codec, ""))
-
-
-def _members(codec: Codec, name: str) -> Iterable[tuple[str, Codec]]:
-    from osmia.values.meaning import meaning
-
-    if not isinstance(codec, StructCodec) or (name and meaning(codec, name) is not None):
-        return [(name or "value", codec)]
-    prefix = f"{name}." if name else ""
-    return [leaf for each in codec.fields for leaf in _members(each.codec, prefix + each.name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from osmia.errors import MissingPackageError
 from osmia.metrics.families import Buckets, Family, LabelValues
@@ -17,6 +17,21 @@ except ImportError as error:
 _WORDS = {"s": "seconds", "By": "bytes"}
 #: The label that says which host; a key's member of that name is told apart.
 _HOST = "host"
+
+
+class Collector:
+    """A collector for a registry of what is read of something: `read` is that of a `Readable`."""
+
+    def __init__(self, read: Callable[[], list[Reading]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: which metrics there are is known when they are read."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics as they are now."""
+        return prometheus_metrics(self._read())
 
 
 def prometheus_metrics(readings: Iterable[Reading]) -> list[Metric]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osmia.closing import ClosedByWith
-from osmia.engine.loaded import LoadedObject
 from osmia.engine.maps import Map
 from osmia.errors import OsmiaError
 from osmia.metrics.choice import Choice
 from osmia.metrics.families import Families, Family, Kind, Point, named
+from osmia.metrics.parts import Parts
 from osmia.named_tuples import NamedTuple
 from osmia.summaries.keys import Key, MapKeys
 from osmia.summaries.map_histograms import histogram_shape, histograms, variable_histogram
@@ -20,8 +20,7 @@ from osmia.summaries.readings import (
     Sample,
     is_internal,
     map_samples,
-    variable_names,
-    variable_samples,
+    value_samples,
 )
 from osmia.values import ArrayCodec, Codec, IntCodec, StructCodec
 from osmia.values.meaning import meaning
@@ -29,9 +28,12 @@ from osmia.values.meaning import meaning
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from osmia.engine.loaded import LoadedObject
     from osmia.metrics.choice import View
     from osmia.metrics.feeds import Feed
     from osmia.metrics.settings import EventLog
+
+_Found = TypeVar("_Found")
 
 #: How often and how long programs ran: what the kernel calls it, and what one is.
 _RUNS = (
@@ -65,10 +67,17 @@ class Source(Readable, Protocol):
 
 
 class ObjectReader(ClosedByWith):
-    """Reads a loaded object until it is closed, or this is; from any thread."""
+    """Reads a loaded object, or what is pinned, until it is closed, or this is; from any thread.
+    ValueError for views of what there is not."""
 
-    def __init__(self, loaded: LoadedObject, choice: Choice) -> None:
-        self._loaded = loaded
+    def __init__(self, parts: Parts, choice: Choice) -> None:
+        if choice.views:
+            from osmia.metrics.checks import check_view, facts_of_parts
+
+            facts = facts_of_parts(parts)
+            for view in choice.views:
+                check_view(view, facts)
+        self._parts = parts
         self._choice = choice
         self._lock = threading.Lock()
         self._closed = False
@@ -76,15 +85,15 @@ class ObjectReader(ClosedByWith):
     def read(self) -> list[Reading]:
         """The metrics as they are now; none once this, or the object, is closed."""
         with self._lock:
-            if self._closed or self._loaded.closed:
+            if self._closed or self._parts.closed:
                 return []
-            return [Reading("", read_object(self._loaded, self._choice), age_of(self._loaded))]
+            return [Reading("", read_object(self._parts, self._choice), age_of(self._parts))]
 
     def feed(self, logs: Sequence[EventLog]) -> Feed:
         """See `Source`."""
         from osmia.metrics.feeds import ObjectFeed
 
-        return ObjectFeed(self._loaded, logs)
+        return ObjectFeed(self._parts, logs)
 
     def close(self) -> None:
         """Read nothing any more; waits for a reading that is being made."""
@@ -92,20 +101,20 @@ class ObjectReader(ClosedByWith):
             self._closed = True
 
 
-def read_object(loaded: LoadedObject, choice: Choice) -> list[Family]:
-    """The metrics of a loaded object."""
+def read_object(parts: Parts, choice: Choice) -> list[Family]:
+    """The metrics of a loaded object, or of what is pinned."""
     families = Families(choice.prefix)
-    drawn = set(_add_histograms(families, loaded, choice))
-    for sample in _samples(families, loaded, choice, drawn):
+    drawn = set(_add_histograms(families, parts, choice))
+    for sample in _samples(families, parts, choice, drawn):
         for view in choice.of(sample.source, sample.field):
             families.add(sample, _kind(sample, choice, view), view)
     made = families.all()
-    return [*made, *_runs(loaded, choice.prefix)] if choice.programs else made
+    return [*made, *_runs(parts, choice.prefix)] if choice.programs else made
 
 
-def age_of(loaded: LoadedObject) -> int:
+def age_of(parts: Parts) -> int:
     """Since how many ns an object's programs are loaded, as far as its engine tells; 0."""
-    infos = map(_info, loaded.programs.values())
+    infos = map(_info, parts.programs.values())
     loads = [info.load_time for info in infos if info is not None]
     return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - min(loads)) if loads else 0
 
@@ -119,10 +128,10 @@ def checked_gauges(loaded: LoadedObject, gauges: Collection[str]) -> frozenset[s
     return frozenset(gauges)
 
 
-def _runs(loaded: LoadedObject, prefix: str) -> Iterator[Family]:
+def _runs(parts: Parts, prefix: str) -> Iterator[Family]:
     for name, field, text, unit, factor in _RUNS:
         points = []
-        for program in loaded.programs.values():
+        for program in parts.programs.values():
             info = _info(program)
             if info is not None:
                 value = getattr(info, field) * factor
@@ -140,14 +149,14 @@ def _info(program: Any) -> Any:
 
 
 def _samples(
-    families: Families, loaded: LoadedObject, choice: Choice, without: Collection[str]
+    families: Families, parts: Parts, choice: Choice, without: Collection[str]
 ) -> Iterator[Sample]:
-    for name, source in loaded.maps.items():
+    for name, source in parts.maps.items():
         if _is_read(name, source, choice) and name not in without:
             yield from _entries(families, name, source, choice.most_entries)
-    for each in _readable(variable_samples(loaded)):
-        if each.source not in without and choice.wants(each.source):
-            yield each
+    for name, codec, value in _readable(parts.variables()):
+        if name not in without and choice.wants(name):
+            yield from value_samples(name, codec, value)
 
 
 def _entries(families: Families, name: str, source: Map, limit: int) -> Iterator[Sample]:
@@ -176,18 +185,16 @@ def _kind(sample: Sample, choice: Choice, view: View | None) -> Kind:
     return "counter" if unsigned and not moment and not named & choice.gauges else "gauge"
 
 
-def _add_histograms(families: Families, loaded: LoadedObject, choice: Choice) -> Iterator[str]:
+def _add_histograms(families: Families, parts: Parts, choice: Choice) -> Iterator[str]:
     """The names of what is a histogram, and was added."""
-    for name, source in loaded.maps.items():
+    for name, source in parts.maps.items():
         if _is_read(name, source, choice) and _is_drawn(name, choice):
             shape = histogram_shape(source)
             if shape is not None and _add_map_histograms(families, name, source, shape, choice):
                 yield name
-    present = set(loaded.data)
-    for name in variable_names(loaded.object, constants=False):
-        if name in present and choice.wants(name) and _is_drawn(name, choice):
-            codec = loaded.data.slot(name).codec
-            drawn = variable_histogram(name, codec, loaded.data[name])
+    for name, codec, value in _readable(parts.variables()):
+        if choice.wants(name) and _is_drawn(name, choice):
+            drawn = variable_histogram(name, codec, value)
             if drawn is not None:
                 for view in choice.of(name):
                     families.add_histogram(name, (), drawn, 0, {}, view)
@@ -226,8 +233,8 @@ def _slot_count(codec: Codec, member: str) -> int:
     return inner.count if isinstance(inner, ArrayCodec) else 0
 
 
-def _readable(found: Iterator[Sample]) -> Iterator[Sample]:
-    """The samples up to where something cannot be read."""
+def _readable(found: Iterator[_Found]) -> Iterator[_Found]:
+    """What is found, up to where something cannot be read."""
     try:
         yield from found
     except OsmiaError:

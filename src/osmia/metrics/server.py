@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from osmia.closing import ClosedByWith
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import MissingPackageError, OsmiaError
+from osmia.metrics.choice import View
 from osmia.metrics.collector import Metrics
+from osmia.metrics.prometheus import Collector
+from osmia.metrics.reading import Readable
 from osmia.summaries.readings import MOST_ENTRIES
 
 try:
@@ -22,9 +25,9 @@ _TIMEOUT = 10
 
 
 class Server(ClosedByWith):
-    """Answers scrapes of a loaded object's metrics, until it is closed."""
+    """Answers scrapes of metrics, until it is closed."""
 
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+    def __init__(self, metrics: Collector, host: str, port: int) -> None:
         self._metrics = metrics
         registry = CollectorRegistry()
         registry.register(metrics)
@@ -46,28 +49,37 @@ class Server(ClosedByWith):
 
     def close(self) -> None:
         """Answer no more; waits for a reading of the object, not for slow clients."""
-        self._metrics.close()
+        if isinstance(self._metrics, Metrics):
+            self._metrics.close()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def serve(
-    loaded: LoadedObject,
+    source: LoadedObject | Readable,
     address: str = ":9435",
     *,
     prefix: str = "bpf",
     gauges: Collection[str] = (),
     most_entries: int = MOST_ENTRIES,
+    views: Sequence[View] = (),
 ) -> Server:
-    """Answer scrapes of a loaded object's `Metrics` in a thread, at "[HOST]:PORT".
+    """Answer scrapes of a loaded object's `Metrics` in a thread, at "[HOST]:PORT"; or of what else
+    can be read: an `Exporter`, a fleet's `FleetMetrics`, to which the keywords do not apply.
 
     Without a host that is this machine alone (127.0.0.1): there is no encryption and no password;
     "0.0.0.0:9435" is for all. Port 0: any that is free. ValueError for what is no address,
     OsmiaError where it cannot be listened on. Close it before the object.
     """
     host, port = parse_address(address)
-    metrics = Metrics(loaded, prefix=prefix, gauges=gauges, most_entries=most_entries)
+    metrics: Collector
+    if isinstance(source, LoadedObject):
+        metrics = Metrics(
+            source, prefix=prefix, gauges=gauges, most_entries=most_entries, views=views
+        )
+    else:
+        metrics = Collector(source.read)
     return Server(metrics, host, port)
 
 

@@ -110,9 +110,13 @@ def variable_samples(loaded: LoadedObject) -> Iterator[Sample]:
     present = set(loaded.data)
     for name in variable_names(loaded.object, constants=False):
         if name in present:
-            codec = loaded.data.slot(name).codec
-            if _has_numbers(codec):
-                yield from _leaves(_Of(name, (), {}), "", codec, (loaded.data[name],))
+            yield from value_samples(name, loaded.data.slot(name).codec, loaded.data[name])
+
+
+def value_samples(name: str, codec: Codec, value: Any) -> Iterator[Sample]:
+    """The numbers in the value of a variable."""
+    if _has_numbers(codec):
+        yield from _leaves(_Of(name, (), {}), "", codec, (value,))
 
 
 @names_wrong_arguments

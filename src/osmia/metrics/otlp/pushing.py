@@ -21,6 +21,9 @@ from osmia.metrics.reading import Reading
 from osmia.metrics.records import Record
 from osmia.metrics.settings import SEVERITIES, Otlp
 
+#: After so many seconds events that could not be read are tried again.
+_AGAIN = 2.0
+
 
 class MetricPusher:
     """Sends what `read` gives, at once, every `interval` seconds, and in the end."""
@@ -94,10 +97,13 @@ class LogPusher:
         return self._queue.dropped
 
     def _read(self) -> None:
-        try:
-            self._feed.run(self._queue.put, self._over)
-        except Exception as error:
-            self._trouble.failed("logs", "reading events", str(error) or type(error).__name__)
+        while True:
+            try:
+                return self._feed.run(self._queue.put, self._over)
+            except Exception as error:  # a fleet's scheduler that went away: it may come back
+                self._trouble.failed("logs", "reading events", str(error) or type(error).__name__)
+            if self._over.wait(_AGAIN):
+                return None
 
     def _send(self) -> None:
         while records := self._queue.take():
