@@ -101,7 +101,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def counted(receiver: Receiver) -> dict[str, float]:
     """What became of events, as the last metrics say."""
     names = ("bpf_log_records_sent", "bpf_log_records_dropped", "bpf_events_lost")
-    values = otlp_values({name: receiver.last()[name] for name in names})
+    values = otlp_values({n: each for n, each in receiver.last().items() if n in names})
     return {name.removesuffix("_total"): value for (name, _), value in values.items()}
 
 
@@ -129,11 +129,7 @@ def test_a_record_has_each_field_of_the_event(
     assert attributes(resource.resource.attributes)["service.name"] == "osmia"
     (of,) = resource.scope_logs
     assert (of.scope.name, of.scope.version) == ("osmia", osmia.__version__)
-    assert counted(receiver) == {
-        "bpf_log_records_sent": 1,
-        "bpf_log_records_dropped": 0,
-        "bpf_events_lost": 0,
-    }
+    assert counted(receiver) == {"bpf_log_records_sent": 1, "bpf_log_records_dropped": 0}
 
 
 def test_a_record_without_more_said_has_all_members_and_no_time(

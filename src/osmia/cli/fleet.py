@@ -22,7 +22,7 @@ _FLEET = click.option("--fleet", "fleet_name", default="default", help="Its name
 _COLUMNS = ("host", "object", "digest", "generation", "targets", "runs", "error")
 
 
-@click.group("fleet", cls=Noun)
+@click.group("fleet", cls=Noun, elsewhere={"metrics": "osmia.cli.fleet_metrics:metrics"})
 def fleet_command() -> None:
     """The same object on many hosts, through the workers of a Dask cluster.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from osmia.metrics.checks import check_any, check_log, facts_of
 from osmia.metrics.records import Record, Records
 from osmia.metrics.settings import EventLog
+from osmia.object import MapType
 
 if TYPE_CHECKING:
     import pyarrow
@@ -38,16 +39,21 @@ class FleetFeed:
         self._streams = [
             (each, log) for each in running for log in logs if log.map in each.object.maps
         ]
+        self._uncounted = {
+            log.map
+            for each, log in self._streams
+            if each.object.maps[log.map].type is MapType.RINGBUF
+        }
         self._several = len(running) > 1
-        self._lost: Counter[tuple[str, str]] = Counter()
+        self._lost: dict[tuple[str, str], int | None] = {}
 
     def run(self, take: Callable[[Record], object], over: Event) -> None:
         """See `Feed`."""
         asyncio.run(self._run(take, over))
 
-    def lost(self) -> Counter[tuple[str, str]]:
-        """See `Feed`."""
-        return self._lost.copy()
+    def lost(self) -> dict[tuple[str, str], int | None]:
+        """See `Feed`: the kernel counts them for perf buffers."""
+        return dict(self._lost)
 
     async def _run(self, take: Callable[[Record], object], over: Event) -> None:
         tasks = [
@@ -71,16 +77,19 @@ class FleetFeed:
         times = {log.time: log.clock} if log.time else {}
         before: Counter[str] = Counter()
         async for batch in running.events(log.map, times=times, max_rows=_ROWS):
-            self._count_lost(batch, log.map, before)
+            self._count_lost(batch, log, before)
             if batch.table is not None:
                 # Where there is no room it waits, and hosts are not asked for more.
                 await asyncio.to_thread(self._give, running, log, records, batch, take)
 
-    def _count_lost(self, batch: HostBatch, name: str, before: Counter[str]) -> None:
+    def _count_lost(self, batch: HostBatch, log: EventLog, before: Counter[str]) -> None:
         """A host counts since the stream began; anew when its agent is another."""
-        if batch.error is None:
+        key = batch.host, log.map
+        if log.map in self._uncounted:
+            self._lost.setdefault(key, None)
+        elif batch.error is None:
             more = batch.lost - before[batch.host]
-            self._lost[batch.host, name] += more if more >= 0 else batch.lost
+            self._lost[key] = (self._lost.get(key) or 0) + (more if more >= 0 else batch.lost)
             before[batch.host] = batch.lost
 
     def _give(

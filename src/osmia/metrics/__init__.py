@@ -20,33 +20,44 @@ from osmia.on_demand import on_demand
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from osmia.metrics.addresses import parse_address
     from osmia.metrics.choice import Choice, View
     from osmia.metrics.collector import Metrics
+    from osmia.metrics.configuration import Configuration, ConfigurationError
     from osmia.metrics.exporting import Exporter, export
-    from osmia.metrics.server import Server, parse_address, serve
-    from osmia.metrics.settings import EventLog, Otlp
+    from osmia.metrics.server import Server, serve
+    from osmia.metrics.settings import EventLog, Otlp, Telemetry
+    from osmia.metrics.telling import Teller, tell
 
 __all__ = [
     "Choice",
+    "Configuration",
+    "ConfigurationError",
     "EventLog",
     "Exporter",
     "Metrics",
     "Otlp",
     "Server",
+    "Telemetry",
+    "Teller",
     "View",
     "export",
     "parse_address",
     "serve",
+    "tell",
 ]
 
 if not TYPE_CHECKING:  # or every name would be one, to type checkers
     __getattr__ = on_demand(
         __name__,
         {
+            ".addresses": "parse_address",
             ".choice": "Choice View",
             ".collector": "Metrics",
+            ".configuration": "Configuration ConfigurationError",
             ".exporting": "Exporter export",
-            ".server": "Server parse_address serve",
-            ".settings": "EventLog Otlp",
+            ".server": "Server serve",
+            ".settings": "EventLog Otlp Telemetry",
+            ".telling": "Teller tell",
         },
     )

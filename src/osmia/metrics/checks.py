@@ -12,7 +12,7 @@ from osmia.metrics.settings import EventLog
 from osmia.named_tuples import NamedTuple
 from osmia.object import MapType, Object
 from osmia.summaries.keys import MapKeys
-from osmia.summaries.readings import number_fields, variable_names
+from osmia.summaries.readings import COUNTED, number_fields, variable_names
 from osmia.values import ArrayCodec, Codec, StructCodec, codec
 from osmia.values.meaning import meaning
 from osmia.values.names import unknown_name
@@ -95,7 +95,7 @@ def check_view(view: View, facts: Facts) -> None:
         known = [*facts.maps, *facts.variables]
         raise ValueError(unknown_name("the object", view.source, known, kind="map or variable "))
     members = {} if value is None else number_fields(value)
-    if not members or (source is not None and source.type in _BUFFERS):
+    if not members or (source is not None and source.type not in COUNTED):
         raise ValueError(f"{view.source!r} has no numbers")
     if view.member and view.member not in members:
         of = f"the value of {view.source!r}"

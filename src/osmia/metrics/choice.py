@@ -32,15 +32,15 @@ class View:
 
     def __post_init__(self) -> None:
         if self.name and not _NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name of a metric: letters, digits and _")
+            raise ValueError(f"name {self.name!r}: letters, digits and _")
         if self.kind not in ("", "counter", "gauge"):
             raise ValueError(f"kind {self.kind!r}: counter or gauge")
         called = list((self.renamed or {}).values())
         for label in called:
             if not _NAME.fullmatch(label) or label.startswith("__"):
-                raise ValueError(f"{label!r} is no name of a label: letters, digits and _")
+                raise ValueError(f"labels: {label!r} is no name: letters, digits and _")
             if called.count(label) > 1:
-                raise ValueError(f"two labels are called {label!r}")
+                raise ValueError(f"labels: two are called {label!r}")
 
     @property
     def renamed(self) -> dict[str, str] | None:

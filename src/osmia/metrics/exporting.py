@@ -50,6 +50,11 @@ class Exporter(ClosedByWith):
         )
         self._closed = False
 
+    @property
+    def places(self) -> list[str]:
+        """The addresses that it sends to."""
+        return [each.where for each in (self._metrics, self._logs) if each is not None]
+
     def read(self) -> list[Reading]:
         """The metrics as they are now, with what became of events."""
         readings = self._source.read()

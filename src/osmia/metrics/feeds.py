@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from threading import Event
 from typing import Any, Protocol
@@ -33,8 +32,9 @@ class Feed(Protocol):
     def run(self, take: Callable[[Record], object], over: Event) -> None:
         """Give records as events come, until it is `over`; then those that are there."""
 
-    def lost(self) -> Counter[tuple[str, str]]:
-        """How many events found no room in their buffers, by host and map."""
+    def lost(self) -> dict[tuple[str, str], int | None]:
+        """How many events found no room in their buffers, by host and map; None where nobody
+        counts them."""
 
 
 class ObjectFeed:
@@ -66,16 +66,9 @@ class ObjectFeed:
         except ClosedError:
             return
 
-    def lost(self) -> Counter[tuple[str, str]]:
-        """See `Feed`: as far as the kernel counts, which it does for perf buffers."""
-        found: Counter[tuple[str, str]] = Counter()
-        for name, source in self._maps.items():
-            if hasattr(source, "lost"):
-                try:
-                    found["", name] = source.lost
-                except ClosedError:
-                    continue
-        return found
+    def lost(self) -> dict[tuple[str, str], int | None]:
+        """See `Feed`: the kernel counts them for perf buffers."""
+        return {("", name): _lost(source) for name, source in self._maps.items()}
 
     def _give(self, events: Iterable[tuple[str, Any]], take: Callable[[Record], object]) -> None:
         offsets = {name: _offset(log) for name, log in self._logs.items()}
@@ -93,6 +86,14 @@ class ObjectFeed:
             at = members.get(self._logs[name].time)
             when = at + offsets[name] if isinstance(at, int) and at else 0
             take(records.record(members, when))
+
+
+def _lost(source: Any) -> int | None:
+    try:
+        found: int | None = getattr(source, "lost", None)
+    except ClosedError:
+        return None
+    return found
 
 
 def _offset(log: EventLog) -> int:

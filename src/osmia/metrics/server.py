@@ -8,6 +8,7 @@ from typing import Any
 from osmia.closing import ClosedByWith
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import MissingPackageError, OsmiaError
+from osmia.metrics.addresses import parse_address, shown_address
 from osmia.metrics.choice import View
 from osmia.metrics.collector import Metrics
 from osmia.metrics.prometheus import Collector
@@ -19,7 +20,6 @@ try:
 except ImportError as error:
     raise MissingPackageError("prometheus_client", extra="metrics") from error
 
-_LOOPBACK = "127.0.0.1"
 #: A client that says nothing for so many seconds is not waited for.
 _TIMEOUT = 10
 
@@ -35,7 +35,7 @@ class Server(ClosedByWith):
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise OsmiaError(f"cannot listen on {_shown(host, port)}: {reason}") from None
+            raise OsmiaError(f"cannot listen on {shown_address(host, port)}: {reason}") from None
         handler: Any = self._server.RequestHandlerClass
         self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _TIMEOUT})
         self.host = host
@@ -45,7 +45,7 @@ class Server(ClosedByWith):
     @property
     def url(self) -> str:
         """Where to scrape: "http://127.0.0.1:9435/metrics"."""
-        return f"http://{_shown(self.host, self.port)}/metrics"
+        return f"http://{shown_address(self.host, self.port)}/metrics"
 
     def close(self) -> None:
         """Answer no more; waits for a reading of the object, not for slow clients."""
@@ -81,19 +81,3 @@ def serve(
     else:
         metrics = Collector(source.read)
     return Server(metrics, host, port)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """ "[HOST]:PORT" as host and port; an IPv6 address is in brackets."""
-    host, _, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{text!r}: an IPv6 address has brackets around it: [::1]:9435")
-    if not port.isascii() or not port.isdigit() or int(port) >= 1 << 16:
-        raise ValueError(f"{text!r} is no address: [HOST]:PORT, such as :9435")
-    return host or _LOOPBACK, int(port)
-
-
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -30,7 +30,8 @@ MOST_ENTRIES = 10_000
 #: Of larger arrays only what is not zero is told.
 _SMALL_ARRAY = 256
 _ARRAYS = (MapType.ARRAY, MapType.PERCPU_ARRAY)
-_COUNTED = (
+#: The types of maps that hold numbers under keys.
+COUNTED = (
     *_ARRAYS,
     MapType.HASH,
     MapType.LRU_HASH,
@@ -90,7 +91,7 @@ def map_samples(
     """The numbers in a map of counters, of `most_entries` entries at most; those of per-CPU maps
     added up. None of maps of other things: programs, sockets, queues."""
     codec = source.value_codec
-    if source.type not in _COUNTED or codec is None or not _has_numbers(codec):
+    if source.type not in COUNTED or codec is None or not _has_numbers(codec):
         return
     indexed = source.type in _ARRAYS
     sparse = indexed and source.max_entries > _SMALL_ARRAY

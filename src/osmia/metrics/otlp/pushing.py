@@ -42,6 +42,11 @@ class MetricPusher:
         self._over = threading.Event()
         self._thread = _started("metrics", self._run)
 
+    @property
+    def where(self) -> str:
+        """The address that it sends to."""
+        return self._sender.where
+
     def close(self, deadline: float) -> None:
         """Send them once more, until the deadline (of time.monotonic)."""
         self._over.set()
@@ -81,6 +86,11 @@ class LogPusher:
         self._over = threading.Event()
         self._reading = _started("events", self._read)
         self._sending = _started("logs", self._send)
+
+    @property
+    def where(self) -> str:
+        """The address that it sends to."""
+        return self._sender.where
 
     def families(self, prefix: str) -> dict[str, list[Family]]:
         """What became of the events, by host."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from osmia.metrics.families import Family, Point, named
 from osmia.metrics.records import Record
@@ -82,21 +82,28 @@ class LogQueue:
         with self._changed:
             return self._dropped.total()
 
-    def families(self, prefix: str, lost: Counter[tuple[str, str]]) -> dict[str, list[Family]]:
-        """What was sent, dropped, and `lost` before it was read, by host."""
+    def families(
+        self, prefix: str, lost: Mapping[tuple[str, str], int | None]
+    ) -> dict[str, list[Family]]:
+        """What was sent, dropped, and `lost` before it was read (None: nobody knows), by host."""
         with self._changed:
-            counted = {
-                "log_records_sent": (self._sent.copy(), "Events sent as log records."),
-                "log_records_dropped": (self._dropped.copy(), "Events that could not be sent."),
+            counted: dict[str, tuple[Mapping[tuple[str, str], int | None], str]] = {
+                "log_records_sent": (dict(self._sent), "Events sent as log records."),
+                "log_records_dropped": (dict(self._dropped), "Events that could not be sent."),
                 "events_lost": (lost, "Events that found no room in their buffer."),
             }
         keys = sorted({key for counts, _ in counted.values() for key in counts})
         made: dict[str, list[Family]] = {}
         for name, (counts, text) in counted.items():
-            for host in {host for host, _ in keys}:
-                points = [Point((("map", m),), counts[h, m]) for h, m in keys if h == host]
-                family = Family(named(prefix, name), "counter", text, "", points)
-                made.setdefault(host, []).append(family)
+            families: dict[str, Family] = {}
+            for host, source in keys:
+                value = counts.get((host, source), None if counts is lost else 0)
+                if value is not None:
+                    empty = Family(named(prefix, name), "counter", text, "", [])
+                    found = families.setdefault(host, empty)
+                    found.points.append(Point((("map", source),), value))
+            for host, found in families.items():
+                made.setdefault(host, []).append(found)
         return made
 
     def _is_due(self) -> bool:
