@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
@@ -14,9 +19,10 @@ from osmia.fleet import Fleet, FleetMetrics
 from osmia.metrics import EventLog, Otlp, View, export
 from osmia.metrics.choice import Choice
 from osmia.object import Object
+from osmia.toolchain.objects import compile_object
 
 from ..metrics.receiver import Receiver, attributes, receiving, value_of
-from .conftest import Cluster, compiled, wait_for
+from .conftest import SCHEDULER, Cluster, compiled, in_network_of, wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
@@ -118,6 +124,90 @@ def test_events_of_all_hosts_are_log_records(
     assert counted == dict.fromkeys(["host0", "host1", "host2", "host3"], 2)
     sent = receiver.last("host2")["bpf_log_records_sent"].sum.data_points
     assert [(attributes(each.attributes), each.as_int) for each in sent] == [({"map": "drops"}, 2)]
+
+
+PERF = """
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+struct note { __u32 size; };
+struct note last;
+struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(key_size, 4);
+  __uint(value_size, 4); } notes SEC(".maps");
+SEC("xdp") int ingress(struct xdp_md *ctx)
+{
+  struct note note = { ctx->data_end - ctx->data };
+  last = note;
+  bpf_perf_event_output(ctx, &notes, BPF_F_CURRENT_CPU, &note, sizeof(note));
+  return XDP_PASS;
+}
+char L[] SEC("license") = "GPL";
+"""
+
+
+def test_events_of_perf_buffers_are_too_with_what_was_lost(
+    fleet: Fleet, receiver: Receiver, tmp_path: Path
+) -> None:
+    source = tmp_path / "notes.bpf.c"
+    source.write_text(PERF)
+    running = fleet.load(compile_object(source))
+    with export(FleetMetrics(running), Otlp(receiver.url), logs=[EventLog("notes")]):
+        # A reader has to be there before: a perf buffer keeps nothing for one that comes.
+        end = time.monotonic() + 20
+        while len({_host(each) for each in receiver.logs}) < 4 and time.monotonic() < end:
+            running.run("ingress", bytes(64))
+    running.close()
+    told = attributes(receiver.records()[0].attributes)
+    assert (told["size"], set(told)) == (64, {"cpu", "size"})
+    for number in range(4):
+        found = receiver.last(f"host{number}")
+        assert found["bpf_log_records_sent"].sum.data_points[0].as_int > 0
+        assert found["bpf_events_lost"].sum.data_points[0].as_int == 0
+
+
+def _host(request: ExportLogsServiceRequest) -> str:
+    return str(attributes(request.resource_logs[0].resource.attributes)["host.name"])
+
+
+def test_the_command_tells_as_a_file_says(
+    cluster: Cluster, fleet: Fleet, limit: Object, tmp_path: Path
+) -> None:
+    running = fleet.load(limit)
+    running.data["limit"] = 0
+    running.run("ingress", bytes(64))
+    file = tmp_path / "telemetry.toml"
+    with in_network_of(cluster.scheduler.pid):
+        receiver = Receiver()
+    with receiving(receiver):
+        file.write_text(f"""
+[fleet]
+scheduler = "{SCHEDULER}"
+name = "{fleet.name}"
+[[metric]]
+variable = "seen"
+name = "net_seen"
+[[log]]
+map = "drops"
+[otlp]
+endpoint = "{receiver.url}"
+""")
+        command = ["nsenter", "-t", str(cluster.scheduler.pid), "-n", sys.executable, "-m"]
+        command += ["osmia", "fleet", "metrics", "--config", str(file)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as telling:
+            receiver.wait(lambda: len(receiver.records()) >= 4)
+            telling.send_signal(signal.SIGINT)
+            _, said = telling.communicate(timeout=30)
+        assert telling.returncode == 130
+        assert said == "".join(
+            [f"sends to {receiver.url}/v1/{each}\n" for each in ("metrics", "logs")]
+            + ["Ctrl-C ends\n"]
+        )
+        assert receiver.last("host3")["net_seen"].sum.data_points[0].as_int == 1
+        file.write_text(file.read_text().replace('"seen"', '"sean"'))
+        wrong = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith(f"osmia: {file}: [[metric]] 1: the object has no map or")
+    running.close()
 
 
 @pytest.fixture

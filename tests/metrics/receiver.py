@@ -116,9 +116,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(made: Receiver | None = None) -> Iterator[Receiver]:
     """A receiver that runs until the end of the block."""
-    made = Receiver()
+    made = Receiver() if made is None else made
     thread = threading.Thread(target=made.serve)
     thread.start()
     try:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import OsmiaError
+from osmia.events.record_types import presumed_record_codec
 from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ class Readers:
         known = self._readers.get(reader)
         if known is None or known[1].closed:
             source: Any = loaded.maps[held]
+            if source.event_codec is None:
+                source.event_codec = presumed_record_codec(loaded.object, held)
             batches = source.arrow_batches(
                 max_rows=max_rows, max_delay=0.05, timeout=wait, times=times
             )
