@@ -11,7 +11,7 @@ from osmia.errors import ClosedError
 from osmia.events import EventSource
 from osmia.events.merged import merged, present
 from osmia.events.record_types import PresumedCodec
-from osmia.metrics.checks import check_log, facts_of_parts, record_codec
+from osmia.metrics.checks import check_apart, check_log, facts_of_parts, record_codec
 from osmia.metrics.parts import Parts
 from osmia.metrics.records import Members, Record, Records
 from osmia.metrics.settings import EventLog
@@ -47,6 +47,7 @@ class ObjectFeed:
         self._codecs: dict[str, PresumedCodec] = {}
         self._members: dict[str, Members] = {}
         facts = facts_of_parts(parts)
+        check_apart(logs)
         for log in logs:
             check_log(log, facts)
             source: Any = parts.maps[log.map]
@@ -55,16 +56,17 @@ class ObjectFeed:
                 source.event_codec = self._codecs[log.map] = PresumedCodec(codec)
                 self._members[log.map] = Members(codec)
             self._maps[log.map] = source
+        # Now: a perf buffer keeps nothing for a reader that comes later.
+        self._sources: dict[str, EventSource[Any]] = {
+            name: source.events for name, source in self._maps.items()
+        }
 
     def run(self, take: Callable[[Record], object], over: Event) -> None:
         """See `Feed`; ends when the object is closed."""
         try:
-            sources: dict[str, EventSource[Any]] = {
-                name: source.events for name, source in self._maps.items()
-            }
             while not over.is_set():
-                self._give(merged(sources, timeout=_LOOK), take)
-            self._give(present(sources), take)
+                self._give(merged(self._sources, timeout=_LOOK), take)
+            self._give(present(self._sources), take)
         except ClosedError:
             return
 
