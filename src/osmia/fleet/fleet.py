@@ -113,7 +113,8 @@ class Fleet:
 
         `name` is how it is called in the fleet (default: the object's name). With `pins` its maps
         and links are pinned on each host, and go on when its agent ends; the next agent takes
-        them over. `options` are those of `Object.load`.
+        them over. `options` are those of `Object.load`; the object's signatures and the key of
+        `require_signature` travel with it, as hosts may require signatures of their own.
 
         All hosts load it or none: FleetError, with an error for each that could not. With
         `best_effort` those that can keep it, the others try again (`Running.errors`).
@@ -121,10 +122,16 @@ class Fleet:
         from osmia.fleet.running import Running
 
         called = checked_name(name or obj.name)
+        key = options.pop("require_signature", None)
+        if key is not None:  # its file is here
+            from osmia.object.signatures import public_key
+
+            options["require_signature"] = public_key(key).public_bytes_raw()
         if called in self._generations():
             raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
         generation = 1 - self._told().get(called, 0)  # hosts that are away may have the last one
         wish = Wish(called, obj, obj.digest, generation, engine=engine, options=options, pins=pins)
+        wish = wish.with_signatures_of(obj)
         running = Running(self, wish)
         running._want(wish, "load", best_effort=best_effort, before=None)
         return running
