@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -173,14 +173,22 @@ class Cluster:
         held.callback(self.close)
         self._wait(lambda: self._in_hub("ip", "link", "show", "bridge0") == 0)
 
-    def start(self, number: int) -> None:
-        """A worker on a host, named host<number>, which is made if it is not there."""
+    def start(
+        self, number: int, *, capabilities: str | None = None, command: Sequence[str] = ()
+    ) -> None:
+        """A worker on a host, named host<number>, which is made if it is not there; with those
+        capabilities alone ("bpf,net_admin"), where they are given. `command` is another way to
+        start one."""
         if number not in self._hosts:
             self._make_host(number)
         where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
+        if capabilities is not None:
+            kept = "".join(f",+{each}" for each in capabilities.split(",") if each)
+            where += ["setpriv", f"--bounding-set=-all{kept}"]
+        usual = [sys.executable, "-c", _RUN_WORKER, self.address, f"host{number}"]
         self._workers[number] = self._spawn(
             f"host{number}",
-            [*where, sys.executable, "-c", _RUN_WORKER, self.address, f"host{number}"],
+            [*where, *(command or usual)],
             {"OSMIA_FLEET_HOST": f"host{number}"},
         )
 
