@@ -272,9 +272,9 @@ def plugin_name(fleet: str) -> str:
     return f"osmia-fleet-{fleet}"
 
 
-def has_plugin(fleet: str, dask_scheduler: Any) -> bool:
-    """Whether a fleet's agents are there; run on the scheduler."""
-    return plugin_name(fleet) in dask_scheduler.worker_plugins
+def members(fleet: str, dask_scheduler: Any) -> tuple[bool, list[str]]:
+    """Whether a fleet's agents are there, and all workers' addresses; run on the scheduler."""
+    return plugin_name(fleet) in dask_scheduler.worker_plugins, list(dask_scheduler.workers)
 
 
 async def call(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from osmia.errors import NotSupportedError, OsmiaError
+from osmia.fleet.settings import options_of
 from osmia.fleet.targets import identity_of, matching
 from osmia.fleet.wishes import Attachment, Wish
 from osmia.records import replace
@@ -33,7 +34,7 @@ class Installed:
         self.links: dict[Key, Link] = {}
         self._identities: dict[Key, int] = {}  # of what the links are on
         self.before: tuple[Wish, LoadedObject] | None = None  # while an upgrade is on trial
-        self.loaded = self._load(wish, self._pinned_maps(wish) if wish.pins else {})
+        self.loaded = self._load(wish, lambda: self._pinned_maps(wish) if wish.pins else {})
         self.wish = replace(wish, attachments=(), data={}, entries={})
         try:
             if wish.pins:
@@ -67,7 +68,7 @@ class Installed:
         one when nothing runs it yet, and raises where it shall not."""
         self.roll_back()  # of who began an upgrade and did not come to its end
         shared = {name: held for name, held in self.loaded.maps.items() if name in wish.obj.maps}
-        loaded = self._load(wish, shared)
+        loaded = self._load(wish, lambda: shared)
         try:
             for name, value in wish.data.items():
                 loaded.data[name] = value
@@ -118,8 +119,9 @@ class Installed:
                 everything.callback(link.close)
             self.links = {}
 
-    def _load(self, wish: Wish, maps: dict[str, Map]) -> LoadedObject:
-        options = dict(wish.options)
+    def _load(self, wish: Wish, find_maps: Callable[[], dict[str, Map]]) -> LoadedObject:
+        options = options_of(wish)  # before anything is opened
+        maps = find_maps()
         if maps:
             options["maps"] = maps
         return wish.obj.load(wish.engine, **options)

@@ -80,7 +80,7 @@ def upgrade(
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, more than 0 and at most 1 is needed")
     fleet, before = running.fleet, running._now()
-    wish = before.next(obj=obj, digest=obj.digest)
+    wish = before.next(obj=obj, digest=obj.digest).with_signatures_of(obj)
     hosts = [each.name for each in fleet.hosts]
     chosen = hosts[: math.ceil(len(hosts) * fraction)]
     done: list[str] = []

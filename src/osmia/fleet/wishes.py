@@ -32,7 +32,7 @@ class Attachment:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """All that is wanted of an object on a host. `entries` are updates of maps, the last one of
-    each key; None deletes."""
+    each key; None deletes. `signatures` are the texts of those of objects, by their digests."""
 
     name: str
     obj: Object
@@ -44,6 +44,14 @@ class Wish:
     attachments: tuple[Attachment, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     entries: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    signatures: Mapping[str, str] = field(default_factory=dict)
+
+    def with_signatures_of(self, obj: Object) -> Wish:
+        """The wish, with the signatures that are kept beside an object's file, or in its image."""
+        from osmia.object.signatures import kept_signatures
+
+        text = kept_signatures(obj.path) if obj.path else ""
+        return replace(self, signatures={**self.signatures, obj.digest: text}) if text else self
 
     def next(self, **changes: Any) -> Wish:
         """The wish with changes, a generation later."""
