@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.fleet.answers import Answers
 from osmia.fleet.errors import HostError, HostLostError
+from osmia.fleet.turns import Turn
 from osmia.fleet.wishes import Wish, checked_name
 from osmia.named_tuples import NamedTuple
 
@@ -25,6 +26,11 @@ class Host(NamedTuple):
 
     name: str
     address: str
+
+    @property
+    def own(self) -> str:
+        """What the host calls itself; several of one name are numbered here."""
+        return self.name.partition("#")[0]
 
 
 class Fleet:
@@ -42,7 +48,8 @@ class Fleet:
         self, cluster: str | Client, *, name: str = "default", timeout: float = 20.0
     ) -> None:
         distributed = _distributed()
-        from osmia.fleet.agent import Agent, has_plugin
+        from osmia.fleet.agent import Agent
+        from osmia.fleet.ledger import Ledger
 
         self.name = checked_name(name)
         self.timeout = timeout
@@ -55,8 +62,8 @@ class Fleet:
             else cluster
         )
         try:
-            if not self.client.run_on_scheduler(has_plugin, self.name):  # two would be one anew
-                self.client.register_plugin(Agent(self.name))
+            self.client.register_plugin(Ledger(self.name))  # what is there already stays
+            self.client.register_plugin(Agent(self.name))
         except BaseException:
             self.disconnect()
             raise
@@ -88,32 +95,44 @@ class Fleet:
         from osmia.fleet.running import Running
 
         called = checked_name(name or obj.name)
-        if called in self._generations():
-            raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
-        generation = 1 - self._told().get(called, 0)  # hosts that are away may have the last one
-        wish = Wish(called, obj, obj.digest, generation, engine=engine, options=options, pins=pins)
-        running = Running(self, wish)
-        running._want(wish, "load", best_effort=best_effort, before=None)
+        with Turn(self, called, "load") as turn:
+            if turn.before is not None:
+                raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
+            wish = Wish(
+                called,
+                obj,
+                obj.digest,
+                turn.number,
+                first=turn.number,
+                engine=engine,
+                options=options,
+                pins=pins,
+            )
+            running = Running(self, wish)
+            running._make(turn, wish, "load", best_effort=best_effort)
         return running
 
     def running(self) -> dict[str, Running]:
         """What runs, by name: also what was loaded by somebody else."""
         from osmia.fleet.running import Running
 
-        return {name: Running(self, self._wish(name)) for name in sorted(self._generations())}
+        return {name: Running(self, wish) for name, wish in self._wishes().items()}
 
     def status(self) -> Answers[dict[str, Any]]:
         """By host and object: generation, targets, run counts, maps; what went wrong there."""
         return self.ask("status")
 
     def close(self) -> None:
-        """Give up all that runs, everywhere, and disconnect."""
-        from osmia.fleet.agent import plugin_name
-
+        """Give up all that runs, everywhere, and disconnect. An OsmiaError where another client
+        changes something, and is not done within `timeout`. Other clients of it are told that it
+        was closed."""
         try:
-            for each in self.running().values():
-                each.close()
-            self.client.unregister_worker_plugin(plugin_name(self.name))
+            while (left := self._ledger("end"))["wanted"] or left["changing"]:
+                for name in left["changing"]:  # waits for its end
+                    with Turn(self, name, "close"):
+                        pass
+                for each in self.running().values():
+                    each.close()
         finally:
             self.disconnect()
 
@@ -237,41 +256,21 @@ class Fleet:
         answers = await asyncio.gather(*(one(each) for each in addresses))
         return dict(zip(addresses, answers, strict=True))
 
-    def _told(self) -> dict[str, int]:
-        """The generations of what is wanted; those of what is wanted no more are negative."""
-        from osmia.fleet.agent import METADATA
+    def _wishes(self, *names: str) -> dict[str, Wish]:
+        """What is wanted, of these names or of all."""
+        found = self._ledger("wishes", names=list(names) or None)
+        return {name: pickle.loads(content) for name, content in sorted(found.items())}
 
-        keys = [METADATA, self.name, "generations"]
-        return dict(self.client.get_metadata(keys, default=None) or {})
+    def _ledger(self, method: str, **given: Any) -> Any:
+        """What the scheduler's ledger answers. OsmiaError where the fleet was closed."""
+        return self.client.sync(self._ask_ledger, method, given)
 
-    def _generations(self) -> dict[str, int]:
-        return {name: generation for name, generation in self._told().items() if generation > 0}
-
-    def _wish(self, name: str) -> Wish:
-        from osmia.fleet.agent import METADATA
-
-        content = self.client.get_metadata([METADATA, self.name, "wishes", name], default=None)
-        if content is None:
-            raise OsmiaError(f"the fleet has no object {name!r}")
-        found: Wish = pickle.loads(content)
-        return found
-
-    def _remember(self, wish: Wish) -> None:
-        """Tell hosts that join or were away what is wanted."""
-        from osmia.fleet.agent import METADATA
-
-        self.client.set_metadata([METADATA, self.name, "wishes", wish.name], pickle.dumps(wish))
-        # By itself: other clients tell of other objects at the same time.
-        keys = [METADATA, self.name, "generations", wish.name]
-        self.client.set_metadata(keys, wish.generation)
-
-    def _forget(self, name: str, generation: int) -> None:
-        """Tell hosts that an object, up to a generation, is wanted no more."""
-        from osmia.fleet.agent import METADATA
-
-        last = max(generation, abs(self._told().get(name, 0)))
-        self.client.set_metadata([METADATA, self.name, "generations", name], -last)
-        self.client.set_metadata([METADATA, self.name, "wishes", name], None)
+    async def _ask_ledger(self, method: str, given: dict[str, Any]) -> Any:
+        scheduler = self.client.scheduler
+        answer = await scheduler.osmia_fleet(fleet=self.name, method=method, given=given)
+        if not answer:
+            raise OsmiaError(f"fleet {self.name!r} was closed")
+        return answer[0]
 
 
 def _distributed() -> Any:
