@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from osmia.errors import OsmiaError
+from osmia.errors import NotSupportedError, OsmiaError
 from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def status_of(installed: Installed) -> dict[str, Any]:
     """What is known of an object on this host, for people and metrics."""
     programs = {}
     for name, program in installed.loaded.programs.items():
-        info: Any = getattr(program, "info", None)
+        info: Any = None
+        with suppress(NotSupportedError):  # in a vm
+            info = program.info
         programs[name] = {
             key: getattr(info, key)
             for key in ("id", "tag", "run_cnt", "run_time_ns")
@@ -128,6 +131,7 @@ def status_of(installed: Installed) -> dict[str, Any]:
     return {
         "generation": installed.wish.generation,
         "digest": installed.wish.digest,
+        "trial_since": installed.since,
         "targets": installed.targets(),
         "programs": programs,
         "maps": {name: type(held).__name__ for name, held in installed.loaded.maps.items()},
