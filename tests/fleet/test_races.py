@@ -67,7 +67,7 @@ def test_a_load_that_takes_long_is_not_given_up_meanwhile(fleet: Fleet, limit: O
 def test_a_host_that_was_away_has_no_object_of_a_former_load(
     cluster: Cluster, fleet: Fleet, limit: Object
 ) -> None:
-    fleet.timeout = 4.0
+    fleet.timeout = 2.5
     running = fleet.load(limit)
     running.data["limit"] = 5
     cluster.cut(0)
@@ -145,7 +145,7 @@ def test_pins_follow_an_upgrade_that_has_other_maps(
 
 def _readers(fleet: Fleet) -> int:
     def count(plugin: str, dask_worker: Any) -> int:
-        return len(dask_worker.plugins[plugin]._readers._readers)
+        return len(dask_worker.plugins[plugin]._readers)
 
     return sum(fleet.client.run(count, plugin_name(fleet.name)).values())
 

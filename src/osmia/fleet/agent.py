@@ -16,7 +16,8 @@ from osmia.fleet.hosts import Claim, host_name
 from osmia.fleet.installed import Installed
 from osmia.fleet.keeping import Keeping
 from osmia.fleet.ledger import OPERATION, Told, plugin_name
-from osmia.fleet.reading import Readers, map_table, reduced
+from osmia.fleet.readers import Readers
+from osmia.fleet.reading import map_table, reduced
 from osmia.fleet.wishes import Wish
 from osmia.named_tuples import NamedTuple
 
@@ -107,7 +108,11 @@ class Agent(WorkerPlugin):
     async def next_events(self, name: str, held: str, reader: str, **options: Any) -> Any:
         """The next table of events of a reader, which is made when it is first asked."""
         loaded = self._find(name).loaded
-        return await asyncio.to_thread(self._readers.next, loaded, name, held, reader, **options)
+        return await self._readers.next(loaded, name, held, reader, **options)
+
+    async def renew_events(self, reader: str) -> None:
+        """Keep a reader whose client does not ask now."""
+        self._readers.renew(reader)
 
     async def end_events(self, reader: str) -> None:
         self._readers.end(reader)
@@ -155,6 +160,7 @@ class Agent(WorkerPlugin):
                 self._error = f"{type(error).__name__}: {error}"
             else:
                 self._error = None
+            self._readers.expire()
             await self._keeping.wait()
 
 

@@ -126,8 +126,10 @@ class Running:
         """The events of a ring or perf buffer on all hosts, in tables, for `for` and `async for`.
 
         Hosts are asked for `max_rows` at most, and only as fast as tables are taken: then events
-        wait in the kernel's buffers, and programs are told when these are full. Columns of
-        moments (`times`) are by this machine's clock, as well as the network lets it be compared.
+        wait in the kernel's buffers, and programs are told when these are full. Every stream has
+        all events; where another one takes them faster, this one loses what the host cannot keep
+        for it (`HostBatch.lost`). Columns of moments (`times`) are by this machine's clock, as well
+        as the network lets it be compared.
         Ends when no host had an event for `timeout` seconds. KeyError for a name of no map.
         """
         _ = self.maps[name]
