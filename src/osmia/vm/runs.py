@@ -7,7 +7,6 @@ packet's, `osmia.vm.xdp_runs` and `osmia.vm.skb_runs` have what is special about
 from __future__ import annotations
 
 import errno
-import importlib
 import struct
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from functools import cache
 from osmia.engine.results import RunResult
 from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import AttachType, ProgramType
+from osmia.on_demand import imported
 from osmia.vm import layout
 from osmia.vm.context_layout import Layout
 from osmia.vm.contexts import layout_for
@@ -288,7 +288,7 @@ def surroundings(kind: ProgramType | None, attach: AttachType | None) -> Surroun
         no_packet = (layout.NO_PACKET, layout.NO_PACKET, read_only)
         return Input if kind is not None else RawInput, found, no_packet
     module, name = ("xdp", "XdpInput") if kind is ProgramType.XDP else ("skb", "SkbInput")
-    made: type[Input] = getattr(importlib.import_module(f"osmia.vm.{module}_runs"), name)
+    made: type[Input] = getattr(imported(f"osmia.vm.{module}_runs"), name)
     return made, found, (found.fields["data"].offset, found.fields["data_end"].offset, read_only)
 
 

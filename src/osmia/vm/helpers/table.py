@@ -6,11 +6,11 @@ program that is loaded calls one of them.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 
 from osmia.enums import IntEnum
 from osmia.object.uapi import ProgramType
+from osmia.on_demand import imported
 from osmia.protocols import Protocol
 from osmia.records import dataclass
 from osmia.vm import layout
@@ -355,7 +355,7 @@ class _Supported(Mapping[str, Helper]):
     def __getitem__(self, name: str) -> Helper:
         held = _TABLE.get(name)
         if held is None:
-            importlib.import_module(f"osmia.vm.helpers.{_HOMES[name]}")
+            imported(f"osmia.vm.helpers.{_HOMES[name]}")
             held = _TABLE[name]
         return held
 

@@ -5,7 +5,6 @@ All of it is told without importing llvmlite, which takes longer than mapping wh
 
 from __future__ import annotations
 
-import importlib.util
 import mmap
 import os
 import sys
@@ -22,7 +21,9 @@ _TRANSLATES = ("vm", "vm/helpers", "vm/jit", "vm/maps", "isa")
 @cache
 def llvmlite_files() -> str:
     """The version of llvmlite, as its files tell. NotSupportedError where it is not installed."""
-    found = importlib.util.find_spec("llvmlite")
+    # As importlib.util.find_spec, whose import takes longer than what it does.
+    specs = (finder.find_spec("llvmlite", None) for finder in sys.meta_path)
+    found = next((spec for spec in specs if spec is not None), None)
     places = list(found.submodule_search_locations or ()) if found is not None else []
     if not places:
         raise NotSupportedError("compiled programs need llvmlite: pip install 'osmia[jit]'")
