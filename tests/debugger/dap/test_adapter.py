@@ -212,6 +212,14 @@ def test_expressions_are_c_s_and_wrong_ones_say_why(stopped: Stopped) -> None:
     members = client.variables(pointer["variablesReference"])
     assert members["packets"]["value"] == "1"
     assert members["packets"]["evaluateName"] == "*known.packets"
+    everything = client.body("evaluate", expression="flows")
+    entries = client.variables(everything["variablesReference"])
+    assert everything["result"].startswith("hash") and list(entries) == ["[0]"]
+    inner = client.variables(entries["[0]"]["variablesReference"])
+    assert inner["packets"]["evaluateName"] == "flows[0].packets"
+    for opens in ("flows[0]", "*ctx", "&flows[0]", "(struct stats *)known"):
+        assert client.body("evaluate", expression=opens)["variablesReference"], opens
+    assert client.body("evaluate", expression="known->packets == 1 ? 2 : 3")["result"] == "2"
     assert "nothing" in client.refused("evaluate", expression="nothing + 1")
     assert client.refused("evaluate", expression="1 +")
 

@@ -38,6 +38,8 @@ def reasons(session: Session, stop: Stop) -> Iterator[tuple[str, str]]:
         yield "yellow", f"{'Temporary breakpoint' if once else 'Breakpoint'} {numbers}, {places}"
     if stop.fault is not None:
         yield "red", f"Fault: {stop.fault.message}"
+    if stop.missed:
+        yield "yellow", stop.missed
     if stop.returned is not None:
         yield "", f"Value returned is {_value(session, stop.returned)}"
     if stop.reason is StopReason.INTERRUPTED:
