@@ -135,6 +135,13 @@ class Frame:
         """Its r10: the stack's 512 bytes are below it."""
 
     @property
+    def called_by(self) -> str:
+        """What called it where no function did: "timer of entries[7]"; else ""."""
+        machine = self.session.machine
+        outermost = self.index == len(machine.frames) - 1
+        return machine.callbacks.described() if outermost else ""
+
+    @property
     def function(self) -> str:
         """The function's name."""
         return self.code.function_at(self.slot).name

@@ -64,6 +64,24 @@ class Movement:
         missed = f"line {line} was not reached: {function} returned before"
         return self._stopped(stop.reason, result=stop.result, changes=stop.changes, missed=missed)
 
+    def elapse(self, seconds: float) -> Stop:
+        """See `Session.elapse`."""
+        machine, history = self._machine, self._history
+        self._session.check_still()
+        if machine.frames:
+            raise DebuggerError("time goes by behind the program's end: it has not come there yet")
+        if seconds < 0:
+            raise ValueError(f"time goes by, not back: {seconds} seconds")
+        with self._moves():
+            history.forget_future()
+            machine.callbacks.plan(seconds)
+            if not history.advance():
+                missed = "nothing is due until then"
+                return self._stopped(StopReason.END, result=self._session.result, missed=missed)
+            hit = self._hit()
+            reason = StopReason.BREAKPOINT if hit else StopReason.STEP
+            return self._stopped(reason, breakpoints=hit)
+
     def go_on(self) -> Stop:
         """See `Session.continue_`."""
         self._check_going()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from osmia.closing import ClosedByWith
 from osmia.debugger import finding
 from osmia.debugger.breakpoints import Breakpoint, Breakpoints
+from osmia.debugger.callbacks import StandingClock
 from osmia.debugger.contents import Contents
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.expressions.expression import Expression
@@ -206,6 +207,14 @@ class Session(Contents, ClosedByWith):
         """Until something stops it, or to the end."""
         return self._movement.go_on()
 
+    def elapse(self, seconds: float) -> Stop:
+        """Let time go by at the program's end: to the first instruction of what it put off (timers,
+        work queues) and is due first. From there all moves go on, through what is due until then,
+        each callback with the clock at its time. The clock is that of the test's
+        `osmia.testing.Machine`, or stands where this is first asked for. DebuggerError before the
+        program's end, ValueError for less than no time."""
+        return self._movement.elapse(seconds)
+
     def back(self, count: int = 1, *, instruction: bool = False) -> Stop:
         """To where the line before this began, also in functions that were called."""
         return self._movement.steps_back(count, over=False, instruction=instruction)
@@ -244,6 +253,8 @@ class Session(Contents, ClosedByWith):
         if self._closed:
             return
         self._closed = True
+        if isinstance(self.vm.clock, StandingClock):
+            self.vm.clock.remove()
         if hasattr(self, "machine") and not self.vm.closed:
             self.machine.abandon_calls()
         self._finalizer()

@@ -404,3 +404,18 @@ def test_an_object_without_dwarf_says_so(client: Client, source: Path, tmp_path:
     client.go()
     assert "no DWARF" in client.output
     assert client.locals() == {"ctx": "<known when the function begins only: there is no DWARF>"}
+
+
+def test_what_is_put_off_stops_at_breakpoints_behind_the_end(
+    client: Client, tmp_path: Path
+) -> None:
+    from ..test_callbacks import SOURCE as TIMERS
+
+    source = tmp_path / "timers.bpf.c"
+    source.write_text(TIMERS)
+    client.launch(program=str(source), packet="00" * 64, elapse=1, options={"memory": 1 << 25})
+    client.body("setFunctionBreakpoints", breakpoints=[{"name": "fire"}])
+    assert client.go()["reason"] == "function breakpoint"
+    (frame,) = client.body("stackTrace", threadId=1)["stackFrames"]
+    assert frame["name"] == "fire [timer of entries[1]]"
+    assert client.refused("launch", program=str(source), elapse=-1)

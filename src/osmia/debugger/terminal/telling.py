@@ -46,7 +46,7 @@ def reasons(session: Session, stop: Stop) -> Iterator[tuple[str, str]]:
         yield "yellow", "Interrupted"
     if stop.reason is StopReason.BEGIN and stop is not session.first_stop:
         yield "yellow", "The beginning of the run"
-    if stop.result is not None:
+    if stop.result is not None and not stop.missed:
         yield "green", ended(session, stop.result)
 
 
