@@ -143,6 +143,9 @@ def test_what_is_not_said_is_as_code_has_it(tmp_path: Path) -> None:
     assert pinned.subject == Pinned(Path("/sys/fs/bpf/flows"))
     fleet = read(tmp_path, '[fleet]\nscheduler = "tls://one:8786"\nobjects = ["limit"]')
     assert fleet.subject == FleetObjects("tls://one:8786", names=("limit",))
+    fleet = read(tmp_path, '[fleet]\nscheduler = "tls://one:8786"\nca = "ca.pem"\ninsecure = true')
+    access = {"ca": tmp_path / "ca.pem", "insecure": True}
+    assert fleet.subject == FleetObjects("tls://one:8786", access=access)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from osmia.cli.fleet_access import opened, takes_certificates
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output
 from osmia.cli.telemetry import Wanted, show_checked, takes_telemetry, telling, wait
@@ -14,6 +15,7 @@ from osmia.metrics.configuration import FleetObjects
 
 
 @click.command("metrics", cls=Verb, json=True)
+@takes_certificates
 @click.argument("scheduler", required=False)
 @click.argument("objects", nargs=-1, metavar="[NAME]...")
 @click.option("--fleet", "fleet_name", default="default", help="Its name.")
@@ -31,7 +33,6 @@ def metrics(
     Without a NAME: all objects that run now. Hosts read their own numbers; this command gathers
     and tells them, each with its host. --config has all of it in a file.
     """
-    from osmia.cli.fleet import _opened
     from osmia.fleet import FleetMetrics
 
     configuration = wanted.configuration()
@@ -42,7 +43,7 @@ def metrics(
         subject = FleetObjects(scheduler, fleet_name, objects)
     if not isinstance(subject, FleetObjects):
         raise click.UsageError("SCHEDULER, or [fleet] in the configuration, is wanted")
-    with ends_cleanly(), _opened(subject.scheduler, subject.fleet) as fleet:
+    with ends_cleanly(), opened(subject.scheduler, subject.fleet, subject.access) as fleet:
         there = fleet.running()
         for name in subject.names:
             if name not in there:

@@ -40,11 +40,13 @@ class Pinned:
 
 @dataclass(frozen=True)
 class FleetObjects:
-    """Objects that a fleet runs; without names all of them."""
+    """Objects that a fleet runs; without names all of them. `access` are options of `Fleet`: the
+    certificates that are shown, or `insecure`."""
 
     scheduler: str
     fleet: str = "default"
     names: tuple[str, ...] = ()
+    access: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

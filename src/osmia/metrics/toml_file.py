@@ -163,8 +163,18 @@ def _subject(top: _Table, path: Path) -> ObjectFile | Pinned | FleetObjects | No
     if local is not None and fleet is not None:
         raise ConfigurationError(f"{path}: [object] and [fleet]: it is of one of them")
     if fleet is not None:
+        access: dict[str, Any] = {
+            key: path.parent / file  # beside the configuration
+            for key in ("ca", "cert", "key")
+            if (file := fleet.value(key, str, ""))
+        }
+        if fleet.value("insecure", bool, False):
+            access["insecure"] = True
         made = FleetObjects(
-            fleet.required("scheduler"), fleet.value("name", str, "default"), fleet.texts("objects")
+            fleet.required("scheduler"),
+            fleet.value("name", str, "default"),
+            fleet.texts("objects"),
+            access,
         )
         fleet.done()
         return made
