@@ -319,7 +319,8 @@ class Fleet:
         return self._speak(
             f"{method} of what is wanted",
             lambda: self._ask_ledger(method, given),
-            seconds=self.timeout + given.get("wait", 0.0),
+            # The end waits for all workers, also for one that is found to be dead only then.
+            seconds=None if method == "end" else self.timeout + given.get("wait", 0.0),
         )
 
     async def _ask_ledger(self, method: str, given: dict[str, Any]) -> Any:
