@@ -18,6 +18,7 @@ from osmia.fleet.answering import Failure, failure_of
 from osmia.fleet.hosts import Claim, host_name
 from osmia.fleet.installed import Installed
 from osmia.fleet.reading import Readers, map_table, reduced, status_of
+from osmia.fleet.redaction import redact_logs
 from osmia.fleet.wishes import Wish
 from osmia.named_tuples import NamedTuple
 
@@ -50,6 +51,7 @@ class Agent(WorkerPlugin):
 
     async def setup(self, worker: Worker) -> None:
         """Called by Dask, on every worker, and on those that join later."""
+        redact_logs()
         self._worker = worker
         self._claim = Claim(self.fleet)
         self._pins = PINS / self.fleet
