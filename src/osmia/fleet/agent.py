@@ -117,11 +117,11 @@ class Agent(WorkerPlugin):
     async def end_events(self, reader: str) -> None:
         self._readers.end(reader)
 
-    async def figures(self, name: str) -> Any:
+    async def figures(self, name: str, choice: Any) -> Any:
         """An object's metrics, see `osmia.fleet.metrics`."""
         from osmia.fleet.metrics import figures_of
 
-        return await asyncio.to_thread(figures_of, self._find(name).loaded)
+        return await asyncio.to_thread(figures_of, self._find(name).loaded, choice)
 
     async def clock(self) -> int:
         """Nanoseconds of this host's wall clock."""

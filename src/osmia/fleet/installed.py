@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from osmia.errors import NotSupportedError, OsmiaError
+from osmia.fleet.settings import options_of
 from osmia.fleet.targets import identity_of, matching
 from osmia.fleet.wishes import Attachment, Wish
 from osmia.named_tuples import NamedTuple
@@ -61,7 +62,7 @@ class Installed:
         self.before: tuple[Wish, LoadedObject] | None = None  # while an upgrade is on trial,
         self.since: float | None = None  # which began then
         self._found = Found({}, {})  # by the last wish
-        self.loaded = self._load(wish, self._pinned_maps(wish) if wish.pins else {})
+        self.loaded = self._load(wish, lambda: self._pinned_maps(wish) if wish.pins else {})
         self.wish = replace(wish, attachments=(), data={}, entries={})
         try:
             if wish.pins:
@@ -104,7 +105,7 @@ class Installed:
         one when nothing runs it yet, and raises where it shall not."""
         self.roll_back()  # of who began an upgrade and did not come to its end
         shared = {name: held for name, held in self.loaded.maps.items() if name in wish.obj.maps}
-        loaded = self._load(wish, shared)
+        loaded = self._load(wish, lambda: shared)
         try:
             for name, value in wish.data.items():
                 loaded.data[name] = value
@@ -147,8 +148,9 @@ class Installed:
                 everything.callback(link.close)
             self.links = {}
 
-    def _load(self, wish: Wish, maps: dict[str, Map]) -> LoadedObject:
-        options = dict(wish.options)
+    def _load(self, wish: Wish, find_maps: Callable[[], dict[str, Map]]) -> LoadedObject:
+        options = options_of(wish)  # before anything is opened
+        maps = find_maps()
         if maps:
             options["maps"] = maps
         return wish.obj.load(wish.engine, **options)

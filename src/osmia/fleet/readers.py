@@ -14,6 +14,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from osmia.events.record_types import presumed_record_codec
 from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ class Reader:
 
         if self._source is None or self._source.closed:
             target: Any = loaded.maps[self._held]
+            if target.event_codec is None:
+                target.event_codec = presumed_record_codec(loaded.object, self._held)
             source = target.arrow_batches, target.events  # an error where it has no events
             self._lost = self._lost_by(self._source)
             self._source, self._batches = source[1], {}

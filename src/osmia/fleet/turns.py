@@ -53,7 +53,7 @@ class Turn:
         if self._renewing is not None:
             self._renewing.cancel()
         if not self._over:
-            with suppress(OSError):  # it ends by itself
+            with suppress(OSError, OsmiaError):  # it ends by itself
                 self._fleet._ledger("abandon", name=self._name, number=self.number)
 
     def check(self) -> None:

@@ -119,7 +119,9 @@ def upgrade(
 def _wish(before: Wish, number: int, obj: Object, chosen: Iterable[Host] | None) -> Wish:
     """What is wanted when `chosen`, too, or all hosts have the new object."""
     if chosen is None:
-        return replace(before, generation=number, obj=obj, digest=obj.digest, canary=None)
+        return replace(
+            before, generation=number, obj=obj, digest=obj.digest, canary=None
+        ).with_signatures_of(obj)
     known = frozenset() if before.canary is None else before.canary.hosts
     canary = Canary(obj, obj.digest, known | {each.own for each in chosen})
-    return replace(before, generation=number, canary=canary)
+    return replace(before, generation=number, canary=canary).with_signatures_of(obj)

@@ -42,7 +42,8 @@ class Canary:
 class Wish:
     """All that is wanted of an object on all hosts. `first` is the generation that it was loaded
     with: what has the same name and another one is another object. `entries` are updates of maps,
-    the last one of each key; None deletes."""
+    the last one of each key; None deletes. `signatures` are the texts of those of objects, by
+    their digests."""
 
     name: str
     obj: Object
@@ -55,7 +56,15 @@ class Wish:
     attachments: tuple[Attachment, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     entries: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    signatures: Mapping[str, str] = field(default_factory=dict)
     canary: Canary | None = None
+
+    def with_signatures_of(self, obj: Object) -> Wish:
+        """The wish, with the signatures that are kept beside an object's file, or in its image."""
+        from osmia.object.signatures import kept_signatures
+
+        text = kept_signatures(obj.path) if obj.path else ""
+        return replace(self, signatures={**self.signatures, obj.digest: text}) if text else self
 
     def at(self, host: str) -> Wish:
         """What is wanted of one host: its `obj` is the one that this host is to have."""
