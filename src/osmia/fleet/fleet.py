@@ -330,6 +330,8 @@ class Fleet:
 
     async def _ask_ledger(self, method: str, given: dict[str, Any]) -> Any:
         scheduler = self.client.scheduler
+        if scheduler is None:
+            raise ConnectionError(f"fleet {self.name!r} is disconnected")
         answer = await scheduler.osmia_fleet(fleet=self.name, method=method, given=given)
         if not answer:
             raise OsmiaError(f"fleet {self.name!r} was closed")
