@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osmia.images import Image
 
 
 @click.command("sign", cls=Verb, json=True)
@@ -48,6 +54,9 @@ def sign_command(
     new_key: bool,
 ) -> int:
     """Sign FILES (objects); the signature is kept beside each, in FILE.sig.
+
+    Of an image in a registry, oci://HOST/NAME:TAG, the signature goes into the manifest, which is
+    pushed under its tag.
 
     What is signed is what the object says (its digest), which `load(require_signature=KEY.pub)`
     and `--check` compare: a change of code, data, types or maps makes the signature void. Other
@@ -94,11 +103,16 @@ def _make(output: Output, path: Path) -> None:
 
 
 def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
+    from osmia import images
+    from osmia.cli.sources import image_reference
     from osmia.formats import open_object
     from osmia.object.signatures import private_key, sign_file
 
     private = private_key(key)
     for path in files:
+        if reference := image_reference(path):
+            _sign_image(output, reference, lambda image: images.sign(image, private))
+            continue
         obj = open_object(path)
         beside = sign_file(path, obj, private)
         if output.json:
@@ -107,13 +121,29 @@ def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
             output.line(printable(f"{path}: signed, in {beside}"))
 
 
+def _sign_image(output: Output, reference: str, sign: Callable[[Image], Image]) -> None:
+    from osmia.images import Reference, pull, push
+
+    image = sign(pull(reference))
+    named = Reference.parse(reference)
+    pushed = push(image, Reference(named.host, named.repository, named.tag))
+    if output.json:
+        output.record({"file": reference, "signatures": str(pushed), "digest": image.digest})
+    else:
+        output.line(printable(f"{reference}: signed, as {pushed}"))
+
+
 def _sign_loaders(output: Output, files: tuple[Path, ...], key: Path, cert: Path) -> None:
+    from osmia.cli.sources import image_reference
     from osmia.formats import open_object
     from osmia.kernel.skeletons.pkcs7 import Signer
-    from osmia.kernel.skeletons.signed import sign_file
+    from osmia.kernel.skeletons.signed import sign_file, sign_image
 
     signer = Signer(key, cert)
     for path in files:
+        if reference := image_reference(path):
+            _sign_image(output, reference, lambda image: sign_image(image, signer))
+            continue
         obj = open_object(path)
         beside = sign_file(path, obj, signer)
         if output.json:

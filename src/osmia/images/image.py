@@ -23,6 +23,10 @@ PROGRAMS_LABEL = "io.ebpf.programs"
 MAPS_LABEL = "io.ebpf.maps"
 #: The manifest's annotation with the signatures of the object (`osmia.object.signatures`).
 SIGNATURE = "dev.osmia.signatures"
+#: That with the loader of the object that the kernel checks (`osmia.kernel.skeletons.signed`), and
+#: what a file has behind its name that has the same of the file's object.
+KERNEL_SIGNATURE = "dev.osmia.kernel-signatures"
+KERNEL_SUFFIX = ".kernel-sig"
 #: How many platforms an index may name.
 _MOST_PLATFORMS = 64
 
@@ -117,13 +121,17 @@ class Image:
             manifests[platform] = digest, parsed(self.blob(digest), digest)
         return media_type, manifests
 
-    def _manifest(self, platform: str | None) -> dict[str, Any]:
+    def manifest_of(self, platform: str | None = None) -> tuple[str, dict[str, Any]]:
+        """The digest and the manifest of a platform."""
         wanted = platform or (self.platforms[0] if len(self.platforms) == 1 else _own())
         try:
-            return self._manifests[wanted][1]
+            return self._manifests[wanted]
         except KeyError:
             has = ", ".join(self.platforms)
             raise ImageError(f"{self.digest} has nothing for {wanted}: {has}") from None
+
+    def _manifest(self, platform: str | None) -> dict[str, Any]:
+        return self.manifest_of(platform)[1]
 
     def _config(self, manifest: dict[str, Any]) -> dict[str, Any]:
         digest = descriptor(manifest.get("config"), None, "config")
