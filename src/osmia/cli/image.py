@@ -114,8 +114,8 @@ def push_image(
         if len(called) != 1 and name is None:
             raise click.UsageError(f"{layout} has {len(called)} images: say --image or REFERENCE")
         reference = name or called[0]
-    where = Reference.parse(reference)
     image = read(layout, name)
+    where = Reference.parse(reference)
     pushed = push(image, where, plain_http=plain_http, progress=_progress(output, "sent"))
     _say_where(output, pushed, image)
 
@@ -264,9 +264,15 @@ def write_manifest(
 
 def _image(image: str, name: str | None, plain_http: bool | None) -> Image:
     """A layout where there is a file or directory of that name, otherwise a registry's."""
-    from osmia.images import pull, read
+    from osmia.images import ImageError, Reference, pull, read
 
-    return read(image, name) if Path(image).exists() else pull(image, plain_http=plain_http)
+    if Path(image).exists():
+        return read(image, name)
+    try:
+        reference = Reference.parse(image)
+    except ImageError as error:
+        raise ImageError(f"there is no layout {image!r}, and {error}") from None
+    return pull(reference, plain_http=plain_http)
 
 
 def _source(file: Path) -> Any:

@@ -204,7 +204,7 @@ def descriptor(found: Any, wanted: tuple[str, ...] | None, what: str) -> str:
     if not _is_object(found):
         raise ImageError(f"no descriptor of a {what}")
     digest, size = found.get("digest"), found.get("size")
-    if not isinstance(digest, str) or not _is_digest(digest):
+    if not isinstance(digest, str) or not is_digest(digest):
         raise ImageError(f"{str(digest)[:80]!r} is no SHA-256 digest")
     if not isinstance(size, int) or not 0 <= size <= media_types.LARGEST_BLOB:
         raise ImageError(f"{digest}: a {what} of {str(size)[:20]} bytes")
@@ -214,7 +214,8 @@ def descriptor(found: Any, wanted: tuple[str, ...] | None, what: str) -> str:
     return digest
 
 
-def _is_digest(text: str) -> bool:
+def is_digest(text: str) -> bool:
+    """Whether it is what `digest_of` gives."""
     algorithm, _, digits = text.partition(":")
     return algorithm == "sha256" and len(digits) == 64 and set(digits) <= set("0123456789abcdef")
 
