@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     "--check",
     type=click.Path(path_type=Path, exists=True),
     metavar="PEM",
-    help="Sign nothing: check that this public key's owner signed FILES, or images (oci://…).",
+    help="Sign nothing: check that this public key's owner (with --kernel: this certificate's)"
+    " signed FILES, or images (oci://…).",
 )
 @click.option("--new-key", is_flag=True, help="Make KEY first, and KEY.pub for those who check.")
 @pass_output
@@ -72,12 +74,12 @@ def sign_command(
         raise click.UsageError("--new-key makes the file that --key names")
     if not files and not new_key:
         raise click.UsageError("no FILES")
-    if kernel != (cert is not None) or (kernel and (key is None or new_key)):
+    if (kernel and check is None) != (cert is not None) or (kernel and new_key):
         raise click.UsageError("--kernel goes with --key and --cert, of a key that there is")
     if new_key and key is not None:
         _make(output, key)
     if check is not None:
-        return _check(output, files, check)
+        return _check(output, files, check, kernel=kernel)
     assert key is not None
     if cert is not None:
         _sign_loaders(output, files, key, cert)
@@ -152,21 +154,28 @@ def _sign_loaders(output: Output, files: tuple[Path, ...], key: Path, cert: Path
             output.line(printable(f"{path}: signed for the kernel, in {beside}"))
 
 
-def _check(output: Output, files: tuple[Path, ...], check: Path) -> int:
-    from osmia.cli.sources import open_source
+def _check(output: Output, files: tuple[Path, ...], check: Path, *, kernel: bool) -> int:
+    from osmia.cli.sources import image_reference, open_source
     from osmia.errors import NotSignedError
     from osmia.object.signatures import public_key, verify
 
-    public = public_key(check)
+    if kernel:
+        from osmia.kernel.skeletons.pkcs7 import certificate_der
+        from osmia.kernel.skeletons.signed import verify_loader
+
+        signed_by = partial(verify_loader, certificate=certificate_der(check))
+    else:
+        signed_by = partial(verify, key=public_key(check))
     failed = False
     for path in files:
+        shown = image_reference(path) or str(path)
         obj, reason = open_source(path), ""
         try:
-            verify(obj, public)
+            signed_by(obj)
         except NotSignedError as error:
             failed, reason = True, str(error)
         if output.json:
-            output.record({"file": str(path), "signed": not reason, "reason": reason or None})
+            output.record({"file": shown, "signed": not reason, "reason": reason or None})
         else:
-            output.line(printable(reason or f"{path}: signed by the key"))
+            output.line(printable(reason or f"{shown}: signed by the key"))
     return int(failed)

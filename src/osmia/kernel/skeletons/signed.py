@@ -26,7 +26,7 @@ from osmia.images.signing import annotated
 from osmia.kernel.load.target import kernel_target
 from osmia.kernel.skeletons.contents import contents_of
 from osmia.kernel.skeletons.loader_program import Form, LoaderProgram, loader_program, signed_bytes
-from osmia.kernel.skeletons.pkcs7 import Signer
+from osmia.kernel.skeletons.pkcs7 import File, Signer, is_signed
 from osmia.object.model import Object
 from osmia.object.signatures import text_beside
 from osmia.passes.target import Target
@@ -71,7 +71,7 @@ class SignedLoader:
                 for form, each in said["loaders"].items()
             }
             digest = said["digest"]
-            if not isinstance(digest, str):
+            if not isinstance(digest, str) or not forms:
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
             why = "its signature for the kernel is no text that osmia wrote"
@@ -129,6 +129,19 @@ def kept_loader(obj: Object) -> SignedLoader:
             "by edits"
         )
     return found
+
+
+def verify_loader(obj: Object, certificate: File) -> None:
+    """Return if the loader that is kept with an object was signed by a certificate's key, in all
+    its forms; otherwise NotSignedError says why. That it loads what the object says is the
+    signer's word. ValueError for what is no certificate."""
+    owner = obj.path or obj.name
+    for form, (made, signature) in kept_loader(obj).forms.items():
+        if not is_signed(signed_bytes(form, made), signature, certificate):
+            raise NotSignedError(
+                f"{owner}: its signature for the kernel is not by the key of that certificate, or "
+                "its loader was changed"
+            )
 
 
 def _packed(content: bytes) -> str:
