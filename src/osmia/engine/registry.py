@@ -67,9 +67,9 @@ def load(obj: Object, name: str, options: Mapping[str, Any]) -> LoadedObject:
         raise lacking(name, "imports", f"object {obj.name!r}")
     key = options.get("require_signature")
     if key is not None:
-        from osmia.object.signatures import verify
+        from osmia.engine.signed import signed_options
 
-        verify(obj, key)
+        options = signed_options(obj, [key], options)
     passes: Any = {each: value for each, value in options.items() if each in COMMON_OPTIONS}
     others = {each: value for each, value in options.items() if each not in OBJECT_OPTIONS}
     return engine.load(obj, passes, others)

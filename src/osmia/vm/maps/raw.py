@@ -160,6 +160,13 @@ class VmMap(RawMap):
             return errno.EINVAL
         return self._read("map_lookup" if mark else "map_peek", key)
 
+    def address_of(self, key: bytes) -> int | None:
+        """Where in the vm's memory the value of an entry is; None without such an entry."""
+        self.check_open()
+        with self._lock, Arguments(self.body):
+            self._memory.write(self.body.arguments, key)
+            return self._natives.call("map_peek", self.body.header, self.body.arguments, 0) or None
+
     def _read(self, native: str, key: bytes) -> bytes | int:
         body = self.body
         with self._lock:
