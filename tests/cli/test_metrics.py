@@ -16,6 +16,7 @@ import pytest
 import osmia as library
 from osmia.cli import main
 
+pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
 from ..metrics.receiver import attributes, receiving
 from .conftest import HERE, OSMIA, Result
 from .test_prometheus import free_port, scrape
