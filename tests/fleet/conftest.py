@@ -84,13 +84,14 @@ char L[] SEC("license") = "GPL";
 """
 
 
-def compiled(answer: str = "XDP_PASS", entries: int = 65536) -> Object:
+def compiled(answer: str = "XDP_PASS", entries: int = 65536, ring: int = 1 << 20) -> Object:
     """The program of the tests; `answer` is what it gives below its limit, `entries` what its map
-    has room for."""
+    has room for, `ring` the bytes of its buffer of events."""
     folder = Path(tempfile.mkdtemp())
     try:
         path = folder / "limit.bpf.c"
-        path.write_text(SOURCE.replace("ANSWER", answer).replace("65536", str(entries)))
+        sized = SOURCE.replace("65536", str(entries)).replace("1048576", str(ring))
+        path.write_text(sized.replace("ANSWER", answer))
         return compile_object(path)
     finally:
         shutil.rmtree(folder)

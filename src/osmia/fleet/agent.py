@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from distributed import WorkerPlugin
 
 from osmia.errors import OsmiaError
-from osmia.fleet.answering import Failure, failure_of
+from osmia.fleet.answering import Failure, failure_of, parcelled
 from osmia.fleet.hosts import Claim, host_name
 from osmia.fleet.installed import Installed
 from osmia.fleet.reading import Readers, map_table, reduced, status_of
@@ -141,7 +141,7 @@ class Agent(WorkerPlugin):
     async def next_events(self, name: str, held: str, reader: str, **options: Any) -> Any:
         """The next table of events of a reader, which is made when it is first asked."""
         loaded = self._find(name).loaded
-        return await asyncio.to_thread(self._readers.next, loaded, name, held, reader, **options)
+        return await self._readers.next(loaded, name, held, reader, **options)
 
     async def end_events(self, reader: str) -> None:
         self._readers.end(reader)
@@ -286,6 +286,6 @@ async def call(
         return Failure("LookupError", f"no agent of fleet {fleet!r} is here", None)
     try:
         result = getattr(agent, method)(*given, **options)
-        return await result if asyncio.iscoroutine(result) else result
+        return parcelled(await result if asyncio.iscoroutine(result) else result)
     except Exception as error:
         return failure_of(error)

@@ -173,26 +173,21 @@ class Fleet:
         """The answer of one host, or a HostError as a value."""
         from osmia.fleet.agent import call
         from osmia.fleet.answering import Failure, error_of
+        from osmia.fleet.reaching import answer_of
 
-        asking = self.client._run(
-            call,
-            self.name,
-            method,
-            given,
-            dict(options or {}),
-            workers=[host.address],
-            on_error="return",
+        asking = answer_of(
+            self.client, host.address, call, (self.name, method, given, dict(options or {}))
         )
         try:
-            answers = await asyncio.wait_for(asking, self.timeout)
+            async with asyncio.timeout(self.timeout):
+                answer = await asking
         except TimeoutError:
             return HostLostError(host.name, f"no answer to {method} in {self.timeout:g} s")
-        answer = answers.get(host.address)
         if isinstance(answer, Failure):
             error = HostError(host.name, answer.message, answer.kind)
             error.__cause__ = error_of(answer)
             return error
-        if isinstance(answer, BaseException) or host.address not in answers:
+        if isinstance(answer, BaseException):
             told = str(answer) or type(answer).__name__
             return HostLostError(host.name, f"it went away during {method}: {told}")
         return answer
@@ -206,7 +201,8 @@ class Fleet:
 
         try:
             asking = self.client._run(call, self.name, "greet", (), {}, on_error="return")
-            answers = await asyncio.wait_for(asking, self.timeout)
+            async with asyncio.timeout(self.timeout):
+                answers = await asking
         except TimeoutError:
             answers = await self._ask_workers_apart()
         found: list[Host] = []
@@ -228,7 +224,8 @@ class Fleet:
                 call, self.name, "greet", (), {}, workers=[address], on_error="return"
             )
             try:
-                return (await asyncio.wait_for(asking, self.timeout / 4)).get(address)
+                async with asyncio.timeout(self.timeout / 4):
+                    return (await asking).get(address)
             except TimeoutError:
                 return None
 

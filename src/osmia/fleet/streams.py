@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.fleet.errors import HostError
@@ -81,7 +82,7 @@ class EventStream:
                 await asyncio.wrap_future(steps.end(loop))
 
     async def _batches(self) -> AsyncGenerator[HostBatch]:
-        """Ask each host for its next table as soon as its last one was taken."""
+        """Ask each host for its next table when its last one is here, and waits to be taken."""
         given: asyncio.Queue[HostBatch] = asyncio.Queue(maxsize=1)
         readers: dict[Host, asyncio.Task[None]] = {}
         last = time.monotonic()
@@ -97,10 +98,8 @@ class EventStream:
                     last = time.monotonic()
                 yield batch
         finally:
-            looking.cancel()
-            for task in readers.values():
-                task.cancel()
-            await asyncio.gather(looking, *readers.values(), return_exceptions=True)
+            await _cancelled({looking})
+            await _cancelled(set(readers.values()))
             fleet = self._running.fleet
             asked = (fleet.ask_one(host, "end_events", (self._reader,)) for host in readers)
             await asyncio.gather(*asked, return_exceptions=True)
@@ -118,19 +117,24 @@ class EventStream:
     async def _read(self, host: Host, given: asyncio.Queue[HostBatch]) -> None:
         fleet, name = self._running.fleet, self._running.name
         offset = await self._clock_offset(host)
-        while True:
-            events = await fleet.ask_one(
-                host, "next_events", (name, self._name, self._reader), self._options
-            )
-            if isinstance(events, HostError):
-                if host not in self._failed:
-                    self._failed.add(host)
-                    await given.put(HostBatch(host.name, None, 0, events))
-                return
-            self._failed.discard(host)
-            if len(events.table):
-                table = _moved(events.table, offset)
-                await given.put(HostBatch(host.name, table, events.lost))
+        asked = (name, self._name, self._reader)
+        ask = partial(fleet.ask_one, host, "next_events", asked, self._options)
+        asking = asyncio.ensure_future(ask())
+        try:
+            while True:
+                events = await asking
+                if isinstance(events, HostError):
+                    if host not in self._failed:
+                        self._failed.add(host)
+                        await given.put(HostBatch(host.name, None, 0, events))
+                    return
+                self._failed.discard(host)
+                asking = asyncio.ensure_future(ask())  # comes while this one waits to be taken
+                if len(events.table):
+                    table = _moved(events.table, offset)
+                    await given.put(HostBatch(host.name, table, events.lost))
+        finally:
+            asking.cancel()
 
     async def _clock_offset(self, host: Host) -> int:
         """By how many ns this machine's wall clock is ahead of the host's."""
@@ -185,6 +189,15 @@ async def _first(given: asyncio.Queue[HostBatch], looking: asyncio.Task[None]) -
         return await taking
     finally:
         taking.cancel()
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    """Until tasks have ended: a `wait_for` within can take an answer that came at that moment for
+    all there is (before Python 3.12), and they go on."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=0.1)
 
 
 def _moved(table: pyarrow.Table, offset: int) -> pyarrow.Table:
