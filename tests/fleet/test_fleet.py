@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from dask.utils import key_split
 
 from osmia import OsmiaError
 from osmia.fleet import Fleet, FleetError, HostError, Moves, Try
@@ -119,6 +120,7 @@ def test_maps_are_reduced_where_they_are(fleet: Fleet, limit: Object) -> None:
         flows.sum("value.colour")
     frame = flows.to_dask()
     assert frame.npartitions == 4
+    assert {key_split(key) for key in frame.dask} >= {f"osmia-{running.name}-flows"}  # dashboard
     sums = frame.groupby("host")["value.packets"].sum().compute(scheduler=fleet.client)
     assert sums.to_dict() == dict(zip(HOSTS, (2, 4, 6, 8), strict=True))
 

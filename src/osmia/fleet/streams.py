@@ -51,6 +51,7 @@ class EventStream:
         max_rows: int,
         wait: float,
         timeout: float | None,
+        duration: float | None,
         times: Any,
     ) -> None:
         self._running = running
@@ -58,6 +59,7 @@ class EventStream:
         self._reader = os.urandom(8).hex()
         self._options = {"max_rows": max_rows, "wait": wait, "times": times}
         self._timeout = timeout
+        self._duration = duration
         self._failed: set[Host] = set()  # of which it was told
 
     def __iter__(self) -> Iterator[HostBatch]:
@@ -85,11 +87,16 @@ class EventStream:
         """Ask each host for its next table when its last one is here, and waits to be taken."""
         given: asyncio.Queue[HostBatch] = asyncio.Queue(maxsize=1)
         readers: dict[Host, asyncio.Task[None]] = {}
-        last = time.monotonic()
+        begin = last = time.monotonic()
         looking = asyncio.create_task(self._look(readers, given))
         try:
             while True:
-                left = None if self._timeout is None else last + self._timeout - time.monotonic()
+                ends = [
+                    since + seconds
+                    for since, seconds in ((last, self._timeout), (begin, self._duration))
+                    if seconds is not None
+                ]
+                left = min(ends) - time.monotonic() if ends else None
                 try:
                     batch = await asyncio.wait_for(_first(given, looking), left)
                 except TimeoutError:
