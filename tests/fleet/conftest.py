@@ -1,5 +1,6 @@
-"""A Dask cluster whose workers are hosts to osmia: each in a network and a mount namespace of its
-own, with a bpffs of its own, joined to the scheduler's by a bridge and veth pairs."""
+"""A Dask cluster whose workers are hosts to osmia: each in a network, a mount and a cgroup
+namespace of its own, with a bpffs and a control group of its own, joined to the scheduler's by a
+bridge and veth pairs."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ import pytest
 from osmia.fleet import Fleet
 from osmia.object import Object
 from osmia.toolchain.objects import compile_object
+
+from .groups import Group
 
 SCHEDULER = "tcp://10.77.0.1:8786"
 _CLONE_NEWNET = 0x4000_0000
@@ -128,6 +131,8 @@ class Cluster:
 
     def __init__(self, held: ExitStack, logs: Path) -> None:
         self._held, self._logs = held, logs
+        self.group = Group.made()
+        held.callback(self.group.remove)
         self._hosts: dict[int, subprocess.Popen[bytes]] = {}
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         script = (
@@ -144,17 +149,21 @@ class Cluster:
         """A worker on a host, named host<number>, which is made if it is not there."""
         if number not in self._hosts:
             self._make_host(number)
-        where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
         self._workers[number] = self._spawn(
             f"host{number}",
-            [*where, sys.executable, "-c", _RUN_WORKER, SCHEDULER, f"host{number}"],
+            [*self._on_host(number), sys.executable, "-c", _RUN_WORKER, SCHEDULER, f"host{number}"],
             {"OSMIA_FLEET_HOST": f"host{number}"},
         )
 
     def _make_host(self, number: int) -> None:
-        """The host's first process, which has its namespaces and its bpffs."""
+        """The host's first process, which has its namespaces, its bpffs and its groups."""
         script = "mount -t bpf none /sys/fs/bpf && ip link set lo up && exec sleep infinity"
-        host = self._spawn(f"init{number}", ["unshare", "-n", "-m", "sh", "-c", script])
+        namespaces = ["unshare", "-n", "-m"]
+        if self.group:  # the host's own one is its root
+            script = f"mount -t cgroup2 none /sys/fs/cgroup && {script}"
+            namespaces.append("-C")
+        command = [*self._in_group(number), *namespaces, "sh", "-c", script]
+        host = self._spawn(f"init{number}", command)
         self._hosts[number] = host
         self._wait(lambda: _has_own_network(host.pid))
         name = f"veth{number}"
@@ -163,6 +172,20 @@ class Cluster:
         self._in_hub("ip", "link", "set", name, "master", "bridge0", "up")
         self._in(host.pid, "ip", "addr", "add", f"10.77.0.{10 + number}/24", "dev", "eth0")
         self._in(host.pid, "ip", "link", "set", "eth0", "up")
+
+    def _in_group(self, number: int) -> list[str]:
+        """What has a command run in the host's control group."""
+        procs = self.group.part(f"host{number}").procs
+        return ["sh", "-c", f'echo $$ > {procs} && exec "$@"', "sh"]
+
+    def _on_host(self, number: int) -> list[str]:
+        """What has a command run as a process of a host."""
+        return [*self._in_group(number), *self._enter(number)]
+
+    def _enter(self, number: int) -> list[str]:
+        """What has a command run in the host's namespaces."""
+        groups = ["-C"] if self.group else []
+        return ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m", *groups]
 
     def kill(self, number: int) -> None:
         """kill -9, as far as a host's processes go."""
@@ -183,8 +206,9 @@ class Cluster:
 
     def on(self, number: int, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on a host."""
-        where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
-        return subprocess.run([*where, *command], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [*self._on_host(number), *command], capture_output=True, text=True, check=False
+        )
 
     def fleet(self, name: str, timeout: float = 20.0) -> Fleet:
         """A Fleet, whose client is in the scheduler's network."""
@@ -192,6 +216,7 @@ class Cluster:
             return Fleet(SCHEDULER, name=name, timeout=timeout)
 
     def close(self) -> None:
+        self.group.kill()
         for process in [*self._workers.values(), *self._hosts.values(), self.scheduler]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

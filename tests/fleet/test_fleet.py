@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from dask.utils import key_split
 from osmia import OsmiaError
 from osmia.fleet import Fleet, FleetError, HostError, Moves, Try
 from osmia.object import Object
+from osmia.toolchain.objects import compile_object
 
 from .conftest import Cluster, compiled, wait_for
 
@@ -68,6 +71,43 @@ def test_interfaces_are_named_by_patterns_and_may_come_later(
     assert "xdp" not in cluster.on(2, "ip", "link", "show", "eth0").stdout
     with pytest.raises(OsmiaError, match=r"no host has interface 'wlan"):
         running.attach("ingress", interface="wlan*")
+
+
+_EGRESS = """#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+__u64 seen;
+SEC("cgroup_skb/egress") int egress(struct __sk_buff *skb)
+{
+	__sync_fetch_and_add(&seen, 1);
+	return 1;
+}
+"""
+
+
+def test_control_groups_are_named_by_patterns_and_may_come_later(
+    cluster: Cluster, fleet: Fleet, tmp_path: Path
+) -> None:
+    if not cluster.group:
+        pytest.skip("no control groups can be made")
+    source = tmp_path / "egress.bpf.c"
+    source.write_text(_EGRESS)
+    running = fleet.load(compile_object(source))
+    groups = "/sys/fs/cgroup"  # each host sees its own
+    cluster.on(2, "mkdir", f"{groups}/app1")
+    try:
+        assert running.attach("egress", cgroup="app*")["host2"] == [f"{groups}/app1"]
+        assert running.status()["host3"]["targets"] == {}
+        cluster.on(3, "mkdir", f"{groups}/app2")
+        wait_for(lambda: running.status()["host3"]["targets"] == {"egress": [f"{groups}/app2"]})
+        send = "import socket as s; s.socket(s.AF_INET, s.SOCK_DGRAM).sendto(b'', ('127.1', 9))"
+        join = f'echo $$ > {groups}/app2/cgroup.procs && exec {sys.executable} -c "{send}"'
+        assert cluster.on(3, "sh", "-c", join).returncode == 0
+        seen = dict(running.data["seen"])
+        assert seen["host3"] > 0 == seen["host2"]
+    finally:
+        running.close()
+        cluster.on(2, "rmdir", f"{groups}/app1")
+        cluster.on(3, "rmdir", f"{groups}/app2")
 
 
 def test_variables_and_maps_are_set_everywhere(fleet: Fleet, limit: Object) -> None:

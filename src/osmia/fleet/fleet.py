@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from osmia.object.model import Object
 
 
+#: Hosts that are asked at the same time: Dask keeps 512 connections, and makes others anew.
+_AT_ONCE = 400
+
+
 class Host(NamedTuple):
     """A host of a fleet: its name, and the address of the worker that is its agent."""
 
@@ -151,9 +155,13 @@ class Fleet:
     async def _ask_all(
         self, hosts: list[Host], method: str, given: tuple[Any, ...], options: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, HostError]]:
-        answers = await asyncio.gather(
-            *(self.ask_one(host, method, given, options) for host in hosts)
-        )
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(host: Host) -> Any:
+            async with turns:
+                return await self.ask_one(host, method, given, options)
+
+        answers = await asyncio.gather(*map(one, hosts))
         found: dict[str, Any] = {}
         errors: dict[str, HostError] = {}
         for host, answer in zip(hosts, answers, strict=True):
