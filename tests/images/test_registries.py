@@ -91,7 +91,7 @@ def test_what_is_not_there_is_said(registry: RunningRegistry) -> None:
 
 
 def test_a_registry_that_nobody_runs_is_one_error_soon() -> None:
-    with pytest.raises(RegistryError, match=r"^127.0.0.1:1/limit: /v2/: .*Connection refused$"):
+    with pytest.raises(RegistryError, match=r"^127.0.0.1:1/limit: latest: .*Connection refused$"):
         images.pull("127.0.0.1:1/limit")
 
 

@@ -17,7 +17,18 @@ from osmia.cli.output import Output, printable
     "--key",
     type=click.Path(path_type=Path),
     metavar="PEM",
-    help="The private key (Ed25519) that signs.",
+    help="The private key that signs: Ed25519, with --kernel RSA or ECDSA.",
+)
+@click.option(
+    "--kernel",
+    is_flag=True,
+    help="Sign what the kernel itself checks (since 6.18): the program that loads each of FILES.",
+)
+@click.option(
+    "--cert",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FILE",
+    help="The X.509 certificate (PEM, DER) of KEY, with --kernel.",
 )
 @click.option(
     "--check",
@@ -28,13 +39,23 @@ from osmia.cli.output import Output, printable
 @click.option("--new-key", is_flag=True, help="Make KEY first, and KEY.pub for those who check.")
 @pass_output
 def sign_command(
-    output: Output, files: tuple[Path, ...], key: Path | None, check: Path | None, new_key: bool
+    output: Output,
+    files: tuple[Path, ...],
+    key: Path | None,
+    kernel: bool,
+    cert: Path | None,
+    check: Path | None,
+    new_key: bool,
 ) -> int:
     """Sign FILES (objects); the signature is kept beside each, in FILE.sig.
 
     What is signed is what the object says (its digest), which `load(require_signature=KEY.pub)`
     and `--check` compare: a change of code, data, types or maps makes the signature void. Other
     keys' signatures of the same object stay. `osmia image build` takes them along.
+
+    With --kernel it is a program that makes the object's maps and loads its programs, kept in
+    FILE.kernel-sig: `osmia prog load --keyring`, `load(keyring=…)` run it, if the kernel finds the
+    certificate in that keyring.
     """
     if (key is None) == (check is None):
         raise click.UsageError("either --key signs, or --check checks")
@@ -42,12 +63,17 @@ def sign_command(
         raise click.UsageError("--new-key makes the file that --key names")
     if not files and not new_key:
         raise click.UsageError("no FILES")
+    if kernel != (cert is not None) or (kernel and (key is None or new_key)):
+        raise click.UsageError("--kernel goes with --key and --cert, of a key that there is")
     if new_key and key is not None:
         _make(output, key)
     if check is not None:
         return _check(output, files, check)
     assert key is not None
-    _sign(output, files, key)
+    if cert is not None:
+        _sign_loaders(output, files, key, cert)
+    else:
+        _sign(output, files, key)
     return 0
 
 
@@ -79,6 +105,21 @@ def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
             output.record({"file": str(path), "signatures": str(beside), "digest": obj.digest})
         else:
             output.line(printable(f"{path}: signed, in {beside}"))
+
+
+def _sign_loaders(output: Output, files: tuple[Path, ...], key: Path, cert: Path) -> None:
+    from osmia.formats import open_object
+    from osmia.kernel.skeletons.pkcs7 import Signer
+    from osmia.kernel.skeletons.signed import sign_file
+
+    signer = Signer(key, cert)
+    for path in files:
+        obj = open_object(path)
+        beside = sign_file(path, obj, signer)
+        if output.json:
+            output.record({"file": str(path), "signatures": str(beside), "digest": obj.digest})
+        else:
+            output.line(printable(f"{path}: signed for the kernel, in {beside}"))
 
 
 def _check(output: Output, files: tuple[Path, ...], check: Path) -> int:

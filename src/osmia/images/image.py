@@ -38,6 +38,7 @@ class Image:
     def __init__(self, digest: str, blobs: Mapping[str, bytes]) -> None:
         self.digest = digest
         self.blobs = dict(blobs)
+        self._checked: dict[str, bytes] = {}
         self.media_type, self._manifests = self._read_manifests()
 
     def __repr__(self) -> str:
@@ -89,11 +90,13 @@ class Image:
         write(self, path, name)
 
     def blob(self, digest: str) -> bytes:
-        """One of its parts, checked. ImageError."""
+        """One of its parts, checked once for as long as `blobs` has those bytes. ImageError."""
         content = self.blobs.get(digest)
         if content is None:
             raise ImageError(f"{digest} is missing")
-        return checked(digest, content)
+        if self._checked.get(digest) is not content:
+            self._checked[digest] = checked(digest, content)
+        return content
 
     def blobs_needed(self) -> list[str]:
         """The digests of all its parts, manifests behind what they name."""

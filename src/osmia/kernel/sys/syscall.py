@@ -321,6 +321,8 @@ def prog_load(
     core_relos: bytes = b"",
     core_relo_rec_size: int = 0,
     token_fd: int = 0,
+    signature: bytes = b"",
+    keyring: int = 0,
     log_level: int = 0,
     log: Buffer | None = None,
     log_size: int = 0,
@@ -362,6 +364,9 @@ def prog_load(
         core_relo_rec_size=core_relo_rec_size,
         prog_token_fd=token_fd,
         fd_array_cnt=fd_array_cnt,
+        signature=address_of(signature or None),
+        signature_size=len(signature),
+        keyring_id=keyring,
     )
     result = invoke(Command.PROG_LOAD, attribute)
     return result, attribute.log_true_size
