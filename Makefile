@@ -5,11 +5,15 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test quick check bench docs test-kernels test-kernels-amd64 test-kernels-arm64 test-pythons clean packages
+.PHONY: demo demo-fleet test quick check bench docs test-kernels test-kernels-amd64 test-kernels-arm64 test-pythons clean packages
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/osmia
 	@$(BIN)/python examples/demo.py
+
+# As root: three hosts of namespaces, on no network but their own.
+demo-fleet: $(VENV)/fleet
+	@$(BIN)/python examples/fleet/run.py
 
 # As many workers as there are CPUs; then, alone, what measures time.
 test: $(VENV)/dev packages
@@ -60,9 +64,13 @@ $(VENV)/osmia: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
+$(VENV)/fleet: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,fleet]'
+	@touch $@
+
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@ $(VENV)/osmia
+	@touch $@ $(VENV)/osmia $(VENV)/fleet
 
 # Debian packages the tests use, with the reason for each, in one file; and a newer bpftool in
 # build/, as a peer.

@@ -3,15 +3,19 @@ load everywhere, events gathered, a map of a million entries a host gathered and
 
 Run it as root: `.venv/bin/python bench/bench_fleet.py [ENTRIES] [HOSTS …]` (1,000,000; 1 2 4 8).
 Hosts are processes in namespaces of their own: with two processors the figures are ratios, and no
-scaling. The aims: at one host at most a tenth of the local throughput is lost, and rows are
-gathered at 1 M/s or more.
+scaling. At one host each round measures the local object and the fleet one after the other, and
+the best of each is compared. The aims: a tenth of the local throughput is lost at most, and rows
+are gathered at 1 M/s or more.
+
+Events are measured twice: as programs send them (as fast as one processor runs the program), and
+from a buffer that is full, which is as fast as anybody can read.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -27,38 +31,61 @@ from osmia.fleet import Fleet  # noqa: E402
 from osmia.fleet.running import Running  # noqa: E402
 from osmia.object import Object  # noqa: E402
 
-#: Events that a round sends on each host: they fit into the ring.
-EVENTS = 30_000
+#: Events that a round sends on each host, and the buffer that has room for all of them.
+EVENTS = 2_000_000
+RING_BYTES = 1 << 26
 ROUNDS = 5
+HEADS = ("load, ms", "live, M/s", "events, M/s", "gather, M rows/s", "sum, M rows/s")
 
 
 def main() -> None:
     entries = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     sizes = [int(each) for each in sys.argv[2:]] or [1, 2, 4, 8]
-    obj = compiled(entries=entries)
+    obj = compiled(entries=entries, ring=RING_BYTES)
     print(f"{entries:,} entries and {EVENTS:,} events a round on each host")
-    heads = ("", "load, ms", "fill, s", "events, M/s", "gather, M rows/s", "sum, M rows/s")
-    print("".join(f"{head:>18}" for head in heads))
-    local = _local(obj, entries)
+    print(" " * 10 + "".join(f"{head:>18}" for head in HEADS), flush=True)
     with ExitStack() as held:
         logs = Path(held.enter_context(tempfile.TemporaryDirectory()))
         cluster = Cluster(held, logs)
-        for number, hosts in enumerate(sizes):
-            for host in range(hosts):
-                if host >= (sizes[number - 1] if number else 0):
-                    cluster.start(host)
+        started = 0
+        for hosts in sizes:
+            while started < hosts:
+                cluster.start(started)
+                started += 1
             fleet = cluster.fleet(f"bench{hosts}", timeout=120)
             wait_for(lambda hosts=hosts, fleet=fleet: len(fleet.hosts) == hosts, 60)  # type: ignore[misc]
-            found = _measure(fleet, obj, entries, hosts)
-            if hosts == 1:
-                lost = [1 - ours / alone for ours, alone in zip(found[2:], local[2:], strict=True)]
-                told = ", ".join(f"{each:.0%}" for each in lost)
-                print(f"lost at one host (aim 10%): events, gather, sum: {told}")
+            _measure(fleet, obj, entries, hosts)
             fleet.close()
 
 
+def _measure(fleet: Fleet, obj: Object, entries: int, hosts: int) -> None:
+    loads = [_load(fleet, obj) for _ in range(ROUNDS)]
+    running = fleet.load(obj, name="bench")
+    running.call(_fill, entries).checked("filling")
+    running.data["limit"] = 0
+    with ExitStack() as held:
+        rounds: list[Callable[[], list[float]]] = [lambda: _fleet_round(running, hosts, entries)]
+        if hosts == 1:
+            local = held.enter_context(obj.load())
+            _fill(local, entries)
+            local.data["limit"] = 0
+            rounds.insert(0, lambda: _local_round(local, entries))
+        found: list[list[list[float]]] = [[] for _ in rounds]
+        for _ in range(ROUNDS):
+            for each, results in zip(rounds, found, strict=True):
+                results.append(each())
+    best = [list(map(max, zip(*each, strict=True))) for each in found]
+    if hosts == 1:
+        _row("local", [min(_load_here(obj) for _ in range(ROUNDS)) * 1e3, *best[0]])
+    _row(f"{hosts} hosts", [min(loads) * 1e3, *best[-1]])
+    if hosts == 1:
+        lost = [1 - ours / alone for alone, ours in zip(*best, strict=True)]
+        told = "".join(f"{each:>18.0%}" for each in lost)
+        print(f"{'lost':>10}{'(aim: 10%)':>18}{told}", flush=True)
+
+
 def _row(name: str, figures: list[float]) -> None:
-    print(f"{name:>18}" + "".join(f"{each:>18.2f}" for each in figures), flush=True)
+    print(f"{name:>10}" + "".join(f"{each:>18.2f}" for each in figures), flush=True)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -67,85 +94,98 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def _best(work: Callable[[], object]) -> float:
-    return min(_seconds(work) for _ in range(ROUNDS))
+def _load(fleet: Fleet, obj: Object) -> float:
+    begin = time.perf_counter()
+    running = fleet.load(obj, name="loaded")
+    taken = time.perf_counter() - begin
+    running.close()
+    return taken
 
 
-def _local(obj: Object, entries: int) -> list[float]:
-    """The same with one object in this process."""
+def _load_here(obj: Object) -> float:
+    begin = time.perf_counter()
+    loaded = obj.load()
+    taken = time.perf_counter() - begin
+    loaded.close()
+    return taken
+
+
+def _local_round(bpf: Any, entries: int) -> list[float]:
+    """Millions a second: events as they are sent, from a full buffer, rows, rows reduced."""
     import pyarrow
 
-    loads = []
-    for _ in range(ROUNDS):
-        begin = time.perf_counter()
-        obj.load().close()
-        loads.append(time.perf_counter() - begin)
-    with obj.load() as bpf:
-        fill = _seconds(lambda: _fill(bpf, entries))
-        bpf.data["limit"] = 0
-        flows: Any = bpf.maps["flows"]
-        gather = _best(lambda: pyarrow.table(flows.to_arrow()))
-        total = _best(
-            lambda: (
-                pyarrow.table(flows.to_arrow()).group_by([]).aggregate([("value.packets", "sum")])
-            )
+    flows, drops = bpf.maps["flows"], bpf.maps["drops"]
+    program = bpf.programs["ingress"]
+
+    def read() -> float:
+        return _until_all(
+            (
+                len(pyarrow.table(table))
+                for table in drops.arrow_batches(max_rows=65536, max_delay=0.05)
+            ),
+            EVENTS,
         )
-        taken = []
-        drops: Any = bpf.maps["drops"]
-        for _ in range(ROUNDS):
-            bpf.programs["ingress"].run(bytes(64), repeat=EVENTS)
-            begin = time.perf_counter()
-            assert len(pyarrow.table(drops.to_arrow())) == EVENTS
-            taken.append(time.perf_counter() - begin)
-    figures = [
-        statistics.median(loads) * 1e3,
-        fill,
-        EVENTS / min(taken) / 1e6,
-        entries / gather / 1e6,
-        entries / total / 1e6,
-    ]
-    _row("local", figures)
-    return figures
+
+    sending = threading.Thread(target=lambda: program.run(bytes(64), repeat=EVENTS))
+    sending.start()
+    live = read()
+    sending.join()
+    program.run(bytes(64), repeat=EVENTS)
+    full = read()
+    gather = _seconds(lambda: pyarrow.table(flows.to_arrow()))
+    total = _seconds(
+        lambda: pyarrow.table(flows.to_arrow()).group_by([]).aggregate([("value.packets", "sum")])
+    )
+    return _rates(EVENTS, entries, live, full, gather, total)
 
 
-def _measure(fleet: Fleet, obj: Object, entries: int, hosts: int) -> list[float]:
-    begin = time.perf_counter()
-    running = fleet.load(obj, name="bench")
-    load = time.perf_counter() - begin
-    fill = _seconds(lambda: running.call(_fill, entries).checked("filling"))
-    running.data["limit"] = 0
+def _fleet_round(running: Running, hosts: int, entries: int) -> list[float]:
+    """The same of all hosts."""
     flows = running.maps["flows"]
+    sending = threading.Thread(target=_send, args=(running,))
+    sending.start()
+    live = _events(running, hosts)
+    sending.join()
+    time.sleep(0.3)  # until the hosts' readers have gone
+    _send(running)
+    full = _events(running, hosts)
+    time.sleep(0.3)
     rows = entries * hosts
-    gather = _best(lambda: _counted(flows.to_arrow(), rows))
-    total = _best(lambda: flows.sum("value.packets"))
-    events = min(_events(running, hosts) for _ in range(ROUNDS))
-    figures = [
-        load * 1e3,
-        fill,
-        EVENTS * hosts / events / 1e6,
-        rows / gather / 1e6,
-        rows / total / 1e6,
-    ]
-    _row(f"{hosts} hosts", figures)
-    return figures
+    gather = _seconds(lambda: _counted(flows.to_arrow(), rows))
+    total = _seconds(lambda: flows.sum("value.packets"))
+    return _rates(EVENTS * hosts, rows, live, full, gather, total)
+
+
+def _rates(
+    events: int, rows: int, live: float, full: float, gather: float, total: float
+) -> list[float]:
+    return [events / live / 1e6, events / full / 1e6, rows / gather / 1e6, rows / total / 1e6]
 
 
 def _counted(table: Any, rows: int) -> None:
     assert len(table) >= rows, (len(table), rows)
 
 
-def _events(running: Running, hosts: int) -> float:
-    """Seconds from the first table until all events of a round are here."""
+def _send(running: Running) -> None:
     running.run("ingress", bytes(64), repeat=EVENTS).checked("sending")
-    left = EVENTS * hosts
-    stream = iter(running.events("drops", max_rows=1 << 20, wait=0.2))
+
+
+def _events(running: Running, hosts: int) -> float:
+    stream = running.events("drops", wait=0.2, timeout=20.0)
+    return _until_all((len(batch.table) for batch in stream if batch.table), EVENTS * hosts)
+
+
+def _until_all(lengths: Any, events: int) -> float:
+    """Seconds until so many events are here."""
     begin = time.perf_counter()
-    for batch in stream:
-        assert batch.table is not None
-        left -= len(batch.table)
+    left = events
+    for length in lengths:
+        left -= length
         if left <= 0:
-            break
-    return time.perf_counter() - begin
+            taken = time.perf_counter() - begin
+            lengths.close()
+            return taken
+    raise AssertionError(f"{left} of {events} events did not come")
 
 
 def _fill(loaded: Any, entries: int) -> None:

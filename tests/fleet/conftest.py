@@ -1,5 +1,6 @@
-"""A Dask cluster whose workers are hosts to osmia: each in a network and a mount namespace of its
-own, with a bpffs of its own, joined to the scheduler's by a bridge and veth pairs."""
+"""A Dask cluster whose workers are hosts to osmia: each in a network, a mount and a cgroup
+namespace of its own, with a bpffs and a control group of its own, joined to the scheduler's by a
+bridge and veth pairs."""
 
 from __future__ import annotations
 
@@ -25,8 +26,13 @@ from osmia.fleet.certificates import make_certificates
 from osmia.object import Object
 from osmia.toolchain.objects import compile_object
 
+from .groups import Group
+
 SCHEDULER = "tls://10.77.0.1:8786"
 _CLONE_NEWNET = 0x4000_0000
+#: TCP tries again each second behind a cable that was cut, not after twice as long each time.
+RTO_MAX = Path("/proc/sys/net/ipv4/tcp_rto_max_ms")  # of each network, since Linux 6.15
+_PATIENCE = f"if [ -e {RTO_MAX} ]; then echo 1000 > {RTO_MAX}; fi"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 _RUN_SCHEDULER = """
@@ -89,13 +95,14 @@ char L[] SEC("license") = "GPL";
 """
 
 
-def compiled(answer: str = "XDP_PASS", entries: int = 65536) -> Object:
+def compiled(answer: str = "XDP_PASS", entries: int = 65536, ring: int = 1 << 20) -> Object:
     """The program of the tests; `answer` is what it gives below its limit, `entries` what its map
-    has room for."""
+    has room for, `ring` the bytes of its buffer of events."""
     folder = Path(tempfile.mkdtemp())
     try:
         path = folder / "limit.bpf.c"
-        path.write_text(SOURCE.replace("ANSWER", answer).replace("65536", str(entries)))
+        sized = SOURCE.replace("65536", str(entries)).replace("1048576", str(ring))
+        path.write_text(sized.replace("ANSWER", answer))
         return compile_object(path)
     finally:
         shutil.rmtree(folder)
@@ -160,10 +167,12 @@ class Cluster:
             self.certificates = Path(held.enter_context(tempfile.TemporaryDirectory()))
             make_certificates(self.certificates)
             held.enter_context(configured(self.certificates))
+        self.group = Group.made()
+        held.callback(self.group.remove)
         self._hosts: dict[int, subprocess.Popen[bytes]] = {}
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         script = (
-            "ip link set lo up && ip link add bridge0 type bridge && "
+            f"{_PATIENCE}; ip link set lo up && ip link add bridge0 type bridge && "
             "ip addr add 10.77.0.1/24 dev bridge0 && ip link set bridge0 up && "
             'exec "$@"'
         )
@@ -181,7 +190,7 @@ class Cluster:
         start one."""
         if number not in self._hosts:
             self._make_host(number)
-        where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
+        where = self._on_host(number)
         if capabilities is not None:
             kept = "".join(f",+{each}" for each in capabilities.split(",") if each)
             where += ["setpriv", f"--bounding-set=-all{kept}"]
@@ -193,9 +202,15 @@ class Cluster:
         )
 
     def _make_host(self, number: int) -> None:
-        """The host's first process, which has its namespaces and its bpffs."""
+        """The host's first process, which has its namespaces, its bpffs and its groups."""
         script = "mount -t bpf none /sys/fs/bpf && ip link set lo up && exec sleep infinity"
-        host = self._spawn(f"init{number}", ["unshare", "-n", "-m", "sh", "-c", script])
+        script = f"{_PATIENCE}; {script}"
+        namespaces = ["unshare", "-n", "-m"]
+        if self.group:  # the host's own one is its root
+            script = f"mount -t cgroup2 none /sys/fs/cgroup && {script}"
+            namespaces.append("-C")
+        command = [*self._in_group(number), *namespaces, "sh", "-c", script]
+        host = self._spawn(f"init{number}", command)
         self._hosts[number] = host
         self._wait(lambda: _has_own_network(host.pid))
         name = f"veth{number}"
@@ -204,6 +219,17 @@ class Cluster:
         self._in_hub("ip", "link", "set", name, "master", "bridge0", "up")
         self._in(host.pid, "ip", "addr", "add", f"10.77.0.{10 + number}/24", "dev", "eth0")
         self._in(host.pid, "ip", "link", "set", "eth0", "up")
+
+    def _in_group(self, number: int) -> list[str]:
+        """What has a command run in the host's control group."""
+        procs = self.group.part(f"host{number}").procs
+        return ["sh", "-c", f'echo $$ > {procs} && exec "$@"', "sh"]
+
+    def _on_host(self, number: int) -> list[str]:
+        """What has a command run as a process of a host."""
+        groups = ["-C"] if self.group else []
+        namespaces = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m", *groups]
+        return [*self._in_group(number), *namespaces]
 
     def kill(self, number: int) -> None:
         """kill -9, as far as a host's processes go."""
@@ -224,8 +250,8 @@ class Cluster:
 
     def on(self, number: int, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on a host."""
-        where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
-        return subprocess.run([*where, *command], capture_output=True, text=True, check=False)
+        words = [*self._on_host(number), *command]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
 
     def fleet(self, name: str, timeout: float = 20.0) -> Fleet:
         """A Fleet, whose client is in the scheduler's network."""
@@ -233,6 +259,7 @@ class Cluster:
             return Fleet(self.address, name=name, timeout=timeout, insecure=not self.secure)
 
     def close(self) -> None:
+        self.group.kill()
         for process in [*self._workers.values(), *self._hosts.values(), self.scheduler]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

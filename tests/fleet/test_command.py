@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from tests.terminal import screen
 
 from osmia.fleet import Fleet, FleetMetrics
 from osmia.object import Object
 
 from .conftest import SCHEDULER, Cluster, compiled
 
+HOSTS = [f"host{number}" for number in range(4)]
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 
@@ -26,9 +30,12 @@ class Typed:
         self._where = ["nsenter", "-t", str(cluster.scheduler.pid), "-n", sys.executable, "-m"]
         self._fleet = fleet
 
-    def __call__(self, verb: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    def command(self, verb: str, *arguments: object) -> list[str]:
         words = [verb, SCHEDULER, *map(str, arguments), "--fleet", self._fleet]
-        command = [*self._where, "osmia", "fleet", *words]
+        return [*self._where, "osmia", "fleet", *words]
+
+    def __call__(self, verb: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = self.command(verb, *arguments)
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def json(self, verb: str, *arguments: object) -> Any:
@@ -92,6 +99,67 @@ def test_what_makes_no_sense_is_said(typed: Typed, arguments: tuple[str, ...], s
     done = typed(*arguments)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_the_status_is_redrawn_on_a_terminal_and_says_what_happens_in_a_second(
+    typed: Typed, fleet: Fleet, limit: Object
+) -> None:
+    running = fleet.load(limit)
+    running.attach("ingress", interface="lo")
+    lines = screen(typed.command("status", "-w", 0.2, "-d", 0.5), 80)
+    assert lines[0].startswith(f"fleet {fleet.name} at {SCHEDULER}")
+    heads = [line.split() for line in lines if line.startswith("host ")]
+    assert len(heads) == 1  # one table stands on the screen
+    assert {"object", "targets", "runs/s"} <= set(heads[0])
+    assert [line.split()[0] for line in lines if "ingress: lo" in line] == HOSTS
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_is_watched_in_a_pipe_are_lines_of_json(
+    typed: Typed, fleet: Fleet, limit: Object
+) -> None:
+    running = fleet.load(limit)
+    command = typed.command("status", "-w", 0.2, "-j")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        first = json.loads(watching.stdout.readline())
+        assert [(row["host"], row["runs_per_second"]) for row in first] == [
+            (h, None) for h in HOSTS
+        ]
+        running.run("ingress", bytes(64))
+        assert json.loads(watching.stdout.readline())[0]["digest"] == limit.digest
+        watching.send_signal(signal.SIGINT)
+        watching.stdout.read()
+        assert watching.stderr.read() == b""
+    assert watching.returncode == 0
+
+
+def test_the_largest_keys_are_shown_live(typed: Typed, fleet: Fleet, limit: Object) -> None:
+    running = fleet.load(limit)
+    for size in (64, 80, 80):
+        running.run("ingress", bytes(size))
+    what = ("limit", "flows", "value.packets")
+    lines = screen(typed.command("top", *what, "-n", 2, "-w", 0.2, "-d", 0.5), 80)
+    assert lines[0].startswith("limit: flows by value.packets")
+    assert sum("80" in line for line in lines) == 2
+    assert "value.packets/s" in " ".join(lines)
+    by_size = ("--by", "key.source", "-w", 0.2, "-d", 0.3, "-j")
+    told = [json.loads(line) for line in typed("top", *what, *by_size).stdout.splitlines()]
+    assert [row["value.packets"] for row in told[0]] == [8, 4]
+    assert [row["value.packets/s"] for row in told[1]] == [0, 0]
+
+
+def test_logs_end_when_their_time_is_over(fleet: Fleet, limit: Object) -> None:
+    running = fleet.load(limit)
+    running.data["limit"] = 0
+    running.run("ingress", bytes(64))
+    begin, count = time.monotonic(), 0
+    for _ in running.events("drops", wait=0.2, duration=1.0):
+        running.run("ingress", bytes(64))  # so that there is always one more
+        count += 1
+    assert count > 0
+    assert 0.9 < time.monotonic() - begin < 5.0
 
 
 def test_metrics_have_the_host(fleet: Fleet, limit: Object) -> None:

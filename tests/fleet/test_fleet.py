@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
+from dask.utils import key_split
 
 from osmia import OsmiaError
 from osmia.fleet import Fleet, FleetError, HostError
 from osmia.object import Object
+from osmia.toolchain.objects import compile_object
 
 from .conftest import Cluster, wait_for
 
@@ -67,6 +72,43 @@ def test_interfaces_are_named_by_patterns_and_may_come_later(
         running.attach("ingress", interface="wlan*")
 
 
+_EGRESS = """#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+__u64 seen;
+SEC("cgroup_skb/egress") int egress(struct __sk_buff *skb)
+{
+	__sync_fetch_and_add(&seen, 1);
+	return 1;
+}
+"""
+
+
+def test_control_groups_are_named_by_patterns_and_may_come_later(
+    cluster: Cluster, fleet: Fleet, tmp_path: Path
+) -> None:
+    if not cluster.group:
+        pytest.skip("no control groups can be made")
+    source = tmp_path / "egress.bpf.c"
+    source.write_text(_EGRESS)
+    running = fleet.load(compile_object(source))
+    groups = "/sys/fs/cgroup"  # each host sees its own
+    cluster.on(2, "mkdir", f"{groups}/app1")
+    try:
+        assert running.attach("egress", cgroup="app*")["host2"] == [f"{groups}/app1"]
+        assert running.status()["host3"]["targets"] == {}
+        cluster.on(3, "mkdir", f"{groups}/app2")
+        wait_for(lambda: running.status()["host3"]["targets"] == {"egress": [f"{groups}/app2"]})
+        send = "import socket as s; s.socket(s.AF_INET, s.SOCK_DGRAM).sendto(b'', ('127.1', 9))"
+        join = f'echo $$ > {groups}/app2/cgroup.procs && exec {sys.executable} -c "{send}"'
+        assert cluster.on(3, "sh", "-c", join).returncode == 0
+        seen = dict(running.data["seen"])
+        assert seen["host3"] > 0 == seen["host2"]
+    finally:
+        running.close()
+        cluster.on(2, "rmdir", f"{groups}/app1")
+        cluster.on(3, "rmdir", f"{groups}/app2")
+
+
 def test_variables_and_maps_are_set_everywhere(fleet: Fleet, limit: Object) -> None:
     running = fleet.load(limit)
     running.data["limit"] = 0
@@ -117,6 +159,7 @@ def test_maps_are_reduced_where_they_are(fleet: Fleet, limit: Object) -> None:
         flows.sum("value.colour")
     frame = flows.to_dask()
     assert frame.npartitions == 4
+    assert {key_split(key) for key in frame.dask} >= {f"osmia-{running.name}-flows"}  # dashboard
     sums = frame.groupby("host")["value.packets"].sum().compute(scheduler=fleet.client)
     assert sums.to_dict() == dict(zip(HOSTS, (2, 4, 6, 8), strict=True))
 

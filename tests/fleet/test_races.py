@@ -173,6 +173,44 @@ def test_streams_that_are_left_end_on_the_hosts(fleet: Fleet, limit: Object) -> 
     assert _readers(fleet) == 0
 
 
+def test_what_was_being_read_for_a_stream_that_is_left_is_the_next_one_s(
+    fleet: Fleet, limit: Object
+) -> None:
+    running = fleet.load(limit)
+    running.data["limit"] = 0
+    sent = 0
+    for _ in range(3):
+        running.run("ingress", bytes(64), repeat=100)
+        sent += 100 * 4
+        for batch in running.events("drops", wait=1.0, max_rows=10):
+            assert batch.table is not None
+            sent -= len(batch.table)
+            break  # hosts have read the next table, or wait for it
+    left = running.events("drops", wait=0.2, timeout=1.5, max_rows=10)
+    taken = sum(len(batch.table) for batch in left if batch.table is not None)
+    # What was on its way to a stream is lost with it: two tables of each host at most.
+    assert sent - 3 * 4 * 2 * 10 <= taken <= sent
+
+
+def test_a_host_that_cannot_be_connected_to_answers_through_the_scheduler(
+    cluster: Cluster, fleet: Fleet, limit: Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = fleet.load(limit)
+    pool, connect = fleet.client.rpc, fleet.client.rpc.connect
+
+    async def refused(address: str, timeout: float | None = None) -> Any:
+        if address in {each.address for each in hosts}:
+            raise OSError("no route to host")
+        return await connect(address, timeout)
+
+    hosts = fleet.hosts
+    monkeypatch.setattr(pool, "connect", refused)
+    assert {each.verdict for each in running.run("ingress", bytes(64)).values()} == {"XDP_PASS"}
+    monkeypatch.undo()
+    tables = running.maps["flows"].tables()  # and is not tried again for each call
+    assert [len(each) for each in tables.values()] == [1] * 4
+
+
 def test_an_error_of_a_stream_is_told_once(fleet: Fleet, limit: Object) -> None:
     running = fleet.load(limit)
     stream = running.events("flows", wait=0.2, timeout=4.0)  # a hash has no events

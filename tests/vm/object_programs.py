@@ -23,6 +23,7 @@ RUN: Mapping[str, str] = {
         "empty alu sum parser primes multiply lookup_update direct indirect"
     ),
     "examples/flows.bpf.c": "ingress",
+    "examples/fleet/limit.bpf.c": "ingress",
     "examples/testing/limit.bpf.c": "limiter",
     "examples/testing/nat.bpf.c": "leave come",
     "examples/legacy/container.c": (

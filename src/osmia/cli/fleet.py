@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,12 @@ if TYPE_CHECKING:
 
 _SCHEDULER = takes_scheduler
 _FLEET = click.option("--fleet", "fleet_name", default="default", help="Its name.")
-_COLUMNS = ("host", "object", "digest", "generation", "targets", "runs", "error")
+_WATCH = click.option(
+    "-w", "--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Again and again."
+)
+_DURATION = click.option(
+    "-d", "--duration", type=click.FloatRange(0), help="Seconds; else to Ctrl-C."
+)
 
 
 _ELSEWHERE = {
@@ -53,59 +57,24 @@ def _running(fleet: Fleet, name: str) -> Running:
 @fleet_command.command("status", cls=Verb, json=True)
 @_SCHEDULER
 @_FLEET
-@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Again and again.")
-@click.option("-d", "--duration", type=click.FloatRange(0), help="Seconds; else to Ctrl-C.")
+@_WATCH
+@_DURATION
 @pass_output
 def status(
     output: Output, scheduler: str, fleet_name: str, watch: float | None, duration: float | None
 ) -> int:
-    """Show what runs where, since when it counts, and what went wrong.
+    """Show what runs where, how often and how long, and what went wrong.
 
-    The status is 1 where a host does not answer or cannot do what is wanted.
+    With --watch again and again, and what happened since the last time; how long programs run is
+    known where kernel.bpf_stats_enabled is set. The status is 1 where a host does not answer or
+    cannot do what is wanted.
     """
-    end = None if duration is None else time.monotonic() + duration
+    from osmia.cli.fleet_tables import StatusPages
+    from osmia.cli.live import show
+
     with _opened(scheduler, fleet_name) as fleet:
-        while True:
-            wrong = _show_status(output, fleet)
-            if watch is None or (end is not None and time.monotonic() + watch > end):
-                return int(wrong)
-            output.flush()
-            time.sleep(watch)
-
-
-def _show_status(output: Output, fleet: Fleet) -> bool:
-    answers = fleet.status()
-    rows: list[dict[str, Any]] = [
-        {"host": host, "object": name, **_figures(found)}
-        for host, objects in answers.items()
-        for name, found in (objects or {"": {}}).items()
-    ]
-    rows += [{"host": host, "error": str(error)} for host, error in answers.errors.items()]
-    if output.json:
-        output.document(rows)
-    else:
-        output.table(list(_COLUMNS), ([_text(row.get(each)) for each in _COLUMNS] for row in rows))
-    return any(row.get("error") for row in rows)
-
-
-def _figures(found: dict[str, Any]) -> dict[str, Any]:
-    programs = found.get("programs", {})
-    return {
-        "digest": found.get("digest"),
-        "generation": found.get("generation"),
-        "targets": found.get("targets"),
-        "runs": sum(int(each.get("run_cnt", 0)) for each in programs.values()),
-        "programs": programs,
-        "error": found.get("error"),
-    }
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return printable(", ".join(f"{key}: {' '.join(each)}" for key, each in value.items()))
-    if isinstance(value, str) and len(value) == 64:
-        return value[:12]
-    return "" if value is None else printable(str(value))
+        title = f"fleet {fleet_name} at {scheduler}"
+        return int(show(output, StatusPages(fleet), title, every=watch, duration=duration))
 
 
 @fleet_command.command("run", cls=Verb, json=True)
@@ -183,6 +152,8 @@ def _place(text: str) -> tuple[str, str, Any]:
 @click.option(
     "--by", "groups", multiple=True, metavar="COLUMN", help="Add up by this; host is one."
 )
+@_WATCH
+@_DURATION
 @pass_output
 def top(
     output: Output,
@@ -193,23 +164,20 @@ def top(
     fleet_name: str,
     count: int,
     groups: tuple[str, ...],
+    watch: float | None,
+    duration: float | None,
 ) -> None:
-    """Show the rows of MAP on all hosts with the largest numbers in COLUMN (value.packets)."""
+    """Show the rows of MAP on all hosts with the largest numbers in COLUMN (value.packets).
+
+    With --watch again and again, and how much was added in a second.
+    """
+    from osmia.cli.fleet_tables import TopPages
+    from osmia.cli.live import show
+
     with _opened(scheduler, fleet_name) as fleet:
-        running = _running(fleet, name)
-        if map_name not in running.maps:
-            raise OsmiaError(f"{name!r} has no map {map_name!r}: {', '.join(running.maps)}")
-        chosen = running.maps[map_name]
-        if groups:
-            table = chosen.sum(column, by=groups).sort_by([(column, "descending")])
-            table = table.slice(0, count)
-        else:
-            table = chosen.top(count, column)
-    if output.json:
-        output.document(table.to_pylist())
-        return
-    rows = ([printable(str(value)) for value in row.values()] for row in table.to_pylist())
-    output.table(table.column_names, rows)
+        pages = TopPages(_running(fleet, name), map_name, column, count, groups)
+        title = f"{name}: {map_name} by {column}"
+        show(output, pages, title, every=watch, duration=duration)
 
 
 @fleet_command.command("upgrade", cls=Verb, json=True)
@@ -290,7 +258,7 @@ def _moves(names: Sequence[str]) -> list[Moves]:
 @click.argument("map_name", metavar="MAP")
 @_FLEET
 @click.option("-n", "--count", type=click.IntRange(1), help="End after so many events.")
-@click.option("-d", "--duration", type=click.FloatRange(0), help="Seconds; else to Ctrl-C.")
+@_DURATION
 @pass_output
 def logs(
     output: Output,
@@ -302,13 +270,12 @@ def logs(
     duration: float | None,
 ) -> None:
     """Print the events of MAP (a ring or perf buffer) on all hosts, a line of JSON each."""
-    end = None if duration is None else time.monotonic() + duration
     shown = 0
     with _opened(scheduler, fleet_name) as fleet:
         running = _running(fleet, name)
         if map_name not in running.maps:
             raise OsmiaError(f"{name!r} has no map {map_name!r}: {', '.join(running.maps)}")
-        batches = running.events(map_name, timeout=duration)
+        batches = running.events(map_name, duration=duration)
         for batch in batches:
             if batch.error is not None:
                 note(str(batch.error))
@@ -318,8 +285,6 @@ def logs(
                 if shown == count:
                     return
             output.flush()
-            if end is not None and time.monotonic() > end:
-                return
 
 
 @fleet_command.command("close", cls=Verb)

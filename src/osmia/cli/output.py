@@ -11,6 +11,12 @@ from enum import IntEnum
 
 from osmia.errors import OsmiaWarning
 
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from osmia.cli.tables import Table
+
 Row = Sequence[object]
 
 #: What terminals call the styles (ECMA-48, SGR).
@@ -70,6 +76,12 @@ class Output:
         """
         self.blocks(columns, [[[_cell(value) for value in row] for row in rows]], optional)
 
+    def table_lines(
+        self, columns: Sequence[str], rows: Iterable[Row], optional: Sequence[str] = ()
+    ) -> list[str]:
+        """The lines that `table` would print."""
+        return self._new_table(columns, optional).lines([list(map(_cell, row)) for row in rows])
+
     def blocks(
         self,
         columns: Sequence[str],
@@ -78,18 +90,21 @@ class Output:
     ) -> None:
         """A table that is printed block by block, as its rows come. Cells are integers, and text
         without what would move the terminal's cursor."""
-        from osmia.cli.tables import Table
-
-        limit = _columns() if sys.stdout.isatty() else None
-        style = _style if self.styled else None
-        names = list(map(printable, columns))
-        table = Table(names, limit=limit, optional=optional, style=style)
+        table = self._new_table(columns, optional)
         empty = True
         for rows in blocks:
             empty = False
             sys.stdout.write("\n".join([*table.lines(rows), ""]))
         if empty:
             sys.stdout.write("\n".join([*table.lines(()), ""]))
+
+    def _new_table(self, columns: Sequence[str], optional: Sequence[str]) -> Table:
+        from osmia.cli.tables import Table
+
+        limit = _columns() if sys.stdout.isatty() else None
+        style = _style if self.styled else None
+        names = list(map(printable, columns))
+        return Table(names, limit=limit, optional=optional, style=style)
 
     def fields(self, pairs: Mapping[str, object]) -> None:
         """Names and values below each other; what is None or empty is left out."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin
 
-from osmia.fleet.answering import Failure, failure_of
+from osmia.fleet.answering import Failure, Parcel, failure_of, parcelled
 from osmia.fleet.hosts import Claim, host_name
 from osmia.fleet.installed import Installed
 from osmia.fleet.keeping import Keeping
 from osmia.fleet.ledger import OPERATION, Told, plugin_name
-from osmia.fleet.readers import Readers
+from osmia.fleet.readers import Events, Readers
 from osmia.fleet.reading import map_table, reduced
 from osmia.fleet.redaction import redact_logs
 from osmia.fleet.wishes import Wish
@@ -110,7 +110,8 @@ class Agent(WorkerPlugin):
     async def next_events(self, name: str, held: str, reader: str, **options: Any) -> Any:
         """The next table of events of a reader, which is made when it is first asked."""
         loaded = self._find(name).loaded
-        return await self._readers.next(loaded, name, held, reader, **options)
+        events = await self._readers.next(loaded, name, held, reader, **options)
+        return Events(Parcel(events.table), events.lost, events.clock)
 
     async def renew_events(self, reader: str) -> None:
         """Keep a reader whose client does not ask now."""
@@ -186,6 +187,6 @@ async def call(
         return Failure("LookupError", f"no agent of fleet {fleet!r} is here", None)
     try:
         result = getattr(agent, method)(*given, **options)
-        return await result if asyncio.iscoroutine(result) else result
+        return parcelled(await result if asyncio.iscoroutine(result) else result)
     except Exception as error:
         return failure_of(error)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from osmia.object.model import Object
 
 
+#: Hosts that are asked at the same time: Dask keeps 512 connections, and makes others anew.
+_AT_ONCE = 400
+
+
 class Host(NamedTuple):
     """A host of a fleet: its name, and the address of the worker that is its agent."""
 
@@ -213,9 +217,13 @@ class Fleet:
     async def _ask_all(
         self, hosts: list[Host], method: str, given: tuple[Any, ...], options: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, HostError]]:
-        answers = await asyncio.gather(
-            *(self.ask_one(host, method, given, options) for host in hosts)
-        )
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(host: Host) -> Any:
+            async with turns:
+                return await self.ask_one(host, method, given, options)
+
+        answers = await asyncio.gather(*map(one, hosts))
         found: dict[str, Any] = {}
         errors: dict[str, HostError] = {}
         for host, answer in zip(hosts, answers, strict=True):
@@ -235,19 +243,15 @@ class Fleet:
         """The answer of one host, or a HostError as a value."""
         from osmia.fleet.agent import call
         from osmia.fleet.answering import Failure, error_of
+        from osmia.fleet.reaching import answer_of
         from osmia.fleet.speaking import gone
 
-        asking = self.client._run(
-            call,
-            self.name,
-            method,
-            given,
-            dict(options or {}),
-            workers=[host.address],
-            on_error="return",
+        asking = answer_of(
+            self.client, host.address, call, (self.name, method, given, dict(options or {}))
         )
         try:
-            answers = await asyncio.wait_for(asking, self.timeout)
+            async with asyncio.timeout(self.timeout):
+                answer = await asking
         except TimeoutError:
             return HostLostError(host.name, f"no answer to {method} in {self.timeout:g} s")
         except OSError as lost:  # those of hosts are answers
@@ -255,12 +259,11 @@ class Fleet:
         except Exception as unsent:  # what was asked, or the answer, cannot travel
             told = str(unsent).partition("\n")[0]
             return HostError(host.name, told, type(unsent).__name__)
-        answer = answers.get(host.address)
         if isinstance(answer, Failure):
             error = HostError(host.name, answer.message, answer.kind)
             error.__cause__ = error_of(answer)
             return error
-        if isinstance(answer, OSError) or host.address not in answers:
+        if isinstance(answer, OSError):
             told = str(answer) or type(answer).__name__
             return HostLostError(host.name, f"it went away during {method}: {told}")
         if isinstance(answer, BaseException):  # what was asked could not be read there
@@ -277,7 +280,8 @@ class Fleet:
 
         try:
             asking = self.client._run(call, self.name, "greet", (), {}, on_error="return")
-            answers = await asyncio.wait_for(asking, self.timeout)
+            async with asyncio.timeout(self.timeout):
+                answers = await asking
         except TimeoutError:
             answers = await self._ask_workers_apart()
         except OSError as error:
@@ -302,7 +306,8 @@ class Fleet:
                 call, self.name, "greet", (), {}, workers=[address], on_error="return"
             )
             try:
-                return (await asyncio.wait_for(asking, self.timeout / 4)).get(address)
+                async with asyncio.timeout(self.timeout / 4):
+                    return (await asking).get(address)
             except TimeoutError:
                 return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from osmia.errors import MissingPackageError, OsmiaError
@@ -26,12 +27,15 @@ def frame(running: Running, held: str, options: dict[str, Any]) -> Any:
     fleet = running.fleet
     parts = []
     read = delayed(_partition, pure=False)
+    called = f"osmia-{running.name}-{held}"  # what Dask's dashboard shows
     for host in fleet.hosts:
         with annotate(workers=[host.address], allow_other_workers=False):
-            parts.append(read(fleet.name, running.name, held, host.name, host.address, options))
+            which = (fleet.name, running.name, held, host.name, host.address, options)
+            key = f"{called}-{host.name}-{os.urandom(8).hex()}"
+            parts.append(read(*which, dask_key_name=key))
     meta = fleet.ask_host(fleet.hosts[0].name, "table", running.name, held, options)
     empty = with_host(meta.slice(0, 0), "").to_pandas()
-    return dask.dataframe.from_delayed(parts, meta=_plain(empty), verify_meta=False)
+    return dask.dataframe.from_delayed(parts, meta=_plain(empty), prefix=called, verify_meta=False)
 
 
 def _partition(

@@ -3,8 +3,11 @@
 A stream begins with what waits in the kernel's buffer when it is first asked for, and sees all that
 is read from then on. Reading is done when a stream asks and has nothing: so the quickest one sets
 the pace, and while none asks, events wait in the kernel's buffer, whose programs are told when that
-is full. What is read for another stream waits for a slower one, up to `LIMIT` bytes: beyond, the
-slow stream loses what comes, which is counted for it.
+is full. Where a table was full the next one is read while that one travels.
+
+What is read for another stream waits for a slower one, up to `LIMIT` bytes: beyond, the slow stream
+loses what comes, which is counted for it. What the last stream of a map did not ask for when it
+ended is the next one's.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ class Readers:
         try:
             return await reader.next(loaded, stream, **options)
         finally:
-            if not reader.streams:  # it has no events
+            if reader.is_done:  # it has no events
                 self._readers.pop((owner, held), None)
 
     def renew(self, stream: str) -> None:
@@ -66,8 +69,8 @@ class Readers:
 
     def end(self, stream: str) -> None:
         for key, reader in list(self._readers.items()):
-            reader.streams.pop(stream, None)
-            if not reader.streams:
+            reader.end(stream)
+            if reader.is_done:
                 del self._readers[key]
 
     def expire(self) -> None:
@@ -108,6 +111,10 @@ class _Stream:
         self._tables.append(table)
         self._bytes += size
 
+    def begin_anew(self, lost: int) -> None:
+        """Another client's from now on, which has lost nothing yet."""
+        self._lost, self.asked = -lost, time.monotonic()
+
     def take(self, max_rows: int, lost: int) -> Events:
         """The next table, of `max_rows` at most, or an empty one."""
         table = self.empty
@@ -125,12 +132,24 @@ class Reader:
 
     def __init__(self, held: str) -> None:
         self.streams: dict[str, _Stream] = {}
+        self._left: _Stream | None = None  # the last one that ended, while there is no other
         self._held = held
         self._source: Any = None
         self._batches: dict[tuple[int, float], Any] = {}
         self._lost = 0  # by sources that are closed
         self._opening = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nobody to read for, and nothing that was read."""
+        reading = self._reading is not None and not self._reading.done()
+        return not (self.streams or reading or self._left)
+
+    def end(self, stream: str) -> None:
+        ended = self.streams.pop(stream, None)
+        if ended is not None and not self.streams:
+            self._left = ended
 
     async def next(
         self, loaded: LoadedObject, stream: str, *, max_rows: int, wait: float, times: Any
@@ -154,7 +173,11 @@ class Reader:
             left = end - time.monotonic()
             if left <= 0 or (own and done):
                 break
-        return known.take(max_rows, self._lost_by(self._source))
+        events = known.take(max_rows, self._lost_by(self._source))
+        idle = self._reading is None or self._reading.done()
+        if len(events.table) >= max_rows and idle and not known:
+            self._reading = asyncio.create_task(self._read(known, max_rows, wait))
+        return events
 
     def _open(self, loaded: LoadedObject, stream: str, times: Any) -> _Stream:
         """Open the source, if it is closed (an upgrade's end closes it), and a stream."""
@@ -168,6 +191,10 @@ class Reader:
             self._lost = self._lost_by(self._source)
             self._source, self._batches = source[1], {}
         known = self.streams.get(stream)
+        left, self._left = self._left, None
+        if known is None and left is not None and left.times == times:
+            left.begin_anew(self._lost_by(self._source))
+            known = self.streams[stream] = left
         if known is None:
             empty = pyarrow.schema(self._source.arrow_batches(times=times)).empty_table()
             known = self.streams[stream] = _Stream(times, empty, self._lost_by(self._source))
@@ -181,7 +208,8 @@ class Reader:
         table, made = await asyncio.to_thread(self._take, asking.times, max_rows, wait)
         if table is None:
             return
-        for stream in self.streams.values():
+        nobody = [] if self._left is None else [self._left]
+        for stream in list(self.streams.values()) or nobody:
             stream.give(made if stream.times == asking.times else _made(table, stream.times))
 
     def _take(self, times: Any, max_rows: int, wait: float) -> tuple[Table | None, Any]:

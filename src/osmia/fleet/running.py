@@ -121,6 +121,7 @@ class Running:
         max_rows: int = 65536,
         wait: float = 1.0,
         timeout: float | None = None,
+        duration: float | None = None,
         times: Any = (),
     ) -> EventStream:
         """The events of a ring or perf buffer on all hosts, in tables, for `for` and `async for`.
@@ -130,10 +131,19 @@ class Running:
         all events; where another one takes them faster, this one loses what the host cannot keep
         for it (`HostBatch.lost`). Columns of moments (`times`) are by this machine's clock, as well
         as the network lets it be compared.
-        Ends when no host had an event for `timeout` seconds. KeyError for a name of no map.
+        Ends when no host had an event for `timeout` seconds, and after `duration` seconds in any
+        case. KeyError for a name of no map.
         """
         _ = self.maps[name]
-        return EventStream(self, name, max_rows=max_rows, wait=wait, timeout=timeout, times=times)
+        return EventStream(
+            self,
+            name,
+            max_rows=max_rows,
+            wait=wait,
+            timeout=timeout,
+            duration=duration,
+            times=times,
+        )
 
     def upgrade(
         self,

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.fleet.errors import HostError
@@ -53,6 +54,7 @@ class EventStream:
         max_rows: int,
         wait: float,
         timeout: float | None,
+        duration: float | None,
         times: Any,
     ) -> None:
         self._running = running
@@ -60,6 +62,7 @@ class EventStream:
         self._reader = os.urandom(8).hex()
         self._options = {"max_rows": max_rows, "wait": wait, "times": times}
         self._timeout = timeout
+        self._duration = duration
         self._failed: set[Host] = set()  # of which it was told
 
     def __iter__(self) -> Iterator[HostBatch]:
@@ -84,14 +87,19 @@ class EventStream:
                 await asyncio.wrap_future(steps.end(loop))
 
     async def _batches(self) -> AsyncGenerator[HostBatch]:
-        """Ask each host for its next table as soon as its last one was taken."""
+        """Ask each host for its next table when its last one is here, and waits to be taken."""
         given: asyncio.Queue[HostBatch] = asyncio.Queue(maxsize=1)
         readers: dict[Host, asyncio.Task[None]] = {}
-        last = time.monotonic()
+        begin = last = time.monotonic()
         looking = asyncio.create_task(self._look(readers, given))
         try:
             while True:
-                left = None if self._timeout is None else last + self._timeout - time.monotonic()
+                ends = [
+                    since + seconds
+                    for since, seconds in ((last, self._timeout), (begin, self._duration))
+                    if seconds is not None
+                ]
+                left = min(ends) - time.monotonic() if ends else None
                 try:
                     batch = await asyncio.wait_for(_first(given, looking), left)
                 except TimeoutError:
@@ -119,20 +127,24 @@ class EventStream:
     async def _read(self, host: Host, given: asyncio.Queue[HostBatch]) -> None:
         fleet, name = self._running.fleet, self._running.name
         offset = await self._clock_offset(host)
-        while True:
-            events = await fleet.ask_one(
-                host, "next_events", (name, self._name, self._reader), self._options
-            )
-            if isinstance(events, HostError):
-                if host not in self._failed:
-                    self._failed.add(host)
-                    await given.put(HostBatch(host.name, None, 0, events))
-                return
-            self._failed.discard(host)
-            if len(events.table):
-                table = _moved(events.table, offset)
-                batch = HostBatch(host.name, table, events.lost)
-                await self._put(host, batch, given)
+        asked = (name, self._name, self._reader)
+        ask = partial(fleet.ask_one, host, "next_events", asked, self._options)
+        asking = asyncio.ensure_future(ask())
+        try:
+            while True:
+                events = await asking
+                if isinstance(events, HostError):
+                    if host not in self._failed:
+                        self._failed.add(host)
+                        await given.put(HostBatch(host.name, None, 0, events))
+                    return
+                self._failed.discard(host)
+                asking = asyncio.ensure_future(ask())  # comes while this one waits to be taken
+                if len(events.table):
+                    table = _moved(events.table, offset)
+                    await self._put(host, HostBatch(host.name, table, events.lost), given)
+        finally:
+            asking.cancel()
 
     async def _put(self, host: Host, batch: HostBatch, given: asyncio.Queue[HostBatch]) -> None:
         """Wait until a batch can be taken; the host is told that its stream is not left."""
