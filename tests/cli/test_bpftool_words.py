@@ -76,7 +76,7 @@ GRAMMAR: dict[str, dict[str, str]] = {
         ),
         "-d prog load a.o /p": "-v prog load a.o /p",
         "-L prog load a.o /p": "!osmia gen skeleton -L",
-        "-S -k k.pem -i c.x509 prog load a.o /p": "!osmia gen skeleton -L",
+        "-S -k k.pem -i c.x509 prog load a.o /p": "prog load a.o /p --key k.pem --cert c.x509",
     },
     "prog attach PROG ATTACH_TYPE [MAP]": {
         "prog attach id 1 sk_msg_verdict id 2": "prog attach id 1 sk_msg_verdict id 2",
@@ -276,7 +276,8 @@ GRAMMAR: dict[str, dict[str, str]] = {
         "g s a.o name flows": "gen skeleton a.o --name flows",
         "-L gen skeleton a.o n flows": "gen skeleton a.o --name flows -L",
         "gen skeleton -L a.o": "gen skeleton a.o -L",
-        "gen skeleton -L -S -k k -i c a.o": "!signs no programs",
+        "gen skeleton -L -S -k k -i c a.o": "gen skeleton a.o -L --key k --cert c",
+        "gen skeleton -L -S -k k a.o": "!-S goes with -k KEY and -i CERTIFICATE",
     },
     "gen subskeleton FILE [name OBJECT_NAME]": {"gen subskeleton a.o": "!osmia gen skeleton"},
     "gen min_core_btf INPUT OUTPUT OBJECT [OBJECT...]": {

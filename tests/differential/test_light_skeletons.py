@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 import osmia
 from osmia.kernel.skeletons import light_skeleton
+from osmia.kernel.skeletons.pkcs7 import Signer
 from osmia.object.uapi import MapType
 
 from ..kernel.skeletons.compiled import LoaderFailedError, Made, build, see
@@ -133,3 +137,29 @@ def test_both_make_the_same_on_a_kernel_with_trampolines(
     path = corpus_object(name)
     ours = made(light_skeleton(osmia.open(path)), tmp_path / "ours", name)
     assert ours == made(bpftool(path), tmp_path / "theirs", name)
+
+
+def test_signatures_are_those_of_bpftool(tmp_path: Path) -> None:
+    if why_no_newer_bpftool():
+        pytest.skip(f"no libbpf 1.8: {why_no_newer_bpftool()}")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.der -outform DER"
+    command += " -days 9 -subj /CN=osmia"
+    subprocess.run(command.split(), check=True, capture_output=True, cwd=tmp_path)
+    osmia.compile('#include <linux/bpf.h>\n__attribute__((section("socket")))'
+                  " int p(void *c) { return 0; }").save(tmp_path / "p.bpf.o")  # fmt: skip
+    words = [
+        str(NEWER_BPFTOOL / "bpftool"),
+        *_words("gen skeleton -L -S -k k.pem -i c.der p.bpf.o"),
+    ]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=tmp_path)
+
+    def array(name: str) -> bytes:
+        found = re.search(rf'char {name}\[\][^"]*"(.*?)";', done.stdout, re.DOTALL)
+        assert found is not None
+        value: bytes = ast.literal_eval('b"' + found[1].replace("\\\n", "") + '"')
+        return value
+
+    code, theirs = array("opts_insn"), array("opts_sig")
+    ours = Signer(tmp_path / "k.pem", tmp_path / "c.der").sign(code)
+    assert ours[-256:] == theirs[-256:]  # who signed is said in another way before that
+    assert array("opts_excl_hash") == sha256(code).digest()

@@ -46,6 +46,7 @@ def test_options_are_told_as_the_functions_take_them() -> None:
 
     from osmia.kernel.load import loader as kernel_loader
     from osmia.kernel.programs.program import KernelProgram
+    from osmia.kernel.skeletons.signed_load import load_signed
     from osmia.passes.options import CommonOptions
     from osmia.vm import loader as vm_loader
     from osmia.vm.engine import Vm
@@ -58,7 +59,8 @@ def test_options_are_told_as_the_functions_take_them() -> None:
         return own - CommonOptions.__optional_keys__
 
     kernel, vm = registry.find("kernel"), registry.find("vm")
-    assert keywords(kernel_loader.load) == kernel.options["load"]
+    own = keywords(kernel_loader.load) | keywords(load_signed)
+    assert own | {"keyring"} == kernel.options["load"]
     common = CommonOptions.__optional_keys__  # `tail_calls` is one that a Vm takes itself, too
     assert keywords(Vm) == MachineOptions.__optional_keys__ - common
     assert keywords(vm_loader.load) | keywords(Vm) == vm.options["load"] - common

@@ -214,6 +214,47 @@ def test_a_blob_that_was_changed_on_disk_is_found(file: Path, tmp_path: Path) ->
         images.read(tmp_path / "d")
 
 
+def test_a_blob_that_was_changed_on_disk_is_written_again(file: Path, tmp_path: Path) -> None:
+    image = images.build(file)
+    image.save(tmp_path / "d")
+    path = tmp_path / "d/blobs/sha256" / image.digest.partition(":")[2]
+    path.write_bytes(b"{}")
+    image.save(tmp_path / "d")
+    assert images.read(tmp_path / "d").digest == image.digest
+
+
+def test_a_link_in_the_place_of_a_blob_is_replaced(file: Path, tmp_path: Path) -> None:
+    image = images.build(file)
+    image.save(tmp_path / "d")
+    path = tmp_path / "d/blobs/sha256" / image.digest.partition(":")[2]
+    path.unlink()
+    (tmp_path / "elsewhere").write_bytes(b"mine")
+    path.symlink_to(tmp_path / "elsewhere")
+    image.save(tmp_path / "d")
+    assert (tmp_path / "elsewhere").read_bytes() == b"mine"
+    assert images.read(tmp_path / "d").digest == image.digest
+
+
+def test_a_part_is_hashed_once_and_again_when_it_was_changed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = images.build(file)
+    hashed = []
+
+    def counting(content: bytes) -> str:
+        hashed.append(content)
+        return f"sha256:{sha256(content).hexdigest()}"
+
+    layer = json.loads(image.blobs[image.digest])["layers"][0]["digest"]
+    monkeypatch.setattr("osmia.images.image.digest_of", counting)
+    for _ in range(3):
+        image.object_file()
+    assert len(hashed) == 1
+    image.blobs[layer] += b"x"
+    with pytest.raises(ImageError, match=f"what should be {layer} is sha256:"):
+        image.object_file()
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"not a tar", bytes(2048)], ids=["empty", "text", "zeros"]
 )

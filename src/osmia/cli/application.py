@@ -36,6 +36,7 @@ VERBS = {
     "profile": "Sample what runs on the CPUs: a table, a flame graph, pprof, speedscope.",
     "offcpu": "Sum up where threads wait, and for how long.",
     "stacks": "Count the stacks with which threads come by a probe.",
+    "metrics": "Tell Prometheus and OpenTelemetry what programs count and send.",
     "tool": "Ready tools: opensnoop, execsnoop, tcplife and others, with no compiler.",
     "perf": "Programs on perf events and raw tracepoints: list.",
     "btf": "Types in the kernel or in a file: list, dump as C, minimise, vmlinux.h.",

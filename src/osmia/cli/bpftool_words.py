@@ -97,6 +97,8 @@ _LONG = {
     "sign": "S",
 }
 _LETTERS = frozenset("jpdfmnlLS")
+#: What is loaded by a loader that can be signed.
+_SIGNED = (("prog", "load"), ("prog", "loadall"), ("gen", "skeleton"))
 _WITH_VALUE = {"-B": "-B", "--base-btf": "-B", "-k": "-k", "-i": "-i"}
 
 
@@ -134,6 +136,7 @@ class _Options:
     def __init__(self) -> None:
         self.letters: set[str] = set()
         self.base: list[str] = []
+        self.signer: list[str] = []
 
     def take(self, words: Sequence[str], own: str) -> list[str]:
         """The words without them; `own` are letters that osmia has for something else."""
@@ -156,6 +159,7 @@ class _Options:
             self.base = ["-B", value]
         else:
             self.letters.add("S")
+            self.signer += ["--key" if option == "-k" else "--cert", value]
 
     def front(self) -> list[str]:
         """Those that osmia has too, with its names."""
@@ -164,17 +168,20 @@ class _Options:
 
     def behind(self, noun: str, verb: str) -> list[str]:
         """Those that belong to one command; UsageError for what osmia does not do."""
-        if "S" in self.letters:
-            raise click.UsageError("osmia signs no programs; `osmia gen skeleton -L` writes one")
-        if "L" in self.letters and noun == "prog":
+        if "S" in self.letters and (noun, verb) not in _SIGNED:
+            raise click.UsageError("-S is for `prog load` and `gen skeleton`")
+        if "S" in self.letters and len(self.signer) != 4:
+            raise click.UsageError("-S goes with -k KEY and -i CERTIFICATE")
+        if "L" in self.letters and noun == "prog" and "S" not in self.letters:
             raise click.UsageError(
                 "-L: osmia loads by itself; `osmia gen skeleton -L` writes what loads by a program"
             )
         behind = []
         if "f" in self.letters and noun in ("prog", "map", "link") and verb in ("show", "list"):
             behind.append("-f")
-        if "L" in self.letters and (noun, verb) == ("gen", "skeleton"):
+        if self.letters & {"L", "S"} and (noun, verb) == ("gen", "skeleton"):
             behind.append("-L")
+        behind += self.signer
         return behind + (self.base if (noun, verb) == ("btf", "dump") else [])
 
 

@@ -23,7 +23,10 @@ _FLEET = click.option("--fleet", "fleet_name", default="default", help="Its name
 _COLUMNS = ("host", "object", "digest", "generation", "targets", "runs", "error")
 
 
-_ELSEWHERE = {"certificates": "osmia.cli.fleet_certificates:certificates_command"}
+_ELSEWHERE = {
+    "certificates": "osmia.cli.fleet_certificates:certificates_command",
+    "metrics": "osmia.cli.fleet_metrics:metrics",
+}
 
 
 @click.group("fleet", cls=Noun, elsewhere=_ELSEWHERE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from osmia.fleet import Fleet
 
 _KEY = "osmia.fleet.access"
+_NOTHING: Mapping[str, Any] = {}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def takes_scheduler(function: Function) -> Function:
-    """The argument SCHEDULER, and the options that `opened` takes from the context."""
+    """The argument SCHEDULER, and `takes_certificates`."""
+    return takes_certificates(click.argument("scheduler")(function))
+
+
+def takes_certificates(function: Function) -> Function:
+    """The options that `opened` takes from the context."""
     file = click.Path(path_type=Path, dir_okay=False)
     for decorate in (
         _option("--insecure", is_flag=True, help="Plain TCP to another machine."),
@@ -28,19 +34,18 @@ def takes_scheduler(function: Function) -> Function:
         _option(
             "--ca", type=file, metavar="PEM", help="The authority of the fleet's certificates."
         ),
-        click.argument("scheduler"),
     ):
         function = decorate(function)
     return function
 
 
-def opened(scheduler: str, name: str) -> Fleet:
-    """The fleet, with what the command line says of certificates. OsmiaError where that, or the
-    scheduler, does not do."""
+def opened(scheduler: str, name: str, kept: Mapping[str, Any] = _NOTHING) -> Fleet:
+    """The fleet, with what the command line says of certificates, else `kept`. OsmiaError where
+    that, or the scheduler, does not do."""
     from osmia.errors import OsmiaError
     from osmia.fleet import Fleet
 
-    given = click.get_current_context().meta.get(_KEY, {})
+    given = {**kept, **click.get_current_context().meta.get(_KEY, {})}
     _silence()
     try:
         with remarks_noted():

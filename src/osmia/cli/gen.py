@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from osmia.cli.kernel_signatures import signer_of, takes_signer
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, note
 from osmia.cli.sources import open_source, takes_target, target_of
@@ -68,26 +69,46 @@ def link_objects(
 @click.option("-L", "--use-loader", "light", is_flag=True, help="A light skeleton.")
 @click.option("-n", "--name", default="", help="What the skeleton is called in C.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write.")
+@takes_signer
+@click.option(
+    "--signed-for",
+    type=click.Choice(["6.18", "7.3"]),
+    default="6.18",
+    show_default=True,
+    help="Kernels since that one, which check it: up to 7.2, or from 7.3 on.",
+)
 @takes_target
 def skeleton(
     file: Path,
     light: bool,
     name: str,
     output: Path | None,
+    key: Path | None,
+    cert: Path | None,
+    signed_for: str,
     target: Path | None,
     target_btf: Path | None,
 ) -> None:
     """Write a C header that holds and loads FILE (an object or C source), with libbpf.
 
     A light skeleton (-L) loads it by a BPF program instead; to compile it takes libbpf's
-    header bpf/skel_internal.h, to run nothing.
+    header bpf/skel_internal.h, to run nothing. Signed (--key, --cert) it is checked by the kernel,
+    against the keyring that `skel->keyring_id` names.
     """
     from osmia.kernel.skeletons import light_skeleton, plain_skeleton
+    from osmia.kernel.skeletons.loader_program import Form
 
     obj = open_source(file)
-    write = light_skeleton if light else plain_skeleton
+    signer = signer_of(key, cert)
+    if signer is not None and not light:
+        raise click.UsageError("what is signed is a light skeleton: -L")
+    machine = target_of(target, target_btf)
     try:
-        text = write(obj, name, target=target_of(target, target_btf))
+        if light:
+            form = Form.CHECKED if signed_for == "6.18" else Form.COVERED
+            text = light_skeleton(obj, name, target=machine, signer=signer, form=form)
+        else:
+            text = plain_skeleton(obj, name, target=machine)
     except ValueError as error:
         if isinstance(error, OsmiaError):
             raise

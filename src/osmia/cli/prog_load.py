@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osmia.cli.importing import open_imports, takes_imports
+from osmia.cli.kernel_signatures import load_by_signed_loader, takes_keyring
 from osmia.cli.legacy import takes_pin_root
 from osmia.cli.options import Deed, pass_output
 from osmia.cli.output import Output, note
@@ -53,6 +54,7 @@ _file = click.Path(path_type=Path)
 @click.option("--pin-maps", type=_file, metavar="DIR", help="Pin the maps in this directory.")
 @click.option("--autoattach", is_flag=True, help="Attach what its section says; pin the links.")
 @click.option("--device", help="Load onto a network device that runs programs itself.")
+@takes_keyring
 @takes_pin_root
 @takes_passes
 @takes_imports
@@ -70,6 +72,9 @@ def load_programs(
     pin_maps: Path | None,
     autoattach: bool,
     device: str | None,
+    keyring: str | None,
+    key: Path | None,
+    cert: Path | None,
     pin_root: Path | None,
     imports: tuple[str, ...],
     target: Path | None,
@@ -79,6 +84,9 @@ def load_programs(
 
     One program is pinned as PATH; several under their names in the directory PATH. When
     anything fails nothing stays pinned.
+
+    With --keyring the kernel checks who made FILE: it runs the loader that `osmia sign --kernel`
+    left beside it, or one signed now (--key, --cert).
     """
     obj = select_programs(open_source(file), names)
     set_globals(obj, assignments)
@@ -95,7 +103,12 @@ def load_programs(
             import socket
 
             options["ifindex"] = socket.if_nametoindex(device)
-        loaded = undo.enter_context(obj.load(target=machine, imports=others, **options))
+        if keyring is not None or key is not None or cert is not None:
+            options |= {"imports": others}
+            loading = load_by_signed_loader(obj, keyring, key, cert, machine, options)
+        else:
+            loading = obj.load(target=machine, imports=others, **options)
+        loaded = undo.enter_context(loading)
         several = directory or len(loaded.programs) > 1
         wanted: list[tuple[Any, Path]] = [
             (

@@ -11,10 +11,11 @@ Entry points are read only for a name that is not osmia's own: that costs 25 ms 
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Mapping
 from functools import cache
+
+from osmia.on_demand import imported
 
 # The name that type checkers know; `typing` is dear.
 TYPE_CHECKING = False
@@ -36,13 +37,13 @@ def find(name: str) -> Engine:
     if module is None:
         installed: Engine = _installed(name)
         return installed
-    # Looked up for every load: import_module costs ten times as much. It waits where another
+    # Looked up for every load: importing costs ten times as much. It waits where another
     # thread is importing, whose module has no engine yet.
     engine: Engine
     try:
         engine = sys.modules[module].ENGINE
     except (KeyError, AttributeError):
-        engine = importlib.import_module(module).ENGINE
+        engine = imported(module).ENGINE
     return engine
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.fleet.answers import Answers
 from osmia.fleet.errors import HostError, HostLostError
+from osmia.fleet.turns import Turn
 from osmia.fleet.wishes import Wish, checked_name
 from osmia.named_tuples import NamedTuple
 
@@ -29,6 +30,11 @@ class Host(NamedTuple):
 
     name: str
     address: str
+
+    @property
+    def own(self) -> str:
+        """What the host calls itself; several of one name are numbered here."""
+        return self.name.partition("#")[0]
 
 
 class Fleet:
@@ -79,19 +85,21 @@ class Fleet:
             raise
 
     def _join(self, access: Access) -> None:
-        """Have agents on the workers, if there are none: two of a name would be one anew."""
-        from osmia.fleet.agent import Agent, members
+        """Have the ledger on the scheduler and agents on the workers; those that are there stay."""
+        from osmia.fleet.agent import Agent
         from osmia.fleet.connecting import check_workers
+        from osmia.fleet.ledger import Ledger
 
-        client, agent = self.client, Agent(self.name)
-        there, workers = self._speak(
-            "connecting", lambda: client._run_on_scheduler(members, self.name)
+        client, ledger, agent = self.client, Ledger(self.name), Agent(self.name)
+        workers = self._speak(
+            "connecting", lambda: client._run_on_scheduler(_workers_of), self.timeout
         )
         check_workers(client.scheduler.address, workers, access)
-        if not there:
-            self._speak(
-                "connecting", lambda: client._register_worker_plugin(agent, agent.name, False)
-            )
+        for register in (
+            lambda: client._register_scheduler_plugin(ledger, ledger.name, ledger.idempotent),
+            lambda: client._register_worker_plugin(agent, agent.name, agent.idempotent),
+        ):
+            self._speak("connecting", register, self.timeout)
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -126,34 +134,44 @@ class Fleet:
             from osmia.object.signatures import public_key
 
             options["require_signature"] = public_key(key).public_bytes_raw()
-        if called in self._generations():
-            raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
-        generation = 1 - self._told().get(called, 0)  # hosts that are away may have the last one
-        wish = Wish(called, obj, obj.digest, generation, engine=engine, options=options, pins=pins)
-        wish = wish.with_signatures_of(obj)
-        running = Running(self, wish)
-        running._want(wish, "load", best_effort=best_effort, before=None)
+        with Turn(self, called, "load") as turn:
+            if turn.before is not None:
+                raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
+            wish = Wish(
+                called,
+                obj,
+                obj.digest,
+                turn.number,
+                first=turn.number,
+                engine=engine,
+                options=options,
+                pins=pins,
+            ).with_signatures_of(obj)
+            running = Running(self, wish)
+            running._make(turn, wish, "load", best_effort=best_effort)
         return running
 
     def running(self) -> dict[str, Running]:
         """What runs, by name: also what was loaded by somebody else."""
         from osmia.fleet.running import Running
 
-        return {name: Running(self, self._wish(name)) for name in sorted(self._generations())}
+        return {name: Running(self, wish) for name, wish in self._wishes().items()}
 
     def status(self) -> Answers[dict[str, Any]]:
         """By host and object: generation, targets, run counts, maps; what went wrong there."""
         return self.ask("status")
 
     def close(self) -> None:
-        """Give up all that runs, everywhere, and disconnect."""
-        from osmia.fleet.agent import plugin_name
-
+        """Give up all that runs, everywhere, and disconnect. An OsmiaError where another client
+        changes something, and is not done within `timeout`. Other clients of it are told that it
+        was closed."""
         try:
-            for each in self.running().values():
-                each.close()
-            name = plugin_name(self.name)
-            self._speak("close", lambda: self.client._unregister_worker_plugin(name))
+            while (left := self._ledger("end"))["wanted"] or left["changing"]:
+                for name in left["changing"]:  # waits for its end
+                    with Turn(self, name, "close"):
+                        pass
+                for each in self.running().values():
+                    each.close()
         finally:
             self.disconnect()
 
@@ -305,69 +323,44 @@ class Fleet:
         answers = await asyncio.gather(*(one(each) for each in addresses))
         return dict(zip(addresses, answers, strict=True))
 
-    def _told(self) -> dict[str, int]:
-        """The generations of what is wanted; those of what is wanted no more are negative."""
-        from osmia.fleet.agent import METADATA
+    def _wishes(self, *names: str) -> dict[str, Wish]:
+        """What is wanted, of these names or of all."""
+        found = self._ledger("wishes", names=list(names) or None)
+        return {name: pickle.loads(content) for name, content in sorted(found.items())}
 
-        keys = [METADATA, self.name, "generations"]
-        return dict(self._read(keys) or {})
-
-    def _generations(self) -> dict[str, int]:
-        return {name: generation for name, generation in self._told().items() if generation > 0}
-
-    def _wish(self, name: str) -> Wish:
-        from osmia.fleet.agent import METADATA
-
-        content = self._read([METADATA, self.name, "wishes", name])
-        if content is None:
-            raise OsmiaError(f"the fleet has no object {name!r}")
-        found: Wish = pickle.loads(content)
-        return found
-
-    def _remember(self, wish: Wish) -> None:
-        """Tell hosts that join or were away what is wanted."""
-        from osmia.fleet.agent import METADATA
-
-        self._write([METADATA, self.name, "wishes", wish.name], pickle.dumps(wish))
-        # By itself: other clients tell of other objects at the same time.
-        keys = [METADATA, self.name, "generations", wish.name]
-        self._write(keys, wish.generation)
-
-    def _forget(self, name: str, generation: int) -> None:
-        """Tell hosts that an object, up to a generation, is wanted no more."""
-        from osmia.fleet.agent import METADATA
-
-        last = max(generation, abs(self._told().get(name, 0)))
-        self._write([METADATA, self.name, "generations", name], -last)
-        self._write([METADATA, self.name, "wishes", name], None)
-
-    def _read(self, keys: list[str]) -> Any:
-        """The scheduler's metadata; None where there are none."""
+    def _ledger(self, method: str, **given: Any) -> Any:
+        """What the scheduler's ledger answers. OsmiaError where the fleet was closed."""
         return self._speak(
-            "reading what is wanted",
-            lambda: self.client.scheduler.get_metadata(keys=keys, default=None),
+            f"{method} of what is wanted",
+            lambda: self._ask_ledger(method, given),
+            # The end waits for all workers, also for one that is found to be dead only then.
+            seconds=None if method == "end" else self.timeout + given.get("wait", 0.0),
         )
 
-    def _write(self, keys: list[str], value: Any) -> None:
-        self._speak(
-            "telling what is wanted",
-            lambda: self.client.scheduler.set_metadata(keys=keys, value=value),
-        )
+    async def _ask_ledger(self, method: str, given: dict[str, Any]) -> Any:
+        scheduler = self.client.scheduler
+        if scheduler is None:
+            raise ConnectionError(f"fleet {self.name!r} is disconnected")
+        answer = await scheduler.osmia_fleet(fleet=self.name, method=method, given=given)
+        if not answer:
+            raise OsmiaError(f"fleet {self.name!r} was closed")
+        return answer[0]
 
     def _speak(
-        self,
-        what: str,
-        asking: Callable[[], Coroutine[Any, Any, Any]],
-        seconds: float | None = 0.0,
+        self, what: str, asking: Callable[[], Coroutine[Any, Any, Any]], seconds: float | None
     ) -> Any:
-        """What the scheduler answers in `seconds` (0: the fleet's timeout; None: as long as it
-        takes, while it is there); SchedulerError where it does not."""
+        """What the scheduler answers in `seconds` (None: as long as it takes, while it is there);
+        SchedulerError where it does not."""
         from osmia.fleet.speaking import answered, gone
 
         if self.client.status in ("closing", "closed"):
             raise gone(self.client, what, None)
-        limit = self.timeout if seconds == 0.0 else seconds
-        return self.client.sync(answered, self.client, what, asking, limit)
+        return self.client.sync(answered, self.client, what, asking, seconds)
+
+
+def _workers_of(dask_scheduler: Any) -> list[str]:
+    """The addresses of all workers; run on the scheduler."""
+    return list(dask_scheduler.workers)
 
 
 def _distributed() -> Any:

@@ -74,9 +74,11 @@ def write(image: Image, path: str | os.PathLike[str], name: str) -> None:
     blobs = place / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     for digest in image.blobs_needed():
-        file = blobs / digest.partition(":")[2]
-        if not file.exists():
-            write_whole(file, image.blob(digest))
+        file, content = blobs / digest.partition(":")[2], image.blob(digest)
+        if not _is_there(file, content):
+            if file.is_symlink():
+                file.unlink()
+            write_whole(file, content)
     write_whole(place / _MARK, json.dumps(_VERSION).encode())
     others = [each for each in index if _name_of(each) != name]
     write_whole(place / _INDEX, _index([*others, _entry(image, name)]))
@@ -134,6 +136,14 @@ def _name_of(entry: Any) -> str | None:
     notes = entry.get("annotations") if isinstance(entry, dict) else None
     found = notes.get(_NAME) if isinstance(notes, dict) else None
     return str(found) if found is not None else None
+
+
+def _is_there(file: Path, content: bytes) -> bool:
+    """Whether a file has that content; a link, or a file that was cut off, is replaced."""
+    try:
+        return _file(file) == content
+    except OSError:
+        return False
 
 
 def _index_there(place: Path) -> list[Any]:

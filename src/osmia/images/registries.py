@@ -8,32 +8,29 @@ second time.
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import partial
-from inspect import unwrap
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from osmia import cache
-from osmia.errors import MissingPackageError
+from osmia.errors import MissingPackageError, OsmiaError
 from osmia.images import media_types
 from osmia.images.errors import ImageError, RegistryError
-from osmia.images.image import Image, checked, digest_of
+from osmia.images.image import Image, checked, digest_of, is_digest
 from osmia.images.layouts import collect
 from osmia.images.references import Reference
+from osmia.images.transport import Answer, Transport, ask_again, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: In the cache: parts of images by digest, and the digests that names had when they were pulled.
 _BLOBS, _NAMES = "images/blobs", "images/names"
-#: How long a registry may be silent, in seconds.
-_TIMEOUT = 30.0
+#: The header that says which digest a manifest has.
+_DIGEST = "docker-content-digest"
 _ACCEPTED = ", ".join((*media_types.MANIFESTS, *media_types.INDEXES))
 
 #: Called with the number of bytes that were moved, and what all have.
@@ -102,12 +99,15 @@ def pull(
 
     digest = where.digest
     if not digest and offline:
-        digest = (cache.read(_NAMES, _key(where)) or b"").decode("ascii", "replace")
+        digest = _last_digest(where)
     if digest:
         top = _kept(digest) or connected().manifest(digest)
         blobs[digest] = checked(digest, top)
     else:
-        top = connected().manifest(where.tag)
+        try:
+            top = connected().manifest(where.tag)
+        except RegistryError as error:
+            raise _with_way_out(error, where) from error.__cause__
         digest = digest_of(top)
         blobs[digest] = top
 
@@ -130,6 +130,21 @@ def pull(
     if where.tag:
         cache.write_if_possible(_NAMES, _key(where), digest.encode())
     return image
+
+
+def _last_digest(where: Reference) -> str:
+    """What the tag meant when it was last pulled; "" where it never was."""
+    found = (cache.read(_NAMES, _key(where)) or b"").decode("ascii", "replace")
+    return found if is_digest(found) else ""
+
+
+def _with_way_out(error: RegistryError, where: Reference) -> RegistryError:
+    """The error, with what the cache has, where the registry could not be asked for a tag."""
+    last = _last_digest(where) if error.status is None else ""
+    if not last or _kept(last) is None:
+        return error
+    named = Reference(where.host, where.repository, where.tag, last)
+    return RegistryError(f"{error}; what it was last is in the cache: {named}")
 
 
 def _fetch(registry: _Registry, digest: str) -> bytes:
@@ -160,39 +175,44 @@ class _Registry:
     def __init__(self, where: Reference, plain_http: bool | None) -> None:
         oras = _oras()
         self.where = where
-        http = _is_loopback(where.host) if plain_http is None else plain_http
-        registry = oras.Registry(hostname=where.host, insecure=http)
-        _own_patience(registry)
-        with self._told("/v2/"):
-            if _wants_passwords(registry):
-                registry = oras.Registry(hostname=where.host, insecure=http, auth_backend="basic")
-                _own_patience(registry)
-        self._registry = registry
-        container = self._registry.get_container(f"{where.name}:latest")
-        self._container = container
-        self._base = f"{self._registry.prefix}://{where.host}/v2/{where.repository}"
+        host = urlsplit(f"//{where.host}").hostname or ""
+        http = is_loopback(host) if plain_http is None else plain_http
+        self._registry = registry = oras.Registry(hostname=where.host, insecure=http)
+        self._base = f"{registry.prefix}://{where.host}/v2/{where.repository}"
+        self._container = container = registry.get_container(f"{where.name}:latest")
         with self._told("its credentials"):
-            self._registry.auth.load_configs(container, _config_files())
+            self._transport = Transport(registry.session, self._base)
+            registry.auth.load_configs(container, _config_files())
+            self._transport.password = getattr(registry.auth, "_basic_auth", None) or ""
+        registry.do_request = self._transport.request
 
     def manifest(self, wanted: str) -> bytes:
         """The bytes of a manifest or index, by tag or digest."""
+        url = f"{self._base}/manifests/{wanted}"
+
+        def attempt() -> tuple[str, bytes]:
+            answer = self._transport.request(url, headers={"Accept": _ACCEPTED}, stream=True)
+            content = self._content(answer, wanted, media_types.LARGEST_MANIFEST)
+            return answer.headers.get(_DIGEST, ""), content
+
         with self._told(wanted):
-            response = self._registry.do_request(
-                f"{self._base}/manifests/{wanted}",
-                "GET",
-                headers={"Accept": _ACCEPTED},
-                stream=True,
-            )
-            return self._content(response, wanted, media_types.LARGEST_MANIFEST)
+            said, content = ask_again(attempt)
+            if said.startswith("sha256:") and said != digest_of(content):
+                raise ImageError(f"the registry says {said[:80]}, and sent {digest_of(content)}")
+            return content
 
     def blob(self, digest: str) -> bytes | None:
         """The bytes of a blob; None where there is none."""
-        with self._told(digest):
-            response = self._registry.get_blob(self._container, digest, stream=True)
-            if response.status_code == 404:
-                response.close()
+
+        def attempt() -> bytes | None:
+            answer = self._registry.get_blob(self._container, digest, stream=True)
+            if answer.status_code == 404:
+                answer.close()
                 return None
-            return self._content(response, digest, media_types.LARGEST_BLOB)
+            return self._content(answer, digest, media_types.LARGEST_BLOB)
+
+        with self._told(digest):
+            return ask_again(attempt)
 
     def has_blob(self, digest: str) -> bool:
         with self._told(digest):
@@ -212,7 +232,7 @@ class _Registry:
 
     def put_manifest(self, name: str, content: bytes, media_type: str) -> None:
         with self._told(name):
-            response = self._registry.do_request(
+            response = self._transport.request(
                 f"{self._base}/manifests/{name}",
                 "PUT",
                 data=content,
@@ -221,50 +241,38 @@ class _Registry:
             if response.status_code not in (200, 201, 202):
                 raise self._refused(response, name)
 
-    def _content(self, response: Any, what: str, largest: int) -> bytes:
-        with response:
-            if response.status_code != 200:
-                raise self._refused(response, what)
-            parts, size = [], 0
-            for part in response.iter_content(1 << 16):
-                size += len(part)
-                if size > largest:
-                    raise ImageError(f"{self.where.name}: {what} has more than {largest:,} bytes")
-                parts.append(part)
-        return b"".join(parts)
+    def _content(self, answer: Answer, what: str, largest: int) -> bytes:
+        with answer:
+            if answer.status_code != 200:
+                raise self._refused(answer, what)
+            return answer.read(largest)
 
-    def _refused(self, response: Any, what: str) -> RegistryError:
-        status = int(response.status_code)
+    def _refused(self, answer: Answer, what: str) -> RegistryError:
+        status = answer.status_code
         try:
-            errors = response.json().get("errors") or [{}]
+            errors = answer.json().get("errors") or [{}]
             said = str(errors[0].get("message") or errors[0].get("code") or "")[:200]
-        except (ValueError, AttributeError, LookupError, TypeError):
+        except (OsmiaError, ValueError, AttributeError, LookupError, TypeError):
             said = ""
         told = f": {said}" if said else ""
         reason = "there is none" if status == 404 else f"HTTP {status}"
-        return RegistryError(f"{self.where.name}: {what}: {reason}{told}", status=status)
+        return RegistryError(f"{what}: {reason}{told}", status=status)
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
-        """The library's errors and the network's, as ours."""
+        """The library's errors and the network's, as ours, with the repository's name."""
         from requests import RequestException
+        from urllib3.exceptions import HTTPError
 
-        logger = logging.getLogger("oras")
-        before, logger.disabled = logger.disabled, True
+        name = self.where.name
         try:
             yield
-        except (RegistryError, ImageError):
-            raise
-        except AttributeError:  # the library's, where docker has no credentials for the host
-            raise RegistryError(
-                f"{self.where.name}: it wants a name and a password: "
-                f"docker login {self.where.host}",
-                status=401,
-            ) from None
-        except (RequestException, ValueError, KeyError, OSError) as error:
-            raise RegistryError(f"{self.where.name}: {what}: {_reason(error)}") from error
-        finally:
-            logger.disabled = before
+        except RegistryError as error:
+            raise RegistryError(f"{name}: {error}", status=error.status) from None
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}") from None
+        except (RequestException, HTTPError, ValueError, KeyError, OSError) as error:
+            raise RegistryError(f"{name}: {what}: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:
@@ -279,42 +287,11 @@ def _reason(error: BaseException) -> str:
     return text[:300] or type(error).__name__
 
 
-def _wants_passwords(registry: Any) -> bool:
-    """Whether a registry asks for a user's name and password itself, not for another's token."""
-    with registry.session.get(f"{registry.prefix}://{registry.hostname}/v2/") as response:
-        challenge = response.headers.get("www-authenticate", "")
-    return bool(response.status_code == 401 and challenge.lower().startswith("basic"))
-
-
-def _own_patience(registry: Any) -> None:
-    """Let a registry be silent for a while, not for ever; ask again what can be asked twice. The
-    library waits for two minutes where nobody listens, and takes every error for one that passes.
-    """
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
-
-    session = registry.session
-    session.request = partial(session.request, timeout=_TIMEOUT)
-    retries = Retry(
-        total=3,
-        backoff_factor=0.2,
-        allowed_methods=("GET", "HEAD"),
-        status_forcelist=(502, 503, 504),
-    )
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retries))
-    registry.do_request = MethodType(unwrap(type(registry).do_request), registry)
-
-
 def _config_files() -> list[str] | None:
     """Where docker has its configuration, if not at home."""
     folder = os.environ.get("DOCKER_CONFIG")
-    return [os.path.join(folder, "config.json")] if folder else None  # noqa: PTH118
-
-
-def _is_loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
-    return name == "localhost" or name == "::1" or name.startswith("127.")
+    file = os.path.join(folder, "config.json") if folder else ""  # noqa: PTH118
+    return [file] if os.path.exists(file) else None  # noqa: PTH110
 
 
 def _oras() -> Any:

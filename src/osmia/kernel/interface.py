@@ -27,8 +27,14 @@ class KernelEngine:
     }
 
     def load(self, obj: Object, passes: CommonOptions, options: Mapping[str, Any]) -> KernelObject:
-        """See `osmia.kernel.load.loader.load`."""
+        """See `osmia.kernel.load.loader.load`, and `load_signed` for `keyring`."""
+        if options.get("keyring") is not None:
+            from osmia.kernel.skeletons.signed_load import load_signed
+
+            return load_signed(obj, **passes, **options)
         from osmia.kernel.load.loader import load
+
+        options = {name: value for name, value in options.items() if name != "keyring"}
 
         return load(obj, **passes, **options)
 

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class LoadOptions(TypedDict, total=False):
-    """What `osmia.kernel.load.loader.load` takes beside the options of passes."""
+    """What `osmia.kernel.load.loader.load` takes beside the options of passes.
+
+    `keyring` has the kernel load the object by its signed loader (`osmia sign --kernel`), if a
+    certificate in that keyring is its signer's (since 6.18): "builtin", "secondary", "platform",
+    "session", "user", …, or a serial number. No other option goes with it.
+    """
 
     pin_root: str | os.PathLike[str]
     maps: Mapping[str, Map] | None
@@ -24,6 +29,7 @@ class LoadOptions(TypedDict, total=False):
     log_level: int
     token: str | os.PathLike[str] | None
     ifindex: int
+    keyring: str | int | None
 
 
 class KernelOptions(ObjectOptions, LoadOptions, total=False):

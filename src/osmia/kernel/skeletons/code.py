@@ -10,6 +10,10 @@ jump to that of the step before, and fails by going to its own.
 
 from __future__ import annotations
 
+from errno import EKEYREJECTED
+from hashlib import sha256
+from sys import byteorder
+
 from osmia.isa.assembler import assemble
 from osmia.kernel.skeletons.blob import Attributes, Blob
 from osmia.kernel.sys.syscall import Command
@@ -17,6 +21,8 @@ from osmia.kernel.sys.syscall import Command
 #: struct bpf_loader_ctx (libbpf's skel_internal.h): places of its fields, and its size.
 CONTEXT_FLAGS, CONTEXT_LOG_LEVEL, CONTEXT_LOG_SIZE, CONTEXT_LOG = 4, 8, 12, 16
 CONTEXT_SIZE = 24
+#: What a loader gives that finds its map changed, negative.
+CHANGED = EKEYREJECTED
 #: `flags`: who runs the loader is the kernel itself, and so are the addresses it gives.
 _FROM_KERNEL = 1
 
@@ -130,8 +136,9 @@ class LoaderCode:
             f"{done}:",
         )
 
-    def assembled(self, blob: Blob) -> bytes:
-        """The whole program: it ends well, or closes what the blob has of descriptors."""
+    def assembled(self, blob: Blob, *, checks: bool = False) -> bytes:
+        """The whole program: it ends well, or closes what the blob has of descriptors. With
+        `checks` it first makes sure that its map is what the blob is now."""
         self.add("r0 = 0", "exit")
         lines = []
         for number, step in enumerate(self._steps, 1):
@@ -143,7 +150,19 @@ class LoaderCode:
         for descriptor in blob.descriptors:
             self.close(descriptor)
         cleanup = ["failed_0:", *self._steps[0], "r0 = r7", "exit"]
-        return assemble("\n".join(["r6 = r1", "goto first", *cleanup, "first:", *lines]))
+        check = _check(sha256(bytes(blob)).digest()) if checks else []
+        start = ["r6 = r1", *check, "goto first", *cleanup, "first:"]
+        return assemble("\n".join([*start, *lines]))
+
+
+def _check(digest: bytes) -> list[str]:
+    """Statements that go on where struct bpf_map says of the loader's map that it is exclusive and
+    has that SHA-256; else the program ends, having done nothing."""
+    lines = ["r1 = map[idx:0]", f"r2 = *(u32 *)(r1 + {len(digest)})", "if r2 != 1 goto changed"]
+    for at in range(0, len(digest), 8):
+        part = int.from_bytes(digest[at : at + 8], byteorder)
+        lines += [f"r2 = *(u64 *)(r1 + {at})", f"r3 = {part:#x} ll", "if r2 != r3 goto changed"]
+    return [*lines, "goto unchanged", f"changed: r0 = {-CHANGED}", "exit", "unchanged:"]
 
 
 def _address(at: int) -> str:

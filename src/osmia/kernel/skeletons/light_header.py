@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 
 from osmia.kernel.skeletons.c_bytes import byte_string
 from osmia.kernel.skeletons.c_variables import section_struct
@@ -87,7 +88,7 @@ static inline int
 	opts.data_sz = sizeof(data) - 1;
 	opts.insns = (void *)insns;
 	opts.insns_sz = sizeof(insns) - 1;
-	err = bpf_load_and_run(&opts);
+{signature}	err = bpf_load_and_run(&opts);
 	if (err < 0)
 		return err;
 {sections}	return 0;
@@ -106,6 +107,19 @@ static inline struct {name} *
 }}
 """
 
+_SIGNATURE = """\
+	static const char signature[] __attribute__((__aligned__(8))) =
+{signature};
+	static const char hash[] __attribute__((__aligned__(8))) =
+{hash};
+
+	opts.signature = (void *)signature;
+	opts.signature_sz = sizeof(signature) - 1;
+	opts.excl_prog_hash = (void *)hash;
+	opts.excl_prog_hash_sz = sizeof(hash) - 1;
+	opts.keyring_id = skel->keyring_id;
+"""
+
 _FINALIZE = """\
 	skel->{map} = (__typeof__(skel->{map}))skel_finalize_map_data(&skel->maps.{map}.initial_value,
 					{size}, {access}, skel->maps.{map}.map_fd);
@@ -114,18 +128,21 @@ _FINALIZE = """\
 """
 
 
-def header_text(contents: Contents, program: LoaderProgram, name: str) -> str:
-    """The header for a skeleton of that name, which is a C identifier."""
+def header_text(
+    contents: Contents, program: LoaderProgram, name: str, signature: bytes = b""
+) -> str:
+    """The header for a skeleton of that name, which is a C identifier; with a `signature` of the
+    program the kernel is to check it."""
     maps = dict(zip(_map_names(contents.maps), contents.maps, strict=True))
     what = contents.object.name.replace("*/", "* /")
     parts = [
         _BEGIN.format(what=what, guard=name.upper()),
-        _struct(contents, maps, name),
+        _struct(contents, maps, name, signed=bool(signature)),
         *(_attach_function(name, each) for each in contents.programs),
         _attach_all(contents, name),
         _destroy(contents, maps, name),
         _open(maps, name),
-        _load(maps, program, name),
+        _load(maps, program, name, signature),
         "#endif\n",
     ]
     return "\n".join(parts)
@@ -147,13 +164,14 @@ def _mapped(maps: dict[str, SkeletonMap]) -> Iterator[tuple[str, int, str, bytes
             yield name, size, access, bytes(each.section.contents)
 
 
-def _struct(contents: Contents, maps: dict[str, SkeletonMap], name: str) -> str:
+def _struct(contents: Contents, maps: dict[str, SkeletonMap], name: str, *, signed: bool) -> str:
     lines = [f"struct {name} {{", "\tstruct bpf_loader_ctx ctx;"]
     programs = [each.name for each in contents.programs]
     lines += _group("maps", [f"struct bpf_map_desc {each};" for each in maps])
     lines += _group("progs", [f"struct bpf_prog_desc {each};" for each in programs])
     # Behind this, the loader program sees nothing; without programs too it has to have a place.
     lines += _group("links", [f"int {each}_fd;" for each in programs], keep=True)
+    lines += ["\t__s32 keyring_id;"] if signed else []
     for each, made in maps.items():
         if made.mapped and made.section is not None:
             fields = section_struct(contents.object, made.section)
@@ -229,10 +247,14 @@ def _open(maps: dict[str, SkeletonMap], name: str) -> str:
     return _OPEN.format(name=name, sections="".join(sections), failed=failed)
 
 
-def _load(maps: dict[str, SkeletonMap], program: LoaderProgram, name: str) -> str:
+def _load(maps: dict[str, SkeletonMap], program: LoaderProgram, name: str, signature: bytes) -> str:
     sections = "".join(
         _FINALIZE.format(map=each, size=size, access=access)
         for each, size, access, _ in _mapped(maps)
     )
     data, code = byte_string(program.data), byte_string(program.code)
-    return _LOAD.format(name=name, data=data, code=code, sections=sections)
+    signed = ""
+    if signature:
+        digest = sha256(program.code).digest()  # of the program that alone may use its map
+        signed = _SIGNATURE.format(signature=byte_string(signature), hash=byte_string(digest))
+    return _LOAD.format(name=name, data=data, code=code, signature=signed, sections=sections)

@@ -7,6 +7,7 @@ programs attach to. CO-RE records are handed to the kernel with each program (si
 
 from __future__ import annotations
 
+from enum import Enum
 from sys import byteorder
 
 from osmia.kernel.load.attach_target import kernel_name, needs_target
@@ -29,8 +30,8 @@ from osmia.passes.stages import Prepared
 MAP_DESCRIPTORS = 64
 
 #: struct bpf_map_desc (descriptor, max_entries, initial_value), struct bpf_prog_desc.
-_MAP_SIZE, _MAP_ENTRIES, _MAP_VALUE = 16, 4, 8
-_PROGRAM_SIZE = 4
+MAP_SIZE, _MAP_ENTRIES, _MAP_VALUE = 16, 4, 8
+PROGRAM_SIZE = 4
 
 #: Bytes of the records that go with a program (include/uapi/linux/bpf.h).
 _FUNCTION_INFO, _LINE_INFO, _CORE_RELOCATION = 8, 16, 16
@@ -46,20 +47,39 @@ class LoaderProgram(NamedTuple):
     data: bytes
 
 
-def loader_program(contents: Contents) -> LoaderProgram:
+class Form(Enum):
+    """Who makes sure that the bytes which a loader works on are its own, where it is signed.
+
+    CHECKED: the loader, against a hash in its code, which alone is signed (since 6.18; kernels
+    since 7.3 refuse it). COVERED: the kernel, as the signature is of code and bytes (since 7.3).
+    Neither lets who runs it say initial values and numbers of entries.
+    """
+
+    UNSIGNED = ""
+    CHECKED = "checked"
+    COVERED = "covered"
+
+
+def loader_program(contents: Contents, form: Form = Form.UNSIGNED) -> LoaderProgram:
     """The program that loads `contents`. Raises as `Object.load` for code that is not sound."""
-    return _Writer(contents).written()
+    return _Writer(contents, form).written()
+
+
+def signed_bytes(form: Form, made: LoaderProgram) -> bytes:
+    """What is signed of a loader."""
+    return made.code + (made.data if form is Form.COVERED else b"")
 
 
 class _Writer:
     """One loader program in the making."""
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, form: Form) -> None:
         self.contents = contents
+        self.form = form
         self.blob = Blob()
         self.code = LoaderCode()
         self.images = images_of(contents, Prepared(contents.object))
-        self.maps_end = CONTEXT_SIZE + _MAP_SIZE * len(contents.maps)
+        self.maps_end = CONTEXT_SIZE + MAP_SIZE * len(contents.maps)
         room = max(MAP_DESCRIPTORS, len(contents.maps))
         # First of all, for the programs' `fd_array`: the maps, then modules.
         self.maps = self.blob.add_descriptors(len(contents.maps))
@@ -82,7 +102,8 @@ class _Writer:
         loaded = {image.program.name: self._load_program(image) for image in self.images}
         self._fill_prog_arrays(loaded)
         self._finish(loaded)
-        return LoaderProgram(self.code.assembled(self.blob), bytes(self.blob))
+        code = self.code.assembled(self.blob, checks=self.form is Form.CHECKED)
+        return LoaderProgram(code, bytes(self.blob))
 
     def _map(self, number: int) -> int:
         """Where a map's descriptor is."""
@@ -107,9 +128,10 @@ class _Writer:
         attributes = self._definition(definition)
         if definition.inner is not None:
             self.code.copy(attributes.place("inner_map_fd"), self.template)
-        place = CONTEXT_SIZE + _MAP_SIZE * number
-        entries = attributes.place("max_entries")
-        self.code.copy_from_context(entries, place + _MAP_ENTRIES, 4, unless_zero=True)
+        place = CONTEXT_SIZE + MAP_SIZE * number
+        if self.form is Form.UNSIGNED:
+            entries = attributes.place("max_entries")
+            self.code.copy_from_context(entries, place + _MAP_ENTRIES, 4, unless_zero=True)
         self._create(attributes, self._map(number))
         if definition.inner is not None:
             self.code.close(self.template)
@@ -150,7 +172,8 @@ class _Writer:
         section = made.section
         assert section is not None
         value, key = self.blob.add(bytes(section.contents)), self.blob.add(bytes(_INDEX_SIZE))
-        self.code.copy_initial_value(value, initial_value, len(section.contents))
+        if self.form is Form.UNSIGNED:
+            self.code.copy_initial_value(value, initial_value, len(section.contents))
         self._update(number, key, value)
         if section.kind in (DataKind.RODATA, DataKind.KCONFIG):
             attributes = self.blob.add_attributes(MapElement(), "map_fd")
@@ -230,10 +253,10 @@ class _Writer:
         for descriptor in (self.types, *self.externs.descriptors):
             self.code.close(descriptor)
         for number in range(len(self.contents.maps)):
-            self.code.copy_to_context(CONTEXT_SIZE + _MAP_SIZE * number, self._map(number))
+            self.code.copy_to_context(CONTEXT_SIZE + MAP_SIZE * number, self._map(number))
         for number, program in enumerate(self.contents.programs):
             if program.name in loaded:
-                place = self.maps_end + _PROGRAM_SIZE * number
+                place = self.maps_end + PROGRAM_SIZE * number
                 self.code.copy_to_context(place, loaded[program.name])
 
 
