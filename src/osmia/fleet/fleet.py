@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from osmia.errors import MissingPackageError, OsmiaError
@@ -182,9 +181,10 @@ class Fleet:
 
     def disconnect(self) -> None:
         """Leave what runs running."""
+        from osmia.fleet.speaking import leave
+
         if self._own:
-            with suppress(OSError, TimeoutError):  # of a scheduler that is gone
-                self.client.close(timeout=min(self.timeout, 5.0))
+            leave(self.client, min(self.timeout, 5.0))
 
     def __enter__(self) -> Self:
         return self
@@ -271,9 +271,18 @@ class Fleet:
         return answer
 
     def _ask_for_hosts(self) -> set[Host]:
-        return set(self._speak("looking for hosts", self.find_hosts, seconds=None))
+        return set(self._speak("looking for hosts", self._find_hosts, seconds=None))
 
     async def find_hosts(self) -> list[Host]:
+        """The same within the loop of the Client."""
+        from osmia.fleet.speaking import answered
+
+        found: list[Host] = await answered(
+            self.client, "looking for hosts", self._find_hosts, seconds=None
+        )
+        return found
+
+    async def _find_hosts(self) -> list[Host]:
         """Ask every worker which host it is on, and whether it is its agent."""
         from osmia.fleet.agent import call
         from osmia.fleet.speaking import gone

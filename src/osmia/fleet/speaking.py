@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from osmia.fleet.errors import SchedulerError
@@ -36,6 +38,19 @@ async def answered(
         await asyncio.gather(task, watching, return_exceptions=True)
 
 
+def leave(client: Any, seconds: float) -> None:
+    """Close a Client. One that looks for its scheduler would log that it does so no more."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    if client.status != "running":
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with suppress(OSError):  # TimeoutError is one
+            client.close(timeout=seconds)
+    finally:
+        logger.setLevel(level)
+
+
 async def _lost(client: Any) -> None:
     """Return when the Client has been without its scheduler for a moment."""
     since = None
@@ -49,7 +64,8 @@ async def _lost(client: Any) -> None:
 
 def gone(client: Any, what: str, error: BaseException | None) -> SchedulerError:
     """The error of who asks a scheduler that does not answer."""
-    address = getattr(client.scheduler, "address", "its address")
+    known = getattr(client.scheduler, "address", None)  # None where the Client is closed
+    address = known or getattr(client, "_start_arg", "")
     if isinstance(error, TimeoutError):
         return SchedulerError(f"the scheduler at {address} does not answer: {what}")
     return SchedulerError(f"the scheduler at {address} went away: {what}")

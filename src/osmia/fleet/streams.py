@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _COMPARISONS = 5
 #: How often hosts are looked for, and those that were lost tried again, in seconds.
 _LOOK = 1.0
+#: How long hosts have to hear that a stream has ended, in seconds.
+_GOODBYE = 2.0
 #: How often a host hears of a stream whose tables are not taken, in seconds: a part of its lease.
 _RENEWAL = 20.0
 
@@ -112,7 +115,9 @@ class EventStream:
             await _cancelled(set(readers.values()))
             fleet = self._running.fleet
             asked = (fleet.ask_one(host, "end_events", (self._reader,)) for host in readers)
-            await asyncio.gather(*asked, return_exceptions=True)
+            with suppress(TimeoutError):  # of a scheduler that hangs, when Ctrl-C ends the stream
+                async with asyncio.timeout(_GOODBYE):
+                    await asyncio.gather(*asked, return_exceptions=True)
 
     async def _look(
         self, readers: dict[Host, asyncio.Task[None]], given: asyncio.Queue[HostBatch]
