@@ -3,9 +3,11 @@ whose objects run in the vm."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from distributed import LocalCluster
 from osmia import OsmiaError
 from osmia.fleet import Fleet, FleetError, Running, keeping
 from osmia.fleet.installed import Installed
-from osmia.fleet.ledger import plugin_name
+from osmia.fleet.ledger import LEASE, Told, plugin_name
 from osmia.fleet.turns import Turn
 from osmia.object import Object
 from osmia.records import replace
@@ -40,7 +42,7 @@ def dask() -> Iterator[Any]:
 
 @pytest.fixture
 def fleet(dask: Any, request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    made = Fleet(dask.scheduler_address, name=request.node.name[:60].rstrip("["), timeout=10.0)
+    made = Fleet(dask.scheduler_address, name=request.node.name[:60].rstrip("["), timeout=60.0)
     yield made
     if _ledger(dask, made) is not None:
         made.close()
@@ -49,7 +51,7 @@ def fleet(dask: Any, request: pytest.FixtureRequest) -> Iterator[Fleet]:
 @pytest.fixture
 def other(dask: Any, fleet: Fleet) -> Iterator[Fleet]:
     """The same fleet, as another client has it."""
-    with Fleet(dask.scheduler_address, name=fleet.name, timeout=10.0) as made:
+    with Fleet(dask.scheduler_address, name=fleet.name, timeout=60.0) as made:
         yield made
 
 
@@ -150,6 +152,7 @@ def test_a_turn_whose_client_is_not_heard_ends(
     with Turn(fleet, "limit", "set") as turn:
         assert turn._renewing is not None
         turn._renewing.cancel()
+        _ledger(dask, fleet).lease = LEASE
         wish = replace(running._before(turn), generation=turn.number, data={"limit": 6})
         fleet.ask("apply", wish).checked("set")
         other.running()["limit"].data["seen"] = 1
@@ -275,3 +278,44 @@ def test_what_runs_is_given_back_to_a_scheduler_that_knows_nothing(
     assert fleet._wishes()["limit"].generation == generation
     running.data["seen"] = 1
     assert (_value(running), _value(running, "seen")) == (5, 1)
+
+
+def test_a_client_that_dies_while_it_waits_keeps_nobody_waiting(
+    dask: Any, fleet: Fleet, limit: Object
+) -> None:
+    running = fleet.load(limit, engine="vm")
+    doomed = Fleet(dask.scheduler_address, name=fleet.name)
+    asking = {"name": "limit", "what": "set", "client": doomed.client.id, "wait": 30.0}
+    with Turn(fleet, "limit", "upgrade"):
+        waiting = fleet.client.sync(_begun, fleet, asking)
+        doomed.disconnect()
+        wait_for(lambda: asking["client"] not in dask.scheduler.clients)
+    begin = time.monotonic()
+    running.data["limit"] = 3
+    assert time.monotonic() - begin < LEASE / 2
+    assert "number" not in fleet.client.sync(_ended, waiting)
+
+
+async def _begun(fleet: Fleet, asking: dict[str, Any]) -> Any:
+    return asyncio.ensure_future(fleet._ask_ledger("begin", asking))
+
+
+async def _ended(waiting: Any) -> Any:
+    return await waiting
+
+
+def test_an_answer_that_comes_behind_later_news_does_not_hide_them(tmp_path: Path) -> None:
+    async def ask(method: str, **given: Any) -> Any:
+        kept.hear("limit", Told(5, wanted=False))
+        old = (3, False, 4)
+        return {"limit": old, "other": (1, False, 0)} if method == "told" else (old, None)
+
+    kept = keeping.Keeping("host", tmp_path, ask)
+
+    async def look() -> None:
+        assert await kept._ask_for("limit") == Told(3, wanted=False, turn=4)
+        assert kept._told["limit"] == Told(5, wanted=False)
+        await kept._look_at_all("address")
+
+    asyncio.run(look())
+    assert kept._told == {"limit": Told(5, wanted=False), "other": Told(1, wanted=False)}
