@@ -31,7 +31,7 @@ OPERATION = "osmia_fleet"
 #: How long a turn lasts whose client is not heard, in seconds.
 LEASE = 15.0
 #: How long the end of a fleet waits for agents that do not answer, in seconds.
-_PATIENCE = 5.0
+_PATIENCE = 20.0
 
 
 class Told(NamedTuple):
