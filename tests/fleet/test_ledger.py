@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from distributed import LocalCluster
 from osmia import OsmiaError
 from osmia.fleet import Fleet, FleetError, Running, keeping
 from osmia.fleet.installed import Installed
-from osmia.fleet.ledger import LEASE, Told, plugin_name
+from osmia.fleet.ledger import LEASE, plugin_name
 from osmia.fleet.turns import Turn
 from osmia.object import Object
 from osmia.records import replace
@@ -304,18 +303,16 @@ async def _ended(waiting: Any) -> Any:
     return await waiting
 
 
-def test_an_answer_that_comes_behind_later_news_does_not_hide_them(tmp_path: Path) -> None:
-    async def ask(method: str, **given: Any) -> Any:
-        kept.hear("limit", Told(5, wanted=False))
-        old = (3, False, 4)
-        return {"limit": old, "other": (1, False, 0)} if method == "told" else (old, None)
+def test_two_clients_that_come_at_once_have_the_same_fleet(dask: Any, limit: Object) -> None:
+    def come(name: str) -> Fleet:
+        return Fleet(dask.scheduler_address, name=name, timeout=60.0)
 
-    kept = keeping.Keeping("host", tmp_path, ask)
-
-    async def look() -> None:
-        assert await kept._ask_for("limit") == Told(3, wanted=False, turn=4)
-        assert kept._told["limit"] == Told(5, wanted=False)
-        await kept._look_at_all("address")
-
-    asyncio.run(look())
-    assert kept._told == {"limit": Told(5, wanted=False), "other": Told(1, wanted=False)}
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(come, ("at-once", "at-once"))
+    wait_for(lambda: second.hosts)
+    first.load(limit, engine="vm")
+    assert list(second.running()) == ["limit"]
+    with come("at-once") as third:
+        assert _state(third)["digest"] == limit.digest
+    second.disconnect()
+    first.close()
