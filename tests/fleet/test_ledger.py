@@ -3,6 +3,7 @@ whose objects run in the vm."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from distributed import LocalCluster
 from osmia import OsmiaError
 from osmia.fleet import Fleet, FleetError, Running, keeping
 from osmia.fleet.installed import Installed
-from osmia.fleet.ledger import plugin_name
+from osmia.fleet.ledger import LEASE, plugin_name
 from osmia.fleet.turns import Turn
 from osmia.object import Object
 from osmia.records import replace
@@ -40,7 +41,7 @@ def dask() -> Iterator[Any]:
 
 @pytest.fixture
 def fleet(dask: Any, request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    made = Fleet(dask.scheduler_address, name=request.node.name[:60].rstrip("["), timeout=10.0)
+    made = Fleet(dask.scheduler_address, name=request.node.name[:60].rstrip("["), timeout=60.0)
     yield made
     if _ledger(dask, made) is not None:
         made.close()
@@ -49,7 +50,7 @@ def fleet(dask: Any, request: pytest.FixtureRequest) -> Iterator[Fleet]:
 @pytest.fixture
 def other(dask: Any, fleet: Fleet) -> Iterator[Fleet]:
     """The same fleet, as another client has it."""
-    with Fleet(dask.scheduler_address, name=fleet.name, timeout=10.0) as made:
+    with Fleet(dask.scheduler_address, name=fleet.name, timeout=60.0) as made:
         yield made
 
 
@@ -150,6 +151,7 @@ def test_a_turn_whose_client_is_not_heard_ends(
     with Turn(fleet, "limit", "set") as turn:
         assert turn._renewing is not None
         turn._renewing.cancel()
+        _ledger(dask, fleet).lease = LEASE
         wish = replace(running._before(turn), generation=turn.number, data={"limit": 6})
         fleet.ask("apply", wish).checked("set")
         other.running()["limit"].data["seen"] = 1
@@ -275,3 +277,42 @@ def test_what_runs_is_given_back_to_a_scheduler_that_knows_nothing(
     assert fleet._wishes()["limit"].generation == generation
     running.data["seen"] = 1
     assert (_value(running), _value(running, "seen")) == (5, 1)
+
+
+def test_a_client_that_dies_while_it_waits_keeps_nobody_waiting(
+    dask: Any, fleet: Fleet, limit: Object
+) -> None:
+    running = fleet.load(limit, engine="vm")
+    doomed = Fleet(dask.scheduler_address, name=fleet.name)
+    asking = {"name": "limit", "what": "set", "client": doomed.client.id, "wait": 30.0}
+    with Turn(fleet, "limit", "upgrade"):
+        waiting = fleet.client.sync(_begun, fleet, asking)
+        doomed.disconnect()
+        wait_for(lambda: asking["client"] not in dask.scheduler.clients)
+    begin = time.monotonic()
+    running.data["limit"] = 3
+    assert time.monotonic() - begin < LEASE / 2
+    assert "number" not in fleet.client.sync(_ended, waiting)
+
+
+async def _begun(fleet: Fleet, asking: dict[str, Any]) -> Any:
+    return asyncio.ensure_future(fleet._ask_ledger("begin", asking))
+
+
+async def _ended(waiting: Any) -> Any:
+    return await waiting
+
+
+def test_two_clients_that_come_at_once_have_the_same_fleet(dask: Any, limit: Object) -> None:
+    def come(name: str) -> Fleet:
+        return Fleet(dask.scheduler_address, name=name, timeout=60.0)
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(come, ("at-once", "at-once"))
+    wait_for(lambda: second.hosts)
+    first.load(limit, engine="vm")
+    assert list(second.running()) == ["limit"]
+    with come("at-once") as third:
+        assert _state(third)["digest"] == limit.digest
+    second.disconnect()
+    first.close()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from osmia import OsmiaError
-from osmia.fleet import Fleet
+from osmia.fleet import Fleet, Running
 from osmia.fleet.ledger import plugin_name
 from osmia.fleet.turns import Turn
 from osmia.fleet.wishes import Wish
@@ -209,6 +210,30 @@ def test_a_host_that_cannot_be_connected_to_answers_through_the_scheduler(
     monkeypatch.undo()
     tables = running.maps["flows"].tables()  # and is not tried again for each call
     assert [len(each) for each in tables.values()] == [1] * 4
+
+
+def test_streams_of_two_clients_have_all_events_each(
+    fleet: Fleet, other: Fleet, limit: Object
+) -> None:
+    running = fleet.load(limit)
+    running.data["limit"] = 0
+
+    def read(mine: Running) -> tuple[int, int]:
+        rows = lost = 0
+        for batch in mine.events("drops", wait=0.2, timeout=20.0):
+            rows += 0 if batch.table is None else len(batch.table)
+            lost += batch.lost
+            if rows == 12:
+                break
+        return rows, lost
+
+    with ThreadPoolExecutor(2) as threads:
+        reading = [threads.submit(read, each) for each in (running, other.running()["limit"])]
+        wait_for(lambda: _readers(fleet) == 8)
+        for _ in range(3):
+            running.run("ingress", bytes(64))
+        assert [each.result() for each in reading] == [(12, 0), (12, 0)]
+    assert _readers(fleet) == 0
 
 
 def test_an_error_of_a_stream_is_told_once(fleet: Fleet, limit: Object) -> None:

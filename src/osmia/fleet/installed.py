@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,37 +14,14 @@ from urllib.parse import quote
 from osmia.errors import NotSupportedError, OsmiaError
 from osmia.fleet.settings import options_of
 from osmia.fleet.targets import identity_of, matching
+from osmia.fleet.values import Found, put_back, set_values
 from osmia.fleet.wishes import Attachment, Wish
-from osmia.named_tuples import NamedTuple
 from osmia.records import replace
 
 if TYPE_CHECKING:
     from osmia.engine.link import Link
     from osmia.engine.loaded import LoadedObject
     from osmia.engine.maps import Map
-
-
-class Found(NamedTuple):
-    """What variables and maps held before a wish changed it; None for keys that were not there."""
-
-    data: dict[str, Any]
-    entries: dict[str, dict[Any, Any]]
-
-    def but(self, wish: Wish) -> Found:
-        """Without what a wish sets."""
-        return Found(
-            {name: value for name, value in self.data.items() if name not in wish.data},
-            {
-                name: {k: v for k, v in held.items() if k not in wish.entries.get(name, {})}
-                for name, held in self.entries.items()
-            },
-        )
-
-    def with_older(self, older: Found) -> Found:
-        """What was found before this, where both have something."""
-        names = {*self.entries, *older.entries}
-        entries = {name: self.entries.get(name, {}) | older.entries.get(name, {}) for name in names}
-        return Found(self.data | older.data, entries)
 
 
 #: Attachments by what they are: (which of the wish's, the target it means here).
@@ -275,42 +252,14 @@ class Installed:
     def _set(self, wish: Wish) -> None:
         """Set variables and entries that are wanted otherwise than before; what the wish before
         set and this one does not is as it was before that."""
-        missing = object()
         found = Found({}, {})  # before this
         try:
-            for name, value in wish.data.items():
-                if self.wish.data.get(name, missing) != value:
-                    found.data[name] = self.loaded.data[name]
-                    self.loaded.data[name] = value
-            for name, entries in wish.entries.items():
-                known = self.wish.entries.get(name, {})
-                changed = {k: v for k, v in entries.items() if known.get(k, missing) != v}
-                self._set_entries(name, changed, found.entries.setdefault(name, {}))
-            self._put_back(self._found.but(wish))
+            set_values(self.loaded, self.wish, wish, found)
+            put_back(self.loaded, self._found.but(wish))
         except BaseException:
-            self._put_back(found)
+            put_back(self.loaded, found)
             raise
         self._found = found.with_older(self._found)
-
-    def _set_entries(
-        self, name: str, entries: Mapping[Any, Any], found: dict[Any, Any] | None = None
-    ) -> None:
-        """Update a map: None deletes a key, which may be gone. `found` gets what was there."""
-        target: Any = self.loaded.maps[name]
-        for key, value in entries.items():
-            if found is not None:
-                found[key] = target.get(key)
-            if value is None:
-                with suppress(KeyError):
-                    del target[key]
-            else:
-                target[key] = value
-
-    def _put_back(self, found: Found) -> None:
-        for name, value in found.data.items():
-            self.loaded.data[name] = value
-        for name, entries in found.entries.items():
-            self._set_entries(name, entries)
 
     def _pinned_maps(self, wish: Wish) -> dict[str, Map]:
         from osmia.engine.maps import Map

@@ -44,6 +44,7 @@ class Keeping:
         self._wishes: dict[str, Wish] = {}  # what is installed, also if it is on trial
         self._wanted: dict[str, Wish] = {}  # what is wanted of all, as far as it was heard
         self._told: dict[str, Told] = {}
+        self._news: dict[str, Told] = {}  # what was told while it was asked for
         self._heard: dict[str, float] = {}  # when the ledger was last asked for what is undecided
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._something = asyncio.Event()
@@ -83,7 +84,7 @@ class Keeping:
 
     def hear(self, name: str, told: Told) -> None:
         """The ledger tells of a change."""
-        self._told[name] = told
+        self._told[name] = self._news[name] = told
         self._something.set()
 
     async def wait(self) -> None:
@@ -112,12 +113,20 @@ class Keeping:
 
     async def _look_at_all(self, address: str) -> None:
         """Ask what is wanted of all objects; a scheduler that is new is told of what is here."""
+        self._news.clear()
         told = await self._answer("told", agent=address)
         for wish in await asyncio.to_thread(lambda: list(all_kept(self._pins))):
             if wish.name not in told and wish.name not in self.installed:
                 await self._offer(wish)
                 told = await self._answer("told", agent=address)
-        self._told = {name: Told(*each) for name, each in told.items()}
+        self._told = dict(self._news)
+        for name, each in told.items():
+            self._learn(name, Told(*each))
+
+    def _learn(self, name: str, told: Told) -> None:
+        """What was asked for; unless a later one was told meanwhile."""
+        news = self._news.pop(name, told)
+        self._told[name] = max(told, news, key=lambda each: each.generation)
 
     async def _offer(self, wish: Wish) -> None:
         given = {"generation": wish.generation, "content": pickle.dumps(wish)}
@@ -144,7 +153,7 @@ class Keeping:
     def status(self) -> dict[str, dict[str, Any]]:
         """By object what it is here, and what keeps it from being what is wanted."""
         found: dict[str, dict[str, Any]] = {name: {} for name in self.errors}
-        for name, each in self.installed.items():
+        for name, each in list(self.installed.items()):
             canary = self._wishes[name].canary
             found[name] = status_of(each)
             found[name]["canary"] = canary is not None and self._host in canary.hosts
@@ -155,8 +164,8 @@ class Keeping:
     async def _keep(self, name: str) -> None:
         if not self._is_decided(name):
             await self._decide(name)
-        installed, told = self.installed.get(name), self._told.get(name)
-        if installed is not None and told is not None and told.wanted and self._is_decided(name):
+        installed = self.installed.get(name)
+        if installed is not None:  # also while an upgrade is on trial
             await asyncio.to_thread(installed.keep_up)
 
     def _is_decided(self, name: str) -> bool:
@@ -198,6 +207,7 @@ class Keeping:
         back after a while."""
         wanted = self._wanted.get(name)
         known = [self._at(name), 0 if wanted is None else wanted.generation]
+        self._news.pop(name, None)
         try:
             found = await self._answer("look", name=name, known=known)
         except OSError:  # TimeoutError is one
@@ -211,7 +221,7 @@ class Keeping:
         told, content = Told(*found[0]), found[1]
         if content is not None:
             self._wanted[name] = pickle.loads(content)
-        self._told[name] = told
+        self._learn(name, told)
         return told
 
     async def _go_back(self, name: str) -> None:
@@ -243,10 +253,11 @@ class Keeping:
             except BaseException:  # what goes on without an agent goes on
                 made.close(keep_pins=taken_over)
                 raise
+            self._wishes[wish.name] = wish
             self.installed[wish.name] = made
         else:
             found = installed.apply(here)
-        self._wishes[wish.name] = wish
+            self._wishes[wish.name] = wish
         self.errors.pop(wish.name, None)
         return found
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 OPERATION = "osmia_fleet"
 #: How long a turn lasts whose client is not heard, in seconds.
 LEASE = 15.0
+#: How long the end of a fleet waits for agents that do not answer, in seconds.
+_PATIENCE = 20.0
 
 
 class Told(NamedTuple):
@@ -93,7 +95,8 @@ class Ledger(SchedulerPlugin):
 
     async def begin(self, name: str, what: str, client: str, wait: float) -> dict[str, Any]:
         """The turn to change an object, once it is this client's: its `number` and what is wanted
-        until then; `busy`, where another one has it longer than `wait` seconds."""
+        until then; `busy`, where another one has it longer than `wait` seconds. A client that died
+        while it waited gets none."""
         entry = self._entries.setdefault(name, _Entry())
         end = time.monotonic() + wait
         while (held := self._turn(entry)) is not None:
@@ -101,9 +104,9 @@ class Ledger(SchedulerPlugin):
             if left <= 0:
                 return {"busy": held.what, "seconds": time.monotonic() - held.since}
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, self.lease)):
+                async with asyncio.timeout(min(left, held.until - time.monotonic())):
                     await entry.free.wait()
-        if self._ended:
+        if self._ended or client not in self._scheduler.clients:
             return {"busy": "close of the fleet", "seconds": 0.0}
         entry.last += 1
         now = time.monotonic()
@@ -172,7 +175,8 @@ class Ledger(SchedulerPlugin):
             self._ended = True
             self._scheduler.remove_plugin(self.name)
             if self.name in self._scheduler.worker_plugins:
-                await self._scheduler.unregister_worker_plugin(None, self.name)
+                ending = self._scheduler.unregister_worker_plugin(None, self.name)
+                await asyncio.wait({asyncio.ensure_future(ending)}, timeout=_PATIENCE)
         return {"wanted": wanted, "changing": changing}
 
     def _turn(self, entry: _Entry) -> _Turn | None:
