@@ -63,6 +63,29 @@ def test_arguments_are_the_fields_with_their_defaults() -> None:
     assert Point.kind == "point"
 
 
+def test_the_first_instances_are_made_as_all_others() -> None:
+    @dataclass(frozen=True)
+    class Fresh:
+        x: int
+        parts: list[int] = field(default_factory=list)
+        note: str = "none"
+
+        def __post_init__(self) -> None:
+            self.parts.append(self.x)
+
+    for _ in range(40):  # somewhere among them `__init__` is compiled
+        assert Fresh(1) == Fresh(x=1) == Fresh(1, [], note="none")
+        assert Fresh(2, [1]).parts == [1, 2]
+        for given, named, problem in (
+            ((), {}, "missing 1 required positional argument: 'x'"),
+            ((1, [], "", 4), {}, "takes from 2 to 4 positional arguments but 5 were given"),
+            ((1,), {"x": 2}, "got multiple values for argument 'x'"),
+            ((1,), {"z": 2}, "got an unexpected keyword argument 'z'"),
+        ):
+            with pytest.raises(TypeError, match=problem):
+                Fresh(*given, **named)  # type: ignore[arg-type]
+
+
 def test_lists_are_each_instances_own() -> None:
     one, other = Bag("a"), Bag("a")
     one.things.append(1)

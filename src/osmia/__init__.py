@@ -13,8 +13,6 @@ Names are imported when they are first used: `import osmia` itself costs next to
 
 from __future__ import annotations
 
-import importlib
-
 # The name that type checkers know; `typing` is dear.
 TYPE_CHECKING = False
 
@@ -170,8 +168,10 @@ if not TYPE_CHECKING:  # or every name would be one, to type checkers
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module 'osmia' has no attribute {name!r}")
-        module, attribute = _HOMES.get(name, ("osmia.errors", name))
-        value = getattr(importlib.import_module(module), attribute)
+        home, attribute = _HOMES.get(name, ("osmia.errors", name))
+        from osmia.on_demand import imported
+
+        value = getattr(imported(home), attribute)
         globals()[name] = value
         return value
 

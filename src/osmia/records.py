@@ -2,9 +2,9 @@
 
 The standard decorator imports `inspect` and compiles up to ten functions for each class as a module
 is imported: half of the time that loading a small program took went into that. Here `__init__` is
-compiled when the first instance is made, the other methods are closures over the fields' names, and
-what only `dataclasses` itself asks for (`replace`, `fields`, `asdict`, a data class that derives
-from one) is made when it asks. To type checkers they are the standard library's: only the
+compiled when several instances were made, the other methods are closures over the fields' names,
+and what only `dataclasses` itself asks for (`replace`, `fields`, `asdict`, a data class that
+derives from one) is made when it asks. To type checkers they are the standard library's: only the
 arguments below exist.
 """
 
@@ -45,6 +45,8 @@ else:
 
 __all__ = ["dataclass", "field", "replace"]
 
+#: So many instances are made without a compiled `__init__`.
+_FEW = 16
 #: In a class's dictionary: its fields by name, its bases' first.
 _FIELDS = "__osmia_fields__"
 
@@ -64,15 +66,22 @@ class _Field:
 
 
 class _Init:
-    """Stands where `__init__` will; compiles it when somebody asks for it."""
+    """Stands where `__init__` will; compiles it when it was needed a few times, or somebody looks
+    at it: compiling takes as long as a hundred instances without it."""
 
-    __slots__ = ("owner",)
+    __slots__ = ("owner", "uses")
 
     owner: type
+
+    def __init__(self) -> None:
+        self.uses = 0
 
     def __get__(self, instance: Any, asking: Any = None) -> Any:
         made = self.owner.__dict__["__init__"]
         if made is self:  # else another thread was faster
+            if instance is not None and self.uses < _FEW:
+                self.uses += 1
+                return lambda *given, **named: _fill(self.owner, instance, given, named)
             made = _compile_init(self.owner)
             self.owner.__init__ = made
         return made.__get__(instance, asking)
@@ -206,6 +215,29 @@ def _repr_of(names: list[str]) -> Any:
         return f"{type(self).__qualname__}({shown})"
 
     return __repr__
+
+
+def _fill(cls: Any, record: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """What the compiled `__init__` does, which words the errors."""
+    fields: dict[str, _Field] = getattr(cls, _FIELDS)
+    values = dict(zip(fields, given, strict=False))
+    fits = len(given) <= len(fields) and not values.keys() & named.keys()
+    values |= named
+    if fits and values.keys() <= fields.keys():
+        for name, each in fields.items():
+            if name not in values:
+                if each.factory is not None:
+                    values[name] = each.factory()
+                elif each.default is not ...:
+                    values[name] = each.default
+    if values.keys() != fields.keys() or not fits:
+        _compile_init(cls)(record, *given, **named)
+        return
+    put = object.__setattr__ if cls.__setattr__ is _refuse_assignment else setattr
+    for name in fields:
+        put(record, name, values[name])
+    if hasattr(cls, "__post_init__"):
+        record.__post_init__()
 
 
 def _compile_init(cls: Any) -> Any:

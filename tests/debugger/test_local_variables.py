@@ -165,6 +165,6 @@ def test_a_star_follows_a_pointer_and_what_is_there_is_changed(
     assert session.evaluate("*found").where.y == 5
     session.assign("*found", session.evaluate("*found").replace(kind=3))
     assert session.evaluate("found->kind") == 3
-    with pytest.raises(DebuggerError, match="no type that is known"):
+    with pytest.raises(DebuggerError, match="key is no pointer"):
         session.evaluate("*key")
     session.watch("*found")

@@ -259,6 +259,25 @@ def test_loads_and_stores_in_a_maps_values_are_accesses(begin: Begin) -> None:
     assert other.hits == 0
 
 
+def test_until_says_what_it_cannot_get_to(begin: Begin) -> None:
+    session = begin(COUNT)
+    with pytest.raises(DebuggerError, match="choose has no code of line 999: its lines are"):
+        session.until(999)
+    assert session.position == 0
+    assert session.until(line_of(COUNT, "bpf_loop")).missed == ""
+    source = """
+    int limit = 3;
+    SEC("xdp") int prog(struct xdp_md *ctx)
+    {
+        if (limit > 100)
+            bpf_ktime_get_ns();
+        return XDP_PASS;
+    }
+    """
+    stop = begin(source).until(line_of(source, "bpf_ktime"))
+    assert stop.result is not None and stop.missed.endswith("not reached: prog returned before")
+
+
 def test_what_is_changed_is_part_of_the_run(begin: Begin) -> None:
     session = begin(COUNT)
     session.until(line_of(COUNT, "if (sum > limit)"))

@@ -11,34 +11,39 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+import dask
+import distributed  # its defaults come with it  # noqa: F401
 import pytest
 
 from osmia.fleet import Fleet
+from osmia.fleet.certificates import make_certificates
 from osmia.object import Object
 from osmia.toolchain.objects import compile_object
 
-SCHEDULER = "tcp://10.77.0.1:8786"
+SCHEDULER = "tls://10.77.0.1:8786"
 _CLONE_NEWNET = 0x4000_0000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 _RUN_SCHEDULER = """
 import asyncio, sys
-from distributed import Scheduler
+from distributed import Scheduler, Security
 async def main():
-    async with Scheduler(host="10.77.0.1", port=8786, dashboard=False) as scheduler:
+    where = dict(host=sys.argv[1], protocol=sys.argv[2], port=8786, dashboard=False)
+    async with Scheduler(**where, security=Security()) as scheduler:
         await scheduler.finished()
 asyncio.run(main())
 """
 _RUN_WORKER = """
 import asyncio, sys
-from distributed import Worker
+from distributed import Security, Worker
 async def main():
-    async with Worker(sys.argv[1], nthreads=2, name=sys.argv[2], dashboard=False) as worker:
+    how = dict(nthreads=2, name=sys.argv[2], dashboard=False, security=Security())
+    async with Worker(sys.argv[1], **how) as worker:
         await worker.finished()
 asyncio.run(main())
 """
@@ -122,11 +127,39 @@ def _setns(fd: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-class Cluster:
-    """A scheduler and workers as hosts; `start` and `kill` them by number."""
+@contextmanager
+def configured(certificates: Path, **more: str) -> Iterator[None]:
+    """Dask's configuration, here and in processes that are started meanwhile: TLS with what
+    `osmia fleet certificates` made, and nothing else."""
+    values = {"require-encryption": "True", "tls.ca-file": str(certificates / "ca.pem"), **more}
+    for role in ("scheduler", "worker", "client"):
+        values[f"tls.{role}.cert"] = str(certificates / f"{role}.pem")
+        values[f"tls.{role}.key"] = str(certificates / f"{role}-key.pem")
+    paths = {f"distributed.comm.{name}": value for name, value in values.items()}
+    words = {"DASK_" + path.upper().replace(".", "__").replace("-", "_"): path for path in paths}
+    before = {word: os.environ.get(word) for word in words}
+    os.environ.update({word: paths[path] for word, path in words.items()})
+    try:
+        with dask.config.set({**paths, "distributed.comm.require-encryption": True}):
+            yield
+    finally:
+        for word, value in before.items():
+            os.environ.pop(word, None)
+            os.environ.update({} if value is None else {word: value})
 
-    def __init__(self, held: ExitStack, logs: Path) -> None:
+
+class Cluster:
+    """A scheduler and workers as hosts; `start` and `kill` them by number. They speak TLS, whose
+    certificates are in `certificates`, unless they are not `secure`."""
+
+    def __init__(self, held: ExitStack, logs: Path, *, secure: bool = True) -> None:
         self._held, self._logs = held, logs
+        self.secure = secure
+        self.address = SCHEDULER if secure else SCHEDULER.replace("tls:", "tcp:")
+        if secure:
+            self.certificates = Path(held.enter_context(tempfile.TemporaryDirectory()))
+            make_certificates(self.certificates)
+            held.enter_context(configured(self.certificates))
         self._hosts: dict[int, subprocess.Popen[bytes]] = {}
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         script = (
@@ -135,18 +168,27 @@ class Cluster:
             'exec "$@"'
         )
         command = ["unshare", "-n", "-m", "sh", "-c", script, "sh", sys.executable, "-c"]
-        self.scheduler = self._spawn("scheduler", [*command, _RUN_SCHEDULER])
+        where = ["10.77.0.1", self.address.partition(":")[0]]
+        self.scheduler = self._spawn("scheduler", [*command, _RUN_SCHEDULER, *where])
         held.callback(self.close)
         self._wait(lambda: self._in_hub("ip", "link", "show", "bridge0") == 0)
 
-    def start(self, number: int) -> None:
-        """A worker on a host, named host<number>, which is made if it is not there."""
+    def start(
+        self, number: int, *, capabilities: str | None = None, command: Sequence[str] = ()
+    ) -> None:
+        """A worker on a host, named host<number>, which is made if it is not there; with those
+        capabilities alone ("bpf,net_admin"), where they are given. `command` is another way to
+        start one."""
         if number not in self._hosts:
             self._make_host(number)
         where = ["nsenter", "-t", str(self._hosts[number].pid), "-n", "-m"]
+        if capabilities is not None:
+            kept = "".join(f",+{each}" for each in capabilities.split(",") if each)
+            where += ["setpriv", f"--bounding-set=-all{kept}"]
+        usual = [sys.executable, "-c", _RUN_WORKER, self.address, f"host{number}"]
         self._workers[number] = self._spawn(
             f"host{number}",
-            [*where, sys.executable, "-c", _RUN_WORKER, SCHEDULER, f"host{number}"],
+            [*where, *(command or usual)],
             {"OSMIA_FLEET_HOST": f"host{number}"},
         )
 
@@ -188,7 +230,7 @@ class Cluster:
     def fleet(self, name: str, timeout: float = 20.0) -> Fleet:
         """A Fleet, whose client is in the scheduler's network."""
         with in_network_of(self.scheduler.pid):
-            return Fleet(SCHEDULER, name=name, timeout=timeout)
+            return Fleet(self.address, name=name, timeout=timeout, insecure=not self.secure)
 
     def close(self) -> None:
         for process in [*self._workers.values(), *self._hosts.values(), self.scheduler]:

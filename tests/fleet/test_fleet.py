@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from osmia import OsmiaError
-from osmia.fleet import Fleet, FleetError, HostError, Moves, Try
+from osmia.fleet import Fleet, FleetError, HostError
 from osmia.object import Object
 
-from .conftest import Cluster, compiled, wait_for
+from .conftest import Cluster, wait_for
 
 HOSTS = ["host0", "host1", "host2", "host3"]
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
@@ -141,55 +139,6 @@ def test_events_of_all_hosts_come_with_their_host_and_time(fleet: Fleet, limit: 
         if set(counted.values()) == {2}:
             break
     assert counted == dict.fromkeys(HOSTS, 2)
-
-
-def test_an_upgrade_changes_what_runs_and_keeps_what_maps_hold(
-    cluster: Cluster, fleet: Fleet, limit: Object
-) -> None:
-    running = fleet.load(limit)
-    running.attach("ingress", interface="lo")
-    running.run("ingress", bytes(64))
-    links = cluster.on(1, "ip", "link", "show", "lo").stdout
-    new = compiled("XDP_TX")
-    running.upgrade(new, tries=[Try("ingress", bytes(64), "XDP_TX")])
-    assert running.digest == new.digest
-    assert {each.verdict for each in running.run("ingress", bytes(64)).values()} == {"XDP_TX"}
-    sums = running.maps["flows"].sum("value.packets", by=["key.source"]).to_pylist()
-    assert {row["key.source"]: row["value.packets"] for row in sums}[64] == 12  # with the tries
-    assert cluster.on(1, "ip", "link", "show", "lo").stdout != links
-    assert "xdp" in cluster.on(1, "ip", "link", "show", "lo").stdout
-
-
-@pytest.mark.parametrize("failing", ["tries", "moves"])
-def test_an_upgrade_that_fails_on_one_host_ends_as_before_everywhere(
-    cluster: Cluster, fleet: Fleet, limit: Object, failing: str
-) -> None:
-    running = fleet.load(limit)
-    running.attach("ingress", interface="lo")
-    cluster.on(2, "ip", "link", "set", "lo", "down") if failing == "moves" else None
-    before: Any = running.status()
-    fleet.ask_host("host2", "apply", running._wish)
-    tries = [Try("ingress", bytes(64), "XDP_DROP")] if failing == "tries" else []
-    moves = [Moves("seen", seconds=1.0)] if failing == "moves" else []
-    with pytest.raises(FleetError, match=r"the upgrade was rolled back, host . of 4 failed: host"):
-        running.upgrade(compiled("XDP_TX"), tries=tries, moves=moves)
-    cluster.on(2, "ip", "link", "set", "lo", "up")
-    after = running.status()
-    for host in HOSTS:
-        assert after[host]["digest"] == before[host]["digest"] == limit.digest
-        assert after[host]["programs"]["ingress"]["id"] == before[host]["programs"]["ingress"]["id"]
-        assert after[host]["targets"] == {"ingress": ["lo"]}
-    assert {each.verdict for each in running.run("ingress", bytes(64)).values()} == {"XDP_PASS"}
-
-
-def test_a_part_of_the_hosts_can_go_ahead(fleet: Fleet, limit: Object) -> None:
-    running = fleet.load(limit)
-    new = compiled("XDP_TX")
-    assert list(running.upgrade(new, fraction=0.5)) == ["host0", "host1"]
-    found = {host: each.verdict for host, each in running.run("ingress", bytes(64)).items()}
-    assert found == dict(zip(HOSTS, ["XDP_TX"] * 2 + ["XDP_PASS"] * 2, strict=True))
-    running.upgrade(new)
-    assert {each.verdict for each in running.run("ingress", bytes(64)).values()} == {"XDP_TX"}
 
 
 def test_another_fleet_object_finds_what_runs(

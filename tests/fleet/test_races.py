@@ -11,9 +11,11 @@ import pytest
 
 from osmia import OsmiaError
 from osmia.fleet import Fleet
-from osmia.fleet.agent import plugin_name
+from osmia.fleet.ledger import plugin_name
+from osmia.fleet.turns import Turn
 from osmia.fleet.wishes import Wish
 from osmia.object import Object
+from osmia.records import replace
 
 from . import conftest
 from .conftest import Cluster, compiled, wait_for
@@ -52,20 +54,20 @@ def test_a_client_keeps_what_another_one_has_changed_meanwhile(
 
 def test_a_load_that_takes_long_is_not_given_up_meanwhile(fleet: Fleet, limit: Object) -> None:
     fleet.load(limit, name="first")
-    wish = Wish("second", limit, limit.digest)
-    fleet.ask_host("host0", "apply", wish)  # and the other hosts are not there yet
-    ids = [fleet.status()["host0"]["second"]["programs"]["ingress"]["id"]]
-    time.sleep(2.5)
-    ids += [fleet.status()["host0"]["second"]["programs"]["ingress"]["id"]]
+    with Turn(fleet, "second", "load") as turn:
+        wish = Wish("second", limit, limit.digest, turn.number)
+        fleet.ask_host("host0", "apply", wish)  # and the other hosts are not there yet
+        ids = [fleet.status()["host0"]["second"]["programs"]["ingress"]["id"]]
+        time.sleep(2.5)
+        ids += [fleet.status()["host0"]["second"]["programs"]["ingress"]["id"]]
     assert ids[0] == ids[1]
-    fleet._forget("second", wish.generation)
     wait_for(lambda: "second" not in fleet.status()["host0"])
 
 
 def test_a_host_that_was_away_has_no_object_of_a_former_load(
     cluster: Cluster, fleet: Fleet, limit: Object
 ) -> None:
-    fleet.timeout = 4.0
+    fleet.timeout = 2.5
     running = fleet.load(limit)
     running.data["limit"] = 5
     cluster.cut(0)
@@ -81,18 +83,21 @@ def test_a_host_that_was_away_has_no_object_of_a_former_load(
 
 def test_a_host_that_missed_the_end_of_an_upgrade_finds_it(fleet: Fleet, limit: Object) -> None:
     running = fleet.load(limit)
-    before = running._wish
     new = compiled("XDP_TX")
-    trial = before.next(obj=new, digest=new.digest)
-    fleet.ask_host("host1", "try_upgrade", trial, (), ())
-    time.sleep(2.0)
-    assert _digests(running) == {limit.digest, new.digest}  # it is on trial still
-    fleet._remember(before.after(trial))
+    with Turn(fleet, running.name, "upgrade") as turn:
+        before = running._before(turn)
+        trial = replace(before, generation=turn.number, obj=new, digest=new.digest)
+        fleet.ask_host("host1", "try_upgrade", trial, (), ())
+        time.sleep(2.0)
+        assert _digests(running) == {limit.digest, new.digest}  # it is on trial still
+        assert running.status()["host1"]["trial_since"] > time.time() - 20
     wait_for(lambda: _digests(running) == {limit.digest})
-    trial = before.after(trial).next(obj=new, digest=new.digest)
-    fleet.ask_host("host1", "try_upgrade", trial, (), ())
-    fleet._remember(trial)
+    with Turn(fleet, running.name, "upgrade") as turn:
+        trial = replace(running._before(turn), generation=turn.number, obj=new, digest=new.digest)
+        fleet.ask_host("host1", "try_upgrade", trial, (), ())
+        turn.commit(trial)
     wait_for(lambda: _digests(running) == {new.digest})
+    wait_for(lambda: running.status()["host1"]["trial_since"] is None)
 
 
 def test_an_interface_that_is_made_anew_under_its_name_is_attached_to(
@@ -140,7 +145,7 @@ def test_pins_follow_an_upgrade_that_has_other_maps(
 
 def _readers(fleet: Fleet) -> int:
     def count(plugin: str, dask_worker: Any) -> int:
-        return len(dask_worker.plugins[plugin]._readers._readers)
+        return len(dask_worker.plugins[plugin]._readers)
 
     return sum(fleet.client.run(count, plugin_name(fleet.name)).values())
 

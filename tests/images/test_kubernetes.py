@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
 
 import osmia
 from osmia import images
+from osmia.fleet.settings import PLACE
 from osmia.images import ImageError
 from osmia.images.kubernetes import bpfman_application, daemon_set
 from osmia.toolchain import compile as compile_source
@@ -93,9 +97,10 @@ def test_the_daemon_set_is_one_to_kubernetes(processes: bool) -> None:
     kubernetes_validate = pytest.importorskip("kubernetes_validate")
     made = daemon_set(
         "registry.example/osmia-fleet:1",
-        "tcp://scheduler:8786",
+        "tls://scheduler:8786",
         node_labels={"kubernetes.io/os": "linux"},
         processes=processes,
+        settings="fleet-settings" if processes else "",
     )
     version = kubernetes_validate.latest_version()
     kubernetes_validate.validate(made, version, strict=True)
@@ -112,4 +117,47 @@ def test_the_daemon_set_is_one_to_kubernetes(processes: bool) -> None:
 
 def test_a_name_that_kubernetes_refuses_is_refused() -> None:
     with pytest.raises(ImageError, match="is no name for Kubernetes"):
-        daemon_set("x", "tcp://s:1", name="___")
+        daemon_set("x", "tls://s:1", name="___")
+
+
+def _container(made: dict[str, Any]) -> Any:
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def test_workers_have_certificates_from_a_secret() -> None:
+    made = daemon_set("x", "tls://s:1", secret="team")
+    container = _container(made)
+    place = "/run/secrets/osmia-fleet"
+    given = dict(itertools.pairwise(container["args"]))
+    assert {option: given[option] for option in ("--tls-ca-file", "--tls-cert", "--tls-key")} == {
+        "--tls-ca-file": f"{place}/ca.crt",
+        "--tls-cert": f"{place}/tls.crt",
+        "--tls-key": f"{place}/tls.key",
+    }
+    volumes = made["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "tls", "secret": {"secretName": "team", "defaultMode": 0o400}} in volumes
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert mounts["tls"] == {"name": "tls", "mountPath": place, "readOnly": True}
+    assert {name for name, each in mounts.items() if "readOnly" not in each} == {"bpffs"}
+    assert "settings" not in mounts
+
+
+def test_what_agents_accept_is_a_config_map() -> None:
+    made = daemon_set("x", "tls://s:1", settings="fleet-settings")
+    volumes = made["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "settings", "configMap": {"name": "fleet-settings"}} in volumes
+    mounts = {each["name"]: each["mountPath"] for each in _container(made)["volumeMounts"]}
+    assert mounts["settings"] == str(PLACE.parent)
+
+
+def test_plain_tcp_is_asked_for() -> None:
+    with pytest.raises(ImageError, match="tcp://s:1 is plain TCP: who reaches it runs code"):
+        daemon_set("x", "tcp://s:1")
+    made = daemon_set("x", "tcp://s:1", insecure=True)
+    assert not [each for each in _container(made)["args"] if "tls" in each]
+    assert "secret" not in str(made)
+    with pytest.raises(ImageError, match="is no address of a scheduler: tls://"):
+        daemon_set("x", "s:1")
+    with pytest.raises(ImageError, match="is no address of a scheduler: tcp://, if it is to be"):
+        daemon_set("x", "tls://s:1", insecure=True)

@@ -188,8 +188,10 @@ def test_sources_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     source = package / "passes" / "core.py"
     source.write_text("before")
     monkeypatch.setattr(identities, "_PACKAGE", str(package))
+    monkeypatch.setattr(identities, "_folders", {})
     before = identities._sources("kernel")
     source.write_text("and after")
+    identities._folders.clear()  # as of another process
     assert identities._sources("kernel") != before
     listed = tmp_path / f"osmia-{osmia.__version__}.dist-info"
     listed.mkdir()

@@ -12,6 +12,8 @@ from osmia.isa import assemble
 from osmia.object.uapi import ProgramType
 from osmia.vm.engine import Vm
 
+from .packets import IPV4, IPV6
+
 SHORT, LONG = 64, 3000
 TYPES = [ProgramType.XDP, ProgramType.SCHED_CLS, ProgramType.LWT_XMIT, ProgramType.CGROUP_SKB, None]
 
@@ -154,3 +156,57 @@ def test_room_that_a_packet_grows_into_is_as_in_the_kernel(executor: Any) -> Non
             assert (mine.retval, mine.data) == (theirs.retval, theirs.data)
             vm.programs[first].run_batch([packet(SHORT)] * 2)
             assert vm.programs[then].run(packet(SHORT), executor=executor).data == theirs.data
+
+
+#: Tells of what it finds, then changes the context, the packet and its room, as that says.
+CHANGE = """
+    r6 = r1
+    r7 = *(u32 *)(r6 +8)
+    r8 = *(u32 *)(r6 +16)
+    r9 = *(u32 *)(r6 +40)
+    r8 += r9
+    r7 += r8
+    *(u32 *)(r6 +8) = r7
+    r2 = *(u32 *)(r6 +76)
+    r3 = *(u32 *)(r6 +80)
+    r4 = r2
+    r4 += 14
+    if r4 > r3 goto end
+    r5 = *(u8 *)(r2 +5)
+    *(u8 *)(r2 +0) = 2
+    if r5 != 1 goto end
+    r1 = r6
+    r2 = 0x0081
+    r3 = 7
+    call bpf_skb_vlan_push
+end: r0 = r7
+    exit
+"""
+
+
+@pytest.mark.parametrize("executor", ["interpreter", "jit"])
+def test_a_packet_like_the_one_before_is_placed_as_a_new_one(executor: Any) -> None:
+    """Contexts that nobody gives are the last one's again where they would not differ."""
+    tagged = IPV4[:5] + b"\1" + IPV4[6:]
+    arp = IPV4[:12] + b"\x08\6" + IPV4[14:]
+    packets = (IPV4, IPV4, arp, arp, tagged, tagged, IPV4, bytes(len(IPV4)), IPV6, IPV6, IPV4)
+    inputs: list[tuple[bytes, Any]] = [(packet, None) for packet in packets]
+    inputs += [(IPV4, {"mark": 5}), (IPV4, None), (tagged, None), (tagged, {"mark": 2})]
+    code = assemble(CHANGE)
+
+    def told(vm: Vm, packet: bytes, ctx: Any) -> tuple[Any, ...]:
+        program = vm.load_program(code, type=ProgramType.SCHED_CLS)
+        one = program.run(packet, ctx, executor=executor)
+        two = program.run(packet, ctx, executor=executor)
+        assert (one.retval, one.data, one.ctx_data) == (two.retval, two.data, two.ctx_data)
+        return one.retval, one.data, one.ctx_data
+
+    with Vm(memory=1 << 23, cpus=1) as vm:
+        program = vm.load_program(code, type=ProgramType.SCHED_CLS)
+        found = []
+        for packet, ctx in inputs:
+            result = program.run(packet, ctx, executor=executor)
+            found.append((result.retval, result.data, result.ctx_data))
+    for (packet, ctx), each in zip(inputs, found, strict=True):
+        with Vm(memory=1 << 23, cpus=1) as vm:
+            assert each == told(vm, packet, ctx)

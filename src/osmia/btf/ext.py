@@ -103,17 +103,31 @@ class BTFExt:
         }
 
     @cached_property
+    def function_ids(self) -> dict[str, dict[int, int]]:
+        """The same as `Func`s by offset, by section; of several at one place the first."""
+        found: dict[str, dict[int, int]] = {}
+        for section, size, words in self._chunks("functions", 2):
+            ids = found.setdefault(section, {})
+            for offset, type_id in zip(
+                words[0::size].tolist(), words[1::size].tolist(), strict=True
+            ):
+                ids.setdefault(offset, type_id)
+        return found
+
+    @cached_property
     def line_words(self) -> dict[str, array[int]]:
         """Source lines by section as the kernel takes them: four words a line, in the host's
         order: offset, file and text (string offsets), line and column packed."""
         found: dict[str, array[int]] = {}
-        for section, size, records in self._chunks("lines", 4):
-            stored = native_words(records, self._btf.byteorder)
-            words = array("I", bytes(stored))
+        for section, size, stored in self._chunks("lines", 4):
+            words = array("I", stored.tobytes())
             if size > 4:  # a later version's records, with more behind these four
                 for field in range(size - 1, 3, -1):
                     del words[field :: field + 1]
-            found.setdefault(section, array("I")).extend(words)
+            if section in found:
+                found[section].extend(words)
+            else:
+                found[section] = words
         return found
 
     @cached_property
@@ -146,33 +160,37 @@ class BTFExt:
     def _sections(self, part: str, fields: int) -> dict[str, list[tuple[int, ...]]]:
         """Each section's records, the first `fields` words of each."""
         found: dict[str, list[tuple[int, ...]]] = {}
-        for section, size, records in self._chunks(part, fields):
-            record = struct.Struct(f"{self._order}{fields}I{4 * (size - fields)}x")
-            found.setdefault(section, []).extend(record.iter_unpack(records))
+        for section, size, words in self._chunks(part, fields):
+            columns = [words[field::size].tolist() for field in range(fields)]
+            found.setdefault(section, []).extend(zip(*columns, strict=True))
         return found
 
     def _chunks(self, part: str, fields: int) -> Iterator[tuple[str, int, memoryview]]:
-        """(section, words a record, records) of one part; a section may be there again."""
-        position, end = self._parts.get(part, (0, 0))
-        if position == end:
+        """(section, words a record, words of all records in the host's order) of one part; a
+        section may be there again."""
+        start, end = self._parts.get(part, (0, 0))
+        if start == end:
             return
-        size = self._word(position, end, part)
-        if size < 4 * fields or size % 4:
-            raise self._error(f".BTF.ext {part} of {size} bytes each are not possible", position)
-        position += 4
-        while position < end:
-            name_offset = self._word(position, end, part)
-            count = self._word(position + 4, end, part)
-            first, position = position + 8, position + 8 + count * size
-            if not count or position > end:
-                raise self._error(f".BTF.ext {part}: a section of {count} records", first - 4)
-            yield self._btf.string(name_offset), size // 4, self._data[first:position]
+        if (end - start) % 4:
+            raise self._cut_off(part, end)
+        words = native_words(self._data[start:end], self._btf.byteorder)
+        size, odd = divmod(words[0], 4)
+        if size < fields or odd:
+            problem = f".BTF.ext {part} of {words[0]} bytes each are not possible"
+            raise self._error(problem, start)
+        position, count = 1, len(words)
+        while position < count:
+            if position + 2 > count:
+                raise self._cut_off(part, end)
+            name, records = words[position], words[position + 1]
+            first, position = position + 2, position + 2 + records * size
+            if not records or position > count:
+                problem = f".BTF.ext {part}: a section of {records} records"
+                raise self._error(problem, start + 4 * first - 4)
+            yield self._btf.string(name), size, words[first:position]
 
-    def _word(self, position: int, end: int, part: str) -> int:
-        if position + 4 > end:
-            raise self._error(f".BTF.ext {part} are cut off", position)
-        word: int = struct.unpack_from(self._order + "I", self._data, position)[0]
-        return word
+    def _cut_off(self, part: str, end: int) -> ObjectFormatError:
+        return self._error(f".BTF.ext {part} are cut off", end)
 
 
 @names_wrong_arguments

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Literal
 
 from osmia.btf.types import Kind
@@ -72,6 +72,15 @@ _COMMON_STRIDES = {
     }.items()
     for vlen in range(most)
 }
+
+
+#: Those words by kind.
+_COMMON_INFOS: dict[int, frozenset[int]] = {
+    kind: frozenset(info for info in _COMMON_STRIDES if info >> KIND_SHIFT == kind)
+    for kind in {info >> KIND_SHIFT for info in _COMMON_STRIDES}
+}
+
+_NO_INFOS: frozenset[int] = frozenset()
 
 
 class Header(NamedTuple):
@@ -152,12 +161,18 @@ class TypeIndex(NamedTuple):
     """Where the types' records are: positions in words, in id order.
 
     Data sections stand apart, since every load of an object looks for them; `infos` are the
-    `info` words that occur, and some more: kinds that are not among them do not occur.
+    `info` words that occur beside the common ones.
     """
 
     positions: memoryview
     data_sections: list[int]
-    infos: frozenset[int]
+    infos: Set[int]
+
+    def infos_of(self, kind: int) -> Set[int]:
+        """The `info` words that types of a kind may have here; none where none is of that kind
+        and it is no common one."""
+        further = {info for info in self.infos if info >> KIND_SHIFT & KIND_MASK == kind}
+        return further | _COMMON_INFOS.get(kind, _NO_INFOS)
 
 
 def index_types(words: memoryview, name: str, types_start: int, first_id: int) -> TypeIndex:
@@ -171,7 +186,8 @@ def index_types(words: memoryview, name: str, types_start: int, first_id: int) -
     end = end_of_record(words, positions[-1], name, types_start) if positions else 0
     if end != len(words):
         raise cut_off(positions, end, len(words), name, types_start, first_id)
-    infos = frozenset(strides).union(words[position + 1] for position in sections)
+    infos = strides.keys() - _COMMON_STRIDES.keys()
+    infos.update([words[position + 1] for position in sections])
     return TypeIndex(memoryview(positions), sections, infos)
 
 

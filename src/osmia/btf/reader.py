@@ -226,8 +226,8 @@ class BTF:
         infos = set(walked.infos)
         for type_id in changed:
             other._types.pop(type_id, None)
-            infos.add(other.words(type_id)[1])
-        other._walked = walked._replace(infos=frozenset(infos))
+            infos.add(other.head(type_id)[1])
+        other._walked = TypeIndex(walked.positions, walked.data_sections, infos)
         other._positions, other._keep_index, other._unchecked = walked.positions, False, 0
         return other
 
@@ -360,7 +360,7 @@ class BTF:
         positions = walked.positions
         if kind == Kind.DATASEC:
             return [first + bisect_left(positions, place) for place in walked.data_sections]
-        infos = {info for info in walked.infos if kind_in(info) == kind}
+        infos = walked.infos_of(kind)
         if not infos:
             return []
         return [

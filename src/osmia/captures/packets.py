@@ -16,10 +16,25 @@ from typing import BinaryIO, Protocol, TypeVar
 from osmia.arguments import names_wrong_arguments
 from osmia.errors import ObjectFormatError
 from osmia.named_tuples import NamedTuple
+from osmia.object.uapi import ProgramType
 from osmia.object.verdicts import verdict
 
 #: LINKTYPE_ETHERNET: packets begin with an Ethernet header, as test runs want them.
 ETHERNET = 1
+
+#: The types of programs whose test runs take packets.
+PACKET_TYPES = (
+    ProgramType.XDP,
+    ProgramType.SCHED_CLS,
+    ProgramType.SCHED_ACT,
+    ProgramType.SOCKET_FILTER,
+    ProgramType.CGROUP_SKB,
+    ProgramType.LWT_IN,
+    ProgramType.LWT_OUT,
+    ProgramType.LWT_XMIT,
+    ProgramType.SK_SKB,
+    ProgramType.NETFILTER,
+)
 
 #: A longer packet, or pcapng block, is a damaged file. libpcap's own limit for packets.
 _LONGEST_PACKET = 256 << 10

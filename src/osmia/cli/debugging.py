@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osmia.captures.packets import read_packets
+from osmia.captures.packets import PACKET_TYPES, read_packets
 from osmia.cli.literals import parse_hex, parse_integer, parse_literal
 from osmia.cli.output import note
-from osmia.cli.packet_runs import PACKET_TYPES
 from osmia.cli.sources import is_source, open_source, set_globals
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.named_tuples import NamedTuple

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from osmia.cli.fleet_access import opened, takes_scheduler
 from osmia.cli.options import Noun, Verb, pass_output
 from osmia.cli.output import Output, note, printable, remarks_noted
 from osmia.cli.sources import open_source, set_globals
@@ -17,26 +18,28 @@ from osmia.errors import OsmiaError
 if TYPE_CHECKING:
     from osmia.fleet import Fleet, Moves, Running, Try
 
-_SCHEDULER = click.argument("scheduler")
+_SCHEDULER = takes_scheduler
 _FLEET = click.option("--fleet", "fleet_name", default="default", help="Its name.")
 _COLUMNS = ("host", "object", "digest", "generation", "targets", "runs", "error")
 
 
-@click.group("fleet", cls=Noun)
+_ELSEWHERE = {
+    "certificates": "osmia.cli.fleet_certificates:certificates_command",
+    "metrics": "osmia.cli.fleet_metrics:metrics",
+}
+
+
+@click.group("fleet", cls=Noun, elsewhere=_ELSEWHERE)
 def fleet_command() -> None:
     """The same object on many hosts, through the workers of a Dask cluster.
 
-    SCHEDULER is its address: tcp://host:8786. What runs goes on without this command.
+    SCHEDULER is its address: tls://host:8786, for which --ca, --cert and --key are the certificates
+    (or Dask's configuration has them). What runs goes on without this command.
     """
 
 
 def _opened(scheduler: str, name: str) -> Fleet:
-    from osmia.fleet import Fleet
-
-    try:
-        return Fleet(scheduler, name=name)
-    except OSError as error:
-        raise OsmiaError(f"no scheduler answers at {scheduler}: {error}") from None
+    return opened(scheduler, name)
 
 
 def _running(fleet: Fleet, name: str) -> Running:

@@ -220,7 +220,16 @@ def verify_image(
 )
 @click.option("--name", default="", help="Its name.  [default: the object's, or osmia-fleet]")
 @click.option("-i", "--iface", "interfaces", multiple=True, help="Interfaces of network programs.")
-@click.option("--scheduler", metavar="ADDRESS", help="Of a DaemonSet: Dask's, tcp://host:8786.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a DaemonSet: Dask's, tls://host:8786.")
+@click.option(
+    "--secret",
+    default="osmia-fleet-tls",
+    show_default=True,
+    metavar="NAME",
+    help="Of a DaemonSet: the Secret with ca.crt, tls.crt and tls.key.",
+)
+@click.option("--insecure", is_flag=True, help="Of a DaemonSet: plain tcp://.")
+@click.option("--settings", default="", metavar="NAME", help="Of one: a ConfigMap with fleet.toml.")
 @click.option("--namespace", default="default", show_default=True, help="Of a DaemonSet.")
 @click.option("--node-label", "labels", multiple=True, metavar="KEY=VALUE", help="Only such nodes.")
 @_HTTP
@@ -232,6 +241,9 @@ def write_manifest(
     name: str,
     interfaces: tuple[str, ...],
     scheduler: str | None,
+    secret: str,
+    insecure: bool,
+    settings: str,
     namespace: str,
     labels: tuple[str, ...],
     plain_http: bool | None,
@@ -249,7 +261,14 @@ def write_manifest(
         if scheduler is None:
             raise click.UsageError("--kind daemonset wants --scheduler")
         made = daemon_set(
-            image, scheduler, name=name or "osmia-fleet", namespace=namespace, node_labels=nodes
+            image,
+            scheduler,
+            name=name or "osmia-fleet",
+            namespace=namespace,
+            node_labels=nodes,
+            secret=secret,
+            settings=settings,
+            insecure=insecure,
         )
     else:
         found = pull(image, plain_http=plain_http)

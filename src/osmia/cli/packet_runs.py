@@ -11,28 +11,15 @@ from typing import Any
 
 import click
 
-from osmia.captures.packets import read_packets, run_packets, verdict_name
+from osmia.captures.packets import PACKET_TYPES, read_packets, run_packets, verdict_name
 from osmia.cli.literals import parse_hex
 from osmia.cli.output import Output, hex_bytes, note
 from osmia.cli.termination import Ended
 from osmia.cli.watching import Watcher
 from osmia.errors import KernelError, OsmiaError
-from osmia.object import ProgramType
 
 #: How many packets to run before looking for events: no ring buffer should overflow.
 _PACKETS_A_TURN = 64
-PACKET_TYPES = (
-    ProgramType.XDP,
-    ProgramType.SCHED_CLS,
-    ProgramType.SCHED_ACT,
-    ProgramType.SOCKET_FILTER,
-    ProgramType.CGROUP_SKB,
-    ProgramType.LWT_IN,
-    ProgramType.LWT_OUT,
-    ProgramType.LWT_XMIT,
-    ProgramType.SK_SKB,
-    ProgramType.NETFILTER,
-)
 
 
 def run_on_packets(

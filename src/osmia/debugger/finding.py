@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.debugger import places
 from osmia.debugger.errors import DebuggerError
-from osmia.debugger.expressions import Expression, Names
+from osmia.debugger.expressions.expression import Expression
 from osmia.debugger.frames import NAMES, VariableReader
 from osmia.errors import OsmiaError
 from osmia.values.names import unknown_name
 
 if TYPE_CHECKING:
+    from osmia.debugger.contents import Contents
     from osmia.debugger.session import Session
 
 #: Whose `reader(session)` gives a VariableReader, or None.
@@ -107,9 +108,7 @@ def watched(
     frame = frames[0] if frames else None
     local = frozenset(frame.locals) if frame is not None else frozenset()
     own = bool(expression.names & (local | set(NAMES)))
-    unknown = expression.names - set(Names(session, frame))
-    if unknown:
-        raise DebuggerError(f"{what}: there is no {min(unknown)!r} here")
+    expression.operand(session, frame)  # or it says what there is not
     if not expression.names:
         raise DebuggerError(f"{what}: a constant does not change")
     number = frame.number if own and frame is not None else None
@@ -132,7 +131,7 @@ def _value(session: Session, expression: Expression, number: int | None) -> Any:
         return None
 
 
-def variable_reader(session: Session) -> VariableReader | None:
+def variable_reader(session: Contents) -> VariableReader | None:
     """What knows local variables of the session's programs; None where nothing does."""
     try:
         module = importlib.import_module(VARIABLES)

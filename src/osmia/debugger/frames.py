@@ -14,7 +14,8 @@ from osmia.object.model import SourceLine
 from osmia.records import dataclass
 
 if TYPE_CHECKING:
-    from osmia.debugger.session import Session
+    from osmia.debugger.contents import Contents
+    from osmia.debugger.dwarf.c_types import CType
     from osmia.vm.interpreter import Frame as Activation
     from osmia.vm.programs import VmProgram
 
@@ -51,6 +52,9 @@ class VariableReader(Protocol):
     def assign(self, frame: Frame, name: str, value: Any) -> None:
         """Change one. DebuggerError where that cannot be."""
 
+    def type_named(self, tag: str, name: str) -> CType | None:
+        """The C type of a name, of DWARF's kind `tag` ("structure_type"); None for none."""
+
     def calls(self, frame: Frame) -> Sequence[Call]:
         """The functions that a frame is in, innermost first: what was inlined there, then that
         which has the frame."""
@@ -80,7 +84,7 @@ class Registers(MutableMapping[str, Register]):
     """The registers of a frame, "r0" to "r10", to read and to assign numbers to; `depth` is the
     frame's number from the outermost at 0."""
 
-    def __init__(self, session: Session, activation: Activation, depth: int) -> None:
+    def __init__(self, session: Contents, activation: Activation, depth: int) -> None:
         self._session = session
         self._activation = activation
         self._depth = depth
@@ -118,7 +122,7 @@ class Frame:
     """An active function of a run that stands still: `index` 0 is the innermost. `slot` is the
     instruction about to run, in outer frames the call; `number` no other frame of the run has."""
 
-    def __init__(self, session: Session, index: int, activation: Activation, number: int) -> None:
+    def __init__(self, session: Contents, index: int, activation: Activation, number: int) -> None:
         self.session = session
         self.index = index
         self.number = number
@@ -129,6 +133,13 @@ class Frame:
         self.registers = Registers(session, activation, depth)
         self.pointer = activation.pointer
         """Its r10: the stack's 512 bytes are below it."""
+
+    @property
+    def called_by(self) -> str:
+        """What called it where no function did: "timer of entries[7]"; else ""."""
+        machine = self.session.machine
+        outermost = self.index == len(machine.frames) - 1
+        return machine.callbacks.described() if outermost else ""
 
     @property
     def function(self) -> str:

@@ -56,11 +56,16 @@ class History:
             self._forget_after(position)
             self.edits.setdefault(position, []).append(change)
 
+    def forget_future(self) -> None:
+        """What comes after this position is not known any more."""
+        self._forget_after(self.machine.position)
+
     def _forget_after(self, position: int) -> None:
         """What comes after a position is not known any more. A checkpoint at the position itself
         is without what was changed there."""
         self.end = position
         self.edits = {at: edits for at, edits in self.edits.items() if at <= position}
+        self.machine.callbacks.forget_from(position)
         answers = self.machine.answers
         for at in [at for at in answers if at >= position]:
             del answers[at]
@@ -104,7 +109,7 @@ class History:
             self._restore(held)
         for _ in self._towards(position):
             try:
-                if not self.advance():
+                if not self.advance() and machine.position not in machine.callbacks.plans:
                     break
             except ProgramFault:
                 break
@@ -146,5 +151,6 @@ class History:
     def _through(self, held: Checkpoint, end: int) -> Iterator[int]:
         self._restore(held)
         for position in self._towards(end):
-            yield position
+            if self.machine.frames:
+                yield position
             self.advance()

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from osmia.debugger.expressions import plain
+from osmia.debugger.dwarf.c_types import CType
 from osmia.debugger.frames import NAMES, Call, Frame, NoValue
 from osmia.debugger.loading import information_of
 from osmia.debugger.values import UnknownValueError, Variable
 from osmia.debugger.variables import DebugInformation, Level
 
 if TYPE_CHECKING:
-    from osmia.debugger.session import Session
+    from osmia.debugger.contents import Contents
     from osmia.vm.programs import VmProgram
 
 
 class LocalVariables:
     """The `VariableReader` of a session."""
 
-    def __init__(self, session: Session, information: DebugInformation) -> None:
+    def __init__(self, session: Contents, information: DebugInformation) -> None:
         self.session = session
         self.information = information
 
@@ -72,6 +73,10 @@ class LocalVariables:
                 found.setdefault(each.name, each)
         return found
 
+    def type_named(self, tag: str, name: str) -> CType | None:
+        """See `VariableReader`."""
+        return self.information.type_named(tag, name)
+
     def assign(self, frame: Frame, name: str, value: Any) -> None:
         """Change one. ReadOnlyError, CodecError, KeyError."""
         self.named(frame)[name].assign(value)
@@ -111,7 +116,7 @@ class PointerValue(int):
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return value_of(self.variable.member(plain(name)))
+            return value_of(self.variable.member(_in_c(name)))
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
 
@@ -120,6 +125,11 @@ class PointerValue(int):
 
     def __repr__(self) -> str:
         return hex(self)
+
+
+def _in_c(name: str) -> str:
+    """The name in C of a member that Python has a keyword for: `p.from_` is `p->from`."""
+    return name[:-1] if name.endswith("_") and keyword.iskeyword(name[:-1]) else name
 
 
 def value_of(variable: Variable) -> Any:
@@ -133,7 +143,7 @@ def value_of(variable: Variable) -> Any:
 class _SessionFrame:
     """A frame of a session as variables want it."""
 
-    def __init__(self, session: Session, frame: Frame) -> None:
+    def __init__(self, session: Contents, frame: Frame) -> None:
         self._session = session
         self._frame = frame
         self.registers: Sequence[int | None] = _Registers(frame)
@@ -172,7 +182,7 @@ class _Registers(Sequence[int | None]):
         return len(NAMES)
 
 
-def reader(session: Session) -> LocalVariables | None:
+def reader(session: Contents) -> LocalVariables | None:
     """What knows the local variables of a session; None for a program of no object."""
     if session.loaded is None:
         return None

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from osmia.debugger.callbacks import Callbacks, KeyOwner
 from osmia.debugger.state import Change, Mark, capture_frames, capture_memory
 from osmia.debugger.tracking import Tracking
 from osmia.isa import opcodes as op
 from osmia.isa.alu import M64
 from osmia.isa.instruction import Instruction
 from osmia.records import dataclass
-from osmia.vm.access import AccessError
+from osmia.vm.access import Access, AccessError
 from osmia.vm.code import TAIL_CALL, Code
 from osmia.vm.errors import ProgramFault, Thrown, describe_call
 from osmia.vm.execution import Execution
@@ -27,6 +28,7 @@ from osmia.vm.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from osmia.vm.engine import Vm
+    from osmia.vm.programs import VmProgram
     from osmia.vm.runs import Input
 
 _CLOCKS = frozenset(
@@ -84,20 +86,31 @@ class Machine(Interpreter):
         self.answers: dict[int, Answer] = {}
         self.given = given
         self.tracking = Tracking(self)
+        self.callbacks = Callbacks(self)
+        owner = KeyOwner(self.callbacks, given, self.cpu.context)
+        self.access = Access(execution.areas, owner, self.cpu.block)
         self._passed = -1
         self._calling: list[_Calling] = []
 
     def advance(self) -> bool:
-        """Run the instruction; False when the program has ended. ProgramFault leaves the position
-        at the instruction that did it."""
-        if self.frames:
-            self.tracking.follow(self.frames[-1])
+        """Run the instruction; False when the program has ended, and whatever it put off that is
+        to be called then. ProgramFault leaves the position at the instruction that did it."""
+        if not self.frames:
+            going_on = self.callbacks.begin()
+            self.position += 1
+            return going_on
+        self.tracking.follow(self.frames[-1])
         try:
             going_on = self.step()
         except Thrown as thrown:
             going_on = self._caught(thrown)
+        going_on = going_on or self.callbacks.go_on()
         self.position += 1
         return going_on
+
+    def call_back(self, program: VmProgram, slot: int, arguments: tuple[int, ...]) -> None:
+        """Enter a function of a program, while nothing runs."""
+        self.start(program.number, program.code, *arguments, slot=slot)
 
     def _caught(self, thrown: Thrown) -> bool:
         """The program threw, which ends it: what is called then is one step."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from osmia.debugger import stepping
+from osmia.debugger import places, stepping
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.places import WRITES
 from osmia.debugger.stops import Changed, Stop, StopReason
@@ -54,7 +54,33 @@ class Movement:
     def until(self, line: int | None, file: str | None) -> Stop:
         """See `Session.until`."""
         self._check_going()
-        return self._run(stepping.until_line(self._machine, file or "", line))
+        function = places.check_line(self._machine.frames[-1], line, file)
+        stop = self._run(stepping.until_line(self._machine, file or "", line))
+        if line is None or stop.reason not in (StopReason.STEP, StopReason.END):
+            return stop
+        now = stepping.line_of(self._machine) if self._machine.frames else None
+        if now is not None and now[2] == line:
+            return stop
+        missed = f"line {line} was not reached: {function} returned before"
+        return self._stopped(stop.reason, result=stop.result, changes=stop.changes, missed=missed)
+
+    def elapse(self, seconds: float) -> Stop:
+        """See `Session.elapse`."""
+        machine, history = self._machine, self._history
+        self._session.check_still()
+        if machine.frames:
+            raise DebuggerError("time goes by behind the program's end: it has not come there yet")
+        if seconds < 0:
+            raise ValueError(f"time goes by, not back: {seconds} seconds")
+        with self._moves():
+            history.forget_future()
+            machine.callbacks.plan(seconds)
+            if not history.advance():
+                missed = "nothing is due until then"
+                return self._stopped(StopReason.END, result=self._session.result, missed=missed)
+            hit = self._hit()
+            reason = StopReason.BREAKPOINT if hit else StopReason.STEP
+            return self._stopped(reason, breakpoints=hit)
 
     def go_on(self) -> Stop:
         """See `Session.continue_`."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from osmia.debugger.machine import Machine
     from osmia.isa.instruction import Instruction
     from osmia.vm.code import Code
+    from osmia.vm.interpreter import Frame as Activation
     from osmia.vm.maps.body import MapBody
 
 LOADS = frozenset({Form.LOAD, Form.LOAD_SIGN_EXTENDED, Form.LOAD_ACQUIRE})
@@ -84,6 +85,21 @@ def line_slots(code: Code, file: str, line: int) -> list[int]:
             found.append(slot)
         last = this
     return found
+
+
+def check_line(frame: Activation, line: int | None, file: str | None) -> str:
+    """The function that a frame is in. DebuggerError where that has no code of a line."""
+    code = frame.code
+    function = code.function_at(frame.slot)
+    known = [
+        here.line
+        for slot, here in code.lines.items()
+        if function.start <= slot < function.end and (not file or here.file == file)
+    ]
+    if line is None or line in known:
+        return function.name
+    lines = f": its lines are {min(known)} to {max(known)}" if known else " there"
+    raise DebuggerError(f"{function.name} has no code of line {line}{lines}")
 
 
 def nearest_line(programs: Iterable[VmProgram], file: str, line: int) -> AtLine:

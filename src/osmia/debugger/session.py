@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from osmia.closing import ClosedByWith
-from osmia.debugger import finding, pointers
+from osmia.debugger import finding
 from osmia.debugger.breakpoints import Breakpoint, Breakpoints
+from osmia.debugger.callbacks import StandingClock
+from osmia.debugger.contents import Contents
 from osmia.debugger.errors import DebuggerError
-from osmia.debugger.expressions import Expression, assign
-from osmia.debugger.frames import Frame, Registers, VariableReader
+from osmia.debugger.expressions.expression import Expression
 from osmia.debugger.history import History
-from osmia.debugger.listing import ListedInstruction, ListedLine, Sources, disassembly
+from osmia.debugger.listing import Sources
 from osmia.debugger.machine import Machine
 from osmia.debugger.movement import Movement
+from osmia.debugger.pointers import Pointers
 from osmia.debugger.stops import Stop, StopReason
 from osmia.debugger.watchpoints import Watchpoint, Watchpoints
 from osmia.engine.results import as_packet
@@ -29,7 +30,6 @@ from osmia.vm.execution import Execution
 from osmia.vm.runs import input_on
 
 if TYPE_CHECKING:
-    from osmia.engine.results import RunResult
     from osmia.vm.cpu import Lease
     from osmia.vm.loaded import VmObject
     from osmia.vm.programs import VmProgram
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Condition = Callable[["Session"], Any] | str
 
 
-class Session(ClosedByWith):
+class Session(Contents, ClosedByWith):
     """A run of a program, standing still before its first instruction:
 
         with program.session(packet) as session:
@@ -102,7 +102,7 @@ class Session(ClosedByWith):
         )
         self.machine.start(program.number, program.code, *given.arguments)
         self.history = History(self.machine)
-        self.pointers = pointers.Pointers(self.machine, given, self._named)
+        self.pointers = Pointers(self.machine, given, self._named)
         self._movement = Movement(self)
         self.stop = self.first_stop = Stop(StopReason.BEGIN, 0)
         """Why it stands still now."""
@@ -144,7 +144,7 @@ class Session(ClosedByWith):
         `condition` is an expression, or is called with the session; the first `ignore` times it
         is true the run goes on. DebuggerError: there is no such place.
         """
-        self._check_open()
+        self.check_open()
         place = finding.place(
             self, line, file, function=function, slot=instruction, helper=helper, map=map, key=key
         )
@@ -176,7 +176,7 @@ class Session(ClosedByWith):
         """Stop after the instruction that changes a value: an expression's ("limit", "r3",
         "flows[1]"), a map's entry (its map's name and its key), or `size` bytes at an address.
         DebuggerError for what is none of these."""
-        self._check_open()
+        self.check_open()
         text, read, anything = finding.watched(self, what, size)
         made = Watchpoint(
             self.watchpoints, next(self._numbers), text, read, any_instruction=anything
@@ -198,12 +198,22 @@ class Session(ClosedByWith):
         return self._movement.finish(frame)
 
     def until(self, line: int | None = None, *, file: str | None = None) -> Stop:
-        """Until a line of this function; without one, until a line behind this: past a loop."""
+        """Until a line of this function; without one, until a line behind this: past a loop.
+        DebuggerError where the function has no code of the line; where it returned before it got
+        there, `Stop.missed` says so."""
         return self._movement.until(line, file)
 
     def continue_(self) -> Stop:
         """Until something stops it, or to the end."""
         return self._movement.go_on()
+
+    def elapse(self, seconds: float) -> Stop:
+        """Let time go by at the program's end: to the first instruction of what it put off (timers,
+        work queues) and is due first. From there all moves go on, through what is due until then,
+        each callback with the clock at its time. The clock is that of the test's
+        `osmia.testing.Machine`, or stands where this is first asked for. DebuggerError before the
+        program's end, ValueError for less than no time."""
+        return self._movement.elapse(seconds)
 
     def back(self, count: int = 1, *, instruction: bool = False) -> Stop:
         """To where the line before this began, also in functions that were called."""
@@ -230,147 +240,6 @@ class Session(ClosedByWith):
         """Stop a run that is moving, from another thread."""
         self._movement.interrupted = True
 
-    # Looking.
-
-    @property
-    def position(self) -> int:
-        """How many instructions have run."""
-        return self.machine.position
-
-    @property
-    def result(self) -> RunResult | None:
-        """What the run gave; None before its end."""
-        if self.machine.frames or self.machine.result is None:
-            return None
-        return self._given.result(self.machine.result, 0)
-
-    @property
-    def frames(self) -> list[Frame]:
-        """The active functions, the innermost first; none at the end. They are good until the run
-        moves."""
-        self._check_open()
-        machine = self.machine
-        return [
-            Frame(
-                self,
-                index,
-                machine.frames[-1 - index],
-                machine.entries[len(machine.frames) - 1 - index],
-            )
-            for index in range(len(machine.frames))
-        ]
-
-    def _innermost(self) -> Frame | None:
-        machine = self.machine
-        if not machine.frames:
-            return None
-        return Frame(self, 0, machine.frames[-1], machine.entries[len(machine.frames) - 1])
-
-    @property
-    def registers(self) -> Registers:
-        """Those of the innermost function. DebuggerError at the end."""
-        self._check_open()
-        if not self.machine.frames:
-            raise DebuggerError("the program has ended: there are no registers")
-        return Registers(self, self.machine.frames[-1], len(self.machine.frames) - 1)
-
-    @cached_property
-    def variables(self) -> VariableReader | None:
-        """What knows local variables; None where nothing does."""
-        return finding.variable_reader(self)
-
-    @cached_property
-    def _named(self) -> pointers.Named:
-        return pointers.Named(self.loaded)
-
-    @property
-    def maps(self) -> Mapping[str, Any]:
-        """The maps of the program's object, by name."""
-        if self.loaded is not None:
-            return self.loaded.maps
-        return {each.name: each for each in self.vm.maps.values() if each.name}
-
-    @property
-    def data(self) -> Any:
-        """The global variables of the program's object."""
-        return {} if self.loaded is None else self.loaded.data
-
-    def memory(self, address: int, size: int) -> bytes:
-        """Bytes of what the program can address. DebuggerError for what it cannot."""
-        self._check_open()
-        return self.vm.memory.read(self._reachable(address, size), size)
-
-    def write(self, address: int, data: bytes) -> None:
-        """Change bytes of what the program can address."""
-        self.check_still()
-        self.vm.memory.write(self._reachable(address, len(data)), data)
-        self.machine.access.stack.wrote(address, len(data))
-
-    def _reachable(self, address: int, size: int) -> int:
-        if size < 0 or not layout.FIRST_ADDRESS <= address <= self.vm.memory.size - size:
-            raise DebuggerError(f"{size} bytes at {address:#x} are not the program's to address")
-        return address
-
-    @property
-    def packet(self) -> bytes:
-        """The packet as it is now, from `data` to `data_end`; of a raw program its memory."""
-        start, end = pointers.packet_bounds(self.machine, self._given)
-        return self.vm.memory.read(start, end - start)
-
-    @packet.setter
-    def packet(self, data: bytes) -> None:
-        start, end = pointers.packet_bounds(self.machine, self._given)
-        if len(data) != end - start:
-            raise DebuggerError(f"{len(data)} bytes for a packet of {end - start}")
-        self.write(start, bytes(data))
-
-    @property
-    def ctx(self) -> Any:
-        """The context as it is now: its fields where its type is known, else bytes."""
-        given = self._given
-        size = given.layout.size or given.context_size
-        raw = self.memory(self._cpu.context, size)
-        return given.layout.decode(raw) if given.layout.size else raw
-
-    @ctx.setter
-    def ctx(self, value: Any) -> None:
-        layout_ = self._given.layout
-        self.write(
-            self._cpu.context, bytes(layout_.encode(dict(value))) if layout_.size else bytes(value)
-        )
-
-    def evaluate(self, expression: str, frame: int = 0) -> Any:
-        """The value of an expression (see `osmia.debugger.expressions`) in a frame."""
-        return Expression(expression).value(self, self._frame(frame))
-
-    def assign(self, target: str, value: Any, frame: int = 0) -> None:
-        """Change what an expression names."""
-        self.check_still()
-        assign(self, self._frame(frame), target, value)
-
-    def _frame(self, index: int) -> Frame | None:
-        frames = self.frames
-        if not frames:
-            return None
-        if not 0 <= index < len(frames):
-            raise DebuggerError(f"there is no frame {index}: there are {len(frames)}")
-        return frames[index]
-
-    def source(
-        self, frame: Frame | int = 0, around: int = 5, *, line: int | None = None
-    ) -> list[ListedLine]:
-        """The source lines around a frame's, or another line of its file: from the file, where it
-        is there, else those that have code. None where the object has no lines."""
-        held = self._frame(frame) if isinstance(frame, int) else frame
-        if held is None or not held.line:
-            return []
-        return self.sources.around(held.code, held.file, line or held.line, held.line, around)
-
-    def disassembly(self, frame: Frame | int = 0, around: int = 5) -> list[ListedInstruction]:
-        """The instructions around a frame's."""
-        held = self._frame(frame) if isinstance(frame, int) else frame
-        return [] if held is None else disassembly(held, around)
-
     # The end.
 
     @property
@@ -384,6 +253,8 @@ class Session(ClosedByWith):
         if self._closed:
             return
         self._closed = True
+        if isinstance(self.vm.clock, StandingClock):
+            self.vm.clock.remove()
         if hasattr(self, "machine") and not self.vm.closed:
             self.machine.abandon_calls()
         self._finalizer()
@@ -393,11 +264,12 @@ class Session(ClosedByWith):
 
     def check_still(self) -> None:
         """Raise where the run is moving, or is closed."""
-        self._check_open()
+        self.check_open()
         if not self._lease.suspended:
             raise DebuggerError("the run is moving")
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise where it is closed."""
         if self._closed:
             raise ClosedError("the session is closed")
 

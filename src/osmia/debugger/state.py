@@ -14,6 +14,7 @@ from osmia.vm import layout
 from osmia.vm.access import StackFrame
 
 if TYPE_CHECKING:
+    from osmia.debugger.callbacks import Going
     from osmia.debugger.machine import Machine
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
@@ -178,6 +179,8 @@ class Checkpoint:
     entries: tuple[int, ...]
     pointers: tuple[tuple[int, ...], frozenset[int]]
     result: int | None
+    going: Going | None
+    time: int | None
     beside: Beside
 
     @classmethod
@@ -191,6 +194,8 @@ class Checkpoint:
             tuple(machine.entries),
             (tuple(machine.tracking.masks), frozenset(machine.tracking.spilled)),
             machine.result,
+            machine.callbacks.going,
+            machine.callbacks.time,
             Beside(machine.vm),
         )
 
@@ -209,6 +214,7 @@ class Checkpoint:
         machine.tracking.spilled = set(self.pointers[1])
         machine.access.stack.frames[:] = [f.stack for f in machine.frames if f.stack is not None]
         machine.result = self.result
+        machine.callbacks.go_back(self.going, self.time)
 
 
 def copied(frame: Frame) -> Frame:

@@ -38,7 +38,8 @@ class Changed(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Where a run stands still and why. `result` is there at its end, `fault` at a fault,
-    `returned` after `finish`: what the function gave (r0)."""
+    `returned` after `finish`: what the function gave (r0). `missed` says what `until` was to get
+    to and did not."""
 
     reason: StopReason
     position: int
@@ -47,6 +48,7 @@ class Stop:
     result: RunResult | None = None
     fault: ProgramFault | None = None
     returned: int | None = None
+    missed: str = ""
 
     @property
     def breakpoint(self) -> Breakpoint | None:

@@ -94,6 +94,12 @@ class DebugInformation:
             if self._functions.pop(key, None) is not None:
                 self.remarks.append(f"function {key!r} was changed by a pass that was not followed")
 
+    def type_named(self, tag: str, name: str) -> CType | None:
+        """The type of a name that one of the files defines; None where none does."""
+        files = dict.fromkeys(file for file, _ in self._functions.values())
+        known = (file.types.named(tag, name) for file in files)
+        return next((each for each in known if each is not None), None)
+
     def inlined(self, name: str) -> list[Origin]:
         """Where the code of an inlined function begins, each time the compiler inlined it; and
         where a function begins that passes may have inlined."""

@@ -40,11 +40,15 @@ from osmia.errors import ObjectFormatError
 
 _PT_LOAD = 1
 _WITHOUT_DATA = (int(SectionType.NULL), int(SectionType.NOBITS))
+_RELOCATIONS = (int(SectionType.REL), int(SectionType.RELA))
 
 # Enum calls cost more than the rest of a symbol; indexing a tuple does not.
 _BINDINGS = tuple(Binding(n) if n in set(Binding) else None for n in range(16))
 _SYMBOL_TYPES = tuple(SymbolType(n) if n in set(SymbolType) else None for n in range(16))
 _VISIBILITIES = tuple(Visibility(n) for n in range(4))
+#: What the named tuples' own constructor calls: half of what one of them costs.
+_new = tuple.__new__
+_offset = attrgetter("offset")
 
 
 class ElfFile:
@@ -134,7 +138,8 @@ class ElfFile:
         found: list[ElfRelocation] = []
         for table in self._relocation_tables.get(section.index, ()):
             found += self._read_relocations(table, section)
-        found.sort(key=attrgetter("offset"))
+        if found:
+            found.sort(key=_offset)
         return found
 
     @cached_property
@@ -194,27 +199,16 @@ class ElfFile:
         view = self._contents(names_index, kind, offset, size)
         kind = kind if names_index else SectionType.STRTAB
         names = self._string_table(names_index, kind, offset, view)
-        sections = []
+        sections, data, end = [], self.data, len(self.data)
         for index, header in enumerate(headers):
-            name, kind, flags, address, offset, size, link, info, alignment, entry_size = header
+            name, kind, _, _, offset, size, _, _, alignment, _ = header
             if alignment & (alignment - 1):
                 raise self._error(f"section {index} has alignment {alignment}, not a power of two")
-            view = self._contents(index, kind, offset, size)
-            section = Section(
-                index,
-                names[name],
-                kind,
-                flags,
-                address,
-                offset,
-                size,
-                link,
-                info,
-                alignment,
-                entry_size,
-                view,
-            )
-            sections.append(section)
+            if size and kind not in _WITHOUT_DATA and offset + size <= end:
+                view = data[offset : offset + size]
+            else:
+                view = self._contents(index, kind, offset, size)
+            sections.append(_new(Section, (index, names[name], *header[1:], view)))
         return sections
 
     def _contents(self, index: int, kind: int, offset: int, size: int) -> memoryview:
@@ -289,9 +283,8 @@ class ElfFile:
             if binding is None or type_ is None:
                 raise self._symbol_error(table, index, f"has unknown binding or type {info:#04x}")
             visibility = _VISIBILITIES[other & 3]
-            symbols.append(
-                Symbol(index, names[name], value, size, binding, type_, visibility, section)
-            )
+            told = (index, names[name], value, size, binding, type_, visibility, section)
+            symbols.append(_new(Symbol, told))
         return symbols
 
     def _section_beyond(self, table: Section, index: int, section: int) -> int:
@@ -334,7 +327,7 @@ class ElfFile:
         if self.type != FileType.REL or not self.is_64_bit:
             return tables
         for section in self.sections:
-            if section.type in (SectionType.REL, SectionType.RELA):
+            if section.type in _RELOCATIONS:
                 tables.setdefault(section.info, []).append(section)
         return tables
 
@@ -345,7 +338,7 @@ class ElfFile:
             raise self._error(f"{table.name!r} does not name the symbol table", table.offset)
         symbols, size = len(self.symbols), target.size
         relocations: list[ElfRelocation] = []
-        for offset, info, addend in self._unpacked_relocations(table):
+        for offset, info, *addend in self._unpacked_relocations(table):
             symbol = info >> 32
             if offset >= size or symbol >= symbols:
                 fault = (
@@ -356,13 +349,13 @@ class ElfFile:
                 index = len(relocations)
                 at = table.offset + index * table.entry_size
                 raise self._error(f"relocation {index} of {table.name!r} {fault}", at)
-            relocations.append(ElfRelocation(offset, symbol, info & 0xFFFFFFFF, addend))
+            told = (offset, symbol, info & 0xFFFFFFFF, addend[0] if addend else None)
+            relocations.append(_new(ElfRelocation, told))
         return relocations
 
-    def _unpacked_relocations(self, table: Section) -> Iterable[tuple[int, int, int | None]]:
+    def _unpacked_relocations(self, table: Section) -> Iterable[tuple[int, ...]]:
         if table.type == SectionType.REL:
-            entries = self._layouts.rel.iter_unpack(self._entries(table, REL_SIZE))
-            return ((offset, info, None) for offset, info in entries)
+            return self._layouts.rel.iter_unpack(self._entries(table, REL_SIZE))
         return self._layouts.rela.iter_unpack(self._entries(table, RELA_SIZE))
 
 

@@ -11,10 +11,11 @@ Entry points are read only for a name that is not osmia's own: that costs 25 ms 
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Mapping
 from functools import cache
+
+from osmia.on_demand import imported
 
 # The name that type checkers know; `typing` is dear.
 TYPE_CHECKING = False
@@ -36,13 +37,13 @@ def find(name: str) -> Engine:
     if module is None:
         installed: Engine = _installed(name)
         return installed
-    # Looked up for every load: import_module costs ten times as much. It waits where another
+    # Looked up for every load: importing costs ten times as much. It waits where another
     # thread is importing, whose module has no engine yet.
     engine: Engine
     try:
         engine = sys.modules[module].ENGINE
     except (KeyError, AttributeError):
-        engine = importlib.import_module(module).ENGINE
+        engine = imported(module).ENGINE
     return engine
 
 
@@ -66,9 +67,9 @@ def load(obj: Object, name: str, options: Mapping[str, Any]) -> LoadedObject:
         raise lacking(name, "imports", f"object {obj.name!r}")
     key = options.get("require_signature")
     if key is not None:
-        from osmia.object.signatures import verify
+        from osmia.engine.signed import signed_options
 
-        verify(obj, key)
+        options = signed_options(obj, [key], options)
     passes: Any = {each: value for each, value in options.items() if each in COMMON_OPTIONS}
     others = {each: value for each, value in options.items() if each not in OBJECT_OPTIONS}
     return engine.load(obj, passes, others)

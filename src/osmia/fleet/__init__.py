@@ -2,7 +2,8 @@
 
     from osmia.fleet import Fleet
 
-    with Fleet("tcp://scheduler:8786") as fleet:
+    files = {"ca": "ca.pem", "cert": "client.pem", "key": "client-key.pem"}
+    with Fleet("tls://scheduler:8786", **files) as fleet:
         running = fleet.load(osmia.open("limit.bpf.o"))
         running.attach("ingress", interface="eth*")
         running.data["limit"] = 5
@@ -18,7 +19,7 @@ what was asked for while it was away, and gives it up when it ends. Needs `osmia
 from __future__ import annotations
 
 from osmia.fleet.answers import Answers
-from osmia.fleet.errors import FleetError, HostError, HostLostError
+from osmia.fleet.errors import FleetError, HostError, HostLostError, SchedulerError
 from osmia.fleet.fleet import Fleet
 from osmia.fleet.metrics import FleetMetrics
 from osmia.fleet.running import Running
@@ -35,5 +36,6 @@ __all__ = [
     "HostLostError",
     "Moves",
     "Running",
+    "SchedulerError",
     "Try",
 ]

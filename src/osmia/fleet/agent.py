@@ -4,8 +4,6 @@ with what is wanted."""
 from __future__ import annotations
 
 import asyncio
-import pickle
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin
 
-from osmia.errors import OsmiaError
 from osmia.fleet.answering import Failure, failure_of
 from osmia.fleet.hosts import Claim, host_name
 from osmia.fleet.installed import Installed
-from osmia.fleet.reading import Readers, map_table, reduced, status_of
+from osmia.fleet.keeping import Keeping
+from osmia.fleet.ledger import OPERATION, Told, plugin_name
+from osmia.fleet.readers import Readers
+from osmia.fleet.reading import map_table, reduced
 from osmia.fleet.wishes import Wish
 from osmia.named_tuples import NamedTuple
 
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
 #: Where agents pin what shall outlive them.
 PINS = Path("/sys/fs/bpf/osmia-fleet")
-#: The scheduler's metadata that fleets are in.
-METADATA = "osmia-fleet"
-#: How often an agent looks what is wanted and what there is to attach to, in seconds.
-INTERVAL = 1.0
-#: How long a client may take to have an object on all hosts before it says that it is wanted.
-PATIENCE = 120.0
 
 
 class Greeting(NamedTuple):
@@ -44,6 +38,8 @@ class Greeting(NamedTuple):
 class Agent(WorkerPlugin):
     """One fleet's agent on a worker; on a host with several workers, all but one stand by."""
 
+    idempotent = True
+
     def __init__(self, fleet: str) -> None:
         self.fleet = fleet
         self.name = plugin_name(fleet)
@@ -52,14 +48,11 @@ class Agent(WorkerPlugin):
         """Called by Dask, on every worker, and on those that join later."""
         self._worker = worker
         self._claim = Claim(self.fleet)
-        self._pins = PINS / self.fleet
-        self._installed: dict[str, Installed] = {}
         self._readers = Readers()
-        self._wishes: dict[str, Wish] = {}
-        self._errors: dict[str, str] = {}
-        self._asked: dict[str, float] = {}  # when a client asked for it
-        self._busy = asyncio.Lock()
         self.host = host_name()
+        self._keeping = Keeping(self.host, PINS / self.fleet, self._ask)
+        self._error: str | None = None
+        worker.stream_handlers[OPERATION] = _hearing(worker)
         self._claim.take()
         self._task = asyncio.create_task(self._keep_up())
 
@@ -68,54 +61,28 @@ class Agent(WorkerPlugin):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._readers.close()
-        for each in self._installed.values():
-            await asyncio.to_thread(each.close, keep_pins=True)
-        self._installed = {}
+        await self._keeping.close()
         self._claim.give_up()
 
     def greet(self) -> Greeting:
         return Greeting(self.host, self._claim.held)
 
     async def apply(self, wish: Wish) -> dict[str, list[str]]:
-        """Make an object here what is wanted; targets by program where it is attached."""
-        async with self._busy:
-            self._asked[wish.name] = time.monotonic()
-            return await asyncio.to_thread(self._apply, wish)
+        """See `Keeping.apply`."""
+        return await self._keeping.apply(wish)
 
-    async def drop(self, name: str, generation: int | None = None) -> None:
-        """Give up an object, its pins too; with `generation` none that is of a later one."""
-        async with self._busy:
-            wish = self._wishes.get(name)
-            if generation is not None and wish is not None and wish.generation > generation:
-                return
-            self._asked.pop(name, None)
-            self._wishes.pop(name, None)
-            self._errors.pop(name, None)
-            installed = self._installed.pop(name, None)
-            self._readers.close(name)
-            if installed is not None:
-                await asyncio.to_thread(installed.close, keep_pins=False)
+    async def drop(self, name: str, generation: int) -> None:
+        """See `Keeping.drop`."""
+        await self._keeping.drop(name, generation)
+        self._readers.close(name)
 
     async def try_upgrade(self, wish: Wish, tries: tuple[Any, ...], moves: tuple[Any, ...]) -> None:
-        """Put a new object in the old one's place, and look whether it does what it should; the
-        error says what it does not, and the old one runs again."""
-        installed = self._find(wish.name)
-        async with self._busy:
-            await asyncio.to_thread(self._upgrade, installed, wish, tries, moves)
-            self._wishes[wish.name] = wish
+        """See `Keeping.try_upgrade`."""
+        await self._keeping.try_upgrade(wish, tries, moves)
 
-    async def settle(self, name: str) -> None:
-        """The upgrade is wanted everywhere."""
-        async with self._busy:
-            await asyncio.to_thread(self._find(name).settle)
-
-    async def roll_back(self, name: str, wish: Wish) -> None:
-        """The upgrade is wanted no more."""
-        async with self._busy:
-            installed = self._find(name)
-            await asyncio.to_thread(installed.roll_back)
-            installed.wish = wish
-            self._wishes[name] = wish
+    async def settle(self, name: str, generation: int) -> None:
+        """See `Keeping.settle`."""
+        await self._keeping.settle(name, generation)
 
     async def run(self, name: str, program: str, *given: Any, **options: Any) -> Any:
         """Run a program of the object once, on data."""
@@ -141,65 +108,46 @@ class Agent(WorkerPlugin):
     async def next_events(self, name: str, held: str, reader: str, **options: Any) -> Any:
         """The next table of events of a reader, which is made when it is first asked."""
         loaded = self._find(name).loaded
-        return await asyncio.to_thread(self._readers.next, loaded, name, held, reader, **options)
+        return await self._readers.next(loaded, name, held, reader, **options)
+
+    async def renew_events(self, reader: str) -> None:
+        """Keep a reader whose client does not ask now."""
+        self._readers.renew(reader)
 
     async def end_events(self, reader: str) -> None:
         self._readers.end(reader)
 
-    async def figures(self, name: str) -> Any:
+    async def figures(self, name: str, choice: Any) -> Any:
         """An object's metrics, see `osmia.fleet.metrics`."""
         from osmia.fleet.metrics import figures_of
 
-        return await asyncio.to_thread(figures_of, self._find(name).loaded)
+        return await asyncio.to_thread(figures_of, self._find(name).loaded, choice)
 
     async def clock(self) -> int:
         """Nanoseconds of this host's wall clock."""
         return time.time_ns()
 
     async def status(self) -> dict[str, Any]:
-        """What is here: by object its generation, digest, targets, programs' and maps' figures."""
-        return {
-            name: status_of(each) | {"error": self._errors.get(name)}
-            for name, each in self._installed.items()
-        } | {
-            name: {"error": error}
-            for name, error in self._errors.items()
-            if name not in self._installed
-        }
+        """What is here: by object its generation, digest, targets, programs' and maps' figures,
+        whether this host is a canary, since when an upgrade is on trial, what went wrong; under ""
+        what went wrong with all."""
+        found = self._keeping.status()
+        return found | {"": {"error": self._error}} if self._error else found
+
+    def hear(self, name: str, told: Told) -> None:
+        """The scheduler tells of a change."""
+        self._keeping.hear(name, told)
 
     def _find(self, name: str) -> Installed:
-        try:
-            return self._installed[name]
-        except KeyError:
-            raise OsmiaError(f"object {name!r} is not on this host") from None
+        return self._keeping.find(name)
 
-    def _apply(self, wish: Wish) -> dict[str, list[str]]:
-        installed = self._installed.get(wish.name)
-        if installed is None:
-            taken_over = wish.pins and (self._pins / wish.name).is_dir()
-            made = Installed(wish, self._pins)
-            try:
-                found = made.apply(wish)
-            except BaseException:  # what goes on without an agent goes on
-                made.close(keep_pins=taken_over)
-                raise
-            self._installed[wish.name] = made
-        else:
-            found = installed.apply(wish)
-        self._wishes[wish.name] = wish
-        self._errors.pop(wish.name, None)
-        return found
-
-    def _upgrade(
-        self, installed: Installed, wish: Wish, tries: tuple[Any, ...], moves: tuple[Any, ...]
-    ) -> None:
-        installed.upgrade(wish, before_it_moves=lambda loaded: [each(loaded) for each in tries])
-        try:
-            for each in moves:
-                each(installed.loaded)
-        except BaseException:
-            installed.roll_back()
-            raise
+    async def _ask(self, method: str, **given: Any) -> Any:
+        """The answer of the fleet's ledger."""
+        scheduler: Any = self._worker.scheduler
+        answer = await scheduler.osmia_fleet(fleet=self.fleet, method=method, given=given)
+        if not answer:
+            raise LookupError(f"the scheduler knows no fleet {self.fleet!r}")
+        return answer[0]
 
     async def _keep_up(self) -> None:
         """What was asked for while this host was away; interfaces that came; the agent that
@@ -207,74 +155,24 @@ class Agent(WorkerPlugin):
         while True:
             try:
                 if self._claim.take():
-                    await self._reconcile()
-            except asyncio.CancelledError:
-                raise
+                    await self._keeping.look(self._worker.address)
             except Exception as error:
-                self._errors[""] = f"{type(error).__name__}: {error}"
+                self._error = f"{type(error).__name__}: {error}"
             else:
-                self._errors.pop("", None)
-            await asyncio.sleep(INTERVAL)
-
-    async def _reconcile(self) -> None:
-        keys = [METADATA, self.fleet, "generations"]
-        told = await self._worker.scheduler.get_metadata(keys=keys, default=None)
-        if told is None:  # no client has said anything yet
-            return
-        wanted = {name: generation for name, generation in told.items() if generation > 0}
-        for name in [name for name in self._installed if name not in wanted]:
-            wish = self._wishes.get(name)
-            if wish is not None and self._is_given_up(wish, -told.get(name, 0)):
-                await self.drop(name, wish.generation)
-        async with self._busy:  # which has pins that are being made
-            await asyncio.to_thread(self._sweep, set(wanted))
-        for name, generation in wanted.items():
-            known = self._wishes.get(name)
-            if known is None or known.generation < generation:
-                keys = [METADATA, self.fleet, "wishes", name]
-                content = await self._worker.scheduler.get_metadata(keys=keys, default=None)
-                if content is None:
-                    continue
-                known = pickle.loads(content)
-            await self._keep_one(known, generation)
-
-    def _is_given_up(self, wish: Wish, closed: int) -> bool:
-        """Whether an object that is not wanted was (`closed` is its last generation), or never was
-        by a client that came to no end: a load that goes on is told when all hosts have done it."""
-        since = self._asked.get(wish.name)
-        return wish.generation <= closed or since is None or time.monotonic() - since > PATIENCE
-
-    async def _keep_one(self, wish: Wish, generation: int) -> None:
-        """`generation` is that which is wanted everywhere: lower while an upgrade is on trial."""
-        try:
-            async with self._busy:
-                installed = self._installed.get(wish.name)
-                if installed is not None and installed.before is not None:
-                    if generation < installed.wish.generation:
-                        return
-                    same = wish.digest == installed.wish.digest  # the trial ended without this host
-                    end = installed.settle if same else installed.roll_back
-                    await asyncio.to_thread(end)
-                await asyncio.to_thread(self._apply, wish)
-        except (OsmiaError, OSError) as error:
-            self._errors[wish.name] = f"{type(error).__name__}: {error}"
-
-    def _sweep(self, wanted: set[str]) -> None:
-        """Remove pins of objects that are wanted no more: their agent ended before it could."""
-        if self._pins.is_dir():
-            for place in self._pins.iterdir():
-                if place.name not in wanted and place.name not in self._installed:
-                    shutil.rmtree(place, ignore_errors=True)
+                self._error = None
+            self._readers.expire()
+            await self._keeping.wait()
 
 
-def plugin_name(fleet: str) -> str:
-    """What Dask calls a fleet's plugin."""
-    return f"osmia-fleet-{fleet}"
+def _hearing(worker: Any) -> Any:
+    """The worker's handler of what the scheduler tells agents; those that ended need not hear."""
 
+    def hear(fleet: str, name: str, told: Any) -> None:
+        agent = worker.plugins.get(plugin_name(fleet))
+        if agent is not None:
+            agent.hear(name, Told(*told))
 
-def has_plugin(fleet: str, dask_scheduler: Any) -> bool:
-    """Whether a fleet's agents are there; run on the scheduler."""
-    return plugin_name(fleet) in dask_scheduler.worker_plugins
+    return hear
 
 
 async def call(

@@ -29,3 +29,7 @@ class FleetError(OsmiaError):
         shown = "; ".join(str(each) for each in list(self.errors.values())[:3])
         more = f"; and {len(self.errors) - 3} more" if len(self.errors) > 3 else ""
         super().__init__(f"{message}: {shown}{more}")
+
+
+class SchedulerError(OsmiaError, ConnectionError):
+    """The scheduler is not there, does not let us in, or went away; what hosts did is not known."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.fleet.answers import Answers
 from osmia.fleet.errors import HostError, HostLostError
+from osmia.fleet.turns import Turn
 from osmia.fleet.wishes import Wish, checked_name
 from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
-    from distributed import Client
+    import os
 
+    from distributed import Client
+    from distributed.security import Security
+
+    from osmia.fleet.connecting import Access
     from osmia.fleet.running import Running
     from osmia.object.model import Object
 
@@ -26,11 +32,22 @@ class Host(NamedTuple):
     name: str
     address: str
 
+    @property
+    def own(self) -> str:
+        """What the host calls itself; several of one name are numbered here."""
+        return self.name.partition("#")[0]
+
 
 class Fleet:
     """The hosts of a Dask cluster, as places for BPF objects.
 
-    `cluster` is a scheduler's address, or a `distributed.Client`, which stays the caller's.
+    `cluster` is a scheduler's address, "tls://host:8786", or a `distributed.Client`, which stays
+    the caller's. Whoever can be a client of it runs code on all hosts, so TLS shows who it is: the
+    authority's certificate, one's own and its key are `ca`, `cert` and `key` (PEM files, see `osmia
+    fleet certificates`), a `distributed.Security`, or what Dask's configuration has. Plain TCP is
+    refused beyond this machine, unless with `insecure`, which is warned of. SchedulerError where no
+    scheduler answers within `timeout`, or does not take the certificate.
+
     Fleets of other names on the same cluster do not see each other. `timeout` is how many seconds
     a host has to answer before it counts as lost.
 
@@ -39,27 +56,51 @@ class Fleet:
     """
 
     def __init__(
-        self, cluster: str | Client, *, name: str = "default", timeout: float = 20.0
+        self,
+        cluster: str | Client,
+        *,
+        ca: str | os.PathLike[str] | None = None,
+        cert: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        security: Security | None = None,
+        insecure: bool = False,
+        name: str = "default",
+        timeout: float = 20.0,
     ) -> None:
-        distributed = _distributed()
-        from osmia.fleet.agent import Agent, has_plugin
+        _distributed()
+        from osmia.fleet.connecting import Access, check_client, connected
 
         self.name = checked_name(name)
         self.timeout = timeout
         self._own = isinstance(cluster, str)
-        if isinstance(cluster, str):  # a Client of a wrong one would be closed for 40 s
-            distributed.comm.get_address_host_port(cluster, strict=True)
+        access = Access(ca, cert, key, security, insecure)
+        if not isinstance(cluster, str):
+            check_client(cluster, access)
         self.client: Any = (
-            distributed.Client(cluster, timeout=timeout, set_as_default=False)
-            if isinstance(cluster, str)
-            else cluster
+            connected(cluster, access, timeout) if isinstance(cluster, str) else cluster
         )
         try:
-            if not self.client.run_on_scheduler(has_plugin, self.name):  # two would be one anew
-                self.client.register_plugin(Agent(self.name))
+            self._join(access)
         except BaseException:
             self.disconnect()
             raise
+
+    def _join(self, access: Access) -> None:
+        """Have the ledger on the scheduler and agents on the workers; those that are there stay."""
+        from osmia.fleet.agent import Agent
+        from osmia.fleet.connecting import check_workers
+        from osmia.fleet.ledger import Ledger
+
+        client, ledger, agent = self.client, Ledger(self.name), Agent(self.name)
+        workers = self._speak(
+            "connecting", lambda: client._run_on_scheduler(_workers_of), self.timeout
+        )
+        check_workers(client.scheduler.address, workers, access)
+        for register in (
+            lambda: client._register_scheduler_plugin(ledger, ledger.name, ledger.idempotent),
+            lambda: client._register_worker_plugin(agent, agent.name, agent.idempotent),
+        ):
+            self._speak("connecting", register, self.timeout)
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -80,7 +121,8 @@ class Fleet:
 
         `name` is how it is called in the fleet (default: the object's name). With `pins` its maps
         and links are pinned on each host, and go on when its agent ends; the next agent takes
-        them over. `options` are those of `Object.load`.
+        them over. `options` are those of `Object.load`; the object's signatures and the key of
+        `require_signature` travel with it, as hosts may require signatures of their own.
 
         All hosts load it or none: FleetError, with an error for each that could not. With
         `best_effort` those that can keep it, the others try again (`Running.errors`).
@@ -88,39 +130,57 @@ class Fleet:
         from osmia.fleet.running import Running
 
         called = checked_name(name or obj.name)
-        if called in self._generations():
-            raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
-        generation = 1 - self._told().get(called, 0)  # hosts that are away may have the last one
-        wish = Wish(called, obj, obj.digest, generation, engine=engine, options=options, pins=pins)
-        running = Running(self, wish)
-        running._want(wish, "load", best_effort=best_effort, before=None)
+        key = options.pop("require_signature", None)
+        if key is not None:  # its file is here
+            from osmia.object.signatures import public_key
+
+            options["require_signature"] = public_key(key).public_bytes_raw()
+        with Turn(self, called, "load") as turn:
+            if turn.before is not None:
+                raise OsmiaError(f"the fleet has an object {called!r} already: upgrade or close it")
+            wish = Wish(
+                called,
+                obj,
+                obj.digest,
+                turn.number,
+                first=turn.number,
+                engine=engine,
+                options=options,
+                pins=pins,
+            ).with_signatures_of(obj)
+            running = Running(self, wish)
+            running._make(turn, wish, "load", best_effort=best_effort)
         return running
 
     def running(self) -> dict[str, Running]:
         """What runs, by name: also what was loaded by somebody else."""
         from osmia.fleet.running import Running
 
-        return {name: Running(self, self._wish(name)) for name in sorted(self._generations())}
+        return {name: Running(self, wish) for name, wish in self._wishes().items()}
 
     def status(self) -> Answers[dict[str, Any]]:
         """By host and object: generation, targets, run counts, maps; what went wrong there."""
         return self.ask("status")
 
     def close(self) -> None:
-        """Give up all that runs, everywhere, and disconnect."""
-        from osmia.fleet.agent import plugin_name
-
+        """Give up all that runs, everywhere, and disconnect. An OsmiaError where another client
+        changes something, and is not done within `timeout`. Other clients of it are told that it
+        was closed."""
         try:
-            for each in self.running().values():
-                each.close()
-            self.client.unregister_worker_plugin(plugin_name(self.name))
+            while (left := self._ledger("end"))["wanted"] or left["changing"]:
+                for name in left["changing"]:  # waits for its end
+                    with Turn(self, name, "close"):
+                        pass
+                for each in self.running().values():
+                    each.close()
         finally:
             self.disconnect()
 
     def disconnect(self) -> None:
         """Leave what runs running."""
         if self._own:
-            self.client.close()
+            with suppress(OSError, TimeoutError):  # of a scheduler that is gone
+                self.client.close(timeout=min(self.timeout, 5.0))
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +198,9 @@ class Fleet:
         there = self.hosts
         wanted = None if hosts is None else set(hosts)
         asked = [each for each in there if wanted is None or each.name in wanted]
-        found, errors = self.client.sync(self._ask_all, asked, method, given, options)
+        found, errors = self._speak(
+            method, lambda: self._ask_all(asked, method, given, options), seconds=None
+        )
         if wanted is not None:
             for name in wanted - {each.name for each in there}:
                 errors[name] = HostLostError(name, "it is not there any more")
@@ -173,6 +235,7 @@ class Fleet:
         """The answer of one host, or a HostError as a value."""
         from osmia.fleet.agent import call
         from osmia.fleet.answering import Failure, error_of
+        from osmia.fleet.speaking import gone
 
         asking = self.client._run(
             call,
@@ -187,6 +250,8 @@ class Fleet:
             answers = await asyncio.wait_for(asking, self.timeout)
         except TimeoutError:
             return HostLostError(host.name, f"no answer to {method} in {self.timeout:g} s")
+        except OSError as lost:  # those of hosts are answers
+            raise gone(self.client, method, lost) from None
         answer = answers.get(host.address)
         if isinstance(answer, Failure):
             error = HostError(host.name, answer.message, answer.kind)
@@ -198,17 +263,20 @@ class Fleet:
         return answer
 
     def _ask_for_hosts(self) -> set[Host]:
-        return set(self.client.sync(self.find_hosts))
+        return set(self._speak("looking for hosts", self.find_hosts, seconds=None))
 
     async def find_hosts(self) -> list[Host]:
         """Ask every worker which host it is on, and whether it is its agent."""
         from osmia.fleet.agent import call
+        from osmia.fleet.speaking import gone
 
         try:
             asking = self.client._run(call, self.name, "greet", (), {}, on_error="return")
             answers = await asyncio.wait_for(asking, self.timeout)
         except TimeoutError:
             answers = await self._ask_workers_apart()
+        except OSError as error:
+            raise gone(self.client, "looking for hosts", error) from None
         found: list[Host] = []
         names: dict[str, int] = {}
         for address, greeting in sorted(answers.items()):
@@ -222,6 +290,7 @@ class Fleet:
     async def _ask_workers_apart(self) -> dict[str, Any]:
         """The same where a worker does not answer: the others' answers."""
         from osmia.fleet.agent import call
+        from osmia.fleet.speaking import gone
 
         async def one(address: str) -> Any:
             asking = self.client._run(
@@ -232,46 +301,49 @@ class Fleet:
             except TimeoutError:
                 return None
 
-        info = await self.client.scheduler.identity()
+        try:
+            info = await asyncio.wait_for(self.client.scheduler.identity(), self.timeout)
+        except OSError as error:  # TimeoutError is one
+            raise gone(self.client, "looking for hosts", error) from None
         addresses = list(info["workers"])
         answers = await asyncio.gather(*(one(each) for each in addresses))
         return dict(zip(addresses, answers, strict=True))
 
-    def _told(self) -> dict[str, int]:
-        """The generations of what is wanted; those of what is wanted no more are negative."""
-        from osmia.fleet.agent import METADATA
+    def _wishes(self, *names: str) -> dict[str, Wish]:
+        """What is wanted, of these names or of all."""
+        found = self._ledger("wishes", names=list(names) or None)
+        return {name: pickle.loads(content) for name, content in sorted(found.items())}
 
-        keys = [METADATA, self.name, "generations"]
-        return dict(self.client.get_metadata(keys, default=None) or {})
+    def _ledger(self, method: str, **given: Any) -> Any:
+        """What the scheduler's ledger answers. OsmiaError where the fleet was closed."""
+        return self._speak(
+            f"{method} of what is wanted",
+            lambda: self._ask_ledger(method, given),
+            seconds=self.timeout + given.get("wait", 0.0),
+        )
 
-    def _generations(self) -> dict[str, int]:
-        return {name: generation for name, generation in self._told().items() if generation > 0}
+    async def _ask_ledger(self, method: str, given: dict[str, Any]) -> Any:
+        scheduler = self.client.scheduler
+        answer = await scheduler.osmia_fleet(fleet=self.name, method=method, given=given)
+        if not answer:
+            raise OsmiaError(f"fleet {self.name!r} was closed")
+        return answer[0]
 
-    def _wish(self, name: str) -> Wish:
-        from osmia.fleet.agent import METADATA
+    def _speak(
+        self, what: str, asking: Callable[[], Coroutine[Any, Any, Any]], seconds: float | None
+    ) -> Any:
+        """What the scheduler answers in `seconds` (None: as long as it takes, while it is there);
+        SchedulerError where it does not."""
+        from osmia.fleet.speaking import answered, gone
 
-        content = self.client.get_metadata([METADATA, self.name, "wishes", name], default=None)
-        if content is None:
-            raise OsmiaError(f"the fleet has no object {name!r}")
-        found: Wish = pickle.loads(content)
-        return found
+        if self.client.status in ("closing", "closed"):
+            raise gone(self.client, what, None)
+        return self.client.sync(answered, self.client, what, asking, seconds)
 
-    def _remember(self, wish: Wish) -> None:
-        """Tell hosts that join or were away what is wanted."""
-        from osmia.fleet.agent import METADATA
 
-        self.client.set_metadata([METADATA, self.name, "wishes", wish.name], pickle.dumps(wish))
-        # By itself: other clients tell of other objects at the same time.
-        keys = [METADATA, self.name, "generations", wish.name]
-        self.client.set_metadata(keys, wish.generation)
-
-    def _forget(self, name: str, generation: int) -> None:
-        """Tell hosts that an object, up to a generation, is wanted no more."""
-        from osmia.fleet.agent import METADATA
-
-        last = max(generation, abs(self._told().get(name, 0)))
-        self.client.set_metadata([METADATA, self.name, "generations", name], -last)
-        self.client.set_metadata([METADATA, self.name, "wishes", name], None)
+def _workers_of(dask_scheduler: Any) -> list[str]:
+    """The addresses of all workers; run on the scheduler."""
+    return list(dask_scheduler.workers)
 
 
 def _distributed() -> Any:

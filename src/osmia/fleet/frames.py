@@ -40,7 +40,8 @@ def _partition(
     other hosts' (it then forgets where it was to be run): they travel in that case."""
     from distributed import get_worker
 
-    from osmia.fleet.agent import call, plugin_name
+    from osmia.fleet.agent import call
+    from osmia.fleet.ledger import plugin_name
     from osmia.fleet.reading import map_table
 
     worker = get_worker()

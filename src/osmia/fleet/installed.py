@@ -4,21 +4,48 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from osmia.errors import NotSupportedError, OsmiaError
+from osmia.fleet.settings import options_of
 from osmia.fleet.targets import identity_of, matching
 from osmia.fleet.wishes import Attachment, Wish
+from osmia.named_tuples import NamedTuple
 from osmia.records import replace
 
 if TYPE_CHECKING:
     from osmia.engine.link import Link
     from osmia.engine.loaded import LoadedObject
     from osmia.engine.maps import Map
+
+
+class Found(NamedTuple):
+    """What variables and maps held before a wish changed it; None for keys that were not there."""
+
+    data: dict[str, Any]
+    entries: dict[str, dict[Any, Any]]
+
+    def but(self, wish: Wish) -> Found:
+        """Without what a wish sets."""
+        return Found(
+            {name: value for name, value in self.data.items() if name not in wish.data},
+            {
+                name: {k: v for k, v in held.items() if k not in wish.entries.get(name, {})}
+                for name, held in self.entries.items()
+            },
+        )
+
+    def with_older(self, older: Found) -> Found:
+        """What was found before this, where both have something."""
+        names = {*self.entries, *older.entries}
+        entries = {name: self.entries.get(name, {}) | older.entries.get(name, {}) for name in names}
+        return Found(self.data | older.data, entries)
+
 
 #: Attachments by what they are: (which of the wish's, the target it means here).
 Key = tuple[Attachment, str]
@@ -32,8 +59,10 @@ class Installed:
         self.pins = pins / wish.name
         self.links: dict[Key, Link] = {}
         self._identities: dict[Key, int] = {}  # of what the links are on
-        self.before: tuple[Wish, LoadedObject] | None = None  # while an upgrade is on trial
-        self.loaded = self._load(wish, self._pinned_maps(wish) if wish.pins else {})
+        self.before: tuple[Wish, LoadedObject] | None = None  # while an upgrade is on trial,
+        self.since: float | None = None  # which began then
+        self._found = Found({}, {})  # by the last wish
+        self.loaded = self._load(wish, lambda: self._pinned_maps(wish) if wish.pins else {})
         self.wish = replace(wish, attachments=(), data={}, entries={})
         try:
             if wish.pins:
@@ -43,7 +72,12 @@ class Installed:
             raise
 
     def apply(self, wish: Wish) -> dict[str, list[str]]:
-        """Make it what is wanted; the targets by program where it is attached then."""
+        """Make it what is wanted; the targets by program where it is attached then. An upgrade that
+        is on trial is over."""
+        if wish.generation < self.wish.generation or wish.digest != self.wish.digest:
+            self.roll_back()
+        elif self.before is not None:
+            self.settle()
         if wish.digest != self.wish.digest:
             self.upgrade(wish)
             self.settle()
@@ -51,6 +85,10 @@ class Installed:
         self._set(wish)
         self.wish = wish
         return self.targets()
+
+    def keep_up(self) -> None:
+        """Attach to what came since, and detach from what went."""
+        self._attach(self.wish)
 
     def targets(self) -> dict[str, list[str]]:
         """Where it is attached: targets by program, "" for what a section says."""
@@ -67,7 +105,7 @@ class Installed:
         one when nothing runs it yet, and raises where it shall not."""
         self.roll_back()  # of who began an upgrade and did not come to its end
         shared = {name: held for name, held in self.loaded.maps.items() if name in wish.obj.maps}
-        loaded = self._load(wish, shared)
+        loaded = self._load(wish, lambda: shared)
         try:
             for name, value in wish.data.items():
                 loaded.data[name] = value
@@ -76,14 +114,15 @@ class Installed:
         except BaseException:
             loaded.close()
             raise
-        self.before = self.wish, self.loaded
+        self.before, self.since = (self.wish, self.loaded), time.time()
         self.loaded, self.wish = loaded, wish
 
     def settle(self) -> None:
-        """The object before an upgrade is wanted no more."""
+        """The object before an upgrade is wanted no more, nor what was set before the last wish."""
+        self._found = Found({}, {})
         if self.before is not None:
             _, old = self.before
-            self.before = None
+            self.before = self.since = None
             old.close()
             if self.wish.pins:
                 self._pin_maps(self.loaded)
@@ -94,18 +133,9 @@ class Installed:
             return
         wish, old = self.before
         self._move_links(old)
-        new, self.loaded, self.wish, self.before = self.loaded, old, wish, None
+        new, self.loaded, self.wish = self.loaded, old, wish
+        self.before = self.since = None
         new.close()
-
-    def set_entries(self, name: str, entries: dict[Any, Any]) -> None:
-        """Update a map: None deletes a key, which may be gone."""
-        target: Any = self.loaded.maps[name]
-        for key, value in entries.items():
-            if value is None:
-                with suppress(KeyError):
-                    del target[key]
-            else:
-                target[key] = value
 
     def close(self, *, keep_pins: bool) -> None:
         """Give it up; with `keep_pins` what is pinned goes on without an agent."""
@@ -118,8 +148,9 @@ class Installed:
                 everything.callback(link.close)
             self.links = {}
 
-    def _load(self, wish: Wish, maps: dict[str, Map]) -> LoadedObject:
-        options = dict(wish.options)
+    def _load(self, wish: Wish, find_maps: Callable[[], dict[str, Map]]) -> LoadedObject:
+        options = options_of(wish)  # before anything is opened
+        maps = find_maps()
         if maps:
             options["maps"] = maps
         return wish.obj.load(wish.engine, **options)
@@ -242,17 +273,44 @@ class Installed:
             return new
 
     def _set(self, wish: Wish) -> None:
-        for name, value in wish.data.items():
-            if name not in self.wish.data or self.wish.data[name] != value:
-                self.loaded.data[name] = value
-        for name, entries in wish.entries.items():
-            known = self.wish.entries.get(name, {})
-            changed = {
-                key: value
-                for key, value in entries.items()
-                if key not in known or known[key] != value
-            }
-            self.set_entries(name, changed)
+        """Set variables and entries that are wanted otherwise than before; what the wish before
+        set and this one does not is as it was before that."""
+        missing = object()
+        found = Found({}, {})  # before this
+        try:
+            for name, value in wish.data.items():
+                if self.wish.data.get(name, missing) != value:
+                    found.data[name] = self.loaded.data[name]
+                    self.loaded.data[name] = value
+            for name, entries in wish.entries.items():
+                known = self.wish.entries.get(name, {})
+                changed = {k: v for k, v in entries.items() if known.get(k, missing) != v}
+                self._set_entries(name, changed, found.entries.setdefault(name, {}))
+            self._put_back(self._found.but(wish))
+        except BaseException:
+            self._put_back(found)
+            raise
+        self._found = found.with_older(self._found)
+
+    def _set_entries(
+        self, name: str, entries: Mapping[Any, Any], found: dict[Any, Any] | None = None
+    ) -> None:
+        """Update a map: None deletes a key, which may be gone. `found` gets what was there."""
+        target: Any = self.loaded.maps[name]
+        for key, value in entries.items():
+            if found is not None:
+                found[key] = target.get(key)
+            if value is None:
+                with suppress(KeyError):
+                    del target[key]
+            else:
+                target[key] = value
+
+    def _put_back(self, found: Found) -> None:
+        for name, value in found.data.items():
+            self.loaded.data[name] = value
+        for name, entries in found.entries.items():
+            self._set_entries(name, entries)
 
     def _pinned_maps(self, wish: Wish) -> dict[str, Map]:
         from osmia.engine.maps import Map

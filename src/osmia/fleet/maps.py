@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from osmia.errors import OsmiaError
 from osmia.fleet.answers import Answers
 from osmia.fleet.reading import Largest, Sum, reduced_table
+from osmia.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from osmia.fleet.running import Running
+    from osmia.fleet.wishes import Wish
 
 #: How what hosts have reduced is reduced again.
 _AGAIN = {"sum": "sum", "count": "sum", "min": "min", "max": "max"}
@@ -116,11 +118,11 @@ class FleetMap:
         self.delete([key])
 
     def _change(self, entries: dict[Any, Any], what: str) -> None:
-        running = self._running
-        before = running._now()
-        known = before.entries.get(self.name, {})
-        changed = {**before.entries, self.name: {**known, **entries}}
-        running._want(before.next(entries=changed), what, before=before)
+        def changed(wish: Wish) -> Wish:
+            known = wish.entries.get(self.name, {})
+            return replace(wish, entries={**wish.entries, self.name: {**known, **entries}})
+
+        self._running._change(what, changed)
 
     def _ask(self, method: str, options: Mapping[str, Any], *more: Any) -> Answers[Any]:
         return self._running.fleet.ask(method, self._running.name, self.name, options, *more)

@@ -10,7 +10,9 @@ from osmia.fleet.answers import Answers
 from osmia.fleet.errors import FleetError
 from osmia.fleet.maps import FleetMaps
 from osmia.fleet.streams import EventStream
+from osmia.fleet.turns import Turn
 from osmia.fleet.wishes import Attachment, Wish
+from osmia.records import replace
 
 if TYPE_CHECKING:
     from osmia.fleet.fleet import Fleet
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 class Running:
     """An object that a fleet runs; what `Fleet.load` gives.
 
-    What is changed here is changed on all hosts that are there, and on those that come.
+    What is changed here is changed on all hosts that are there, and on those that come. Clients
+    change an object one after the other: who has to wait longer than the fleet's `timeout` gets an
+    OsmiaError, and so does who changes what was closed meanwhile.
     """
 
     def __init__(self, fleet: Fleet, wish: Wish) -> None:
@@ -77,21 +81,29 @@ class Running:
             has = ", ".join(self._wish.obj.programs)
             raise OsmiaError(f"object {self.name!r} has no program {program!r}: {has}")
         attachment = _attachment(program, interface, cgroup, pid, options)
-        before = self._now()
-        answers = self._want(
-            before.with_attachments([attachment]), "attach", best_effort=best_effort, before=before
+
+        def check(answers: Answers[dict[str, list[str]]]) -> None:
+            targets = [found.get(program, []) for found in answers.values()]
+            if not any(targets) and targets and attachment.kind != "":
+                raise OsmiaError(f"no host has {attachment.kind} {attachment.pattern!r}")
+
+        answers = self._change(
+            "attach",
+            lambda wish: replace(wish, attachments=(*wish.attachments, attachment)),
+            best_effort=best_effort,
+            check=check,
         )
         targets = {host: found.get(program, []) for host, found in answers.items()}
-        if not any(targets.values()) and targets and attachment.kind != "":
-            self._want(before.after(self._wish), "detach", before=None)
-            raise OsmiaError(f"no host has {attachment.kind} {attachment.pattern!r}")
         return Answers(targets, answers.errors)
 
     def detach(self, program: str) -> Answers[Any]:
         """Detach a program on all hosts."""
-        before = self._now()
-        kept = tuple(each for each in before.attachments if each.program != program)
-        return self._want(before.next(attachments=kept), "detach", best_effort=True, before=before)
+
+        def without(wish: Wish) -> Wish:
+            kept = tuple(each for each in wish.attachments if each.program != program)
+            return replace(wish, attachments=kept)
+
+        return self._change("detach", without, best_effort=True)
 
     def run(self, program: str, data: bytes = b"", **options: Any) -> Answers[Any]:
         """Run a program once on each host, see `Program.run`."""
@@ -114,8 +126,10 @@ class Running:
         """The events of a ring or perf buffer on all hosts, in tables, for `for` and `async for`.
 
         Hosts are asked for `max_rows` at most, and only as fast as tables are taken: then events
-        wait in the kernel's buffers, and programs are told when these are full. Columns of
-        moments (`times`) are by this machine's clock, as well as the network lets it be compared.
+        wait in the kernel's buffers, and programs are told when these are full. Every stream has
+        all events; where another one takes them faster, this one loses what the host cannot keep
+        for it (`HostBatch.lost`). Columns of moments (`times`) are by this machine's clock, as well
+        as the network lets it be compared.
         Ends when no host had an event for `timeout` seconds. KeyError for a name of no map.
         """
         _ = self.maps[name]
@@ -142,48 +156,73 @@ class Running:
             {host: each.get(self.name, {}) for host, each in answers.items()}, answers.errors
         )
 
+    def roll_back(self) -> Answers[dict[str, list[str]]]:
+        """End what `upgrade` with a fraction began: all hosts have the object that ran before it.
+        An OsmiaError where no host has another one."""
+
+        def without(wish: Wish) -> Wish:
+            if wish.canary is None:
+                raise OsmiaError(f"object {self.name!r} has no canaries: all hosts have the same")
+            return replace(wish, canary=None)
+
+        return self._change("roll back", without)
+
     def close(self) -> None:
-        """Give it up on all hosts; those that are away do it when they come back."""
-        self.fleet._forget(self.name, self._wish.generation)
-        self.fleet.ask("drop", self.name)
+        """Give it up on all hosts; those that are away do it when they come back. Nothing is done
+        where it was closed before."""
+        with Turn(self.fleet, self.name, "close") as turn:
+            if turn.before is None or turn.before.first != self._wish.first:
+                return
+            turn.commit(None)
+        self.fleet.ask("drop", self.name, turn.number)
 
     def __repr__(self) -> str:
         return f"<Running {self.name!r}, generation {self._wish.generation}>"
 
-    def _want(
-        self, wish: Wish, what: str, *, best_effort: bool = False, before: Wish | None
+    def _change(
+        self,
+        what: str,
+        changed: Callable[[Wish], Wish],
+        *,
+        best_effort: bool = False,
+        check: Callable[[Answers[Any]], None] = lambda answers: None,
     ) -> Answers[dict[str, list[str]]]:
-        """Have a wish done on all hosts; where one cannot, as it was `before` everywhere, unless
-        with `best_effort`."""
+        """Have on all hosts what `changed` makes of what is wanted now."""
+        with Turn(self.fleet, self.name, what) as turn:
+            wish = replace(changed(self._before(turn)), generation=turn.number)
+            return self._make(turn, wish, what, best_effort=best_effort, check=check)
+
+    def _make(
+        self,
+        turn: Turn,
+        wish: Wish,
+        what: str,
+        *,
+        best_effort: bool,
+        check: Callable[[Answers[Any]], None] = lambda answers: None,
+    ) -> Answers[dict[str, list[str]]]:
+        """Have a wish done on all hosts; where one cannot (unless with `best_effort`), or `check`
+        refuses what they answer, it is everywhere as before."""
         try:
             answers = self.fleet.ask("apply", wish)
-        except BaseException:  # Ctrl-C: some hosts have it
-            self._undo(wish, what, before)
+            if not answers.errors and not answers:
+                raise FleetError(f"{what}: the cluster has no hosts", {})
+            if not best_effort:
+                answers.checked(what)
+            check(answers)
+            turn.commit(wish)
+        except BaseException:  # Ctrl-C, too: some hosts have it
+            turn.undo()
             raise
-        if not answers.errors and not answers:
-            raise FleetError(f"{what}: the cluster has no hosts", {})
-        if answers.errors and not best_effort:
-            self._undo(wish, what, before)
-            answers.checked(what)
         self._wish = wish
-        self.fleet._remember(wish)
         return answers
 
-    def _undo(self, wish: Wish, what: str, before: Wish | None) -> None:
-        """Have it everywhere as it was before a wish that some hosts may have done."""
-        if before is None and what == "load":
-            self.fleet._forget(self.name, wish.generation)
-            self.fleet.ask("drop", self.name)
-        elif before is not None:
-            self._wish = before.after(wish)
-            self.fleet.ask("apply", self._wish)
-            self.fleet._remember(self._wish)
-
-    def _now(self) -> Wish:
-        """What is wanted now, also by another client. OsmiaError where it was closed."""
-        if self.fleet._told().get(self.name, 0) != self._wish.generation:
-            self._wish = self.fleet._wish(self.name)
-        return self._wish
+    def _before(self, turn: Turn) -> Wish:
+        """What is wanted in a turn, also by another client. OsmiaError where it was closed."""
+        if turn.before is None or turn.before.first != self._wish.first:
+            raise OsmiaError(f"the fleet has no object {self.name!r}: it was closed")
+        self._wish = turn.before
+        return turn.before
 
 
 class FleetData:
@@ -201,10 +240,10 @@ class FleetData:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several at once. FleetError, and all as before, where a host refuses."""
-        running = self._running
-        before = running._now()
-        wish = before.next(data={**before.data, **values})
-        running._want(wish, f"set {', '.join(values)}", before=before)
+        self._running._change(
+            f"set {', '.join(values)}",
+            lambda wish: replace(wish, data={**wish.data, **values}),
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._running._wish.obj.data)

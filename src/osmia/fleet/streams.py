@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 _COMPARISONS = 5
 #: How often hosts are looked for, and those that were lost tried again, in seconds.
 _LOOK = 1.0
+#: How often a host hears of a stream whose tables are not taken, in seconds: a part of its lease.
+_RENEWAL = 20.0
 
 
 class HostBatch(NamedTuple):
-    """A table of events of one host. `lost` is how many the kernel dropped there since the
-    stream began, where it counts them (perf buffers); `error` is set, and the table empty, where
-    the host was lost, once for each time."""
+    """A table of events of one host. `lost` is how many were lost there since the stream began:
+    those that the kernel dropped, where it counts them (perf buffers), and those that the host
+    dropped because another stream was read faster than this one; `error` is set, and the table
+    empty, where the host was lost, once for each time."""
 
     host: str
     table: pyarrow.Table | None
@@ -38,8 +41,8 @@ class HostBatch(NamedTuple):
 class EventStream:
     """What `Running.events` gives: iterate it, with `for` or `async for`.
 
-    Each host has one table on its way, and one that waits to be taken: nothing is buffered
-    beyond, here or there.
+    Each host has one table on its way, and one that waits to be taken. Nothing is buffered
+    beyond, unless another stream of the same map is read faster: see `osmia.fleet.readers`.
     """
 
     def __init__(
@@ -130,7 +133,17 @@ class EventStream:
             self._failed.discard(host)
             if len(events.table):
                 table = _moved(events.table, offset)
-                await given.put(HostBatch(host.name, table, events.lost))
+                batch = HostBatch(host.name, table, events.lost)
+                await self._put(host, batch, given)
+
+    async def _put(self, host: Host, batch: HostBatch, given: asyncio.Queue[HostBatch]) -> None:
+        """Wait until a batch can be taken; the host is told that its stream is not left."""
+        putting = asyncio.ensure_future(given.put(batch))
+        try:
+            while not (await asyncio.wait({putting}, timeout=_RENEWAL))[0]:
+                await self._running.fleet.ask_one(host, "renew_events", (self._reader,))
+        finally:
+            putting.cancel()
 
     async def _clock_offset(self, host: Host) -> int:
         """By how many ns this machine's wall clock is ahead of the host's."""

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from osmia.errors import OsmiaError
 from osmia.fleet.answers import Answers
 from osmia.fleet.errors import FleetError, HostError
-from osmia.records import dataclass
+from osmia.fleet.turns import Turn
+from osmia.fleet.wishes import Canary, Wish
+from osmia.records import dataclass, replace
 
 if TYPE_CHECKING:
     from osmia.engine.loaded import LoadedObject
+    from osmia.fleet.fleet import Host
     from osmia.fleet.running import Running
     from osmia.object.model import Object
 
@@ -74,35 +78,50 @@ def upgrade(
     """Upgrade the first `fraction` of the hosts by name (canaries), or all, with a pause of so many
     seconds between two. FleetError where a host's checks fail: everything is as before then.
 
-    After a fraction was upgraded those hosts go on with the new object until the next change: what
-    is wanted of all is the old one still.
+    Canaries go on with the new object, whatever else of it is changed, until all hosts have one:
+    that of an upgrade without a fraction, or the old one after `Running.roll_back`. A fraction of
+    more hosts is the next step; those that are canaries stay it. Hosts that have what they are to
+    have already are not upgraded again.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, more than 0 and at most 1 is needed")
-    fleet, before = running.fleet, running._now()
-    wish = before.next(obj=obj, digest=obj.digest)
-    hosts = [each.name for each in fleet.hosts]
-    chosen = hosts[: math.ceil(len(hosts) * fraction)]
-    done: list[str] = []
-    try:
-        for host in chosen:
-            if done and pause:
-                time.sleep(pause)
-            done.append(host)
-            fleet.ask_host(host, "try_upgrade", wish, tries, moves)
-    except BaseException as error:
-        back = before.after(wish)
-        answers = fleet.ask("roll_back", running.name, back, hosts=done)
-        running._wish = back
-        fleet._remember(back)
-        if isinstance(error, HostError):
-            errors: dict[str, HostError] = {error.host: error, **answers.errors}
-            where = f"host {len(done)} of {len(chosen)}"
-            raise FleetError(f"the upgrade was rolled back, {where} failed", errors) from error
-        raise
-    found: dict[str, Any] = dict.fromkeys(done)
-    answers = fleet.ask("settle", running.name, hosts=done)
-    if fraction == 1:
-        running._wish = wish
-        fleet._remember(wish)
-    return Answers(found, answers.errors)
+    fleet = running.fleet
+    with Turn(fleet, running.name, "upgrade") as turn:
+        before = running._before(turn)
+        hosts = fleet.hosts
+        if not hosts:
+            raise FleetError("upgrade: the cluster has no hosts", {})
+        chosen = hosts[: math.ceil(len(hosts) * fraction)]
+        wish = _wish(before, turn.number, obj, None if fraction == 1 else chosen)
+        chosen = tuple(each for each in hosts if wish.at(each.own).digest == obj.digest)
+        stale = [each for each in chosen if before.at(each.own).digest != obj.digest] or chosen
+        done: list[str] = []
+        try:
+            for host in stale:
+                if done and pause:
+                    time.sleep(pause)
+                turn.check()
+                done.append(host.name)
+                fleet.ask_host(host.name, "try_upgrade", wish, tries, moves)
+            turn.commit(wish)
+        except BaseException as error:
+            answers = turn.undo(done)
+            if isinstance(error, HostError):
+                errors: dict[str, HostError] = {error.host: error, **answers.errors}
+                where = f"host {len(done)} of {len(stale)}"
+                raise FleetError(f"the upgrade was rolled back, {where} failed", errors) from error
+            raise
+    running._wish = wish
+    answers = fleet.ask("settle", running.name, wish.generation, hosts=done)
+    return Answers(dict.fromkeys(each.name for each in chosen), answers.errors)
+
+
+def _wish(before: Wish, number: int, obj: Object, chosen: Iterable[Host] | None) -> Wish:
+    """What is wanted when `chosen`, too, or all hosts have the new object."""
+    if chosen is None:
+        return replace(
+            before, generation=number, obj=obj, digest=obj.digest, canary=None
+        ).with_signatures_of(obj)
+    known = frozenset() if before.canary is None else before.canary.hosts
+    canary = Canary(obj, obj.digest, known | {each.own for each in chosen})
+    return replace(before, generation=number, canary=canary).with_signatures_of(obj)

@@ -1,14 +1,14 @@
 """What is wanted of each host: an object, where its programs are attached, what its data holds.
 
-The scheduler keeps the wishes (as metadata), so that hosts that join later, or were away, find
-them; each change has a higher generation, which agents compare.
+The scheduler keeps the wishes (`osmia.fleet.ledger`), so that hosts that join later, or were away,
+find them; each change has a higher generation, which agents compare.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from osmia.errors import OsmiaError
@@ -30,32 +30,47 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """Another object that some hosts are to have in the place of the one that all others have."""
+
+    obj: Object
+    digest: str
+    hosts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """All that is wanted of an object on a host. `entries` are updates of maps, the last one of
-    each key; None deletes."""
+    """All that is wanted of an object on all hosts. `first` is the generation that it was loaded
+    with: what has the same name and another one is another object. `entries` are updates of maps,
+    the last one of each key; None deletes. `signatures` are the texts of those of objects, by
+    their digests."""
 
     name: str
     obj: Object
     digest: str
     generation: int = 1
+    first: int = 1
     engine: str = "kernel"
     options: Mapping[str, Any] = field(default_factory=dict)
     pins: bool = False
     attachments: tuple[Attachment, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     entries: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    canary: Canary | None = None
 
-    def next(self, **changes: Any) -> Wish:
-        """The wish with changes, a generation later."""
-        return replace(self, generation=self.generation + 1, **changes)
+    def with_signatures_of(self, obj: Object) -> Wish:
+        """The wish, with the signatures that are kept beside an object's file, or in its image."""
+        from osmia.object.signatures import kept_signatures
 
-    def after(self, other: Wish) -> Wish:
-        """This wish again, when another one was told meanwhile."""
-        return replace(self, generation=other.generation + 1)
+        text = kept_signatures(obj.path) if obj.path else ""
+        return replace(self, signatures={**self.signatures, obj.digest: text}) if text else self
 
-    def with_attachments(self, more: Iterable[Attachment]) -> Wish:
-        """The wish, attached there, too."""
-        return self.next(attachments=(*self.attachments, *more))
+    def at(self, host: str) -> Wish:
+        """What is wanted of one host: its `obj` is the one that this host is to have."""
+        if self.canary is None or host not in self.canary.hosts:
+            return self
+        return replace(self, obj=self.canary.obj, digest=self.canary.digest)
 
 
 def checked_name(name: str) -> str:

@@ -22,20 +22,14 @@ class CodeInfo:
         self._ext = BTFExt(ext, btf) if btf is not None and ext is not None else None
         self._foreign = btf is not None and btf.byteorder != sys.byteorder
         # By section and sorted by offset, which hostile files are not.
-        self._function_ids: dict[str, dict[int, int]] = {}
         self._lines: dict[str, tuple[Sequence[int], array[int]]] = {}
         self._core: dict[str, list[tuple[int, CoreInfo]]] = {}
 
     def function_id(self, section: str, start: int) -> int:
         """The BTF id of the FUNC that starts at `start`, 0 if none is told."""
-        if self._ext is None:
+        if self._ext is None or section not in self._ext.function_ids:
             return 0
-        ids = self._function_ids.get(section)
-        if ids is None:
-            records = self._ext.functions.get(section, [])
-            ids = dict(reversed(records))
-            self._function_ids[section] = ids
-        return ids.get(start, 0)
+        return self._ext.function_ids[section].get(start, 0)
 
     def lines(self, section: str, start: int, end: int) -> bytes:
         """Packed bpf_line_info records of [start, end), offsets in slots from `start`."""

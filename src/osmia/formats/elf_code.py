@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from operator import attrgetter
 
 from osmia.elf import Binding, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
@@ -22,6 +24,16 @@ CALL = 0x85
 LD_IMM64 = 0x18
 PSEUDO_CALL = 1  # source register of a call: a BPF function (BPF_PSEUDO_CALL)
 PSEUDO_FUNC = 4  # source register of ld_imm64: a BPF function's address (BPF_PSEUDO_FUNC)
+#: Source registers by the byte with both, where that is the upper half of it and the lower.
+_SOURCES = {4: bytes(byte >> 4 for byte in range(256)), 0: bytes(byte & 15 for byte in range(256))}
+#: What an instruction begins with that refers to a place of its own section.
+_LOCAL_REFERENCES = (
+    (bytes((CALL, PSEUDO_CALL)), RelocationKind.CALL),
+    (bytes((LD_IMM64, PSEUDO_FUNC)), RelocationKind.FUNCTION),
+)
+# Named here: asking an enumeration for a member takes as long as ten of what is done with it.
+_LOCAL, _SECTION, _MAP = Binding.LOCAL, SymbolType.SECTION, RelocationKind.MAP
+_offset = attrgetter("offset")
 
 
 class CodeReader:
@@ -56,18 +68,19 @@ class CodeReader:
     ) -> Function:
         section = code.section.name
         packed = bytes(code.section.data[place.start : place.end])
-        relocated = {relocation.offset for relocation in relocations}
-        local = self._local_references(code, place, packed, relocated)
+        local = self._local_references(code, place, packed, relocations)
+        if local:
+            relocations = sorted([*relocations, *local], key=_offset)
         symbol = place.symbol
         return Function(
             name=symbol.name,
             section=section,
             code=packed,
-            relocations=tuple(sorted([*relocations, *local], key=lambda r: r.offset)),
+            relocations=tuple(relocations),
             core_relocations=self.info.core_relocations(section, place.start, place.end),
             line_info=self.info.lines(section, place.start, place.end),
             btf_id=self.info.function_id(section, place.start),
-            linkage=Linkage.STATIC if symbol.binding is Binding.LOCAL else Linkage.GLOBAL,
+            linkage=Linkage.STATIC if symbol.binding is _LOCAL else Linkage.GLOBAL,
             weak=symbol.binding is Binding.WEAK,
             hidden=symbol.visibility in HIDDEN,
             file=self.table.file_of(symbol),
@@ -130,10 +143,10 @@ class CodeReader:
             self._known_extern(code, offset, symbol)
             return Relocation(at, RelocationKind.EXTERN, symbol.name, imm)
         # Static maps are named by their place in the section, others by their symbols.
-        unnamed = imm if symbol.type is SymbolType.SECTION else 0
+        unnamed = imm if symbol.type is _SECTION else 0
         map_name = self.maps_at.get((symbol.section, symbol.value + unnamed))
         if map_name is not None:
-            return Relocation(at, RelocationKind.MAP, map_name)
+            return Relocation(at, _MAP, map_name)
         if symbol.section in self.table.code:
             key = self._function_at(code, offset, symbol.section, symbol.value + imm)
             return Relocation(at, RelocationKind.FUNCTION, key)
@@ -164,25 +177,20 @@ class CodeReader:
         return labels or Relocation(at, RelocationKind.DATA, section.name, address)
 
     def _local_references(
-        self, code: CodeSection, place: CodeRange, packed: bytes, relocated: set[int]
+        self, code: CodeSection, place: CodeRange, packed: bytes, relocations: list[Relocation]
     ) -> list[Relocation]:
         """Calls and function addresses within the section that the compiler left unrelocated."""
+        places = list(_local_references(packed, self.source_shift))
+        if not places:
+            return []
+        relocated = {relocation.offset for relocation in relocations}
         found = []
-        wanted = (
-            (CALL, PSEUDO_CALL, RelocationKind.CALL),
-            (LD_IMM64, PSEUDO_FUNC, RelocationKind.FUNCTION),
-        )
-        opcodes, registers = packed[0::8], packed[1::8]
-        for opcode, source, kind in wanted:
-            slot = opcodes.find(opcode)
-            while slot >= 0:
-                at = slot * INSTRUCTION_SIZE
-                if (registers[slot] >> self.source_shift) & 0xF == source and at not in relocated:
-                    (imm,) = self.imm.unpack_from(packed, at + 4)
-                    callee = place.start + at + (imm + 1) * INSTRUCTION_SIZE
-                    key = self._function_at(code, place.start + at, code.section.index, callee)
-                    found.append(Relocation(at, kind, key))
-                slot = opcodes.find(opcode, slot + 1)
+        for at, kind in places:
+            if at not in relocated:
+                (imm,) = self.imm.unpack_from(packed, at + 4)
+                callee = place.start + at + (imm + 1) * INSTRUCTION_SIZE
+                key = self._function_at(code, place.start + at, code.section.index, callee)
+                found.append(Relocation(at, kind, key))
         return found
 
     def _function_at(self, code: CodeSection, offset: int, section: int, start: int) -> str:
@@ -204,3 +212,16 @@ class CodeReader:
         return ObjectFormatError(
             f"section {code.section.name!r}: {message}", file=self.file, offset=offset
         )
+
+
+def _local_references(packed: bytes, source_shift: int) -> Iterator[tuple[int, RelocationKind]]:
+    """Where instructions are that refer to a place of their section, told or not."""
+    starts = bytearray(len(packed) // 4)  # the opcode and source register of each
+    starts[0::2] = packed[0::8]
+    starts[1::2] = packed[1::8].translate(_SOURCES[source_shift])
+    for wanted, kind in _LOCAL_REFERENCES:
+        position = starts.find(wanted)
+        while position >= 0:
+            if not position % 2:
+                yield position * 4, kind
+            position = starts.find(wanted, position + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 
 from osmia.btf import BTF, DataSec, Func, Kind, Var, VarLinkage
 from osmia.btf.patch import SectionLayout
@@ -13,6 +14,8 @@ from osmia.formats.elf_symbols import HIDDEN, SymbolTable
 from osmia.object.keys import Named, distinct_keys
 from osmia.object.model import DataSection, Extern, ExternKind, Linkage, Variable
 
+_value = attrgetter("value")
+_SECTION, _OBJECT = SymbolType.SECTION, SymbolType.OBJECT
 EXTERN_SECTIONS = {".kconfig": ExternKind.KCONFIG, ".ksyms": ExternKind.KSYM}
 
 
@@ -29,7 +32,7 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
                 raise ObjectFormatError(
                     f"section {section.name!r} of {section.size:#x} bytes", file=table.elf.name
                 )
-            named = [s for s in symbols if s.type is not SymbolType.SECTION]
+            named = [s for s in symbols if s.type is not _SECTION]
             for symbol in named:
                 if symbol.value > section.size:
                     raise ObjectFormatError(
@@ -42,7 +45,7 @@ def section_layouts(table: SymbolTable) -> dict[str, SectionLayout]:
                 # BTF tells where static variables are: these are for what others can see.
                 named.sort(key=_is_visible)
                 offsets = {s.name: s.value for s in named}
-            hidden = frozenset(s.name for s in named if s.visibility in HIDDEN)
+            hidden = frozenset([s.name for s in named if s.visibility in HIDDEN])
             layouts[section.name] = SectionLayout(section.size, offsets, hidden)
     return layouts
 
@@ -98,8 +101,8 @@ def _variables(
 ) -> list[Variable]:
     types = _types(btf, datasec) if btf is not None and isinstance(datasec, DataSec) else {}
     variables = []
-    for symbol in sorted(table.by_section.get(section.index, ()), key=lambda s: s.value):
-        if symbol.type is not SymbolType.OBJECT or not symbol.name:
+    for symbol in sorted(table.by_section.get(section.index, ()), key=_value):
+        if symbol.type is not _OBJECT or not symbol.name:
             continue
         known = types.get(symbol.name)
         if isinstance(known, dict):  # several of that name: by their places

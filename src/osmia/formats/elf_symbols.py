@@ -20,6 +20,8 @@ SHT_NOBITS = 8
 #: only zeros and take no room in the file (.bss): they are allocated when it is read.
 MAX_CONTENTS = 1 << 28
 HIDDEN = (Visibility.HIDDEN, Visibility.INTERNAL)
+# Named here: asking an enumeration for a member takes as long as ten of what is done with it.
+_LOCAL, _FUNC = Binding.LOCAL, SymbolType.FUNC
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class SymbolTable:
 
         Local symbols stand behind the one that names their file (gABI, chapter 4).
         """
-        if symbol.binding is not Binding.LOCAL:
+        if symbol.binding is not _LOCAL:
             return ""
         if self.files is None:
             absolute = self.by_section.get(SHN_ABS, ())
@@ -83,24 +85,26 @@ class SymbolTable:
         return Named(symbol.name, self.file_of(symbol), section.name, static)
 
 
-_index = attrgetter("index")
+_index, _value = attrgetter("index"), attrgetter("value")
+
+#: The kinds of sections with these names.
+_KINDS = {
+    ".addr_space.1": DataKind.ARENA,
+    **dict.fromkeys((".struct_ops", ".struct_ops.link"), DataKind.STRUCT_OPS),
+    **dict.fromkeys(("?.struct_ops", "?.struct_ops.link"), DataKind.STRUCT_OPS),
+}
+#: The kinds of those whose names begin so, up to a second dot: ".rodata.str1.1".
+_KINDS_OF_PREFIXES = {
+    ".data": DataKind.DATA,
+    ".rodata": DataKind.RODATA,
+    ".bss": DataKind.BSS,
+}
 
 
 def data_kind(section: str) -> DataKind | None:
     """What a section of this name becomes, by libbpf's naming; None if it is no data."""
-    base = section.removeprefix("?")
-    if base in (".struct_ops", ".struct_ops.link"):
-        return DataKind.STRUCT_OPS
-    if section == ".addr_space.1":
-        return DataKind.ARENA
-    for prefix, kind in (
-        (".data", DataKind.DATA),
-        (".rodata", DataKind.RODATA),
-        (".bss", DataKind.BSS),
-    ):
-        if section == prefix or section.startswith(f"{prefix}."):
-            return kind
-    return None
+    kind = _KINDS.get(section)
+    return kind or _KINDS_OF_PREFIXES.get(section[:1] + section[1:].partition(".")[0])
 
 
 def read_symbols(elf: ElfFile) -> SymbolTable:
@@ -161,9 +165,7 @@ def _check_sizes(elf: ElfFile) -> None:
 
 
 def _code_section(elf: ElfFile, section: Section, symbols: list[Symbol]) -> CodeSection:
-    functions = sorted(
-        (symbol for symbol in symbols if symbol.type is SymbolType.FUNC), key=lambda s: s.value
-    )
+    functions = sorted([symbol for symbol in symbols if symbol.type is _FUNC], key=_value)
     ranges: list[CodeRange] = []
     for number, symbol in enumerate(functions):
         following = functions[number + 1].value if number + 1 < len(functions) else section.size

@@ -27,6 +27,8 @@ _TYPES = {
     "tracepoint": ("TracePoint", "tracepoint"),
 }
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+#: Where a worker has its certificates and its settings.
+_CERTIFICATES, _SETTINGS = "/run/secrets/osmia-fleet", "/etc/osmia"
 #: What loading and attaching on a host takes (capabilities(7)): no more.
 CAPABILITIES = ("BPF", "NET_ADMIN", "PERFMON")
 
@@ -65,15 +67,33 @@ def daemon_set(
     namespace: str = "default",
     node_labels: Mapping[str, str] = {},
     processes: bool = False,
+    secret: str = "osmia-fleet-tls",
+    settings: str = "",
+    insecure: bool = False,
 ) -> dict[str, Any]:
     """A DaemonSet (apps/v1) that runs a Dask worker on each node, which `osmia.fleet` makes its
     agent there. `container` is an image with osmia[fleet] in it, `scheduler` Dask's address.
 
     Each has the node's network, its bpffs and tracefs, and the capabilities that loading and
     attaching take. With `processes` it sees the node's processes too, for uprobes by pid.
+
+    Workers speak TLS: `secret` is the name of a Secret with ca.crt, tls.crt and tls.key (as
+    cert-manager names them). ImageError for a scheduler that is not at tls://, unless it is at
+    tcp:// and `insecure` says so. `settings` is the name of a ConfigMap with fleet.toml, and the
+    keys that it names: what agents accept, see `osmia.fleet.settings`.
     """
+    _check_scheduler(scheduler, insecure)
     labels = {"app.kubernetes.io/name": _name(name)}
-    volumes = {"bpffs": "/sys/fs/bpf", "tracing": "/sys/kernel/tracing", "cgroup": "/sys/fs/cgroup"}
+    places = {"bpffs": "/sys/fs/bpf", "tracing": "/sys/kernel/tracing", "cgroup": "/sys/fs/cgroup"}
+    volumes: dict[str, dict[str, Any]] = {
+        each: {"hostPath": {"path": path, "type": "Directory"}} for each, path in places.items()
+    }
+    if not insecure:
+        places["tls"] = _CERTIFICATES
+        volumes["tls"] = {"secret": {"secretName": _name(secret), "defaultMode": 0o400}}
+    if settings:
+        places["settings"] = _SETTINGS
+        volumes["settings"] = {"configMap": {"name": _name(settings)}}
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -87,23 +107,45 @@ def daemon_set(
                     "dnsPolicy": "ClusterFirstWithHostNet",
                     **({"hostPID": True} if processes else {}),
                     **({"nodeSelector": dict(node_labels)} if node_labels else {}),
-                    "containers": [_worker(container, scheduler, volumes)],
-                    "volumes": [
-                        {"name": each, "hostPath": {"path": path, "type": "Directory"}}
-                        for each, path in volumes.items()
-                    ],
+                    "containers": [_worker(container, scheduler, places)],
+                    "volumes": [{"name": each, **what} for each, what in volumes.items()],
                 },
             },
         },
     }
 
 
-def _worker(container: str, scheduler: str, volumes: Mapping[str, str]) -> dict[str, Any]:
+def _check_scheduler(scheduler: str, insecure: bool) -> None:
+    scheme = scheduler.partition("://")[0]
+    if scheme == "tcp" and not insecure:
+        raise ImageError(
+            f"{scheduler} is plain TCP: who reaches it runs code on all nodes. Use tls://, or "
+            "insecure=True (--insecure)"
+        )
+    if scheme != ("tcp" if insecure else "tls"):
+        wanted = "tcp://, if it is to be insecure" if insecure else "tls://host:8786"
+        raise ImageError(f"{scheduler[:80]!r} is no address of a scheduler: {wanted}")
+
+
+def _worker(container: str, scheduler: str, places: Mapping[str, str]) -> dict[str, Any]:
+    files = {"--tls-ca-file": "ca.crt", "--tls-cert": "tls.crt", "--tls-key": "tls.key"}
+    tls = [
+        word
+        for option, name in (files.items() if "tls" in places else ())
+        for word in (option, f"{_CERTIFICATES}/{name}")
+    ]
     return {
         "name": "worker",
         "image": container,
         "command": ["dask", "worker", scheduler, "--nthreads", "2", "--no-nanny"],
-        "args": ["--no-dashboard", "--name", "$(NODE_NAME)"],
+        "args": [
+            "--no-dashboard",
+            "--dashboard-address",
+            "127.0.0.1:0",  # some pages stay
+            "--name",
+            "$(NODE_NAME)",
+            *tls,
+        ],
         "env": [
             _of_node("NODE_NAME"),
             _of_node("OSMIA_FLEET_HOST"),
@@ -118,10 +160,10 @@ def _worker(container: str, scheduler: str, volumes: Mapping[str, str]) -> dict[
             {
                 "name": each,
                 "mountPath": path,
-                "mountPropagation": "HostToContainer",
+                **({"mountPropagation": "HostToContainer"} if path.startswith("/sys") else {}),
                 **({} if each == "bpffs" else {"readOnly": True}),
             }
-            for each, path in volumes.items()
+            for each, path in places.items()
         ],
     }
 

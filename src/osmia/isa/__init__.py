@@ -5,10 +5,9 @@ The assembler, the disassembler and the analyses are imported when they are firs
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from osmia.isa.instruction import Instruction, LoneSlot
 from osmia.isa.packing import decode, decode_one, encode, walk
+from osmia.on_demand import on_demand
 
 # The name that type checkers know; `typing` is dear.
 TYPE_CHECKING = False
@@ -55,24 +54,17 @@ __all__ = [
     "walk",
 ]
 
-_HOMES = {
-    "assembler": ("Assembly", "assemble", "parse_assembly"),
-    "cfg": ("BasicBlock", "ControlFlow", "control_flow", "flow_of"),
-    "constants": ("KnownValues", "known_values"),
-    "disassembler": ("disassemble", "format_instruction"),
-    "forms": ("Form", "form_of"),
-    "helper_functions": ("HELPERS", "HelperFunction", "helper_id"),
-    "lattice": ("Pointer",),
-    "liveness": ("Liveness", "live_registers", "registers_read", "registers_written"),
-    "state": ("State",),
-}
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_demand(
+    __name__,
+    {
+        ".assembler": "Assembly assemble parse_assembly",
+        ".cfg": "BasicBlock ControlFlow control_flow flow_of",
+        ".constants": "KnownValues known_values",
+        ".disassembler": "disassemble format_instruction",
+        ".forms": "Form form_of",
+        ".helper_functions": "HELPERS HelperFunction helper_id",
+        ".lattice": "Pointer",
+        ".liveness": "Liveness live_registers registers_read registers_written",
+        ".state": "State",
+    },
+)

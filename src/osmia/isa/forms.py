@@ -10,77 +10,77 @@ unknown combinations again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
 
 from osmia.arguments import explained
+from osmia.enums import IntEnum
 from osmia.isa import opcodes as op
 from osmia.isa.instruction import Instruction, LoneSlot
 
 
-class Form(Enum):
+class Form(IntEnum):
     """What an instruction does, as far as it decides which fields it uses."""
 
-    ALU = auto()
+    ALU = 1
     """dst op= src or imm, 32 or 64 bits."""
-    SIGNED_DIVISION = auto()
+    SIGNED_DIVISION = 2
     """dst s/= or s%= src or imm."""
-    MOVE = auto()
+    MOVE = 3
     """dst = src or imm."""
-    MOVE_SIGN_EXTENDED = auto()
+    MOVE_SIGN_EXTENDED = 4
     """dst = the low `offset` bits (8, 16, 32) of src, sign-extended."""
-    NEGATE = auto()
+    NEGATE = 5
     """dst = -dst."""
-    TO_ENDIAN = auto()
+    TO_ENDIAN = 6
     """dst = the low `imm` bits (16, 32, 64) of dst in the byte order of the source bit."""
-    BYTE_SWAP = auto()
+    BYTE_SWAP = 7
     """dst = the low `imm` bits of dst with the bytes reversed."""
-    ADDR_SPACE_CAST = auto()
+    ADDR_SPACE_CAST = 8
     """dst = src as a pointer into another address space; imm: to << 16 | from."""
-    PERCPU_ADDRESS = auto()
+    PERCPU_ADDRESS = 9
     """dst = this CPU's address of the per-CPU pointer src; in xlated code only."""
-    LOAD_IMM64 = auto()
+    LOAD_IMM64 = 10
     """dst = a 64-bit value or what `LoadKind` says; two slots."""
-    LOAD_ABSOLUTE = auto()
+    LOAD_ABSOLUTE = 11
     """r0 = the packet at imm: legacy packet access."""
-    LOAD_INDIRECT = auto()
+    LOAD_INDIRECT = 12
     """r0 = the packet at src + imm: legacy packet access."""
-    LOAD = auto()
+    LOAD = 13
     """dst = memory at src + offset."""
-    LOAD_SIGN_EXTENDED = auto()
+    LOAD_SIGN_EXTENDED = 14
     """dst = memory at src + offset, sign-extended."""
-    STORE_IMMEDIATE = auto()
+    STORE_IMMEDIATE = 15
     """memory at dst + offset = imm."""
-    STORE = auto()
+    STORE = 16
     """memory at dst + offset = src."""
-    ATOMIC = auto()
+    ATOMIC = 17
     """memory at dst + offset op= src, atomically."""
-    ATOMIC_FETCH = auto()
+    ATOMIC_FETCH = 18
     """The same, and src = the old value."""
-    EXCHANGE = auto()
+    EXCHANGE = 19
     """src and memory at dst + offset change places, atomically."""
-    COMPARE_EXCHANGE = auto()
+    COMPARE_EXCHANGE = 20
     """If memory at dst + offset is r0, it becomes src; r0 = the old value."""
-    LOAD_ACQUIRE = auto()
+    LOAD_ACQUIRE = 21
     """dst = memory at src + offset, with acquire order."""
-    STORE_RELEASE = auto()
+    STORE_RELEASE = 22
     """memory at dst + offset = src, with release order."""
-    NOSPEC = auto()
+    NOSPEC = 23
     """A speculation barrier; in xlated code only."""
-    BRANCH = auto()
+    BRANCH = 24
     """A conditional jump by offset, comparing dst with src or imm."""
-    GOTO = auto()
+    GOTO = 25
     """A jump by offset."""
-    GOTO_LONG = auto()
+    GOTO_LONG = 26
     """A jump by imm."""
-    GOTO_REGISTER = auto()
+    GOTO_REGISTER = 27
     """A jump to the address in dst."""
-    MAY_GOTO = auto()
+    MAY_GOTO = 28
     """A jump by offset, taken when the program has run for long enough."""
-    CALL = auto()
+    CALL = 29
     """A call of what `CallKind` says."""
-    CALL_REGISTER = auto()
+    CALL_REGISTER = 30
     """A call of the address in dst."""
-    EXIT = auto()
+    EXIT = 31
     """The return from the program or subprogram; the result is in r0."""
 
 

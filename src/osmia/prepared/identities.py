@@ -20,7 +20,10 @@ _ENGINES = {"kernel": ("kernel/load",), "vm": ("vm", "vm/maps", "vm/helpers")}
 _TYPES = "/sys/kernel/btf"
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
+_CODE = (".py", ".pyc", ".so", ".dylib", ".dll")
+
 _known: dict[str, str] = {}
+_folders: dict[str, str] = {}
 
 
 def own_identity(engine: str = "kernel") -> str:
@@ -41,17 +44,25 @@ def _sources(engine: str) -> str:
             return blake2b(file.read(), digest_size=16).hexdigest()
     except OSError:
         pass
-    seen = []
     try:
-        for folder in (*_SOURCES, *_ENGINES[engine]):
-            with os.scandir(f"{_PACKAGE}/{folder}") as entries:
-                for each in entries:
-                    if each.name.endswith((".py", ".pyc")):
-                        status = each.stat()
-                        seen.append(f"{folder}/{each.name} {status.st_size} {int(status.st_mtime)}")
+        seen = [files_in(f"{_PACKAGE}/{each}") for each in (*_SOURCES, *_ENGINES[engine])]
     except OSError:
         return ""
-    return blake2b("\n".join(sorted(seen)).encode(), digest_size=16).hexdigest()
+    return blake2b("\n".join(seen).encode(), digest_size=16).hexdigest()
+
+
+def files_in(folder: str) -> str:
+    """The code in a folder, a line a file, with sizes and times as they are when this process asks
+    first; in seconds, since images of containers know no others. OSError where there is none."""
+    if folder not in _folders:
+        seen = []
+        with os.scandir(folder) as entries:
+            for each in entries:
+                if each.name.endswith(_CODE):
+                    status = each.stat()
+                    seen.append(f"{each.path} {status.st_size} {int(status.st_mtime)}")
+        _folders[folder] = "\n".join(sorted(seen))
+    return _folders[folder]
 
 
 def modules_identity() -> str:

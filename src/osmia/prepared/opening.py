@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
+from osmia.on_demand import imported
 from osmia.prepared import store
 from osmia.prepared.unread import Held, unread
 
@@ -45,7 +45,7 @@ def open_object(
     loaded before is only read when more than `load` is asked of the Object (`osmia.prepared`).
     """
     if isinstance(source, str) and source.startswith("oci://"):
-        opened: Object = importlib.import_module(_IMAGES).open_image(
+        opened: Object = imported(_IMAGES).open_image(
             source, name, dialect=dialect, program_type=program_type, strict_btf=strict_btf
         )
         return opened
@@ -97,4 +97,4 @@ def _may_be_kept(data: bytes, path: str, name: str) -> bool:
 
 
 def _reader() -> Any:
-    return importlib.import_module(_READER)  # waits for a thread that is just importing it
+    return imported(_READER)  # waits for a thread that is just importing it

@@ -9,9 +9,8 @@ The layout is written out, since importing the model takes longer than a load; a
 
 from __future__ import annotations
 
-import importlib
-
 from osmia.named_tuples import NamedTuple
+from osmia.on_demand import imported
 from osmia.prepared.record import Record
 
 # The name that type checkers know; `typing` is dear.
@@ -44,10 +43,10 @@ class _LikeObject(type):
     """Has what the class Object has: its fields, for who makes another one with changes."""
 
     def __getattr__(cls, name: str) -> Any:
-        return getattr(_module(_MODEL).Object, name)
+        return getattr(imported(_MODEL).Object, name)
 
     def __call__(cls, *values: Any, **named: Any) -> Any:
-        return _module(_MODEL).Object(*values, **named)
+        return imported(_MODEL).Object(*values, **named)
 
 
 class UnreadObject(metaclass=_LikeObject):
@@ -76,7 +75,7 @@ class UnreadObject(metaclass=_LikeObject):
 
     @property  # type: ignore[misc]  # what isinstance asks
     def __class__(self) -> Any:
-        return _module(_MODEL).Object
+        return imported(_MODEL).Object
 
     def __getattr__(self, name: str) -> Any:
         return getattr(_read(self), name)
@@ -104,9 +103,9 @@ class UnreadObject(metaclass=_LikeObject):
         held = held_by(self)
         loaded = None
         if engine == "kernel" and held is not None and held.record is not None and _plain(options):
-            loaded = _module(_REPLAY).replay(held)
+            loaded = imported(_REPLAY).replay(held)
         elif engine == "vm" and held is not None:
-            loaded = _module(_REPLAY_VM).replay(held, options)
+            loaded = imported(_REPLAY_VM).replay(held, options)
         if loaded is not None:
             return loaded
         return _read(self).load(engine, **options)
@@ -137,7 +136,7 @@ def held_by(obj: UnreadObject) -> Held | None:
 
 def _read(obj: UnreadObject) -> Any:
     """The same object, which is an Object now."""
-    _module(_READER).read(obj)
+    imported(_READER).read(obj)
     return obj
 
 
@@ -152,7 +151,3 @@ def _plain(options: dict[str, Any]) -> bool:
 
 def _says_nothing(value: Any) -> bool:
     return value is None or (type(value) in (dict, list, tuple, int) and not value)
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(name)  # waits for a thread that is just importing it

@@ -30,7 +30,8 @@ MOST_ENTRIES = 10_000
 #: Of larger arrays only what is not zero is told.
 _SMALL_ARRAY = 256
 _ARRAYS = (MapType.ARRAY, MapType.PERCPU_ARRAY)
-_COUNTED = (
+#: The types of maps that hold numbers under keys.
+COUNTED = (
     *_ARRAYS,
     MapType.HASH,
     MapType.LRU_HASH,
@@ -90,7 +91,7 @@ def map_samples(
     """The numbers in a map of counters, of `most_entries` entries at most; those of per-CPU maps
     added up. None of maps of other things: programs, sockets, queues."""
     codec = source.value_codec
-    if source.type not in _COUNTED or codec is None or not _has_numbers(codec):
+    if source.type not in COUNTED or codec is None or not _has_numbers(codec):
         return
     indexed = source.type in _ARRAYS
     sparse = indexed and source.max_entries > _SMALL_ARRAY
@@ -110,9 +111,13 @@ def variable_samples(loaded: LoadedObject) -> Iterator[Sample]:
     present = set(loaded.data)
     for name in variable_names(loaded.object, constants=False):
         if name in present:
-            codec = loaded.data.slot(name).codec
-            if _has_numbers(codec):
-                yield from _leaves(_Of(name, (), {}), "", codec, (loaded.data[name],))
+            yield from value_samples(name, loaded.data.slot(name).codec, loaded.data[name])
+
+
+def value_samples(name: str, codec: Codec, value: Any) -> Iterator[Sample]:
+    """The numbers in the value of a variable."""
+    if _has_numbers(codec):
+        yield from _leaves(_Of(name, (), {}), "", codec, (value,))
 
 
 @names_wrong_arguments

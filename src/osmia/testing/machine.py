@@ -49,6 +49,7 @@ class Machine:
         self.random = _seeded()
         for clock in _CLOCKS:
             self.helpers[clock] = lambda: self.time
+        vm.clock = self
         self.helpers["jiffies64"] = lambda: self.time // _JIFFY
         self.helpers["get_prandom_u32"] = self._next
         self.helpers["get_smp_processor_id"] = lambda: self.cpu

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from osmia.btf import BTF
     from osmia.values import Codec
 
 
@@ -47,10 +48,9 @@ class Layout:
     changes: bool = True  # whether the packet may be written to
 
     @cached_property
-    def codec(self) -> Codec:
-        """The struct's codec, with the types of include/uapi/linux/bpf.h."""
+    def declared(self) -> tuple[BTF, int]:
+        """The struct with the types of include/uapi/linux/bpf.h: types, and its id in them."""
         from osmia.btf import BTFBuilder
-        from osmia.values import codec
 
         builder = BTFBuilder()
         kinds = {n: builder.add_int(f"__u{8 * n}", n) for n in (1, 4, 8)}
@@ -59,11 +59,18 @@ class Layout:
             kind = kinds.get(place.size) or builder.add_array(kinds[4], kinds[4], place.size // 4)
             members.append((field_name, kind, 8 * place.offset))
         type_id = builder.add_struct(self.name, self.size, members)
-        return codec(builder.build(), type_id)
+        return builder.build(), type_id
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The struct's codec."""
+        from osmia.values import codec
+
+        return codec(*self.declared)
 
     def __getstate__(self) -> dict[str, Any]:
         """Results of runs, which know their context's layout, go to other processes."""
-        return {name: value for name, value in vars(self).items() if name != "codec"}
+        return {name: value for name, value in vars(self).items() if name not in _MADE}
 
     def encode(self, values: Mapping[str, Any]) -> bytearray:
         """The struct's bytes for values by field name; CodecError for what does not fit."""
@@ -81,6 +88,7 @@ class Layout:
 
 
 _PARTS = (1, 2, 4)
+_MADE = ("codec", "declared")
 
 
 def fields_of(text: str) -> Iterator[tuple[str, Field]]:

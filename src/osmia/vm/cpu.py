@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 from _thread import allocate_lock, get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,12 @@ from osmia.locks import Order, at_fork, make_lock
 from osmia.protocols import Protocol
 from osmia.vm import layout
 from osmia.vm.memory import Memory
+
+# The name that type checkers know; `typing` is dear.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from threading import Condition
 
 _AGAIN = 0.02
 """Seconds after which whoever waits looks again: a run that a signal ended may tell nobody."""
@@ -90,7 +95,7 @@ class Cpus:
             memory.store64(cpu.state + layout.STATE_RANDOM, 0x9E37_79B9_7F4A_7C15 + cpu.number)
         self._leases: list[Lease | None] = [None] * count
         self._lock = make_lock(Order.CPUS)
-        self._changed = threading.Condition(self._lock)
+        self._changed: Condition | None = None  # where somebody waits, or did
         self._waiting: list[int] = []  # threads
         self.closed = False
         at_fork(self)
@@ -121,7 +126,7 @@ class Cpus:
 
     def give(self, lease: Lease) -> Cpu:
         """See `Lease.take`."""
-        with self._lock:  # the condition's, whose own `with` takes twice as long
+        with self._lock:
             while True:
                 if self.closed:
                     self.check_open()
@@ -142,15 +147,24 @@ class Cpus:
                 if any(held.suspended for held in self._taken()):
                     what, hint = "run a program", f"{hint}; a debugger's session has one"
                 raise KernelError(errno.EBUSY, what, hint=hint)
-            self._changed.wait(_AGAIN)
+            self._wait_for_change()
         finally:
             self._waiting.remove(lease.thread)
+
+    def _wait_for_change(self) -> None:
+        """Wait until `freed` or `close` tells of something. Under the lock."""
+        if self._changed is None:
+            from threading import Condition  # dear, and few wait
+
+            self._changed = Condition(self._lock)
+        self._changed.wait(_AGAIN)
 
     def freed(self) -> None:
         """Tell those who wait that a CPU was given back."""
         if self._waiting or self.closed:
-            with self._changed:
-                self._changed.notify_all()
+            with self._lock:
+                if self._changed is not None:
+                    self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Runs of other threads go on."""
@@ -158,7 +172,7 @@ class Cpus:
     def after_fork(self, child: bool) -> None:
         """There are no other threads in a child: their CPUs are free."""
         if child:
-            here = threading.get_ident()
+            here = get_ident()
             for number, lease in enumerate(self._leases):
                 if lease is not None and lease.thread != here:
                     self._leases[number] = None
@@ -172,22 +186,23 @@ class Cpus:
     @contextmanager
     def paused(self) -> Iterator[bool]:
         """Nobody is given a CPU meanwhile; whether nobody has one."""
-        with self._changed:
+        with self._lock:
             yield self.idle
 
     def close(self) -> None:
         """Give no CPU any more, stop the runs that have one and wait for their end. Raises
         KernelError (EBUSY) in a run's own callback, which would wait for itself."""
-        with self._changed:
-            here = threading.get_ident()
+        with self._lock:
+            here = get_ident()
             if any(each.thread == here and not each.suspended for each in self._taken()):
                 raise KernelError(errno.EBUSY, "close a vm from a run of its programs")
             self.closed = True
-            self._changed.notify_all()
+            if self._changed is not None:
+                self._changed.notify_all()
             while taken := self._taken():
                 for cpu in self._all:
                     self._memory.store32(cpu.state + layout.STATE_STOP, 1)
                 for lease in taken:
                     if lease.running is not None:
                         lease.running.stop()
-                self._changed.wait(_AGAIN)
+                self._wait_for_change()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from osmia.errors import OsmiaError
+from osmia.protocols import Protocol
 from osmia.vm import layout
 from osmia.vm.budgets import INTERPRETER_BUDGET
 from osmia.vm.execution import Execution
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from osmia.vm.cpu import Cpu
     from osmia.vm.engine import Vm
     from osmia.vm.helpers.timers import Deferred
+
+
+class Clock(Protocol):
+    """A clock that a test moves: `time` in ns."""
+
+    time: int
+
 
 MOST = 100_000
 """Callbacks of one step of the clock: what starts itself again at once never ends."""

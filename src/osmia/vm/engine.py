@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from osmia.passes.target import Target
     from osmia.values import Codec
     from osmia.vm.counting import Counting
+    from osmia.vm.deferred import Clock
     from osmia.vm.helpers.objects import Allocated
     from osmia.vm.helpers.timers import Queue
     from osmia.vm.jit.machine import Jit
@@ -128,6 +129,8 @@ class Vm(ClosedByWith):
         self.tiers = Tiers(self)
         self._supported = supported()
         self.deferred: Queue | None = None
+        self.clock: Clock | None = None
+        """The clock that a test moves; None for the machine's own."""
         """What its programs put off: timers and work."""
         self.lists: dict[str, Sequence[Structure]] = {}
         """What iterators that programs open go over, by their names: "task", "css", …"""

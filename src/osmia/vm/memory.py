@@ -9,6 +9,7 @@ import bisect
 import contextlib
 import errno
 import mmap
+import sys
 from functools import cached_property
 from struct import Struct
 
@@ -18,6 +19,10 @@ from osmia.vm import layout
 DEFAULT_REGION = 1 << 30
 SMALLEST_REGION = 1 << 23
 LARGEST_REGION = 1 << 32
+
+#: From this size on whole pages are given back instead of being written: those that nobody touched
+#: since stay the system's, and cost nothing. Only Linux promises that zeros come back.
+_WORTH_RETURNING = 1 << 16 if sys.platform == "linux" else LARGEST_REGION
 
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PAGE = mmap.PAGESIZE
@@ -137,7 +142,7 @@ class Memory:
     def zero(self, address: int, size: int) -> None:
         """Set `size` bytes to 0; whole pages of a large range go back to the system."""
         start, end = address + layout.GUARD, address + layout.GUARD + size
-        if size >= 1 << 20 and hasattr(self._map, "madvise"):
+        if size >= _WORTH_RETURNING:
             first, last = -(-start // _PAGE) * _PAGE, end // _PAGE * _PAGE
             self._map.madvise(mmap.MADV_DONTNEED, first, last - first)
             self.view[start:first] = bytes(first - start)

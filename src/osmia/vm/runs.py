@@ -7,7 +7,6 @@ packet's, `osmia.vm.xdp_runs` and `osmia.vm.skb_runs` have what is special about
 from __future__ import annotations
 
 import errno
-import importlib
 import struct
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from functools import cache
 from osmia.engine.results import RunResult
 from osmia.errors import KernelError, NotSupportedError
 from osmia.object.uapi import AttachType, ProgramType
+from osmia.on_demand import imported
 from osmia.vm import layout
 from osmia.vm.context_layout import Layout
 from osmia.vm.contexts import layout_for
@@ -59,6 +59,7 @@ class Input:
         self.context_size = 0
         self.arguments: tuple[int, ...] = (cpu.context,)
         self._given = 0
+        self._no_context = bytes(8 * 12 if kind is not ProgramType.SYSCALL else 0)
         self._data, self._data_end, self._read_only = state
         self._lowest = cpu.packet - layout.PACKET_HEADROOM + self.reserved
         self._room_end = cpu.block + layout.CPU_PACKET + layout.CPU_PACKET_SIZE
@@ -110,8 +111,12 @@ class Input:
 
     def _place_context(self, ctx: Any) -> None:
         if ctx is None:
-            raw = b""
-        elif isinstance(ctx, bytes | bytearray | memoryview):
+            self.context_size = len(self._no_context)
+            place = self.cpu.context + _GUARD
+            self._view[place : place + self.context_size] = self._no_context
+            self._given = 0
+            return
+        if isinstance(ctx, bytes | bytearray | memoryview):
             raw = bytes(ctx)
         elif isinstance(ctx, Sequence) and all(isinstance(word, int) for word in ctx):
             raw = struct.pack(f"<{len(ctx)}Q", *(word & 0xFFFF_FFFF_FFFF_FFFF for word in ctx))
@@ -123,7 +128,7 @@ class Input:
             )
         if len(raw) > layout.CPU_CONTEXT_SIZE:
             raise KernelError(errno.E2BIG, f"run with a context of {len(raw)} bytes")
-        self.context_size = max(len(raw), 8 * 12 if self.type is not ProgramType.SYSCALL else 0)
+        self.context_size = max(len(raw), len(self._no_context))
         self.memory.zero(self.cpu.context, self.context_size)
         self.memory.write(self.cpu.context, raw)
         self._given = len(raw)
@@ -137,7 +142,7 @@ class Input:
 
     def result(self, retval: int, duration_ns: int) -> RunResult:
         """What the run left."""
-        raw = self.memory.read(self.cpu.context, self._given)
+        raw = self.memory.read(self.cpu.context, self._given) if self._given else b""
         redirect = self._redirect()
         return RunResult(retval & 0xFFFF_FFFF, b"", raw, duration_ns, redirect, None, self.type)
 
@@ -288,7 +293,7 @@ def surroundings(kind: ProgramType | None, attach: AttachType | None) -> Surroun
         no_packet = (layout.NO_PACKET, layout.NO_PACKET, read_only)
         return Input if kind is not None else RawInput, found, no_packet
     module, name = ("xdp", "XdpInput") if kind is ProgramType.XDP else ("skb", "SkbInput")
-    made: type[Input] = getattr(importlib.import_module(f"osmia.vm.{module}_runs"), name)
+    made: type[Input] = getattr(imported(f"osmia.vm.{module}_runs"), name)
     return made, found, (found.fields["data"].offset, found.fields["data_end"].offset, read_only)
 
 

@@ -12,7 +12,6 @@ generate waits for machine code, as everything does that asks for it (`executor=
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 
 from osmia.errors import NotSupportedError
@@ -23,6 +22,8 @@ from osmia.vm.budgets import HOT, LARGEST_GENERATED
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    import threading
+
     from osmia.vm.engine import Vm
     from osmia.vm.programs import VmProgram
     from osmia.vm.words import Tier
@@ -61,6 +62,8 @@ class Tiers:
 
     def _ask(self, program: VmProgram) -> Tier | None:
         """Get machine code: from the cache now, or later. None where there is no compiler."""
+        import threading  # dear, and no first run comes here
+
         from osmia.vm.jit.source import CompiledSource
 
         try:
@@ -90,6 +93,8 @@ class Tiers:
     def _next(self) -> VmProgram | None:
         """What to compile next; None when the thread shall end: with the vm, and when Python ends,
         which waits for it."""
+        import threading
+
         with self._lock:
             if self._queue and not self._vm.closed and threading.main_thread().is_alive():
                 return self._queue.popleft()

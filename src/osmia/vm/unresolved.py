@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from osmia.passes.poison import POISON, POISONED_KFUNC, POISONED_MAP
-
 #: The immediates of such calls in a vm's code: this, plus the number of the words.
 _BASE = 0x7000_0000
 _COUNT = 1 << 24
-_LIBBPFS = frozenset({POISON})
-_NUMBERED = (
-    range(POISONED_KFUNC, POISONED_KFUNC + (1 << 16)),
-    range(POISONED_MAP, POISONED_MAP + (1 << 16)),
-    range(_BASE, _BASE + _COUNT),
-)
 _UNSAID = "a field, type, map or function is used that is not there"
 
 
 def is_unresolved(number: int) -> bool:
     """Whether a call of this number is one that cannot be."""
-    return number in _LIBBPFS or any(number in numbers for numbers in _NUMBERED)
+    from osmia.passes.poison import POISON, POISONED_KFUNC, POISONED_MAP  # few programs have any
+
+    first = (POISONED_KFUNC, POISONED_MAP)
+    libbpfs = number == POISON or any(number in range(each, each + (1 << 16)) for each in first)
+    return libbpfs or number in range(_BASE, _BASE + _COUNT)
 
 
 class UnresolvedCalls:

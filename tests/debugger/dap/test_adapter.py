@@ -212,6 +212,14 @@ def test_expressions_are_c_s_and_wrong_ones_say_why(stopped: Stopped) -> None:
     members = client.variables(pointer["variablesReference"])
     assert members["packets"]["value"] == "1"
     assert members["packets"]["evaluateName"] == "*known.packets"
+    everything = client.body("evaluate", expression="flows")
+    entries = client.variables(everything["variablesReference"])
+    assert everything["result"].startswith("hash") and list(entries) == ["[0]"]
+    inner = client.variables(entries["[0]"]["variablesReference"])
+    assert inner["packets"]["evaluateName"] == "flows[0].packets"
+    for opens in ("flows[0]", "*ctx", "&flows[0]", "(struct stats *)known"):
+        assert client.body("evaluate", expression=opens)["variablesReference"], opens
+    assert client.body("evaluate", expression="known->packets == 1 ? 2 : 3")["result"] == "2"
     assert "nothing" in client.refused("evaluate", expression="nothing + 1")
     assert client.refused("evaluate", expression="1 +")
 
@@ -396,3 +404,18 @@ def test_an_object_without_dwarf_says_so(client: Client, source: Path, tmp_path:
     client.go()
     assert "no DWARF" in client.output
     assert client.locals() == {"ctx": "<known when the function begins only: there is no DWARF>"}
+
+
+def test_what_is_put_off_stops_at_breakpoints_behind_the_end(
+    client: Client, tmp_path: Path
+) -> None:
+    from ..test_callbacks import SOURCE as TIMERS
+
+    source = tmp_path / "timers.bpf.c"
+    source.write_text(TIMERS)
+    client.launch(program=str(source), packet="00" * 64, elapse=1, options={"memory": 1 << 25})
+    client.body("setFunctionBreakpoints", breakpoints=[{"name": "fire"}])
+    assert client.go()["reason"] == "function breakpoint"
+    (frame,) = client.body("stackTrace", threadId=1)["stackFrames"]
+    assert frame["name"] == "fire [timer of entries[1]]"
+    assert client.refused("launch", program=str(source), elapse=-1)

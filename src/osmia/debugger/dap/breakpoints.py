@@ -11,7 +11,7 @@ from osmia.debugger.dap.nodes import text_of
 from osmia.debugger.dap.sources import SourceFiles
 from osmia.debugger.dap.stack import code_place
 from osmia.debugger.errors import DebuggerError
-from osmia.debugger.expressions import Expression
+from osmia.debugger.expressions.expression import Expression
 from osmia.errors import OsmiaError
 from osmia.records import dataclass, field
 

@@ -114,6 +114,8 @@ class Debuggee:
                 stop, self.session
             ):
                 how = self.session.continue_
+            elif stop.reason is StopReason.END and self._elapses():
+                how = self._first_callback
             elif stop.reason is StopReason.END and not self._stays(stop):
                 if not self._next_input():
                     return
@@ -126,6 +128,16 @@ class Debuggee:
             else:
                 self._tell(stop)
                 return
+
+    def _elapses(self) -> bool:
+        """Whether time is to go by now, behind the end of this input's run."""
+        return self.launched.elapse is not None and not self.session.machine.callbacks.plans
+
+    def _first_callback(self) -> Stop:
+        """Let time go by, and go, unless there is a breakpoint at the first callback."""
+        assert self.launched.elapse is not None
+        stop = self.session.elapse(self.launched.elapse)
+        return self.session.continue_() if stop.reason is StopReason.STEP else stop
 
     def _stays(self, stop: Stop) -> bool:
         """Say what the program gave; whether it stays there for the editor to go back."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from osmia.debugger import loading
 from osmia.errors import OsmiaError
-from osmia.object.uapi import ProgramType
 from osmia.records import dataclass, field
 from osmia.values.names import unknown_name
 
@@ -30,6 +29,7 @@ _ARGUMENTS: Mapping[str, tuple[type, ...]] = {
     "maps": (dict,),
     "stopOnEntry": (bool,),
     "stopAtEnd": (bool,),
+    "elapse": (int, float),
     "executor": (str,),
     "strict": (bool,),
     "budget": (int,),
@@ -44,17 +44,6 @@ _ARGUMENTS: Mapping[str, tuple[type, ...]] = {
 }
 _NUMBER_TEXT = 16
 _COMPILER = ("defines", "flags", "cpu", "compiler")
-_PACKET_TYPES = (
-    ProgramType.XDP,
-    ProgramType.SCHED_CLS,
-    ProgramType.SCHED_ACT,
-    ProgramType.SOCKET_FILTER,
-    ProgramType.CGROUP_SKB,
-    ProgramType.LWT_IN,
-    ProgramType.LWT_OUT,
-    ProgramType.LWT_XMIT,
-    ProgramType.SK_SKB,
-)
 
 
 class LaunchError(OsmiaError):
@@ -74,6 +63,7 @@ class Launched:
     stop_on_entry: bool = False
     stop_at_end: bool = False
     debug: bool = True
+    elapse: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -111,6 +101,7 @@ def launch(arguments: Mapping[str, Any]) -> Launched:
             arguments.get("stopOnEntry", False),
             arguments.get("stopAtEnd", False),
             not arguments.get("noDebug", False),
+            arguments.get("elapse"),
             {name: arguments[name] for name in ("strict", "budget") if name in arguments},
         )
         launched.undo = undo.pop_all()
@@ -127,6 +118,8 @@ def _check(arguments: Mapping[str, Any]) -> None:
             raise LaunchError(f'"{name}" is {value!r:.80}, and not {words}')
     if arguments.get("executor", "interpreter") not in ("interpreter", "auto"):
         raise LaunchError('"executor": what is stepped through is interpreted: "interpreter"')
+    if arguments.get("elapse", 0) < 0:
+        raise LaunchError('"elapse": so many seconds go by behind the program\'s end')
     given = [name for name in ("packet", "packetFile", "pcap") if name in arguments]
     if len(given) > 1:
         raise LaunchError(f"one of {', '.join(given)} is enough")
@@ -168,7 +161,9 @@ def _inputs(arguments: Mapping[str, Any], directory: Path, program: VmProgram) -
         except ValueError:
             raise LaunchError(f'"packet" is no hexadecimal text: {text!r:.80}') from None
     else:
-        yield bytes(64) if program.type in _PACKET_TYPES else b""
+        from osmia.captures.packets import PACKET_TYPES
+
+        yield bytes(64) if program.type in PACKET_TYPES else b""
 
 
 def _fill(loaded: VmObject, name: str, entries: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,8 +10,12 @@ from osmia.debugger.dap import nodes
 from osmia.debugger.dap.debuggee import Debuggee
 from osmia.debugger.dap.stack import Place, code_address, code_place, program_of
 from osmia.debugger.errors import DebuggerError
+from osmia.debugger.expressions.expression import Expression, execute
+from osmia.debugger.expressions.names import Entry, MapOperand
+from osmia.debugger.expressions.operands import Located
+from osmia.debugger.expressions.tokens import split_assignment
 from osmia.debugger.listing import instruction_text
-from osmia.debugger.values import Variable, shortened
+from osmia.debugger.values import Variable
 from osmia.errors import OsmiaError
 
 Arguments = Mapping[str, Any]
@@ -20,9 +23,6 @@ Body = dict[str, Any]
 
 _MOST_MEMORY = 1 << 20
 _MOST_INSTRUCTIONS = 10_000
-_ASSIGNMENT = re.compile(r"([^=!<>]+?)\s*=\s*([^=].*)", re.DOTALL)
-_PATH = re.compile(r"\s*(?P<deref>\**)\s*(?P<name>[A-Za-z_]\w*)(?P<rest>(\.\w+|->\w+|\[\w+\])*)\s*")
-_STEP = re.compile(r"(?:\.|->)(\w+)|(\[\w+\])")
 
 
 def stack_trace(debuggee: Debuggee, arguments: Arguments) -> Body:
@@ -69,41 +69,47 @@ def set_variable(debuggee: Debuggee, arguments: Arguments) -> Body:
 
 
 def evaluate(debuggee: Debuggee, arguments: Arguments) -> Body:
-    text = str(arguments["expression"])
-    frame = _place(debuggee, arguments)
-    assigned = _ASSIGNMENT.fullmatch(text.strip())
-    if arguments.get("context") == "repl" and assigned is not None:
-        return _assign(debuggee, frame, assigned[1], assigned[2])
-    variable = _variable(debuggee, frame, text)
-    if variable is not None:
-        shown = nodes.show_variable(debuggee.nodes, variable, text.strip())
-    else:
-        value = debuggee.session.evaluate(text, frame.frame.index if frame else 0)
-        assign = nodes.assigner(debuggee.session, frame.frame.index if frame else 0)
-        shown = nodes.show_value(debuggee.nodes, text, value, text.strip(), assign)
+    text = str(arguments["expression"]).strip()
+    place = _place(debuggee, arguments)
+    if arguments.get("context") == "repl" and split_assignment(text) is not None:
+        return _executed(debuggee, place, text)
+    shown = _shown(debuggee, place, text)
     shown["result"] = shown.pop("value")
     return shown
 
 
+def _shown(debuggee: Debuggee, place: Place | None, text: str) -> Body:
+    """The value of an expression as a tree that can be opened."""
+    known, session = debuggee.nodes, debuggee.session
+    expression, variables = Expression(text), _variables(debuggee, place)
+    operand = expression.operand(session, place.frame if place else None, variables)
+    if isinstance(operand, MapOperand):
+        return nodes.show_map(known, session, text, operand.python())
+    local = variables is not None and not expression.names.isdisjoint(variables)
+    if operand.is_typed and (local or operand.integer is None):
+        return nodes.show_variable(known, operand.variable(), text)
+    assign = nodes.assigner(session, place.frame.index if place else 0)
+    return nodes.show_value(known, text, operand.python(), text, assign)
+
+
+def _variables(debuggee: Debuggee, place: Place | None) -> dict[str, Variable] | None:
+    """What is local in a line of the stack; None where nobody knows."""
+    if place is None or debuggee.stack.variables is None:
+        return None
+    return {each.name: each for each in debuggee.stack.locals(place)}
+
+
 def set_expression(debuggee: Debuggee, arguments: Arguments) -> Body:
-    frame = _place(debuggee, arguments)
-    result = _assign(debuggee, frame, str(arguments["expression"]), str(arguments["value"]))
+    place, target = _place(debuggee, arguments), str(arguments["expression"])
+    result = _executed(debuggee, place, f"{target} = {arguments['value']}")
     return {"value": result["result"]}
 
 
-def _assign(debuggee: Debuggee, frame: Place | None, target: str, text: str) -> Body:
-    variable = _variable(debuggee, frame, target)
-    index = frame.frame.index if frame else 0
-    if variable is not None:
-        try:
-            value: Any = debuggee.session.evaluate(text, index)
-        except OsmiaError:
-            value = text
-        variable.assign(value)
-        return {"result": variable.text, "variablesReference": 0}
-    nodes.assigner(debuggee.session, index)(target.strip(), text)
-    value = debuggee.session.evaluate(target, index)
-    return {"result": shortened(nodes.text_of(value)), "variablesReference": 0}
+def _executed(debuggee: Debuggee, place: Place | None, text: str) -> Body:
+    frame, variables = place.frame if place else None, _variables(debuggee, place)
+    target = execute(debuggee.session, frame, text, variables)
+    shown = _shown(debuggee, place, target)
+    return {"result": shown["value"], "variablesReference": 0}
 
 
 def _place(debuggee: Debuggee, arguments: Arguments) -> Place | None:
@@ -112,25 +118,6 @@ def _place(debuggee: Debuggee, arguments: Arguments) -> Place | None:
     if number is not None:
         return debuggee.stack[int(number)]
     return debuggee.stack.places[0] if debuggee.stack.places else None
-
-
-def _variable(debuggee: Debuggee, place: Place | None, text: str) -> Variable | None:
-    """The local variable, or member of one, that an expression in C is; None for others."""
-    found = _PATH.fullmatch(text)
-    if found is None or place is None:
-        return None
-    named = {each.name: each for each in debuggee.stack.locals(place)}
-    variable = named.get(found["name"])
-    if variable is None:
-        return None
-    try:
-        for member, element in _STEP.findall(found["rest"]):
-            variable = variable.member(member or element)
-        for _ in found["deref"]:
-            variable = variable.pointed()
-    except (KeyError, ValueError) as error:
-        raise DebuggerError(str(error.args[0])) from None
-    return variable
 
 
 def data_breakpoint_info(debuggee: Debuggee, arguments: Arguments) -> Body:
@@ -167,10 +154,14 @@ def _to_watch(
         if what is None:
             raise DebuggerError(f"{name} has no place that can be watched")
         return what, size
-    variable = _variable(debuggee, _place(debuggee, arguments), name)
-    if variable is not None and variable.address is not None:
-        return variable.address, variable.type.size
-    debuggee.session.evaluate(name)  # or it says why it cannot
+    place = _place(debuggee, arguments)
+    frame, variables = place.frame if place else None, _variables(debuggee, place)
+    operand = Expression(name).operand(debuggee.session, frame, variables)
+    if isinstance(operand, Located) and not isinstance(operand, Entry):
+        variable = operand.variable()
+        if variable.address is not None:
+            return variable.address, variable.type.size
+    operand.python()  # or it says why it cannot
     return name, size
 
 

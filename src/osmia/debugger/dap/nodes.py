@@ -13,6 +13,7 @@ from osmia.debugger.entries import store_entry
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.frames import Frame
 from osmia.debugger.values import Variable, shortened
+from osmia.engine.maps import Map
 from osmia.errors import OsmiaError
 from osmia.values.struct_value import Struct
 
@@ -186,7 +187,7 @@ class ValueNode(Node):
         if isinstance(self.value, Struct | Mapping):
             joint = isinstance(self.value, Struct)
             for name, value in islice(self.value.items(), start, start + count):
-                path = f"{self.path}.{name}" if joint else f"{self.path}[{name!r}]"
+                path = f"{self.path}.{name}" if joint else f"{self.path}[{expression_of(name)}]"
                 yield str(name), path, value
             return
         for index in range(start, min(start + count, len(self.value))):
@@ -247,23 +248,23 @@ class MapsNode(Node):
 
     def children(self, nodes: Nodes, start: int, count: int) -> Iterator[Shown]:
         for name in islice(self.session.maps, start, start + count):
-            held = self.session.maps[name]
-            node = MapNode(self.session, name) if isinstance(held, Mapping) else None
-            text = f"{held.type.name.lower()}, at most {held.max_entries}"
-            yield nodes.shown(name, text, node, evaluateName=name)
+            yield show_map(nodes, self.session, name, self.session.maps[name])
+
+
+def show_map(nodes: Nodes, session: Session, path: str, held: Any) -> Shown:
+    """A map, which `path` names, as the protocol has it."""
+    node = MapNode(session, path, held) if isinstance(held, Mapping) else None
+    text = f"{held.type.name.lower()}, at most {held.max_entries}"
+    return nodes.shown(path, text, node, evaluateName=path)
 
 
 class MapNode(Node):
-    """The entries of a map."""
+    """The entries of a map; `path` is how an expression names it."""
 
-    def __init__(self, session: Session, name: str) -> None:
+    def __init__(self, session: Session, path: str, held: Mapping[Any, Any]) -> None:
         self.session = session
-        self.name = name
-
-    @property
-    def _map(self) -> Mapping[Any, Any]:
-        found: Mapping[Any, Any] = self.session.maps[self.name]
-        return found
+        self.path = path
+        self._map = held
 
     def children(self, nodes: Nodes, start: int, count: int) -> Iterator[Shown]:
         for key in islice(self._map, start, start + count):
@@ -271,20 +272,40 @@ class MapNode(Node):
                 value = self._map[key]
             except KeyError:
                 continue
-            path = f"{self.name}[{key!r}]"
-            yield show_value(nodes, f"[{key!r}]", value, path, assigner(self.session, 0))
+            path = f"{self.path}[{expression_of(key)}]"
+            yield self._shown(nodes, key, value, path)
+
+    def _shown(self, nodes: Nodes, key: Any, value: Any, path: str) -> Shown:
+        if isinstance(value, Map):
+            return {**show_map(nodes, self.session, path, value), "name": f"[{key!r}]"}
+        return show_value(nodes, f"[{key!r}]", value, path, assigner(self.session, 0))
 
     def _key(self, name: str) -> Any:
         for key in islice(self._map, MOST_CHILDREN):
             if f"[{key!r}]" == name:
                 return key
-        raise DebuggerError(f"map {self.name!r} has no entry {name}")
+        raise DebuggerError(f"{self.path} has no entry {name}")
 
     def assign(self, name: str, text: str) -> None:
-        store_entry(self.session, self.name, self._key(name), text.strip())
+        store_entry(self._map, self.session, self._key(name), text.strip())
 
-    def watched(self, name: str) -> tuple[str, Any]:
-        return self.name, self._key(name)
+    def watched(self, name: str) -> str | tuple[str, Any]:
+        if self.path in self.session.maps:
+            return self.path, self._key(name)
+        return f"{self.path}[{expression_of(self._key(name))}]"
+
+
+def expression_of(value: Any) -> str:
+    """A key as an expression has it."""
+    if isinstance(value, bool | int):
+        return str(int(value))
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, Struct):
+        return "{" + ", ".join(f".{n} = {expression_of(v)}" for n, v in value.items()) + "}"
+    if isinstance(value, bytes | list | tuple):
+        return "{" + ", ".join(map(expression_of, value)) + "}"
+    return str(value)
 
 
 class PacketNode(Node):

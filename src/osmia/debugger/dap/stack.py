@@ -100,6 +100,8 @@ class Stack:
         else:
             file, row, column = frame.file, frame.line, line.column if line else 0
         name = f"{level.function} [inlined]" if level.inlined else level.function
+        if frame.called_by and place.number == len(self.levels(frame)) - 1:
+            name += f" [{frame.called_by}]"
         found: dict[str, Any] = {
             "id": number,
             "name": name,

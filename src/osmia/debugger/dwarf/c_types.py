@@ -91,6 +91,10 @@ class CType:
         return isinstance(self.plain, types.Ptr)
 
     @property
+    def is_array(self) -> bool:
+        return isinstance(self.plain, types.Array)
+
+    @property
     def is_composite(self) -> bool:
         """Whether it is a struct, a union or an array."""
         return isinstance(self.plain, types.Struct | types.Union | types.Array)
@@ -172,6 +176,17 @@ class DwarfTypes:
         """The type that a variable or member has."""
         with self._dwarf.damage():
             return self.type(self._dwarf.referred(entry, "type"))
+
+    def named(self, tag: str, name: str) -> CType | None:
+        """The type of a name that a file defines: `tag` is DW_TAG_…; None where it does not."""
+        dwarf = self._dwarf
+        with dwarf.damage():
+            for unit in dwarf.info.iter_CUs():
+                for entry in dwarf.children(unit.get_top_DIE()):
+                    wanted = entry.tag == f"DW_TAG_{tag}" and dwarf.text(entry) == name
+                    if wanted and not dwarf.attribute(entry, "declaration"):
+                        return self.type(entry)
+        return None
 
     def base_type(self, entry: Any) -> tuple[int, bool]:
         """Size in bytes and sign of a base type's entry."""

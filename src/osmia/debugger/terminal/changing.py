@@ -6,25 +6,22 @@ import re
 from typing import TYPE_CHECKING
 
 from osmia.debugger.errors import DebuggerError
+from osmia.debugger.expressions.expression import execute
 from osmia.debugger.terminal import screen
 from osmia.debugger.terminal.words import COMMANDS, command, find
 
 if TYPE_CHECKING:
     from osmia.debugger.terminal.console import Console
 
-_ASSIGNED = re.compile(r"(?<![=!<>])=(?!=)")
-
 
 @command("set", "[var] TARGET = EXPRESSION", completes="value")
 def set_(console: Console, rest: str) -> None:
-    """Change a variable, a register, a map's entry, memory: set r1 = 5, set u32(r10-8) = 1."""
+    """Change a variable, a register, a map's entry, memory: set r1 = 5, set limit += 2."""
     text = re.sub(r"^var(iable)?\s+", "", rest)
-    parts = _ASSIGNED.split(text, maxsplit=1)
-    if len(parts) != 2 or not all(part.strip() for part in parts):
-        raise DebuggerError("set takes TARGET = EXPRESSION")
-    target, value = (part.strip() for part in parts)
     session = console.session
-    session.assign(target, session.evaluate(value, console.index), console.index)
+    session.check_still()
+    frame = console.frame if session.frames else None
+    target = execute(session, frame, text)
     now = screen.shown(session, session.evaluate(target, console.index))
     console.screen.line(f"{target} = {now}")
 

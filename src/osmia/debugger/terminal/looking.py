@@ -148,15 +148,24 @@ def _show_frame(console: Console) -> None:
 
 @command("up", "[N]", again=True)
 def up(console: Console, rest: str) -> None:
-    """Select the frame that called this one."""
-    _select(console, console.selected + count(rest))
-    _show_frame(console)
+    """Select the frame that called this one, or N further out."""
+    _go(console, count(rest))
 
 
 @command("down", "[N]", again=True)
 def down(console: Console, rest: str) -> None:
-    """Select the frame that this one called."""
-    _select(console, console.selected - count(rest))
+    """Select the frame that this one called, or N further in."""
+    _go(console, -count(rest))
+
+
+def _go(console: Console, by: int) -> None:
+    """Another frame, as far as there are any."""
+    last = len(console.session.frames) - 1
+    selected = min(console.selected, last)
+    if console.frame.index == (last if by > 0 else 0):
+        which = "outermost: nothing called it" if by > 0 else "innermost: it called nothing"
+        raise DebuggerError(f"this frame is the {which}")
+    _select(console, min(max(selected + by, 0), last))
     _show_frame(console)
 
 

@@ -47,6 +47,16 @@ def until(console: Console, rest: str) -> None:
     console.arrived(console.session.until(count(rest) if rest else None))
 
 
+@command("elapse", "SECONDS")
+def elapse(console: Console, rest: str) -> None:
+    """At the program's end let time go by, to the first callback that is due (timers, work)."""
+    try:
+        seconds = float(rest)
+    except ValueError:
+        raise DebuggerError("how many seconds? elapse 1.5") from None
+    console.arrived(console.session.elapse(seconds), whole=True)
+
+
 @command("continue c fg", "[N]", again=True)
 def continue_(console: Console, rest: str) -> None:
     """Go on until something stops it; N-1 times past the breakpoint that it is at."""

@@ -127,7 +127,8 @@ def places(frame: Frame) -> list[str]:
     for function, file, line in frame.calls:
         where = f" at {file.rpartition('/')[2]}:{line}" if line else ""
         found.append(f"{function} (){where or f', instruction {frame.slot}'}")
-    return [*(f"{each}, inlined" for each in found[:-1]), found[-1]]
+    by = f", called by the {frame.called_by}" if frame.called_by else ""
+    return [*(f"{each}, inlined" for each in found[:-1]), found[-1] + by]
 
 
 def hex_lines(address: int, data: bytes, each: int, count: int, letter: str) -> list[str]:

@@ -38,13 +38,15 @@ def reasons(session: Session, stop: Stop) -> Iterator[tuple[str, str]]:
         yield "yellow", f"{'Temporary breakpoint' if once else 'Breakpoint'} {numbers}, {places}"
     if stop.fault is not None:
         yield "red", f"Fault: {stop.fault.message}"
+    if stop.missed:
+        yield "yellow", stop.missed
     if stop.returned is not None:
         yield "", f"Value returned is {_value(session, stop.returned)}"
     if stop.reason is StopReason.INTERRUPTED:
         yield "yellow", "Interrupted"
     if stop.reason is StopReason.BEGIN and stop is not session.first_stop:
         yield "yellow", "The beginning of the run"
-    if stop.result is not None:
+    if stop.result is not None and not stop.missed:
         yield "green", ended(session, stop.result)
 
 

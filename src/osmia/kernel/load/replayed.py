@@ -6,10 +6,9 @@ place, for which the file is read.
 
 from __future__ import annotations
 
-import importlib
-
 from osmia.closing import ClosedByWith
 from osmia.errors import ClosedError
+from osmia.on_demand import imported
 from osmia.prepared.unread import Held
 
 # The name that type checkers know; `typing` is dear.
@@ -85,4 +84,4 @@ def _whole(loaded: ReplayedObject) -> Any:
 
 
 def _adopting() -> Any:
-    return importlib.import_module(_ADOPTING)  # waits for a thread that is just importing it
+    return imported(_ADOPTING)  # waits for a thread that is just importing it

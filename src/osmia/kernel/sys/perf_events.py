@@ -10,7 +10,7 @@ from ctypes import CDLL, byref, c_long, c_void_p, sizeof
 from osmia.enums import IntEnum, IntFlag
 from osmia.errors import BpfPermissionError, KernelError
 from osmia.kernel.sys import attributes as layout
-from osmia.kernel.sys.privileges import Capability, permission_hint
+from osmia.kernel.sys.privileges import Capability, effective_capabilities, permission_hint
 from osmia.kernel.sys.syscall import numbers
 
 _syscall = CDLL(None, use_errno=True).syscall
@@ -75,6 +75,8 @@ def perf_event_ioctl(
 
 def _error_of(error: int, what: str) -> KernelError:
     if error in (errno.EPERM, errno.EACCES):
-        hint = permission_hint((Capability.CAP_PERFMON,))
-        return BpfPermissionError(error, what, hint=hint)
+        needed = Capability.CAP_PERFMON
+        if error == errno.EACCES and needed in effective_capabilities():
+            needed = Capability.CAP_SYS_ADMIN  # uprobes, since 6.16: perf_uprobe_event_init
+        return BpfPermissionError(error, what, hint=permission_hint((needed,)))
     return KernelError(error, what)

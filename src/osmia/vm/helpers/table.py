@@ -6,11 +6,11 @@ program that is loaded calls one of them.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Generator, Iterator, Mapping
-from enum import Enum, auto
 
+from osmia.enums import IntEnum
 from osmia.object.uapi import ProgramType
+from osmia.on_demand import imported
 from osmia.protocols import Protocol
 from osmia.records import dataclass
 from osmia.vm import layout
@@ -61,29 +61,29 @@ class HelperCaller(Protocol):
         """Call a function of the running program."""
 
 
-class Argument(Enum):
+class Argument(IntEnum):
     """What a helper's argument is, as far as strict mode checks it."""
 
-    ANY = auto()
-    OPTIONAL = auto()  # of a variadic helper: may be missing
-    CONTEXT = auto()
-    MAP = auto()
-    KEY = auto()  # reads the map's key size
-    VALUE = auto()  # reads the map's value size
-    RESULT = auto()  # writes the map's value size
-    INITIAL = auto()  # may be 0; else reads the map's value size
-    READ = auto()  # reads as many bytes as the next argument says
-    WRITE = auto()  # writes as many bytes as the next argument says
-    MEMORY = auto()  # reads or writes as many bytes as the next argument says, or both
-    BUFFER = auto()  # may be 0; else writes as many bytes as the next argument says
-    SIZE = auto()
-    STRING = auto()  # reads up to a NUL
-    READ4 = auto()  # reads 4 bytes
-    READ8 = auto()
-    WRITE8 = auto()
-    DYNPTR = auto()  # reads and writes 16 bytes of stack
-    NEW_DYNPTR = auto()  # writes 16 bytes of stack
-    CALLBACK = auto()
+    ANY = 1
+    OPTIONAL = 2  # of a variadic helper: may be missing
+    CONTEXT = 3
+    MAP = 4
+    KEY = 5  # reads the map's key size
+    VALUE = 6  # reads the map's value size
+    RESULT = 7  # writes the map's value size
+    INITIAL = 8  # may be 0; else reads the map's value size
+    READ = 9  # reads as many bytes as the next argument says
+    WRITE = 10  # writes as many bytes as the next argument says
+    MEMORY = 11  # reads or writes as many bytes as the next argument says, or both
+    BUFFER = 12  # may be 0; else writes as many bytes as the next argument says
+    SIZE = 13
+    STRING = 14  # reads up to a NUL
+    READ4 = 15  # reads 4 bytes
+    READ8 = 16
+    WRITE8 = 17
+    DYNPTR = 18  # reads and writes 16 bytes of stack
+    NEW_DYNPTR = 19  # writes 16 bytes of stack
+    CALLBACK = 20
 
 
 @dataclass(slots=True)
@@ -355,7 +355,7 @@ class _Supported(Mapping[str, Helper]):
     def __getitem__(self, name: str) -> Helper:
         held = _TABLE.get(name)
         if held is None:
-            importlib.import_module(f"osmia.vm.helpers.{_HOMES[name]}")
+            imported(f"osmia.vm.helpers.{_HOMES[name]}")
             held = _TABLE[name]
         return held
 

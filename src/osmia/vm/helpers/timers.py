@@ -33,6 +33,7 @@ class Deferred:
 
     map: MapBody
     address: int
+    kind: str = "timer"
     program: VmProgram | None = None
     slot: int = 0
     due: int | None = None
@@ -73,7 +74,7 @@ def _is_there(vm: Vm, number: int, item: Deferred) -> bool:
     return live and vm.memory.load64(item.address) == number
 
 
-def _make(call: Invocation, address: int, handle: int) -> int:
+def _make(call: Invocation, address: int, handle: int, kind: str) -> int:
     body = call.vm.map_of(handle)
     if body is None or call.vm.areas.owner(address) is not body:
         raise ProgramFault(f"{address:#x} is in no value of the map {handle:#x}")
@@ -81,7 +82,7 @@ def _make(call: Invocation, address: int, handle: int) -> int:
         return E_BUSY
     queue = call.vm.deferred = call.vm.deferred or Queue()
     queue.numbers += 1
-    queue.items[queue.numbers] = Deferred(body, address)
+    queue.items[queue.numbers] = Deferred(body, address, kind)
     call.vm.memory.store64(address, queue.numbers)
     return 0
 
@@ -117,7 +118,7 @@ def timer_init(call: Invocation, timer: int, handle: int, flags: int) -> int:
     """bpf_timer_init, since 5.15; all clocks are one."""
     if flags not in CLOCKS:
         return E_INVAL
-    return _make(call, timer, handle)
+    return _make(call, timer, handle, "timer")
 
 
 @helper("timer_set_callback", Argument.ANY, Argument.CALLBACK, tells_program=True)
@@ -152,7 +153,7 @@ def timer_cancel(call: Invocation, timer: int) -> int:
 @helper("wq_init", Argument.ANY, Argument.MAP, Argument.ANY)
 def wq_init(call: Invocation, work: int, handle: int, flags: int) -> int:
     """bpf_wq_init, since 6.10."""
-    return E_INVAL if flags & M32 else _make(call, work, handle)
+    return E_INVAL if flags & M32 else _make(call, work, handle, "work")
 
 
 @helper("wq_set_callback", Argument.ANY, Argument.CALLBACK, Argument.ANY, tells_program=True)

@@ -5,7 +5,6 @@ All of it is told without importing llvmlite, which takes longer than mapping wh
 
 from __future__ import annotations
 
-import importlib.util
 import mmap
 import os
 import sys
@@ -13,6 +12,7 @@ from functools import cache
 from io import FileIO
 
 from osmia.errors import NotSupportedError
+from osmia.prepared.identities import files_in
 
 _TRANSLATES = ("vm", "vm/helpers", "vm/jit", "vm/maps", "isa")
 """Where the translation's source is: code changes when a file there does."""
@@ -21,11 +21,13 @@ _TRANSLATES = ("vm", "vm/helpers", "vm/jit", "vm/maps", "isa")
 @cache
 def llvmlite_files() -> str:
     """The version of llvmlite, as its files tell. NotSupportedError where it is not installed."""
-    found = importlib.util.find_spec("llvmlite")
+    # As importlib.util.find_spec, whose import takes longer than what it does.
+    specs = (finder.find_spec("llvmlite", None) for finder in sys.meta_path)
+    found = next((spec for spec in specs if spec is not None), None)
     places = list(found.submodule_search_locations or ()) if found is not None else []
     if not places:
         raise NotSupportedError("compiled programs need llvmlite: pip install 'osmia[jit]'")
-    return "\n".join(_files(each) + _files(f"{each}/binding") for each in places)
+    return "\n".join(files_in(each) + files_in(f"{each}/binding") for each in places)
 
 
 @cache
@@ -33,7 +35,7 @@ def everything() -> str | None:
     """All of it in one text; None where it cannot be told, and nothing can be kept."""
     house = __file__.rpartition("/vm/jit/")[0]
     try:
-        translation = [_files(f"{house}/{each}") for each in _TRANSLATES]
+        translation = [files_in(f"{house}/{each}") for each in _TRANSLATES]
         llvm = llvmlite_files()
         cpu = _cpu()
     except OSError:
@@ -57,13 +59,3 @@ def _cpu() -> str:
         told = file.read(8192).decode("utf-8", "replace").partition("\n\n")[0]
     wanted = ("vendor", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
     return "\n".join(line for line in told.splitlines() if line.startswith(wanted))
-
-
-def _files(folder: str) -> str:
-    """The files of a folder, with their sizes and when they were changed."""
-    told = []
-    for entry in os.scandir(folder):
-        if entry.name.endswith((".py", ".so", ".dylib", ".dll")):
-            status = entry.stat()
-            told.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
-    return "\n".join(sorted(told))

@@ -6,11 +6,6 @@ import ctypes
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import osmia.vm.helpers.events  # natives below
-import osmia.vm.helpers.map_access
-import osmia.vm.maps.lpm
-import osmia.vm.maps.slots
-import osmia.vm.sk_buff  # noqa: F401
 from osmia.errors import NotSupportedError
 from osmia.object.uapi import ProgramType
 from osmia.vm import layout
@@ -374,6 +369,8 @@ class Jit:
         return self._extra[name]
 
     def _callable(self, code: kept.Loaded, name: str) -> Callable[..., int]:
+        if name not in natives.NATIVE:
+            import osmia.vm.jit.native_code  # noqa: F401  # with it, all of EXPORTED
         count = natives.NATIVE[name].__code__.co_argcount
         prototype = ctypes.CFUNCTYPE(_U64, ctypes.c_void_p, *[_U64] * count)
         function = prototype(code.address(f"native_{name}"))

@@ -10,6 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import osmia.vm.helpers.events  # whose functions are called by name
+import osmia.vm.helpers.map_access
+import osmia.vm.maps.lpm
+import osmia.vm.maps.slots
+import osmia.vm.sk_buff  # noqa: F401
 from osmia.vm import native
 from osmia.vm.jit import stubs
 from osmia.vm.jit.constants import Constants

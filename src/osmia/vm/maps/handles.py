@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
 from osmia.object.uapi import MapFlag, MapType
+from osmia.on_demand import imported
 from osmia.vm.maps.body import MapBody
 from osmia.vm.maps.raw import VmMap
 
@@ -37,6 +36,5 @@ def handle_of(body: MapBody, access: MapFlag = ANY_ACCESS) -> VmMap:
         home = "fields", "FieldMap"
     if home is None:
         return VmMap(body, access)
-    module = importlib.import_module(f"osmia.vm.maps.{home[0]}")
-    made: VmMap = getattr(module, home[1])(body, access)
+    made: VmMap = getattr(imported(f"osmia.vm.maps.{home[0]}"), home[1])(body, access)
     return made

@@ -6,8 +6,6 @@ import errno
 from array import array
 from collections.abc import Callable, Iterator
 
-from osmia.engine.maps.errors import Operation, element_error
-from osmia.engine.maps.info import MapInfo
 from osmia.engine.raw_map import ARRAYS, Packed, RawMap
 from osmia.errors import BpfPermissionError, ClosedError, KernelError
 from osmia.object.uapi import ElementFlag, MapFlag, MapType
@@ -20,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from osmia.engine.maps import Map
+    from osmia.engine.maps.errors import Operation
+    from osmia.engine.maps.info import MapInfo
+    from osmia.errors import OsmiaError
     from osmia.values import Codec
     from osmia.vm.engine import Vm
 
@@ -101,6 +102,8 @@ class VmMap(RawMap):
 
     @property
     def info(self) -> MapInfo:
+        from osmia.engine.maps.info import MapInfo
+
         self.check_open()
         body = self.body
         return MapInfo(
@@ -120,7 +123,7 @@ class VmMap(RawMap):
         with self._lock:
             self.check_open()
             if error := self._unchangeable():
-                hint = self.hint(Operation.UPDATE, error)
+                hint = self._why_not(error)
                 raise BpfPermissionError(error, f"freeze map {self.name!r}", hint=hint)
             if self.body.is_mapped:
                 hint = "it is mapped writable"
@@ -156,6 +159,13 @@ class VmMap(RawMap):
         if flags and self._refuses(flags):
             return errno.EINVAL
         return self._read("map_lookup" if mark else "map_peek", key)
+
+    def address_of(self, key: bytes) -> int | None:
+        """Where in the vm's memory the value of an entry is; None without such an entry."""
+        self.check_open()
+        with self._lock, Arguments(self.body):
+            self._memory.write(self.body.arguments, key)
+            return self._natives.call("map_peek", self.body.header, self.body.arguments, 0) or None
 
     def _read(self, native: str, key: bytes) -> bytes | int:
         body = self.body
@@ -285,14 +295,14 @@ class VmMap(RawMap):
             self.check_open()
             if self._readable:
                 return self.body.count()
-        raise element_error(self, Operation.READ, errno.EPERM)
+        raise self._failed("READ", errno.EPERM)
 
     def read(self, *, take: bool = False) -> Iterator[tuple[Packed, Packed]]:
         self.check_open()
         if not self._readable:
-            raise element_error(self, Operation.READ, errno.EPERM)
+            raise self._failed("READ", errno.EPERM)
         if take and (error := self._unchangeable()):
-            raise element_error(self, Operation.TAKE, error)
+            raise self._failed("TAKE", error)
         for keys, values in self._chunks():
             yield self._taken(keys) if take else (keys, values)
 
@@ -304,7 +314,7 @@ class VmMap(RawMap):
             if not isinstance(value, int):
                 taken.append((key, value))
             elif value != errno.ENOENT:
-                raise element_error(self, Operation.TAKE, value)
+                raise self._failed("TAKE", value)
         return b"".join(key for key, _ in taken), b"".join(value for _, value in taken)
 
     def _chunks(self) -> Iterator[tuple[bytes, bytes]]:
@@ -359,7 +369,7 @@ class VmMap(RawMap):
             what = f"map map {self.name!r} into memory"
             if not self._readable or (writable and (self._unwritable or self.body.frozen)):
                 error = errno.EPERM if self.body.frozen else errno.EACCES
-                hint = self.hint(Operation.UPDATE, errno.EPERM)
+                hint = self._why_not(errno.EPERM)
                 raise BpfPermissionError(error, what, hint=hint)
             size = self.body.values_size
             values = self._memory.slice(self.body.values_address, size)
@@ -376,6 +386,16 @@ class VmMap(RawMap):
         return self.body.values_address
 
     def hint(self, operation: Operation, error: int) -> str:
+        return self._why_not(error)
+
+    def _failed(self, operation: str, error: int) -> OsmiaError:
+        """The error for an errno of an operation, by its name."""
+        from osmia.engine.maps.errors import Operation, element_error  # which no start needs
+
+        return element_error(self, Operation[operation], error)
+
+    def _why_not(self, error: int) -> str:
+        """See `hint`: whatever was attempted."""
         if error != errno.EPERM:
             return ""
         if self._unwritable:

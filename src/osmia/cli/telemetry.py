@@ -1,0 +1,132 @@
+"""What `osmia metrics` and `osmia fleet metrics` share: where to, a configuration, the waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from osmia.cli.output import Output, note, printable
+from osmia.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from osmia.metrics import Configuration, Telemetry, Teller
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the options say of telemetry; they go before what `config` says."""
+
+    config: Path | None = None
+    check: bool = False
+    prometheus: str = ""
+    otlp: str = ""
+    interval: float | None = None
+    logs: tuple[str, ...] = ()
+    duration: float | None = None
+
+    def configuration(self) -> Configuration:
+        """What the file says, and the options. UsageError where neither says where to."""
+        from osmia.metrics import Configuration, EventLog, Otlp
+
+        path = self.config or Path()
+        found = Configuration(path) if self.config is None else Configuration.read(path)
+        told = found.telemetry
+        try:
+            otlp = told.otlp
+            if self.otlp or self.logs or self.interval:
+                otlp = otlp or Otlp()
+                otlp = replace(otlp, endpoint=self.otlp or otlp.endpoint)
+                otlp = replace(otlp, interval=self.interval or otlp.interval)
+            logs = (*told.logs, *map(EventLog, self.logs))
+            told = replace(
+                told, otlp=otlp, logs=logs, prometheus=self.prometheus or told.prometheus
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        if told.otlp is None and not told.prometheus and not self.check:
+            raise click.UsageError("--prometheus or --otlp says where to, or --config FILE does")
+        return replace(found, telemetry=told)
+
+
+def takes_telemetry(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `Wanted`, which the command gets as `wanted`."""
+    names = Wanted.__match_args__
+
+    @wraps(command)
+    def with_wanted(*args: Any, **options: Any) -> Any:
+        wanted = Wanted(**{name: options.pop(name) for name in names})
+        return command(*args, wanted=wanted, **options)
+
+    made: Callable[..., Any] = with_wanted
+    for option in (
+        click.option("-d", "--duration", type=click.FloatRange(0), help="Seconds; else to Ctrl-C."),
+        click.option("--log", "logs", multiple=True, metavar="MAP", help="Its events, by OTLP."),
+        click.option(
+            "--interval",
+            type=click.FloatRange(0.05, 86400),
+            metavar="SECONDS",
+            help="How often metrics are sent; else 60.",
+        ),
+        click.option("--otlp", default="", metavar="URL", help="Send them to this collector."),
+        click.option(
+            "--prometheus", default="", metavar="[HOST]:PORT", help="Answer scrapes there."
+        ),
+        click.option("--check", is_flag=True, help="Say what is wrong with it, and no more."),
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="What is told and where to, in TOML.",
+        ),
+    ):
+        made = option(made)
+    return made
+
+
+def telling(source: Any, telemetry: Telemetry) -> Teller:
+    """What tells, until it is closed. UsageError for an address that is none."""
+    from osmia.metrics import tell
+
+    try:
+        teller = tell(source, telemetry, say=note)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if teller.server is not None:
+        note(f"metrics at {teller.server.url}")
+    if teller.exporter is not None:
+        for where in teller.exporter.places:
+            note(f"sends to {where}")
+    return teller
+
+
+def wait(duration: float | None) -> None:
+    """Wait for so many seconds; without, until a signal ends it."""
+    if duration is None:
+        note("Ctrl-C ends")
+    end = None if duration is None else time.monotonic() + duration
+    while end is None or time.monotonic() < end:
+        time.sleep(3600 if end is None else max(0.0, end - time.monotonic()))
+
+
+def show_checked(output: Output, configuration: Configuration) -> None:
+    """Say what is right with a configuration."""
+    told = configuration.telemetry
+    names = [each.name or each.source for each in told.choice.views]
+    if output.json:
+        output.document(
+            {
+                "file": str(configuration.path),
+                "metrics": names,
+                "logs": [each.map for each in told.logs],
+                "prometheus": told.prometheus or None,
+                "otlp": told.otlp is not None,
+            }
+        )
+        return
+    metrics = f"{len(names)} metrics" if names else "all metrics"
+    output.line(printable(f"{configuration.path}: {metrics}, {len(told.logs)} logs: nothing wrong"))

@@ -1,0 +1,1 @@
+"""Expressions in C over a run that stands still: parsed and evaluated here, bounded in all."""
