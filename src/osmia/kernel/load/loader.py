@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from osmia.passes.imports import Imports
     from osmia.passes.parts import Part
 
+_KERNEL_KINDS = (model.RelocationKind.KERNEL_FUNCTION, model.RelocationKind.KERNEL_VARIABLE)
+
 
 def load(
     obj: Object,
@@ -402,14 +404,10 @@ class _Loader:
         return b"".join(struct.pack("=II", at, copies.get(i, i)) for at, i in records)
 
     def _numbers(self, layout: ProgramLayout, descriptors: ExitStack) -> image.Numbers:
-        kernel_kinds = (
-            model.RelocationKind.KERNEL_FUNCTION,
-            model.RelocationKind.KERNEL_VARIABLE,
-        )
         modules = {
             relocation.target
             for relocation in layout.relocations
-            if relocation.kind in kernel_kinds and relocation.target != image.VMLINUX
+            if relocation.kind in _KERNEL_KINDS and relocation.target != image.VMLINUX
         }
         return image.Numbers(
             maps=self.maps.descriptors,
