@@ -12,6 +12,8 @@ from osmia.named_tuples import NamedTuple
 from osmia.object.model import DataSection, Map
 from osmia.object.uapi import MapFlag
 
+_MMAPABLE = int(MapFlag.MMAPABLE)
+
 
 class MappedSection:
     """A section shared with the kernel through mmap (since 5.5): reads and writes are direct.
@@ -108,6 +110,6 @@ def open_section(
     fd: FileDescriptor, size: int, flags: int, *, writable: bool
 ) -> MappedSection | CopiedSection:
     """The memory of a section's map: mapped where the map allows it."""
-    if flags & MapFlag.MMAPABLE:
+    if flags & _MMAPABLE:
         return MappedSection(fd, size, writable=writable)
     return CopiedSection(fd, size)

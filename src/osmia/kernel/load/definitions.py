@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from osmia.btf import BTF, DataSec, Var, VarLinkage
 from osmia.btf.patch import CONFIG_SECTION, SectionLayout
+from osmia.kernel.sys.syscall import is_kernel_name
 from osmia.object.model import DataKind, DataSection, Map, Object
 from osmia.object.uapi import MapFlag, MapType
 
 NAME_LENGTH = 15
 INT_SIZE = 4
+_CONSTANT = (DataKind.RODATA, DataKind.KCONFIG)
+# As numbers: an operation of flags makes a member of their enumeration first.
+_RDONLY_PROG, _MMAPABLE = int(MapFlag.RDONLY_PROG), int(MapFlag.MMAPABLE)
 
 
 def section_map_name(object_name: str, section: str) -> str:
@@ -20,6 +24,8 @@ def section_map_name(object_name: str, section: str) -> str:
     room = NAME_LENGTH - max(7, len(section))
     prefix = "" if "." in section[1:] else object_name[: max(room, 0)]
     name = (prefix + section)[:NAME_LENGTH]
+    if is_kernel_name(name):
+        return name
     return "".join(
         letter if (letter.isascii() and letter.isalnum()) or letter in "_." else "_"
         for letter in name
@@ -28,11 +34,9 @@ def section_map_name(object_name: str, section: str) -> str:
 
 def section_map(object_name: str, section: DataSection, btf: BTF | None) -> Map:
     """The array of one element that holds a data section."""
-    flags = MapFlag(0)
-    if section.kind in (DataKind.RODATA, DataKind.KCONFIG):
-        flags |= MapFlag.RDONLY_PROG
+    flags = _RDONLY_PROG if section.kind in _CONSTANT else 0
     if btf is not None and _has_visible_variable(btf, section):
-        flags |= MapFlag.MMAPABLE
+        flags |= _MMAPABLE
     return Map(
         name=section_map_name(object_name, section.name),
         type=MapType.ARRAY,

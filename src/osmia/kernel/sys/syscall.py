@@ -130,10 +130,15 @@ def address_of(buffer: Buffer | None) -> int:
             return addressof((c_char * view.nbytes).from_buffer(view)) if view.nbytes else 0
 
 
+def is_kernel_name(name: str) -> bool:
+    """Whether the kernel takes a name of at most 15 characters as it is."""
+    return name.isascii() and ("_" + name.replace(".", "_")).isidentifier()
+
+
 def object_name(name: str) -> bytes:
     """`name` as the kernel takes it: 15 bytes of letters, digits, "_" and "."."""
     cut = name[:NAME_LENGTH]
-    if cut.isascii() and cut.isidentifier():  # nearly every name, and quickly seen
+    if is_kernel_name(cut):  # nearly every name, and quickly seen
         return cut.encode("ascii")
     return "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "_.") else "_"
