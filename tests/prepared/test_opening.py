@@ -20,7 +20,7 @@ from osmia.object.model import Object
 from osmia.prepared.unread import UnreadObject
 from osmia.records import replace
 
-from .conftest import Forget, is_unread
+from .conftest import SOURCE, Forget, is_unread
 
 pytestmark = pytest.mark.kernel
 
@@ -45,6 +45,22 @@ def test_the_first_open_reads_and_the_next_process_does_not(small: Path, forget:
     first.load().close()
     forget()
     assert is_unread(osmia.open(small))
+
+
+def test_what_is_compiled_is_not_read_either_where_its_load_is_kept(
+    tmp_path: Path, forget: Forget
+) -> None:
+    source = tmp_path / "small.bpf.c"
+    source.write_text(SOURCE)
+    first = osmia.compile(source)
+    assert type(first) is Object
+    first.load().close()
+    forget()
+    again = osmia.compile(source)
+    assert is_unread(again)
+    with again.load() as bpf:
+        assert bpf.data["limit"] == 7
+    assert (again.name, again.path, again.digest) == (first.name, first.path, first.digest)
 
 
 def test_it_has_the_layout_of_an_object() -> None:

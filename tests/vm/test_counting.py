@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,56 @@ def test_random_jumps_are_counted_alike() -> None:
             ((slots, ways),) = agreed(vm, [vm.load_program(assemble("\n".join(lines)))])
             assert slots[0] == 1
             assert any(ways.values())
+
+
+@pytest.mark.parametrize("count", [6, 20, 90])
+def test_counts_are_those_of_who_looks_at_each_step(count: int) -> None:
+    """Straight code, of which most pieces are told by their ways, and code too long for that."""
+    values = random.Random(count)
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        for _ in range(12):
+            lines = ["r6 = *(u64 *)(r1 +0)"]
+            for number in range(count):
+                lines += [f"l{number}: r6 *= 31", f"r6 += {values.randrange(1 << 20)}"]
+                there = values.choice([*range(number + 1, count), "end"])
+                there = there if there == "end" else f"l{there}"
+                lines.append(f"if w6 & {1 << values.randrange(20)} goto {there}")
+                if values.random() < 0.1:
+                    lines.append("call sub")
+            lines += ["end: r0 = 0", "exit", "sub: if r6 > 5 goto out", "r0 = 1", "out: r0 = 3"]
+            program = vm.load_program(assemble("\n".join([*lines, "exit"])))
+            for _ in range(4):
+                data = values.randbytes(8)
+                steps = Counter[int]()
+                ways = Counter[tuple[int, int]]()
+                last = -1
+
+                def look(interpreter: Any) -> None:
+                    nonlocal last
+                    slot = interpreter.frames[-1].slot
+                    steps[slot] += 1  # noqa: B023
+                    ways[last, slot] += 1  # noqa: B023
+                    last = slot
+
+                program.run(data, hook=look, strict=False)
+                ((counts, taken),) = agreed(vm, [program], data)
+                assert {slot: n for slot, n in counts.items() if n} == steps
+                assert taken == {way: ways[way] for way in taken}
+
+
+def test_a_run_that_ends_in_the_middle_is_counted_up_to_there() -> None:
+    with Vm(memory=1 << 25, cpus=1) as vm:
+        text = "r0 = 0\nr2 = *(u8 *)(r1 +0)\nr3 = *(u8 *)(r1 +9)\nif r3 == 0 goto end\nr0 = 1"
+        program = vm.load_program(assemble(f"{text}\nend: exit"))
+        counting = vm.need_counting()
+        (counters,) = counting.begin([program])
+        program.run(bytes(16), executor="interpreter")
+        with pytest.raises(ProgramFault):
+            program.run(bytes(4), executor="interpreter")
+        slots, ways = counters.read()
+        assert list(slots.values()) == [2, 2, 2, 1, 0, 1]
+        assert ways == {(3, 4): 0, (3, 5): 1}
+        counting.end([counters])
 
 
 @pytest.mark.parametrize("tail_calls", ["subprogram", "program"])

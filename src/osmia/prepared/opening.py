@@ -57,9 +57,14 @@ def open_object(
             source, name=name, dialect=dialect, program_type=program_type, strict_btf=strict_btf
         )
         return made
-    data, path, name = given
+    return object_of(*given)
+
+
+def object_of(data: bytes, path: str, name: str) -> Object:
+    """The Object of a file's bytes, which are not read where its load is kept. `path` and `name`
+    are what `osmia.formats.open.read_elf` takes."""
     held = _held(data, path, name) if _may_be_kept(data, path, name) else None
-    made = unread(held) if held is not None else _reader().read_elf(data, path, name)
+    made: Object = unread(held) if held is not None else _reader().read_elf(data, path, name)
     return made
 
 

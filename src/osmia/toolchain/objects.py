@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osmia.arguments import names_wrong_arguments
-from osmia.formats.libbpf import object_name
-from osmia.formats.open import open_object, read_elf
-from osmia.object import Object
+from osmia.prepared.opening import object_of, open_object
 from osmia.toolchain.compilation import compile  # noqa: A004
+
+if TYPE_CHECKING:
+    from osmia.object import Object
 
 
 def compile_object(source: str | os.PathLike[str], **options: Any) -> Object:
@@ -24,8 +25,7 @@ def compile_object(source: str | os.PathLike[str], **options: Any) -> Object:
     Raises CompileError with the compiler's diagnostics.
     """
     compiled = compile(source, **options)
-    path = compiled.name
-    return read_elf(compiled.data, path, object_name(path))
+    return object_of(compiled.data, compiled.name, "")
 
 
 @names_wrong_arguments
@@ -53,6 +53,7 @@ def link_objects(
     declarations that disagree, other licenses or versions, mixed byte orders; and what
     `osmia.open` raises for files.
     """
+    from osmia.object import Object
     from osmia.passes.linking import link_objects as link
 
     if isinstance(inputs, str | os.PathLike):

@@ -8,6 +8,10 @@ JIT_BUDGET = 1 << 32
 """Instructions of one run, where none are given: some 20 s, 10 s and 2 s."""
 LARGEST_GENERATED = 8192
 """Slots of a program that is worth generating while machine code is being made."""
+SPLIT = 256
+"""Straight code, compiled or generated, pays after as many slots, even if nothing jumps back. LLVM
+makes one of blocks that are joined by short conditions, and the time that some of its passes take
+grows with the square of a block's length."""
 HOT = 64
 """As many runs are worth compiling for."""
 

@@ -2,8 +2,9 @@
 
 Each count is a word of control memory. Generated and compiled code adds to it where a piece begins:
 a block, or what follows a call or a legacy load in it, so that what a run leaves half done is not
-counted. Interpreted runs say where they ended. Runs at the same time on several CPUs may lose
-counts to each other; what ran is never 0 for that.
+counted. A piece that ends in a jump with two ways runs as often as they are taken, and needs no
+count where nothing ends a run in between. Interpreted runs say where they ended. Runs at the same
+time on several CPUs may lose counts to each other; what ran is never 0 for that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from osmia.isa.forms import Form
+from osmia.vm.budgets import SPLIT
 from osmia.vm.code import Code
 from osmia.vm.jit.blocks import function_flow, instructions
 
@@ -64,19 +66,39 @@ def sole_ways(code: Code, found: Iterable[Way]) -> set[Way]:
     return {way for way in found if into[way[1]] == 1}
 
 
+def told_by_ways(code: Code, found: Mapping[int, int]) -> dict[int, tuple[Way, Way]]:
+    """Those of the pieces that run as often as the two ways at their end are taken, by where they
+    begin. Loops pay at their jumps, and long code on its way: the budget may end a run there."""
+    told: dict[int, tuple[Way, Way]] = {}
+    starts = {end: start for start, end in found.items()}
+    for function in code.functions.values():
+        blocks = function_flow(code, function).blocks
+        loops = any(s <= block.start for block in blocks for s in block.successors)
+        if loops or function.end - function.start > SPLIT:
+            continue
+        for end in (block.end for block in blocks):
+            i, form = code.instructions[end - 1], code.forms[end - 1]
+            if i is not None and form is Form.BRANCH and i.offset:
+                told[starts[end]] = (end - 1, end), (end - 1, end + i.offset)
+    return told
+
+
 class Counters:
-    """The counts of one program: `starts` has the address of each piece's, `ways` of each way's
-    that has one of its own; a way that alone leads to a piece has that one's (`sole`)."""
+    """The counts of one program: `starts` has the address of each piece's, but for those that their
+    ways tell, `ways` of each way's that has one of its own; a way that alone leads to a piece has
+    that one's (`sole`)."""
 
     def __init__(self, memory: Memory, code: Code) -> None:
         self._memory = memory
         self.pieces = pieces(code)
         everything = ways(code)
         self.sole = sole_ways(code, everything)
+        self._told = told_by_ways(code, self.pieces)
         found = [way for way in everything if way not in self.sole]
-        self.base = memory.control.allocate(8 * (len(self.pieces) + len(found)))
-        self.starts = {start: self.base + 8 * n for n, start in enumerate(self.pieces)}
-        behind = self.base + 8 * len(self.pieces)
+        counted = [start for start in self.pieces if start not in self._told]
+        self.base = memory.control.allocate(8 * (len(counted) + len(found)))
+        self.starts = {start: self.base + 8 * n for n, start in enumerate(counted)}
+        behind = self.base + 8 * len(counted)
         self.ways = {way: behind + 8 * n for n, way in enumerate(found)}
         self.jumps = frozenset(slot for slot, _ in everything)
         self.ends: Counter[int] = Counter()
@@ -90,14 +112,19 @@ class Counters:
         if self._last is not None:
             return self._last
         load = self._memory.load64
+        taken = {way: load(address) for way, address in self.ways.items()}
+        counts = {start: load(address) for start, address in self.starts.items()}
+        for start in sorted(self._told, reverse=True):  # ways go forward
+            onward = (taken[way] if way in taken else counts[way[1]] for way in self._told[start])
+            ended = sum(self.ends[slot] for slot in range(start, self.pieces[start]))
+            counts[start] = sum(onward) + ended
         slots: dict[int, int] = {}
         for start, end in self.pieces.items():
-            count = load(self.starts[start])
+            count = counts[start]
             for slot in range(start, end):
                 slots[slot] = max(count, 0)
                 count -= self.ends[slot]
-        taken = {way: load(address) for way, address in self.ways.items()}
-        taken |= {way: load(self.starts[way[1]]) for way in self.sole}
+        taken |= {way: counts[way[1]] for way in self.sole}
         return slots, taken
 
     def free(self) -> None:

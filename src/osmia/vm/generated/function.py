@@ -17,6 +17,7 @@ from osmia.isa.cfg import BasicBlock
 from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
 from osmia.vm import layout
+from osmia.vm.budgets import SPLIT
 from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.generated.arithmetic import Operand, arithmetic, condition, cut, number, swapped
 from osmia.vm.generated.structure import (
@@ -33,8 +34,6 @@ from osmia.vm.jit.blocks import function_flow, instructions
 if TYPE_CHECKING:
     from osmia.vm.counting import Counters
 
-SPLIT = 256
-"""Straight code pays after as many slots, as compiled code does."""
 PARAMETERS = "run, r10, r1=0, r2=0, r3=0, r4=0, r5=0"
 
 

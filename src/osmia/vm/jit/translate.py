@@ -15,6 +15,7 @@ from osmia.isa.forms import Form
 from osmia.isa.instruction import Instruction
 from osmia.isa.state import State
 from osmia.vm import layout
+from osmia.vm.budgets import SPLIT
 from osmia.vm.code import TAIL_CALL, Code, CodeFunction
 from osmia.vm.errors import Interrupt
 from osmia.vm.jit.arithmetic import CONDITIONS, arithmetic
@@ -31,10 +32,6 @@ from osmia.vm.jit.emitter import PARAMETERS, Emitter, Value, function, text
 LARGE = 256
 """Functions of more slots are never copied into their callers: it would double the time that
 compiling takes."""
-SPLIT = 256
-"""After as many slots the next block pays for them, even if nothing jumps back. LLVM makes
-one of blocks that are joined by short conditions, and the time that some of its passes take
-grows with the square of a block's length."""
 
 UNSEEN = "memory(inaccessiblemem: readwrite)"
 """What asks for more of the budget touches nothing that a program sees: loops may keep in
