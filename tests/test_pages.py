@@ -4,8 +4,6 @@ narrow one, light and dark. Chromium is an optional extra of the suite (Debian's
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,9 @@ from osmia.verifier.log import logs_in
 from osmia.verifier.page import Page
 from osmia.verifier.report import report_of
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="Debian's chromium is optional"),
-]
+from .browser import browse, needs_chromium
+
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 LIMIT = Path(__file__).parents[1] / "examples" / "testing" / "limit.bpf.c"
 WINDOW = (1000, 700)
@@ -36,12 +33,8 @@ class Seen:
     def __init__(self, page: Path, folder: Path, *options: str, window: tuple[int, int]) -> None:
         picture = folder / "page.png"
         size = f"--window-size={window[0]},{window[1]}"
-        browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        profile = f"--user-data-dir={folder / 'profile'}"
-        shared = [*browser, profile, size, "--virtual-time-budget=3000", *options]
-        url = page.as_uri()
-        self.text = _run([*shared, "--dump-dom", url])
-        _run([*shared, f"--screenshot={picture}", url])
+        self.text = browse(page, folder, size, *options, "--dump-dom")
+        browse(page, folder, size, *options, f"--screenshot={picture}")
         from PIL import Image
 
         with Image.open(io.BytesIO(picture.read_bytes())) as image:
@@ -57,12 +50,6 @@ class Seen:
     def has_colours(self, wanted: Callable[[int, int, int], bool]) -> int:
         """How many pixels have a colour of that kind."""
         return sum(count for colour, count in self.colours.items() if wanted(*colour))
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def _reddish(red: int, green: int, blue: int) -> bool:

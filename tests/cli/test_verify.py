@@ -88,3 +88,69 @@ def test_a_program_that_is_not_there_is_said_with_those_that_are(osmia: Cli, flo
     result = osmia("verify", flows, "refuse")
     assert result.status == 1
     assert "refused" in result.err
+
+
+SEVERAL = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "GPL";
+SEC("fentry/osmia_has_no_such_function") int lost(void *ctx) { return 0; }
+SEC("xdp") int good(struct xdp_md *ctx) { return VERDICT; }
+"""
+WHOLE = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "GPL";
+__attribute__((noinline)) int chosen(struct xdp_md *ctx)
+{
+    volatile int verdict = 2;
+    return verdict;
+}
+SEC("xdp") int whole(struct xdp_md *ctx) { return chosen(ctx); }
+"""
+INSTEAD = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "GPL";
+SEC("freplace/chosen") int instead(struct xdp_md *ctx) { return 1; }
+"""
+
+
+@pytest.mark.kernel
+def test_what_is_wrong_with_one_program_leaves_the_others_to_be_verified(
+    osmia: Cli, tmp_path: Path
+) -> None:
+    path = tmp_path / "several.bpf.c"
+    path.write_text(SEVERAL)
+    result = osmia("verify", path, "-D", "VERDICT=XDP_PASS")
+    assert result.status == 1 and "good: accepted" in result.lines
+    assert any(
+        line.startswith("lost: not verified: ") and "osmia_has_no_such_function" in line
+        for line in result.lines
+    )
+    good, lost = osmia("verify", path, "-D", "VERDICT=XDP_PASS", "-j").json
+    assert good["accepted"] and not lost["accepted"] and "no_such" in lost["error"]
+    alone = osmia("verify", path, "lost", "--flag=-DVERDICT=1")
+    assert alone.status == 1 and not alone.out and "osmia_has_no_such_function" in alone.err
+
+
+@pytest.mark.kernel
+def test_a_program_is_verified_for_the_one_that_it_attaches_to(osmia: Cli, tmp_path: Path) -> None:
+    from osmia import compile as compile_source
+
+    path = tmp_path / "instead.bpf.c"
+    path.write_text(INSTEAD)
+    with compile_source(WHOLE).load() as bpf:
+        number = bpf.programs["whole"].info.id
+        result = osmia("verify", path, "--attach-to", f"instead=id {number}")
+        if "has no EXT programs" not in result.err:  # some kernels are built without
+            assert result.status == 0 and result.lines[0] == "instead: accepted", result
+        wrong = osmia("verify", path, "--attach-to", f"insted={number}")
+        assert wrong.status == 1 and "insted" in wrong.err
+    assert osmia("verify", path, "--attach-to", "instead").status == 2
+
+
+@pytest.mark.kernel
+def test_a_token_is_asked_for_where_it_is_said_to_be(osmia: Cli, flows: Path) -> None:
+    result = osmia("verify", flows, "accepted", "--token", "/nowhere")
+    assert result.status == 1 and "/nowhere" in result.err

@@ -203,3 +203,13 @@ def test_a_clone_counts_with_the_others(gate: Object) -> None:
     with gate.load(cover=True) as bpf, osmia.cover(bpf) as coverage, bpf.clone("gate") as other:
         other.run(PLAIN)
     assert entered(coverage.data)["gate"] == 1
+
+
+def test_functions_that_are_named_are_counted_alone(tmp_path: Path) -> None:
+    obj = compiled(PARTS.replace("INSIDE", "((given) + 0)"), tmp_path)
+    with obj.load(cover=True) as bpf, osmia.cover(bpf) as coverage:
+        bpf.programs["first"].run(bytes(64))
+    with obj.load(cover=["twice", "last"]) as bpf, osmia.cover(bpf) as part:
+        bpf.programs["first"].run(bytes(64))
+    whole = entered(coverage.data)
+    assert entered(part.data) == {name: whole[name] for name in ("last", "twice")}

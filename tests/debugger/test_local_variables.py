@@ -52,6 +52,7 @@ def test_expressions_have_locals_members_and_what_pointers_point_to(
     assert session.evaluate("found->id == 0x12345678 && found->where.y < 0")
     assert session.evaluate("points[2].x + key") == 6
     assert session.evaluate("found->kind") == 7
+    assert session.evaluate("((struct point *)points + 1)->y == 6 && sizeof(struct point) == 8")
     assert session.frames[0].locals["found"] == session.evaluate("found")
     assert repr(session.frames[0].locals["ctx"]) == "<optimised out>"
     with pytest.raises(OsmiaError, match="member"):

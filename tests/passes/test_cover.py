@@ -176,3 +176,18 @@ def test_each_cpu_has_a_row() -> None:
     assert counted.rows.count == 8
     with pytest.raises(RewriteError, match="too many"):
         cover(assembled({"main": "r0 = 0\nexit"}), cpus=1 << 24)
+
+
+def test_only_the_functions_that_are_named_are_counted() -> None:
+    text = {"main": "r6 = r1\ncall @part\nr0 += 1\nexit", "part": "r0 = 2\nexit"}
+    obj = assembled(text)
+    _, whole = cover(obj)
+    made, counted = cover(obj, only=["part"])
+    assert list(counted.functions) == ["part"] and counted.counters < whole.counters
+    with obj.load("vm", jit=False) as plain, made.load("vm", jit=False) as loaded:
+        assert loaded.programs["main"].run(bytes(64)).retval == 3
+        assert plain.programs["main"].run(bytes(64)).retval == 3
+        slots, _ = counted.functions["part"].counts(counted.sums(section_of(loaded, counted)))
+        assert set(slots.values()) == {1}
+    with pytest.raises(RewriteError, match="no function 'prt'"):
+        cover(obj, only=["prt"])

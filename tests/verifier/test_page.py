@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import zlib
 from base64 import b64decode
 from pathlib import Path
-
-import pytest
 
 from osmia.verifier.embedded_log import VISITS, pieces
 from osmia.verifier.files import reports_of_file
@@ -18,9 +14,8 @@ from osmia.verifier.log import VerifierLog, logs_in
 from osmia.verifier.page import Page
 from osmia.verifier.report import report_of
 
+from ..browser import browse, needs_chromium
 from .programs import NEW, PASTED
-
-CHROMIUM = shutil.which("chromium")
 
 VISIT = "8: (bf) r3 = r1                       ; R1=pkt(r=64) R3=scalar(umax={})\n"
 NOTE = "mark_precise: frame0: regs=r4 stack= before 13: (05) goto pc-6\n"
@@ -91,20 +86,11 @@ setTimeout(async () => {
 </script></body>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+@needs_chromium
 def test_a_browser_shows_instructions_states_and_the_log(tmp_path: Path) -> None:
-    assert CHROMIUM is not None
     page = tmp_path / "page.html"
     page.write_text(page_of(PASTED).replace("</body>", DRIVE))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000"]
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    shown = subprocess.run(
-        [CHROMIUM, *options, profile, "--dump-dom", page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
+    shown = browse(page, tmp_path, "--dump-dom", milliseconds=4000)
     states = re.search(r'<div id="states">(.*?)</div>', shown, re.DOTALL)
     assert states is not None
     assert "Instructions" in states[1] and "r3 += 4" in states[1]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osmia.cli.output import Output, note
-from osmia.cli.packet_runs import packet_program, packets_of
+from osmia.cli.packet_runs import packet_program
+from osmia.cli.packets import packets_of
 from osmia.cli.sources import open_source, select_programs
 from osmia.cli.termination import Ended
 from osmia.records import dataclass
@@ -29,7 +30,7 @@ class Wanted:
 
     names: tuple[str, ...]
     engine: str
-    pcap: Path | None
+    pcap: str | None
     packets: tuple[str, ...]
     repeat: int
     iface: str

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osmia.captures.packets import PACKET_TYPES, read_packets
-from osmia.cli.literals import parse_hex, parse_integer, parse_literal
+from osmia.cli.literals import parse_integer, parse_literal
 from osmia.cli.output import note
+from osmia.cli.packets import captured, missing, packet_of
 from osmia.cli.sources import is_source, open_source, set_globals
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.named_tuples import NamedTuple
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from osmia.vm.programs import VmProgram
 
 _ZEROS = bytes(64)
-_PCAP_MAGICS = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
-_PCAPNG = b"\x0a\x0d\x0d\x0a"
 
 
 class ConsoleOptions(NamedTuple):
@@ -75,31 +74,18 @@ def data_for(program: VmProgram, packet: str, pcap: str) -> Data:
     if pcap:
         return _captured(pcap)
     if packet:
-        return Data(_packet(packet))
+        return Data(packet_of(packet))
     if program.type in PACKET_TYPES:
         note(f"the packet is {len(_ZEROS)} bytes of zeros: --packet and --pcap give another")
         return Data(_ZEROS)
     return Data(b"")
 
 
-def _packet(text: str) -> bytes:
-    path = Path(text)
-    if not path.is_file():
-        return parse_hex(text)
-    data = path.read_bytes()
-    if data[:4] in (*_PCAP_MAGICS, _PCAPNG):
-        raise click.UsageError(f"{path} is a capture: give it with --pcap")
-    return data
-
-
 def _captured(text: str) -> Data:
-    name, colon, digits = text.rpartition(":")
-    number = 1
-    if colon and digits.isdigit() and not Path(text).exists():
-        text, number = name, int(digits)
-    packets = [data for _, data in read_packets(Path(text))]
-    if not 1 <= number <= len(packets):
-        raise click.UsageError(f"{text} has {len(packets)} packets: there is no number {number}")
+    path, number = captured(text)
+    packets, number = [data for _, data in read_packets(path)], number or 1
+    if number > len(packets):
+        raise missing(path, number, len(packets))
     return Data(packets[number - 1], packets, number - 1)
 
 

@@ -6,13 +6,11 @@ import errno
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
-from osmia.captures.packets import PACKET_TYPES, read_packets, run_packets, verdict_name
-from osmia.cli.literals import parse_hex
+from osmia.captures.packets import PACKET_TYPES, run_packets, verdict_name
 from osmia.cli.output import Output, hex_bytes, note
 from osmia.cli.termination import Ended
 from osmia.cli.watching import Watcher
@@ -118,14 +116,6 @@ def _print_verdicts(
     output.line(
         f"{total} packets in {elapsed:.3f} s: {rate} packets/s, {mean_ns} ns each in the program"
     )
-
-
-def packets_of(pcap: Path | None, packets: tuple[str, ...]) -> Iterator[tuple[float, bytes]]:
-    """The packets of a capture, and those given in hexadecimal."""
-    given_packets = [(0.0, parse_hex(text)) for text in packets]
-    if pcap is not None:
-        yield from read_packets(pcap)
-    yield from given_packets
 
 
 def packet_program(loaded: Any) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from osmia.cli.literals import parse_hex
 from osmia.cli.options import Deed, Noun, Verb, pass_output, takes_pins
 from osmia.cli.output import Output, hex_bytes, printable, remarks_noted
+from osmia.cli.packets import packet_of
 from osmia.cli.sources import (
     open_source,
     select_programs,
@@ -70,7 +70,7 @@ def pin_program(words: tuple[str, ...]) -> None:
 @prog_command.command("run", cls=Verb, json=True)
 @click.argument("words", nargs=-1, metavar="PROG")
 @click.option("--data", type=_file, help="A file with the packet, from its Ethernet header on.")
-@click.option("--packet", metavar="HEX", help="The packet in hexadecimal.")
+@click.option("--packet", metavar="HEX|FILE", help="The packet, or a file's bytes.")
 @click.option("--ctx", type=_file, help="A file with the context's bytes.")
 @click.option("--repeat", default=1, show_default=True, help="How often to run.")
 @click.option("--data-out", type=_file, help="Where to write the packet as the program left it.")
@@ -87,7 +87,7 @@ def run_program(
     ctx_out: Path | None,
 ) -> None:
     """Run PROG on a packet or a context, without attaching it."""
-    given = data.read_bytes() if data is not None else parse_hex(packet or "")
+    given = data.read_bytes() if data is not None else packet_of(packet) if packet else b""
     context = ctx.read_bytes() if ctx is not None else None
     with open_program(only_target(words)) as program:
         result = program.run(given, context, repeat=repeat)

@@ -38,8 +38,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("-d", "--duration", type=click.FloatRange(min=0), help="Seconds; else until Ctrl-C.")
 @click.option("--prog", "names", multiple=True, help="Of FILE: this program only.")
 @click.option("--engine", type=EngineName(), default="kernel", show_default=True, help="Of FILE.")
-@click.option("--pcap", type=_FILE, help="Run FILE's program on the packets of this capture.")
-@click.option("--packet", "packets", multiple=True, metavar="HEX", help="Run it on this packet.")
+@click.option(
+    "--pcap", metavar="FILE[:N]", help="Run FILE's program on the packets of a capture, or the Nth."
+)
+@click.option(
+    "--packet",
+    "packets",
+    multiple=True,
+    metavar="HEX|FILE",
+    help="Run it on that packet.",
+)
 @click.option("--repeat", type=click.IntRange(1), default=1, help="Run each packet so often.")
 @click.option("-i", "--iface", default="", help="The interface to attach FILE's programs to.")
 @click.option(

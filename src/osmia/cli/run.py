@@ -18,7 +18,8 @@ from osmia.cli.formats import Formats, takes_formats
 from osmia.cli.importing import open_imports, takes_bind, takes_imports
 from osmia.cli.options import EngineName, Verb, pass_output
 from osmia.cli.output import Output, note, printable
-from osmia.cli.packet_runs import packets_of, run_on_packets
+from osmia.cli.packet_runs import run_on_packets
+from osmia.cli.packets import packets_of
 from osmia.cli.passes import chosen_passes, takes_passes
 from osmia.cli.sampling import Sampling, takes_sampling
 from osmia.cli.sources import (
@@ -51,8 +52,12 @@ _seconds = click.FloatRange(0)
 @click.option("--direction", type=click.Choice(["ingress", "egress"]), help="Of tc programs.")
 @click.option("--cgroup", default="", help="The cgroup (v2 directory) for cgroup programs.")
 @click.option("--pid", type=int, default=0, help="The process of uprobes, task iterators, …")
-@click.option("--pcap", type=_file, help="Run on the packets of this pcap or pcapng file.")
-@click.option("--packet", "packets", multiple=True, metavar="HEX", help="Run on this packet.")
+@click.option(
+    "--pcap", metavar="FILE[:N]", help="Run on the packets of a pcap or pcapng file, or the Nth."
+)
+@click.option(
+    "--packet", "packets", multiple=True, metavar="HEX|FILE", help="Run on it, or a file's bytes."
+)
 @click.option("--event", "types", multiple=True, metavar="[MAP=]TYPE", help="The events' type.")
 @click.option("--duration", type=_seconds, metavar="SECONDS", help="End after this time.")
 @click.option("--count", type=click.IntRange(0), default=0, help="End after so many events.")
@@ -104,7 +109,7 @@ def run_command(
     direction: Direction | None,
     cgroup: str,
     pid: int,
-    pcap: Path | None,
+    pcap: str | None,
     packets: tuple[str, ...],
     types: tuple[str, ...],
     duration: float | None,

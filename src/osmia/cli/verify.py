@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from osmia.cli.compile import given, takes_compiler_options
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, note, printable
 from osmia.cli.sources import (
@@ -18,8 +20,13 @@ from osmia.cli.sources import (
     takes_target,
     target_of,
 )
+from osmia.cli.targets import only_target, open_program
+from osmia.errors import OsmiaError
+from osmia.values.names import unknown_name
 
 if TYPE_CHECKING:
+    from osmia.kernel.programs.program import KernelProgram
+    from osmia.object import Object
     from osmia.verifier.page import Page
     from osmia.verifier.report import Report
 
@@ -40,10 +47,20 @@ _file = click.Path(path_type=Path)
     show_default=True,
     help="1: the last path; 2: all paths; 4: statistics; or a sum of them.",
 )
+@click.option(
+    "--attach-to",
+    "others",
+    multiple=True,
+    metavar="NAME=PROG",
+    help="Verify the program NAME for PROG (id, name, pin), which it attaches to.",
+)
+@click.option("--token", metavar="DIRECTORY", help="Load with the BPF token of this bpffs.")
+@takes_compiler_options
 @takes_target
 @pass_output
 def verify_command(
     output: Output,
+    /,
     file: Path | None,
     names: tuple[str, ...],
     page: Path | None,
@@ -52,51 +69,87 @@ def verify_command(
     level: int,
     target: Path | None,
     target_btf: Path | None,
+    others: tuple[str, ...],
+    token: str | None,
+    **compile_options: Any,
 ) -> int:
     """Say what the verifier did with FILE's programs (an object or C source), and why.
 
     Accepted: what it cost by function, line, loop and branch, and which limits are near. Refused:
     also the path to the refusal, and where the values came from. Programs are loaded and closed
-    again; the status is 1 if one is refused.
+    again; the status is 1 if one is refused, or could not be verified.
     """
     if file is None and log is None:
         raise click.UsageError("give an object or C source, or --log")
-    obj = open_source(file) if file is not None else None
+    obj = open_source(file, **given(compile_options)) if file is not None else None
     if obj is not None:
         set_globals(obj, assignments)
     if log is not None:
         from osmia.verifier.files import reports_of_file
 
-        reports = reports_of_file(log, obj, names)
-    else:
-        from osmia.verifier.verifying import reports_of
+        return _print(output, reports_of_file(log, obj, names), page, log.name)
+    from osmia.verifier.verifying import reports_of
 
-        assert obj is not None
-        chosen = select_programs(obj, names)
-        machine = target_of(target, target_btf)
-        reports = reports_of(chosen, log_level=level, target=machine)
-    return _print(output, reports, page, (log or file or Path()).name)
+    assert obj is not None and file is not None
+    chosen = select_programs(obj, names)
+    with ExitStack() as undo:
+        failures: list[tuple[str, OsmiaError]] = []
+        reports = reports_of(
+            chosen,
+            log_level=level,
+            target=target_of(target, target_btf),
+            attach_to=_attached_to(chosen, others, undo),
+            token=token,
+            failed=lambda name, error: failures.append((name, error)),
+        )
+        return _print(output, undo.enter_context(closing(reports)), page, file.name, failures)
 
 
-def _print(output: Output, reports: Iterator[Report], path: Path | None, title: str) -> int:
+def _attached_to(
+    obj: Object, given_programs: tuple[str, ...], undo: ExitStack
+) -> dict[str, KernelProgram]:
+    """What `--attach-to NAME=PROG` names, open until `undo` ends."""
+    found = {}
+    for each in given_programs:
+        name, equals, what = each.partition("=")
+        if not equals:
+            raise click.UsageError(f"--attach-to takes NAME=PROG, not {each!r}")
+        if name not in obj.programs:
+            raise OsmiaError(unknown_name(obj.path or obj.name, name, obj.programs))
+        words = what.split(" ", 1) if what.startswith(("id ", "name ", "pinned ")) else [what]
+        found[name] = undo.enter_context(open_program(only_target(words)))
+    return found
+
+
+def _print(
+    output: Output,
+    reports: Iterable[Report],
+    path: Path | None,
+    title: str,
+    failures: Sequence[tuple[str, OsmiaError]] = (),
+) -> int:
+    """Print what is reported; `failures` are complete when the reports are."""
     from osmia.verifier.document import document
     from osmia.verifier.text import lines_of
 
     page = _page(path, title)
-    documents = []
-    refused = 0
-    for number, report in enumerate(reports):
+    documents: list[dict[str, Any]] = []
+    refused = told = 0
+    for told, report in enumerate(reports, 1):
         refused += not report.accepted
         if page is not None:
             page.add(report)
         if output.json:
             documents.append(document(report))
             continue
-        if number and page is None:
+        if told > 1 and page is None:
             output.line()
         whole = page is None or output.verbose
         for text, style in islice(lines_of(report, verbose=output.verbose), None if whole else 1):
             output.line(printable(text), style)
+    if len(failures) == 1 and not told:
+        raise failures[0][1]
+    documents += _failed(output, failures)
     if output.json:
         output.document(documents)
     if page is not None and path is not None:
@@ -104,7 +157,16 @@ def _print(output: Output, reports: Iterator[Report], path: Path | None, title: 
 
         write_whole(path, page.text().encode())
         note(f"{path}: what the verifier did, as a page")
-    return 1 if refused else 0
+    return 1 if refused or failures else 0
+
+
+def _failed(output: Output, failures: Sequence[tuple[str, OsmiaError]]) -> Iterator[dict[str, Any]]:
+    """Say what the verifier did not come to, and why; in JSON, documents."""
+    for name, error in failures:
+        if output.json:
+            yield {"program": name, "accepted": False, "error": str(error)}
+        else:
+            output.line(printable(f"{name}: not verified: {error}"), "red")
 
 
 def _page(path: Path | None, title: str) -> Page | None:

@@ -8,7 +8,7 @@ another, and one more that all share. `osmia.passes.strands` says what is counte
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from osmia.errors import RewriteError
@@ -26,6 +26,7 @@ from osmia.passes.strands import Strand, Way, counts_of, strands
 from osmia.passes.target import Target
 from osmia.passes.usable_registers import Registers, argument_count
 from osmia.records import dataclass
+from osmia.values.names import unknown_name
 
 SECTION: Final = ".bss.cover"
 """The data section of the counters."""
@@ -87,19 +88,27 @@ class Counted:
         return [sum(each) for each in zip(*rows, strict=True)]
 
 
-def cover(obj: Object, target: Target | None = None, *, cpus: int = 1) -> tuple[Object, Counted]:
-    """`obj` with counters, and what they count; for a machine with so many CPUs.
+def cover(
+    obj: Object,
+    target: Target | None = None,
+    *,
+    cpus: int = 1,
+    only: Collection[str] | None = None,
+) -> tuple[Object, Counted]:
+    """`obj` with counters, and what they count; for a machine with so many CPUs. With `only` they
+    are in the functions of these names alone.
 
-    RewriteError where an object has the section already, is too large, or has no place for a
-    counter; NotSupportedError for indirect jumps that share targets.
+    RewriteError for a name of no function that is loaded, where an object has the section already,
+    is too large, or has no place for a counter; NotSupportedError for indirect jumps that share
+    targets.
     """
     if SECTION in obj.data_sections:
         raise RewriteError(f"{obj.name} is counted already: it has a section {SECTION!r}")
     kfuncs = _Kfuncs(obj, target)
-    counted = _counted(obj, cpus, throws="bpf_throw" in kfuncs.names)
+    counted, flows = _counted(obj, cpus, only, throws="bpf_throw" in kfuncs.names)
     if not counted.counters:
         return obj, counted
-    counters = _Counters(counted, kfuncs)
+    counters = _Counters(counted, flows, kfuncs)
     shared = {key for key in obj.functions if _locks(obj, kfuncs)} - {
         program.function for program in obj.programs.values()
     }
@@ -110,19 +119,26 @@ def cover(obj: Object, target: Target | None = None, *, cpus: int = 1) -> tuple[
     return made, counted
 
 
-def _counted(obj: Object, cpus: int, *, throws: bool) -> Counted:
+def _counted(
+    obj: Object, cpus: int, only: Collection[str] | None, *, throws: bool
+) -> tuple[Counted, dict[str, ControlFlow]]:
+    """What is counted, and the control flow of all functions that are loaded."""
     functions: dict[str, CountedFunction] = {}
+    flows: dict[str, ControlFlow] = {}
     first = 0
     loaded = _loaded(obj)
+    chosen = _chosen(obj, loaded, only)
     for key, function in obj.functions.items():
         if key not in loaded:
             continue
-        flow = control_flow(
+        flow = flows[key] = control_flow(
             function.code,
             cast("ByteOrder", obj.byteorder),
             subprograms=False,
             jump_tables=jump_targets(obj, function),
         )
+        if key not in chosen:
+            continue
         made = strands(flow, throws=throws)
         functions[key] = CountedFunction(function, flow, made, first)
         first += functions[key].counters
@@ -130,7 +146,20 @@ def _counted(obj: Object, cpus: int, *, throws: bool) -> Counted:
     stride = -(-first * COUNTER // _LINE) * _LINE
     if (rows + 1) * stride >= _MOST_BYTES:
         raise RewriteError(f"{obj.name}: {first} counters for each of {cpus} CPUs are too many")
-    return Counted(obj, functions, Rows(SECTION, rows, stride))
+    return Counted(obj, functions, Rows(SECTION, rows, stride)), flows
+
+
+def _chosen(obj: Object, loaded: set[str], only: Collection[str] | None) -> set[str]:
+    """The functions that are to be counted."""
+    if only is None:
+        return loaded
+    names = {key: obj.functions[key].name for key in loaded if key in obj.functions}
+    for name in only:
+        if name not in names and name not in names.values():
+            raise RewriteError(
+                unknown_name(obj.name, name, sorted(names.values()), kind="function ")
+            )
+    return {key for key, name in names.items() if key in only or name in only}
 
 
 def _loaded(obj: Object) -> set[str]:
@@ -162,10 +191,9 @@ def _with_callees(obj: Object, entries: Iterable[str]) -> set[str]:
 class _Counters:
     """The counters of an object, put into its code."""
 
-    def __init__(self, counted: Counted, kfuncs: _Kfuncs) -> None:
+    def __init__(self, counted: Counted, flows: Mapping[str, ControlFlow], kfuncs: _Kfuncs) -> None:
         obj = self.obj = counted.object
         self.counted = counted
-        flows = {key: each.flow for key, each in counted.functions.items()}
         self.registers = Registers(obj, flows, kfuncs.arguments)
         self.frames = frame_sizes(known_code(obj, roots=obj.functions.keys()))
 

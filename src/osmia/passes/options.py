@@ -46,7 +46,8 @@ class PassOptions(TypedDict, total=False):
     that the object does not fill.
 
     `cover` lets `osmia.cover` count what runs, which engines without counts of their own need
-    counters in the code for: the kernel. The userspace engine counts in any case.
+    counters in the code for: the kernel. Names of functions have those alone counted, where all
+    would be too much for the verifier. The userspace engine counts all in any case.
 
     RewriteError for what these cannot do: the message has the calls and the numbers.
     """
@@ -57,7 +58,7 @@ class PassOptions(TypedDict, total=False):
     direct_tail_calls: bool | Literal["count"] | Mapping[str, Sequence[int]]
     prune: bool
     keep: Collection[str]
-    cover: bool
+    cover: bool | Collection[str]
 
 
 class CommonOptions(PassOptions, total=False):

@@ -256,7 +256,9 @@ def _wants_counters(obj: Object, setting: Setting) -> bool:
 def _count(obj: Object, setting: Setting) -> Object:
     from osmia.passes.cover import cover
 
-    made, setting.counted = cover(obj, setting.target, cpus=setting.cpus)
+    given = setting.options.get("cover") if setting.options else True
+    only = None if isinstance(given, bool) else [given] if isinstance(given, str) else given
+    made, setting.counted = cover(obj, setting.target, cpus=setting.cpus, only=only)
     return made
 
 

@@ -19,8 +19,9 @@ def reports_of(
     since a report holds the program's log, which may have hundreds of megabytes.
 
     `log_level` is the sum of 1 (the last path) or 2 (all paths) and 4 (statistics); options are
-    those of `Object.load`. Needs its privileges, and raises what it raises other than
-    VerifierError. Nothing stays loaded.
+    those of `Object.load`, and `failed`, which is called with the name and the error of a program
+    that cannot be verified for another reason. Needs the privileges of a load, and raises what it
+    raises other than VerifierError, of single programs without `failed`. Nothing stays loaded.
     """
     with closing(verify(obj, log_level=log_level, **options)) as verified:
         for each in verified:

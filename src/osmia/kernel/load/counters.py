@@ -51,6 +51,13 @@ def refused(error: VerifierError, counted: Counted) -> VerifierError:
     """A refusal of a program with counters: they may be what is too much."""
     summary = (
         f"{error.summary}; the object has {counted.counters} counters, for cover=True: without them"
-        " the verifier may take it"
+        f' the verifier may take it, or with fewer: cover=["{_smallest(counted)}", …] counts in the'
+        " functions that it names"
     )
     return VerifierError(error.errno or 0, error.program, summary, error.log, error.tail)
+
+
+def _smallest(counted: Counted) -> str:
+    """The function with the fewest counters, which fits if any does."""
+    found = min(counted.functions.values(), key=lambda each: each.counters)
+    return found.function.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
@@ -159,11 +159,16 @@ def images(
     obj: Object,
     target: Target | None = None,
     pin_root: str | os.PathLike[str] = "/sys/fs/bpf",
+    *,
+    attach_to: Mapping[str, KernelProgram] | None = None,
+    token_fd: int = 0,
     **options: Unpack[PassOptions],
-) -> Generator[tuple[ProgramLayout, ProgramImage], None, None]:
-    """The programs that `load` would load, one after the other, as it would hand them to the
-    kernel. Maps, pins and types that they need are there until the generator is closed."""
-    yield from _Loader(obj, target or kernel_target(), {}, 0, 0).images(pin_root, options)
+) -> Generator[tuple[str, ProgramLayout, Callable[[], ProgramImage]], None, None]:
+    """The programs that `load` would load, one after the other: the name, the layout, and what
+    gives the program as it would be handed to the kernel, once, before the next is asked for. Maps,
+    pins and types that they need are there until the generator is closed."""
+    loader = _Loader(obj, target or kernel_target(), attach_to or {}, 0, token_fd)
+    yield from loader.images(pin_root, options)
 
 
 class _Loader:
@@ -260,7 +265,7 @@ class _Loader:
 
     def images(
         self, pin_root: str | os.PathLike[str], options: PassOptions
-    ) -> Iterator[tuple[ProgramLayout, ProgramImage]]:
+    ) -> Iterator[tuple[str, ProgramLayout, Callable[[], ProgramImage]]]:
         """Each program as BPF_PROG_LOAD would take it; what was made for them is undone then."""
         self._prepare(pin_root, {}, options)
         with ExitStack() as undo:
@@ -270,7 +275,8 @@ class _Loader:
                 if program.name in wanted:
                     layout = self.prepared.layout(program.name)
                     with ExitStack() as descriptors:
-                        yield layout, self._image(program, layout, descriptors)
+                        image = partial(self._image, program, layout, descriptors)
+                        yield program.name, layout, image
 
     def clone(self, program: model.Program, other: KernelProgram | None) -> KernelProgram:
         """A program once more, with the maps of the load that was; `other` as in `attach_to`."""

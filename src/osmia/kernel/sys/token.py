@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -104,6 +105,22 @@ def with_token(
         if token < 0:
             raise
     return _attempt_with(FileDescriptor(token, f"BPF token of {pins.BPFFS}"), attempt, obj)
+
+
+@contextmanager
+def held_token(bpffs: str | os.PathLike[str] | None = None) -> Iterator[int]:
+    """The descriptor of a token that is held meanwhile, of what `bpffs` says as for `with_token`;
+    0 where nobody says anything."""
+    chosen = os.environ.get(TOKEN_PATH_VARIABLE) if bpffs is None else os.fspath(bpffs)
+    if not chosen:
+        yield 0
+        return
+    with open_token(chosen) as token:
+        before = _current.set(token.fileno())
+        try:
+            yield token.fileno()
+        finally:
+            _current.reset(before)
 
 
 def _attempt_with(token: FileDescriptor, attempt: Callable[[int], T], obj: Object | None) -> T:
