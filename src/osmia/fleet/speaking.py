@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -33,9 +33,20 @@ async def answered(
     except OSError as error:
         raise gone(client, what, error) from None
     finally:
-        watching.cancel()
+        forsake([task, watching])
+
+
+def forsake(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel tasks, and do not wait for them: what connects to a scheduler that hangs ends when
+    Dask's patience does."""
+    for task in tasks:
+        task.add_done_callback(_heard)
         task.cancel()
-        await asyncio.gather(task, watching, return_exceptions=True)
+
+
+def _heard(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # or it would be logged
 
 
 def leave(client: Any, seconds: float) -> None:

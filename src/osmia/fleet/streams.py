@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.fleet.errors import HostError
 from osmia.fleet.fleet import Host
+from osmia.fleet.speaking import forsake
 from osmia.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -114,10 +114,13 @@ class EventStream:
             await _cancelled({looking})
             await _cancelled(set(readers.values()))
             fleet = self._running.fleet
-            asked = (fleet.ask_one(host, "end_events", (self._reader,)) for host in readers)
-            with suppress(TimeoutError):  # of a scheduler that hangs, when Ctrl-C ends the stream
-                async with asyncio.timeout(_GOODBYE):
-                    await asyncio.gather(*asked, return_exceptions=True)
+            told = {
+                asyncio.ensure_future(fleet.ask_one(host, "end_events", (self._reader,)))
+                for host in readers
+            }
+            if told:
+                await asyncio.wait(told, timeout=_GOODBYE)
+            forsake(told)
 
     async def _look(
         self, readers: dict[Host, asyncio.Task[None]], given: asyncio.Queue[HostBatch]
@@ -217,11 +220,14 @@ async def _first(given: asyncio.Queue[HostBatch], looking: asyncio.Task[None]) -
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
     """Until tasks have ended: a `wait_for` within can take an answer that came at that moment for
-    all there is (before Python 3.12), and they go on."""
-    while tasks:
+    all there is (before Python 3.12), and they go on. What connects to a scheduler that hangs is
+    not waited for."""
+    end = time.monotonic() + _GOODBYE
+    while tasks and time.monotonic() < end:
         for task in tasks:
             task.cancel()
         _, tasks = await asyncio.wait(tasks, timeout=0.1)
+    forsake(tasks)
 
 
 def _moved(table: pyarrow.Table, offset: int) -> pyarrow.Table:
