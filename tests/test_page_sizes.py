@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from osmia.engine.reuse import ring_size
-from osmia.errors import KernelError
+from osmia.errors import ClosedError, KernelError
 from osmia.events.perf_buffer import _CpuRing
 from osmia.events.ring import Ring
 from osmia.events.user_ring_buffer import UserRingBuffer
@@ -62,8 +62,25 @@ def test_a_perf_buffer_has_a_page_before_its_data(page: int, mapped: list[tuple[
 def test_sections_are_mapped_by_whole_pages(page: int, mapped: list[tuple[int, int]]) -> None:
     with FileDescriptor(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), "map") as fd:
         section = MappedSection(fd, page + 1, writable=True)
+        assert len(section.view()) == 2 * page
         assert mapped == [(2 * page, 0)]
         section.close()
+
+
+def test_a_section_is_mapped_when_somebody_looks_at_it(
+    page: int, mapped: list[tuple[int, int]]
+) -> None:
+    with FileDescriptor(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), "map") as fd:
+        section = MappedSection(fd, page, writable=True)
+        assert not mapped
+        section.write(0, b"a")
+        assert section.read(0, 2) == b"a\0" and len(mapped) == 1
+        unseen = MappedSection(fd, page, writable=True)
+        for each in (section, unseen):
+            each.close()
+            with pytest.raises(ClosedError):
+                each.read(0, 1)
+    assert len(mapped) == 1
 
 
 def test_objects_rings_grow_to_a_page(page: int) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from osmia.images.building import own_platform
+
+from ..images.conftest import RunningRegistry, started
 from .conftest import Result
 
 Osmia = Callable[..., Result]
+
+
+@pytest.fixture
+def running_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningRegistry]:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    with ExitStack() as held:
+        yield started(held, tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +86,29 @@ def test_what_makes_no_sense_is_said(osmia: Osmia, arguments: list[str], said: s
     found = osmia(*arguments)
     assert found.status != 0
     assert said in found.err
+
+
+def test_an_image_in_a_registry_is_signed_and_made_another_of(
+    osmia: Osmia, compiled: Path, running_registry: RunningRegistry
+) -> None:
+    registry = running_registry
+    name = f"{registry.host}/count:1"
+    osmia("image", "build", compiled, "-t", name, "-o", "plain.tar")
+    assert osmia("image", "push", "plain.tar").status == 0
+    osmia("sign", "--new-key", "--key", "k.pem")
+    signed = osmia("-j", "sign", "--key", "k.pem", f"oci://{name}")
+    assert signed.json["signatures"] == f"{name}@{signed.json['digest']}"
+    assert osmia("image", "verify", name, "--key", "k.pem.pub").status == 0
+    assert osmia("sign", "--check", "k.pem.pub", f"oci://{name}").status == 0
+    built = osmia("-j", "image", "build", f"oci://{name}")
+    assert (built.json["layout"], built.json["digest"]) == ("count.oci.tar", signed.json["digest"])
+    own = own_platform()
+    both = osmia(
+        *("image", "build", "--platform", f"{own}=oci://{name}", "-o", "b.tar"),
+        *("--platform", f"linux/other={compiled}"),
+    )
+    assert both.status == 0
+    shown = osmia("-j", "image", "inspect", "b.tar", "--platform", own).json
+    assert set(shown["platforms"]) == {own, "linux/other"}
+    assert len(shown["signed_by"]) == 1
+    assert shown["signed_for_the_kernel"] is False

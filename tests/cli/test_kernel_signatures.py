@@ -28,6 +28,12 @@ def test_a_file_is_signed_for_the_kernel(osmia: Osmia) -> None:
     assert signed.out == "c.bpf.o: signed for the kernel, in c.bpf.o.kernel-sig\n"
     again = osmia("-j", "sign", "--kernel", "--key", "k.pem", "--cert", "c.der", "c.bpf.o")
     assert again.json["signatures"] == "c.bpf.o.kernel-sig"
+    checked = osmia("sign", "--kernel", "--check", "c.der", "c.bpf.o")
+    assert (checked.status, checked.out) == (0, "c.bpf.o: signed by the key\n")
+    Path("c.bpf.o.kernel-sig").unlink()
+    unsigned = osmia("-j", "sign", "--kernel", "--check", "c.der", "c.bpf.o")
+    assert (unsigned.status, unsigned.json["signed"]) == (1, False)
+    assert "is not signed for the kernel" in unsigned.json["reason"]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +41,7 @@ def test_a_file_is_signed_for_the_kernel(osmia: Osmia) -> None:
     [
         ("sign --kernel --key k.pem c.bpf.o", "--kernel goes with --key and --cert"),
         ("sign --key k.pem --cert c.der c.bpf.o", "--kernel goes with --key and --cert"),
+        ("sign --kernel --check c.der --cert c.der c.bpf.o", "--kernel goes with"),
         ("sign --kernel --new-key --key n.pem --cert c.der", "of a key that there is"),
         ("gen skeleton c.bpf.o --key k.pem --cert c.der", "what is signed is a light skeleton"),
         ("gen skeleton -L c.bpf.o --key k.pem", "--key goes with --cert"),

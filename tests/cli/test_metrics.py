@@ -146,6 +146,17 @@ def test_what_is_pinned_is_told(osmia: Cli, traffic: Path, tmp_path: Path) -> No
     assert (missing.status, missing.err.count("\n")) == (1, 1)
 
 
+@pytest.mark.usefixtures("own_network")
+def test_the_environment_says_where_to(
+    osmia: Cli, traffic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiving() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        run = osmia("metrics", traffic, "-p", "count", "-i", "lo", "-s", "packets=5", "-d", 0)
+        assert receiver.last()["bpf_packets"].sum.data_points[0].as_int >= 5
+    assert (run.status, run.out) == (0, "")
+
+
 def test_a_file_is_checked_without_a_load(osmia: Cli, traffic: Path, tmp_path: Path) -> None:
     file = tmp_path / "telemetry.toml"
     file.write_text(f"[object]\nfile = '{traffic}'\n[[metric]]\nmap = 'sizes'\n[otlp]")
@@ -170,7 +181,7 @@ def test_what_makes_no_sense_is_refused(osmia: Cli, traffic: Path, tmp_path: Pat
     file = tmp_path / "fleet.toml"
     file.write_text("[fleet]\nscheduler = 'tls://one:8786'\n[otlp]")
     for arguments, status, reason in (
-        ((traffic,), 2, "--prometheus or --otlp says where to, or --config FILE does"),
+        ((traffic,), 2, "--prometheus or --otlp says where to, or --config FILE"),
         (("--otlp", "http://x"), 2, "FILE, --pinned or --config has to say what it is of"),
         ((traffic, "--otlp", "x"), 2, "endpoint 'x' begins with neither http:// nor https://"),
         ((traffic, "--prometheus", "x"), 2, "'x' is no address: [HOST]:PORT"),
@@ -178,6 +189,9 @@ def test_what_makes_no_sense_is_refused(osmia: Cli, traffic: Path, tmp_path: Pat
         (("--pinned", "x", "-i", "lo", "--otlp", "http://x"), 2, "-p, -s, -i and --cgroup are"),
         (("--config", file), 2, "is of a fleet: osmia fleet metrics --config FILE"),
         ((traffic, "--otlp", "http://x", "--log", "event"), 1, "has no map 'event'; did you mean"),
+        ((traffic, "--prometheus", ":0", "--log", "events"), 2, "--log and --interval are for"),
+        ((traffic, "--prometheus", ":0", "--interval", "1"), 2, "--log and --interval are for"),
+        ((traffic, "--otlp", "http://x", "--log=events", "--log=events"), 2, "has two logs"),
         (("--config", tmp_path / "none"), 1, "No such file or directory"),
     ):
         run = osmia("metrics", *arguments, "-d", 0)

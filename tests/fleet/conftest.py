@@ -153,7 +153,7 @@ class Cluster:
     certificates are in `certificates`, unless they are not `secure`."""
 
     def __init__(self, held: ExitStack, logs: Path, *, secure: bool = True) -> None:
-        self._held, self._logs = held, logs
+        self._held, self.logs = held, logs
         self.secure = secure
         self.address = SCHEDULER if secure else SCHEDULER.replace("tls:", "tcp:")
         if secure:
@@ -241,7 +241,7 @@ class Cluster:
     def _spawn(
         self, name: str, command: list[str], more: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        log = self._held.enter_context((self._logs / f"{name}.log").open("ab"))
+        log = self._held.enter_context((self.logs / f"{name}.log").open("ab"))
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -262,7 +262,7 @@ class Cluster:
         end = time.monotonic() + 30
         while not condition():
             if time.monotonic() > end or self.scheduler.poll() is not None:
-                logs = "\n".join(path.read_text() for path in self._logs.iterdir())
+                logs = "\n".join(path.read_text() for path in self.logs.iterdir())
                 pytest.fail(f"the cluster does not start: {logs}")
             time.sleep(0.02)
 

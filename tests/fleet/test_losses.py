@@ -79,8 +79,17 @@ def test_a_host_that_is_killed_leaves_nothing_and_the_others_go_on(
                 running.upgrade(compiled("XDP_TX"), moves=moves)
     kill.join()
     wait_for(lambda: [each.name for each in fleet.hosts] == ["host0", "host1", "host3"])
-    assert len(running.run("ingress", bytes(64))) == 3
-    running.maps["flows"].sum("value.packets")
+    left = ["host0", "host1", "host3"]
+    for size in (70, 99, 99):
+        assert list(running.run("ingress", bytes(size))) == left
+    counted = running.maps["flows"].sum("value.packets", by=["host", "key.source"]).to_pylist()
+    found = {(row["host"], row["key.source"]): row["value.packets"] for row in counted}
+    for host in left:
+        assert (found[host, 70], found[host, 99]) == (1, 2)
+    assert {host for host, _ in found} == set(left)
+    assert running.status().errors == {}
+    assert {each["trial_since"] for each in running.status().values()} == {None}
+    assert {each["digest"] for each in running.status().values()} == {running.digest}
     ids |= _ids(running)
     running.close()
     wait_for(lambda: not ids & {each.id for each in iterate.programs()})

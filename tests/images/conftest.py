@@ -71,7 +71,7 @@ class RunningRegistry:
         return self.root / "docker/registry/v2/blobs/sha256" / digits[:2] / digits / "data"
 
 
-def _start(held: ExitStack, tmp_path: Path, more: str = "", before: str = "") -> RunningRegistry:
+def started(held: ExitStack, tmp_path: Path, more: str = "", before: str = "") -> RunningRegistry:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -108,7 +108,7 @@ def _start(held: ExitStack, tmp_path: Path, more: str = "", before: str = "") ->
 def start_registry(tmp_path: Path) -> Iterator[Callable[..., RunningRegistry]]:
     """`more` is further configuration, `before` a shell command in a mount namespace of its own."""
     with ExitStack() as held:
-        yield lambda more="", before="": _start(held, tmp_path, more, before)
+        yield lambda more="", before="": started(held, tmp_path, more, before)
 
 
 @pytest.fixture

@@ -16,8 +16,11 @@ import pytest
 import osmia
 from osmia import cache, images
 from osmia.images import ImageError, RegistryError
+from osmia.images.building import own_platform
+from osmia.images.checking import faults
+from osmia.toolchain import compile as compile_source
 
-from .conftest import RunningRegistry
+from .conftest import SOURCE, RunningRegistry
 
 #: "user" and "secret", as htpasswd -B has them.
 _HTPASSWD = "user:$2b$05$zpUiY3OCAj6JW1dj6vlVDexBWtw1AN2LgwSKH9Hj8ISXAMmFBVw8S\n"
@@ -71,6 +74,53 @@ def test_a_digest_needs_no_network_a_second_time(registry: RunningRegistry, file
     _forget()
     with pytest.raises(RegistryError, match="is not in the cache"):
         images.pull(f"{registry.host}/limit:1", offline=True)
+
+
+def test_offline_a_digest_is_opened_and_a_tag_is_told_what_it_was_last(
+    registry: RunningRegistry, file: Path
+) -> None:
+    image = images.build(file)
+    with _Cutting(registry.host, after=1 << 20) as host:
+        images.push(image, f"{host}/limit:1")
+        images.pull(f"{host}/limit:1")
+    named = f"{host}/limit:1@{image.digest}"
+    assert osmia.open(f"oci://{named}").digest == osmia.open(file).digest
+    with pytest.raises(RegistryError, match=rf"refused; what it was last is in the cache: {named}"):
+        osmia.open(f"oci://{host}/limit:1")
+    _forget()
+    with pytest.raises(RegistryError, match=r"refused$"):
+        images.pull(f"{host}/limit:1")
+
+
+def test_a_name_in_the_cache_that_is_no_digest_names_nothing(
+    registry: RunningRegistry, file: Path
+) -> None:
+    images.push(images.build(file), f"{registry.host}/limit:1")
+    images.pull(f"{registry.host}/limit:1")
+    for path in cache.directory("images/names").iterdir():
+        path.write_bytes(b"../../blobs")
+    with pytest.raises(RegistryError, match="is not in the cache"):
+        images.pull(f"{registry.host}/limit:1", offline=True)
+
+
+def test_objects_of_both_byte_orders_are_one_image(
+    registry: RunningRegistry, file: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "big.bpf.o"
+    content = compile_source(SOURCE, target="bpfeb").data
+    other.write_bytes(content)
+    image = images.build({own_platform(): file, "linux/s390x": other})
+    images.push(image, f"{registry.host}/both:1")
+    found = images.pull(f"{registry.host}/both:1")
+    assert found.object("linux/s390x").byteorder == "big"
+    assert found.object_file("linux/s390x")[1] == content
+    assert osmia.open(f"oci://{registry.host}/both:1").byteorder == "little"
+    assert faults(found) == []
+    images.push(images.build({"linux/s390x": other}), f"{registry.host}/big:1")
+    foreign = osmia.open(f"oci://{registry.host}/big:1")
+    for engine in ("kernel", "vm"):
+        with pytest.raises(osmia.OsmiaError, match=r"big[- ]endian"):
+            foreign.load(engine).close()
 
 
 def test_a_kept_part_that_was_changed_is_pulled_again(

@@ -75,13 +75,14 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.tries += 1
-                if receiver.answer == "hang":
+                answer = receiver.answer
+                if answer == "hang":
                     receiver.ended.wait(30)
-                if isinstance(receiver.answer, str):
+                if isinstance(answer, str):
                     self.close_connection = True
                     return
-                content = receiver._take(self, body) if receiver.answer == 200 else b""
-                self.send_response(receiver.answer)
+                content = receiver._take(self, body) if answer == 200 else b""
+                self.send_response(answer)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

@@ -179,6 +179,7 @@ def test_what_is_not_said_is_as_code_has_it(tmp_path: Path) -> None:
         ("[[metric]]\nmap = 'a'\nlabels = [1]", ": [[metric]] 1 labels: text is wanted in the"),
         ("[[metric]]\nmap = 'a'\nlabels = {a='b', c='b'}", ": [[metric]] 1 labels: two are called"),
         ("[[log]]\nmap = 'a'", ": [[log]]: logs are sent by OTLP, there is no [otlp]"),
+        ("[[log]]\nmap='a'\n[[log]]\nmap='a'\n[otlp]", ": [[log]]: map 'a' has two logs"),
         ("[[log]]\nmap = 'a'\nbody = '{}'\n[otlp]", ": [[log]] 1 body '{}': braces have the name"),
         ("[object]", ": [object] file: is missing"),
         ("[object]\nfile = 'a'\npinned = 'b'", ": [object] pinned: there is a file, too"),

@@ -302,6 +302,8 @@ def test_the_environment_says_where_to(
         (lambda: EventLog("drops", time="size"), "time 'size' is no integer of 8 bytes"),
         (lambda: EventLog("drops", body="{sise}"), "no member 'sise'; did you mean 'size'"),
         (lambda: EventLog("drops", attributes=["to"]), "an event of 'drops' has no member 'to'"),
+        (lambda: EventLog("drops", time="share"), "time 'share' is no integer of 8 bytes"),
+        (lambda: EventLog("drops", body="{cpu}"), "an event of 'drops' has no member 'cpu'"),
         (lambda: EventLog("drops", type="short"), "no type 'short'"),
         (lambda: EventLog("drops", body="{size:>8}"), "braces have the name of a member, no more"),
         (lambda: EventLog("drops", body="{size"), "expected '}' before end of string"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ import osmia
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 
-from osmia.metrics import Choice, Metrics, Otlp, View, export
+from osmia.metrics import Choice, EventLog, Metrics, Otlp, View, export
+from osmia.metrics.families import Family, Point
+from osmia.metrics.feeds import Feed
+from osmia.metrics.reading import Reading
 
 from .receiver import Receiver, attributes
 
@@ -251,3 +254,49 @@ def test_views_say_which_numbers_and_what_they_are_called(
         ("bpf_seen", frozenset()): 0,
     }
     assert set(rest) == {*metrics, "bpf_huge", "bpf_each_cpu"}
+
+
+class Large:
+    """A source of more points than a request has."""
+
+    def read(self) -> list[Reading]:
+        points = [Point((("at", str(at)),), at) for at in range(12_000)]
+        return [Reading("", [Family("large", "counter", "Many.", "", points)])]
+
+    def feed(self, logs: Sequence[EventLog]) -> Feed:
+        raise NotImplementedError
+
+
+def test_many_points_are_several_requests(receiver: Receiver) -> None:
+    with export(Large(), Otlp(receiver.url), say=pytest.fail):
+        receiver.wait(lambda: len(receiver.metrics) >= 2)
+    sums = [
+        receiver.metrics[at].resource_metrics[0].scope_metrics[0].metrics[0].sum for at in range(2)
+    ]
+    assert [len(each.data_points) for each in sums] == [10_000, 2_000]
+    assert {(each.is_monotonic, each.aggregation_temporality) for each in sums} == {
+        (True, CUMULATIVE)
+    }
+    assert [each.as_int for part in sums for each in part.data_points] == list(range(12_000))
+
+
+def test_a_source_that_cannot_be_read_is_told_once_and_tried_again(receiver: Receiver) -> None:
+    said: list[str] = []
+
+    class Away(Large):
+        away = True
+
+        def read(self) -> list[Reading]:
+            if self.away:
+                raise OSError("the scheduler is away")
+            return [Reading("", [Family("x", "gauge", "", "", [Point((), 1)])])]
+
+    source = Away()
+    with export(source, Otlp(receiver.url, interval=0.02), say=said.append):
+        receiver.wait(lambda: said)
+        source.away = False
+        receiver.wait(lambda: receiver.metrics)
+    assert said == [
+        "OTLP: reading: the scheduler is away; it is tried again",
+        f"OTLP: {receiver.url}/v1/metrics takes it again",
+    ]

@@ -228,3 +228,46 @@ def test_the_module_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['osmia', 'osmia.testing', 'osmia.testing.plugin']"
+
+
+CAPTURED = """
+import struct
+def capture(path, *packets):
+    data = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    for packet in packets:
+        data += struct.pack("<IIII", 0, 0, len(packet), len(packet)) + packet
+    path.write_bytes(data)
+
+def pytest_configure(config):
+    capture(config.rootpath / "traffic.pcap", bytes(64), bytes(range(80)))
+"""
+
+
+def test_a_captures_packets_are_a_test_each(run_tests: RunTests) -> None:
+    tests = """
+@pytest.mark.bpf("limit.bpf.c", engines="vm", pcap="traffic.pcap")
+def test_packets(bpf, bpf_packet):
+    assert len(bpf_packet) in (64, 80)
+    assert bpf.programs["ingress"].run(bpf_packet).data == bpf_packet
+
+@pytest.mark.bpf("limit.bpf.c", engines="vm")
+def test_none(bpf, bpf_packet): pass
+"""
+    done = run_tests(tests, "-v", conftest=CAPTURED)
+    done.assert_outcomes(passed=2, errors=1)
+    done.stdout.fnmatch_lines_random(
+        [
+            "*test_packets[[]vm-packet1-758d6336]*PASSED*",
+            "*test_packets[[]vm-packet2-*]*PASSED*",
+            "*the fixture 'bpf_packet' needs a capture*",
+        ]
+    )
+
+
+def test_a_capture_that_is_none_is_said(run_tests: RunTests) -> None:
+    tests = """
+@pytest.mark.bpf("limit.bpf.c", pcap="nowhere.pcap")
+def test_packets(bpf, bpf_packet): pass
+"""
+    done = run_tests(tests)
+    assert "there is no 'nowhere.pcap' in" in done.stdout.str()

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import osmia
@@ -35,6 +35,7 @@ struct flow {
 	void *socket;
 };
 struct bits { __u32 low : 3, high : 29; };
+union both { __u64 number; struct { enum colour colour; __u32 rest; } tagged; };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -43,6 +44,7 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 struct bits bits;
+union both both;
 
 SEC("tc") int passes(struct __sk_buff *skb) { return 0; }
 SEC("xdp") int counts(struct xdp_md *ctx) { return XDP_PASS; }
@@ -51,7 +53,7 @@ OBJECT = osmia.compile(TYPES)
 
 
 @given(st.data())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_values_are_what_a_map_takes_and_gives_back(data: Any) -> None:
     flow = data.draw(values("struct flow", OBJECT))
     assert flow.colour in (1, 7, -3)
@@ -122,6 +124,117 @@ def test_contexts_are_taken(engine: str) -> None:
         check()
 
 
-def test_contexts_that_nobody_may_choose_are_refused() -> None:
-    with pytest.raises(NotSupportedError, match="XDP"):
-        contexts(ProgramType.XDP)
+@pytest.mark.parametrize("engine", ["vm", pytest.param("kernel", marks=pytest.mark.kernel)])
+def test_contexts_of_xdp_are_taken(engine: str) -> None:
+    with OBJECT.load(engine=engine) as bpf:
+
+        @given(contexts(bpf.programs["counts"]))
+        @settings(max_examples=10, deadline=None)
+        def check(context: Any) -> None:
+            assert bpf.programs["counts"].run(bytes(64), context).verdict == "XDP_PASS"
+
+        check()
+
+
+TRACING = r"""
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+char LICENSE[] SEC("license") = "GPL";
+__u64 first, second, seen;
+SEC("kprobe/do_unlinkat") int BPF_KPROBE(probes, int dfd, void *name)
+{
+	first = PT_REGS_PARM1(ctx);
+	second = (__u64)name;
+	return 0;
+}
+SEC("tracepoint/sched/sched_switch") int switches(struct trace_event_raw_sched_switch *ctx)
+{
+	seen = ctx->next_prio;
+	return 0;
+}
+SEC("cgroup/connect4") int connects(struct bpf_sock_addr *ctx)
+{
+	seen = ctx->user_port;
+	return 1;
+}
+SEC("sockops") int operates(struct bpf_sock_ops *ctx) { seen = ctx->op; return 1; }
+SEC("sk_lookup") int looks(struct bpf_sk_lookup *ctx) { seen = ctx->local_port; return 1; }
+SEC("iter/task") int tasks(struct bpf_iter__task *ctx)
+{
+	if (ctx->task)
+		seen += ctx->task->pid;
+	return 0;
+}
+SEC("fentry/do_unlinkat") int BPF_PROG(enters) { return 0; }
+"""
+
+
+@pytest.fixture(scope="module")
+def tracing() -> Any:
+    with osmia.compile(TRACING).load("vm") as bpf:
+        yield bpf
+
+
+@pytest.mark.parametrize(
+    ("program", "struct_name", "field"),
+    [
+        ("switches", "trace_event_raw_sched_switch", "next_prio"),
+        ("connects", "bpf_sock_addr", "user_port"),
+        ("operates", "bpf_sock_ops", "op"),
+        ("looks", "bpf_sk_lookup", "local_port"),
+    ],
+)
+def test_contexts_are_structs_that_btf_tells(
+    tracing: Any, program: str, struct_name: str, field: str
+) -> None:
+    btf = tracing.object.btf
+    decoded = codec(btf, btf.find(struct_name))
+
+    @given(contexts(tracing.programs[program], tracing))
+    @settings(max_examples=5, deadline=None, phases=[Phase.generate])
+    def check(context: bytes) -> None:
+        tracing.programs[program].run(ctx=context)
+        assert tracing.data["seen"] & 0xFFFF_FFFF == decoded.decode(context)[field] & 0xFFFF_FFFF
+
+    check()
+
+
+def test_a_kprobe_finds_arguments_and_an_iterator_objects(tracing: Any) -> None:
+    btf = tracing.object.btf
+    regs = codec(btf, btf.find("pt_regs"))
+
+    @given(contexts(tracing.programs["probes"], tracing))
+    @settings(max_examples=5, deadline=None, phases=[Phase.generate])
+    def check(context: bytes) -> None:
+        tracing.programs["probes"].run(ctx=context)
+        given_regs = regs.decode(context)
+        assert tracing.data["first"] == given_regs["di"]
+        assert tracing.data["second"] == given_regs["si"]
+
+    check()
+    fields = contexts(tracing.programs["tasks"], tracing)
+
+    @given(st.lists(fields, max_size=3))
+    @settings(max_examples=5, deadline=None, phases=[Phase.generate])
+    def iterates(objects: Any) -> None:
+        tracing.data["seen"] = 0
+        tracing.programs["tasks"].run(objects=objects)
+        assert tracing.data["seen"] == sum(each["task"].get("pid", 0) for each in objects)
+
+    iterates()
+
+
+def test_contexts_that_nobody_tells_are_refused(tracing: Any) -> None:
+    with pytest.raises(NotSupportedError, match="TRACING"):
+        contexts(tracing.programs["enters"], tracing)
+    with pytest.raises(NotSupportedError, match="no struct bpf_sock_ops"):
+        contexts(ProgramType.SOCK_OPS, OBJECT)
+
+
+def test_bitfields_and_unions_have_values_of_their_own() -> None:
+    bits = find(values("struct bits", OBJECT), lambda each: each.low == 5 and each.high > 1 << 20)
+    assert bits.high < 1 << 29
+    both = values("union both", OBJECT)
+    assert find(both, lambda each: each.tagged.colour == 7 and not each.tagged.rest)
+    assert find(both, lambda each: each.number > 1 << 60)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 
 from osmia.arguments import names_wrong_arguments
 from osmia.btf.layout import (
@@ -22,6 +21,7 @@ from osmia.btf.layout import (
 )
 from osmia.btf.reader import BTF
 from osmia.errors import ObjectFormatError
+from osmia.kept_values import kept_value
 from osmia.named_tuples import NamedTuple
 
 _HEADER_WITHOUT_CORE = 24
@@ -94,7 +94,7 @@ class BTFExt:
     def _error(self, message: str, offset: int) -> ObjectFormatError:
         return ObjectFormatError(message, file=self._btf.name, offset=offset)
 
-    @cached_property
+    @kept_value
     def functions(self) -> dict[str, list[FunctionInfo]]:
         """Where functions start, by section."""
         return {
@@ -102,7 +102,7 @@ class BTFExt:
             for section, records in self._sections("functions", 2).items()
         }
 
-    @cached_property
+    @kept_value
     def function_ids(self) -> dict[str, dict[int, int]]:
         """The same as `Func`s by offset, by section; of several at one place the first."""
         found: dict[str, dict[int, int]] = {}
@@ -114,7 +114,7 @@ class BTFExt:
                 ids.setdefault(offset, type_id)
         return found
 
-    @cached_property
+    @kept_value
     def line_words(self) -> dict[str, array[int]]:
         """Source lines by section as the kernel takes them: four words a line, in the host's
         order: offset, file and text (string offsets), line and column packed."""
@@ -130,7 +130,7 @@ class BTFExt:
                 found[section] = words
         return found
 
-    @cached_property
+    @kept_value
     def lines(self) -> dict[str, list[LineInfo]]:
         """Source lines by section."""
         string = self._btf.string
@@ -145,7 +145,7 @@ class BTFExt:
             for section, words in self.line_words.items()
         }
 
-    @cached_property
+    @kept_value
     def core(self) -> dict[str, list[CoreInfo]]:
         """CO-RE records by section."""
         string = self._btf.string

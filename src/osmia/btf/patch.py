@@ -8,13 +8,15 @@ from itertools import chain
 from operator import itemgetter
 
 from osmia.btf.additions import Additions
-from osmia.btf.layout import kind_in, struct_order
+from osmia.btf.layout import KIND_MASK, KIND_SHIFT, kind_in, struct_order
 from osmia.btf.reader import BTF
 from osmia.btf.types import DataSec, Func, FuncLinkage, FuncProto, Kind, Var, VarLinkage
 from osmia.named_tuples import NamedTuple
 
 _RECORD = 12  # name, info, size or type
 _ENTRY = 12  # type, offset, size: struct btf_var_secinfo
+# As numbers: asking an enumeration for a member takes as long as the rest of what is done with it.
+_VAR, _STATIC = int(Kind.VAR), int(VarLinkage.STATIC)
 MAPS_SECTION = ".maps"
 SYMBOLS_SECTION = ".ksyms"
 CONFIG_SECTION = ".kconfig"
@@ -52,10 +54,10 @@ def corrected(
         changed.append(section)
         entries = []
         for variable, offset, size in zip(words[0::3], words[1::3], words[2::3], strict=True):
-            record = btf.words(variable)
+            named, info, *rest = btf.words(variable)
             # A static variable's offset is there already, and its name may not be the only one.
-            if kind_in(record[1]) == Kind.VAR and record[3] != VarLinkage.STATIC:
-                text = btf.string(record[0])
+            if info >> KIND_SHIFT & KIND_MASK == _VAR and rest[1] != _STATIC:
+                text = btf.string(named)
                 offset = layout.offsets.get(text, offset)
                 if text in layout.hidden:
                     place = btf.record_offset(variable) + _RECORD

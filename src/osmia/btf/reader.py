@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from osmia.arguments import explained, names_wrong_arguments
@@ -23,6 +22,7 @@ from osmia.btf.names import NameColumn
 from osmia.btf.strings import SPLIT, StringSection, StringsRead
 from osmia.btf.types import MODIFIERS, Kind, Type, Void
 from osmia.errors import ObjectFormatError
+from osmia.kept_values import kept_value
 
 if TYPE_CHECKING:
     from array import array
@@ -83,6 +83,9 @@ class BTF:
         self._strings_end = self.string_size
         self._check_strings()
         self._words = native_words(view[header.types_start : header.types_end], header.byteorder)
+        #: Where the records of types 1, 2, … start, and the last one ends; of what was walked and
+        #: has no base.
+        self._starts: list[int] = []
         self._flavoured: list[str] | None = None
         self._keep_index = keep_index
         self._identity = identity
@@ -124,7 +127,7 @@ class BTF:
         """The first id that is not the base's: 1 where there is no base."""
         return self._first_id
 
-    @cached_property
+    @kept_value
     def _positions(self) -> memoryview | array[int]:
         """Where records start: of a partial index, as far as that is known."""
         if not self._keep_index:
@@ -165,11 +168,15 @@ class BTF:
         file = IndexFile(words, self._text, self._identity)
         return PartialIndex(words, search, file, self.name, places[0], self._first_id)
 
-    @cached_property
+    @kept_value
     def _walked(self) -> TypeIndex:
-        return index_types(self._words, self.name, self._header.types_start, self._first_id)
+        words = self._words
+        found = index_types(words, self.name, self._header.types_start, self._first_id)
+        if self.base is None:
+            self._starts = [*found.positions.tolist(), len(words)]
+        return found
 
-    @cached_property
+    @kept_value
     def _names(self) -> NameColumn:
         return NameColumn.gathered(self._words, self._all_positions)
 
@@ -290,6 +297,9 @@ class BTF:
 
     def words(self, type_id: int) -> list[int]:
         """The 32-bit words of a type's record, in the host's order: what `type` decodes."""
+        starts = self._starts
+        if type_id.__class__ is int and 0 < type_id < len(starts):
+            return self._words[starts[type_id - 1] : starts[type_id]].tolist()
         if self.base is not None and self._is_of_base(type_id):
             return self.base.words(type_id)
         start = self._position_of(type_id)
@@ -307,9 +317,13 @@ class BTF:
         """
         if type_id == 0:
             return 0, 0, 0
-        if self.base is not None and self._is_of_base(type_id):
+        starts, words = self._starts, self._words
+        if type_id.__class__ is int and 0 < type_id < len(starts):
+            start = starts[type_id - 1]
+        elif self.base is not None and self._is_of_base(type_id):
             return self.base.head(type_id)
-        start, words = self._position_of(type_id), self._words
+        else:
+            start = self._position_of(type_id)
         name = words[start]
         if name >= self._strings_end:
             self.string(name)

@@ -50,14 +50,15 @@ class StringSection:
         Callers keep what they get: OverflowError when strings overlap so much that all of
         them together are many times as long as the section. IndexError for one outside.
         """
-        start = self._start + offset
-        if not self._start <= start < self._end:
+        first, last, source = self._start, self._end, self._source
+        start = first + offset
+        if not first <= start < last:
             raise IndexError(f"{offset} lies outside the strings")
-        end = self._source.find(b"\0", start, self._end)
-        self._budget -= end - start
-        if self._budget < 0:
+        end = source.find(b"\0", start, last)
+        self._budget = left = self._budget - end + start
+        if left < 0:
             raise OverflowError("the strings overlap too much")
-        return self._source[start:end].decode("utf-8", "surrogateescape")
+        return str(source[start:end], "utf-8", "surrogateescape")
 
     def find(self, pattern: bytes, start: int = 0) -> int:
         """Where `pattern` stands, from `start` on; -1 when nowhere."""

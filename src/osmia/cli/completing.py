@@ -216,6 +216,14 @@ def maps_of_file(ctx: click.Context) -> Items:
     return [CompletionItem(f"{name}=") for name in _object(ctx).maps]
 
 
+def buffers_of_file(ctx: click.Context) -> Items:
+    """The ring and perf buffers of the file."""
+    from osmia.object import MapType
+
+    kinds = (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY)
+    return _plain(name for name, each in _object(ctx).maps.items() if each.type in kinds)
+
+
 def types() -> Items:
     """Program types, as sections are called."""
     from osmia.object.sections import section_definitions
@@ -244,5 +252,6 @@ _BY_NAME: dict[str, Callable[[click.Context], Items]] = {
     "pcap": lambda _ctx: _files(),
     "assignments": variables,
     "reused": maps_of_file,
+    "logs": buffers_of_file,
     "inner": lambda _ctx: things("MAP"),
 }

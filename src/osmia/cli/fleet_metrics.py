@@ -17,14 +17,14 @@ from osmia.metrics.configuration import FleetObjects
 @click.command("metrics", cls=Verb, json=True)
 @takes_certificates
 @click.argument("scheduler", required=False)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("objects", nargs=-1, metavar="[NAME]...")
 @click.option("--fleet", "fleet_name", default="default", help="Its name.")
 @takes_telemetry
 @pass_output
 def metrics(
     output: Output,
     scheduler: str | None,
-    names: tuple[str, ...],
+    objects: tuple[str, ...],
     fleet_name: str,
     wanted: Wanted,
 ) -> None:
@@ -40,7 +40,7 @@ def metrics(
     if scheduler is not None:
         if subject is not None:
             raise click.UsageError("one of SCHEDULER and the configuration says what it is of")
-        subject = FleetObjects(scheduler, fleet_name, names)
+        subject = FleetObjects(scheduler, fleet_name, objects)
     if not isinstance(subject, FleetObjects):
         raise click.UsageError("SCHEDULER, or [fleet] in the configuration, is wanted")
     with ends_cleanly(), opened(subject.scheduler, subject.fleet, subject.access) as fleet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,11 @@ def build_image(
     platforms: tuple[str, ...],
     annotations: tuple[str, ...],
 ) -> None:
-    """Write FILE (an object or C source) as an OCI image.
+    """Write FILE (an object, C source, or oci://HOST/NAME:TAG) as an OCI image.
 
     It has the layer and the labels that bpfman wants (io.ebpf.programs, io.ebpf.maps), and the
-    signatures that `osmia sign` left beside FILE. The same object gives the same image.
+    signatures that `osmia sign` left beside FILE. The same object gives the same image. Of an
+    image's object oci://… is that of the platform, alone those of all that the image has.
     """
     from osmia.images import Reference, build
 
@@ -78,11 +80,11 @@ def build_image(
     notes = dict(_pair(each, "--annotation KEY=VALUE") for each in annotations)
     if file is not None:
         image = build(_source(file), annotations=notes)
-        stem = file.name.split(".")[0]
+        stem = _stem(file)
     else:
         pairs = [_pair(each, "--platform OS/ARCH=FILE") for each in platforms]
         image = build({key: _source(Path(value)) for key, value in pairs}, annotations=notes)
-        stem = Path(pairs[0][1]).name.split(".")[0]
+        stem = _stem(Path(pairs[0][1]))
     path = path or Path(f"{stem}.oci.tar")
     image.save(path, name or "latest")
     if output.json:
@@ -112,8 +114,8 @@ def push_image(
         if len(called) != 1 and name is None:
             raise click.UsageError(f"{layout} has {len(called)} images: say --image or REFERENCE")
         reference = name or called[0]
-    where = Reference.parse(reference)
     image = read(layout, name)
+    where = Reference.parse(reference)
     pushed = push(image, where, plain_http=plain_http, progress=_progress(output, "sent"))
     _say_where(output, pushed, image)
 
@@ -281,15 +283,28 @@ def write_manifest(
 
 def _image(image: str, name: str | None, plain_http: bool | None) -> Image:
     """A layout where there is a file or directory of that name, otherwise a registry's."""
-    from osmia.images import pull, read
+    from osmia.images import ImageError, Reference, pull, read
 
-    return read(image, name) if Path(image).exists() else pull(image, plain_http=plain_http)
+    if Path(image).exists():
+        return read(image, name)
+    try:
+        reference = Reference.parse(image)
+    except ImageError as error:
+        raise ImageError(f"there is no layout {image!r}, and {error}") from None
+    return pull(reference, plain_http=plain_http)
 
 
 def _source(file: Path) -> Any:
-    from osmia.cli.sources import is_source, open_source
+    from osmia.cli.sources import image_reference, is_source, open_source
 
+    if reference := image_reference(file):
+        return reference
     return open_source(file) if is_source(file) else file
+
+
+def _stem(file: Path) -> str:
+    """What a file or image is called, without a tag, a digest or a suffix."""
+    return re.split("[.:@]", file.name)[0]
 
 
 def _pair(text: str, form: str) -> tuple[str, str]:
@@ -300,7 +315,7 @@ def _pair(text: str, form: str) -> tuple[str, str]:
 
 
 def _described(image: Image, platform: str | None) -> dict[str, Any]:
-    from osmia.images.image import MAPS_LABEL, PROGRAMS_LABEL, SIGNATURE
+    from osmia.images.image import KERNEL_SIGNATURE, MAPS_LABEL, PROGRAMS_LABEL, SIGNATURE
     from osmia.images.opening import signatures_of
     from osmia.object.signatures import signers
 
@@ -313,7 +328,8 @@ def _described(image: Image, platform: str | None) -> dict[str, Any]:
         "programs": image.programs(platform),
         "maps": image.maps(platform),
         "signed_by": signers(signatures_of(image, platform)),
-        "annotations": _others(image.annotations(platform), SIGNATURE),
+        "signed_for_the_kernel": KERNEL_SIGNATURE in image.annotations(platform),
+        "annotations": _others(image.annotations(platform), SIGNATURE, KERNEL_SIGNATURE),
         "labels": _others(image.labels(platform), PROGRAMS_LABEL, MAPS_LABEL),
     }
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @click.command("metrics", cls=Verb, json=True)
-@click.argument("file", required=False)
-@click.option("-p", "--prog", "programs", multiple=True, help="This program only.")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("-p", "--prog", "names", multiple=True, help="This program only.")
 @click.option("-s", "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A global.")
 @click.option("-i", "--iface", default="", help="The interface for XDP and tc programs.")
 @click.option("--cgroup", default="", help="The cgroup (v2 directory) for cgroup programs.")
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 @pass_output
 def metrics_command(
     output: Output,
-    file: str | None,
-    programs: tuple[str, ...],
+    file: Path | None,
+    names: tuple[str, ...],
     assignments: tuple[str, ...],
     iface: str,
     cgroup: str,
@@ -54,15 +54,14 @@ def metrics_command(
     configuration = wanted.configuration()
     subject = _subject(configuration, wanted, pinned, file)
     if isinstance(subject, ObjectFile) and file is not None:
-        given = dict(each.partition("=")[::2] for each in assignments)
-        subject = ObjectFile(file, programs, given, interface=iface, cgroup=cgroup)
-    elif programs or assignments or iface or cgroup:
+        subject = ObjectFile(str(file), names, interface=iface, cgroup=cgroup)
+    elif names or assignments or iface or cgroup:
         raise click.UsageError("-p, -s, -i and --cgroup are for FILE")
     with ExitStack() as undo:
         undo.enter_context(ends_cleanly())
         match subject:
             case ObjectFile():
-                obj = _opened(subject)
+                obj = _opened(subject, assignments)
                 configuration.check([facts_of(obj)])
                 if not wanted.check:
                     _tell_of_object(obj, subject, configuration, wanted, undo)
@@ -77,14 +76,14 @@ def metrics_command(
 
 
 def _subject(
-    configuration: Configuration, wanted: Wanted, pinned: Path | None, file: str | None
+    configuration: Configuration, wanted: Wanted, pinned: Path | None, file: Path | None
 ) -> ObjectFile | Pinned | FleetObjects | None:
     """What the arguments or the configuration say that it is of. UsageError where both do."""
     subject = configuration.subject
     if (file is not None) + (pinned is not None) + (subject is not None) > 1:
         raise click.UsageError("one of FILE, --pinned and the configuration says what it is of")
     if file is not None:
-        return ObjectFile(file)
+        return ObjectFile(str(file))
     if pinned is not None:
         return Pinned(pinned)
     if isinstance(subject, FleetObjects) and not wanted.check:
@@ -94,11 +93,12 @@ def _subject(
     return subject
 
 
-def _opened(subject: ObjectFile) -> Object:
+def _opened(subject: ObjectFile, assignments: tuple[str, ...]) -> Object:
     """The object, with what is wanted of it."""
     with remarks_noted():
         obj = select_programs(open_source(Path(subject.file)), subject.programs)
-    set_globals(obj, [f"{name}={value}" for name, value in subject.globals.items()])
+    given = [f"{name}={value}" for name, value in subject.globals.items()]
+    set_globals(obj, [*given, *assignments])
     return obj
 
 
@@ -111,7 +111,9 @@ def _tell_of_object(
 ) -> None:
     """Load and attach it; what has to be told is told before all is undone."""
     from osmia.cli.attaching import Places, attach_all
+    from osmia.cli.run import own_pins_removed
 
+    undo.enter_context(own_pins_removed(obj, Path("/sys/fs/bpf")))
     loaded: Any = undo.enter_context(obj.load())
     undo.enter_context(telling(loaded, configuration.telemetry))
     places = Places(subject.interface, subject.mode, subject.direction, subject.cgroup, subject.pid)

@@ -150,7 +150,7 @@ def run_command(
         interruptible = undo.enter_context(ends_cleanly())
         obj = select_programs(open_source(file, **given(compiler)), names)
         set_globals(obj, assignments)
-        undo.enter_context(_own_pins_removed(obj, pin_root))
+        undo.enter_context(own_pins_removed(obj, pin_root))
         options: dict[str, Any] = {"target": target_of(target, target_btf, engine)}
         if "pin_root" in of_engine.options["load"]:
             options["pin_root"] = pin_root
@@ -295,7 +295,7 @@ def _event_types(given_types: tuple[str, ...]) -> dict[str, str]:
 
 
 @contextmanager
-def _own_pins_removed(obj: Object, pin_root: Path) -> Iterator[None]:
+def own_pins_removed(obj: Object, pin_root: Path) -> Iterator[None]:
     """Remove in the end the pins of maps that were not there in the beginning."""
     paths = [
         Path(each.pin_path or pin_root / each.name) for each in obj.maps.values() if each.pinning

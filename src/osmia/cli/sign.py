@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from osmia.cli.options import Verb, pass_output
 from osmia.cli.output import Output, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osmia.images import Image
 
 
 @click.command("sign", cls=Verb, json=True)
@@ -34,7 +41,8 @@ from osmia.cli.output import Output, printable
     "--check",
     type=click.Path(path_type=Path, exists=True),
     metavar="PEM",
-    help="Sign nothing: check that this public key's owner signed FILES, or images (oci://…).",
+    help="Sign nothing: check that this public key's owner (with --kernel: this certificate's)"
+    " signed FILES, or images (oci://…).",
 )
 @click.option("--new-key", is_flag=True, help="Make KEY first, and KEY.pub for those who check.")
 @pass_output
@@ -48,6 +56,9 @@ def sign_command(
     new_key: bool,
 ) -> int:
     """Sign FILES (objects); the signature is kept beside each, in FILE.sig.
+
+    Of an image in a registry, oci://HOST/NAME:TAG, the signature goes into the manifest, which is
+    pushed under its tag.
 
     What is signed is what the object says (its digest), which `load(require_signature=KEY.pub)`
     and `--check` compare: a change of code, data, types or maps makes the signature void. Other
@@ -63,12 +74,12 @@ def sign_command(
         raise click.UsageError("--new-key makes the file that --key names")
     if not files and not new_key:
         raise click.UsageError("no FILES")
-    if kernel != (cert is not None) or (kernel and (key is None or new_key)):
+    if (kernel and check is None) != (cert is not None) or (kernel and new_key):
         raise click.UsageError("--kernel goes with --key and --cert, of a key that there is")
     if new_key and key is not None:
         _make(output, key)
     if check is not None:
-        return _check(output, files, check)
+        return _check(output, files, check, kernel=kernel)
     assert key is not None
     if cert is not None:
         _sign_loaders(output, files, key, cert)
@@ -94,11 +105,16 @@ def _make(output: Output, path: Path) -> None:
 
 
 def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
+    from osmia import images
+    from osmia.cli.sources import image_reference
     from osmia.formats import open_object
     from osmia.object.signatures import private_key, sign_file
 
     private = private_key(key)
     for path in files:
+        if reference := image_reference(path):
+            _sign_image(output, reference, lambda image: images.sign(image, private))
+            continue
         obj = open_object(path)
         beside = sign_file(path, obj, private)
         if output.json:
@@ -107,13 +123,29 @@ def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
             output.line(printable(f"{path}: signed, in {beside}"))
 
 
+def _sign_image(output: Output, reference: str, sign: Callable[[Image], Image]) -> None:
+    from osmia.images import Reference, pull, push
+
+    image = sign(pull(reference))
+    named = Reference.parse(reference)
+    pushed = push(image, Reference(named.host, named.repository, named.tag))
+    if output.json:
+        output.record({"file": reference, "signatures": str(pushed), "digest": image.digest})
+    else:
+        output.line(printable(f"{reference}: signed, as {pushed}"))
+
+
 def _sign_loaders(output: Output, files: tuple[Path, ...], key: Path, cert: Path) -> None:
+    from osmia.cli.sources import image_reference
     from osmia.formats import open_object
     from osmia.kernel.skeletons.pkcs7 import Signer
-    from osmia.kernel.skeletons.signed import sign_file
+    from osmia.kernel.skeletons.signed import sign_file, sign_image
 
     signer = Signer(key, cert)
     for path in files:
+        if reference := image_reference(path):
+            _sign_image(output, reference, lambda image: sign_image(image, signer))
+            continue
         obj = open_object(path)
         beside = sign_file(path, obj, signer)
         if output.json:
@@ -122,21 +154,28 @@ def _sign_loaders(output: Output, files: tuple[Path, ...], key: Path, cert: Path
             output.line(printable(f"{path}: signed for the kernel, in {beside}"))
 
 
-def _check(output: Output, files: tuple[Path, ...], check: Path) -> int:
-    from osmia.cli.sources import open_source
+def _check(output: Output, files: tuple[Path, ...], check: Path, *, kernel: bool) -> int:
+    from osmia.cli.sources import image_reference, open_source
     from osmia.errors import NotSignedError
     from osmia.object.signatures import public_key, verify
 
-    public = public_key(check)
+    if kernel:
+        from osmia.kernel.skeletons.pkcs7 import certificate_der
+        from osmia.kernel.skeletons.signed import verify_loader
+
+        signed_by = partial(verify_loader, certificate=certificate_der(check))
+    else:
+        signed_by = partial(verify, key=public_key(check))
     failed = False
     for path in files:
+        shown = image_reference(path) or str(path)
         obj, reason = open_source(path), ""
         try:
-            verify(obj, public)
+            signed_by(obj)
         except NotSignedError as error:
             failed, reason = True, str(error)
         if output.json:
-            output.record({"file": str(path), "signed": not reason, "reason": reason or None})
+            output.record({"file": shown, "signed": not reason, "reason": reason or None})
         else:
-            output.line(printable(reason or f"{path}: signed by the key"))
+            output.line(printable(reason or f"{shown}: signed by the key"))
     return int(failed)

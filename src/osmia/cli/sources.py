@@ -24,10 +24,10 @@ AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 def open_source(path: Path, **compile_options: Any) -> Object:
     """The object in `path`; when that is C source, what the compiler makes of it. It may be an
     image, oci://HOST/NAME:TAG."""
-    if path.parts[:1] == ("oci:",):
+    if reference := image_reference(path):
         from osmia.images.opening import open_image
 
-        return open_image(f"oci://{'/'.join(path.parts[1:])}")  # a Path has single slashes
+        return open_image(reference)
     if is_source(path):
         from osmia.toolchain.objects import compile_object
 
@@ -35,6 +35,13 @@ def open_source(path: Path, **compile_options: Any) -> Object:
     from osmia.prepared.opening import open_object  # what is kept is not read to be loaded
 
     return open_object(path)
+
+
+def image_reference(path: Path) -> str:
+    """ "oci://host/name:tag", where that is what was typed; "" for a file's path."""
+    if path.parts[:1] != ("oci:",):
+        return ""
+    return f"oci://{'/'.join(path.parts[1:])}"  # a Path has single slashes
 
 
 def types_in(path: Path, base: BTF | None = None) -> BTF:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +15,10 @@ from osmia.cli.output import Output, note, printable
 from osmia.records import dataclass, replace
 
 if TYPE_CHECKING:
-    from osmia.metrics import Configuration, Telemetry, Teller
+    from osmia.metrics import Configuration, Otlp, Telemetry, Teller
+
+#: What says where to, if nothing else does.
+_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @dataclass(frozen=True)
@@ -31,26 +35,33 @@ class Wanted:
 
     def configuration(self) -> Configuration:
         """What the file says, and the options. UsageError where neither says where to."""
-        from osmia.metrics import Configuration, EventLog, Otlp
+        from osmia.metrics import Configuration, EventLog
 
-        path = self.config or Path()
-        found = Configuration(path) if self.config is None else Configuration.read(path)
+        found = Configuration(Path()) if self.config is None else Configuration.read(self.config)
         told = found.telemetry
+        prometheus = self.prometheus or told.prometheus
         try:
-            otlp = told.otlp
-            if self.otlp or self.logs or self.interval:
-                otlp = otlp or Otlp()
-                otlp = replace(otlp, endpoint=self.otlp or otlp.endpoint)
-                otlp = replace(otlp, interval=self.interval or otlp.interval)
+            otlp = self._otlp(told.otlp, bool(prometheus))
             logs = (*told.logs, *map(EventLog, self.logs))
-            told = replace(
-                told, otlp=otlp, logs=logs, prometheus=self.prometheus or told.prometheus
-            )
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        if told.otlp is None and not told.prometheus and not self.check:
-            raise click.UsageError("--prometheus or --otlp says where to, or --config FILE does")
+        if otlp is None:
+            if self.logs or self.interval:
+                raise click.UsageError("--log and --interval are for --otlp")
+            if not prometheus and not self.check:
+                raise click.UsageError("--prometheus or --otlp says where to, or --config FILE")
+        told = replace(told, otlp=otlp, logs=logs, prometheus=prometheus)
         return replace(found, telemetry=told)
+
+    def _otlp(self, told: Otlp | None, elsewhere: bool) -> Otlp | None:
+        """Where OTLP goes: as the options say, else the file, else the environment."""
+        from osmia.metrics import Otlp
+
+        if self.otlp:
+            told = replace(told or Otlp(), endpoint=self.otlp)
+        elif told is None and not elsewhere and _ENDPOINT in os.environ:
+            told = Otlp()
+        return replace(told, interval=self.interval) if told and self.interval else told
 
 
 def takes_telemetry(command: Callable[..., Any]) -> Callable[..., Any]:

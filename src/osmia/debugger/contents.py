@@ -17,6 +17,7 @@ from osmia.vm import layout
 if TYPE_CHECKING:
     from osmia.debugger.dwarf.c_types import CType
     from osmia.debugger.expressions.types import Types
+    from osmia.debugger.given import Given
     from osmia.debugger.machine import Machine
     from osmia.engine.results import RunResult
     from osmia.vm.cpu import Cpu
@@ -35,6 +36,7 @@ class Contents:
     machine: Machine
     pointers: Pointers
     sources: Sources
+    given: Given
     _given: Input
     _cpu: Cpu
 
@@ -56,7 +58,8 @@ class Contents:
         """What the run gave; None before its end."""
         if self.machine.frames or self.machine.result is None:
             return None
-        return self._given.result(self.machine.result, 0)
+        found = self._given.result(self.machine.result, 0)
+        return found if self.given.rounds is None else self.given.rounds.result(found)
 
     @property
     def frames(self) -> list[Frame]:

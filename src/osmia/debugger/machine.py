@@ -27,6 +27,7 @@ from osmia.vm.helpers.table import Calls, Helper, Invocation
 from osmia.vm.interpreter import Interpreter
 
 if TYPE_CHECKING:
+    from osmia.debugger.rounds import Rounds
     from osmia.vm.engine import Vm
     from osmia.vm.programs import VmProgram
     from osmia.vm.runs import Input
@@ -67,7 +68,7 @@ class Machine(Interpreter):
 
     `position` counts them. `entries` has for each active frame a number that no other frame of the
     run has. `answers` are by position; those that are known are given again. `tracking` knows which
-    registers hold pointers. `given` is what the run was given.
+    registers hold pointers. `given` is what the run was given; `rounds` are an iterator's runs.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Machine(Interpreter):
         *,
         strict: bool,
         budget: int,
+        rounds: Rounds | None = None,
     ) -> None:
         super().__init__(execution, strict=strict, budget=budget)
+        self.rounds = rounds
         self.vm: Vm = execution.vm
         self.cpu = execution.cpu
         self.position = 0
@@ -104,9 +107,15 @@ class Machine(Interpreter):
             going_on = self.step()
         except Thrown as thrown:
             going_on = self._caught(thrown)
-        going_on = going_on or self.callbacks.go_on()
+        going_on = going_on or self._goes_on()
         self.position += 1
         return going_on
+
+    def _goes_on(self) -> bool:
+        """Whether something is begun where the program, or what was begun so, has returned."""
+        if self.callbacks.going is not None:
+            return self.callbacks.go_on()
+        return self.rounds is not None and self.rounds.go_on(self)
 
     def call_back(self, program: VmProgram, slot: int, arguments: tuple[int, ...]) -> None:
         """Enter a function of a program, while nothing runs."""

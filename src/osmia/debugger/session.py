@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from osmia.debugger.callbacks import StandingClock
 from osmia.debugger.contents import Contents
 from osmia.debugger.errors import DebuggerError
 from osmia.debugger.expressions.expression import Expression
+from osmia.debugger.given import Given, refuse
 from osmia.debugger.history import History
 from osmia.debugger.listing import Sources
 from osmia.debugger.machine import Machine
@@ -30,6 +31,9 @@ from osmia.vm.execution import Execution
 from osmia.vm.runs import input_on
 
 if TYPE_CHECKING:
+    from typing import Never
+
+    from osmia.engine.maps import Map
     from osmia.vm.cpu import Lease
     from osmia.vm.loaded import VmObject
     from osmia.vm.programs import VmProgram
@@ -49,8 +53,9 @@ class Session(Contents, ClosedByWith):
     What moves it gives a `Stop`. Meanwhile memory, maps, global variables and registers may be
     read and changed, through the session or through the loaded object; going back undoes what the
     run did, and what was changed is changed again where the run comes by. It has a CPU of the vm
-    until it is closed. `data`, `ctx`, `strict`, `budget`, `args` and `result` are those of
-    `Program.run`.
+    until it is closed. It takes what `Program.run` takes, by the same names; what a run that is
+    stepped through cannot have (`repeat`, `executor`, `hook`) is a TypeError that says why. An
+    iterator's `objects` are gone through in one session.
     """
 
     def __init__(
@@ -63,7 +68,12 @@ class Session(Contents, ClosedByWith):
         budget: int | None = None,
         args: Sequence[Any] | None = None,
         result: Any = 0,
+        objects: Iterable[Any] | Map | None = None,
+        linear: int | None = None,
+        **others: Never,
     ) -> None:
+        for name in others:
+            refuse(name)
         program.check_open()
         program.check_testable()
         self.program = program
@@ -72,10 +82,9 @@ class Session(Contents, ClosedByWith):
         self.breakpoints = Breakpoints()
         self.watchpoints = Watchpoints()
         self.sources = Sources()
-        self._call: object = None
-        if args is not None or result:
-            self._call, ctx = _called(program, args or (), result, ctx)
-        self.given_data, self.given_ctx = as_packet(data), ctx
+        self.given = Given(
+            program, data, ctx, args=args, result=result, objects=objects, linear=linear
+        )
         self._options = strict, budget_of(budget, INTERPRETER_BUDGET)
         self._numbers = itertools.count(1)
         self._closed = False
@@ -94,12 +103,13 @@ class Session(Contents, ClosedByWith):
         vm, cpu = self.vm, self._cpu
         program = self.program
         self._given = given = input_on(vm, cpu, program.type, program.expected_attach_type)
-        given.place(self.given_data, self.given_ctx)
+        given.place(self.given.data, self.given.ctx)
+        if self.given.linear is not None:
+            given.split(self.given.linear)
         vm.memory.store32(cpu.state + layout.STATE_TAIL_CALLS, 0)
         strict, budget = self._options
-        self.machine = Machine(
-            Execution(vm, cpu, given, program.type), given, strict=strict, budget=budget
-        )
+        execution, rounds = Execution(vm, cpu, given, program.type), self.given.rounds
+        self.machine = Machine(execution, given, strict=strict, budget=budget, rounds=rounds)
         self.machine.start(program.number, program.code, *given.arguments)
         self.history = History(self.machine)
         self.pointers = Pointers(self.machine, given, self._named)
@@ -113,9 +123,9 @@ class Session(Contents, ClosedByWith):
         data or another context, where given. Breakpoints stay."""
         self.check_still()
         if data is not None:
-            self.given_data = as_packet(data)
+            self.given.data = as_packet(data)
         if ctx is not None:
-            self.given_ctx = ctx
+            self.given.ctx = ctx
         self.history.edits.clear()
         self.history.go(0, anew=True)
         self._begin()
@@ -253,6 +263,7 @@ class Session(Contents, ClosedByWith):
         if self._closed:
             return
         self._closed = True
+        self.given.close()
         if isinstance(self.vm.clock, StandingClock):
             self.vm.clock.remove()
         if hasattr(self, "machine") and not self.vm.closed:
@@ -292,16 +303,6 @@ def _text_of(condition: Condition | None) -> str:
     if condition is None or isinstance(condition, str):
         return condition or ""
     return repr(condition)
-
-
-def _called(program: VmProgram, args: Sequence[Any], result: Any, ctx: Any) -> tuple[object, bytes]:
-    """What a program is called with as `Program.run` has it, to be kept, and its context."""
-    from osmia.vm.run_arguments import Call
-
-    if ctx is not None:
-        raise ValueError("args= and result= make the context: ctx= cannot be given too")
-    call = Call(program, args, result)
-    return call, call.context
 
 
 class _Stopper:

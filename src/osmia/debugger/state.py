@@ -181,6 +181,7 @@ class Checkpoint:
     result: int | None
     going: Going | None
     time: int | None
+    round: int
     beside: Beside
 
     @classmethod
@@ -196,6 +197,7 @@ class Checkpoint:
             machine.result,
             machine.callbacks.going,
             machine.callbacks.time,
+            machine.rounds.number if machine.rounds is not None else 0,
             Beside(machine.vm),
         )
 
@@ -215,6 +217,8 @@ class Checkpoint:
         machine.access.stack.frames[:] = [f.stack for f in machine.frames if f.stack is not None]
         machine.result = self.result
         machine.callbacks.go_back(self.going, self.time)
+        if machine.rounds is not None:
+            machine.rounds.number = self.round
 
 
 def copied(frame: Frame) -> Frame:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from operator import attrgetter, itemgetter
 
 from osmia.arguments import names_wrong_arguments
@@ -37,6 +36,7 @@ from osmia.elf.format import (
 from osmia.elf.model import ElfRelocation, Section, Segment, Symbol
 from osmia.elf.strings import StringTable
 from osmia.errors import ObjectFormatError
+from osmia.kept_values import kept_value
 
 _PT_LOAD = 1
 _WITHOUT_DATA = (int(SectionType.NULL), int(SectionType.NOBITS))
@@ -119,12 +119,12 @@ class ElfFile:
         """The first section of that name."""
         return self._sections_by_name.get(name)
 
-    @cached_property
+    @kept_value
     def symbols(self) -> list[Symbol]:
         """The symbols of `.symtab`, in file order; index 0 is the null symbol. Empty if none."""
         return self._read_symbols(SectionType.SYMTAB)
 
-    @cached_property
+    @kept_value
     def dynamic_symbols(self) -> list[Symbol]:
         """The symbols of `.dynsym`: what a stripped executable or library still tells."""
         return self._read_symbols(SectionType.DYNSYM)
@@ -142,7 +142,7 @@ class ElfFile:
             found.sort(key=_offset)
         return found
 
-    @cached_property
+    @kept_value
     def segments(self) -> list[Segment]:
         """What is loaded into memory, by address; empty for a relocatable file."""
         count = self._segment_count
@@ -232,7 +232,7 @@ class ElfFile:
             raise self._error(f"section {index} should be a string table and is not", offset)
         return StringTable(view.tobytes(), file=self.name, offset=offset)
 
-    @cached_property
+    @kept_value
     def _sections_by_name(self) -> dict[str, Section]:
         return {section.name: section for section in reversed(self.sections)}
 
@@ -312,7 +312,7 @@ class ElfFile:
             raise self._symbol_error(table, symbol, f"has extended section index {section}")
         return int(section)
 
-    @cached_property
+    @kept_value
     def _extended_indexes(self) -> dict[int, memoryview]:
         return {
             section.link: section.data
@@ -320,7 +320,7 @@ class ElfFile:
             if section.type == SectionType.SYMTAB_SHNDX
         }
 
-    @cached_property
+    @kept_value
     def _relocation_tables(self) -> dict[int, list[Section]]:
         """REL and RELA sections by the section that they apply to."""
         tables: dict[int, list[Section]] = {}

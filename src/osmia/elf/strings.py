@@ -28,16 +28,17 @@ class StringTable(dict[int, str]):
         self._budget = _SHARING_LIMIT * len(data) + _FREE_BYTES
 
     def __missing__(self, offset: int) -> str:
-        if offset >= len(self._data):
-            raise self._error("a name is past the end of the string table", offset)
-        end = self._data.find(b"\0", offset)
+        data = self._data
+        end = data.find(b"\0", offset)
         if end < 0:
+            if offset >= len(data):
+                raise self._error("a name is past the end of the string table", offset)
             raise self._error("a name in the string table does not end", offset)
-        self._budget -= end - offset
-        if self._budget < 0:
+        self._budget = left = self._budget - end + offset
+        if left < 0:
             raise self._error("the names in the string table overlap too much", offset)
         # Names are bytes to ELF; what is not UTF-8 survives the round trip to the writer.
-        name = self[offset] = self._data[offset:end].decode("utf-8", "surrogateescape")
+        name = self[offset] = str(data[offset:end], "utf-8", "surrogateescape")
         return name
 
     def _error(self, message: str, offset: int) -> ObjectFormatError:

@@ -12,6 +12,7 @@ from osmia.object.uapi import MapFlag, MapType
 from osmia.records import replace
 
 RINGS = (MapType.RINGBUF, MapType.USER_RINGBUF)
+_ADAPTED = (*RINGS, MapType.PERF_EVENT_ARRAY, MapType.ARENA)
 
 
 class Shape(Protocol):
@@ -34,6 +35,8 @@ class Shape(Protocol):
 def effective(definition: Map, cpus: int) -> Map:
     """`definition` with sizes and entries as a map can have them: an entry a CPU where a perf
     event array says none, ring buffers of a possible size."""
+    if definition.type not in _ADAPTED:
+        return definition
     if definition.type is MapType.PERF_EVENT_ARRAY and not definition.max_entries:
         return replace(definition, max_entries=cpus)
     if definition.type in RINGS:

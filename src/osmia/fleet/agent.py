@@ -18,6 +18,7 @@ from osmia.fleet.keeping import Keeping
 from osmia.fleet.ledger import OPERATION, Told, plugin_name
 from osmia.fleet.readers import Readers
 from osmia.fleet.reading import map_table, reduced
+from osmia.fleet.redaction import redact_logs
 from osmia.fleet.wishes import Wish
 from osmia.named_tuples import NamedTuple
 
@@ -46,6 +47,7 @@ class Agent(WorkerPlugin):
 
     async def setup(self, worker: Worker) -> None:
         """Called by Dask, on every worker, and on those that join later."""
+        redact_logs()
         self._worker = worker
         self._claim = Claim(self.fleet)
         self._readers = Readers()

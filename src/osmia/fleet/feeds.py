@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from osmia.metrics.checks import check_any, check_log, facts_of
+from osmia.metrics.checks import check_any, check_apart, check_log, facts_of
 from osmia.metrics.records import Record, Records
 from osmia.metrics.settings import EventLog
 from osmia.object import MapType
@@ -30,6 +30,7 @@ class FleetFeed:
     hosts' buffers when it ends stays there."""
 
     def __init__(self, running: Sequence[Running], logs: Sequence[EventLog]) -> None:
+        check_apart(logs)
         for log in logs:
             if log.type:
                 raise ValueError(

@@ -252,14 +252,19 @@ class Fleet:
             return HostLostError(host.name, f"no answer to {method} in {self.timeout:g} s")
         except OSError as lost:  # those of hosts are answers
             raise gone(self.client, method, lost) from None
+        except Exception as unsent:  # what was asked, or the answer, cannot travel
+            told = str(unsent).partition("\n")[0]
+            return HostError(host.name, told, type(unsent).__name__)
         answer = answers.get(host.address)
         if isinstance(answer, Failure):
             error = HostError(host.name, answer.message, answer.kind)
             error.__cause__ = error_of(answer)
             return error
-        if isinstance(answer, BaseException) or host.address not in answers:
+        if isinstance(answer, OSError) or host.address not in answers:
             told = str(answer) or type(answer).__name__
             return HostLostError(host.name, f"it went away during {method}: {told}")
+        if isinstance(answer, BaseException):  # what was asked could not be read there
+            return HostError(host.name, str(answer), type(answer).__name__)
         return answer
 
     def _ask_for_hosts(self) -> set[Host]:
@@ -319,11 +324,14 @@ class Fleet:
         return self._speak(
             f"{method} of what is wanted",
             lambda: self._ask_ledger(method, given),
-            seconds=self.timeout + given.get("wait", 0.0),
+            # The end waits for all workers, also for one that is found to be dead only then.
+            seconds=None if method == "end" else self.timeout + given.get("wait", 0.0),
         )
 
     async def _ask_ledger(self, method: str, given: dict[str, Any]) -> Any:
         scheduler = self.client.scheduler
+        if scheduler is None:
+            raise ConnectionError(f"fleet {self.name!r} is disconnected")
         answer = await scheduler.osmia_fleet(fleet=self.name, method=method, given=given)
         if not answer:
             raise OsmiaError(f"fleet {self.name!r} was closed")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from osmia.errors import MissingPackageError
+from osmia.errors import MissingPackageError, OsmiaError
+from osmia.fleet.answering import Failure
 from osmia.fleet.maps import with_host
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def _partition(
         client: Any = worker._get_client()
         answers = client.run(call, fleet, "table", (name, held, options), {}, workers=[address])
         table = answers[address]
+        if isinstance(table, Failure):
+            raise OsmiaError(f"{host}: {table.message}")
     return _plain(with_host(table, host).to_pandas())
 
 

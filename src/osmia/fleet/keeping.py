@@ -20,6 +20,7 @@ from typing import Any
 
 from osmia.errors import OsmiaError
 from osmia.fleet.installed import Installed
+from osmia.fleet.kept_wishes import all_kept, keep
 from osmia.fleet.ledger import LEASE, Told
 from osmia.fleet.reading import status_of
 from osmia.fleet.wishes import Wish
@@ -88,15 +89,15 @@ class Keeping:
     async def wait(self) -> None:
         """Until something is to be looked at."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._something.wait(), INTERVAL)
+            async with asyncio.timeout(INTERVAL):
+                await self._something.wait()
         self._something.clear()
 
     async def look(self, address: str) -> None:
         """Have everything as it is wanted. What goes wrong with an object is kept for `status`:
         the others go on, and the next look tries again."""
         if time.monotonic() >= self._next_look:
-            told = await asyncio.wait_for(self._ask("told", agent=address), _PATIENCE)
-            self._told = {name: Told(*each) for name, each in told.items()}
+            await self._look_at_all(address)
             self._next_look = time.monotonic() + LOOK
         for name in {*self._told, *self.installed}:
             if self._locks[name].locked():  # it is being changed
@@ -108,6 +109,23 @@ class Keeping:
                 self.errors[name] = f"{type(error).__name__}: {error}"
             else:
                 self.errors.pop(name, None)
+
+    async def _look_at_all(self, address: str) -> None:
+        """Ask what is wanted of all objects; a scheduler that is new is told of what is here."""
+        told = await self._answer("told", agent=address)
+        for wish in await asyncio.to_thread(lambda: list(all_kept(self._pins))):
+            if wish.name not in told and wish.name not in self.installed:
+                await self._offer(wish)
+                told = await self._answer("told", agent=address)
+        self._told = {name: Told(*each) for name, each in told.items()}
+
+    async def _offer(self, wish: Wish) -> None:
+        given = {"generation": wish.generation, "content": pickle.dumps(wish)}
+        await self._answer("offer", name=wish.name, **given)
+
+    async def _answer(self, method: str, **given: Any) -> Any:
+        async with asyncio.timeout(_PATIENCE):  # wait_for loses cancellations in Python 3.11
+            return await self._ask(method, **given)
 
     async def close(self) -> None:
         """Let go of everything; what is pinned goes on."""
@@ -161,9 +179,7 @@ class Keeping:
         if told is None or not told.wanted or told.generation != self._at(name):
             told = await self._ask_for(name)
         if told is None and name in self._wanted:  # the scheduler is new, and knows nothing
-            wanted = self._wanted[name]
-            given = {"generation": wanted.generation, "content": pickle.dumps(wanted)}
-            await asyncio.wait_for(self._ask("offer", name=name, **given), _PATIENCE)
+            await self._offer(self._wanted[name])
             told = await self._ask_for(name)
         if told is None:  # a load that came to no end
             await asyncio.to_thread(self._drop, name)
@@ -183,7 +199,7 @@ class Keeping:
         wanted = self._wanted.get(name)
         known = [self._at(name), 0 if wanted is None else wanted.generation]
         try:
-            found = await asyncio.wait_for(self._ask("look", name=name, known=known), _PATIENCE)
+            found = await self._answer("look", name=name, known=known)
         except OSError:  # TimeoutError is one
             if time.monotonic() - self._heard.get(name, time.monotonic()) > LEASE:
                 await self._go_back(name)
@@ -237,7 +253,10 @@ class Keeping:
     def _decided(self, name: str) -> None:
         """What is here is what is wanted of all."""
         self.installed[name].settle()
-        self._wanted[name] = self._wishes[name]
+        wish = self._wishes[name]
+        if wish.pins and self._wanted.get(name) is not wish:
+            keep(wish, self._pins / name)
+        self._wanted[name] = wish
 
     def _drop(self, name: str) -> None:
         installed = self.installed.pop(name, None)

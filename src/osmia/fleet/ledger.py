@@ -101,7 +101,8 @@ class Ledger(SchedulerPlugin):
             if left <= 0:
                 return {"busy": held.what, "seconds": time.monotonic() - held.since}
             with suppress(TimeoutError):
-                await asyncio.wait_for(entry.free.wait(), min(left, self.lease))
+                async with asyncio.timeout(min(left, self.lease)):
+                    await entry.free.wait()
         if self._ended:
             return {"busy": "close of the fleet", "seconds": 0.0}
         entry.last += 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from osmia.fleet.errors import HostLostError
 from osmia.metrics.checks import check_any, check_view, facts_of
 from osmia.metrics.choice import Choice
-from osmia.metrics.families import Family, Point
+from osmia.metrics.families import Family, Point, named
 from osmia.metrics.parts import ObjectParts
 from osmia.metrics.reading import Reading, age_of, read_object
 from osmia.named_tuples import NamedTuple
@@ -71,7 +71,8 @@ class FleetMetrics:
                 told = [_of_object(family, label) for family in families]
                 hosts[host] = hosts.get(host, _Host()).with_more(told, age, True)
         self._known |= set(hosts)
-        return [found.reading(host) for host, found in sorted(hosts.items())]
+        name = named(self._choice.prefix, "host_up")
+        return [found.reading(host, name) for host, found in sorted(hosts.items())]
 
     def feed(self, logs: Sequence[EventLog]) -> Feed:
         """The events of some buffers on all hosts. ValueError for what none of the objects has."""
@@ -98,8 +99,8 @@ class _Host(NamedTuple):
                 made[each.name] = before._replace(points=[*before.points, *each.points])
         return _Host(tuple(made.values()), max(age, self.age), up or self.up)
 
-    def reading(self, host: str) -> Reading:
-        up = Family("bpf_host_up", "gauge", "Whether a host answered.", "", [Point((), self.up)])
+    def reading(self, host: str, name: str) -> Reading:
+        up = Family(name, "gauge", "Whether a host answered.", "", [Point((), self.up)])
         return Reading(host, [up, *self.families], self.age, lost=not self.families)
 
 

@@ -100,10 +100,8 @@ class EventStream:
                     last = time.monotonic()
                 yield batch
         finally:
-            looking.cancel()
-            for task in readers.values():
-                task.cancel()
-            await asyncio.gather(looking, *readers.values(), return_exceptions=True)
+            await _cancelled({looking})
+            await _cancelled(set(readers.values()))
             fleet = self._running.fleet
             asked = (fleet.ask_one(host, "end_events", (self._reader,)) for host in readers)
             await asyncio.gather(*asked, return_exceptions=True)
@@ -198,6 +196,15 @@ async def _first(given: asyncio.Queue[HostBatch], looking: asyncio.Task[None]) -
         return await taking
     finally:
         taking.cancel()
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    """Until tasks have ended: a `wait_for` within can take an answer that came at that moment for
+    all there is (before Python 3.12), and they go on."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=0.1)
 
 
 def _moved(table: pyarrow.Table, offset: int) -> pyarrow.Table:

@@ -24,14 +24,14 @@ from osmia.btf import (
     Var,
     VarLinkage,
 )
-from osmia.btf.layout import KIND_FLAG, kind_in
+from osmia.btf.layout import KIND_FLAG, KIND_MASK, KIND_SHIFT
 from osmia.btf.sizes import size_of
 from osmia.elf import Binding, Section, Symbol, SymbolType
 from osmia.errors import ObjectFormatError
 from osmia.formats.elf_symbols import HIDDEN, SymbolTable
 from osmia.formats.map_ids import signed32
 from osmia.object.map_attributes import apply_attributes, find_attribute
-from osmia.object.model import Map, Pinning
+from osmia.object.model import Map
 from osmia.object.uapi import MAPS_IN_MAPS, MapType
 from osmia.records import dataclass, field, replace
 
@@ -44,6 +44,9 @@ _ARRAY_COUNT = 5
 #: The bits of a member's offset that are one where the struct has bitfields.
 _OFFSET = 0xFF_FFFF
 _TYPES = {int(kind): kind for kind in MapType}
+# Named here: asking an enumeration for a member takes as long as ten of what is done with it.
+_STRUCT, _PTR, _ARRAY, _EXTERN = Kind.STRUCT, Kind.PTR, Kind.ARRAY, VarLinkage.GLOBAL_EXTERN
+_PROG_ARRAY, _SECTION, _WEAK = MapType.PROG_ARRAY, SymbolType.SECTION, Binding.WEAK
 #: Attributes that the kernel takes as 32-bit numbers.
 _WORDS = frozenset({"type", "key_size", "value_size", "max_entries", "map_flags"})
 
@@ -67,6 +70,7 @@ class DeclarationReader:
     def __init__(self, btf: BTF, file: str = "") -> None:
         self.btf = btf
         self.file = file
+        self.numbers: dict[int, int] = {}  # what __uint() says, by type: maps share them
 
     def read_declaration(self, variable: Var) -> tuple[Map, int | None]:
         """The map, without slots, and where `values` begin in the variable, if it has some."""
@@ -78,7 +82,7 @@ class DeclarationReader:
 
     def _draft(self, variable: Var) -> _Draft:
         definition = self.btf.resolve(variable.type_id)
-        if self.btf.kind_of(definition) is not Kind.STRUCT:
+        if self.btf.kind_of(definition) is not _STRUCT:
             raise self._error(f"map {variable.name!r} is no struct")
         return self._read_struct(definition, _Draft(variable.name, f"map {variable.name!r}"))
 
@@ -103,30 +107,35 @@ class DeclarationReader:
             raise self._error(f"{draft.where}: attribute {name!r} is not known")
         if attribute.is_type:
             _, info, target = self.btf.head(type_id)
-            if kind_in(info) != Kind.PTR:
+            if info >> KIND_SHIFT & KIND_MASK != _PTR:
                 raise self._error(f"{draft.where}: attribute {name!r} is no __type()")
             draft.types[name] = (target, size_of(self.btf, target))
             return
-        number = self._number(type_id)
+        number = self.numbers.get(type_id)
+        if number is None:
+            number = self._number(type_id)
         if number is None:
             raise self._error(f"{draft.where}: attribute {name!r} is no __uint() or __ulong()")
         if number >> 32 and name in _WORDS:
             raise self._error(f"{draft.where}: {name} cannot be {number:,}")
-        draft.numbers[name] = number
+        self.numbers[type_id] = draft.numbers[name] = number
 
     def _number(self, type_id: int) -> int | None:
         """What __uint() or __ulong() says; None for another type."""
         btf = self.btf
         _, info, target = btf.head(type_id)
-        if kind_in(info) in MODIFIERS:
+        kind = info >> KIND_SHIFT & KIND_MASK
+        if kind in MODIFIERS:
             type_id = btf.resolve(type_id)
             _, info, target = btf.head(type_id)
-        if kind_in(info) == Kind.PTR:
-            _, info, _ = btf.head(target)
-            return btf.words(target)[_ARRAY_COUNT] if kind_in(info) == Kind.ARRAY else None
-        kind = btf.type(type_id)
-        if isinstance(kind, Enum | Enum64) and len(kind.values) == 1:
-            return kind.values[0].value
+            kind = info >> KIND_SHIFT & KIND_MASK
+        if kind == _PTR:
+            array = btf.words(target) if target else ()
+            is_array = array and array[1] >> KIND_SHIFT & KIND_MASK == _ARRAY
+            return array[_ARRAY_COUNT] if is_array else None
+        declared = btf.type(type_id)
+        if isinstance(declared, Enum | Enum64) and len(declared.values) == 1:
+            return declared.values[0].value
         return None
 
     def _read_values(self, type_id: int, bit_offset: int, draft: _Draft) -> None:
@@ -159,7 +168,7 @@ class DeclarationReader:
         kind = numbers.pop("type")
         if kind in MAPS_IN_MAPS and not value_size:
             value_size = 4
-        if kind == MapType.PROG_ARRAY and draft.values_offset is not None and not value_size:
+        if kind == _PROG_ARRAY and draft.values_offset is not None and not value_size:
             value_size = 4
         made = Map(
             name=draft.name,
@@ -172,7 +181,7 @@ class DeclarationReader:
             value_type_id=value_type,
             numa_node=numbers.pop("numa_node", None),
             map_extra=numbers.pop("map_extra", 0),
-            pinning=signed32(numbers.pop("pinning", Pinning.NONE)),
+            pinning=signed32(numbers.pop("pinning", 0)),
             inner=draft.inner,
             attributes=self._rest(draft, numbers),
             btf_id=btf_id,
@@ -222,7 +231,7 @@ class MapReader(DeclarationReader):
         symbols = {
             symbol.name: symbol
             for symbol in self.table.by_section.get(self.section.index, [])
-            if symbol.type is not SymbolType.SECTION
+            if symbol.type is not _SECTION
         }
         maps: dict[str, Map] = {}
         places: dict[tuple[int, int], str] = {}
@@ -230,7 +239,7 @@ class MapReader(DeclarationReader):
             variable = self.btf.type(entry.type_id)
             if not isinstance(variable, Var) or not variable.name:
                 raise self._error(f"{MAPS_SECTION!r} has an entry that is no variable")
-            if variable.linkage == VarLinkage.GLOBAL_EXTERN:
+            if variable.linkage == _EXTERN:
                 continue  # another object's: `read_externs`
             symbol = symbols.get(variable.name)
             if symbol is None:
@@ -304,6 +313,6 @@ class MapReader(DeclarationReader):
         return self._make(
             draft,
             btf_id=btf_id,
-            weak=symbol.binding is Binding.WEAK,
+            weak=symbol.binding is _WEAK,
             hidden=symbol.visibility in HIDDEN,
         )

@@ -16,6 +16,7 @@ INSTRUCTION_SIZE = 8
 SHF_EXECINSTR = 0x4
 SHT_PROGBITS = 1
 SHT_NOBITS = 8
+_WITH_CONTENTS = (SHT_PROGBITS, SHT_NOBITS)
 #: bytes that all sections with contents of a file may have together, those included that are
 #: only zeros and take no room in the file (.bss): they are allocated when it is read.
 MAX_CONTENTS = 1 << 28
@@ -126,7 +127,7 @@ def read_symbols(elf: ElfFile) -> SymbolTable:
                 table.code[section.index] = _code_section(elf, section, functions)
                 for place in table.code[section.index].ranges:
                     (shared if place.key in names else names).add(place.key)
-        elif section.type in (SHT_PROGBITS, SHT_NOBITS) and section.size:
+        elif section.type in _WITH_CONTENTS and section.size:
             kind = data_kind(section.name)
             if kind is not None:
                 table.data[section.index] = kind
@@ -154,7 +155,7 @@ def _tell_apart(table: SymbolTable, shared: set[str]) -> None:
 def _check_sizes(elf: ElfFile) -> None:
     total = 0
     for section in elf.sections:
-        if section.type in (SHT_PROGBITS, SHT_NOBITS):
+        if section.type in _WITH_CONTENTS:
             total += section.size
             if total > MAX_CONTENTS:
                 raise ObjectFormatError(

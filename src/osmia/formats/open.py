@@ -90,7 +90,7 @@ def _read(
         obj = iproute2.read_object(elf, path, name, program_type)
     else:
         obj = libbpf.read_object(elf, path, name)
-    if any(each.pinning == Pinning.OBJECT for each in obj.maps.values()):
+    if Pinning.OBJECT in [each.pinning for each in obj.maps.values()]:
         import hashlib  # brings OpenSSL along, 3 ms
 
         obj.pin_digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()

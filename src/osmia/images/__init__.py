@@ -20,5 +20,16 @@ from osmia.images.image import Image
 from osmia.images.layouts import read
 from osmia.images.references import Reference
 from osmia.images.registries import pull, push
+from osmia.images.signing import sign
 
-__all__ = ["Image", "ImageError", "Reference", "RegistryError", "build", "pull", "push", "read"]
+__all__ = [
+    "Image",
+    "ImageError",
+    "Reference",
+    "RegistryError",
+    "build",
+    "pull",
+    "push",
+    "read",
+    "sign",
+]

@@ -14,9 +14,19 @@ from typing import Any
 from osmia.formats.open import read_elf
 from osmia.images import media_types
 from osmia.images.errors import ImageError
-from osmia.images.image import MAPS_LABEL, PROGRAMS_LABEL, SIGNATURE, Image, digest_of
+from osmia.images.image import (
+    KERNEL_SIGNATURE,
+    KERNEL_SUFFIX,
+    MAPS_LABEL,
+    PROGRAMS_LABEL,
+    SIGNATURE,
+    Image,
+    digest_of,
+)
+from osmia.images.references import SCHEME
+from osmia.named_tuples import NamedTuple
 from osmia.object.model import Object, Program
-from osmia.object.signatures import kept_signatures
+from osmia.object.signatures import kept_signatures, text_beside
 from osmia.object.uapi import MapType, ProgramType
 
 #: Go's names of architectures, which images have: of what `uname -m` says, and the byte order.
@@ -57,17 +67,26 @@ def build(source: Source | Mapping[str, Source], *, annotations: Mapping[str, st
     """The image of an object (a file's path, or an Object as it is now), or of several by
     platform, `{"linux/amd64": "a.bpf.o", "linux/arm64": "b.bpf.o"}`.
 
+    "oci://host/name:tag" is the object that an image has for the platform; alone it stands for
+    those of all the image's platforms.
+
     Labels say its programs and maps with their types, as bpfman has them. Signatures that
-    `osmia sign` left beside a file go along. `annotations` are added to the manifest.
-    ImageError for a platform of the other byte order; `osmia.open`'s errors for files.
+    `osmia sign` left beside a file, or that an image has, go along. `annotations` are added to the
+    manifest. ImageError for a platform of the other byte order; `osmia.open`'s errors for files,
+    those of `pull` for images.
     """
-    if not isinstance(source, Mapping):
-        return _build_one(source, own_platform(), dict(annotations))
-    if not source:
+    if isinstance(source, str) and source.startswith(SCHEME):
+        image = _pulled(source)
+        parts = {each: _part_of_image(image, each) for each in image.platforms}
+    elif isinstance(source, Mapping):
+        parts = {platform: _part(each, platform) for platform, each in sorted(source.items())}
+    else:
+        platform = own_platform()
+        parts = {platform: _part(source, platform)}
+    if not parts:
         raise ImageError("an image of no object")
     images: dict[str, Image] = {
-        platform: _build_one(each, platform, dict(annotations))
-        for platform, each in sorted(source.items())
+        platform: _build_one(each, platform, dict(annotations)) for platform, each in parts.items()
     }
     if len(images) == 1:
         return next(iter(images.values()))
@@ -81,37 +100,68 @@ def build(source: Source | Mapping[str, Source], *, annotations: Mapping[str, st
         for platform, image in images.items()
     ]
     blobs = {digest: blob for image in images.values() for digest, blob in image.blobs.items()}
-    index = _json({"schemaVersion": 2, "mediaType": media_types.INDEX, "manifests": manifests})
+    index = as_json({"schemaVersion": 2, "mediaType": media_types.INDEX, "manifests": manifests})
     digest = _add(blobs, index)
     return Image(digest, blobs)
 
 
-def _build_one(source: Source, platform: str, annotations: dict[str, str]) -> Image:
+class _Part(NamedTuple):
+    """What goes into an image for a platform: the object, its file, and annotations that are of
+    it: signatures."""
+
+    obj: Object
+    filename: str
+    content: bytes
+    annotations: dict[str, str]
+
+
+def _part(source: Source, platform: str) -> _Part:
     if isinstance(source, Object):
-        obj, content = source, source.to_bytes()
-        filename = f"{obj.name}.bpf.o".replace("/", "_")
-    else:
-        path = os.fspath(source)
-        with open(path, "rb") as file:  # noqa: PTH123 - half of what Path takes
-            content = file.read()
-        obj = read_elf(content, path, "")
-        filename = os.path.basename(path)  # noqa: PTH119
-        signatures = kept_signatures(path)
-        if signatures:
-            annotations = {**annotations, SIGNATURE: signatures}
+        filename = f"{source.name}.bpf.o".replace("/", "_")
+        return _Part(source, filename, source.to_bytes(), {})
+    path = os.fspath(source)
+    if path.startswith(SCHEME):
+        return _part_of_image(_pulled(path), platform)
+    with open(path, "rb") as file:  # noqa: PTH123 - half of what Path takes
+        content = file.read()
+    filename = os.path.basename(path)  # noqa: PTH119
+    signatures = {
+        SIGNATURE: kept_signatures(path),
+        KERNEL_SIGNATURE: text_beside(path, KERNEL_SUFFIX, media_types.LARGEST_MANIFEST),
+    }
+    return _Part(read_elf(content, path, ""), filename, content, signatures)
+
+
+def _part_of_image(image: Image, platform: str) -> _Part:
+    filename, content = image.object_file(platform)
+    has = image.annotations(platform)
+    signatures = {each: has.get(each, "") for each in (SIGNATURE, KERNEL_SIGNATURE)}
+    return _Part(image.object(platform), filename, content, signatures)
+
+
+def _pulled(reference: str) -> Image:
+    from osmia.images.registries import pull
+
+    return pull(reference)
+
+
+def _build_one(part: _Part, platform: str, annotations: dict[str, str]) -> Image:
+    obj, filename, content, signatures = part
+    annotations = {**annotations, **{name: each for name, each in signatures.items() if each}}
     _check_platform(obj, platform)
     blobs: dict[str, bytes] = {}
     if not filename.endswith(".o"):  # by which it is found in the layer
         filename += ".bpf.o"
     archive = _archive(filename, content)
     layer = gzip.compress(archive, mtime=0)
+    labels = {name: as_json(each).decode() for name, each in labels_of(obj).items()}
     config = {
         **_platform_record(platform),
-        "config": {"Labels": {name: _json(each).decode() for name, each in labels_of(obj).items()}},
+        "config": {"Labels": labels},
         "rootfs": {"type": "layers", "diff_ids": [digest_of(archive)]},
         "history": [{"created_by": "osmia image build"}],
     }
-    config_bytes = _json(config)
+    config_bytes = as_json(config)
     manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media_types.MANIFEST,
@@ -120,7 +170,7 @@ def _build_one(source: Source, platform: str, annotations: dict[str, str]) -> Im
     }
     if annotations:
         manifest["annotations"] = dict(sorted(annotations.items()))
-    return Image(_add(blobs, _json(manifest)), blobs)
+    return Image(_add(blobs, as_json(manifest)), blobs)
 
 
 def labels_of(obj: Object) -> dict[str, dict[str, str]]:
@@ -192,5 +242,6 @@ def _add(blobs: dict[str, bytes], content: bytes) -> str:
     return digest
 
 
-def _json(value: Any) -> bytes:
+def as_json(value: Any) -> bytes:
+    """JSON in the one way in which osmia writes it: what is the same has the same digest."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -23,6 +23,10 @@ PROGRAMS_LABEL = "io.ebpf.programs"
 MAPS_LABEL = "io.ebpf.maps"
 #: The manifest's annotation with the signatures of the object (`osmia.object.signatures`).
 SIGNATURE = "dev.osmia.signatures"
+#: That with the loader of the object that the kernel checks (`osmia.kernel.skeletons.signed`), and
+#: what a file has behind its name that has the same of the file's object.
+KERNEL_SIGNATURE = "dev.osmia.kernel-signatures"
+KERNEL_SUFFIX = ".kernel-sig"
 #: How many platforms an index may name.
 _MOST_PLATFORMS = 64
 
@@ -117,13 +121,17 @@ class Image:
             manifests[platform] = digest, parsed(self.blob(digest), digest)
         return media_type, manifests
 
-    def _manifest(self, platform: str | None) -> dict[str, Any]:
+    def manifest_of(self, platform: str | None = None) -> tuple[str, dict[str, Any]]:
+        """The digest and the manifest of a platform."""
         wanted = platform or (self.platforms[0] if len(self.platforms) == 1 else _own())
         try:
-            return self._manifests[wanted][1]
+            return self._manifests[wanted]
         except KeyError:
             has = ", ".join(self.platforms)
             raise ImageError(f"{self.digest} has nothing for {wanted}: {has}") from None
+
+    def _manifest(self, platform: str | None) -> dict[str, Any]:
+        return self.manifest_of(platform)[1]
 
     def _config(self, manifest: dict[str, Any]) -> dict[str, Any]:
         digest = descriptor(manifest.get("config"), None, "config")
@@ -196,7 +204,7 @@ def descriptor(found: Any, wanted: tuple[str, ...] | None, what: str) -> str:
     if not _is_object(found):
         raise ImageError(f"no descriptor of a {what}")
     digest, size = found.get("digest"), found.get("size")
-    if not isinstance(digest, str) or not _is_digest(digest):
+    if not isinstance(digest, str) or not is_digest(digest):
         raise ImageError(f"{str(digest)[:80]!r} is no SHA-256 digest")
     if not isinstance(size, int) or not 0 <= size <= media_types.LARGEST_BLOB:
         raise ImageError(f"{digest}: a {what} of {str(size)[:20]} bytes")
@@ -206,7 +214,8 @@ def descriptor(found: Any, wanted: tuple[str, ...] | None, what: str) -> str:
     return digest
 
 
-def _is_digest(text: str) -> bool:
+def is_digest(text: str) -> bool:
+    """Whether it is what `digest_of` gives."""
     algorithm, _, digits = text.partition(":")
     return algorithm == "sha256" and len(digits) == 64 and set(digits) <= set("0123456789abcdef")
 

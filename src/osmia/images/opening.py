@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from osmia.formats.open import read_elf
-from osmia.images.image import SIGNATURE, Image
+from osmia.images.image import KERNEL_SIGNATURE, SIGNATURE, Image
 from osmia.images.references import SCHEME, Reference
 from osmia.images.registries import pull
 from osmia.object.model import Object
@@ -24,6 +24,12 @@ def signatures(path: str) -> str:
     """The text of the signatures of an object that `open_image` gave, by its path."""
     reference, _, _ = path.rpartition("/")
     return signatures_of(pull(Reference.parse(reference)))
+
+
+def kernel_signature(path: str) -> str:
+    """The same of the loader that the kernel checks; "" for none."""
+    reference, _, _ = path.rpartition("/")
+    return pull(Reference.parse(reference)).annotations().get(KERNEL_SIGNATURE, "")
 
 
 def signatures_of(image: Image, platform: str | None = None) -> str:

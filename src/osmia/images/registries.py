@@ -19,7 +19,7 @@ from osmia import cache
 from osmia.errors import MissingPackageError, OsmiaError
 from osmia.images import media_types
 from osmia.images.errors import ImageError, RegistryError
-from osmia.images.image import Image, checked, digest_of
+from osmia.images.image import Image, checked, digest_of, is_digest
 from osmia.images.layouts import collect
 from osmia.images.references import Reference
 from osmia.images.transport import Answer, Transport, ask_again, is_loopback
@@ -99,12 +99,15 @@ def pull(
 
     digest = where.digest
     if not digest and offline:
-        digest = (cache.read(_NAMES, _key(where)) or b"").decode("ascii", "replace")
+        digest = _last_digest(where)
     if digest:
         top = _kept(digest) or connected().manifest(digest)
         blobs[digest] = checked(digest, top)
     else:
-        top = connected().manifest(where.tag)
+        try:
+            top = connected().manifest(where.tag)
+        except RegistryError as error:
+            raise _with_way_out(error, where) from error.__cause__
         digest = digest_of(top)
         blobs[digest] = top
 
@@ -127,6 +130,21 @@ def pull(
     if where.tag:
         cache.write_if_possible(_NAMES, _key(where), digest.encode())
     return image
+
+
+def _last_digest(where: Reference) -> str:
+    """What the tag meant when it was last pulled; "" where it never was."""
+    found = (cache.read(_NAMES, _key(where)) or b"").decode("ascii", "replace")
+    return found if is_digest(found) else ""
+
+
+def _with_way_out(error: RegistryError, where: Reference) -> RegistryError:
+    """The error, with what the cache has, where the registry could not be asked for a tag."""
+    last = _last_digest(where) if error.status is None else ""
+    if not last or _kept(last) is None:
+        return error
+    named = Reference(where.host, where.repository, where.tag, last)
+    return RegistryError(f"{error}; what it was last is in the cache: {named}")
 
 
 def _fetch(registry: _Registry, digest: str) -> bytes:

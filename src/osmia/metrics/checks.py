@@ -13,7 +13,7 @@ from osmia.named_tuples import NamedTuple
 from osmia.object import MapType, Object
 from osmia.summaries.keys import MapKeys
 from osmia.summaries.readings import COUNTED, number_fields, variable_names
-from osmia.values import ArrayCodec, Codec, StructCodec, codec
+from osmia.values import ArrayCodec, Codec, IntCodec, StructCodec, codec
 from osmia.values.meaning import meaning
 from osmia.values.names import unknown_name
 
@@ -149,13 +149,24 @@ def check_log(log: EventLog, facts: Facts) -> None:
         raise ValueError(unknown_name("the object", log.map, facts.maps, kind="map "))
     if source.type not in _BUFFERS:
         raise ValueError(f"map {log.map!r} is no ring or perf buffer")
-    known = member_types(record_codec(log, facts))
+    known = dict(member_types(record_codec(log, facts)))
+    told = {"cpu", *known} if source.type == MapType.PERF_EVENT_ARRAY else known
     for member in sorted(log.members()):
-        if member not in known and member != "cpu":
+        if member not in told:
             of = f"an event of {log.map!r}"
             raise ValueError(unknown_name(of, member, known, kind="member "))
-    if log.time and known[log.time].size != 8:
+    time = known.get(log.time)
+    if log.time and not (isinstance(time, IntCodec) and time.size == 8):
         raise ValueError(f"time {log.time!r} is no integer of 8 bytes")
+
+
+def check_apart(logs: Iterable[EventLog]) -> None:
+    """ValueError where two logs are of one buffer, whose events each only one of them would get."""
+    seen: set[str] = set()
+    for log in logs:
+        if log.map in seen:
+            raise ValueError(f"map {log.map!r} has two logs")
+        seen.add(log.map)
 
 
 def record_codec(log: EventLog, facts: Facts) -> Codec | None:

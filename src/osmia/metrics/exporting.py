@@ -43,12 +43,14 @@ class Exporter(ClosedByWith):
         self._source, self._prefix, self._say = source, prefix, say
         self._trouble = Trouble(say)
         self._logs = None if feed is None else LogPusher(feed, resource, otlp, delay, self._trouble)
-        self._metrics = (
-            MetricPusher(self.read, resource, otlp, interval, self._trouble)
-            if otlp.metrics
-            else None
-        )
+        self._metrics: MetricPusher | None = None
         self._closed = False
+        if otlp.metrics:
+            try:
+                self._metrics = MetricPusher(self.read, resource, otlp, interval, self._trouble)
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def places(self) -> list[str]:

@@ -11,9 +11,9 @@ from osmia.errors import ClosedError
 from osmia.events import EventSource
 from osmia.events.merged import merged, present
 from osmia.events.record_types import PresumedCodec
-from osmia.metrics.checks import check_log, facts_of_parts, record_codec
+from osmia.metrics.checks import check_apart, check_log, facts_of_parts, record_codec
 from osmia.metrics.parts import Parts
-from osmia.metrics.records import Record, Records, members_of
+from osmia.metrics.records import Members, Record, Records
 from osmia.metrics.settings import EventLog
 from osmia.values.moments import offset_now
 
@@ -45,24 +45,28 @@ class ObjectFeed:
         self._records = {log.map: Records(log) for log in logs}
         self._maps: dict[str, Any] = {}
         self._codecs: dict[str, PresumedCodec] = {}
+        self._members: dict[str, Members] = {}
         facts = facts_of_parts(parts)
+        check_apart(logs)
         for log in logs:
             check_log(log, facts)
             source: Any = parts.maps[log.map]
             codec = record_codec(log, facts)
             if codec is not None:  # records of other sizes stay bytes
                 source.event_codec = self._codecs[log.map] = PresumedCodec(codec)
+                self._members[log.map] = Members(codec)
             self._maps[log.map] = source
+        # Now: a perf buffer keeps nothing for a reader that comes later.
+        self._sources: dict[str, EventSource[Any]] = {
+            name: source.events for name, source in self._maps.items()
+        }
 
     def run(self, take: Callable[[Record], object], over: Event) -> None:
         """See `Feed`; ends when the object is closed."""
         try:
-            sources: dict[str, EventSource[Any]] = {
-                name: source.events for name, source in self._maps.items()
-            }
             while not over.is_set():
-                self._give(merged(sources, timeout=_LOOK), take)
-            self._give(present(sources), take)
+                self._give(merged(self._sources, timeout=_LOOK), take)
+            self._give(present(self._sources), take)
         except ClosedError:
             return
 
@@ -82,7 +86,7 @@ class ObjectFeed:
             if isinstance(event, bytes):
                 take(records.raw(event))
                 continue
-            members = cpu | members_of(event)
+            members = cpu | self._members[name].of(event)
             at = members.get(self._logs[name].time)
             when = at + offsets[name] if isinstance(at, int) and at else 0
             take(records.record(members, when))

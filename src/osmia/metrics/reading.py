@@ -105,9 +105,13 @@ def read_object(parts: Parts, choice: Choice) -> list[Family]:
     """The metrics of a loaded object, or of what is pinned."""
     families = Families(choice.prefix)
     drawn = set(_add_histograms(families, parts, choice))
+    shown: dict[tuple[str, str], list[tuple[Kind, View | None]]] = {}
     for sample in _samples(families, parts, choice, drawn):
-        for view in choice.of(sample.source, sample.field):
-            families.add(sample, _kind(sample, choice, view), view)
+        of = sample.source, sample.field
+        if of not in shown:
+            shown[of] = [(_kind(sample, choice, view), view) for view in choice.of(*of)]
+        for kind, view in shown[of]:
+            families.add(sample, kind, view)
     made = families.all()
     return [*made, *_runs(parts, choice.prefix)] if choice.programs else made
 

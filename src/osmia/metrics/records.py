@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from osmia.metrics.settings import EventLog
 from osmia.named_tuples import NamedTuple
-from osmia.values import EnumMember
-from osmia.values.struct_value import Struct
+from osmia.values import ArrayCodec, Codec, EnumMember, StructCodec
+from osmia.values.fields import Field
 
 #: An integer of OTLP has 64 bits and a sign.
 _LARGEST = (1 << 63) - 1
+#: A member: its dotted name, where it is, and what makes of it what it means.
+_Leaf: TypeAlias = tuple[str, tuple[str, ...], Callable[[Any], Any] | None]
 
 
 class Record(NamedTuple):
@@ -66,21 +69,46 @@ class Records:
         )
 
 
-def members_of(value: Any) -> dict[str, Any]:
-    """The members of a decoded event by dotted name, as Python has what they mean."""
-    from osmia.values.readable import meant_members
+class Members:
+    """Takes decoded events of a type apart: their members by dotted name, as Python has what they
+    mean. What a member means is found out once."""
 
-    if not isinstance(value, Struct):
-        return {"value": value}
-    return dict(_flat(meant_members(value._codec, value), ""))
+    def __init__(self, codec: Codec) -> None:
+        self._single = None if isinstance(codec, StructCodec) else codec
+        self._leaves = [] if self._single is not None else list(_leaves(codec, (), None))
+
+    def of(self, event: Any) -> dict[str, Any]:
+        """The members of an event."""
+        if self._single is not None:
+            return {"value": event}
+        found = {}
+        for name, path, convert in self._leaves:
+            value = event
+            for each in path:
+                value = value[each]
+            found[name] = value if convert is None else convert(value)
+        return found
 
 
-def _flat(members: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in members.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+def _leaves(codec: Codec, path: tuple[str, ...], field: Field | None) -> Iterator[_Leaf]:
+    from osmia.values.meaning import meaning
+    from osmia.values.readable import python_value
+
+    name = path[-1] if path else ""
+    plain = field is not None and field.bits is not None
+    kind = None if plain else meaning(codec, name)
+    if isinstance(codec, StructCodec) and (field is None or kind is None):
+        for each in codec.fields:
+            yield from _leaves(each.codec, (*path, each.name), each)
+        return
+    convert = None
+    if not plain and (kind is not None or isinstance(codec, ArrayCodec)):
+        convert = partial(_converted, python_value, codec, name, kind)
+    yield ".".join(path), path, convert
+
+
+def _converted(python_value: Any, codec: Codec, name: str, kind: Any, value: Any) -> Any:
+    return python_value(codec, value, name, kind)
 
 
 def _told(value: Any) -> Any:

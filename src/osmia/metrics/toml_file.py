@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from osmia.errors import OsmiaError
 from osmia.metrics.addresses import parse_address
+from osmia.metrics.checks import check_apart
 from osmia.metrics.choice import Choice, View
 from osmia.metrics.configuration import (
     Configuration,
@@ -55,6 +56,10 @@ def read(path: Path) -> Configuration:
     top.done()
     if telemetry.logs and telemetry.otlp is None:
         raise ConfigurationError(f"{path}: [[log]]: logs are sent by OTLP, there is no [otlp]")
+    try:
+        check_apart(telemetry.logs)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: [[log]]: {error}") from None
     return Configuration(path, subject, telemetry)
 
 

@@ -101,10 +101,16 @@ def kept_signatures(path: str | os.PathLike[str]) -> str:
     if isinstance(path, str) and path.startswith(_SCHEME):
         found: str = importlib.import_module(_IMAGES).signatures(path)
         return found
+    return text_beside(path, SUFFIX, _LARGEST)
+
+
+def text_beside(path: str | os.PathLike[str], suffix: str, largest: int) -> str:
+    """The text of the file that has `suffix` behind the path's name, and no more than a byte above
+    `largest`; "" where there is none."""
     try:
-        beside = os.open(f"{os.fsdecode(path)}{SUFFIX}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        beside = os.open(f"{os.fsdecode(path)}{suffix}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(beside, "rb") as file:  # a FIFO keeps nobody waiting
-            return (file.read(_LARGEST + 1) or b"").decode("utf-8", "replace")
+            return (file.read(largest + 1) or b"").decode("utf-8", "replace")
     except OSError:
         return ""
 

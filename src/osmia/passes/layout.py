@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterable
+from itertools import repeat
 from sys import byteorder as native_byteorder
 
 from osmia.errors import RelocationError
@@ -18,6 +19,10 @@ from osmia.object.uapi import MAX_INSTRUCTIONS
 from osmia.records import dataclass, field
 
 SLOT = 8
+_IMM = {"little": struct.Struct("<i"), "big": struct.Struct(">i")}
+# Named here: asking an enumeration for a member takes as long as ten of what is done with it.
+_CALL = RelocationKind.CALL
+_REFERENCES = (_CALL, RelocationKind.FUNCTION)
 NO_LINE = bytes(16)
 """A line record that names no file: where one function has none, the kernel takes none of all."""
 
@@ -47,11 +52,11 @@ def lay_out(obj: Object, program: str, extra: Iterable[str] = ()) -> ProgramLayo
     """
     layout = ProgramLayout(program)
     starts: dict[str, int] = {}
-    imm = struct.Struct("<i" if obj.byteorder == "little" else ">i")
-    _append(obj, layout, starts, obj.programs[program].function)
+    calls: list[Relocation] = []
+    _append(obj, layout, starts, calls, obj.programs[program].function)
     for name in extra:
-        _append(obj, layout, starts, name)
-    _resolve_calls(layout, starts, imm)
+        _append(obj, layout, starts, calls, name)
+    _resolve_calls(layout, starts, calls, _IMM[obj.byteorder])
     _collect_info(obj, layout)
     return layout
 
@@ -62,13 +67,21 @@ def lay_out_program(obj: Object, program: Program) -> ProgramLayout:
     return lay_out(obj, program.name, [callback] if callback else [])
 
 
-def _append(obj: Object, layout: ProgramLayout, starts: dict[str, int], first: str) -> None:
-    """Append `first` and all that it refers to, depth first, without recursion in Python."""
+def _append(
+    obj: Object,
+    layout: ProgramLayout,
+    starts: dict[str, int],
+    calls: list[Relocation],
+    first: str,
+) -> None:
+    """Append `first` and all that it refers to, depth first, without recursion in Python;
+    to `calls` all references to functions."""
     if first in starts:
         return
     pending = [iter(_place(obj, layout, starts, first))]
     while pending:
         for relocation in pending[-1]:
+            calls.append(relocation)
             if relocation.target not in starts:
                 pending.append(iter(_place(obj, layout, starts, relocation.target)))
                 break
@@ -93,49 +106,40 @@ def _place(
     layout.code += function.code
     for offset, what in function.unresolved:
         layout.unresolved.append(Unresolved(offset + start, what))
-    references = []
+    references: list[Relocation] = []
     for relocation in function.relocations:
-        if relocation.kind in (RelocationKind.CALL, RelocationKind.FUNCTION):
-            references.append(relocation)
-        layout.relocations.append(
-            Relocation(
-                relocation.offset + start, relocation.kind, relocation.target, relocation.addend
-            )
-        )
+        if start:
+            offset, kind, target, addend, _ = relocation
+            relocation = Relocation(offset + start, kind, target, addend)
+        (references if relocation.kind in _REFERENCES else layout.relocations).append(relocation)
     return references
 
 
-def _resolve_calls(layout: ProgramLayout, starts: dict[str, int], imm: struct.Struct) -> None:
+def _resolve_calls(
+    layout: ProgramLayout, starts: dict[str, int], calls: list[Relocation], imm: struct.Struct
+) -> None:
     """Write the distance to each function that is called or whose address is taken."""
-    rest = []
-    for relocation in layout.relocations:
-        if relocation.kind not in (RelocationKind.CALL, RelocationKind.FUNCTION):
-            rest.append(relocation)
-            continue
-        distance = (starts[relocation.target] - relocation.offset) // SLOT - 1
-        imm.pack_into(layout.code, relocation.offset + 4, distance)
-        source = 1 if relocation.kind is RelocationKind.CALL else 4
-        registers = layout.code[relocation.offset + 1]
-        layout.code[relocation.offset + 1] = (
+    for offset, kind, target, *_ in calls:
+        imm.pack_into(layout.code, offset + 4, (starts[target] - offset) // SLOT - 1)
+        source = 1 if kind is _CALL else 4
+        registers = layout.code[offset + 1]
+        layout.code[offset + 1] = (
             registers & 0x0F | source << 4 if imm.format[0] == "<" else registers & 0xF0 | source
         )
-        if relocation.kind is RelocationKind.FUNCTION:
-            imm.pack_into(layout.code, relocation.offset + SLOT + 4, 0)
-    layout.relocations = rest
+        if kind is not _CALL:
+            imm.pack_into(layout.code, offset + SLOT + 4, 0)
 
 
 def _collect_info(obj: Object, layout: ProgramLayout) -> None:
-    functions = [(slot, obj.functions[name]) for slot, name in layout.functions]
-    order = "<" if obj.byteorder == "little" else ">"
-    if obj.btf is None or not all(function.btf_id for _, function in functions):
+    slots = [slot for slot, _ in layout.functions]
+    functions = [obj.functions[name] for _, name in layout.functions]
+    ids, lines = [each.btf_id for each in functions], [each.line_info for each in functions]
+    order = "<II" if obj.byteorder == "little" else ">II"
+    if obj.btf is None or not all(ids):
         return
-    layout.function_info = b"".join(
-        struct.pack(f"{order}II", slot, function.btf_id) for slot, function in functions
-    )
-    if all(function.line_info for _, function in functions):
-        layout.line_info = b"".join(
-            _shifted(function.line_info, slot, obj.byteorder) for slot, function in functions
-        )
+    layout.function_info = b"".join(map(struct.Struct(order).pack, slots, ids))
+    if all(lines):
+        layout.line_info = b"".join(map(_shifted, lines, slots, repeat(obj.byteorder)))
 
 
 def _shifted(records: bytes, slots: int, byteorder: str) -> bytes:
@@ -145,8 +149,7 @@ def _shifted(records: bytes, slots: int, byteorder: str) -> bytes:
     words = array("I", records)
     if byteorder != native_byteorder:
         words.byteswap()
-    for position in range(0, len(words), 4):
-        words[position] += slots
+    words[0::4] = array("I", [slot + slots for slot in words[0::4]])
     if byteorder != native_byteorder:
         words.byteswap()
     return words.tobytes()

@@ -13,10 +13,10 @@ import pytest
 from osmia.engine.loaded import LoadedObject
 from osmia.errors import OsmiaError
 from osmia.object import Object
-from osmia.testing.loading import Session
+from osmia.testing.loading import Session, found
 from osmia.testing.recording import Recording
 from osmia.testing.report import report
-from osmia.testing.wanted import Wanted, wanted_by
+from osmia.testing.wanted import Wanted, WrongMark, wanted_by
 
 if TYPE_CHECKING:
     from osmia.testing.covering import Covering
@@ -30,6 +30,21 @@ def engine_params(engines: Sequence[str]) -> list[Any]:
     """A parameter for each engine; its mark is what the plugin skips and selects by."""
     return [
         pytest.param(engine, marks=pytest.mark.bpf_engine(engine), id=engine) for engine in engines
+    ]
+
+
+def packet_params(wanted: Wanted, directories: list[Path]) -> list[Any]:
+    """A parameter for each packet of the capture that is wanted. Their ids are the same wherever
+    the capture is: the number, from 1, and a sum of the bytes. WrongMark, OsmiaError."""
+    from zlib import crc32
+
+    from osmia.captures.packets import read_packets
+
+    assert wanted.pcap is not None
+    packets = read_packets(found(wanted.pcap, directories))
+    return [
+        pytest.param(data, id=f"packet{number}-{crc32(data):08x}")
+        for number, (_, data) in enumerate(packets, 1)
     ]
 
 
@@ -50,6 +65,8 @@ def bpf_fixture(
     pytest's: who loads for a whole module shares its maps. WrongMark for arguments that there
     are not.
     """
+    if "pcap" in others:
+        raise WrongMark("pcap= is for markers: the fixture bpf_packet has the packets")
     said = {"engines": engines, "data": data}
     wanted = wanted_by(
         [((source,), {**others, **{name: v for name, v in said.items() if v is not None}})]
@@ -113,6 +130,9 @@ def _covering(request: pytest.FixtureRequest) -> Covering | None:
 
 
 def _directories(request: pytest.FixtureRequest) -> list[Path]:
+    return directories_of(request.node.path, request.config)
+
+
+def directories_of(path: Path, config: pytest.Config) -> list[Path]:
     """Where relative paths are searched: beside the test, then at pytest's root."""
-    path: Path = request.node.path
-    return [path if path.is_dir() else path.parent, request.config.rootpath]
+    return [path if path.is_dir() else path.parent, config.rootpath]

@@ -65,7 +65,7 @@ class Session:
         if isinstance(source, Object):
             return source
         if not (isinstance(source, str) and "\n" in source):
-            source = _found(source, directories)
+            source = found(source, directories)
         key = str(source), repr(sorted(wanted.compile.items()))
         if key not in self._objects:
             compiles = not isinstance(source, Path) or source.suffix == ".c"
@@ -84,7 +84,8 @@ def _load(obj: Object, engine: str, options: dict[str, Any]) -> LoadedObject:
         return obj.load(engine=engine, **options)
 
 
-def _found(source: str | os.PathLike[str], directories: list[Path]) -> Path:
+def found(source: str | os.PathLike[str], directories: list[Path]) -> Path:
+    """The file that a relative path means. WrongMark where there is none."""
     for directory in directories:
         path = directory / source
         if path.exists():

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from osmia.testing.wanted import Wanted
 
 _MARKERS = (
-    "bpf(source, *, engines, data, autoload, compile, load, vm, kernel): what the fixture `bpf`"
-    " loads, once for each engine (osmia)",
+    "bpf(source, *, engines, data, pcap, autoload, compile, load, vm, kernel): what the fixture"
+    " `bpf` loads, once for each engine (osmia)",
     "bpf_engine(name): set by osmia on tests that run in an engine",
 )
 
@@ -80,6 +80,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         params = engine_params(_wanted(metafunc.definition).engines)
         metafunc.parametrize("bpf", params, indirect=True)
+    if "bpf_packet" in metafunc.fixturenames:
+        _parametrize_packets(metafunc)
+
+
+def _parametrize_packets(metafunc: pytest.Metafunc) -> None:
+    """A test that takes a packet, once for each of its marker's capture."""
+    node = metafunc.definition
+    wanted = _wanted(node) if node.get_closest_marker("bpf") else None
+    if wanted is None or wanted.pcap is None:
+        return
+    from osmia.errors import OsmiaError
+    from osmia.testing.fixtures import directories_of, packet_params
+
+    try:
+        params = packet_params(wanted, directories_of(node.path, metafunc.config))
+    except (OsmiaError, OSError) as error:
+        raise pytest.Collector.CollectError(f"{node.nodeid}: {error}") from None
+    metafunc.parametrize("bpf_packet", params, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -126,6 +144,16 @@ def bpf(request: pytest.FixtureRequest) -> Iterator[LoadedObject]:
 
     with loading(request, _wanted(request.node)) as loaded:
         yield loaded
+
+
+@pytest.fixture
+def bpf_packet(request: pytest.FixtureRequest) -> bytes:
+    """A packet of the capture that the test's `bpf` marker names: the test runs for each."""
+    if not hasattr(request, "param"):
+        hint = "@pytest.mark.bpf('x.bpf.c', pcap='x.pcap')"
+        pytest.fail(f"the fixture 'bpf_packet' needs a capture: {hint}", pytrace=False)
+    packet: bytes = request.param
+    return packet
 
 
 @pytest.fixture

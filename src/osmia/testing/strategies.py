@@ -10,11 +10,12 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from osmia.btf import BTF, Kind, kernel_btf, types
 from osmia.engine.loaded import LoadedObject
-from osmia.errors import MissingPackageError, NotSupportedError
+from osmia.errors import MissingPackageError
 from osmia.object import Object
 from osmia.object.uapi import ProgramType
 from osmia.values.from_btf import codec
@@ -27,9 +28,12 @@ except ImportError:
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
+    from osmia.engine.program import Program as LoadedProgram
+    from osmia.object.model import Program
+
 _KINDS = {"struct": (Kind.STRUCT,), "union": (Kind.UNION,), "enum": (Kind.ENUM, Kind.ENUM64)}
 _NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
-_U32 = st.integers(0, 0xFFFF_FFFF)
+U32 = st.integers(0, 0xFFFF_FFFF)
 
 
 def values(name: str, within: Object | LoadedObject | BTF | None = None) -> SearchStrategy[Any]:
@@ -40,16 +44,17 @@ def values(name: str, within: Object | LoadedObject | BTF | None = None) -> Sear
     arrays of char any bytes, pointers any address. Raises KeyError for a name of no type and
     ObjectFormatError for types without values.
     """
-    btf = _types(within)
+    btf = types_within(within)
     kind, _, rest = name.partition(" ")
     kinds = _KINDS.get(kind, ()) if rest else ()
     type_id = btf.find(rest.strip() if kinds else name, *kinds)
     if not type_id:
         raise KeyError(f"no type {name!r} in the types of {btf.name or 'the object'}")
-    return _encoded(btf, type_id).map(codec(btf, type_id).decode)
+    return encoded(btf, type_id).map(codec(btf, type_id).decode)
 
 
-def _types(within: Object | LoadedObject | BTF | None) -> BTF:
+def types_within(within: Object | LoadedObject | BTF | None) -> BTF:
+    """The types of an object, of plain BTF, or of the running kernel."""
     if within is None:
         return kernel_btf()
     if isinstance(within, LoadedObject):
@@ -60,8 +65,8 @@ def _types(within: Object | LoadedObject | BTF | None) -> BTF:
     return btf
 
 
-def _encoded(btf: BTF, type_id: int) -> SearchStrategy[bytes]:
-    """The bytes of a value. What has no structure that matters here is any bytes."""
+def encoded(btf: BTF, type_id: int) -> SearchStrategy[bytes]:
+    """The bytes of a value of a type. What has no structure that matters here is any bytes."""
     size = codec(btf, type_id).size
     match btf.type(btf.resolve(type_id)):
         case types.Int() as integer if integer.is_bool:
@@ -73,10 +78,12 @@ def _encoded(btf: BTF, type_id: int) -> SearchStrategy[bytes]:
             numbers = [each.value & mask for each in enum.values]
             return st.sampled_from(numbers).map(lambda value: _bytes(btf, value, size))
         case types.Array(count=count, element=element) if count and codec(btf, element).size > 1:
-            elements = st.lists(_encoded(btf, element), min_size=count, max_size=count)
+            elements = st.lists(encoded(btf, element), min_size=count, max_size=count)
             return elements.map(b"".join)
-        case types.Struct() as composite if not composite.bitfields:
+        case types.Struct() as composite:
             return _struct(btf, composite)
+        case types.Union() as composite if composite.members:
+            return _union(btf, composite)
     return st.binary(max_size=size).map(lambda value: value.ljust(size, b"\0"))
 
 
@@ -86,11 +93,48 @@ def _struct(btf: BTF, composite: types.Struct) -> SearchStrategy[bytes]:
     def joined(parts: tuple[bytes, ...]) -> bytes:
         whole = bytearray(composite.size)
         for member, part in zip(members, parts, strict=True):
-            at = member.bit_offset // 8
-            whole[at : at + len(part)] = part
+            _put(btf, whole, member, part)
         return bytes(whole)
 
-    return st.tuples(*(_encoded(btf, each.type_id) for each in members)).map(joined)
+    return st.tuples(*(_member(btf, each) for each in members)).map(joined)
+
+
+def _union(btf: BTF, composite: types.Union) -> SearchStrategy[bytes]:
+    """One of the members, behind it zeros."""
+
+    def alone(member: types.Member, part: bytes) -> bytes:
+        whole = bytearray(composite.size)
+        _put(btf, whole, member, part)
+        return bytes(whole)
+
+    choices = [
+        _member(btf, each).map(partial(alone, each))
+        for each in composite.members
+        if codec(btf, each.type_id).size
+    ]
+    return st.one_of(choices) if choices else st.just(bytes(composite.size))
+
+
+def _member(btf: BTF, member: types.Member) -> SearchStrategy[bytes]:
+    bits = member.bitfield_size
+    if not bits:
+        return encoded(btf, member.type_id)
+    size = codec(btf, member.type_id).size
+    return st.integers(0, (1 << bits) - 1).map(lambda value: _bytes(btf, value, size))
+
+
+def _put(btf: BTF, whole: bytearray, member: types.Member, part: bytes) -> None:
+    """Put a member into its struct; of a bitfield the bits alone."""
+    bits = member.bitfield_size
+    if not bits:
+        at = member.bit_offset // 8
+        whole[at : at + len(part)] = part
+        return
+    shift = member.bit_offset
+    if btf.byteorder == "big":
+        shift = 8 * len(whole) - shift - bits
+    number = int.from_bytes(whole, btf.byteorder) | int.from_bytes(part, btf.byteorder) << shift
+    whole[:] = number.to_bytes(len(whole), btf.byteorder)
 
 
 def _bytes(btf: BTF, value: int, size: int) -> bytes:
@@ -135,11 +179,11 @@ def _transport(draw: DrawFn, protocol: str) -> bytes:
     if protocol == "udp":
         return struct.pack("!HHHH", source, to, 0, 0)
     flags = draw(st.sampled_from((0x02, 0x12, 0x10, 0x18, 0x11, 0x04)) | st.integers(0, 255))
-    return struct.pack("!HHIIBBHHH", source, to, draw(_U32), draw(_U32), 0x50, flags, 1024, 0, 0)
+    return struct.pack("!HHIIBBHHH", source, to, draw(U32), draw(U32), 0x50, flags, 1024, 0, 0)
 
 
 def _ipv4(draw: DrawFn, protocol: str, rest: bytes) -> bytes:
-    ends = draw(_U32).to_bytes(4, "big") + draw(_U32).to_bytes(4, "big")
+    ends = draw(U32).to_bytes(4, "big") + draw(U32).to_bytes(4, "big")
     ttl, length = draw(st.integers(1, 255)), 20 + len(rest)
     front = struct.pack("!BBHHHBB", 0x45, 0, length, 0, 0, ttl, _NUMBERS[protocol])
     total = sum(struct.unpack("!9H", front + ends))
@@ -158,15 +202,18 @@ def _ipv6(draw: DrawFn, protocol: str, rest: bytes) -> bytes:
     return struct.pack("!IHBB", 6 << 28, len(rest), number, draw(st.integers(1, 255))) + ends + rest
 
 
-def contexts(program_type: ProgramType) -> SearchStrategy[Any]:
-    """What `run(…, ctx)` takes for programs of that type, on both engines: fields of __sk_buff,
-    a raw tracepoint's arguments. NotSupportedError for types whose context nobody may choose.
+def contexts(
+    what: ProgramType | Program | LoadedProgram,
+    within: Object | LoadedObject | BTF | None = None,
+) -> SearchStrategy[Any]:
+    """What `run(…, ctx)` takes for programs of a type, or for one: the fields of xdp_md and
+    __sk_buff that a run lets be set, a raw tracepoint's arguments, the bytes of the structs of
+    socket lookups, socket operations, cgroup hooks, of the registers that a kprobe finds arguments
+    in, of a tracepoint's record; for an iterator's program what `run(objects=[…])` has for an
+    object. Structs are those of `within`, by default of the running kernel.
+
+    NotSupportedError for programs that are called with arguments, and where nobody tells a struct.
     """
-    if program_type is ProgramType.RAW_TRACEPOINT:
-        return st.lists(st.integers(0, (1 << 64) - 1), max_size=12)
-    if program_type in (ProgramType.SCHED_CLS, ProgramType.SCHED_ACT):
-        cb = st.lists(_U32, min_size=5, max_size=5)
-        return st.fixed_dictionaries({}, optional={"mark": _U32, "priority": _U32, "cb": cb})
-    raise NotSupportedError(
-        f"contexts of {program_type.name} programs: runs take none but their own"
-    )
+    from osmia.testing.contexts import contexts_of
+
+    return contexts_of(what, within)

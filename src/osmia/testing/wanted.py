@@ -25,7 +25,8 @@ class Wanted:
     """An object for a test, and how it is to be loaded.
 
     `source` is C (a path, or text with a newline in it), an object file or an Object; `data` the
-    initial values of global variables; `autoload` the programs that are loaded beside those that
+    initial values of global variables; `pcap` a capture, for each packet of which the test runs;
+    `autoload` the programs that are loaded beside those that
     the object says (sections `?xdp`). `compile` has options of `osmia.compile`, `load` of every
     engine's load, `vm` and `kernel` of one engine's.
     """
@@ -33,6 +34,7 @@ class Wanted:
     source: str | os.PathLike[str] | Object
     engines: tuple[str, ...] = ENGINES
     data: Mapping[str, Any] = field(default_factory=dict)
+    pcap: str | os.PathLike[str] | None = None
     autoload: tuple[str, ...] = ()
     compile: Mapping[str, Any] = field(default_factory=dict)
     load: Mapping[str, Any] = field(default_factory=dict)
@@ -76,6 +78,8 @@ def _checked(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[st
             raise WrongMark(f"{name}={value!r:.80}: a mapping of names to values is needed")
         if name == "source" and not isinstance(value, str | os.PathLike | Object):
             raise WrongMark(f"a source is a path, C text or an Object, not {value!r:.80}")
+        if name == "pcap" and not isinstance(value, str | os.PathLike):
+            raise WrongMark(f"pcap={value!r:.80}: the path of a capture is needed")
     for name in ("engines", "autoload"):
         if name in said:
             said[name] = _names(name, said[name])

@@ -23,8 +23,11 @@ _LISTED = 12
 class PartsByName(dict[str, Part]):
     """An object's maps or programs by name; the KeyError of a wrong name says which are near."""
 
+    __slots__ = ("_kind", "_owner")
+
     def __init__(self, owner: str, kind: str, parts: Mapping[str, Part]) -> None:
-        super().__init__(parts)
+        if parts:  # each load makes a dozen, of which most are empty
+            self.update(parts)
         self._owner = owner
         self._kind = kind
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN, AGAIN = 0, 1
 """What an iterator's program returns."""
+ASKED_AGAIN = "its program returns 1 for an object that is to be shown again, else 0"
 
 
 def iterate(program: VmProgram, objects: Any, **options: Any) -> RunResult:
@@ -31,26 +32,51 @@ def iterate(program: VmProgram, objects: Any, **options: Any) -> RunResult:
     a map all entries are gone through. Raises NotSupportedError for programs of other kinds,
     KernelError (EAGAIN) where the program asks to be called once more.
     """
-    vm = program.vm
-    builder, type_id = _context_type(program)
-    sequence = Block(vm, bytes(8), "struct seq_file")
-    vm.sequences[sequence.address] = written = bytearray()
-    names = [field.name for field in builder.struct_codec(type_id).fields if field.name != "meta"]
-    number, total = 0, 0
+    iteration = Iteration(program, objects)
+    runs, total = 0, 0
     try:
-        for number, fields in enumerate(_all_fields(objects, names)):
-            meta = Block(vm, pack("<3Q", sequence.address, 0, number), "struct bpf_iter_meta")
-            made: list[Block] = [meta]
-            plain = builder.plain(type_id, fields, made)
-            context = builder.struct_codec(type_id).encode({"meta": meta.address, **plain})
+        for context in iteration.contexts():
             result = program.execute(ctx=context, **options)
-            total += result.duration_ns
+            runs, total = runs + 1, total + result.duration_ns
             if result.retval != SHOWN:
-                hint = "its program returns 1 for an object that is to be shown again, else 0"
-                raise KernelError(errno.EAGAIN, f"iterate with {program.name!r}", hint=hint)
+                raise KernelError(errno.EAGAIN, f"iterate with {program.name!r}", hint=ASKED_AGAIN)
     finally:
-        del vm.sequences[sequence.address]
-    return replace(result, data=bytes(written), ctx_data=b"", duration_ns=total // (number + 1))
+        iteration.close()
+    return replace(iteration.result(result), duration_ns=total // runs)
+
+
+class Iteration:
+    """What one reading of an iterator goes over, until it is closed. Raises NotSupportedError for
+    programs of other kinds."""
+
+    def __init__(self, program: VmProgram, objects: Any) -> None:
+        self._builder, self._type_id = _context_type(program)
+        self._vm = program.vm
+        self._objects = objects
+        self._sequence = Block(program.vm, bytes(8), "struct seq_file")
+        self._written = program.vm.sequences[self._sequence.address] = bytearray()
+        self._kept: list[Block] = []
+
+    def contexts(self, *, keep: bool = False) -> Iterator[bytes]:
+        """The context for each object, and one for the end. Each leads somewhere until the next is
+        asked for; with `keep` until it is closed."""
+        codec = self._builder.struct_codec(self._type_id)
+        names = [field.name for field in codec.fields if field.name != "meta"]
+        for number, fields in enumerate(_all_fields(self._objects, names)):
+            raw = pack("<3Q", self._sequence.address, 0, number)
+            made: list[Block] = [Block(self._vm, raw, "struct bpf_iter_meta")]
+            plain = self._builder.plain(self._type_id, fields, made)
+            if keep:
+                self._kept += made
+            yield codec.encode({"meta": made[0].address, **plain})
+
+    def result(self, last: RunResult) -> RunResult:
+        """The result of the last run, with what all of them wrote."""
+        return replace(last, data=bytes(self._written), ctx_data=b"")
+
+    def close(self) -> None:
+        """It was read to its end."""
+        self._vm.sequences.pop(self._sequence.address, None)
 
 
 def _context_type(program: VmProgram) -> tuple[Builder, int]:

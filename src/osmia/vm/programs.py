@@ -431,13 +431,17 @@ class VmProgram(engine.Program):
         budget: int | None = None,
         args: Sequence[Any] | None = None,
         result: Any = 0,
+        objects: Iterable[Any] | Map | None = None,
+        linear: int | None = None,
+        **others: Never,
     ) -> Session:
         """Begin a run that stands still before its first instruction, to be stepped through: see
         `osmia.debugger.Session`. What it is given is as for `run`."""
         import importlib
 
+        given = {"strict": strict, "budget": budget, "args": args, "result": result, **others}
         made: Session = importlib.import_module(DEBUGGER).Session(
-            self, data, ctx, strict=strict, budget=budget, args=args, result=result
+            self, data, ctx, objects=objects, linear=linear, **given
         )
         return made
 
@@ -451,14 +455,17 @@ class VmProgram(engine.Program):
         budget: int | None = None,
         args: Sequence[Any] | None = None,
         result: Any = 0,
+        objects: Iterable[Any] | Map | None = None,
+        linear: int | None = None,
+        **others: Never,
     ) -> RunResult:
         """`run` with the debugger on a terminal, in the middle of whatever runs: as Python's
         `breakpoint()`. When it is left the run goes on to its end. See docs/debugger.md."""
         import importlib
 
         opening = importlib.import_module(f"{DEBUGGER}.terminal.opening")
-        given = {"strict": strict, "budget": budget, "args": args, "result": result}
-        gave: RunResult = opening.debug(self, data, ctx, **given)
+        given = {"strict": strict, "budget": budget, "args": args, "result": result, **others}
+        gave: RunResult = opening.debug(self, data, ctx, objects=objects, linear=linear, **given)
         return gave
 
     @property

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import osmia
 from osmia.errors import KernelError, NotSignedError, NotSupportedError
 from osmia.kernel.load.loaded import KernelObject
 from osmia.kernel.skeletons import signed_load
 from osmia.kernel.skeletons.loader_program import Form, LoaderProgram, signed_bytes
-from osmia.kernel.skeletons.pkcs7 import Signer, certificate_der
-from osmia.kernel.skeletons.signed import SignedLoader, sign_file, sign_loader
+from osmia.kernel.skeletons.pkcs7 import Signer, certificate_der, is_signed
+from osmia.kernel.skeletons.signed import SignedLoader, sign_file, sign_loader, verify_loader
 from osmia.kernel.skeletons.signed_load import load_loader, loader_form
 from osmia.kernel.sys import keyrings
 from osmia.kernel.sys.keyrings import add_certificate
@@ -106,6 +108,33 @@ def test_what_is_signed_is_what_openssl_verifies(
     assert not openssl_says(others, signature, content, tmp_path)
     _, signature = sign_loader(obj, others.signer()).forms[form]
     assert openssl_says(others, signature, content, tmp_path)
+
+
+def test_a_signature_is_checked_without_the_kernel(
+    file: Path, keys: Keys, others: Keys, obj: Object
+) -> None:
+    for owner, other in ((keys, others), (others, keys)):
+        sign_file(file, osmia.open(file), owner.signer())
+        verify_loader(osmia.open(file), owner.pem)
+        verify_loader(osmia.open(file), owner.cert)
+        with pytest.raises(NotSignedError, match="is not by the key of that certificate"):
+            verify_loader(osmia.open(file), other.cert)
+        signature = owner.signer().sign(b"x")
+        assert is_signed(b"x", signature, owner.cert)
+        assert not is_signed(b"y", signature, owner.cert)
+
+
+@given(st.integers(0, 500), st.integers(0, 255), st.integers(0, 500))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_signature_that_was_changed_is_none_and_no_failure(
+    keys: Keys, at: int, value: int, end: int
+) -> None:
+    signature = keys.signer().sign(b"x")
+    changed = bytearray(signature)
+    changed[at % len(signature)] = value
+    for each in (bytes(changed), signature[:end], signature[:end] + bytes(changed)):
+        if each[-256:] != signature[-256:]:
+            assert not is_signed(b"x", each, keys.cert)
 
 
 def test_a_loader_signed_twice_is_the_same(obj: Object, signed: SignedLoader, keys: Keys) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from osmia.debugger.given import OPTIONS
 from osmia.debugger.session import Session
 from osmia.debugger.terminal import changing, looking, moving, stopping
 from osmia.debugger.terminal.console import Console, Left
@@ -15,9 +16,6 @@ from osmia.vm.programs import VmProgram
 
 if TYPE_CHECKING:
     from osmia.engine.results import RunResult
-
-_OF_SESSIONS = ("strict", "budget", "args", "result")
-"""The options of `run` that a session takes."""
 
 assert changing and looking and moving and stopping  # imported for the commands they declare
 
@@ -107,7 +105,7 @@ class TestDebugger:
         item.addfinalizer(lambda: setattr(VmProgram, "run", kept))
 
         def run(program: VmProgram, data: Any = b"", ctx: Any = None, **options: Any) -> Any:
-            if self._program not in ("", program.name) or options.get("objects") is not None:
+            if self._program not in ("", program.name):
                 return kept(program, data, ctx, **options)
             return self._run(program, data, ctx, options)
 
@@ -116,7 +114,7 @@ class TestDebugger:
     def _run(self, program: VmProgram, data: Any, ctx: Any, options: dict[str, Any]) -> Any:
         import pytest
 
-        taken = {name: options[name] for name in _OF_SESSIONS if name in options}
+        taken = {name: options[name] for name in OPTIONS if name in options}
         with program.session(data, ctx, **taken) as session:
             console = Console(session, styled=self._styled, goes_on=True)
             with _uncaptured():

@@ -19,7 +19,7 @@ def greeting(session: Session) -> str:
     program = session.program
     kind = program.type.name if program.type is not None else "raw"
     count = sum(1 for each in program.code.instructions if each is not None)
-    data = f", {len(session.given_data)} bytes of data" if session.given_data else ""
+    data = f", {len(session.given.data)} bytes of data" if session.given.data else ""
     return f"program {program.name} ({kind}), {count} instructions{data}"
 
 
@@ -59,7 +59,7 @@ def ended(session: Session, result: RunResult) -> str:
     name = result.verdict
     verdict = f" ({name})" if name != str(result.retval) else ""
     text = f"The program returned {result.retval}{verdict}"
-    given = session.given_data
+    given = session.given.data
     if result.data and given and result.data != given:
         text += f"; the packet has {len(result.data)} bytes and was changed"
     if result.redirect is not None:

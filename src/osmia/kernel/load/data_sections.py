@@ -14,18 +14,29 @@ from osmia.object.uapi import MapFlag
 
 
 class MappedSection:
-    """A section shared with the kernel through mmap (since 5.5): reads and writes are direct."""
+    """A section shared with the kernel through mmap (since 5.5): reads and writes are direct.
+
+    It is mapped when somebody first looks: that takes longer than making the map."""
 
     def __init__(self, fd: FileDescriptor, size: int, *, writable: bool) -> None:
-        length = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        access = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
-        self._memory = mmap.mmap(fd.fileno(), length, mmap.MAP_SHARED, access)
-        self._view: memoryview | None = memoryview(self._memory)
+        self._fd: FileDescriptor | None = fd
+        self._size = size
+        self._writable = writable
+        self._memory: mmap.mmap | None = None
+        self._view: memoryview | None = None
 
     def view(self) -> memoryview:
         """The section's memory. ClosedError after `close`."""
-        if self._view is None:
+        view = self._view
+        return view if view is not None else self._map()
+
+    def _map(self) -> memoryview:
+        if self._fd is None:
             raise ClosedError("the object is closed")
+        length = -(-self._size // mmap.PAGESIZE) * mmap.PAGESIZE
+        access = mmap.PROT_READ | mmap.PROT_WRITE if self._writable else mmap.PROT_READ
+        memory = mmap.mmap(self._fd.fileno(), length, mmap.MAP_SHARED, access)
+        self._memory, self._view = memory, memoryview(memory)
         return self._view
 
     def read(self, offset: int, size: int) -> bytes:
@@ -38,7 +49,8 @@ class MappedSection:
 
     def close(self) -> None:
         """Unmap it."""
-        if self._view is not None:
+        self._fd = None
+        if self._view is not None and self._memory is not None:
             self._view.release()
             self._view = None
             self._memory.close()

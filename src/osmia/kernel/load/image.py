@@ -19,6 +19,8 @@ PSEUDO_BTF_ID = 3
 PSEUDO_KFUNC_CALL = 2
 
 VMLINUX = "vmlinux"
+# Named here: asking an enumeration for a member takes as long as ten of what is done with it.
+_MAP = RelocationKind.MAP
 
 
 class Numbers(NamedTuple):
@@ -45,10 +47,11 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
     code = bytearray(layout.code)
     fd_array: list[int] = []
     for relocation in layout.relocations:
-        match relocation.kind:
-            case RelocationKind.MAP:
-                fd = _number(numbers.maps, layout, relocation)
-                write_load(code, relocation, PSEUDO_MAP_FD, fd)
+        kind = relocation.kind
+        if kind is _MAP:
+            write_load(code, relocation, PSEUDO_MAP_FD, _number(numbers.maps, layout, relocation))
+            continue
+        match kind:
             case RelocationKind.DATA:
                 fd = _number(numbers.data, layout, relocation)
                 write_load(code, relocation, PSEUDO_MAP_VALUE, fd, relocation.addend)
@@ -73,8 +76,8 @@ def resolve(layout: ProgramLayout, numbers: Numbers, byteorder: str) -> tuple[by
 
 def symbols_of(layout: ProgramLayout, target: Target) -> Mapping[str, int]:
     """The kernel's symbols where the program names any: reading them all takes its time."""
-    named = any(each.kind is RelocationKind.KERNEL_SYMBOL for each in layout.relocations)
-    return target.symbols if named else {}
+    kinds = [each.kind for each in layout.relocations]
+    return target.symbols if RelocationKind.KERNEL_SYMBOL in kinds else {}
 
 
 def _number(names: Mapping[str, int], layout: ProgramLayout, relocation: Relocation) -> int:

@@ -73,12 +73,12 @@ class Kept(NamedTuple):
 def keep_load(source: Object, prepared: Prepared, target: Target) -> None:
     """Keep a load without options that went well, once a process for each file; what cannot be
     kept is not."""
-    known = as_read(source, "kernel")
+    known = as_read(source, "kernel") if cache.lasts() else None
     if known is None or not isinstance(target, KernelTarget):
         return
     known.seen.add("kernel")
     name = store.called(known.name, source.path)
-    if not cache.lasts() or store.has(known.data, name):
+    if store.has(known.data, name):
         return
     try:
         kept = recorded(source, prepared, target)

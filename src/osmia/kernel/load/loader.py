@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from osmia.btf import BTF
 from osmia.btf.patch import without_externs
 from osmia.engine.maps import Map
-from osmia.errors import KernelError, RelocationError, VerifierError
+from osmia.errors import KernelError, NotSupportedError, RelocationError, VerifierError
 from osmia.kernel.load import attach_target, image
 from osmia.kernel.load.definitions import config_layout
 from osmia.kernel.load.loaded import KernelObject
@@ -42,6 +43,8 @@ from osmia.passes.target import Target
 if TYPE_CHECKING:
     from osmia.passes.imports import Imports
     from osmia.passes.parts import Part
+
+_KERNEL_KINDS = (model.RelocationKind.KERNEL_FUNCTION, model.RelocationKind.KERNEL_VARIABLE)
 
 
 def load(
@@ -285,6 +288,11 @@ class _Loader:
         return {name: ops.value_with(descriptors) for name, ops in self.maps.struct_ops.items()}
 
     def _check_types(self) -> None:
+        if self.source.byteorder != sys.byteorder:
+            order = self.source.byteorder
+            raise NotSupportedError(
+                f"object {self.source.name!r} is for {order}-endian machines; this one is not"
+            )
         for program in self.source.programs.values():
             if program.autoload and program.type is ProgramType.UNSPEC:
                 raise unknown_section(program.section, self.source.path or self.source.name)
@@ -396,14 +404,10 @@ class _Loader:
         return b"".join(struct.pack("=II", at, copies.get(i, i)) for at, i in records)
 
     def _numbers(self, layout: ProgramLayout, descriptors: ExitStack) -> image.Numbers:
-        kernel_kinds = (
-            model.RelocationKind.KERNEL_FUNCTION,
-            model.RelocationKind.KERNEL_VARIABLE,
-        )
         modules = {
             relocation.target
             for relocation in layout.relocations
-            if relocation.kind in kernel_kinds and relocation.target != image.VMLINUX
+            if relocation.kind in _KERNEL_KINDS and relocation.target != image.VMLINUX
         }
         return image.Numbers(
             maps=self.maps.descriptors,

@@ -38,6 +38,13 @@ from osmia.passes.target import Target
 from osmia.paths import Path
 from osmia.records import replace
 
+# Named here: asking an enumeration for a member takes as long as ten of what is done with it.
+_ARENA, _PROG_ARRAY, _PERF_EVENT_ARRAY = (
+    MapType.ARENA,
+    MapType.PROG_ARRAY,
+    MapType.PERF_EVENT_ARRAY,
+)
+
 
 class Imported(Protocol):
     """Live maps of other objects: by names in the object for its maps and data sections."""
@@ -184,7 +191,7 @@ class MapLoader:
             return
         self._add(definition, self._new(definition))
         self.made.add(definition.name)
-        if definition.type is MapType.ARENA:
+        if definition.type is _ARENA:
             # Programs are verified against the address that the first mapping gives it.
             arena_of(self.user_maps[definition.name]).memory()
         if definition.name in self.pin_paths:
@@ -238,7 +245,7 @@ class MapLoader:
                 map_extra=definition.map_extra,
                 excl_prog_hash=self._exclusive_hash(definition),
                 # An interface that holds maps has no perf buffers; these stay the kernel's.
-                ifindex=0 if definition.type is MapType.PERF_EVENT_ARRAY else self.ifindex,
+                ifindex=0 if definition.type is _PERF_EVENT_ARRAY else self.ifindex,
                 token_fd=self.token_fd,
             )
         except KernelError as error:
@@ -333,7 +340,7 @@ class MapLoader:
         arrays = {
             name: held
             for name, held in self.user_maps.items()
-            if held.definition.type is MapType.PROG_ARRAY
+            if held.definition.type is _PROG_ARRAY
         }
         reused = {
             name: partial(getattr, held, "map")

@@ -18,11 +18,10 @@ def pin_path(obj: Object, definition: Map, pin_root: str | os.PathLike[str]) -> 
     """The place of a map's pin; None for one that is not pinned."""
     if definition.pin_path:
         return definition.pin_path
-    match definition.pinning:
-        case Pinning.NONE:
-            return None
-        case Pinning.BY_NAME:
-            return os.path.join(pin_root, safe_name(definition.name))  # noqa: PTH118
+    if not definition.pinning:
+        return None
+    if definition.pinning == Pinning.BY_NAME:
+        return os.path.join(pin_root, safe_name(definition.name))  # noqa: PTH118
     return os.fspath(tc_pins.pin_path(definition, obj.pin_digest))
 
 

@@ -160,11 +160,11 @@ def create_descriptor(map_type: MapType | int, types: MapTypes, **options: Any) 
     The options are those of `syscall.map_create`. ValueError for a number that its field
     cannot hold: ctypes would cut it off in silence.
     """
-    for field in ("key_size", "value_size", "max_entries", "flags"):
-        number = options.get(field, 0)
-        if number >> 32:
+    for field in _SIZES:
+        if field in options and options[field] >> 32:
+            number = options[field]
             raise ValueError(f"map {options.get('name', '')!r}: {field} cannot be {number:,}")
-    if types != MapTypes() and map_type not in TYPES_WITHOUT_BTF:
+    if any(types) and map_type not in TYPES_WITHOUT_BTF:
         try:
             return syscall.map_create(
                 map_type,

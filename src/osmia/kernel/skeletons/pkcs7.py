@@ -14,6 +14,10 @@ from osmia.errors import MissingPackageError
 File: TypeAlias = "str | os.PathLike[str] | bytes"
 
 _PEM = b"-----BEGIN"
+#: DER: the tags of ContentInfo, its content, SignedData, its signers and the first of them; and of
+#: an OCTET STRING.
+_CONSTRUCTED = (0x30, 0xA0, 0x30, 0x31, 0x30)
+_OCTETS = 0x04
 
 
 class Signer:
@@ -41,6 +45,56 @@ class Signer:
         encoding = _cryptography("hazmat.primitives.serialization").Encoding.DER
         made: bytes = builder.sign(encoding, options)
         return made
+
+
+def is_signed(content: bytes, signature: bytes, certificate: File) -> bool:
+    """Whether a signature, as `Signer.sign` and bpftool make them, is of `content` and by the key
+    of a certificate. ValueError for what is no certificate, or one of neither kind of key."""
+    primitives = "hazmat.primitives"
+    sha256 = _cryptography(f"{primitives}.hashes").SHA256()
+    key = _certificate(certificate).public_key()
+    rsa = _cryptography(f"{primitives}.asymmetric.rsa").RSAPublicKey
+    ec = _cryptography(f"{primitives}.asymmetric.ec")
+    if isinstance(key, rsa):
+        padding = _cryptography(f"{primitives}.asymmetric.padding").PKCS1v15()
+        how: tuple[Any, ...] = (padding, sha256)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        how = (ec.ECDSA(sha256),)
+    else:
+        raise ValueError(f"{_named(certificate)} is of no RSA or ECDSA key")
+    try:
+        key.verify(_value(signature), content, *how)
+    except (_cryptography("exceptions").InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _value(signature: bytes) -> bytes:
+    """The value in a PKCS#7 signature without attributes: what stands last in what stands last,
+    from the outermost SEQUENCE to that of the signer. ValueError for something else."""
+    for expected in _CONSTRUCTED:
+        tag, signature = _last(signature)
+        if tag != expected:
+            raise ValueError("no PKCS#7 of one signer")
+    tag, value = _last(signature)
+    if tag != _OCTETS:
+        raise ValueError("a PKCS#7 with attributes")
+    return value
+
+
+def _last(der: bytes) -> tuple[int, bytes]:
+    """The tag and the content of the last element of DER."""
+    at, tag, start = 0, 0, len(der)
+    while at < len(der):
+        tag, length, start = der[at], (*der[at + 1 : at + 2], -1)[0], at + 2
+        if length & 0x80:
+            size = length & 0x7F
+            length = int.from_bytes(der[start : start + size], "big")
+            start += size
+        at = start + length
+    if at != len(der):
+        raise ValueError("no DER")
+    return tag, der[start:]
 
 
 def certificate_der(certificate: File) -> bytes:

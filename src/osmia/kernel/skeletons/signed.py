@@ -19,15 +19,19 @@ from typing import Any
 
 from osmia.errors import NotSignedError
 from osmia.files import write_whole
+from osmia.images.image import KERNEL_SIGNATURE, KERNEL_SUFFIX, Image
+from osmia.images.opening import kernel_signature
+from osmia.images.references import SCHEME
+from osmia.images.signing import annotated
 from osmia.kernel.load.target import kernel_target
 from osmia.kernel.skeletons.contents import contents_of
 from osmia.kernel.skeletons.loader_program import Form, LoaderProgram, loader_program, signed_bytes
-from osmia.kernel.skeletons.pkcs7 import Signer
+from osmia.kernel.skeletons.pkcs7 import File, Signer, is_signed
 from osmia.object.model import Object
+from osmia.object.signatures import text_beside
 from osmia.passes.target import Target
 from osmia.records import dataclass
 
-SUFFIX = ".kernel-sig"
 #: Bytes of such a file, and of what is unpacked from it.
 _LARGEST_FILE, _LARGEST_PART = 64 << 20, 256 << 20
 
@@ -56,6 +60,8 @@ class SignedLoader:
     def from_text(cls, text: str, owner: str) -> SignedLoader:
         """NotSignedError, which names `owner`, for a text that `to_text` did not write."""
         try:
+            if len(text) > _LARGEST_FILE:
+                raise ValueError
             said = json.loads(text)
             forms = {
                 Form(form): (
@@ -65,7 +71,7 @@ class SignedLoader:
                 for form, each in said["loaders"].items()
             }
             digest = said["digest"]
-            if not isinstance(digest, str):
+            if not isinstance(digest, str) or not forms:
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
             why = "its signature for the kernel is no text that osmia wrote"
@@ -89,16 +95,34 @@ def sign_loader(obj: Object, signer: Signer, *, target: Target | None = None) ->
 
 def sign_file(path: str | os.PathLike[str], obj: Object, signer: Signer) -> Path:
     """Sign the loader of a file's object, beside which it is kept; the path of that."""
-    beside = Path(f"{os.fsdecode(path)}{SUFFIX}")
+    beside = Path(f"{os.fsdecode(path)}{KERNEL_SUFFIX}")
     write_whole(beside, sign_loader(obj, signer).to_text().encode())
     return beside
 
 
+def sign_image(image: Image, signer: Signer) -> Image:
+    """The image with the signed loader of the object of each platform."""
+
+    def signed(platform: str) -> str:
+        return sign_loader(image.object(platform), signer).to_text()
+
+    return annotated(image, KERNEL_SIGNATURE, signed)
+
+
 def kept_loader(obj: Object) -> SignedLoader:
-    """The signed loader beside the file of an object. NotSignedError where there is none, or one of
-    another object than it is now."""
+    """The signed loader beside the file of an object, or in its image. NotSignedError where there
+    is none, or one of another object than it is now."""
     owner = obj.path or obj.name
-    found = SignedLoader.from_text(_beside(obj.path, owner), owner)
+    text = ""
+    if obj.path.startswith(SCHEME):
+        text = kernel_signature(obj.path)
+    elif obj.path:
+        text = text_beside(obj.path, KERNEL_SUFFIX, _LARGEST_FILE)
+    if not text:
+        raise NotSignedError(
+            f"{owner} is not signed for the kernel: osmia sign --kernel --key … --cert … {owner}"
+        )
+    found = SignedLoader.from_text(text, owner)
     if found.digest != obj.digest:
         raise NotSignedError(
             f"{owner} is not what was signed for the kernel: it was changed since, in the file or "
@@ -107,20 +131,17 @@ def kept_loader(obj: Object) -> SignedLoader:
     return found
 
 
-def _beside(path: str, owner: str) -> str:
-    try:
-        if not path:
-            raise FileNotFoundError
-        beside = os.open(f"{path}{SUFFIX}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(beside, "rb") as file:  # a FIFO keeps nobody waiting
-            content = file.read(_LARGEST_FILE + 1) or b""
-    except OSError:
-        raise NotSignedError(
-            f"{owner} is not signed for the kernel: osmia sign --kernel --key … --cert … {owner}"
-        ) from None
-    if len(content) > _LARGEST_FILE:
-        raise NotSignedError(f"{owner}{SUFFIX} has more than {_LARGEST_FILE:,} bytes")
-    return content.decode("utf-8", "replace")
+def verify_loader(obj: Object, certificate: File) -> None:
+    """Return if the loader that is kept with an object was signed by a certificate's key, in all
+    its forms; otherwise NotSignedError says why. That it loads what the object says is the
+    signer's word. ValueError for what is no certificate."""
+    owner = obj.path or obj.name
+    for form, (made, signature) in kept_loader(obj).forms.items():
+        if not is_signed(signed_bytes(form, made), signature, certificate):
+            raise NotSignedError(
+                f"{owner}: its signature for the kernel is not by the key of that certificate, or "
+                "its loader was changed"
+            )
 
 
 def _packed(content: bytes) -> str:

@@ -23,6 +23,8 @@ from osmia.metrics.settings import SEVERITIES, Otlp
 
 #: After so many seconds events that could not be read are tried again.
 _AGAIN = 2.0
+#: So long a thread may take that has nothing to wait for any more.
+_SOON = 0.5
 
 
 class MetricPusher:
@@ -101,6 +103,7 @@ class LogPusher:
         self._over.set()
         _join(self._reading, deadline)
         self._queue.close()
+        _join(self._reading, time.monotonic() + _SOON)  # what waited for room is dropped
         _join(self._sending, deadline)
         self._sender.stop()
         self._queue.give_up()
