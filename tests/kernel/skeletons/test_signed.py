@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import osmia
@@ -124,12 +124,16 @@ def test_a_signature_is_checked_without_the_kernel(
         assert not is_signed(b"y", signature, owner.cert)
 
 
+@pytest.fixture(scope="module")
+def signature(keys: Keys) -> bytes:
+    return keys.signer().sign(b"x")
+
+
 @given(st.integers(0, 500), st.integers(0, 255), st.integers(0, 500))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_signature_that_was_changed_is_none_and_no_failure(
-    keys: Keys, at: int, value: int, end: int
+    keys: Keys, signature: bytes, at: int, value: int, end: int
 ) -> None:
-    signature = keys.signer().sign(b"x")
     changed = bytearray(signature)
     changed[at % len(signature)] = value
     for each in (bytes(changed), signature[:end], signature[:end] + bytes(changed)):
