@@ -237,7 +237,7 @@ def test_closing_a_vm_ends_runs_in_other_threads(how: str) -> None:
     time.sleep(0.05)
     begin = time.monotonic()
     vm.close()
-    assert time.monotonic() - begin < 0.5
+    assert time.monotonic() - begin < 5  # it would run for ever
     thread.join()
     assert [type(error) for error in ended] == [ClosedError]
 
