@@ -182,6 +182,11 @@ class Cluster:
         held.callback(self.close)
         self._wait(lambda: self._in_hub("ip", "link", "show", "bridge0") == 0)
 
+    @property
+    def workers(self) -> list[int]:
+        """The numbers of their processes."""
+        return [each.pid for each in self._workers.values()]
+
     def start(
         self, number: int, *, capabilities: str | None = None, command: Sequence[str] = ()
     ) -> None:

@@ -33,4 +33,4 @@ def test_a_few_simulated_hosts_do_what_a_thousand_do() -> None:
         "close",
     ]
     sent = re.findall(r"idle, loaded: .* ([0-9.,]+) KB/s", done.stdout)
-    assert 0 < float(sent[0]) < 12 * 20  # a host is no burden
+    assert float(sent[0]) < 12 * 20  # a host is no burden

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from distributed.security import Security
 
     from osmia.fleet.connecting import Access
+    from osmia.fleet.reaching import Message
     from osmia.fleet.running import Running
     from osmia.object.model import Object
 
@@ -218,10 +219,11 @@ class Fleet:
         self, hosts: list[Host], method: str, given: tuple[Any, ...], options: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, HostError]]:
         turns = asyncio.Semaphore(_AT_ONCE)
+        message = self._message(method, given, options)
 
         async def one(host: Host) -> Any:
             async with turns:
-                return await self.ask_one(host, method, given, options)
+                return await self._answer(host, method, message)
 
         answers = await asyncio.gather(*map(one, hosts))
         found: dict[str, Any] = {}
@@ -241,17 +243,22 @@ class Fleet:
         options: Mapping[str, Any] | None = None,
     ) -> Any:
         """The answer of one host, or a HostError as a value."""
+        return await self._answer(host, method, self._message(method, given, options or {}))
+
+    def _message(self, method: str, given: tuple[Any, ...], options: Mapping[str, Any]) -> Message:
         from osmia.fleet.agent import call
+        from osmia.fleet.reaching import Message
+
+        return Message(call, self.name, method, given, dict(options))
+
+    async def _answer(self, host: Host, method: str, message: Message) -> Any:
         from osmia.fleet.answering import Failure, error_of
         from osmia.fleet.reaching import answer_of
         from osmia.fleet.speaking import gone
 
-        asking = answer_of(
-            self.client, host.address, call, (self.name, method, given, dict(options or {}))
-        )
         try:
             async with asyncio.timeout(self.timeout):
-                answer = await asking
+                answer = await answer_of(self.client, host.address, message)
         except TimeoutError:
             return HostLostError(host.name, f"no answer to {method} in {self.timeout:g} s")
         except OSError as lost:  # those of hosts are answers

@@ -16,16 +16,31 @@ _PATIENCE = 2.0
 _unreached: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()
 
 
-async def answer_of(client: Client, address: str, function: Any, given: tuple[Any, ...]) -> Any:
+class Message:
+    """A call of a function, which is pickled once for all hosts."""
+
+    def __init__(self, function: Any, *given: Any) -> None:
+        self.function, self.given = function, given
+        self._content: dict[str, Any] = {}
+
+    def content(self) -> dict[str, Any]:
+        """It as workers take it."""
+        if not self._content:
+            from distributed.protocol import pickle
+
+            dumps: Any = pickle.dumps
+            self._content = {"function": dumps(self.function), "args": dumps(self.given)}
+        return self._content
+
+
+async def answer_of(client: Client, address: str, message: Message) -> Any:
     """What a function answers on a worker, as `Client.run` has it; an error as a value.
 
     For answers that are large. It is called once in any case: the scheduler is asked where no
     connection came about.
     """
     from distributed.core import clean_exception, send_recv
-    from distributed.protocol import pickle
 
-    dumps: Any = pickle.dumps
     pool: Any = client.rpc
     unreached = _unreached.setdefault(client, set())
     if address not in unreached:
@@ -36,9 +51,7 @@ async def answer_of(client: Client, address: str, function: Any, given: tuple[An
             unreached.add(address)
         else:
             try:
-                told = await send_recv(
-                    connection, op="run", function=dumps(function), args=dumps(given), kwargs=b""
-                )
+                told = await send_recv(connection, op="run", kwargs=b"", **message.content())
             except OSError as error:
                 return error
             finally:
@@ -46,5 +59,7 @@ async def answer_of(client: Client, address: str, function: Any, given: tuple[An
             if told["status"] == "error":
                 return clean_exception(**told)[1]
             return told["result"]
-    asking: Any = client._run(function, *given, workers=[address], on_error="return")
+    asking: Any = client._run(
+        message.function, *message.given, workers=[address], on_error="return"
+    )
     return (await asking).get(address, OSError("it is not there any more"))

@@ -111,8 +111,16 @@ class _Stream:
         self._tables.append(table)
         self._bytes += size
 
-    def begin_anew(self, lost: int) -> None:
-        """Another client's from now on, which has lost nothing yet."""
+    def heir(self) -> _Stream:
+        """Another stream, which gets what this one did not take: who still waits for this one
+        gets nothing."""
+        made = _Stream(self.times, self.empty, 0)
+        made._tables, made._bytes = self._tables, self._bytes
+        self._tables, self._bytes = deque(), 0
+        return made
+
+    def begin(self, lost: int) -> None:
+        """A client's from now on, which has lost nothing yet."""
         self._lost, self.asked = -lost, time.monotonic()
 
     def take(self, max_rows: int, lost: int) -> Events:
@@ -149,7 +157,7 @@ class Reader:
     def end(self, stream: str) -> None:
         ended = self.streams.pop(stream, None)
         if ended is not None and not self.streams:
-            self._left = ended
+            self._left = ended.heir()
 
     async def next(
         self, loaded: LoadedObject, stream: str, *, max_rows: int, wait: float, times: Any
@@ -193,7 +201,7 @@ class Reader:
         known = self.streams.get(stream)
         left, self._left = self._left, None
         if known is None and left is not None and left.times == times:
-            left.begin_anew(self._lost_by(self._source))
+            left.begin(self._lost_by(self._source))
             known = self.streams[stream] = left
         if known is None:
             empty = pyarrow.schema(self._source.arrow_batches(times=times)).empty_table()
