@@ -275,7 +275,7 @@ class Cluster:
     ) -> subprocess.Popen[bytes]:
         log = self._held.enter_context((self.logs / f"{name}.log").open("ab"))
         return subprocess.Popen(
-            command,
+            ["setpriv", "--pdeathsig", "KILL", *command],  # whoever ends the tests ends these
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
