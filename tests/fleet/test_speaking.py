@@ -158,7 +158,7 @@ def test_ctrl_c_ends_a_command_quietly_though_the_scheduler_hangs(
         scheduler.signal(signal.SIGCONT)
 
 
-def test_a_command_whose_scheduler_dies_ends_with_one_line(
+def test_a_command_whose_scheduler_dies_says_so_and_ends(
     scheduler: Scheduler, limit: Object
 ) -> None:
     with Fleet(scheduler.address) as fleet:
@@ -174,5 +174,7 @@ def test_a_command_whose_scheduler_dies_ends_with_one_line(
         scheduler.signal(signal.SIGKILL)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert said.startswith(f"osmia: the scheduler at {scheduler.address} went away: ")
-    assert len(said.splitlines()) == 1
+    *others, last = said.splitlines()
+    assert last.startswith(f"osmia: the scheduler at {scheduler.address} went away: ")
+    # Its workers end with it: that one was heard first is so, or not.
+    assert set(others) <= {"host0: it went away during next_events"}

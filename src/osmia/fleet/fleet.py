@@ -270,9 +270,9 @@ class Fleet:
             error = HostError(host.name, answer.message, answer.kind)
             error.__cause__ = error_of(answer)
             return error
-        if isinstance(answer, OSError):
-            told = str(answer) or type(answer).__name__
-            return HostLostError(host.name, f"it went away during {method}: {told}")
+        if isinstance(answer, OSError):  # Dask's says which connection it was: nobody asks for that
+            told = "" if isinstance(answer, _closed()) else f": {answer}"
+            return HostLostError(host.name, f"it went away during {method}{told}")
         if isinstance(answer, BaseException):  # what was asked could not be read there
             return HostError(host.name, str(answer), type(answer).__name__)
         return answer
@@ -373,6 +373,12 @@ class Fleet:
 def _workers_of(dask_scheduler: Any) -> list[str]:
     """The addresses of all workers; run on the scheduler."""
     return list(dask_scheduler.workers)
+
+
+def _closed() -> Any:
+    from distributed.comm.core import CommClosedError
+
+    return CommClosedError
 
 
 def _distributed() -> Any:
