@@ -172,11 +172,11 @@ def test_dropped_locks_and_owners_are_forgotten() -> None:
 
 
 def test_a_property_that_another_thread_computes_is_computed_anew_in_the_child() -> None:
-    from osmia.btf import reader
+    from osmia.isa import cfg as module
 
     owner = next(
         kind
-        for kind in vars(reader).values()
+        for kind in vars(module).values()
         if isinstance(kind, type)
         and any(isinstance(each, cached_property) for each in vars(kind).values())
     )

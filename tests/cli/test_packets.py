@@ -33,6 +33,10 @@ def capture(tmp_path: Path) -> Path:
     return path
 
 
+def test_hexadecimal_that_is_too_long_for_a_name_is_a_packet() -> None:
+    assert packet_of("00" * 9000) == bytes(9000)
+
+
 def sizes(*given: object, pcap: Path | str | None = None) -> list[int]:
     found = packets_of(None if pcap is None else str(pcap), [str(each) for each in given])
     return [len(data) for _, data in found]
