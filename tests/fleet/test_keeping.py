@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from osmia.fleet import keeping
+from osmia.fleet import keeping, kept_wishes
+from osmia.fleet.installed import Installed
 from osmia.fleet.keeping import Keeping
 from osmia.fleet.ledger import Told
 from osmia.fleet.wishes import Wish
@@ -101,3 +103,78 @@ def test_an_answer_that_comes_behind_later_news_does_not_hide_them(tmp_path: Pat
 
     asyncio.run(look())
     assert kept._told == {"limit": Told(5, wanted=False), "other": Told(1, wanted=False)}
+
+
+def test_what_nobody_finished_goes_also_when_no_object_at_all_is_heard_of(
+    tmp_path: Path, limit: Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(Told(0, wanted=False, turn=1))
+    kept = Keeping("host", tmp_path, ledger.ask)
+    monkeypatch.setattr(keeping, "LEASE", 0.0)
+    monkeypatch.setattr(keeping, "LOOK", 0.0)  # all are asked for each time
+
+    async def keep() -> None:
+        await kept.apply(Wish("limit", limit, limit.digest, engine="vm"))
+        await kept.look("address")
+        ledger.cut = True
+        with pytest.raises(ConnectionError):
+            await kept.look("address")
+        assert kept.installed == {}
+
+    asyncio.run(keep())
+
+
+class Slow(Installed):
+    """Takes what time it is given."""
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def apply(self, wish: Wish) -> dict[str, list[str]]:
+        self.begun.set()
+        assert self.go_on.wait(10)
+        return super().apply(wish)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_agent_that_ends_gives_up_what_is_being_loaded(
+    tmp_path: Path, limit: Object, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    monkeypatch.setattr(keeping, "Installed", Slow)
+    Slow.begun.clear()
+    Slow.go_on.clear()
+    kept = Keeping("host", tmp_path, Ledger(Told(1, wanted=True)).ask)
+
+    async def end() -> None:
+        wish = Wish("limit", limit, limit.digest, engine="vm")
+        loading = asyncio.create_task(kept.apply(wish))
+        await asyncio.to_thread(Slow.begun.wait, 10)
+        if cancelled:  # as the task is that keeps up with what is wanted
+            loading.cancel()
+        closing = asyncio.create_task(kept.close())
+        await asyncio.sleep(0.01)
+        Slow.go_on.set()
+        await asyncio.wait({loading, closing})
+        assert loading.cancelled() == cancelled
+        assert kept.installed == {}
+
+    asyncio.run(end())
+
+
+def test_a_wish_that_another_version_kept_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Held(dict[int, bytes]):
+        max_entries = 1
+
+        def __enter__(self) -> Held:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    gone = b"cosmia.fleet.gone\nWish\n."  # ModuleNotFoundError
+    held = Held({0: len(gone).to_bytes(8, "little") + gone})
+    monkeypatch.setattr("osmia.engine.maps.Map.from_pin", lambda path: held)
+    place = tmp_path / "limit"
+    place.mkdir()
+    (place / "wish").touch()
+    assert list(kept_wishes.all_kept(tmp_path)) == []

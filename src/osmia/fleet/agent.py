@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distributed import WorkerPlugin
+from distributed import Status, WorkerPlugin
 
 from osmia.fleet.answering import Failure, Parcel, failure_of, parcelled
 from osmia.fleet.hosts import Claim, host_name
@@ -63,7 +63,8 @@ class Agent(WorkerPlugin):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._readers.close()
-        await self._keeping.close()
+        # A worker that goes on loses its plugin when the fleet has ended: nothing is wanted then.
+        await self._keeping.close(keep_pins=worker.status not in (Status.running, Status.paused))
         self._claim.give_up()
 
     def greet(self) -> Greeting:
