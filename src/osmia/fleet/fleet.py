@@ -328,7 +328,8 @@ class Fleet:
                 return None
 
         try:
-            info = await asyncio.wait_for(self.client.scheduler.identity(), self.timeout)
+            async with asyncio.timeout(self.timeout):
+                info = await self.client.scheduler.identity()
         except OSError as error:  # TimeoutError is one
             raise gone(self.client, "looking for hosts", error) from None
         addresses = list(info["workers"])
