@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -160,21 +162,45 @@ def test_an_agent_that_ends_gives_up_what_is_being_loaded(
     asyncio.run(end())
 
 
+class Pinned(dict[int, bytes]):
+    """A map that holds a pickle."""
+
+    max_entries = 1
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__({0: len(content).to_bytes(8, "little") + content})
+
+    def __enter__(self) -> Pinned:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _kept(pins: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of wishes that are given back where that is what a map holds."""
+    monkeypatch.setattr("osmia.engine.maps.Map.from_pin", lambda path: Pinned(content))
+    place = pins / "limit"
+    place.mkdir(exist_ok=True)
+    (place / "wish").touch()
+    return [each.name for each in kept_wishes.all_kept(pins)]
+
+
 def test_a_wish_that_another_version_kept_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Held(dict[int, bytes]):
-        max_entries = 1
-
-        def __enter__(self) -> Held:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
     gone = b"cosmia.fleet.gone\nWish\n."  # ModuleNotFoundError
-    held = Held({0: len(gone).to_bytes(8, "little") + gone})
-    monkeypatch.setattr("osmia.engine.maps.Map.from_pin", lambda path: held)
-    place = tmp_path / "limit"
-    place.mkdir()
-    (place / "wish").touch()
-    assert list(kept_wishes.all_kept(tmp_path)) == []
+    assert _kept(tmp_path, gone, monkeypatch) == []
+
+
+def test_a_wish_where_others_could_put_one_is_none(
+    tmp_path: Path, limit: Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = pickle.dumps(Wish("limit", limit, limit.digest))
+    assert _kept(tmp_path, content, monkeypatch) == ["limit"]
+    for directory in (tmp_path / "limit", tmp_path):
+        directory.chmod(0o1777)
+        assert _kept(tmp_path, content, monkeypatch) == []
+        directory.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 65534, 65534)
+        assert _kept(tmp_path, content, monkeypatch) == []
