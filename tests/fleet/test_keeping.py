@@ -204,3 +204,17 @@ def test_a_wish_where_others_could_put_one_is_none(
     if os.geteuid() == 0:
         os.chown(tmp_path, 65534, 65534)
         assert _kept(tmp_path, content, monkeypatch) == []
+
+
+def test_an_object_that_is_loaded_again_is_another_one(tmp_path: Path, limit: Object) -> None:
+    kept = Keeping("host", tmp_path, Ledger(Told(1, wanted=True)).ask)
+    wish = Wish("limit", limit, limit.digest, engine="vm")
+
+    async def load_again() -> None:
+        await kept.apply(wish)
+        assert kept.objects() == {("limit", 1)}
+        await kept.apply(replace(wish, generation=3, first=3))  # the host was away meanwhile
+        assert kept.objects() == {("limit", 3)}
+        await kept.close()
+
+    asyncio.run(load_again())

@@ -160,6 +160,10 @@ class Keeping:
         except KeyError:
             raise OsmiaError(f"object {name!r} is not on this host") from None
 
+    def objects(self) -> set[tuple[str, int]]:
+        """What is here: names, and the generations that they were loaded with."""
+        return {(name, each.wish.first) for name, each in list(self.installed.items())}
+
     def status(self) -> dict[str, dict[str, Any]]:
         """By object what it is here, and what keeps it from being what is wanted."""
         found: dict[str, dict[str, Any]] = {name: {} for name in self.errors}
