@@ -165,3 +165,26 @@ def test_what_an_object_left_unread_is_not_given_to_another_one_of_its_name(limi
 
     made = Readers()
     asyncio.run(read())
+
+
+def test_what_is_read_while_a_stream_begins_is_not_lost(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read() -> None:
+        streams.send(4)
+        assert await streams.numbers("quick", max_rows=1) == [0]
+        streams.readers.end("quick")
+        (reader,) = streams.readers._readers.values()
+        begin = readers._Stream.begin
+
+        def begin_while_it_is_read(stream: Any, lost: int) -> None:
+            none: list[Any] = [reader._left]
+            for each in list(reader.streams.values()) or none:
+                assert each is stream  # which gets what is read now
+            begin(stream, lost)
+
+        monkeypatch.setattr(readers._Stream, "begin", begin_while_it_is_read)
+        assert await streams.numbers("next", max_rows=1) == [1]
+        assert reader._left is None
+
+    asyncio.run(read())

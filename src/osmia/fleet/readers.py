@@ -204,13 +204,15 @@ class Reader:
             self._lost = self._lost_by(self._source)
             self._source, self._batches = source[1], {}
         known = self.streams.get(stream)
-        left, self._left = self._left, None
+        left = self._left
         if known is None and left is not None and left.times == times:
             left.begin(self._lost_by(self._source))
             known = self.streams[stream] = left
         if known is None:
             empty = pyarrow.schema(self._source.arrow_batches(times=times)).empty_table()
             known = self.streams[stream] = _Stream(times, empty, self._lost_by(self._source))
+        if self._left is left:  # not before: what is read meanwhile finds a stream
+            self._left = None
         return known
 
     def _lost_by(self, source: Any) -> int:
