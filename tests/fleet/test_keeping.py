@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from osmia import OsmiaError
 from osmia.fleet import keeping, kept_wishes
 from osmia.fleet.installed import Installed
 from osmia.fleet.keeping import Keeping
@@ -218,3 +219,19 @@ def test_an_object_that_is_loaded_again_is_another_one(tmp_path: Path, limit: Ob
         await kept.close()
 
     asyncio.run(load_again())
+
+
+@pytest.mark.parametrize("name", ["", "..", "../other"])
+def test_a_name_that_is_no_directory_of_its_own_removes_and_makes_none(
+    tmp_path: Path, limit: Object, name: str
+) -> None:
+    pins = tmp_path / "fleet"
+    for each in (pins / "limit", tmp_path / "other"):
+        each.mkdir(parents=True)
+    kept = Keeping("host", pins, Ledger(Told(1, wanted=False)).ask)
+    with pytest.raises(OsmiaError, match="is no name"):
+        asyncio.run(kept.drop(name, 9))
+    with pytest.raises(OsmiaError, match="is no name"):
+        asyncio.run(kept.apply(Wish(name, limit, limit.digest, engine="vm")))
+    assert (pins / "limit").is_dir()
+    assert (tmp_path / "other").is_dir()

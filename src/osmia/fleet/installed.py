@@ -15,7 +15,7 @@ from osmia.errors import NotSupportedError, OsmiaError
 from osmia.fleet.settings import options_of
 from osmia.fleet.targets import identity_of, matching
 from osmia.fleet.values import Found, put_back, set_values
-from osmia.fleet.wishes import Attachment, Wish
+from osmia.fleet.wishes import Attachment, Wish, checked_name
 from osmia.records import replace
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Installed:
 
     def __init__(self, wish: Wish, pins: Path) -> None:
         """Load it, with what an agent before this one left pinned; attach nothing yet."""
-        self.pins = pins / wish.name
+        self.pins = pins / checked_name(wish.name)
         self.links: dict[Key, Link] = {}
         self._identities: dict[Key, int] = {}  # of what the links are on
         self.before: tuple[Wish, LoadedObject, Found] | None = None  # while an upgrade is on trial,

@@ -23,7 +23,7 @@ from osmia.fleet.installed import Installed
 from osmia.fleet.kept_wishes import all_kept, keep
 from osmia.fleet.ledger import LEASE, Told
 from osmia.fleet.reading import status_of
-from osmia.fleet.wishes import Wish
+from osmia.fleet.wishes import Wish, checked_name
 
 #: How often an agent looks what there is to attach to, and tries again what failed, in seconds.
 INTERVAL = 1.0
@@ -284,12 +284,13 @@ class Keeping:
         self._wanted[name] = wish
 
     def _drop(self, name: str) -> None:
+        place = self._pins / checked_name(name)  # as a client says it: it removes a directory
         installed = self.installed.pop(name, None)
         for known in (self._wishes, self._wanted, self._heard, self.errors):
             known.pop(name, None)
         if installed is not None:
             installed.close(keep_pins=False)
-        shutil.rmtree(self._pins / name, ignore_errors=True)  # of an agent that ended before
+        shutil.rmtree(place, ignore_errors=True)  # of an agent that ended before
 
 
 async def _in_thread(function: Callable[..., _T], *given: Any, **options: Any) -> _T:
