@@ -117,3 +117,11 @@ def test_passes_that_would_change_what_was_signed_are_refused(files: tuple[Path,
 def test_what_can_be_no_import_is_one_error(files: tuple[Path, Path], given: Any) -> None:
     with pytest.raises((TypeError, osmia.NotSignedError), match="imports"):
         osmia.open(files[1]).load("vm", require_signature=PUBLIC, imports=given)
+
+
+def test_a_signed_loader_is_not_loaded_in_the_place_of_a_signed_object(
+    files: tuple[Path, Path],
+) -> None:
+    obj = osmia.open(files[1])
+    with pytest.raises(osmia.NotSignedError, match="keyring= would load what its signed loader"):
+        obj.load(require_signature=PUBLIC, keyring="session")

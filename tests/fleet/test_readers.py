@@ -143,3 +143,48 @@ def test_what_has_no_events_is_an_error_for_each_that_asks(streams: Streams) -> 
                 )
 
     asyncio.run(read())
+
+
+def test_what_an_object_left_unread_is_not_given_to_another_one_of_its_name(limit: Object) -> None:
+    async def numbers(name: str, stream: str, loaded: Any, rows: int) -> list[int]:
+        options: Any = {"max_rows": rows, "wait": 0.1, "times": ()}
+        events = await made.next(loaded, name, "drops", stream, **options)
+        found: list[int] = events.table["number"].to_pylist()
+        return found
+
+    async def read() -> None:
+        with limit.load("vm") as old:
+            old.data["limit"] = 0
+            for _ in range(3):
+                old.programs["ingress"].run(bytes(64))
+            assert await numbers("limit 1", "quick", old, 1) == [0]
+            assert await numbers("limit 1", "slow", old, 1) == [1]
+            assert len(made) == 2
+            made.keep({"limit 2"})
+            assert len(made) == 0
+
+    made = Readers()
+    asyncio.run(read())
+
+
+def test_what_is_read_while_a_stream_begins_is_not_lost(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read() -> None:
+        streams.send(4)
+        assert await streams.numbers("quick", max_rows=1) == [0]
+        streams.readers.end("quick")
+        (reader,) = streams.readers._readers.values()
+        begin = readers._Stream.begin
+
+        def begin_while_it_is_read(stream: Any, lost: int) -> None:
+            none: list[Any] = [reader._left]
+            for each in list(reader.streams.values()) or none:
+                assert each is stream  # which gets what is read now
+            begin(stream, lost)
+
+        monkeypatch.setattr(readers._Stream, "begin", begin_while_it_is_read)
+        assert await streams.numbers("next", max_rows=1) == [1]
+        assert reader._left is None
+
+    asyncio.run(read())

@@ -194,6 +194,16 @@ def test_workers_on_other_machines_count_though_the_scheduler_is_here() -> None:
     assert len(told) == 1
 
 
+def test_workers_on_other_machines_count_when_they_come_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as before:  # as if none was there yet
+        before.setattr("osmia.fleet.connecting.check_workers", lambda *given: None)
+        fleet = Fleet("tcp://127.0.0.1:8790", timeout=5)
+    with fleet, pytest.raises(OsmiaError, match=rf"tcp://{HERE}:\d+ is plain TCP to another"):
+        _ = fleet.hosts
+
+
 def test_a_certificate_of_another_authority_is_refused(
     served: Served, tmp_path: Path, silent: None
 ) -> None:

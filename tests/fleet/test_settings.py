@@ -228,3 +228,20 @@ def test_a_host_that_comes_back_takes_over_no_more_than_it_accepts(
     wait_for(lambda: guard.running()["signed"].status().get("host0", {}).get("programs"))
     assert "programs" not in running.status()["host0"]
     assert guard.running()["signed"].errors == {}
+
+
+def test_a_link_that_leads_nowhere_is_no_host_without_settings(
+    limit: Object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    place = tmp_path / "fleet.toml"
+    place.symlink_to(tmp_path / "not-mounted" / "fleet.toml")
+    monkeypatch.setattr("osmia.fleet.settings.PLACE", place)
+    with pytest.raises(OsmiaError, match=r"fleet\.toml: there is no such file"):
+        options_of(_wish(limit))
+
+
+def test_settings_are_not_cut_off(settings: Path) -> None:
+    settings.write_text("#" * (1 << 20) + '\nrequire_signature = "release.pub"\n')
+    with pytest.raises(OsmiaError, match=r"fleet\.toml is larger than 1,048,576 bytes"):
+        read_settings()

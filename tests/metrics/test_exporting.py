@@ -300,3 +300,14 @@ def test_a_source_that_cannot_be_read_is_told_once_and_tried_again(receiver: Rec
         "OTLP: reading: the scheduler is away; it is tried again",
         f"OTLP: {receiver.url}/v1/metrics takes it again",
     ]
+
+
+def test_nothing_secret_is_said_of_where_it_does_not_go(receiver: Receiver) -> None:
+    said: list[str] = []
+    place = receiver.url.replace("http://", "http://me:s3cret@")
+    otlp = Otlp(place, headers={"authorization": "Bearer s3cret\n"}, timeout=0.5)
+    with export(Large(), otlp, say=said.append) as exporter:
+        assert exporter.places == [f"{receiver.url}/v1/metrics"]
+    assert said == [
+        f"OTLP: {receiver.url}/v1/metrics: a header that HTTP does not allow; it is tried again"
+    ]

@@ -30,6 +30,11 @@ def signed_options(
         raise NotSignedError(
             f"{owner} is signed, and passes= would change it: sign what they make of it"
         )
+    if options.get("keyring") is not None:
+        raise NotSignedError(
+            f"{owner} is signed, and keyring= would load what its signed loader has in its place: "
+            "require one of both signatures"
+        )
     if not options.get("imports"):
         return dict(options)
     reader = _Reader(owner, keys)

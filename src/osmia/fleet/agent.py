@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distributed import WorkerPlugin
+from distributed import Status, WorkerPlugin
 
 from osmia.fleet.answering import Failure, Parcel, failure_of, parcelled
 from osmia.fleet.hosts import Claim, host_name
@@ -63,7 +63,8 @@ class Agent(WorkerPlugin):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._readers.close()
-        await self._keeping.close()
+        # A worker that goes on loses its plugin when the fleet has ended: nothing is wanted then.
+        await self._keeping.close(keep_pins=worker.status not in (Status.running, Status.paused))
         self._claim.give_up()
 
     def greet(self) -> Greeting:
@@ -76,7 +77,7 @@ class Agent(WorkerPlugin):
     async def drop(self, name: str, generation: int) -> None:
         """See `Keeping.drop`."""
         await self._keeping.drop(name, generation)
-        self._readers.close(name)
+        self._readers.keep(self._keeping.objects())
 
     async def try_upgrade(self, wish: Wish, tries: tuple[Any, ...], moves: tuple[Any, ...]) -> None:
         """See `Keeping.try_upgrade`."""
@@ -109,8 +110,9 @@ class Agent(WorkerPlugin):
 
     async def next_events(self, name: str, held: str, reader: str, **options: Any) -> Any:
         """The next table of events of a reader, which is made when it is first asked."""
-        loaded = self._find(name).loaded
-        events = await self._readers.next(loaded, name, held, reader, **options)
+        found = self._find(name)
+        owner = name, found.wish.first  # another object of that name has other events
+        events = await self._readers.next(found.loaded, owner, held, reader, **options)
         return Events(Parcel(events.table), events.lost, events.clock)
 
     async def renew_events(self, reader: str) -> None:
@@ -163,6 +165,7 @@ class Agent(WorkerPlugin):
                 self._error = f"{type(error).__name__}: {error}"
             else:
                 self._error = None
+            self._readers.keep(self._keeping.objects())
             self._readers.expire()
             await self._keeping.wait()
 

@@ -293,7 +293,8 @@ def _identify(address: str, security: Any, timeout: float) -> None:
             comm.abort()
 
     async def ask_in_time() -> Any:
-        return await asyncio.wait_for(ask(), timeout)
+        async with asyncio.timeout(timeout):
+            return await ask()
 
     try:
         with ThreadPoolExecutor(1) as thread:  # this one may have a loop that runs

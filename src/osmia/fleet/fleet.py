@@ -77,7 +77,7 @@ class Fleet:
         self.name = checked_name(name)
         self.timeout = timeout
         self._own = isinstance(cluster, str)
-        access = Access(ca, cert, key, security, insecure)
+        self._access = access = Access(ca, cert, key, security, insecure)
         if not isinstance(cluster, str):
             check_client(cluster, access)
         self.client: Any = (
@@ -292,6 +292,7 @@ class Fleet:
     async def _find_hosts(self) -> list[Host]:
         """Ask every worker which host it is on, and whether it is its agent."""
         from osmia.fleet.agent import call
+        from osmia.fleet.connecting import check_workers
         from osmia.fleet.speaking import gone
 
         try:
@@ -302,6 +303,8 @@ class Fleet:
             answers = await self._ask_workers_apart()
         except OSError as error:
             raise gone(self.client, "looking for hosts", error) from None
+        if not self._access.insecure:  # also of workers that came since
+            check_workers(self.client.scheduler.address, list(answers), self._access)
         found: list[Host] = []
         names: dict[str, int] = {}
         for address, greeting in sorted(answers.items()):
@@ -328,7 +331,8 @@ class Fleet:
                 return None
 
         try:
-            info = await asyncio.wait_for(self.client.scheduler.identity(), self.timeout)
+            async with asyncio.timeout(self.timeout):
+                info = await self.client.scheduler.identity()
         except OSError as error:  # TimeoutError is one
             raise gone(self.client, "looking for hosts", error) from None
         addresses = list(info["workers"])

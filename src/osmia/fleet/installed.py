@@ -15,7 +15,7 @@ from osmia.errors import NotSupportedError, OsmiaError
 from osmia.fleet.settings import options_of
 from osmia.fleet.targets import identity_of, matching
 from osmia.fleet.values import Found, put_back, set_values
-from osmia.fleet.wishes import Attachment, Wish
+from osmia.fleet.wishes import Attachment, Wish, checked_name
 from osmia.records import replace
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ class Installed:
 
     def __init__(self, wish: Wish, pins: Path) -> None:
         """Load it, with what an agent before this one left pinned; attach nothing yet."""
-        self.pins = pins / wish.name
+        self.pins = pins / checked_name(wish.name)
         self.links: dict[Key, Link] = {}
         self._identities: dict[Key, int] = {}  # of what the links are on
-        self.before: tuple[Wish, LoadedObject] | None = None  # while an upgrade is on trial,
+        self.before: tuple[Wish, LoadedObject, Found] | None = None  # while an upgrade is on trial,
         self.since: float | None = None  # which began then
         self._found = Found({}, {})  # by the last wish
         self.loaded = self._load(wish, lambda: self._pinned_maps(wish) if wish.pins else {})
@@ -83,22 +83,24 @@ class Installed:
         self.roll_back()  # of who began an upgrade and did not come to its end
         shared = {name: held for name, held in self.loaded.maps.items() if name in wish.obj.maps}
         loaded = self._load(wish, lambda: shared)
+        found = Found({}, {})
         try:
-            for name, value in wish.data.items():
-                loaded.data[name] = value
+            # All variables, as not all are shared; and entries that this host does not have yet.
+            set_values(loaded, replace(self.wish, data={}), wish, found)
             before_it_moves(loaded)
             self._move_links(loaded)
         except BaseException:
-            loaded.close()
+            with loaded:
+                put_back(loaded, found)
             raise
-        self.before, self.since = (self.wish, self.loaded), time.time()
+        self.before, self.since = (self.wish, self.loaded, found), time.time()
         self.loaded, self.wish = loaded, wish
 
     def settle(self) -> None:
         """The object before an upgrade is wanted no more, nor what was set before the last wish."""
         self._found = Found({}, {})
         if self.before is not None:
-            _, old = self.before
+            _, old, _ = self.before
             self.before = self.since = None
             old.close()
             if self.wish.pins:
@@ -108,8 +110,9 @@ class Installed:
         """The object before an upgrade is what runs again."""
         if self.before is None:
             return
-        wish, old = self.before
+        wish, old, found = self.before
         self._move_links(old)
+        put_back(self.loaded, found)
         new, self.loaded, self.wish = self.loaded, old, wish
         self.before = self.since = None
         new.close()
@@ -199,8 +202,7 @@ class Installed:
             return link
         except (NotSupportedError, OSError):  # OSError: what it was on is gone
             try:
-                place.unlink()
-                return self._new_link(self.loaded, attachment, target, pinned=True)
+                return self._replaced(link, self.loaded, attachment, target)
             finally:
                 link.close()
         except BaseException:
@@ -241,13 +243,27 @@ class Installed:
             link.update(loaded.programs[key[0].program])
             return link
         except NotSupportedError:
-            place = self._place(*key)
-            pinned = place.exists()
-            if pinned:
-                place.unlink()
-            new = self._new_link(loaded, *key, pinned=pinned)
-            self._detach(link)
-            return new
+            return self._replaced(link, loaded, *key)
+
+    def _replaced(
+        self, link: Link, loaded: LoadedObject, attachment: Attachment, target: str
+    ) -> Link:
+        """Another link in the place of one, which goes when that is there; its pin too. Where the
+        other one cannot be, this one stays, with its pin."""
+        place = self._place(attachment, target)
+        pinned: Any = link if place.exists() else None  # the kernel's then
+        new = self._new_link(loaded, attachment, target, pinned=False)
+        try:
+            if pinned is not None:
+                pinned.unpin()  # before the other has the name: it removes what has it
+                new.pin(place)
+        except BaseException:
+            self._detach(new)
+            if pinned is not None and not place.exists():
+                link.pin(place)
+            raise
+        self._detach(link)
+        return new
 
     def _set(self, wish: Wish) -> None:
         """Set variables and entries that are wanted otherwise than before; what the wish before

@@ -16,14 +16,14 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from osmia.errors import OsmiaError
 from osmia.fleet.installed import Installed
 from osmia.fleet.kept_wishes import all_kept, keep
 from osmia.fleet.ledger import LEASE, Told
 from osmia.fleet.reading import status_of
-from osmia.fleet.wishes import Wish
+from osmia.fleet.wishes import Wish, checked_name
 
 #: How often an agent looks what there is to attach to, and tries again what failed, in seconds.
 INTERVAL = 1.0
@@ -31,6 +31,8 @@ INTERVAL = 1.0
 LOOK = 30.0
 #: How long the scheduler may take to answer, in seconds.
 _PATIENCE = 10.0
+
+_T = TypeVar("_T")
 
 
 class Keeping:
@@ -55,7 +57,7 @@ class Keeping:
         """Make an object what a client wants; targets by program where it is attached then."""
         async with self._locks[wish.name]:
             self._check(wish)
-            found = await asyncio.to_thread(self._apply, wish)
+            found = await _in_thread(self._apply, wish)
             self._heard[wish.name] = time.monotonic()
             return found
 
@@ -65,7 +67,7 @@ class Keeping:
         async with self._locks[wish.name]:
             self._check(wish)
             installed = self.find(wish.name)
-            await asyncio.to_thread(_upgrade, installed, wish.at(self._host), tries, moves)
+            await _in_thread(_upgrade, installed, wish.at(self._host), tries, moves)
             self._wishes[wish.name] = wish
             self._heard[wish.name] = time.monotonic()
 
@@ -73,14 +75,14 @@ class Keeping:
         """An upgrade of this generation is wanted of all."""
         async with self._locks[name]:
             if self.find(name).wish.generation == generation:
-                await asyncio.to_thread(self._decided, name)
+                await _in_thread(self._decided, name)
 
     async def drop(self, name: str, generation: int) -> None:
         """Give up an object, its pins too; none that is of a later generation."""
         async with self._locks[name]:
             wish = self._wishes.get(name)
             if wish is None or wish.generation <= generation:
-                await asyncio.to_thread(self._drop, name)
+                await _in_thread(self._drop, name)
 
     def hear(self, name: str, told: Told) -> None:
         """The ledger tells of a change."""
@@ -97,9 +99,13 @@ class Keeping:
     async def look(self, address: str) -> None:
         """Have everything as it is wanted. What goes wrong with an object is kept for `status`:
         the others go on, and the next look tries again."""
+        unheard: Exception | None = None
         if time.monotonic() >= self._next_look:
-            await self._look_at_all(address)
-            self._next_look = time.monotonic() + LOOK
+            try:
+                await self._look_at_all(address)
+                self._next_look = time.monotonic() + LOOK
+            except Exception as error:  # what is here is kept up, and goes back, all the same
+                unheard = error
         for name in {*self._told, *self.installed}:
             if self._locks[name].locked():  # it is being changed
                 continue
@@ -110,6 +116,8 @@ class Keeping:
                 self.errors[name] = f"{type(error).__name__}: {error}"
             else:
                 self.errors.pop(name, None)
+        if unheard is not None:
+            raise unheard
 
     async def _look_at_all(self, address: str) -> None:
         """Ask what is wanted of all objects; a scheduler that is new is told of what is here."""
@@ -136,19 +144,25 @@ class Keeping:
         async with asyncio.timeout(_PATIENCE):  # wait_for loses cancellations in Python 3.11
             return await self._ask(method, **given)
 
-    async def close(self) -> None:
-        """Let go of everything; what is pinned goes on."""
+    async def close(self, *, keep_pins: bool = True) -> None:
+        """Let go of everything, also of what is being loaded; with `keep_pins` what is pinned goes
+        on."""
         self._ended = True
-        for name, each in list(self.installed.items()):
-            async with self._locks[name]:
-                await asyncio.to_thread(each.close, keep_pins=True)
-        self.installed = {}
+        for name, lock in list(self._locks.items()):
+            async with lock:
+                installed = self.installed.pop(name, None)
+                if installed is not None:
+                    await _in_thread(installed.close, keep_pins=keep_pins)
 
     def find(self, name: str) -> Installed:
         try:
             return self.installed[name]
         except KeyError:
             raise OsmiaError(f"object {name!r} is not on this host") from None
+
+    def objects(self) -> set[tuple[str, int]]:
+        """What is here: names, and the generations that they were loaded with."""
+        return {(name, each.wish.first) for name, each in list(self.installed.items())}
 
     def status(self) -> dict[str, dict[str, Any]]:
         """By object what it is here, and what keeps it from being what is wanted."""
@@ -166,7 +180,7 @@ class Keeping:
             await self._decide(name)
         installed = self.installed.get(name)
         if installed is not None:  # also while an upgrade is on trial
-            await asyncio.to_thread(installed.keep_up)
+            await _in_thread(installed.keep_up)
 
     def _is_decided(self, name: str) -> bool:
         """Whether it is what is wanted of all."""
@@ -191,16 +205,16 @@ class Keeping:
             await self._offer(self._wanted[name])
             told = await self._ask_for(name)
         if told is None:  # a load that came to no end
-            await asyncio.to_thread(self._drop, name)
+            await _in_thread(self._drop, name)
         elif told.turn and told.turn == self._at(name):  # it is being changed
             pass
         elif not told.wanted:
-            await asyncio.to_thread(self._drop, name)
+            await _in_thread(self._drop, name)
         elif told.generation == self._at(name):
-            await asyncio.to_thread(self._decided, name)
+            await _in_thread(self._decided, name)
         else:
-            await asyncio.to_thread(self._apply, self._wanted[name])
-            await asyncio.to_thread(self._decided, name)
+            await _in_thread(self._apply, self._wanted[name])
+            await _in_thread(self._decided, name)
 
     async def _ask_for(self, name: str) -> Told | None:
         """What the ledger says of an object; where it cannot be asked, what is on trial here goes
@@ -227,9 +241,9 @@ class Keeping:
     async def _go_back(self, name: str) -> None:
         wanted = self._wanted.get(name)
         if wanted is None:
-            await asyncio.to_thread(self._drop, name)
+            await _in_thread(self._drop, name)
         elif wanted.generation != self._at(name):
-            await asyncio.to_thread(self._apply, wanted)
+            await _in_thread(self._apply, wanted)
 
     def _check(self, wish: Wish) -> None:
         """Whether a client comes too late with a wish."""
@@ -270,12 +284,24 @@ class Keeping:
         self._wanted[name] = wish
 
     def _drop(self, name: str) -> None:
+        place = self._pins / checked_name(name)  # as a client says it: it removes a directory
         installed = self.installed.pop(name, None)
         for known in (self._wishes, self._wanted, self._heard, self.errors):
             known.pop(name, None)
         if installed is not None:
             installed.close(keep_pins=False)
-        shutil.rmtree(self._pins / name, ignore_errors=True)  # of an agent that ended before
+        shutil.rmtree(place, ignore_errors=True)  # of an agent that ended before
+
+
+async def _in_thread(function: Callable[..., _T], *given: Any, **options: Any) -> _T:
+    """What a function answers in a thread. Who is cancelled meanwhile waits for its end, as it is
+    not over before, and keeps its lock."""
+    doing = asyncio.ensure_future(asyncio.to_thread(function, *given, **options))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait({doing})
+        raise
 
 
 def _upgrade(

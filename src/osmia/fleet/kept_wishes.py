@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from osmia.errors import OsmiaError
 from osmia.fleet.wishes import Wish
 
 #: A pickled wish is kept in pieces of so many bytes; the first one begins with its length.
@@ -50,13 +50,21 @@ def kept(place: Path) -> Wish | None:
     try:
         if path.stat().st_uid != os.geteuid():  # what is unpickled runs code
             return None
+        if not all(_is_ours(each) for each in (place, *place.parents[:2])):  # or it is moved here
+            return None
         with Map.from_pin(path) as held:
             content = b"".join(bytes(held[number]) for number in range(held.max_entries))
         length = int.from_bytes(content[:_LENGTH], "little")
         found = pickle.loads(content[_LENGTH : _LENGTH + length])
-    except (OSError, OsmiaError, ValueError, EOFError, pickle.UnpicklingError):
+        return found if isinstance(found, Wish) and found.name == place.name else None
+    except Exception:  # what another version of osmia pickled has errors of every kind
         return None
-    return found if isinstance(found, Wish) and found.name == place.name else None
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether nobody else can put things into a directory: a bpffs may let all make theirs."""
+    found = directory.stat()
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
 
 
 def all_kept(pins: Path) -> Iterator[Wish]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Collection, Hashable
 from typing import TYPE_CHECKING, Any
 
 from osmia.events.record_types import presumed_record_codec
@@ -43,13 +44,13 @@ class Events(NamedTuple):
 
 
 class Readers:
-    """The maps of this host whose events are read, by the objects' and their own names."""
+    """The maps of this host whose events are read, by the objects that own them and their names."""
 
     def __init__(self) -> None:
-        self._readers: dict[tuple[str, str], Reader] = {}
+        self._readers: dict[tuple[Hashable, str], Reader] = {}
 
     async def next(
-        self, loaded: LoadedObject, owner: str, held: str, stream: str, **options: Any
+        self, loaded: LoadedObject, owner: Hashable, held: str, stream: str, **options: Any
     ) -> Events:
         """The next events of a stream, which is made when it is first asked for: see
         `Reader.next`."""
@@ -80,10 +81,14 @@ class Readers:
             for stream in [name for name, each in reader.streams.items() if each.asked < oldest]:
                 self.end(stream)
 
-    def close(self, owner: str | None = None) -> None:
-        """Forget the streams of an object, or all."""
-        for key in [key for key in self._readers if owner in (None, key[0])]:
+    def keep(self, owners: Collection[Hashable]) -> None:
+        """Forget the streams of all other objects."""
+        for key in [key for key in self._readers if key[0] not in owners]:
             del self._readers[key]
+
+    def close(self) -> None:
+        """Forget all streams."""
+        self.keep(())
 
     def __len__(self) -> int:
         """How many streams there are."""
@@ -199,13 +204,15 @@ class Reader:
             self._lost = self._lost_by(self._source)
             self._source, self._batches = source[1], {}
         known = self.streams.get(stream)
-        left, self._left = self._left, None
+        left = self._left
         if known is None and left is not None and left.times == times:
             left.begin(self._lost_by(self._source))
             known = self.streams[stream] = left
         if known is None:
             empty = pyarrow.schema(self._source.arrow_batches(times=times)).empty_table()
             known = self.streams[stream] = _Stream(times, empty, self._lost_by(self._source))
+        if self._left is left:  # not before: what is read meanwhile finds a stream
+            self._left = None
         return known
 
     def _lost_by(self, source: Any) -> int:

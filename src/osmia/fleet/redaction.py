@@ -42,10 +42,12 @@ def _redacted(record: logging.LogRecord) -> bool:
     """Let a record through, without contents."""
     if isinstance(record.msg, BaseException):
         record.msg, record.args = type(record.msg).__name__, ()
-    elif isinstance(record.args, tuple):
+    elif record.args:
+        # A mapping that is the one argument is `args` itself (see logging.LogRecord).
+        given = record.args if isinstance(record.args, tuple) else (record.args,)
         for begin, kept in _CONTENTS.items():
             if str(record.msg).startswith(begin):
-                record.args = (*record.args[:kept], *map(_kind, record.args[kept:]))
+                record.args = (*given[:kept], *map(_kind, given[kept:]))
     if record.exc_info and record.exc_info[0] is not None:
         kind, _, where = record.exc_info
         record.exc_text = "".join([*traceback.format_tb(where), kind.__name__])

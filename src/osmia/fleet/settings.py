@@ -102,7 +102,7 @@ def _read(path: Path, *, missing: bool = False) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        if missing:
+        if missing and not path.is_symlink():  # one that leads nowhere is there
             return None
         raise OsmiaError(f"{path}: there is no such file") from None
     except OSError as error:
@@ -116,6 +116,8 @@ def _read(path: Path, *, missing: bool = False) -> bytes | None:
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             mode = stat.S_IMODE(found.st_mode)
             raise OsmiaError(f"{path} can be written by others (mode {mode:o}): chmod go-w")
+        if found.st_size > _LARGEST:  # what is behind that counts, too
+            raise OsmiaError(f"{path} is larger than {_LARGEST:,} bytes")
         return os.read(descriptor, _LARGEST)  # a regular file's are there at once
     finally:
         os.close(descriptor)

@@ -104,7 +104,8 @@ class EventStream:
                 ]
                 left = min(ends) - time.monotonic() if ends else None
                 try:
-                    batch = await asyncio.wait_for(_first(given, looking), left)
+                    async with asyncio.timeout(left):  # wait_for loses cancellations in 3.11
+                        batch = await _first(given, looking)
                 except TimeoutError:
                     return
                 if batch.error is None:

@@ -119,9 +119,8 @@ def upgrade(
 def _wish(before: Wish, number: int, obj: Object, chosen: Iterable[Host] | None) -> Wish:
     """What is wanted when `chosen`, too, or all hosts have the new object."""
     if chosen is None:
-        return replace(
-            before, generation=number, obj=obj, digest=obj.digest, canary=None
-        ).with_signatures_of(obj)
+        made = before.having(obj, obj.digest).with_signatures_of(obj)
+        return replace(made, generation=number, canary=None)
     known = frozenset() if before.canary is None else before.canary.hosts
     canary = Canary(obj, obj.digest, known | {each.own for each in chosen})
     return replace(before, generation=number, canary=canary).with_signatures_of(obj)

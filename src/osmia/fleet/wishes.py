@@ -70,7 +70,12 @@ class Wish:
         """What is wanted of one host: its `obj` is the one that this host is to have."""
         if self.canary is None or host not in self.canary.hosts:
             return self
-        return replace(self, obj=self.canary.obj, digest=self.canary.digest)
+        return self.having(self.canary.obj, self.canary.digest)
+
+    def having(self, obj: Object, digest: str) -> Wish:
+        """The wish with another object: entries of maps that it does not have are gone."""
+        entries = {name: each for name, each in self.entries.items() if name in obj.maps}
+        return replace(self, obj=obj, digest=digest, entries=entries)
 
 
 def checked_name(name: str) -> str:

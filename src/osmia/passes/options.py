@@ -82,7 +82,8 @@ class ObjectOptions(CommonOptions, total=False):
     `require_signature` is a public Ed25519 key (a PEM file, its contents, 32 bytes): an object
     that was not signed by it (`osmia sign`) as it is now is refused, a NotSignedError. Set
     variables of the loaded object, or sign the edited one: edits before load count as changes. What
-    `imports` names must be signed by it, too, as it is; "kernel", and `passes`, are refused.
+    `imports` names must be signed by it, too, as it is; "kernel", `passes` and `keyring` are
+    refused.
     """
 
     require_signature: PublicKey | None

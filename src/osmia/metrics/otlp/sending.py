@@ -86,7 +86,7 @@ class Sender:
     @property
     def where(self) -> str:
         """The address that it is sent to."""
-        return str(self._exporter._endpoint)  # which the environment may say
+        return _shown(str(self._exporter._endpoint))  # which the environment may say
 
     def send(self, what: MetricsData | Sequence[ReadableLogRecord]) -> int:
         """Send it, with retries as long as the timeout lets there be; how many points or records
@@ -161,6 +161,8 @@ def _reason(error: BaseException) -> str:
     """What is behind the exceptions that the network's libraries wrap in each other."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return "a header that HTTP does not allow"  # it says its value, which may be secret
     found = ""
     inner: BaseException | None = error
     seen: set[int] = set()
@@ -169,6 +171,13 @@ def _reason(error: BaseException) -> str:
         found = getattr(inner, "strerror", None) or str(inner) or found
         inner = inner.__cause__ or inner.__context__
     return " ".join(found.split())[:200]
+
+
+def _shown(url: str) -> str:
+    """A URL without what may be secret in it: a name and password, a query."""
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"
 
 
 def _silence() -> None:
