@@ -92,6 +92,8 @@ def test_an_object_s_life_on_a_fleet(
         (("close", "none"), "the fleet has no object 'none'"),
         (("run", "x.o", "--attach", "a=b"), "--attach takes PROGRAM or PROGRAM=KIND:PATTERN"),
         (("run", "x.o", "--attach", "a=b:c"), "interface, cgroup or pid says where"),
+        (("run", "x.o", "--attach", "a=pid:b"), "--attach 'a=pid:b': a pid is a number"),
+        (("rollback", "none"), "the fleet has no object 'none'"),
         (("upgrade", "a", "b", "--try", "x"), "--try takes PROGRAM:HEX=VERDICT"),
     ],
 )
@@ -99,6 +101,28 @@ def test_what_makes_no_sense_is_said(typed: Typed, arguments: tuple[str, ...], s
     done = typed(*arguments)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_canaries_are_given_the_old_object_again(
+    typed: Typed, fleet: Fleet, limit: Object, tmp_path: Path
+) -> None:
+    fleet.load(limit)
+    compiled("XDP_TX").save(tmp_path / "new.bpf.o")
+    upgraded = typed("upgrade", "limit", tmp_path / "new.bpf.o", "--fraction", "0.2")
+    assert upgraded.stdout == "limit: upgraded on 1 of 4 hosts\n"
+    back = typed.json("rollback", "limit")
+    assert back == {"name": "limit", "digest": limit.digest, "hosts": HOSTS}
+    assert {row["digest"] for row in typed.json("status")} == {limit.digest}
+    again = typed("rollback", "limit")
+    assert again.returncode == 1
+    assert "object 'limit' has no canaries: all hosts have the same" in again.stderr
+
+
+def test_logs_are_of_maps_that_have_events(typed: Typed, fleet: Fleet, limit: Object) -> None:
+    fleet.load(limit)
+    done = typed("logs", "limit", "flows", "-d", 5)
+    assert done.returncode == 1
+    assert "'flows' has no events: it is no ring or perf buffer" in done.stderr
 
 
 def test_the_status_is_redrawn_on_a_terminal_and_says_what_happens_in_a_second(
