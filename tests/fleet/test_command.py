@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from tests.terminal import screen
 
-from osmia.fleet import Fleet, FleetMetrics
+from osmia.cli.fleet_tables import StatusPages
+from osmia.fleet import Answers, Fleet, FleetMetrics
 from osmia.object import Object
 
 from .conftest import SCHEDULER, Cluster, compiled
@@ -172,6 +173,19 @@ def test_the_largest_keys_are_shown_live(typed: Typed, fleet: Fleet, limit: Obje
     told = [json.loads(line) for line in typed("top", *what, *by_size).stdout.splitlines()]
     assert [row["value.packets"] for row in told[0]] == [8, 4]
     assert [row["value.packets/s"] for row in told[1]] == [0, 0]
+
+
+class NoHosts:
+    """A fleet of a cluster without workers."""
+
+    def status(self) -> Answers[dict[str, Any]]:
+        return Answers({}, {})
+
+
+def test_a_cluster_without_hosts_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = StatusPages(cast(Fleet, NoHosts()))
+    assert [pages().rows, pages().rows] == [[], []]
+    assert capsys.readouterr().err.count("the cluster has no hosts") == 1
 
 
 def test_logs_end_when_their_time_is_over(fleet: Fleet, limit: Object) -> None:
