@@ -119,6 +119,11 @@ def test_what_is_in_a_file(compiled: Path) -> None:
     assert "totals=" in values(f"prog load {compiled} /x --map t")
     settings = values(f"prog load {compiled} /x --set ")
     assert settings and all(each.endswith("=") for each in settings)
+    assert "count" in values(f"fleet run tls://x {compiled} --attach c")
+    assert values(f"fleet run tls://x {compiled} --set ") == settings
+    assert "count" in values(f"fleet upgrade tls://x a {compiled} --try ")
+    counters = values(f"fleet upgrade tls://x a {compiled} --moves ")
+    assert [f"{each}=" for each in counters] == settings
     assert "cgroup/skb" in values("prog load a b --type cgroup/s")
 
 

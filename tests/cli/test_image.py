@@ -112,3 +112,12 @@ def test_an_image_in_a_registry_is_signed_and_made_another_of(
     assert set(shown["platforms"]) == {own, "linux/other"}
     assert len(shown["signed_by"]) == 1
     assert shown["signed_for_the_kernel"] is False
+
+
+def test_a_manifest_has_no_anchors(osmia: Osmia) -> None:
+    where = ("--kind", "daemonset", "--scheduler", "tls://scheduler:8786")
+    made = osmia("image", "manifest", "registry.example/worker:1", *where)
+    assert made.status == 0
+    assert "kind: DaemonSet" in made.out
+    assert "&" not in made.out
+    assert "*" not in made.out

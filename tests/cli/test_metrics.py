@@ -162,7 +162,7 @@ def test_a_file_is_checked_without_a_load(osmia: Cli, traffic: Path, tmp_path: P
     file = tmp_path / "telemetry.toml"
     file.write_text(f"[object]\nfile = '{traffic}'\n[[metric]]\nmap = 'sizes'\n[otlp]")
     right = osmia("metrics", "--config", file, "--check")
-    assert (right.status, right.out) == (0, f"{file}: 1 metrics, 0 logs: nothing wrong\n")
+    assert (right.status, right.out) == (0, f"{file}: 1 metric, 0 logs: nothing wrong\n")
     assert json.loads(osmia("metrics", "--config", file, "--check", "-j").out) == {
         "file": str(file),
         "metrics": ["sizes"],
@@ -170,6 +170,12 @@ def test_a_file_is_checked_without_a_load(osmia: Cli, traffic: Path, tmp_path: P
         "prometheus": None,
         "otlp": True,
     }
+    plain = osmia("metrics", traffic, "--check")
+    assert (plain.status, plain.out) == (
+        0,
+        "the command line: all metrics, 0 logs: nothing wrong\n",
+    )
+    assert json.loads(osmia("metrics", traffic, "--check", "-j").out)["file"] is None
     file.write_text(f"[object]\nfile = '{traffic}'\n[[log]]\nmap = 'sizes'\n[otlp]")
     wrong = osmia("metrics", "--config", file, "--check")
     assert wrong.status == 1

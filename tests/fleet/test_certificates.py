@@ -45,6 +45,8 @@ def test_the_command_makes_an_authority_and_who_may_speak(tmp_path: Path) -> Non
         cwd=directory, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
+    again = _made(directory)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", f"{directory} lacks none\n")
 
 
 def test_a_client_s_certificate_is_no_server_s(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from tests.terminal import screen
 
-from osmia.fleet import Fleet, FleetMetrics
+from osmia.cli.fleet_tables import StatusPages
+from osmia.fleet import Answers, Fleet, FleetMetrics
 from osmia.object import Object
 
 from .conftest import SCHEDULER, Cluster, compiled
@@ -92,6 +93,8 @@ def test_an_object_s_life_on_a_fleet(
         (("close", "none"), "the fleet has no object 'none'"),
         (("run", "x.o", "--attach", "a=b"), "--attach takes PROGRAM or PROGRAM=KIND:PATTERN"),
         (("run", "x.o", "--attach", "a=b:c"), "interface, cgroup or pid says where"),
+        (("run", "x.o", "--attach", "a=pid:b"), "--attach 'a=pid:b': a pid is a number"),
+        (("rollback", "none"), "the fleet has no object 'none'"),
         (("upgrade", "a", "b", "--try", "x"), "--try takes PROGRAM:HEX=VERDICT"),
     ],
 )
@@ -99,6 +102,28 @@ def test_what_makes_no_sense_is_said(typed: Typed, arguments: tuple[str, ...], s
     done = typed(*arguments)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_canaries_are_given_the_old_object_again(
+    typed: Typed, fleet: Fleet, limit: Object, tmp_path: Path
+) -> None:
+    fleet.load(limit)
+    compiled("XDP_TX").save(tmp_path / "new.bpf.o")
+    upgraded = typed("upgrade", "limit", tmp_path / "new.bpf.o", "--fraction", "0.2")
+    assert upgraded.stdout == "limit: upgraded on 1 of 4 hosts\n"
+    back = typed.json("rollback", "limit")
+    assert back == {"name": "limit", "digest": limit.digest, "hosts": HOSTS}
+    assert {row["digest"] for row in typed.json("status")} == {limit.digest}
+    again = typed("rollback", "limit")
+    assert again.returncode == 1
+    assert "object 'limit' has no canaries: all hosts have the same" in again.stderr
+
+
+def test_logs_are_of_maps_that_have_events(typed: Typed, fleet: Fleet, limit: Object) -> None:
+    fleet.load(limit)
+    done = typed("logs", "limit", "flows", "-d", 5)
+    assert done.returncode == 1
+    assert "'flows' has no events: it is no ring or perf buffer" in done.stderr
 
 
 def test_the_status_is_redrawn_on_a_terminal_and_says_what_happens_in_a_second(
@@ -148,6 +173,19 @@ def test_the_largest_keys_are_shown_live(typed: Typed, fleet: Fleet, limit: Obje
     told = [json.loads(line) for line in typed("top", *what, *by_size).stdout.splitlines()]
     assert [row["value.packets"] for row in told[0]] == [8, 4]
     assert [row["value.packets/s"] for row in told[1]] == [0, 0]
+
+
+class NoHosts:
+    """A fleet of a cluster without workers."""
+
+    def status(self) -> Answers[dict[str, Any]]:
+        return Answers({}, {})
+
+
+def test_a_cluster_without_hosts_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = StatusPages(cast(Fleet, NoHosts()))
+    assert [pages().rows, pages().rows] == [[], []]
+    assert capsys.readouterr().err.count("the cluster has no hosts") == 1
 
 
 def test_logs_end_when_their_time_is_over(fleet: Fleet, limit: Object) -> None:

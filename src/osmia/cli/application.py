@@ -53,7 +53,7 @@ VERBS = {
     "prune": "Leave out of an object what cannot run with its settings.",
     "explain": "Say what rewriting passes would change in an object, and save.",
     "graft": "Replace one program of a running datapath's prog array.",
-    "fleet": "The same object on many hosts: run, status, top, logs, upgrade, close, certificates.",
+    "fleet": "The same object on many hosts: run, status, top, logs, upgrade, rollback, close.",
     "image": "Objects as OCI images: build, push, pull, inspect, verify.",
     "sign": "Sign objects with a key of yours, or check who signed them.",
     "prepare": "Keep what loads of objects need, for faster starts.",

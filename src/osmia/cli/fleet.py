@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from osmia.fleet import Fleet, Moves, Running, Try
 
 _SCHEDULER = takes_scheduler
-_FLEET = click.option("--fleet", "fleet_name", default="default", help="Its name.")
+_FLEET = click.option(
+    "--fleet", "fleet_name", default="default", show_default=True, help="Which one, by name."
+)
 _WATCH = click.option(
-    "-w", "--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Again and again."
+    "-w",
+    "--watch",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    help="Show it again, each so often.",
 )
 _DURATION = click.option(
     "-d", "--duration", type=click.FloatRange(0), help="Seconds; else to Ctrl-C."
 )
-
 
 _ELSEWHERE = {
     "certificates": "osmia.cli.fleet_certificates:certificates_command",
@@ -126,10 +131,14 @@ def run(
         if output.json:
             output.document({"name": running.name, "hosts": sorted(found)})
         else:
-            output.line(printable(f"{running.name}: on {len(found)} hosts"))
+            output.line(printable(f"{running.name}: on {_hosts(len(found))}"))
         for host, error in running.errors.items():
             note(f"{host}: {error}")
         return int(bool(found.errors) or bool(running.errors))
+
+
+def _hosts(number: int) -> str:
+    return f"{number} host" if number == 1 else f"{number} hosts"
 
 
 def _place(text: str) -> tuple[str, str, Any]:
@@ -139,6 +148,8 @@ def _place(text: str) -> tuple[str, str, Any]:
         raise click.UsageError(f"--attach takes PROGRAM or PROGRAM=KIND:PATTERN, not {text!r}")
     if equals and kind not in ("interface", "cgroup", "pid"):
         raise click.UsageError(f"{kind!r}: interface, cgroup or pid says where")
+    if kind == "pid" and not (pattern.isascii() and pattern.isdigit()):
+        raise click.UsageError(f"--attach {text!r}: a pid is a number")
     return program, kind, int(pattern) if kind == "pid" else pattern
 
 
@@ -199,7 +210,8 @@ def top(
     "--fraction",
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
-    help="Only this part of the hosts.",
+    help="Only this part of the hosts, the canaries: 0.1. Again with more, or without, is the next "
+    "step; rollback the way back.",
 )
 @click.option("--pause", type=click.FloatRange(0), default=0.0, help="Seconds between two hosts.")
 @pass_output
@@ -229,7 +241,28 @@ def upgrade(
         if output.json:
             output.document({"name": name, "digest": obj.digest, "hosts": sorted(done)})
         else:
-            output.line(printable(f"{name}: upgraded on {len(done)} of {len(fleet.hosts)} hosts"))
+            part = f"{len(done)} of {_hosts(len(fleet.hosts))}"
+            output.line(printable(f"{name}: upgraded on {part}"))
+
+
+@fleet_command.command("rollback", cls=Verb, json=True)
+@_SCHEDULER
+@click.argument("name")
+@_FLEET
+@pass_output
+def rollback(output: Output, scheduler: str, name: str, fleet_name: str) -> None:
+    """Give canaries of NAME (upgrade --fraction) the object again that the other hosts have.
+
+    It is an error where there are no canaries: an upgrade of all hosts is undone by another one, to
+    the object before.
+    """
+    with _opened(scheduler, fleet_name) as fleet:
+        running = _running(fleet, name)
+        done = running.roll_back()
+        if output.json:
+            output.document({"name": name, "digest": running.digest, "hosts": sorted(done)})
+        else:
+            output.line(printable(f"{name}: {running.digest[:12]} on {_hosts(len(done))}"))
 
 
 def _try(text: str) -> Try:
@@ -273,8 +306,7 @@ def logs(
     shown = 0
     with _opened(scheduler, fleet_name) as fleet:
         running = _running(fleet, name)
-        if map_name not in running.maps:
-            raise OsmiaError(f"{name!r} has no map {map_name!r}: {', '.join(running.maps)}")
+        _check_buffer(running, map_name)
         batches = running.events(map_name, duration=duration)
         for batch in batches:
             if batch.error is not None:
@@ -285,6 +317,17 @@ def logs(
                 if shown == count:
                     return
             output.flush()
+
+
+def _check_buffer(running: Running, map_name: str) -> None:
+    from osmia.object import MapType
+
+    if map_name not in running.maps:
+        has = ", ".join(running.maps)
+        raise OsmiaError(f"{running.name!r} has no map {map_name!r}: {has}")
+    kind = running.object.maps[map_name].type
+    if kind not in (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY):
+        raise OsmiaError(f"{map_name!r} has no events: it is no ring or perf buffer")
 
 
 @fleet_command.command("close", cls=Verb)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from osmia.cli.options import Verb, pass_output
-from osmia.cli.output import Output, printable
+from osmia.cli.output import Output, note, printable
 
 
 @click.command("certificates", cls=Verb, json=True)
@@ -34,7 +34,10 @@ def certificates_command(
     """
     from osmia.fleet.certificates import make_certificates
 
-    for made in make_certificates(directory, hosts, days=days):
+    added = make_certificates(directory, hosts, days=days)
+    if not added:
+        note(f"{directory} lacks none")
+    for made in added:
         key = made.with_name(f"{made.stem}-key.pem")
         if output.json:
             output.record({"certificate": str(made), "key": str(key)})

@@ -18,7 +18,9 @@ from osmia.metrics.configuration import FleetObjects
 @takes_certificates
 @click.argument("scheduler", required=False)
 @click.argument("objects", nargs=-1, metavar="[NAME]...")
-@click.option("--fleet", "fleet_name", default="default", help="Its name.")
+@click.option(
+    "--fleet", "fleet_name", default="default", show_default=True, help="Which one, by name."
+)
 @takes_telemetry
 @pass_output
 def metrics(

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from osmia.cli.live import Page
-from osmia.cli.output import printable
+from osmia.cli.output import note, printable
 from osmia.errors import OsmiaError
 
 if TYPE_CHECKING:
@@ -36,9 +36,13 @@ class StatusPages:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._before: dict[tuple[str, str], tuple[float, int, int]] = {}
+        self._told = False
 
     def __call__(self) -> Page:
         answers = self._fleet.status()
+        if not answers and not answers.errors and not self._told:
+            self._told = True
+            note("the cluster has no hosts: none of its workers is there as an agent")
         now = time.monotonic()
         rows: list[dict[str, Any]] = [
             {"host": host, "object": name, **self._figures((host, name), found, now)}

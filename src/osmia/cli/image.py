@@ -276,9 +276,12 @@ def write_manifest(
     if output.json:
         output.document(made)
         return
+    import json
+
     import yaml
 
-    output.line(yaml.safe_dump(made, sort_keys=False).rstrip())
+    apart = json.loads(json.dumps(made))  # what is in it twice is written twice, not as &id001
+    output.line(yaml.safe_dump(apart, sort_keys=False).rstrip())
 
 
 def _image(image: str, name: str | None, plain_http: bool | None) -> Image:
@@ -343,7 +346,7 @@ def _text(value: object) -> str:
         return printable(", ".join(f"{key} ({kind})" for key, kind in value.items())) or "-"
     if isinstance(value, list):
         return printable(", ".join(map(str, value))) or "-"
-    return printable(str(value))
+    return ("yes" if value else "no") if isinstance(value, bool) else printable(str(value))
 
 
 def _say_where(output: Output, where: Reference, image: Image) -> None:

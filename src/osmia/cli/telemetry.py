@@ -131,7 +131,7 @@ def show_checked(output: Output, configuration: Configuration) -> None:
     if output.json:
         output.document(
             {
-                "file": str(configuration.path),
+                "file": str(configuration.path) if configuration.path.name else None,
                 "metrics": names,
                 "logs": [each.map for each in told.logs],
                 "prometheus": told.prometheus or None,
@@ -139,5 +139,11 @@ def show_checked(output: Output, configuration: Configuration) -> None:
             }
         )
         return
-    metrics = f"{len(names)} metrics" if names else "all metrics"
-    output.line(printable(f"{configuration.path}: {metrics}, {len(told.logs)} logs: nothing wrong"))
+    metrics = _counted(len(names), "metric") if names else "all metrics"
+    where = configuration.path if configuration.path.name else "the command line"
+    logs = _counted(len(told.logs), "log")
+    output.line(printable(f"{where}: {metrics}, {logs}: nothing wrong"))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
