@@ -7,6 +7,7 @@ import os
 import random
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -202,6 +203,35 @@ def test_a_property_that_another_thread_computes_is_computed_anew_in_the_child()
     finally:
         over.set()
         thread.join()
+
+
+def test_a_module_that_another_thread_imports_is_imported_anew_in_the_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, over = threading.Event(), threading.Event()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(locks, "test_events", (here, over), raising=False)
+    (tmp_path / "slowly_imported.py").write_text(
+        "from osmia.locks import test_events\n"
+        "here, over = test_events\n"
+        "again = here.is_set()\n"
+        "here.set()\n"
+        "again or over.wait()\n"
+    )
+
+    def take() -> None:
+        module = __import__("slowly_imported")
+        assert module.again
+
+    thread = threading.Thread(target=__import__, args=("slowly_imported",))
+    thread.start()
+    try:
+        here.wait()
+        assert in_child(take)[0] == 0
+    finally:
+        over.set()
+        thread.join()
+        sys.modules.pop("slowly_imported", None)
 
 
 # A vm.

@@ -48,8 +48,10 @@ def names_wrong_arguments(function: Callable[P, R]) -> Callable[P, R]:
 def explained(error: Exception, function: Callable[..., Any], /, **passed: Any) -> Exception:
     """The same by hand, for functions in which a wrapper's 100 ns would count: what to raise
     instead of `error`, which is `error` itself where no argument explains it."""
-    from osmia.argument_faults import blamed
-
+    try:
+        from osmia.argument_faults import blamed
+    except ImportError:  # a signal's handler that came while this thread imports it
+        return error
     return blamed(function, passed, error) or error
 
 
@@ -75,6 +77,8 @@ def _better(
     error: Exception,
 ) -> Exception | None:
     """A better error than `error`, where an argument is to blame for it; else None."""
-    from osmia.argument_faults import explained  # what failing calls need alone
-
+    try:
+        from osmia.argument_faults import explained  # what failing calls need alone
+    except ImportError:  # a signal's handler that came while this thread imports it
+        return None
     return explained(function, given, keywords, error)

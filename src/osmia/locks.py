@@ -7,14 +7,15 @@ it too: so all locks are re-entrant.
 fork copies only the thread that calls it. What the others hold then would be taken for ever in
 the child, and what it guards half changed. So `os.fork` first takes all locks that are there,
 outer ones before those that are taken under them, and both processes give them back. It waits
-`PATIENCE` for one; what it does not get by then is made free in the child.
+`PATIENCE` for one; what it does not get by then is made free in the child. So are the locks of
+modules that other threads were importing: many are imported when they are first needed.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock
+from _thread import RLock, get_ident
 from _weakref import ref  # all of `weakref` is dear
 from collections.abc import Iterator
 from itertools import compress, repeat
@@ -108,6 +109,20 @@ def _find_cached_properties() -> None:
                     _computing.extend(lock for lock in found if isinstance(lock, RLock))
 
 
+def _forget_imports() -> None:
+    """In a child: what other threads were importing is imported anew, by whoever wants it. Python
+    keeps a module's lock taken otherwise, and half a module where the whole one is looked for."""
+    importing: Any = sys.modules["_frozen_importlib"]
+    mine = get_ident()
+    for name, known in list(importing._module_locks.items()):
+        lock = known()
+        if lock is not None and lock.owner not in (None, mine):
+            importing._module_locks.pop(name, None)
+            spec = getattr(sys.modules.get(name), "__spec__", None)
+            if getattr(spec, "_initializing", False):
+                sys.modules.pop(name, None)
+
+
 def _before() -> None:
     taken: list[Any] = []
     _taken.append(taken)
@@ -122,6 +137,7 @@ def _before() -> None:
 def _after(child: bool) -> None:
     taken = _taken.pop()
     if child:
+        _forget_imports()
         for lock in (_forking, *_all_locks(), *_computing):
             if not held_here(lock):
                 lock._at_fork_reinit()
