@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow
 from distributed.protocol.serialize import deserialize, serialize
 
-from osmia.fleet.answering import Parcel, parcelled
+from osmia.fleet.answering import Parcel, failure_of, parcelled
+from osmia.fleet.errors import FleetError
 
 
 def _travelled(table: pyarrow.Table) -> tuple[pyarrow.Table, list[Any]]:
@@ -40,3 +41,9 @@ def test_a_part_of_a_table_travels_without_the_rest() -> None:
 def test_what_is_no_table_travels_as_it_is() -> None:
     assert parcelled({"a": 1}) == {"a": 1}
     assert _travelled(pyarrow.table({}))[0].num_columns == 0
+
+
+def test_errors_of_hosts_are_told_as_sentences() -> None:
+    told = failure_of(KeyError("there is no variable 'sean'"))
+    assert (told.kind, told.message) == ("KeyError", "there is no variable 'sean'")
+    assert str(FleetError("load: the cluster has no hosts", {})) == "load: the cluster has no hosts"

@@ -239,6 +239,8 @@ def test_streams_of_two_clients_have_all_events_each(
 
 def test_an_error_of_a_stream_is_told_once(fleet: Fleet, limit: Object) -> None:
     running = fleet.load(limit)
-    stream = running.events("flows", wait=0.2, timeout=4.0)  # a hash has no events
+    with pytest.raises(OsmiaError, match="'flows' has no events"):
+        running.events("flows")
+    stream = running.events("drops", wait=0.2, timeout=4.0, times=["none"])  # of no column
     errors = [batch.host for batch in stream if batch.error is not None]
     assert sorted(errors) == ["host0", "host1", "host2", "host3"]

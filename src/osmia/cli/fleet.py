@@ -306,7 +306,7 @@ def logs(
     shown = 0
     with _opened(scheduler, fleet_name) as fleet:
         running = _running(fleet, name)
-        _check_buffer(running, map_name)
+        _check_map(running, map_name)
         batches = running.events(map_name, duration=duration)
         for batch in batches:
             if batch.error is not None:
@@ -319,15 +319,10 @@ def logs(
             output.flush()
 
 
-def _check_buffer(running: Running, map_name: str) -> None:
-    from osmia.object import MapType
-
+def _check_map(running: Running, map_name: str) -> None:
     if map_name not in running.maps:
         has = ", ".join(running.maps)
         raise OsmiaError(f"{running.name!r} has no map {map_name!r}: {has}")
-    kind = running.object.maps[map_name].type
-    if kind not in (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY):
-        raise OsmiaError(f"{map_name!r} has no events: it is no ring or perf buffer")
 
 
 @fleet_command.command("close", cls=Verb)

@@ -31,7 +31,9 @@ def failure_of(error: BaseException) -> Failure:
         pickle.loads(content)
     except Exception:
         content = None
-    return Failure(type(error).__name__, str(error), content)
+    # str of a KeyError is its argument's repr: a sentence in quotes.
+    told = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return Failure(type(error).__name__, str(told), content)
 
 
 def error_of(failure: Failure) -> BaseException | None:

@@ -26,9 +26,9 @@ class FleetError(OsmiaError):
 
     def __init__(self, message: str, errors: Mapping[str, HostError]) -> None:
         self.errors = dict(errors)
-        shown = "; ".join(str(each) for each in list(self.errors.values())[:3])
-        more = f"; and {len(self.errors) - 3} more" if len(self.errors) > 3 else ""
-        super().__init__(f"{message}: {shown}{more}")
+        shown = [str(each) for each in list(self.errors.values())[:3]]
+        more = [f"and {len(self.errors) - 3} more"] if len(self.errors) > 3 else []
+        super().__init__(message + (": " if shown else "") + "; ".join(shown + more))
 
 
 class SchedulerError(OsmiaError, ConnectionError):

@@ -132,9 +132,13 @@ class Running:
         for it (`HostBatch.lost`). Columns of moments (`times`) are by this machine's clock, as well
         as the network lets it be compared.
         Ends when no host had an event for `timeout` seconds, and after `duration` seconds in any
-        case. KeyError for a name of no map.
+        case. KeyError for a name of no map, OsmiaError for a map that is no such buffer.
         """
-        _ = self.maps[name]
+        from osmia.object import MapType
+
+        kind = self.object.maps[self.maps[name].name].type
+        if kind not in (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY):
+            raise OsmiaError(f"{name!r} has no events: it is no ring or perf buffer")
         return EventStream(
             self,
             name,
