@@ -158,7 +158,8 @@ def test_what_an_object_left_unread_is_not_given_to_another_one_of_its_name(limi
             for _ in range(3):
                 old.programs["ingress"].run(bytes(64))
             assert await numbers("limit 1", "quick", old, 1) == [0]
-            assert await numbers("limit 1", "slow", old, 1) == [1]
+            # The next one may have been read ahead already, for the first stream.
+            assert await numbers("limit 1", "slow", old, 1) in ([1], [2])
             assert len(made) == 2
             made.keep({"limit 2"})
             assert len(made) == 0
