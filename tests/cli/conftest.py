@@ -57,6 +57,14 @@ def osmia(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     return run
 
 
+@pytest.fixture(scope="module")
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The object file of traffic.bpf.c."""
+    path = tmp_path_factory.mktemp("objects") / "traffic.bpf.o"
+    assert main(["compile", str(HERE / "traffic.bpf.c"), "-o", str(path)]) == 0
+    return path
+
+
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The object file of counter.bpf.c."""

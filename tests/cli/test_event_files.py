@@ -17,7 +17,7 @@ import pytest
 
 from osmia.cli import main
 
-from .conftest import HERE, OSMIA, Result
+from .conftest import OSMIA, Result
 from .test_run import running
 from .test_summaries import send_datagrams
 
@@ -81,14 +81,6 @@ char LICENSE[] SEC("license") = "GPL";
 """
 
 TYPES = ("--event", "samples=measure", "--event", "events=row")
-
-
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The object file of traffic.bpf.c."""
-    path = tmp_path_factory.mktemp("objects") / "traffic.bpf.o"
-    assert main(["compile", str(HERE / "traffic.bpf.c"), "-o", str(path)]) == 0
-    return path
 
 
 @pytest.fixture(scope="module")

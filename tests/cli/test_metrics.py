@@ -7,58 +7,28 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 import osmia as library
-from osmia.cli import main
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
 from ..metrics.receiver import attributes, receiving
-from .conftest import HERE, OSMIA, Result
+from .conftest import OSMIA, Result
 from .test_prometheus import free_port, scrape
-from .test_run import links_on_lo
+from .test_run import links_on_lo, running
 from .test_summaries import send_datagrams
 
 pytestmark = pytest.mark.kernel
 Cli = Callable[..., Result]
 
 
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The object file of traffic.bpf.c."""
-    path = tmp_path_factory.mktemp("objects") / "traffic.bpf.o"
-    assert main(["compile", str(HERE / "traffic.bpf.c"), "-o", str(path)]) == 0
-    return path
-
-
-@contextmanager
-def telling(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def telling(*arguments: object) -> AbstractContextManager[subprocess.Popen[str]]:
     """`osmia metrics …` in another process, from when it tells."""
-    command = subprocess.Popen(
-        [*OSMIA, "metrics", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OTEL_BLRP_SCHEDULE_DELAY": "20"},
-    )
-    try:
-        assert command.stderr is not None
-        said = []
-        for line in command.stderr:
-            said.append(line)
-            if line == "Ctrl-C ends\n":
-                break
-        else:
-            raise AssertionError("".join(said))
-        yield command
-    finally:
-        if command.poll() is None:
-            command.kill()
-        command.communicate()
+    return running(*arguments, verb="metrics", OTEL_BLRP_SCHEDULE_DELAY="20")
 
 
 @pytest.mark.usefixtures("own_network")

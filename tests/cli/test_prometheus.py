@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from osmia.cli import main
-
-from .conftest import HERE, OSMIA, Result
+from .conftest import OSMIA, Result
 from .test_run import links_on_lo, running
 from .test_summaries import send_datagrams
 
@@ -24,14 +22,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 pytestmark = pytest.mark.kernel
 Cli = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The object file of traffic.bpf.c."""
-    path = tmp_path_factory.mktemp("objects") / "traffic.bpf.o"
-    assert main(["compile", str(HERE / "traffic.bpf.c"), "-o", str(path)]) == 0
-    return path
 
 
 def free_port() -> int:

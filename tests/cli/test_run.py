@@ -209,13 +209,16 @@ def test_iterators_print_their_lines(osmia: Cli, tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def running(
+    *arguments: object, verb: str = "run", **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """`osmia run …` in another process, from when its programs are attached."""
     command = subprocess.Popen(
-        [*OSMIA, "run", *map(str, arguments)],
+        [*OSMIA, verb, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **variables},
     )
     try:
         assert command.stderr is not None

@@ -7,20 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from osmia.cli import main
-
-from .conftest import HERE, Result
+from .conftest import Result
 
 pytestmark = pytest.mark.kernel
 Cli = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The object file of traffic.bpf.c."""
-    path = tmp_path_factory.mktemp("objects") / "traffic.bpf.o"
-    assert main(["compile", str(HERE / "traffic.bpf.c"), "-o", str(path)]) == 0
-    return path
 
 
 def samples(run: Result) -> int:

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from osmia.cli import main
-
 from .conftest import HERE, OSMIA, Result
 from .test_run import PCAP_HEADER, running
 
@@ -26,14 +24,6 @@ Cli = Callable[..., Result]
 ENGINES = pytest.mark.parametrize("engine", ["kernel", "vm"])
 SIZES = (64, 64, 101, 1200)
 PACKETS = tuple(word for size in SIZES for word in ("--packet", "00" * size))
-
-
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The object file of traffic.bpf.c."""
-    path = tmp_path_factory.mktemp("objects") / "traffic.bpf.o"
-    assert main(["compile", str(HERE / "traffic.bpf.c"), "-o", str(path)]) == 0
-    return path
 
 
 @pytest.fixture

@@ -313,15 +313,22 @@ def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Four hosts."""
+@contextmanager
+def new_cluster(logs: Path, hosts: int = 0) -> Iterator[Cluster]:
+    """A cluster with so many hosts; skips the test where there can be none."""
     if os.geteuid() != 0:
         pytest.skip("makes namespaces: needs root")
     with ExitStack() as held:
-        made = Cluster(held, tmp_path_factory.mktemp("cluster"))
-        for number in range(4):
+        made = Cluster(held, logs)
+        for number in range(hosts):
             made.start(number)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Four hosts."""
+    with new_cluster(tmp_path_factory.mktemp("cluster"), 4) as made:
         yield made
 
 

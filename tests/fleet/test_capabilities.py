@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from osmia.images.kubernetes import CAPABILITIES, daemon_set
 from osmia.object import Object
 from osmia.toolchain import compile as compile_source
 
-from .conftest import Cluster, compiled, wait_for
+from .conftest import Cluster, compiled, new_cluster, wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 TRACING = """#include <linux/bpf.h>
@@ -32,10 +31,7 @@ char L[] SEC("license") = "GPL";
 @pytest.fixture(scope="module")
 def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """host0 has what the manifest gives; host1 lacks CAP_PERFMON, host2 has none."""
-    if os.geteuid() != 0:
-        pytest.skip("makes namespaces: needs root")
-    with ExitStack() as held:
-        cluster = Cluster(held, tmp_path_factory.mktemp("bounded"))
+    with new_cluster(tmp_path_factory.mktemp("bounded")) as cluster:
         cluster.start(0, capabilities=",".join(CAPABILITIES).lower())
         cluster.start(1, capabilities="bpf,net_admin")
         cluster.start(2, capabilities="")

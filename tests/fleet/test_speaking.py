@@ -138,19 +138,27 @@ def test_a_fleet_that_was_left_says_so(scheduler: Scheduler) -> None:
         fleet.status()
 
 
+def _logging(
+    fleet: Fleet, scheduler: Scheduler, limit: Object
+) -> tuple[subprocess.Popen[str], str]:
+    """`osmia fleet logs` in another process, and the first line that it prints."""
+    running = _loaded(fleet, limit)
+    running.data["limit"] = 0
+    running.run("ingress", bytes(64))
+    command = [sys.executable, "-m", "osmia", "fleet", "logs", scheduler.address, "limit"]
+    process = subprocess.Popen(
+        [*command, "drops"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
 def test_ctrl_c_ends_a_command_quietly_though_the_scheduler_hangs(
     scheduler: Scheduler, limit: Object
 ) -> None:
     with Fleet(scheduler.address) as fleet:
-        running = _loaded(fleet, limit)
-        running.data["limit"] = 0
-        running.run("ingress", bytes(64))
-        command = [sys.executable, "-m", "osmia", "fleet", "logs", scheduler.address, "limit"]
-        process = subprocess.Popen(
-            [*command, "drops"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert "host0" in process.stdout.readline()
+        process, first = _logging(fleet, scheduler, limit)
+        assert "host0" in first
         scheduler.signal(signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
@@ -162,15 +170,8 @@ def test_a_command_whose_scheduler_dies_says_so_and_ends(
     scheduler: Scheduler, limit: Object
 ) -> None:
     with Fleet(scheduler.address) as fleet:
-        running = _loaded(fleet, limit)
-        running.data["limit"] = 0
-        running.run("ingress", bytes(64))
-        command = [sys.executable, "-m", "osmia", "fleet", "logs", scheduler.address, "limit"]
-        process = subprocess.Popen(
-            [*command, "drops"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline()
+        process, first = _logging(fleet, scheduler, limit)
+        assert first
         scheduler.signal(signal.SIGKILL)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 1

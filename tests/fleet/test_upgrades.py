@@ -17,7 +17,7 @@ from osmia import OsmiaError
 from osmia.fleet import Fleet, FleetError, Moves, Running, Try
 from osmia.object import Object
 
-from .conftest import SCHEDULER, Cluster, compiled, wait_for
+from .conftest import SCHEDULER, Cluster, compiled, new_cluster, wait_for
 
 HOSTS = [f"host{number}" for number in range(6)]
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
@@ -27,12 +27,7 @@ _FLEETS = count()
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Six hosts."""
-    if os.geteuid() != 0:
-        pytest.skip("makes namespaces: needs root")
-    with ExitStack() as held:
-        made = Cluster(held, tmp_path_factory.mktemp("cluster"))
-        for number in range(6):
-            made.start(number)
+    with new_cluster(tmp_path_factory.mktemp("cluster"), 6) as made:
         yield made
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from osmia.images import Image
+    from osmia.object import Object
 
 
 @click.command("sign", cls=Verb, json=True)
@@ -106,21 +107,52 @@ def _make(output: Output, path: Path) -> None:
 
 def _sign(output: Output, files: tuple[Path, ...], key: Path) -> None:
     from osmia import images
-    from osmia.cli.sources import image_reference
-    from osmia.formats import open_object
     from osmia.object.signatures import private_key, sign_file
 
     private = private_key(key)
+    _sign_each(
+        output,
+        files,
+        "signed",
+        lambda path, obj: sign_file(path, obj, private),
+        lambda image: images.sign(image, private),
+    )
+
+
+def _sign_loaders(output: Output, files: tuple[Path, ...], key: Path, cert: Path) -> None:
+    from osmia.kernel.skeletons.pkcs7 import Signer
+    from osmia.kernel.skeletons.signed import sign_file, sign_image
+
+    signer = Signer(key, cert)
+    _sign_each(
+        output,
+        files,
+        "signed for the kernel",
+        lambda path, obj: sign_file(path, obj, signer),
+        lambda image: sign_image(image, signer),
+    )
+
+
+def _sign_each(
+    output: Output,
+    files: tuple[Path, ...],
+    how: str,
+    sign_file: Callable[[Path, Object], Path],
+    sign_image: Callable[[Image], Image],
+) -> None:
+    from osmia.cli.sources import image_reference
+    from osmia.formats import open_object
+
     for path in files:
         if reference := image_reference(path):
-            _sign_image(output, reference, lambda image: images.sign(image, private))
+            _sign_image(output, reference, sign_image)
             continue
         obj = open_object(path)
-        beside = sign_file(path, obj, private)
+        beside = sign_file(path, obj)
         if output.json:
             output.record({"file": str(path), "signatures": str(beside), "digest": obj.digest})
         else:
-            output.line(printable(f"{path}: signed, in {beside}"))
+            output.line(printable(f"{path}: {how}, in {beside}"))
 
 
 def _sign_image(output: Output, reference: str, sign: Callable[[Image], Image]) -> None:
@@ -133,25 +165,6 @@ def _sign_image(output: Output, reference: str, sign: Callable[[Image], Image]) 
         output.record({"file": reference, "signatures": str(pushed), "digest": image.digest})
     else:
         output.line(printable(f"{reference}: signed, as {pushed}"))
-
-
-def _sign_loaders(output: Output, files: tuple[Path, ...], key: Path, cert: Path) -> None:
-    from osmia.cli.sources import image_reference
-    from osmia.formats import open_object
-    from osmia.kernel.skeletons.pkcs7 import Signer
-    from osmia.kernel.skeletons.signed import sign_file, sign_image
-
-    signer = Signer(key, cert)
-    for path in files:
-        if reference := image_reference(path):
-            _sign_image(output, reference, lambda image: sign_image(image, signer))
-            continue
-        obj = open_object(path)
-        beside = sign_file(path, obj, signer)
-        if output.json:
-            output.record({"file": str(path), "signatures": str(beside), "digest": obj.digest})
-        else:
-            output.line(printable(f"{path}: signed for the kernel, in {beside}"))
 
 
 def _check(output: Output, files: tuple[Path, ...], check: Path, *, kernel: bool) -> int:

@@ -252,6 +252,8 @@ class Fleet:
         return Message(call, self.name, method, given, dict(options))
 
     async def _answer(self, host: Host, method: str, message: Message) -> Any:
+        from distributed.comm.core import CommClosedError
+
         from osmia.fleet.answering import Failure, error_of
         from osmia.fleet.reaching import answer_of
         from osmia.fleet.speaking import gone
@@ -271,7 +273,7 @@ class Fleet:
             error.__cause__ = error_of(answer)
             return error
         if isinstance(answer, OSError):  # Dask's says which connection it was: nobody asks for that
-            told = "" if isinstance(answer, _closed()) else f": {answer}"
+            told = "" if isinstance(answer, CommClosedError) else f": {answer}"
             return HostLostError(host.name, f"it went away during {method}{told}")
         if isinstance(answer, BaseException):  # what was asked could not be read there
             return HostError(host.name, str(answer), type(answer).__name__)
@@ -377,12 +379,6 @@ class Fleet:
 def _workers_of(dask_scheduler: Any) -> list[str]:
     """The addresses of all workers; run on the scheduler."""
     return list(dask_scheduler.workers)
-
-
-def _closed() -> Any:
-    from distributed.comm.core import CommClosedError
-
-    return CommClosedError
 
 
 def _distributed() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Event
 from typing import Any, Protocol
@@ -15,15 +14,10 @@ from osmia.metrics.checks import check_apart, check_log, facts_of_parts, record_
 from osmia.metrics.parts import Parts
 from osmia.metrics.records import Members, Record, Records
 from osmia.metrics.settings import EventLog
-from osmia.values.moments import offset_now
+from osmia.values.moments import CLOCKS, offset_now
 
 #: How often it is looked whether it is over, in seconds.
 _LOOK = 0.2
-_CLOCKS = {
-    "monotonic": time.CLOCK_MONOTONIC,
-    "boottime": time.CLOCK_BOOTTIME,
-    "tai": time.CLOCK_TAI,
-}
 
 
 class Feed(Protocol):
@@ -102,5 +96,5 @@ def _lost(source: Any) -> int | None:
 
 def _offset(log: EventLog) -> int:
     """What to add to an event's time to have ns since 1970."""
-    number = _CLOCKS.get(log.clock)
-    return 0 if number is None or not log.time else offset_now(number)
+    counts_already = not log.time or log.clock == "realtime"
+    return 0 if counts_already else offset_now(CLOCKS[log.clock])

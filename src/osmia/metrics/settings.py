@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from osmia.metrics.choice import Choice
 from osmia.records import dataclass, field
+from osmia.values.moments import CLOCKS
 
 if TYPE_CHECKING:
     from osmia.values.wall_time import Clock
@@ -18,7 +19,6 @@ SEVERITIES = {
     for at, name in enumerate(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
     for number in (0, 2, 3, 4)
 }
-_CLOCKS = ("monotonic", "boottime", "tai", "realtime")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class EventLog:
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
             raise ValueError(f"severity {self.severity!r}: TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
-        if self.clock not in _CLOCKS:
-            raise ValueError(f"clock {self.clock!r}: {', '.join(_CLOCKS)}")
+        if self.clock not in CLOCKS:
+            raise ValueError(f"clock {self.clock!r}: {', '.join(CLOCKS)}")
         self.parts()
 
     def parts(self) -> list[tuple[str, str]]:

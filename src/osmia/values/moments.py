@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime_ns
+from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_TAI, clock_gettime_ns
 from typing import Literal, TypeAlias
 
 #: CLOCK_MONOTONIC (bpf_ktime_get_ns) or CLOCK_BOOTTIME (bpf_ktime_get_boot_ns).
 Clock: TypeAlias = Literal["time", "boottime"]
+
+#: The system's clocks, by the names that users give.
+CLOCKS = {
+    "monotonic": CLOCK_MONOTONIC,
+    "boottime": CLOCK_BOOTTIME,
+    "tai": CLOCK_TAI,
+    "realtime": CLOCK_REALTIME,
+}
 
 _SECOND = 1_000_000_000
 _SECONDS = re.compile(r"(-?)(\d+)(?:\.(\d{1,9}))?s")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from osmia.numpy_extra import numpy as np
-from osmia.values.moments import offset_now
+from osmia.values.moments import CLOCKS, offset_now
 from osmia.values.names import unknown_name
 from osmia.values.table_columns import Column, Numbers, Times
 
@@ -18,13 +17,6 @@ what counts since 1970 already."""
 TimeColumns: TypeAlias = Iterable[str] | Mapping[str, Clock]
 """Names of columns, or the ends of their names ("start_ns" of "value.start_ns"), in ns of
 CLOCK_MONOTONIC; with the clock of each where it is another one."""
-
-_CLOCKS = {
-    "monotonic": time.CLOCK_MONOTONIC,
-    "boottime": time.CLOCK_BOOTTIME,
-    "tai": time.CLOCK_TAI,
-    "realtime": time.CLOCK_REALTIME,
-}
 
 
 def with_times(columns: dict[str, Column], times: TimeColumns) -> dict[str, Column]:
@@ -51,8 +43,8 @@ def clocks_of(times: TimeColumns) -> dict[str, Clock]:
     clocks: dict[str, Clock] = {}
     clocks.update(times if isinstance(times, Mapping) else dict.fromkeys(times, "monotonic"))
     for name, clock in clocks.items():
-        if clock not in _CLOCKS:
-            raise ValueError(f"times: {name!r} has the clock {clock!r}, not {', '.join(_CLOCKS)}")
+        if clock not in CLOCKS:
+            raise ValueError(f"times: {name!r} has the clock {clock!r}, not {', '.join(CLOCKS)}")
     return clocks
 
 
@@ -61,4 +53,4 @@ def _moments(name: str, column: Column, clock: Clock) -> Times:
     if values is None or values.dtype.kind not in "iu" or values.dtype.itemsize != 8:
         raise TypeError(f"times: {name!r} has no integers of 8 bytes")
     ns = values.view(np.int64)
-    return Times(ns + np.int64(offset_now(_CLOCKS[clock])), ns != 0)
+    return Times(ns + np.int64(offset_now(CLOCKS[clock])), ns != 0)
